@@ -109,7 +109,8 @@ def _measure_log(
     reads_docs = arm is not None and _reads_docs(study, arm.name)
     runs = by_spec(study.runs).get(arm.name, []) if arm else []
     measured = column(runs) if runs else None
-    ours = StudyArm(measured, study.split or Split(k=1, parts=())) if measured else None
+    split = study.split or Split(k=1, parts=())
+    ours = StudyArm(measured, split, task) if measured else None
     times = sorted((one.time for one in log.requests if one.time), key=sortable_time)
     gold = _gold_rows(options.gold) if options.gold else None
     taken: dict[str, Any] = {

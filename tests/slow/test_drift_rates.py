@@ -16,6 +16,7 @@ from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.core.run import Spec
 from tuneworthy.core.split import Split
+from tuneworthy.core.task import Data, Task
 from tuneworthy.metrics._labels import match_label
 from tuneworthy.watch import live_answers
 from tuneworthy.watch.conclusion import ERROR_SHARES, conclude
@@ -32,6 +33,7 @@ USUAL = (0.4, 0.3, 0.2, 0.1)
 RIGHT, VALID = 0.85, 0.97
 STUDY, LOG = 150, 120
 CHANGE = {"retrain", "repeat the verdict"}
+TASK = Task(data=Data(file="rows.jsonl"))
 
 
 def spoken(draw, label):
@@ -61,7 +63,7 @@ def arm(study):
         cells[f"c{at}"] = (Answer(case=f"c{at}", text=said), score)
     column = Column(Spec(name="lora", arm="lora", tool="tune"), cells, dict.fromkeys(cells, 0),
                     False, ())  # fmt: skip
-    return StudyArm(column, Split(k=1, parts=()))
+    return StudyArm(column, Split(k=1, parts=()), TASK)
 
 
 def checked(study, log, labelled=60):

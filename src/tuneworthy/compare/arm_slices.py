@@ -13,14 +13,18 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.compare.built_cells import best_cells, rare_word_cases
+from tuneworthy.compare.row_groups import row_groups
 from tuneworthy.core.case import Case
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.run import Run
 from tuneworthy.core.slices import SMALL_SLICE, Slice, SliceKind, Slices
+from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.metrics import JUDGE, metric_name
 from tuneworthy.stats import bounds
+from tuneworthy.stats.clusters import Groups
 
+Array = np.ndarray[Any, Any]
 MOST_SLICES = 12  # the most classes or groups that get their own slice
 LEAST_CASES = 6  # the fewest cases that are cut into thirds or quarters
 JUDGE_NOTE = (
@@ -34,12 +38,14 @@ def slices(
     cases: Sequence[Case],
     runs: Sequence[Run],
     arms: tuple[str, str | None],
+    split: Split,
     others: Sequence[Case] = (),
 ) -> Slices | None:
     """Return the slices of an arm and its rival; None if the arm has no score.
 
-    `arms` is (arm, rival), rival None if there is none. `cases` are the scored cases; `others` are
-    further rows that count only for the word frequencies behind "rare words".
+    `arms` is (arm, rival), rival None if there is none. `cases` are the scored cases, whose groups
+    and near copies `split` holds; `others` are further rows that count only for the word
+    frequencies behind "rare words".
     """
     arm, rival = arms
     own = {i: score for i, (_, score) in best_cells(runs, arm).items()}
@@ -47,12 +53,19 @@ def slices(
     scored = [case for case in cases if case.id in own and (not versus or case.id in versus)]
     if not scored:
         return None
-    groups = _group_by_case(scored)
     missing: dict[str, str] = {}
     rows: list[Slice] = []
     for kind, parts in _slices_by_kind(task, scored, _scores_of_other_arms(runs, arms), others):
         part_slices = [
-            _score_slice((kind, name), ids, own, versus, groups) for name, ids in parts if ids
+            _score_slice(
+                (kind, name),
+                np.array([own[i] for i in ids]),
+                np.array([versus[i] for i in ids]) if versus else None,
+                # within a slice of one group rows count as independent: it is about that group
+                None if kind == "group" else row_groups(task, split, ids),
+            )
+            for name, ids in parts
+            if ids
         ]
         if part_slices:
             rows += part_slices
@@ -157,30 +170,18 @@ def _scores_of_other_arms(
     return scores
 
 
-def _group_by_case(cases: Sequence[Case]) -> dict[str, str]:
-    return {case.id: case.group or case.id for case in cases}
-
-
 def _score_slice(
-    what: tuple[SliceKind, str],
-    ids: Sequence[str],
-    own: Mapping[str, float],
-    versus: Mapping[str, float],
-    groups: Mapping[str, str],
+    what: tuple[SliceKind, str], mine: Array, theirs: Array | None, groups: Groups | None
 ) -> Slice:
-    # within a slice of one group rows count as independent: the slice is about that group alone
-    clusters = None if what[0] == "group" else [groups[i] for i in ids]
-    mine = np.array([own[i] for i in ids])
-    theirs = np.array([versus[i] for i in ids]) if versus else None
-    bound = None if theirs is None else bounds.paired(mine - theirs, 0.025, groups=clusters)
+    bound = None if theirs is None else bounds.paired(mine - theirs, 0.025, groups=groups)
     rival = None
     if theirs is not None:
-        rival = Interval.of(bounds.mean_interval(theirs, groups=clusters))
+        rival = Interval.of(bounds.mean_interval(theirs, groups=groups))
     return Slice(
         kind=what[0],
         name=what[1],
-        n=len(ids),
-        score=Interval.of(bounds.mean_interval(mine, groups=clusters)),
+        n=mine.size,
+        score=Interval.of(bounds.mean_interval(mine, groups=groups)),
         rival=rival,
         delta=bound and Interval.of((bound.mean, bound.low, bound.high)),
     )

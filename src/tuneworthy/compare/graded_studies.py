@@ -13,6 +13,7 @@ from tuneworthy.core.evidence import Pair
 from tuneworthy.core.results import Results
 from tuneworthy.metrics import JUDGE, metric_name
 from tuneworthy.stats import bounds
+from tuneworthy.stats.clusters import Groups
 
 Cells = dict[str, tuple[Answer, float]]
 
@@ -28,6 +29,11 @@ def why_uncorrected(first: Results, second: Results) -> str:
     )
 
 
+def largest_group(first: Results, second: Results) -> float:
+    """Return the rows of the largest group that may come later, as either study says."""
+    return float(max(results.task.data.largest_group or 0 for results in (first, second)))
+
+
 def corrected_pair(
     pair: Pair, first: Results, second: Results, ids: list[str], groups: Mapping[str, str]
 ) -> Pair:
@@ -39,13 +45,14 @@ def corrected_pair(
     if first.grades is None or second.grades is None:
         return pair
     old, new = _cells(first, pair.versus), _cells(second, pair.arm)
-    of, level = np.array([groups.get(i, i) for i in ids]), pair.level
+    of = Groups(np.array([groups.get(i, i) for i in ids]), largest_group(first, second))
+    level = pair.level
     plain = bounds.paired([new[i][1] - old[i][1] for i in ids], level, groups=of)
     wide = max(1.0, (pair.high - pair.low) / (plain.high - plain.low))
     rows = _graded_rows(second, new, ids).minus(_graded_rows(first, old, ids))
     if rows.known is None:
         mean, low, high = rows.bound(
-            level, -1.0, lambda values: width_factor(values, level, wide, of, None)
+            level, -1.0, lambda values: width_factor(values, level, wide, of.of, None)
         )
     else:
         mean, low, high = bounds.paired(rows.known, level, groups=of)[:3]

@@ -16,6 +16,7 @@ import numpy as np
 
 from tuneworthy.compare.columns import Column, rank_columns, shared_cases
 from tuneworthy.compare.judge_correction import GradedRows, width_factor
+from tuneworthy.compare.row_groups import row_groups
 from tuneworthy.compare.turn_order import race_order
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.split import Split
@@ -88,9 +89,7 @@ class ComparisonInputs:
 
     def groups_of(self, ids: Sequence[str]) -> Groups:
         """Return the groups of these cases, with the size of the largest possible group."""
-        largest = float(self.task.data.largest_group or 0)
-        copies = self.split.only_copies and not largest
-        return Groups(np.array([self.groups.get(i, i) for i in ids]), largest, copies)
+        return row_groups(self.task, self.split, ids, self.groups)
 
     def graded_rows(self, column: Column, ids: Sequence[str]) -> GradedRows | None:
         """Return an arm's judge scores beside its human grades on these cases; None if no judge."""

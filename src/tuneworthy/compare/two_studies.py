@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuneworthy.compare.arm_slices import slices
-from tuneworthy.compare.graded_studies import corrected_pair
+from tuneworthy.compare.graded_studies import corrected_pair, largest_group
 from tuneworthy.compare.refitted import FittedArm, fitted_arms, refitted_bound
 from tuneworthy.compare.same_scoring import Scoring, check_same_metric, unknown_source
 from tuneworthy.core.answer import Score
@@ -17,8 +17,10 @@ from tuneworthy.core.evidence import Pair
 from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run
 from tuneworthy.core.slices import Slices
+from tuneworthy.core.split import Split
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.copies import full_text, normalised_text
+from tuneworthy.stats.clusters import Groups
 
 ALPHA = 0.05
 
@@ -49,10 +51,11 @@ def compare_studies(first: Results, second: Results) -> list[Pair]:
     if named[0] in old and named[1] in new and named[0] != named[1]:
         wanted.insert(0, named)
     groups = {**_groups_of(first), **_groups_of(second)}
+    largest = largest_group(first, second)
     before, after = fitted_arms(first), fitted_arms(second)
     pairs = (
         _bounded_pair(
-            (old_name, new_name), old[old_name], new[new_name], groups,
+            (old_name, new_name), old[old_name], new[new_name], groups, largest,
             (before.get(old_name), after.get(new_name)),
         )
         for old_name, new_name in wanted
@@ -89,7 +92,9 @@ def slices_of_pair(first: Results, second: Results, pair: Pair) -> Slices | None
     own = _renamed_runs(second, pair.arm, names[0]), _renamed_runs(first, pair.versus, names[1])
     others = [run for run in second.runs if run.spec.name not in (pair.arm, pair.versus)]
     cases = [case for case in second.cases if case.id not in apart]
-    return slices(second.task, cases, [*others, *own[0], *own[1]], names)
+    named = {case.id: case.group for case in cases if case.group is not None}
+    split = second.split or Split(k=1, parts=(), groups=named)  # None in results of 0.1.0
+    return slices(second.task, cases, [*others, *own[0], *own[1]], names, split)
 
 
 def _renamed_runs(results: Results, arm: str, name: str) -> list[Run]:
@@ -159,12 +164,13 @@ def _bounded_pair(
     old: dict[str, float],
     new: dict[str, float],
     groups: Mapping[str, str],
+    largest: float,
     fitted: tuple[FittedArm | None, FittedArm | None],
 ) -> Pair | None:
     ids = sorted(set(old) & set(new))
     if not ids:
         return None
-    of = np.array([groups.get(i, i) for i in ids])
+    of = Groups(np.array([groups.get(i, i) for i in ids]), largest)
     diffs = np.array([new[i] - old[i] for i in ids])
     bound, factor = refitted_bound(diffs, ids, of, ALPHA / 2, fitted)
     return Pair(

@@ -13,7 +13,10 @@ KNOWLEDGE_LEVELS: tuple[KnowledgeLevel, ...] = get_args(KnowledgeLevel)
 
 
 class Proportion(Record):
-    """A proportion of rows, k of n, with its two-sided 95 % interval (Clopper-Pearson)."""
+    """A proportion of rows, k of n, with its two-sided 95 % interval.
+
+    Clopper-Pearson, widened for groups in robustness checks.
+    """
 
     k: int
     n: int

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.compare.built_cells import best_runs
+from tuneworthy.compare.row_groups import row_groups
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
@@ -191,13 +192,16 @@ def _condition_result(
     if by_set(runner.metric) and not all(any(isinstance(s, Score) for s in own) for own in sets):
         return
     answers, scores = list(chain.from_iterable(by_fit)), list(chain.from_iterable(sets))
-    valid = [_is_valid(score) for score in scores]
-    judged = [v for v in valid if v is not None]
+    ids = [answer.case for answer in answers]
+    valid = {i: _is_valid(score) for i, score in zip(ids, scores, strict=True)}
+    judged = {i: float(v) for i, v in valid.items() if v is not None}
     if not judged:
         return
     values = np.array([s.value if isinstance(s, Score) else 0.0 for s in scores])
-    groups = [gold[a.case].group or a.case for a in answers]
-    low, high = bounds.rate(sum(judged), len(judged))
+    share, low, high = bounds.mean_interval(
+        [*judged.values()], groups=row_groups(runner.task, runner.split, [*judged])
+    )
+    groups = row_groups(runner.task, runner.split, ids)
     mean = [round(float(v), 6) for v in bounds.mean_interval(values, groups=groups)]
     yield RobustnessResult(
         arm=condition[0],
@@ -205,7 +209,7 @@ def _condition_result(
         temperature=condition[2],
         n=len(answers),
         valid=Proportion(
-            k=sum(judged), n=len(judged), share=sum(judged) / len(judged), low=low, high=high
+            k=int(sum(judged.values())), n=len(judged), share=share, low=low, high=high
         ),
         score=Interval(mean=mean[0], low=mean[1], high=mean[2]),
     )

@@ -156,5 +156,6 @@ def with_slices(
         return evidence.model_copy(update={"missing": missing})
     scored = {case.id for case in inputs.cases}
     others = [case for case in inputs.loaded.everyone if case.id not in scored]
-    table = slices(inputs.runner.task, inputs.cases, inputs.runs, (arm, rival), others)
+    runner = inputs.runner
+    table = slices(runner.task, inputs.cases, inputs.runs, (arm, rival), runner.split, others)
     return evidence.model_copy(update={"slices": (table,) if table else ()})

@@ -11,17 +11,19 @@ import numpy as np
 from scipy.stats import ks_2samp
 
 from tuneworthy.compare.columns import Column
+from tuneworthy.compare.row_groups import row_groups
 from tuneworthy.core.answer import Answer, Finish, Score, Unscored, value_or_zero
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.live_check import LabelDrift, LiveMean, LiveShare, LiveSpread
 from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.core.split import Split
+from tuneworthy.core.task import Task
 from tuneworthy.data.answers import NO_ANSWER
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.metrics._labels import match_label
 from tuneworthy.stats.bounds import CHOSEN_ARM_LEVEL, mean_interval
-from tuneworthy.stats.clusters import Folds
+from tuneworthy.stats.clusters import Folds, Groups
 from tuneworthy.stats.two_samples import (
     MeanWithBounds,
     independent_difference,
@@ -43,10 +45,14 @@ Metric = Callable[[Case, Answer], Score | Unscored]
 
 @dataclass(frozen=True)
 class StudyArm:
-    """The arm in use, as the study measured it: its answers and scores with groups and folds."""
+    """The arm in use, as the study measured it: its answers and scores with groups and folds.
+
+    `task` is the study's.
+    """
 
     column: Column
     split: Split
+    task: Task
 
     @property
     def ids(self) -> list[str]:
@@ -58,9 +64,9 @@ class StudyArm:
         """Return the answers, by id."""
         return [self.column.cells[i][0] for i in self.ids]
 
-    def groups(self, ids: Sequence[str]) -> list[str]:
-        """Return the group of each case id."""
-        return [self.split.groups.get(i, i) for i in ids]
+    def groups(self, ids: Sequence[str]) -> Groups:
+        """Return the groups of these cases, as the bounds of the study take them."""
+        return row_groups(self.task, self.split, ids)
 
     def score(self, level: float) -> MeanWithBounds:
         """Return the mean score with one-sided bounds, each at `level`, widened as the study's.
@@ -219,7 +225,7 @@ def labels_of(
     if min(len(then), len(now)) < LEAST_LABELS:
         return f"{min(len(then), len(now))} labels on one side: {LEAST_LABELS} are needed"
     ids = [i for i, label in cells.items() if label is not None]
-    units: list[Any] = [("study", group) for group in arm.groups(ids)]
+    units: list[Any] = [("study", group) for group in arm.groups(ids).of]
     units += request_groups([one for one, label in told if label is not None])
     distance, p = label_shift(then, now, units)
     names = sorted({*then, *now})

@@ -1,5 +1,7 @@
 """Arms asked at other temperatures and in other words: the same cases, the same arm, stored."""
 
+from dataclasses import replace
+
 import pytest
 from tests.runner_kit import bench_of, cases, planned
 
@@ -64,6 +66,18 @@ def test_validity_falls_with_the_temperature_as_it_was_planted(opened):
     assert all(one.score.low <= one.score.mean <= one.score.high for one in found)
     answered = [a.text for run in runs for a in run.answers]
     assert all(text in LABELS for text in answered), "the study's own answers stay cold"
+
+
+def test_copies_of_an_input_widen_validity_and_score(opened):
+    bench, _ = opened
+    runs = runs_of(bench, "zero_shot")
+    first = min(bench.split.scored)
+    copies = {"groups": dict.fromkeys(bench.split.scored, first), "only_copies": True}
+    grouped = replace(bench, split=bench.split.model_copy(update=copies))
+    alone, same = (measure_robustness(b, runs, ["zero_shot"])[0] for b in (bench, grouped))
+    assert (alone.valid.share, alone.score.mean) == (same.valid.share, same.score.mean) == (1, 1)
+    assert alone.valid.low > 0.9
+    assert (same.valid.low, same.score.low) == (0, 0), "one input shows nothing of others"
 
 
 @pytest.mark.parametrize(("rows", "measured"), [(40, True), (16, False)])

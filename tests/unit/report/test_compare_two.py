@@ -66,6 +66,14 @@ def test_studies_that_were_not_scored_alike_are_refused(results, success, where)
     assert compare_studies(judged, judged)
 
 
+def test_larger_groups_that_may_come_widen_the_differences(results):
+    data = results.task.data.model_copy(update={"largest_group": 20})
+    larger = results.model_copy(update={"task": results.task.model_copy(update={"data": data})})
+    plain, wider = compare_studies(results, results), compare_studies(results, larger)
+    assert [(p.arm, p.versus) for p in plain] == [(p.arm, p.versus) for p in wider]
+    assert all(w.low < p.low and w.high > p.high for p, w in zip(plain, wider, strict=True))
+
+
 def with_other_inputs(results, share):
     """Return the results with the ids of their rows on other inputs, in this share of them."""
     some = round(share * len(results.cases))

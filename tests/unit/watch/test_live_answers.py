@@ -1,6 +1,7 @@
 """The log's answers beside those of the study's arm: failures, right answers of a file."""
 
 import numpy as np
+import pytest
 
 from tuneworthy.compare.columns import Column
 from tuneworthy.core.answer import Answer, Score, Unscored
@@ -12,6 +13,8 @@ from tuneworthy.core.task import Data, Output, Success, Task
 from tuneworthy.data.answers import NO_ANSWER, NULL_ANSWER
 from tuneworthy.metrics import scorer
 from tuneworthy.metrics._validity import validity
+from tuneworthy.stats.bounds import mean_interval
+from tuneworthy.stats.clusters import Groups
 from tuneworthy.watch.live_answers import (
     StudyArm,
     score_of,
@@ -33,7 +36,7 @@ def studied(errors):
         for at, error in enumerate(errors)
     }
     spec = Spec(name="present", arm="present", tool=None)
-    return StudyArm(Column(spec, cells, {}, False, ()), Split(k=1, parts=()))
+    return StudyArm(Column(spec, cells, {}, False, ()), Split(k=1, parts=()), LABELS)
 
 
 def requests(errors):
@@ -47,6 +50,20 @@ def test_a_failed_answer_is_not_valid_in_the_study_either():
     found = validity_of(studied(errors), requests(errors), validity(LABELS), 0.005)
     assert (found.n_then, found.then.mean, found.now.mean) == (200, 0.9, 0.9)
     assert found.difference.mean == 0
+
+
+@pytest.mark.parametrize(("only_copies", "largest"), [(True, None), (False, None), (False, 20)])
+def test_the_studys_share_has_the_bounds_of_the_study(only_copies, largest):
+    ids = [f"r{at}" for at in range(200)]
+    split = Split(k=1, parts=(), groups=dict.fromkeys(ids[:3], "r0"), only_copies=only_copies)
+    data = LABELS.data.model_copy(update={"largest_group": largest})
+    task = LABELS.model_copy(update={"data": data})
+    plain = studied([NULL_ANSWER if at % 10 == 0 else None for at in range(200)])
+    arm = StudyArm(plain.column, split, task)
+    values = [float(int(one[1:]) % 10 > 0) for one in arm.ids]
+    groups = Groups([split.groups.get(one, one) for one in arm.ids], largest or 0, only_copies)
+    assert arm.valid(0.005)[1] == mean_interval(values, 0.01, groups)
+    assert arm.valid(0.005)[1][1] < plain.valid(0.005)[1][1]
 
 
 def test_a_row_that_the_study_has_no_record_of_says_nothing_about_validity():

@@ -35,7 +35,7 @@ def _look_observations(
     if observation := look_observation(scored.look - 1, len(cases), scored.scope):
         yield observation
     if loaded.task.data.locked:
-        yield locked_observation(len(loaded.aside), locked.look - 1, ASSUMED_DIFFERENCE_SHARE)
+        yield locked_observation(loaded.aside, locked.look - 1, ASSUMED_DIFFERENCE_SHARE)
     if scored.trouble:
         yield Observation(kind="looks_unknown", level="note", text=scored.trouble, count=0)
 

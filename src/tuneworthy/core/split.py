@@ -44,11 +44,18 @@ class Split(Record):
     only_copies: bool = False
 
     @property
-    def clustered(self) -> bool:
-        """Return whether grouped rows are worth fewer than .9 as many independent rows (Kish)."""
+    def worth(self) -> float:
+        """Return how many independent rows a scored row is worth if groups are alike (Kish).
+
+        At most 1; 1 without scored rows.
+        """
         sizes = Counter(self.groups.get(case, case) for case in self.scored)
-        rows = sum(sizes.values())
-        return rows > 0 and rows**2 / sum(size**2 for size in sizes.values()) < 0.9 * rows
+        return sizes.total() / sum(size**2 for size in sizes.values()) if sizes else 1.0
+
+    @property
+    def clustered(self) -> bool:
+        """Return whether grouped rows are worth fewer than .9 as many independent rows."""
+        return self.worth < 0.9
 
     def width_factor(self, folds: Iterable[int] | None = None) -> float:
         """Return the width factor of bounds on fitted arms, whose folds share training rows.

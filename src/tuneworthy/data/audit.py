@@ -15,10 +15,9 @@ from tuneworthy.data.folds import Split
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.observations import observation, row_observations
 from tuneworthy.data.rows import CONTENT_ID
-from tuneworthy.stats.bounds import level
-from tuneworthy.stats.clusters import cluster_numbers, effective_groups
+from tuneworthy.stats.bounds import level, paired
+from tuneworthy.stats.clusters import Groups, cluster_numbers, effective_groups
 from tuneworthy.stats.power import minimum_detectable_effect, rows_needed
-from tuneworthy.stats.unseen import gaffke_bound
 
 # Assumed share of rows on which two arms differ, until it is measured.
 ASSUMED_DIFFERENCE_SHARE = 0.2
@@ -47,7 +46,7 @@ def audit(
     visible = visible_differences(split, sum(case.id not in split.early for case in scored))
     observations = [
         *row_observations(loaded, scored),
-        *_few_rows(loaded, visible),
+        *_few_rows(loaded, split, visible),
         *_grouped_rows(loaded, split),
         *_unscored_early_rows(split, len(used)),
     ]
@@ -104,11 +103,12 @@ def with_observations(found: Audit, more: Iterable[Observation]) -> Audit:
 def visible_differences(split: Split, n: int) -> DetectableDifference:
     """Return the smallest detectable difference on the rows that every arm is scored on.
 
-    Recorded answers may have more rows.
+    Recorded answers may have more rows. Rows of a group, or copies of an input, count as alike.
     """
+    worth = max(1, round(n * split.worth))
     factor = split.width_factor() * (STABLE_ARM_FACTOR if len(split.learning) > 1 else 1.0)
     prompts, fitted = (
-        _capped_share(minimum_detectable_effect(n, ASSUMED_DIFFERENCE_SHARE, f)) if n else None
+        _capped_share(minimum_detectable_effect(worth, ASSUMED_DIFFERENCE_SHARE, f)) if n else None
         for f in (1.0, factor)
     )
     return DetectableDifference(
@@ -124,11 +124,9 @@ def _grouped_rows(loaded: Loaded, split: Split) -> Iterator[Observation]:
         [split.groups.get(case, case) for case in split.scored], len(split.scored)
     )
     groups, worth = int(numbers.max()) + 1, effective_groups(numbers)
-    sizes = np.bincount(numbers).astype(float)
     largest = float(loaded.task.data.largest_group or 0)
-    if split.only_copies and not largest:
-        sizes = np.ones(groups)  # each input counts once in one of two bounds
-    least = gaffke_bound(np.zeros(groups), sizes, level(0.05), largest)
+    named = Groups(numbers, largest, split.only_copies and not largest)
+    least = paired(np.zeros(numbers.size), level(0.05), groups=named).high
     text = (
         f"{len(split.scored):,} scored rows come in {groups:,} groups, worth {worth:,.0f} of one"
         f" size: where two arms differ in none of them, one may still be {100 * least:.0f} points"
@@ -146,7 +144,9 @@ def _capped_share(value: float) -> float:
     return round(min(float(value), 1.0), 6)
 
 
-def _few_rows(loaded: Loaded, visible: DetectableDifference) -> Iterator[Observation]:
+def _few_rows(
+    loaded: Loaded, split: Split, visible: DetectableDifference
+) -> Iterator[Observation]:
     margin = loaded.task.success.margin
     if visible.prompts is None or visible.prompts <= 2 * margin:
         return
@@ -155,7 +155,8 @@ def _few_rows(loaded: Loaded, visible: DetectableDifference) -> Iterator[Observa
         f"{visible.n:,} scored rows show differences between prompts from about "
         f"{100 * visible.prompts:.0f} points on; the margin is {100 * margin:g}"
     )
-    fix = f"about {need:,} rows show the margin; `settle` needs fewer labels than that"
+    rows = "independent rows" if split.clustered else "rows"
+    fix = f"about {need:,} {rows} show the margin; `settle` needs fewer labels than that"
     yield Observation(kind="few_rows", level="warning", text=text, count=visible.n, fix=fix)
 
 

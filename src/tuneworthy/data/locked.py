@@ -92,21 +92,25 @@ def _lock_position(rows: Sequence[Case]) -> float:
     return int(digest(["locked", least], HASH_DIGITS), 16) / float(16**HASH_DIGITS)
 
 
-def locked_observation(n: int, earlier: int, differ: float) -> Observation:
-    """Return the observation for `check` on n locked rows that `earlier` studies opened.
+def locked_observation(locked: Sequence[Case], earlier: int, differ: float) -> Observation:
+    """Return the observation for `check` on locked rows that `earlier` studies opened.
 
-    `differ` is the assumed share of rows on which two arms differ.
+    `differ` is the assumed share of rows on which two arms differ. Rows of a group, and copies of
+    an input, count as alike.
     """
     from tuneworthy.stats.bounds import level
+    from tuneworthy.stats.clusters import cluster_numbers, effective_groups
     from tuneworthy.stats.power import exact_power
 
-    look, rows = earlier + 1, with_verb(n, "row", "are")
+    n, look = len(locked), earlier + 1
+    rows = with_verb(n, "row", "are")
     if not n:
         text = "no row is locked: none of so few fell into the share of data.locked"
         return Observation(kind="locked", level="warning", text=text, count=0,
                            fix="add rows, or raise data.locked")  # fmt: skip
     at = level(0.05, look, 2)
-    chances = [f"{100 * exact_power(n, differ, gain, at):.0f} %" for gain in REPORTED_GAINS]
+    worth = round(effective_groups(cluster_numbers(copy_groups(find_copies(locked)), n)))
+    chances = [f"{100 * exact_power(worth, differ, gain, at):.0f} %" for gain in REPORTED_GAINS]
     text = (
         f"{rows} locked, {studies_text(earlier)}: `tuneworthy run --unlock`"
         f" scores on them alone, as "

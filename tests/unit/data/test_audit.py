@@ -80,11 +80,24 @@ def test_rows_in_few_groups_say_what_those_groups_can_show(tmp_path):
     assert "29 points better on other groups" in seen.text  # 1 - .035 ** (1 / 10) = .285
     uneven = [pair(n, group=f"g{0 if n < 270 else n}") for n in range(300)]
     assert "in 31 groups, worth 1 of one size" in of(audited(tmp_path, uneven), "groups").text
-    copied = [pair(0 if n < 270 else n) for n in range(300)]  # of 31 inputs: 1 - .035 ** (1 / 31)
-    assert "10 points better on other groups" in of(audited(tmp_path, copied), "groups").text
+    copied = [pair(n // 10) for n in range(300)]  # of 30 inputs: 1 - (.035 / 2) ** (1 / 30)
+    assert "13 points better on other groups" in of(audited(tmp_path, copied), "groups").text
+    one = [pair(0 if n < 270 else n) for n in range(300)]
+    assert "100 points better on other groups" in of(audited(tmp_path, one), "groups").text
     many = [pair(n, group=f"g{n // 2}") for n in range(300)]
     wide = audited(tmp_path, many, success={"margin": 0.1})
     assert of(wide, "groups").level == "note"
+
+
+@pytest.mark.parametrize("more", [{}, {"group": True}])
+def test_rows_that_are_alike_show_no_more_than_one_of_them(tmp_path, more):
+    rows = [pair(n // 10, **({"group": f"g{n // 10}"} if more else {})) for n in range(300)]
+    alike, alone = audited(tmp_path, rows), audited(tmp_path, rows[::10])
+    assert (alike.visible.n, alone.visible.n) == (300, 30)
+    assert alike.visible.prompts == alone.visible.prompts > 0.2
+    assert alike.visible.fitted >= alone.visible.fitted
+    assert "independent rows show the margin" in of(alike, "few_rows").fix
+    assert "independent" not in of(alone, "few_rows").fix
 
 
 def test_i39_contradictions_are_counted_by_scored_row(tmp_path):

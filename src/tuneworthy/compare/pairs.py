@@ -16,7 +16,7 @@ import numpy as np
 
 from tuneworthy.compare.columns import Column, rank_columns, shared_cases
 from tuneworthy.compare.judge_correction import GradedRows, width_factor
-from tuneworthy.compare.row_groups import row_groups
+from tuneworthy.compare.row_groups import bets_allow_for_groups, row_groups
 from tuneworthy.compare.turn_order import race_order
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.split import Split
@@ -85,7 +85,7 @@ class ComparisonInputs:
 
         False for grouped rows: betting bounds on single rows do not account for unseen groups.
         """
-        return self.task.budget.stop_early and not self.split.clustered
+        return self.task.budget.stop_early and bets_allow_for_groups(self.task, self.split)
 
     def groups_of(self, ids: Sequence[str]) -> Groups:
         """Return the groups of these cases, with the size of the largest possible group."""

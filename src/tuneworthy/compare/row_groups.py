@@ -22,3 +22,11 @@ def row_groups(
     largest = float(task.data.largest_group or 0)
     copies = split.only_copies and not largest
     return Groups(np.array([known.get(i, i) for i in ids]), largest, copies)
+
+
+def bets_allow_for_groups(task: Task, split: Split) -> bool:
+    """Return whether bets on single rows hold: few rows share a group, and no larger one may come.
+
+    Such bets do not allow for a group that is not among the rows.
+    """
+    return not split.clustered and (task.data.largest_group or 0) <= 1

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from tuneworthy.compare.comparison import compare_with_simpler
 from tuneworthy.compare.pairs import ALPHA, ComparisonInputs
+from tuneworthy.compare.row_groups import bets_allow_for_groups
 from tuneworthy.compare.turn_order import race_order
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.plan import PlannedArm
@@ -39,7 +40,7 @@ def why_not_raced(task: Task, split: Split) -> str:
     """Return why arms run on all their cases, or "" if they may be stopped early."""
     if not task.budget.stop_early:
         return "budget.stop_early is not set"
-    if split.clustered:
+    if not bets_allow_for_groups(task, split):
         return "rows come in groups: bets on single rows would not allow for unseen groups"
     if split.by_time:
         return "rows stand in the order of time: the first ones don't stand for all"

@@ -9,6 +9,7 @@ from tests import studies
 import tuneworthy
 from tuneworthy import results_folder as shelf
 from tuneworthy.compare.comparison import compare
+from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.core.split import Part, Split
@@ -117,6 +118,10 @@ def test_where_means_are_compared_or_time_orders_rows_all_cases_are_asked():
     assert why_not_raced(task, PLAIN) == ""
     assert "time" in why_not_raced(task, PLAIN.model_copy(update={"by_time": True}))
     assert "groups" in why_not_raced(task, CLUSTERED)
+    later = task.model_copy(update={"data": task.data.model_copy(update={"largest_group": 20})})
+    assert "groups" in why_not_raced(later, PLAIN)
+    raced, whole = (ComparisonInputs(one, "s", PLAIN, {}).is_raced for one in (task, later))
+    assert (raced, whole) == (True, False)
     money = Economics(value_of_correct=0.1, requests_per_month=1e4)
     assert "economics" in why_not_raced(task.model_copy(update={"economics": money}), PLAIN)
     assert "stop_early" in why_not_raced(Task(data={"file": "rows.jsonl"}), PLAIN)

@@ -16,6 +16,7 @@ from tuneworthy.advice.features import features_of
 from tuneworthy.compare.choice import best_by_fold
 from tuneworthy.core.answer import Score
 from tuneworthy.core.case import Case
+from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask, ShownRow
@@ -122,12 +123,14 @@ def make_entry(
 ) -> Entry:
     """Return the entry of a finished study; without rows and answers if `figures_only`.
 
-    Raises TaskError if others can't apply its metric: a judge, or the user's own function.
+    Raises TaskError if others can't apply its metric (a judge, or the user's own function), or if
+    clicks settled it: its distances don't follow from the recorded answers.
     """
     card = _measured_task(results, named, measured)
     if figures_only:
         return Entry(card=card.model_copy(update={"shown": ()}))
     _refuse_private_metric(results)
+    _refuse_settled(results)
     task = results.task
     cases = tuple(case.model_copy(update={"where": ""}) for case in results.cases)
     return Entry(
@@ -150,6 +153,16 @@ def _refuse_private_metric(results: Results) -> None:
         got=metric,
         fix="--figures-only writes the figures without rows and answers",
     )
+
+
+def _refuse_settled(results: Results) -> None:
+    if (settled := results.evidence.settled) is not None:
+        raise TaskError(
+            "others can't check figures that clicks settled",
+            got=f"a study settled by {count_noun(settled.clicks, 'click')}",
+            fix="name the folder without `-settled`, or --figures-only: the figures without rows"
+            " and answers",
+        )
 
 
 def _recorded_runs(results: Results) -> list[RecordedRun]:

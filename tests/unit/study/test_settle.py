@@ -12,6 +12,8 @@ import pytest
 from tests import studies
 
 import tuneworthy
+from tuneworthy.atlas.check_entry import check_entry
+from tuneworthy.atlas.study_entry import entry_of_study
 from tuneworthy.cli._frame import run as command
 from tuneworthy.core.errors import TaskError
 from tuneworthy.ledger.store import open_ledger
@@ -116,6 +118,10 @@ def test_recorded_systems_are_settled_with_fewer_labels_than_inputs(study):
     assert all(gold[inputs[row["input"]]] == row["output"] for row in rows)
     assert all(row["meta"] == {"from": "settle"} for row in rows)
     assert len({row["input"] for row in rows}) == len(rows)
+    assert check_entry(entry_of_study(folder, None, None, False, False)) == 3 * 120
+    with pytest.raises(TaskError, match="clicks settled"):
+        entry_of_study(done.folder, None, None, False, False)
+    assert check_entry(entry_of_study(done.folder, None, None, False, True)) == 0
 
 
 def test_a_better_arm_is_found_and_the_ladder_goes_on(tmp_path):

@@ -226,7 +226,7 @@ def _measured_fields(
         "valid": valid.share,
         "errors": errors,
         "lost": _total_loss_share(inputs, column, ids),
-        "cut": cut_summary(column.runs, column.cells),
+        "cut": cut_summary(column.runs, column.cells, inputs.groups_of),
         "latency_ms": _latency_quantiles(column.runs, answers, missing),
         "tokens": _mean_tokens(answers, missing),
         **cost_per_1000_requests(inputs.task, answers, column.runs, missing),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -10,19 +10,22 @@ from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.evidence import TruncatedAnswers
 from tuneworthy.core.run import Run
 from tuneworthy.stats import bounds
+from tuneworthy.stats.clusters import Groups
 
 ALPHA = 0.05  # error of the upper bound on the gain of answers not generated again
 
 
 def cut_summary(
-    runs: Sequence[Run], cells: Mapping[str, tuple[Answer, Score | Unscored]]
+    runs: Sequence[Run],
+    cells: Mapping[str, tuple[Answer, Score | Unscored]],
+    groups_of: Callable[[Sequence[str]], Groups],
 ) -> TruncatedAnswers | None:
     """Return the counts of an arm's cut answers, and an upper bound on what the limit cost it.
 
     None if the token limit cut no answer. `Run.longer` has the scores of cut answers that were
     generated again with more tokens; their mean gain bounds that of the others (a full gain is
     assumed if none was generated again). A recorded system's own limit costs nothing: its answers
-    are cut in production too.
+    are cut in production too. `groups_of` returns the groups of cases: they widen the bound.
     """
     shortfall = {
         case: score_shortfall(*cell) for case, cell in cells.items() if cell[0].finish == "length"
@@ -37,7 +40,7 @@ def cut_summary(
     share = 1.0 if ours else 0.0
     if gains:
         shares = np.array([gain / wrong[case] for case, gain in gains.items()])
-        share = float(bounds.mean_interval(shares, 2 * ALPHA)[2])
+        share = float(bounds.mean_interval(shares, 2 * ALPHA, groups_of([*gains]))[2])
     return TruncatedAnswers(
         n=len(shortfall),
         wrong=len(wrong),

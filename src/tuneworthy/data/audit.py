@@ -144,9 +144,7 @@ def _capped_share(value: float) -> float:
     return round(min(float(value), 1.0), 6)
 
 
-def _few_rows(
-    loaded: Loaded, split: Split, visible: DetectableDifference
-) -> Iterator[Observation]:
+def _few_rows(loaded: Loaded, split: Split, visible: DetectableDifference) -> Iterator[Observation]:
     margin = loaded.task.success.margin
     if visible.prompts is None or visible.prompts <= 2 * margin:
         return

@@ -14,12 +14,12 @@ import numpy as np
 
 from tuneworthy.compare.choice import sorted_by_dev
 from tuneworthy.core.answer import Score
-from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import Evidence, Interval
 from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.core.search import PromptSearch, SearchStep
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
+from tuneworthy.data.copies import Copies, copy_groups
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds
 from tuneworthy.stats.ratio import ratio_of_means
@@ -32,19 +32,21 @@ SearchSteps = list[tuple[int, Mapping[str, float]]]
 
 
 def search_summary(
-    task: Task, cases: Sequence[Case], runs: Sequence[Run], evidence: Evidence, split: Split
+    task: Task, rows: Copies, runs: Sequence[Run], evidence: Evidence, split: Split
 ) -> PromptSearch | None:
     """Return the summary of the prompt search; None if no prompt was measured.
 
     Of several searches the best on dev counts. `gain` is the gain of the last doubling of its
     budget on the dev rows of all folds; its lower end is corrected for choosing among the new
-    prompts (Bonferroni). `rho` compares prompt, base and tuned model on the scored cases.
+    prompts (Bonferroni). `rho` compares prompt, base and tuned model on the scored cases. `rows`
+    are all labelled rows: groups and near copies widen both.
     """
     kept = [r for r in runs if r.state == "measured" and r.spec.role == "candidate"]
     prompts = [run for run in kept if run.spec.tool == "prompt"]
     if not prompts:
         return None
-    groups = {case.id: case.group or case.id for case in cases}
+    numbers = zip(rows.cases, copy_groups(rows), strict=True)
+    groups = {case.id: f"group {number}" for case, number in numbers}
     rho, why = _share_of_tuning_gain(kept, evidence, groups, task.seed, split)
     searches = [run for run in prompts if run.seed == task.seed and "search" in (run.trace or {})]
     if not searches:

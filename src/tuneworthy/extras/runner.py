@@ -85,7 +85,8 @@ def _measure_reliability(inputs: ExtrasInputs, evidence: Evidence) -> Measured:
     ground = MeasurementInputs(runner.task, inputs.loaded, inputs.cases, runner.metric)
     yield "soundness", soundness(ground, evidence, inputs.runs)
     yield "styles", styles(runner.task, inputs.cases, inputs.runs) or "no arm was measured"
-    search = search_summary(runner.task, inputs.cases, inputs.runs, evidence, runner.split)
+    rows = inputs.loaded.copies
+    search = search_summary(runner.task, rows, inputs.runs, evidence, runner.split)
     yield "search", search or "no prompt was measured"
 
 

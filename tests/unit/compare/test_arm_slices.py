@@ -40,7 +40,9 @@ def by_kind(found, kind):
 def test_a_planted_weakness_stands_in_its_slice_and_nowhere_else():
     cases = [case(i, "word " * (1 + i)) for i in range(90)]
     weak = [0.0 if i >= 60 else 1.0 for i in range(90)]  # long inputs fail
-    found = slices(TASK, cases, [run("a", cases, weak), run("b", cases, [1] * 90)], ("a", "b"), ALONE)
+    found = slices(
+        TASK, cases, [run("a", cases, weak), run("b", cases, [1] * 90)], ("a", "b"), ALONE
+    )
     length = by_kind(found, "length")
     assert [one.score.mean for one in length.values()] == [1.0, 1.0, 0.0]
     assert length["long"].delta.high < 0
@@ -53,8 +55,8 @@ def test_a_planted_weakness_stands_in_its_slice_and_nowhere_else():
 def test_copies_of_an_input_widen_a_slice_as_they_widen_the_study():
     cases = [case(i, f"word {i // 15}") for i in range(90)]  # six inputs of fifteen copies
     values = [float(i // 15 % 2) for i in range(90)]
-    copies = Split(k=1, parts=(), groups={c.id: cases[i // 15 * 15].id
-                                          for i, c in enumerate(cases)}, only_copies=True)  # fmt: skip
+    groups = {c.id: cases[i // 15 * 15].id for i, c in enumerate(cases)}
+    copies = Split(k=1, parts=(), groups=groups, only_copies=True)
     runs = [run("a", cases, values), run("b", cases, [0] * 90)]
     long = by_kind(slices(TASK, cases, runs, ("a", "b"), copies), "length")["long"]
     own = Groups([0] * 15 + [1] * 15, copies=True)
@@ -68,7 +70,9 @@ def test_copies_of_an_input_widen_a_slice_as_they_widen_the_study():
 def test_without_a_weakness_no_slice_shows_one():
     cases = [case(i, "word " * (1 + i % 7)) for i in range(80)]
     values = [i % 2 for i in range(80)]
-    found = slices(TASK, cases, [run("a", cases, values), run("b", cases, values)], ("a", "b"), ALONE)
+    found = slices(
+        TASK, cases, [run("a", cases, values), run("b", cases, values)], ("a", "b"), ALONE
+    )
     assert found.slices
     assert all(one.delta.low <= 0 <= one.delta.high for one in found.slices)
 

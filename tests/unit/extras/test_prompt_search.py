@@ -8,6 +8,7 @@ from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Data, Task
+from tuneworthy.data.copies import find_copies
 from tuneworthy.extras.prompt_search import search_summary
 
 TASK = Task(data=Data(file="rows.jsonl"))
@@ -49,7 +50,7 @@ def evidence(*present):
     return Evidence(task="t", hash="h", n=N, looks=1, alpha=0.05, arms=tuple(arms), pairs=())
 
 
-def told(*runs, of=None, split=Split(k=1, parts=())):
+def told(*runs, of=None, split=Split(k=1, parts=()), cases=CASES):
     """What is said of the search; the best scored arm of a tool stands for it, as compared."""
     found = of or evidence()
     total = {}
@@ -63,7 +64,18 @@ def told(*runs, of=None, split=Split(k=1, parts=())):
         for tool, name in best.values()
     ]  # fmt: skip
     found = found.model_copy(update={"arms": (*found.arms, *arms)})
-    return search_summary(TASK, CASES, runs, found, split)
+    return search_summary(TASK, find_copies(cases), runs, found, split)
+
+
+def test_dev_rows_that_are_copies_widen_the_gain_of_the_search():
+    same = (Message(role="user", content="where is my parcel"),)
+    copies = [case.model_copy(update={"messages": same}) if at < 30 else case
+              for at, case in enumerate(CASES)]  # fmt: skip
+    found = run("optimised_prompt", 80, trace=trace(10, 10, 10, 40))
+    alone, alike = told(found).gain, told(found, cases=copies).gain
+    assert alone.mean == alike.mean == 0.75
+    assert alone.low > 0.3
+    assert alike.low < 0
 
 
 def test_nothing_is_said_where_no_prompt_was_measured():

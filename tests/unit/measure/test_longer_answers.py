@@ -9,6 +9,7 @@ from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.measure.longer_answers import MOST_ANSWERS, SAMPLE_ANSWERS, rescore_cut_answers
+from tuneworthy.stats.clusters import Groups
 
 CASES = [Case(id=f"c{k:03}", messages=(Message(role="user", content="x"),), output="yes")
          for k in range(100)]  # fmt: skip
@@ -71,7 +72,7 @@ def test_a_model_that_can_not_be_asked_again_leaves_all_open_and_says_so():
     assert said == ["cut answers were not asked again: the endpoint changed the model"
                     " (m-1, then m-2)"]  # fmt: skip
     cells = {answer.case: (answer, score) for answer, score in pairs()}
-    assert cut_summary([run(found)], cells).gain == 1.0, (
+    assert cut_summary([run(found)], cells, alone).gain == 1.0, (
         "more room could have made all of them right"
     )
 
@@ -95,19 +96,31 @@ def run(longer):
     return Run(spec=Spec(name="a", arm="a"), seed=0, fold=None, state="measured", longer=longer)
 
 
+def alone(ids):
+    return Groups(None)
+
+
+def by_fifty(ids):
+    return Groups([int(one[1:]) // 50 for one in ids])
+
+
 def cells(cut_from):
     return {answer.case: (answer, score) for answer, score in pairs(cut_from)}
 
 
 def test_what_the_limit_may_have_cost_is_bounded_by_what_was_asked_again():
-    assert cut_summary([run({})], cells(100)) is None
-    unknown = cut_summary([run({})], cells(80))
+    assert cut_summary([run({})], cells(100), alone) is None
+    unknown = cut_summary([run({})], cells(80), alone)
     assert (unknown.n, unknown.wrong, unknown.asked, unknown.gain) == (20, 20, 0, 0.2)
-    whole = cut_summary([run({f"c{k:03}": float(k < 85) for k in range(80, 100)})], cells(80))
+    right = {f"c{k:03}": float(k < 85) for k in range(80, 100)}
+    whole = cut_summary([run(right)], cells(80), alone)
     assert (whole.asked, whole.gained, whole.gain) == (20, 5, 0.05)
-    part = cut_summary([run({f"c{k:03}": 0.0 for k in range(0, 100, 5)})], cells(0))
+    part = cut_summary([run({f"c{k:03}": 0.0 for k in range(0, 100, 5)})], cells(0), alone)
     assert (part.asked, part.gained) == (20, 0)
     assert 0.8 * 0.13 < part.gain < 0.8 * 0.15  # none of 20: 13.9 % at most
+    grouped = cut_summary([run({f"c{k:03}": 0.0 for k in range(0, 100, 5)})], cells(0), by_fifty)
+    assert grouped.gain > 0.8 * 0.7, "two groups of ten rows say little of others"
     text = {"c099": (Answer(case="c099", text="", finish="length"), Unscored(reason="x"))}
-    assert cut_summary([run({})], text).gain == pytest.approx(1.0)
-    assert cut_summary([run(None)], text).gain == 0.0  # the arm is cut like that where it runs
+    assert cut_summary([run({})], text, alone).gain == pytest.approx(1.0)
+    # the arm is cut like that where it runs
+    assert cut_summary([run(None)], text, alone).gain == 0.0

@@ -7,6 +7,7 @@ from tests import studies
 
 import tuneworthy
 from tuneworthy.core.plan import Plan
+from tuneworthy.data.copies import find_copies
 from tuneworthy.extras.prompt_search import search_summary
 
 ARMS = ["zero_shot", "optimised_prompt", "constrained"]
@@ -42,7 +43,7 @@ def plain_dev(runs, fold):
 def test_its_gain_is_measured_on_the_dev_rows_of_all_folds(study):
     results = study.results
     found = search_summary(
-        results.task, results.cases, results.runs, results.evidence, results.split
+        results.task, find_copies(results.cases), results.runs, results.evidence, results.split
     )
     assert (found.arm, found.optimised, found.budget) == ("optimised_prompt", True, 8)
     rows = sum(len(run.trace["search"]["steps"][-1]["scores"]) for run in results.runs

@@ -17,13 +17,13 @@ from tuneworthy.compare.choice import best_by_fold
 from tuneworthy.core.answer import Score
 from tuneworthy.core.case import Case
 from tuneworthy.core.counting import count_noun
-from tuneworthy.core.errors import TaskError
+from tuneworthy.core.errors import TaskError, Unanswered
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask, ShownRow
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import Record, Text
 from tuneworthy.core.results import Results
-from tuneworthy.core.run import RECORDED, Run
+from tuneworthy.core.run import RECORDED, Run, temporary_failures
 from tuneworthy.core.task import Output, Success
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.metrics import metric_name, names
@@ -124,8 +124,16 @@ def make_entry(
     """Return the entry of a finished study; without rows and answers if `figures_only`.
 
     Raises TaskError if others can't apply its metric (a judge, or the user's own function), or if
-    clicks settled it: its distances don't follow from the recorded answers.
+    clicks settled it: its distances don't follow from the recorded answers. Raises Unanswered if
+    answers failed that a later run asks for again: they count as wrong until then.
     """
+    if failures := sum(map(temporary_failures, results.runs)):
+        raise Unanswered(
+            "the figures of this study are not final: answers failed that may come now",
+            where=named.key,
+            got=count_noun(failures, "answer"),
+            fix="the same command again (`tuneworthy run`, `tuneworthy atlas run`) asks for them",
+        )
     card = _measured_task(results, named, measured)
     if figures_only:
         return Entry(card=card.model_copy(update={"shown": ()}))

@@ -18,12 +18,15 @@ from tuneworthy.atlas.cells import (
 )
 from tuneworthy.atlas.check_entry import check_entry
 from tuneworthy.atlas.run_cell import BRIEF_RUN, CellOptions, run_cell, write_cell
-from tuneworthy.core.errors import ModelError, TaskError
+from tuneworthy.core.answer import TEMPORARY
+from tuneworthy.core.errors import ModelError, TaskError, Unanswered
+from tuneworthy.core.model import Reply
 from tuneworthy.core.plugins import catalogue
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.ledger.signals import StopRequested
 from tuneworthy.measure import timing
 from tuneworthy.models.local import embedded
+from tuneworthy.models.scripted import Scripted
 from tuneworthy.results_folder import find_results, read_results
 from tuneworthy.session import open_session
 
@@ -96,6 +99,25 @@ def test_a_stopped_cell_goes_on_where_it_stopped(few, tmp_path):
     run_cell(cell, tmp_path, QUICK)
     assert kept < units()  # the same study went on; nothing stored was made anew
     assert len(read_atlas(tmp_path).entries) == 1
+
+
+def test_answers_that_failed_for_now_make_no_entry_and_are_asked_for_again(
+    few, tmp_path, monkeypatch
+):
+    """They count as wrong until they come: 20 of 20 failed and the map showed a score of 0."""
+    cell, options = Cell("clause_type", 20), CellOptions(
+        "scripted:./replies.jsonl", arms=("majority", "zero_shot")
+    )  # fmt: skip
+    path = write_cell(cell, tmp_path, options)
+    studies.lines(path.parent / "replies.jsonl", [{"when": "", "say": "payment"}])
+    down = Reply(text="", finish="error", error=f"{TEMPORARY}503")
+    with monkeypatch.context() as patch:
+        patch.setattr(Scripted, "_reply_to", lambda *given: down)
+        with pytest.raises(Unanswered, match="20 answers"):
+            run_cell(cell, tmp_path, options)
+        assert read_atlas(tmp_path).entries == {}
+    (zero_shot,) = (a for a in run_cell(cell, tmp_path, options).card.arms if a.tool == "prompt")
+    assert zero_shot.score.mean == 0.1
 
 
 def test_a_written_cell_runs_every_arm_and_stays_as_it_is(few, tmp_path):

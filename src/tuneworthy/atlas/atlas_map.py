@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from tuneworthy.atlas.atlas_data import Atlas, ListedEntry
@@ -16,6 +17,7 @@ from tuneworthy.atlas.entry import NO_MODEL
 from tuneworthy.core.counting import points
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
+from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.models.local.embedded import PARAMETERS
 
 Cost = Literal["none", "seconds", "usd"]
@@ -24,10 +26,17 @@ COST_VIEWS: tuple[tuple[Cost, str], ...] = (
 )  # fmt: skip
 NOT_MEASURED = "not measured yet"
 VERDICT_ARM_REASON = "the arm of the verdict"
+GUESSING_ARM = "majority"
+NO_ARM_REASONS = {
+    "firm": "no arm beats the reference by more than the margin",
+    "provisional": "no arm that could be named is shown to beat the reference",
+    "blocked": "no verdict: rows or metric must be repaired first",
+}
 SMALL_MODEL_CAUTION = (
     "Prompts, reading and reasoning sit near the floor at this size: on a larger model they gain,"
     " and training looks less good than here."
 )
+ROUNDING = 1e-6  # figures are rounded to six digits
 MODEL_SIZES = {MODEL: f"{PARAMETERS / 1e6:.0f}M"}  # parameters
 
 
@@ -124,10 +133,11 @@ def choose_arm(card: MeasuredTask, cost: Cost = "none", facts_move: bool = False
 
     Without a cost it is the verdict's arm, else the best one left. With a cost it is the cheapest
     arm whose mean is within the task's margin of the best. `facts_move` leaves out arms that hold
-    facts in weights, if the facts of this type of task change.
+    facts in weights, if the facts of this type of task change. An arm that scores no higher than a
+    reference is only named if the verdict names it.
     """
     if card.arm is None:
-        return ArmChoice(None, "no arm beats the reference")
+        return ArmChoice(None, NO_ARM_REASONS[card.status])
     out = arms_holding_facts(card) if facts_move else frozenset()
     ranked = [arm for arm in card.arms if arm.score and (arm.tool or arm.name == card.arm)]
     arms = [arm for arm in ranked if arm.name not in out]
@@ -136,6 +146,10 @@ def choose_arm(card: MeasuredTask, cost: Cost = "none", facts_move: bool = False
     named = next((arm for arm in arms if arm.name == card.arm), None)
     if cost == "none" and named is not None:
         return ArmChoice(named, VERDICT_ARM_REASON)
+    floor = max((_mean_score(arm) for arm in reference_arms(card)), default=-1.0)
+    arms = [arm for arm in arms if _mean_score(arm) > floor or arm is named]
+    if not arms:
+        return ArmChoice(None, "no arm that is left scores above the reference")
     if cost == "none":
         return ArmChoice(
             max(arms, key=_mean_score), "the best of those that hold no facts in weights"
@@ -174,6 +188,24 @@ def arms_holding_facts(card: MeasuredTask) -> frozenset[str]:
     return frozenset(arm.name for arm in card.arms if arm.holds_facts)
 
 
+def is_reference(arm: MeasuredArm) -> bool:
+    """Return whether other arms are only compared with an arm, such as guessing.
+
+    A recorded system whose tool is not given has no tool either, and is no reference.
+    """
+    return arm.name.partition("(")[0] in _reference_names()
+
+
+def reference_arms(card: MeasuredTask) -> list[MeasuredArm]:
+    """Return the references that have a score."""
+    return [arm for arm in card.arms if arm.score and is_reference(arm)]
+
+
+@lru_cache(maxsize=1)
+def _reference_names() -> frozenset[str]:
+    return frozenset(n for n in catalogue("arms") if load("arms", n).ROLE == "reference")
+
+
 def behind_text(behind: Interval | None) -> str:
     """Return how far an arm is behind the best, in points with bounds; "" for the best itself."""
     if behind is None:
@@ -183,13 +215,21 @@ def behind_text(behind: Interval | None) -> str:
 
 
 def verdict_bound_text(card: MeasuredTask) -> str:
-    """Return the verdict's bound on how much better another measured arm may be; or ""."""
+    """Return the verdict's bound on how much better another measured arm may be; or "".
+
+    Without a named arm it is a bound on how much better than the reference. A verdict whose motive
+    is cost states no such bound: it may name an arm that another is better than.
+    """
     if card.left is None:
         return ""
+    named = next((arm for arm in card.arms if arm.name == card.arm), None)
+    if named and named.behind and named.behind.mean > card.left + ROUNDING:
+        return f"another measured arm is better by {points(named.behind.mean)}"
+    other, than = ("other ", "") if card.arm else ("", " than the reference")
     most = points(card.left)
     if most == points(0):
-        return "no other measured arm is better"
-    return f"no other measured arm is better by more than {most}"
+        return f"no {other}measured arm is better{than}"
+    return f"no {other}measured arm is better{than} by more than {most}"
 
 
 def model_name(name: str) -> str:
@@ -224,7 +264,8 @@ def scored_rows_text(card: MeasuredTask) -> str:
 
 def card_line(card: MeasuredTask) -> str:
     """Return the line under a figure: model, test rows, the scores to compare it with."""
-    floor = next((arm.score for arm in card.arms if arm.tool is None and arm.score), None)
+    arms = reference_arms(card)
+    floor = next((arm.score for arm in arms if arm.name.startswith(GUESSING_ARM)), None)
     parts = [model_name(card.model), scored_rows_text(card)]
     parts += [f"plain instruction {card.base:.2f}"] if card.base is not None else []
     parts += [f"gold passage {card.reading:.2f}"] if card.reading is not None else []

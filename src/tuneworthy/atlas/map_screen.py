@@ -64,7 +64,7 @@ def _cell_lines(each: MapCell, width: int, plain: bool) -> list[Text]:
 def _entry_lines(rows: str, card: MeasuredTask, width: int, plain: bool) -> list[Text]:
     chosen = choose_arm(card)
     if chosen.arm is None or chosen.arm.score is None:
-        what = "no arm beats the reference" if card.status != "blocked" else "blocked"
+        what = chosen.why
     else:
         score = chosen.arm.score
         what = f"{chosen.arm.name} {score.mean:.2f} ({score.low:.2f}–{score.high:.2f})"

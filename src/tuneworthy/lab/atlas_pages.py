@@ -21,6 +21,7 @@ from tuneworthy.atlas.atlas_map import (
     build_map,
     card_line,
     choose_arm,
+    is_reference,
     model_lines,
     verdict_bound_text,
 )
@@ -137,8 +138,16 @@ def _arm_figures(arm: MeasuredArm) -> dict[str, Any]:
 
 
 def _arm_row(arm: MeasuredArm, card: MeasuredTask, out: bool) -> dict[str, Any]:
-    return {"name": arm.name, "tool": arm.tool or "", "named": arm.name == card.arm, "out": out,
-            "seeds": arm.seeds, "because": arm.because, **_arm_figures(arm)}  # fmt: skip
+    role = "reference" if is_reference(arm) else "not given"
+    row = {"name": arm.name, "tool": arm.tool or role, "named": arm.name == card.arm, "out": out,
+           "seeds": arm.seeds, "because": arm.because, **_arm_figures(arm)}  # fmt: skip
+    return row | {"behind": row["behind"] or _why_no_distance(arm, card)}
+
+
+def _why_no_distance(arm: MeasuredArm, card: MeasuredTask) -> str:
+    scores = [each.score.mean for each in card.arms if each.score and each.tool]
+    leads = arm.tool and arm.score and arm.score.mean >= max(scores)
+    return "the best" if leads else "not compared"
 
 
 def _case_rows(entry: Entry) -> list[dict[str, Any]]:

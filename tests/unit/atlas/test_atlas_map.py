@@ -148,13 +148,57 @@ def test_if_facts_move_no_arm_is_named_that_holds_them_in_weights():
     assert choose_arm(card(), "seconds", facts_move=True).arm.name == "rag"
 
 
-def test_no_arm_is_named_where_the_verdict_names_none():
-    chosen = choose_arm(card(arm=None, use="none"))
-    assert (chosen.arm, chosen.why) == (None, "no arm beats the reference")
-    assert choose_arm(card(arm=None), "seconds", facts_move=True).arm is None
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        ("firm", "no arm beats the reference by more than the margin"),
+        ("provisional", "no arm that could be named is shown to beat the reference"),
+        ("blocked", "no verdict: rows or metric must be repaired first"),
+    ],
+)
+def test_where_the_verdict_names_no_arm_every_view_says_what_is_shown(status, why):
+    """A provisional verdict shows no loss: an arm may be 18 points better than the reference."""
+    none = card(arm=None, use="none", status=status)
+    assert (choose_arm(none).arm, choose_arm(none).why) == (None, why)
+    assert choose_arm(none, "seconds", facts_move=True) == choose_arm(none)
+    assert why in map_screen(build_map(atlas(none)), 80).plain
+
+
+def test_a_bound_says_what_it_is_measured_from():
+    none = card(arm=None, use="none", left=0.18)
+    assert (
+        verdict_bound_text(none)
+        == "no measured arm is better than the reference by more than 18 points"
+    )
+    assert verdict_bound_text(card(arm=None, use="none", left=0.0)) == (
+        "no measured arm is better than the reference"
+    )
+    by_cost = card(use="context", arm="rag", left=0.0)  # its motive is cost: `lora` is better
+    assert verdict_bound_text(by_cost) == "another measured arm is better by 7 points"
+
+
+def test_no_view_names_an_arm_that_scores_no_higher_than_guessing():
+    low = (
+        arm("majority", None, 0.28, behind=0.02),
+        arm("zero_shot", "prompt", 0.26, behind=0.04, seconds=1.0),
+        arm("lora", "tune", 0.3, seconds=100.0, holds_facts=True),
+    )
+    assert choose_arm(card(arms=low), "seconds").arm.name == "lora"
+    chosen = choose_arm(card(arms=low), facts_move=True)
+    assert (chosen.arm, chosen.why) == (None, "no arm that is left scores above the reference")
+    named = card(arms=low, use="prompt", arm="zero_shot")
+    assert choose_arm(named, "seconds").arm.name == "zero_shot"  # the verdict names it
+
+
+def test_where_all_arms_hold_facts_none_is_named():
     tuned = card(arms=(ARMS[0], ARMS[3]))
     assert choose_arm(tuned, "seconds", True).why == "every measured arm holds facts in weights"
-    assert "no arm beats the reference" in map_screen(build_map(atlas(card(arm=None))), 80).plain
+
+
+def test_a_recorded_system_without_a_tool_is_not_called_guessing():
+    ours = card(arms=(arm("ours", None, 0.9), *ARMS[1:]), use="other", arm="ours")
+    assert "guessing" not in card_line(ours)
+    assert choose_arm(ours).arm.name == "ours"
 
 
 def test_a_line_without_a_base_or_a_reference_says_neither():

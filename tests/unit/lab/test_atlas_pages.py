@@ -108,6 +108,26 @@ def test_every_case_stands_there_with_gold_and_all_answers(atlas, entry):
     assert "taught" in page
 
 
+def test_an_arm_that_was_not_compared_is_told_apart_from_the_best(entry, tmp_path):
+    """Of public sets only pairs with the named arm are known: both showed the same dash."""
+    card = entry.card
+    best = max((arm for arm in card.arms if arm.tool), key=lambda arm: arm.score.mean)
+    bare = [arm.model_copy(update={"behind": None}) for arm in card.arms]
+    ours = bare[0].model_copy(update={"name": "ours", "tool": None})
+    write_entry(with_card(entry, arms=(*bare, ours)), tmp_path)
+    page = measured_page(read_atlas(tmp_path), card.key, Site())
+    rows = {
+        row.split()[0]: row
+        for row in map(text_of, re.findall("<tr.*?</tr>", page, re.S))
+        if row.split()
+    }
+    for arm in card.arms:
+        assert ("the best" in rows[arm.name]) == (arm.name == best.name)
+        assert ("not compared" in rows[arm.name]) == (arm.name != best.name)
+    assert " reference " in rows["majority"]
+    assert " not given " in rows["ours"]
+
+
 def view(page, name):
     """Return the text of the one view of this name on a task's page."""
     found = [

@@ -32,8 +32,8 @@ class AnswerOutcome(Record):
     is the tool that the task's verdict names. `brier` is None if the task is not firm. `lost` is
     the score of the task's best arm minus that of the named tool's best arm, None if that was not
     measured. `uniform`: the adviser gave no distribution. `needless`: it names a tool that trains,
-    and the measured tool to use does not train; `seconds` and `usd` are then those of that
-    training, None if they were not measured.
+    and a firm verdict names one that does not; `seconds` and `usd` are then those of that training,
+    None if they were not measured.
     """
 
     task: str
@@ -56,7 +56,7 @@ class AdviserScore(Record):
     `unmeasured`; `winners` counts tasks whose verdict names the same tool. `brier` is the mean
     multi-class Brier score from 0 to 2 over `brier_n` firm tasks, `lost` the mean points lost by
     following the advice over `lost_n` tasks. `needless` counts trainings that were not needed;
-    `seconds` and `usd` are their sums, over those that were timed and priced. `uniform` counts
+    `seconds` and `usd` are the sums over the `timed` and `priced` ones of them. `uniform` counts
     answers that were no distribution.
     """
 
@@ -80,6 +80,8 @@ class AdviserScore(Record):
     lost: Interval | None = None
     lost_n: int = 0
     needless: int = 0
+    timed: int = 0
+    priced: int = 0
     seconds: float | None = None
     usd: float | None = None
 
@@ -125,7 +127,7 @@ def judge_answer(answer: Mapping[str, Any] | None, task: MeasuredTask) -> Answer
     told = as_distribution(answer)
     name = likeliest_tool(told)
     arm = best_arm(task, name)
-    needless = name in TRAINED_TOOLS and task.use not in TRAINED_TOOLS and arm is not None
+    needless = _trained_needlessly(arm, task)
     return AnswerOutcome(
         task=task.key,
         group=group_of(task),
@@ -141,23 +143,29 @@ def judge_answer(answer: Mapping[str, Any] | None, task: MeasuredTask) -> Answer
     )
 
 
+def _trained_needlessly(arm: MeasuredArm | None, task: MeasuredTask) -> bool:
+    """Return whether an arm trains and a firm verdict names a tool that does not."""
+    trains = arm is not None and arm.tool in TRAINED_TOOLS
+    return trains and task.status == "firm" and task.use not in TRAINED_TOOLS
+
+
 def outcome(name: str | None, task: MeasuredTask) -> Outcome:
     """Return whether naming this tool on a task was right, wrong, open, unmeasured or silent.
 
     Right: the tool's best arm is behind the task's best arm by at most the margin (upper bound);
     wrong: by more than it (lower bound); open: neither is shown. If nothing beats the reference
-    (`use` is none), naming a tool is wrong, and naming none right, if that is firm. Unmeasured: no
-    arm of the tool has a score; silent: no tool is named. An arm without a bound that is not the
-    best is open.
+    (`use` is none), naming a measured tool is wrong, and naming none right, if that is firm.
+    Unmeasured: no arm of the tool has a score; silent: no tool is named. An arm without a bound
+    that is not the best is open.
     """
     if name is None:
         return "silent"
-    if "none" in (name, task.use):
+    arm = best_arm(task, name)
+    if arm is None and name != "none":
+        return "unmeasured"
+    if arm is None or task.use == "none":
         right = name == task.use
         return "open" if task.status != "firm" else "right" if right else "wrong"
-    arm = best_arm(task, name)
-    if arm is None:
-        return "unmeasured"
     if arm.behind is None:
         return "right" if _has_best_score(arm, task) else "open"
     if arm.behind.high <= task.margin:
@@ -227,6 +235,8 @@ def summarise_answers(judged: Sequence[AnswerOutcome]) -> dict[str, Any]:
         "lost": _mean_loss(lost),
         "lost_n": len(lost),
         "needless": len(needless),
+        "timed": sum(each.seconds is not None for each in needless),
+        "priced": sum(each.usd is not None for each in needless),
         "seconds": _sum_or_none([each.seconds for each in needless]),
         "usd": _sum_or_none([each.usd for each in needless]),
     }

@@ -63,8 +63,15 @@ def adviser_notes(score: AdviserScore) -> list[str]:
         if n:
             said.append(f"{n} × {text}")
     if score.needless:
-        cost = [words.duration(score.seconds)] if score.seconds is not None else []
-        cost += [f"${score.usd:,.2f}"] if score.usd is not None else []
+        sums = (
+            (score.timed, "timed", score.seconds is not None and words.duration(score.seconds)),
+            (score.priced, "priced", score.usd is not None and f"${score.usd:,.2f}"),
+        )
+        cost = [
+            text if n == score.needless else f"{text} of the {n} {known}"
+            for n, known, text in sums
+            if text
+        ]
         spent = f" ({', '.join(cost)})" if cost else " (not timed)"
         said.append(f"{count_noun(score.needless, 'training')} not needed{spent}")
     return said

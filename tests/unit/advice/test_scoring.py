@@ -7,6 +7,7 @@ from tuneworthy.advice.advice_input import TOOL_CHOICES, as_distribution, likeli
 from tuneworthy.advice.adviser_list import Adviser
 from tuneworthy.advice.scoring import brier, judge_answer, outcome, score_advisers
 from tuneworthy.core.interval import Interval
+from tuneworthy.report._advice import adviser_notes
 from tuneworthy.stats.bounds import rate
 
 
@@ -66,6 +67,14 @@ def test_naming_none_where_a_tool_wins():
     assert outcome("none", task(status="provisional")) == "open"
 
 
+@pytest.mark.parametrize("status", ["firm", "provisional"])
+def test_a_tool_that_was_not_measured_is_not_wrong_where_no_tool_wins(status):
+    """Nothing was trained on school sums: advice to distil there is neither wrong nor open."""
+    none = task(use="none", arm=None, status=status)
+    assert outcome("distil", none) == "unmeasured"
+    assert score_advisers([adviser("x", {"distil": 1.0})], [none]).advisers[0].n == 0
+
+
 def test_brier_by_hand_on_the_measured_tools():
     one = task()  # classifier, prompt and tune were measured, and none counts: four names
     assert brier({"tune": 1.0}, one) == 0
@@ -118,6 +127,23 @@ def test_points_lost_and_needless_training():
         judge_answer({"tune": 1.0}, old).seconds == 10.0
     )  # all seconds where training has none apart
     assert judge_answer({"distil": 1.0}, prompt_task()).needless is False  # nothing was run
+    open_ = judge_answer({"tune": 1.0}, prompt_task(status="provisional"))
+    assert (open_.outcome, open_.needless, open_.seconds) == ("right", False, None)
+
+
+def test_sums_of_needless_training_say_of_how_many_they_are():
+    untimed = prompt_task("q").model_copy(update={"arms": tuple(
+        each.model_copy(update={"seconds": None, "fit_seconds": None, "build_usd": None})
+        for each in prompt_task().arms
+    )})  # fmt: skip
+    told = adviser("x", {"tune": 1.0})
+    score = score_advisers([told], [prompt_task(), untimed]).advisers[0]
+    assert (score.needless, score.timed, score.priced) == (2, 1, 1)
+    assert "2 trainings not needed (60 s of the 1 timed, $2.50 of the 1 priced)" in (
+        adviser_notes(score)
+    )
+    whole = adviser_notes(score_advisers([told], [prompt_task()]).advisers[0])
+    assert "1 training not needed (60 s, $2.50)" in whole
 
 
 def test_the_table_counts_and_its_intervals_are_those_of_stats():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any
 
 from pydantic import Field
@@ -72,7 +71,7 @@ def as_distribution(answer: Mapping[str, Any] | None) -> dict[str, float] | None
     values = list(answer.values())
     if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in values):
         return None
-    if not all(isfinite(each) and each >= 0 for each in values) or abs(sum(values) - 1) > 0.02:
+    if not all(0 <= each <= 2 for each in values) or abs(sum(values) - 1) > 0.02:
         return None
     return {name: float(answer.get(name, 0)) / sum(values) for name in TOOL_CHOICES}
 

@@ -10,6 +10,7 @@ from statistics import fmean
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import OutputType
 
+COUNTS = frozenset({"rows", "answer_words"})  # facts that are never negative
 TYPES: tuple[OutputType, ...] = ("label", "json", "text", "number")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.advice.advice_input import TOOL_CHOICES
+from tuneworthy.advice.features import COUNTS
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredTask
@@ -21,7 +22,6 @@ from tuneworthy.stats.bounds import paired
 ALPHA = 0.05
 LEAST_KINDS = 3
 FORECAST_WEIGHT = 0.9  # weight of the fitted forecast; the rest are the winners' frequencies
-LOG_SCALED = frozenset({"rows", "answer_words"})  # facts whose logarithm is used
 Array = np.ndarray[Any, Any]
 
 
@@ -113,7 +113,8 @@ def predictor_line(tasks: Sequence[MeasuredTask]) -> str:
 
 
 def _fact_values(facts: Mapping[str, float], names: Sequence[str]) -> list[float]:
-    return [float(np.log1p(facts[n])) if n in LOG_SCALED else facts[n] for n in names]
+    """Return a task's facts as numbers, counts on a logarithmic scale."""
+    return [float(np.log1p(facts[n])) if n in COUNTS else facts[n] for n in names]
 
 
 def _win_frequencies(won: Array) -> Array:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from math import inf, isfinite
+from math import inf
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from tuneworthy.advice.features import COUNTS
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredTask
 from tuneworthy.core.record import plain_file
+
+MOST_FEATURE = 1e9  # of a feature: a forecast can't be fitted to larger ones
 
 
 def read_tasks(path: Path) -> list[MeasuredTask]:
@@ -62,8 +65,9 @@ def impossible_number(task: MeasuredTask) -> str:
     if task.left is not None and not 0 <= task.left < inf:
         return f"left: {task.left:g} is no distance"
     for name, value in task.features.items():
-        if not isfinite(value):
-            return f"features.{name}: {value} is no number"
+        least = 0 if name in COUNTS else -MOST_FEATURE
+        if not least <= value <= MOST_FEATURE:
+            return f"features.{name}: {value:g} is not between {least:g} and {MOST_FEATURE:g}"
     for arm in (*task.arms, *task.first_look):
         for field, least in (("score", 0), ("behind", -1)):
             each: Interval | None = getattr(arm, field)

@@ -68,6 +68,7 @@ def test_a_task_without_shown_rows_is_asked_about_too():
         ('{"tune": 0}', None),
         ('{"tune": -1, "prompt": 2}', None),
         ('{"tune": NaN}', None),
+        ('{"tune": 1' + "0" * 400 + "}", None),  # as a float it is too large
         ('{"tune": true}', None),
         ('{"probabilities": [1]}', None),
         ("I would fine-tune.", None),

@@ -28,6 +28,8 @@ def test_tasks_come_back_as_they_were_written(tmp_path):
         ({"base": 1.5}, "base"),
         ({"base": float("nan")}, "base"),
         ({"features": {"rows": float("inf")}}, "features.rows"),
+        ({"features": {"rows": -5.0}}, "features.rows"),  # its logarithm ended the forecast
+        ({"features": {"made_up": 1e300}}, "features.made_up"),
         ({"status": "sure"}, "status"),
         ({"use": "magic"}, "use"),
         ({"arms": "none"}, "arms"),

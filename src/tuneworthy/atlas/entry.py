@@ -135,13 +135,15 @@ def make_entry(
             fix="the same command again (`tuneworthy run`, `tuneworthy atlas run`) asks for them",
         )
     card = _measured_task(results, named, measured)
+    version = str(results.reproduce.get("tuneworthy", __version__))
     if figures_only:
-        return Entry(card=card.model_copy(update={"shown": ()}))
+        return Entry(version=version, card=card.model_copy(update={"shown": ()}))
     _refuse_private_metric(results)
     _refuse_settled(results)
     task = results.task
     cases = tuple(case.model_copy(update={"where": ""}) for case in results.cases)
     return Entry(
+        version=version,
         card=card,
         scoring=Scoring(output=task.output, success=task.success),
         cases=cases,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -28,8 +28,11 @@ from tuneworthy.core.errors import ModelError, TuneworthyError
 from tuneworthy.core.measured_task import ShownRow
 from tuneworthy.core.plan import NO_DIAGNOSIS_CUT, Plan
 from tuneworthy.core.plugins import load
+from tuneworthy.core.results import Results
 from tuneworthy.core.run_options import RunOptions
+from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.ledger.elsewhere import FOLDER_ONLY, LOOKS_VARIABLE
+from tuneworthy.ledger.store import read_ledger
 from tuneworthy.models._roles import unusable
 from tuneworthy.models.local import embedded
 from tuneworthy.results_folder import RESULTS_FILE
@@ -39,6 +42,7 @@ from tuneworthy.study import Watch, run
 CELLS_FOLDER = Path("atlas")  # below the working folder
 UNLIMITED_MINUTES = 100_000  # so many that no plan is cut; the caller stops the run
 BRIEF_RUN = RunOptions(brief=True)
+SCORING_PURPOSES = ("compare", "score")  # of opening scored rows, in the ledger's log
 SHOWN_ROWS = 10  # rows to learn from that an adviser may see
 
 
@@ -106,9 +110,9 @@ def run_cell(
         title=f"{cell.kind}, {cell.size:,} rows",
         facts_change=facts_change(sample),
         source=cell.name,
-        shown=shown_rows(path),
+        shown=shown_rows(path, study.results),
     )
-    entry = make_entry(study.results, named, results_date(study.folder))
+    entry = make_entry(study.results, named, measured_on(study.folder, study.results))
     check_entry(entry)
     write_entry(entry, working)
     return entry
@@ -158,18 +162,34 @@ def drop_diagnosis(plan: Plan) -> Plan:
     return plan.model_copy(update={"across": (), "read": 0, "cuts": (*plan.cuts, NO_DIAGNOSIS_CUT)})
 
 
-def shown_rows(path: Path) -> tuple[ShownRow, ...]:
-    """Return the first ten rows that the arms learnt from; empty if the rows can't be read."""
+def shown_rows(path: Path, results: Results) -> tuple[ShownRow, ...]:
+    """Return the first ten rows that a study's arms learnt from, read from its task file.
+
+    Empty if the rows can't be read, or are others than the study's.
+    """
     try:
-        loaded, split = read(path, RunOptions())
+        loaded, _ = read(path, RunOptions())
     except (TuneworthyError, OSError):
         return ()
-    part = max(split.parts, key=lambda each: len(each.train), default=None)
+    if rows_digest(loaded.cases) != results.reproduce.get("rows") or results.split is None:
+        return ()
+    part = max(results.split.parts, key=lambda each: len(each.train), default=None)
     known = set(part.train) if part else set()
     rows = [case for case in loaded.cases if case.id in known][:SHOWN_ROWS]
     return tuple(ShownRow(input=case.input, output=case.output) for case in rows)
 
 
-def results_date(folder: Path) -> date:
-    """Return the day on which a study's results file was written."""
+def measured_on(folder: Path, results: Results) -> date:
+    """Return the day on which a study last opened its scored rows to score arms, by its ledger.
+
+    Without a ledger beside it, the day on which its results file was written: each run of a
+    finished study, and each copy, writes it again. A ledger that only the results name is not read.
+    """
+    study, home = str(results.reproduce.get("study", "")), folder.resolve().parent.parent
+    days: list[str] = []
+    with suppress(TuneworthyError), read_ledger(home, task=results.task.name) as ledger:
+        doors = ledger.doors(study) if ledger else []
+        days = [str(door["at"]) for door in doors if door["purpose"] in SCORING_PURPOSES]
+    if days:
+        return date.fromisoformat(max(days)[:10])
     return date.fromtimestamp((folder / RESULTS_FILE).stat().st_mtime)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from tuneworthy.atlas.entry import Entry, EntryLabels, is_key, make_entry
-from tuneworthy.atlas.run_cell import results_date, shown_rows
+from tuneworthy.atlas.run_cell import measured_on, shown_rows
 from tuneworthy.core.errors import TaskError
 from tuneworthy.results_folder import find_results, read_results
 
@@ -32,6 +32,6 @@ def entry_of_study(
         kind=kind or task.name,
         title=task.name,
         facts_change=facts_change,
-        shown=() if figures_only else shown_rows(home),
+        shown=() if figures_only else shown_rows(home, results),
     )
-    return make_entry(results, named, results_date(folder), figures_only)
+    return make_entry(results, named, measured_on(folder, results), figures_only)

@@ -1,0 +1,63 @@
+"""An entry of a study of one's own: its version, its day and its rows are those of the study."""
+
+import json
+import os
+import shutil
+from datetime import UTC, date, datetime
+
+import pytest
+from tests import studies
+
+from tuneworthy.atlas.check_entry import check_entry
+from tuneworthy.atlas.study_entry import entry_of_study
+from tuneworthy.core.run_options import RunOptions
+from tuneworthy.study import run
+
+LONG_AGO = date(2022, 1, 8)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    path = studies.write(tmp_path_factory.mktemp("study"), arms=["majority", "zero_shot"])
+    return run(path, RunOptions(brief=True)).folder
+
+
+def entry_of(folder):
+    return entry_of_study(folder, None, None, False, False)
+
+
+def copy_of(folder, tmp_path):
+    """Return the study's folder in a copy of its home."""
+    home = shutil.copytree(folder.parent.parent, tmp_path / "home")
+    return home / "results" / folder.name
+
+
+def test_the_day_is_that_of_scoring_not_of_the_results_file(study, tmp_path):
+    folder = copy_of(study, tmp_path)
+    seconds = datetime(2022, 1, 8, 12, tzinfo=UTC).timestamp()
+    os.utime(folder / "results.json", (seconds, seconds))
+    assert entry_of(folder).card.measured == entry_of(study).card.measured > LONG_AGO
+    shutil.rmtree(folder.parent.parent / ".tuneworthy")
+    assert entry_of(folder).card.measured == LONG_AGO  # nothing else is known
+
+
+def test_the_version_is_the_one_that_measured(study, tmp_path):
+    path = copy_of(study, tmp_path) / "results.json"
+    told = json.loads(path.read_text("utf-8"))
+    told["reproduce"]["tuneworthy"] = "0.0.9"
+    path.write_text(json.dumps(told), "utf-8")
+    assert entry_of(path.parent).version == "0.0.9"
+
+
+def test_rows_to_learn_from_are_the_study_s_or_none(study, tmp_path):
+    """A folder's rows may be others by now, private ones among them."""
+    folder = copy_of(study, tmp_path)
+    shown = entry_of(folder).card.shown
+    known = {row["input"]: row["output"] for row in studies.rows(60)}
+    assert len(shown) == 10
+    assert all(known[row.input] == row.output for row in shown)
+    other = [{**row, "input": f"private: {row['input']}"} for row in studies.rows(60)]
+    studies.lines(folder.parent.parent / "rows.jsonl", other)
+    entry = entry_of(folder)
+    assert entry.card.shown == ()
+    assert check_entry(entry) == 120

@@ -88,7 +88,7 @@ def _card_faults(entry: Entry) -> Iterator[EntryFault]:
     named = [arm for arm in card.arms if arm.name == card.arm]
     if card.arm is not None and (not named or named[0].score is None):
         yield "winner without a score", card.arm
-    tool = named[0].tool if named else None
+    tool = named[0].tool or "other" if named else None  # a recorded system's may not be given
     if (card.arm is None) != (card.use == "none") or (named and tool != card.use):
         yield "tool to use that is not the winner's", f"{card.use}, {card.arm or 'no arm'}"
     if number := impossible_number(card):

@@ -202,10 +202,15 @@ def _recorded_run(run: Run, counts: bool) -> RecordedRun:
 
 
 def _total_seconds(runs: Sequence[Run]) -> float | None:
-    """Return the seconds of fitting and answering in all; None if answers were not timed."""
-    own = [answer.seconds for run in runs for answer in run.answers]
+    """Return the seconds of fitting and answering in all; None if an answer was not timed.
+
+    None too for recorded answers: another system took their seconds, not the entry's machine.
+    """
+    if any(RECORDED in run.notes for run in runs):
+        return None
+    own = [answer.seconds for run in runs for answer in run.answers if answer.error is None]
     timed = [value for value in own if value is not None]
-    if len(timed) < len(own) and any(RECORDED in run.notes or not timed for run in runs):
+    if len(timed) < len(own):
         return None
     return round(sum(timed) + sum(run.fit_seconds or 0.0 for run in runs), 3)
 

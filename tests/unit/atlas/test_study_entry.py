@@ -10,6 +10,7 @@ from tests import studies
 
 from tuneworthy.atlas.check_entry import check_entry
 from tuneworthy.atlas.study_entry import entry_of_study
+from tuneworthy.core.errors import DataError
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.study import run
 
@@ -61,3 +62,25 @@ def test_rows_to_learn_from_are_the_study_s_or_none(study, tmp_path):
     entry = entry_of(folder)
     assert entry.card.shown == ()
     assert check_entry(entry) == 120
+
+
+def test_a_recorded_system_whose_tool_is_not_given_can_win_and_is_no_reference(tmp_path):
+    """Its verdict is `other`; the entry of such a study was refused."""
+    path = studies.write(tmp_path / "a", n=200, arms=["answers", "majority", "zero_shot"],
+                         present=None, answers={"ours": {"file": "ours.jsonl"}})  # fmt: skip
+    logged = [{"id": row["id"], "answer": row["output"]} for row in studies.rows(200)]
+    studies.lines(path.parent / "ours.jsonl", logged)
+    entry = entry_of(run(path, RunOptions(brief=True)).folder)
+    assert (entry.card.use, entry.card.arm) == ("other", "ours")
+    assert check_entry(entry) == 600
+    wrong = entry.card.model_copy(update={"use": "prompt"})
+    with pytest.raises(DataError, match="not the winner's"):
+        check_entry(entry.model_copy(update={"card": wrong}))
+
+
+def test_seconds_of_recorded_answers_are_not_those_of_this_machine(tmp_path):
+    """The log says 0.1 s an answer; the map ranked them with seconds that were measured here."""
+    path = studies.write(tmp_path / "a", arms=["present", "majority", "tfidf"])
+    arms = {a.name: a for a in entry_of(run(path, RunOptions(brief=True)).folder).card.arms}
+    assert arms["present"].seconds is None
+    assert arms["tfidf"].seconds > 0

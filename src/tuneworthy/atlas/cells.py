@@ -11,6 +11,7 @@ from typing import Any
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.measured_task import MeasuredTask
 from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.core.record import digest
 from tuneworthy.models.local.embedded import NAME
 from tuneworthy.suite import GeneratedTask
 
@@ -19,6 +20,7 @@ TEST_ROWS = 200  # test rows of a type, the same at every size
 ROW_SEED, ARM_SEEDS = 0, 3  # the seed of the rows; the number of seeds of each trained arm
 GENERATED_ROWS = 1500  # of which the first two thirds are to learn from
 MODEL = NAME
+MOST_KEY_CHARACTERS = 80
 # A ceiling, not a candidate: the model's score with the gold passage in its prompt.
 READING_CEILING = "oracle"
 ARMS = (
@@ -40,9 +42,17 @@ class Cell:
         return f"{self.name}-{self.size}"
 
     def key(self, model: str) -> str:
-        """Return the key of the cell's entry for a model: small letters, digits, _ and dashes."""
-        plain = "".join(c if c.isalnum() else "-" for c in model.lower().removeprefix("hf:"))
-        return f"{self.id}-{plain}"[:80].rstrip("-")
+        """Return the key of the cell's entry for a model: small letters, digits, _ and dashes.
+
+        A name that loses letters by it, or is too long, ends in its digest, so that no two models
+        share a key.
+        """
+        name = model.lower().removeprefix("hf:")
+        plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in name)
+        key = f"{self.id}-{plain}".rstrip("-")
+        if name.isascii() and len(key) <= MOST_KEY_CHARACTERS:
+            return key
+        return f"{key[: MOST_KEY_CHARACTERS - 9].rstrip('-')}-{digest(model, 8)}"
 
     @property
     def kind(self) -> str:

@@ -21,8 +21,8 @@ def entry_of_study(
     folder = find_results(study)
     results = read_results(folder)
     task = results.task
-    plain = re.sub(r"[^a-z0-9_.-]", "-", folder.name.lower()).lstrip("_.-")[:80]
-    key = key or plain
+    plain = re.sub(r"[^a-z0-9_.-]", "-", folder.name.lower())
+    key = key or plain[-80:].lstrip("_.-")  # the study's hash stands at the end
     if not is_key(key):
         raise TaskError("this key can't name an entry", where="--key", got=key, kept="",
                         fix="small letters, digits, . _ and -, 80 at most")  # fmt: skip

@@ -17,6 +17,7 @@ from tuneworthy.atlas.cells import (
     unscored_arms,
 )
 from tuneworthy.atlas.check_entry import check_entry
+from tuneworthy.atlas.entry import is_key
 from tuneworthy.atlas.run_cell import BRIEF_RUN, CellOptions, run_cell, write_cell
 from tuneworthy.core.answer import TEMPORARY
 from tuneworthy.core.errors import ModelError, TaskError, Unanswered
@@ -45,6 +46,16 @@ def test_there_is_a_cell_for_every_type_and_size():
     assert len({cell.key("smollm2-135m") for cell in all_cells()}) == len(all_cells())
     with pytest.raises(TaskError, match="did you mean clause_type-100"):
         find_cells(["clause_typ-100"])
+
+
+@pytest.mark.parametrize("models", [
+    ("hf:/m/müller", "hf:/m/möller"), (f"hf:/{'a/' * 40}1", f"hf:/{'a/' * 40}2"), ("hf:", "hf:日本"),
+])  # fmt: skip
+def test_the_key_of_any_model_names_a_file_and_no_two_share_it(models):
+    """`ü` made no key: the cell's whole run ended in a traceback. Long paths shared one."""
+    keys = {Cell("changing_facts", 1000).key(model) for model in models}
+    assert len(keys) == 2
+    assert all(map(is_key, keys)), keys
 
 
 def test_the_arms_are_those_that_apply():

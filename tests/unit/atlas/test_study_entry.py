@@ -84,3 +84,9 @@ def test_seconds_of_recorded_answers_are_not_those_of_this_machine(tmp_path):
     arms = {a.name: a for a in entry_of(run(path, RunOptions(brief=True)).folder).card.arms}
     assert arms["present"].seconds is None
     assert arms["tfidf"].seconds > 0
+
+
+def test_two_studies_of_a_long_name_have_two_keys(study, tmp_path):
+    homes = [copy_of(study, tmp_path / name) for name in ("a", "b")]
+    folders = [home.rename(home.with_name(f"{'long' * 20}-{at}")) for at, home in enumerate(homes)]
+    assert len({entry_of(folder).card.key for folder in folders}) == 2

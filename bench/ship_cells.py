@@ -1,6 +1,8 @@
 """Copy measured cells of a folder into the package; drop their seconds if other jobs ran beside.
 
 usage: ship_cells.py FOLDER [--busy]     FOLDER is where `tuneworthy atlas run` ran
+
+An entry of the folder that is no whole cell of this version is passed over, with the reason.
 """
 
 from __future__ import annotations
@@ -8,10 +10,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from tuneworthy import __version__
 from tuneworthy.atlas.atlas_data import ADDED_FOLDER, SHIPPED_FOLDER
+from tuneworthy.atlas.cell_rows import refuse_other_rows
+from tuneworthy.atlas.cells import MODEL, all_cells, unscored_arms
 from tuneworthy.atlas.check_entry import check_entry
 from tuneworthy.atlas.entry import Entry
-from tuneworthy.atlas.entry_files import PACKED_SUFFIX, pack_entry, read_packed
+from tuneworthy.atlas.entry_files import PACKED_SUFFIX, pack_entry, read_head, read_packed
+from tuneworthy.core.errors import DataError
 
 BUSY = "not kept: other jobs ran on the same core"
 
@@ -26,15 +32,43 @@ def without_seconds(entry: Entry) -> Entry:
     return entry.model_copy(update={"card": card, "runs": runs})
 
 
-def main() -> None:
-    """Check each entry and write it among the shipped ones."""
+def why_not_shipped(entry: Entry, shipped: Path) -> str:
+    """Return why an entry may not ship, or may not replace the one at `shipped`; "" if it may."""
+    card = entry.card
+    cell = next((each for each in all_cells() if each.key(MODEL) == card.key), None)
+    if cell is None or entry.figures_only:
+        return "no cell of the map with answers"
+    if entry.version != __version__:
+        return f"measured by tuneworthy {entry.version}, not {__version__}"
+    try:
+        check_entry(entry)
+        refuse_other_rows(entry)
+    except DataError as error:
+        return f"{error.what} ({error.got})"
+    if not shipped.is_file():
+        return ""
+    before = read_head(shipped).card
+    if before.measured > card.measured:
+        return f"the shipped one is newer ({before.measured})"
+    lost = set(unscored_arms(cell, card)) - set(unscored_arms(cell, before))
+    return f"the shipped one has {', '.join(sorted(lost))}" if lost else ""
+
+
+def main() -> int:
+    """Check each entry and write it among the shipped ones; return 1 if one was passed over."""
+    passed_over = 0
     for path in sorted((Path(sys.argv[1]) / ADDED_FOLDER).glob(f"*{PACKED_SUFFIX}")):
-        entry = read_packed(path)
+        entry, shipped = read_packed(path), SHIPPED_FOLDER / path.name
+        if why := why_not_shipped(entry, shipped):
+            passed_over += 1
+            print(f"{entry.card.key}: passed over, {why}")
+            continue
         entry = without_seconds(entry) if "--busy" in sys.argv else entry
         scored = check_entry(entry)
-        (SHIPPED_FOLDER / path.name).write_bytes(pack_entry(entry))
+        shipped.write_bytes(pack_entry(entry))
         print(f"{entry.card.key}: {scored} answers scored again")
+    return min(passed_over, 1)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

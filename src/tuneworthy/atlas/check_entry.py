@@ -13,6 +13,7 @@ from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DataError, SecurityError, TaskError
 from tuneworthy.core.interval import Interval
+from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.task import Data, Task
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.metrics import metric_name, names, score_all, scorer
@@ -102,6 +103,9 @@ def _card_faults(entry: Entry) -> Iterator[EntryFault]:
     if len({arm.name for arm in card.arms}) < len(card.arms):
         yield "name of an arm that stands twice", card.key
     for arm in card.arms:
+        name = arm.name.partition("(")[0]
+        if name in catalogue("arms") and (arm.tool or "") != load("arms", name).TOOL:
+            yield "tool that is not its arm's", f"{arm.name}: {arm.tool or 'none'}"
         for text, span in (("score", arm.score), ("distance", arm.behind)):
             if span is not None and not span.low <= span.mean <= span.high:
                 yield f"{text} outside its bounds", arm.name

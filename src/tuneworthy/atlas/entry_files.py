@@ -149,7 +149,10 @@ def read_head(path: Path) -> EntryHead:
 def read_packed(path: Path) -> Entry:
     """Return a packed entry with its answers. Raises DataError."""
     head, _, body = _unpack(path, MOST_BYTES).partition(b"\n")
-    return _validated_entry({**_parse_object(path, head), **_parse_object(path, body)}, path)
+    parts = _parse_object(path, head), _parse_object(path, body)
+    if not all(isinstance(part, dict) for part in parts):
+        raise _unreadable_entry(path, "lists or numbers", "an entry is two JSON objects")
+    return _validated_entry({**parts[0], **parts[1]}, path)
 
 
 def _unpack(path: Path, most: int, whole: bool = True) -> bytes:

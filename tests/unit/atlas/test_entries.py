@@ -1,5 +1,6 @@
 """Entries: they hold what a study measured, survive files, and are refused where they lie."""
 
+import lzma
 import random
 from datetime import date, timedelta
 
@@ -174,6 +175,16 @@ def test_a_card_that_contradicts_its_task_or_itself_is_refused(entry, change, to
         check_entry(changed(entry, card=entry.card.model_copy(update=change)))
 
 
+def test_a_winner_can_not_be_passed_off_as_another_tool_s(entry):
+    """The tool of an arm of ours is known: word counts named as a prompt would make prompts win."""
+    arms = tuple(arm.model_copy(update={"tool": "prompt"}) if arm.name == "tfidf" else arm
+                 for arm in entry.card.arms)  # fmt: skip
+    card = entry.card.model_copy(update={"arms": arms})
+    use = "prompt" if card.arm == "tfidf" else card.use
+    with pytest.raises(DataError, match="tool that is not its arm's: 1"):
+        check_entry(changed(entry, card=card.model_copy(update={"use": use})))
+
+
 def test_bounds_narrower_than_the_answers_give_are_refused(entry):
     for field, told in (("score", "bounds narrower"), ("behind", "of a distance narrower")):
         arms = list(entry.card.arms)
@@ -318,6 +329,15 @@ def test_a_run_of_an_arm_that_the_card_does_not_list_is_refused(entry):
         check_entry(with_run(entry, 0, arm="ghost"))
 
 
+def test_a_packed_file_of_other_json_is_refused(entry, tmp_path):
+    path = tmp_path / "x.json.xz"
+    head, rest = lzma.decompress(pack_entry(entry)).split(b"\n", 1)
+    for content in (head + b"\n[1]\n", b"[1]\n" + rest):
+        path.write_bytes(lzma.compress(content))
+        with pytest.raises(DataError, match="can't be read"):
+            read_packed(path)
+
+
 def test_what_is_shipped_is_whole_and_small():
     files = sorted(atlas_data.SHIPPED_FOLDER.glob("*.json.xz"))
     assert sum(path.stat().st_size for path in files) <= 5_000_000
@@ -326,8 +346,6 @@ def test_what_is_shipped_is_whole_and_small():
 
 
 def test_a_packed_file_that_would_fill_the_memory_is_cut(tmp_path):
-    import lzma
-
     path = tmp_path / "bomb.json.xz"
     path.write_bytes(lzma.compress(b" " * 60_000_000))
     with pytest.raises(DataError):

@@ -43,7 +43,7 @@ def task(key="a", arms=None, **more):
         "arm": "lora",
         "status": "firm",
         "left": 0.0,
-        "rows_hash": "0" * 16,
+        "rows_hash": f"rows of {key}",
         "measured": date(2026, 1, 1),
     }
     return MeasuredTask(**{**fields, **more})

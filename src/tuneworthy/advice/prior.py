@@ -6,7 +6,7 @@ it has not learnt from than the winners' frequencies are; and never as a measure
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ def prior_of(tasks: Sequence[MeasuredTask], facts: Mapping[str, float]) -> Prior
     """
     known = [task for task in tasks if task.status == "firm" and task.use in TOOL_CHOICES]
     names = tuple(sorted(n for n in facts if known and all(n in task.features for task in known)))
-    kinds = np.array([task.kind for task in known])
+    kinds = np.array(names_by_rows(known, lambda task: task.kind))
     uses = np.array([task.use for task in known])
     if len(set(kinds)) < LEAST_KINDS or len(set(uses)) < 2 or not names:
         return None
@@ -76,6 +76,17 @@ def prior_of(tasks: Sequence[MeasuredTask], facts: Mapping[str, float]) -> Prior
         better=bound.low > 0,
         probabilities={tool: float(p) for tool, p in zip(tools, own, strict=True)},
     )
+
+
+def names_by_rows(
+    tasks: Sequence[MeasuredTask], name_of: Callable[[MeasuredTask], str]
+) -> list[str]:
+    """Return each task's name by `name_of`; tasks on the same scored rows get one name.
+
+    A study of a cell's rows may join the atlas under another kind; it is no independent task.
+    """
+    first: dict[str, str] = {}
+    return [first.setdefault(task.rows_hash or task.key, name_of(task)) for task in tasks]
 
 
 def prior_line(prior: Prior | None) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tuneworthy.advice.advice_input import TOOL_CHOICES, as_distribution, likeliest_tool
 from tuneworthy.advice.adviser_list import Adviser
-from tuneworthy.advice.prior import predictor_line
+from tuneworthy.advice.prior import names_by_rows, predictor_line
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
 from tuneworthy.core.record import Record
@@ -105,11 +105,15 @@ class AdviceTable(Record):
 def score_advisers(advisers: Sequence[Adviser], tasks: Sequence[MeasuredTask]) -> AdviceTable:
     """Return the scores of the advisers on the tasks that are not blocked."""
     known = [task for task in tasks if task.status != "blocked"]
+    groups = names_by_rows(known, group_of)
+    known = [
+        task.model_copy(update={"source": group}) for task, group in zip(known, groups, strict=True)
+    ]
     flat = [value for task in known if (value := brier(None, task)) is not None]
     return AdviceTable(
         tasks=len(known),
         firm=len(flat),
-        groups=len({group_of(task) for task in known}),
+        groups=len(set(groups)),
         left_out=len(tasks) - len(known),
         advisers=tuple(_score_one(adviser, known) for adviser in advisers),
         uniform_brier=float(np.mean(flat)) if flat else None,

@@ -79,3 +79,14 @@ def test_too_little_to_learn_from_gives_no_prior(tasks):
     assert prior_of(tasks, FACTS) is None
     assert prior_line(None) == ""
     assert f"Nothing is shown yet on {len(tasks)} measured task" in predictor_line(tasks)
+
+
+def test_a_type_is_left_out_under_every_name_that_its_rows_have():
+    """Two names of the same rows would let a forecast learn a type from its other name."""
+    tasks = world(lambda base, draw: "tune" if base < 0.5 else "prompt", 4, 2)
+    hashes = [f"rows {at % 4}" for at in range(len(tasks))]
+    shared = [each.model_copy(update={"rows_hash": of, "kind": f"name {at}"})
+              for at, (each, of) in enumerate(zip(tasks, hashes, strict=True))]  # fmt: skip
+    assert prior_of(shared, FACTS).kinds == 4
+    apart = [each.model_copy(update={"rows_hash": str(at)}) for at, each in enumerate(shared)]
+    assert prior_of(apart, FACTS).kinds == 8

@@ -176,6 +176,14 @@ def test_sizes_of_one_set_of_rows_count_as_one_group():
     )
 
 
+def test_tasks_on_the_same_rows_count_as_one_group_whatever_they_are_called():
+    """A study of a cell's rows joined the atlas under its own kind and counted once more."""
+    cell = task("cell", source="clause_type", rows_hash="same")
+    own = task("mine", kind="my clauses", rows_hash="same")
+    table = score_advisers([adviser("x", {"tune": 1.0})], [cell, own, task("other")])
+    assert table.groups == 2
+
+
 def test_no_task_gives_no_number():
     table = score_advisers([adviser("x", {"prompt": 1.0})], [])
     assert table.uniform_brier is None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from tuneworthy.atlas.atlas_data import Atlas
 from tuneworthy.atlas.atlas_map import card_line
+from tuneworthy.core.counting import points
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
 from tuneworthy.lab.claim_results import ClaimResult, Figure
@@ -114,8 +115,10 @@ def word_counts_finding(measured: MeasuredFigures) -> HeadlineFinding | None:
     """Return the finding that a classifier on word counts beats every prompt, or None."""
     card = measured.cards.get(BANK_KEY)
     arms = _scored_arms(card, "tfidf", "constrained", "nearest_shots", "zero_shot")
-    prompts = [arms[name] for name in ("constrained", "nearest_shots", "zero_shot") if arms]
-    if not arms or card is None or any(a.behind is None or a.behind.low <= 0 for a in prompts):
+    prompts = [arm for arm in arms.values() if arm.tool in ("prompt", "schema")]
+    if not arms or card is None or arms["tfidf"].behind is not None:
+        return None
+    if any(arm.behind is None or arm.behind.low <= 0 for arm in prompts):
         return None
     return HeadlineFinding(
         "Word counts beat every prompt on 77 labels.",
@@ -176,15 +179,17 @@ def few_rows_finding(measured: MeasuredFigures) -> HeadlineFinding | None:
 
 
 def nothing_works_finding(measured: MeasuredFigures) -> HeadlineFinding | None:
-    """Return the finding that on sums no arm beats the most common answer, or None."""
+    """Return the finding that on sums no arm is shown to beat the most common answer, or None."""
     card = measured.cards.get(SUMS_KEY)
     arms = _scored_arms(card, "majority", "zero_shot", "few_shot", "nearest_shots")
     if not arms or card is None or card.use != "none":
         return None
+    shown = "beats" if card.status == "firm" else "is shown to beat"
+    most = f" (the bound: by at most {points(card.left)})" if card.left is not None else ""
     return HeadlineFinding(
-        "Sometimes nothing beats giving the same answer every time.",
+        f"Sometimes nothing {shown} giving the same answer every time.",
         "Examples did not teach a small model to calculate: no prompt is shown better than the"
-        " most common number. Naming no tool is a verdict too.",
+        f" most common number{most}. Naming no tool is a verdict too.",
         (
             _score_bar("most common number", arms["majority"].score, strong=True),
             _score_bar("plain instruction", arms["zero_shot"].score),

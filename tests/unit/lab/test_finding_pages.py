@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tuneworthy.atlas.atlas_data import Atlas, read_atlas
+from tuneworthy.core.counting import points
 from tuneworthy.core.interval import Interval
 from tuneworthy.lab import findings as made
 from tuneworthy.lab.claim_pages import number_text
@@ -93,10 +94,29 @@ def test_a_sentence_that_the_figures_do_not_bear_out_is_not_told(measured):
         made.nothing_works_finding(with_arm(measured, made.SUMS_KEY, "majority", score=None))
         is None
     )
+    assert (
+        made.word_counts_finding(with_arm(measured, made.BANK_KEY, "few_shot", behind=apart))
+        is None
+    )  # a prompt that no bar shows
+    assert (
+        made.word_counts_finding(with_arm(measured, made.BANK_KEY, "tfidf", behind=sure)) is None
+    )  # another arm is the best
     told = measured.claims["weak_evaluations"]
     wide = tuple(f.model_copy(update={"low": 0.4}) for f in told.figures)
     unsure = {"weak_evaluations": told.model_copy(update={"figures": wide})}
     assert made.few_rows_finding(replace(measured, claims=unsure)) is None
+
+
+def test_a_task_that_is_open_is_not_told_as_one_that_nothing_wins(measured):
+    """On the sums an arm may be 18 points better than the most common number."""
+    card = measured.cards[made.SUMS_KEY]
+    assert card.status == "provisional"
+    told = made.nothing_works_finding(measured)
+    assert told.headline.startswith("Sometimes nothing is shown to beat")
+    assert f"by at most {points(card.left)}" in told.means
+    firm = {made.SUMS_KEY: card.model_copy(update={"status": "firm", "left": 0.01})}
+    told = made.nothing_works_finding(replace(measured, cards=firm))
+    assert told.headline.startswith("Sometimes nothing beats")
 
 
 def test_without_data_the_page_tells_nothing():

@@ -157,16 +157,18 @@ def outcome(name: str | None, task: MeasuredTask) -> Outcome:
     """Return whether naming this tool on a task was right, wrong, open, unmeasured or silent.
 
     Right: the tool's best arm is behind the task's best arm by at most the margin (upper bound);
-    wrong: by more than it (lower bound); open: neither is shown. If nothing beats the reference
-    (`use` is none), naming a measured tool is wrong, and naming none right, if that is firm.
-    Unmeasured: no arm of the tool has a score; silent: no tool is named. An arm without a bound
-    that is not the best is open.
+    wrong: by more than it (lower bound), or its arms break a limit; open: neither is shown. If
+    nothing beats the reference (`use` is none), naming a measured tool is wrong, and naming none
+    right, if that is firm. Unmeasured: no arm of the tool has a score; silent: no tool is named. An
+    arm without a bound that is not the best is open.
     """
     if name is None:
         return "silent"
     arm = best_arm(task, name)
     if arm is None and name != "none":
         return "unmeasured"
+    if arm and arm.breaks_limits:
+        return "wrong"
     if arm is None or task.use == "none":
         right = name == task.use
         return "open" if task.status != "firm" else "right" if right else "wrong"
@@ -192,19 +194,24 @@ def brier(probabilities: Mapping[str, float] | None, task: MeasuredTask) -> floa
 
 
 def best_arm(task: MeasuredTask, name: str | None) -> MeasuredArm | None:
-    """Return a tool's arm with the highest score (ties: the first); None without one."""
+    """Return a tool's arm with the highest score (ties: the first); None without one.
+
+    An arm that breaks a limit is returned only if all of the tool's do.
+    """
     arms = [arm for arm in task.arms if arm.tool == name and arm.tool and arm.score]
+    arms = [arm for arm in arms if not arm.breaks_limits] or arms
     return max(arms, key=lambda arm: arm.score.mean if arm.score else 0.0, default=None)
 
 
 def _has_best_score(arm: MeasuredArm, task: MeasuredTask) -> bool:
-    """Return whether no other arm that belongs to a tool scores higher."""
-    scores = [each.score.mean for each in task.arms if each.tool and each.score]
+    """Return whether no other arm of a tool that keeps the limits scores higher."""
+    able = [each for each in task.arms if each.tool and not each.breaks_limits]
+    scores = [each.score.mean for each in able if each.score]
     return arm.score is not None and arm.score.mean >= max(scores)
 
 
 def _points_lost(arm: MeasuredArm | None, task: MeasuredTask) -> float | None:
-    if arm is None or (arm.behind is None and not _has_best_score(arm, task)):
+    if arm is None or arm.breaks_limits or (arm.behind is None and not _has_best_score(arm, task)):
         return None
     return arm.behind.mean if arm.behind else 0.0
 

@@ -133,16 +133,17 @@ def choose_arm(card: MeasuredTask, cost: Cost = "none", facts_move: bool = False
 
     Without a cost it is the verdict's arm, else the best one left. With a cost it is the cheapest
     arm whose mean is within the task's margin of the best. `facts_move` leaves out arms that hold
-    facts in weights, if the facts of this type of task change. An arm that scores no higher than a
-    reference is only named if the verdict names it.
+    facts in weights, if the facts of this type of task change. An arm that breaks a limit is never
+    named, one that scores no higher than a reference only if the verdict names it.
     """
     if card.arm is None:
         return ArmChoice(None, NO_ARM_REASONS[card.status])
     out = arms_holding_facts(card) if facts_move else frozenset()
     ranked = [arm for arm in card.arms if arm.score and (arm.tool or arm.name == card.arm)]
-    arms = [arm for arm in ranked if arm.name not in out]
+    arms = [arm for arm in ranked if arm.name not in out and not arm.breaks_limits]
     if not arms:
-        return ArmChoice(None, "every measured arm holds facts in weights")
+        broken = " or breaks a limit" * any(arm.breaks_limits for arm in ranked)
+        return ArmChoice(None, f"every measured arm holds facts in weights{broken}")
     named = next((arm for arm in arms if arm.name == card.arm), None)
     if cost == "none" and named is not None:
         return ArmChoice(named, VERDICT_ARM_REASON)
@@ -218,18 +219,20 @@ def verdict_bound_text(card: MeasuredTask) -> str:
     """Return the verdict's bound on how much better another measured arm may be; or "".
 
     Without a named arm it is a bound on how much better than the reference. A verdict whose motive
-    is cost states no such bound: it may name an arm that another is better than.
+    is cost states no such bound: it may name an arm that another is better than. A bound within the
+    margin settles nothing where the answers may change: the token limit cut them, say.
     """
     if card.left is None:
         return ""
     named = next((arm for arm in card.arms if arm.name == card.arm), None)
     if named and named.behind and named.behind.mean > card.left + ROUNDING:
         return f"another measured arm is better by {points(named.behind.mean)}"
+    able = " that keeps the limits" if any(arm.breaks_limits for arm in card.arms) else ""
     other, than = ("other ", "") if card.arm else ("", " than the reference")
-    most = points(card.left)
-    if most == points(0):
-        return f"no {other}measured arm is better{than}"
-    return f"no {other}measured arm is better{than} by more than {most}"
+    which, most = f"no {other}measured arm{able} is better{than}", points(card.left)
+    which = which if most == points(0) else f"{which} by more than {most}"
+    unsettled = card.status == "provisional" and card.left <= card.margin
+    return f"{which}; provisional for another reason" if unsettled else which
 
 
 def model_name(name: str) -> str:

@@ -18,7 +18,7 @@ from tuneworthy.core.answer import Score
 from tuneworthy.core.case import Case
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import TaskError, Unanswered
-from tuneworthy.core.evidence import ArmResult, Evidence, Interval
+from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Policy
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask, ShownRow
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import Record, Text
@@ -27,6 +27,7 @@ from tuneworthy.core.run import RECORDED, Run, temporary_failures
 from tuneworthy.core.task import Output, Success
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.metrics import metric_name, names
+from tuneworthy.verdict.limit_states import broken_limits
 
 FORMAT_VERSION: Literal[1] = 1
 KEY_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")  # it names a file
@@ -269,16 +270,24 @@ def _mean_score(results: Results, arm: str) -> float | None:
     return found[0] if found else None
 
 
-def best_arm(arms: Sequence[ArmResult]) -> str | None:
-    """Return the name of the compared arm with the highest score, the first of equals; or None."""
-    compared = [arm for arm in arms if arm.competes and arm.score is not None]
+def best_arm(arms: Sequence[ArmResult], policy: Policy) -> str | None:
+    """Return the compared arm's name with the highest score, the first of equals; None without one.
+
+    Arms that are shown to break a limit are left out.
+    """
+    compared = [
+        arm
+        for arm in arms
+        if arm.competes and arm.score is not None and not broken_limits(arm, policy)
+    ]
     best = max(compared, key=lambda arm: arm.score.mean if arm.score else 0.0, default=None)
     return best.name if best else None
 
 
 def _measured_arms(results: Results) -> list[MeasuredArm]:
     evidence, found = results.evidence, []
-    best = best_arm(evidence.arms)
+    policy = results.policy or Policy(margin=results.task.success.margin)
+    best = best_arm(evidence.arms, policy)
     pairs = {(pair.arm, pair.versus): pair for pair in evidence.pairs}
     for arm in _arms_shown(evidence):
         runs = [run for run in results.runs if run.spec.name == arm.name]
@@ -300,6 +309,7 @@ def _measured_arms(results: Results) -> list[MeasuredArm]:
             holds_facts=holds_facts(runs) if runs else None,
             n=arm.n if arm.score and arm.n else None,
         ))  # fmt: skip
+            breaks_limits=broken_limits(arm, policy) if arm.role == "candidate" else (),
     return found
 
 

@@ -29,7 +29,8 @@ class MeasuredArm(Record):
     arm without `score` was not measured, and `because` says why. `holds_facts`: what it learnt is
     in its weights, so changed facts need another training; None if unknown. `n` counts the cases of
     its score, None where that was not recorded: arms that need more time may be scored on fewer
-    cases than the others.
+    cases than the others. `breaks_limits` names the limits of the task that it is shown to break,
+    for which no verdict can name it; `behind` is measured from the best arm that breaks none.
     """
 
     name: str
@@ -45,6 +46,7 @@ class MeasuredArm(Record):
     fit_seconds: float | None = None
     build_usd: float | None = None
     n: int | None = Field(default=None, gt=0)
+    breaks_limits: tuple[str, ...] = ()
 
 
 class MeasuredTask(Record):

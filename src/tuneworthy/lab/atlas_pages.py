@@ -140,13 +140,15 @@ def _arm_figures(arm: MeasuredArm) -> dict[str, Any]:
 def _arm_row(arm: MeasuredArm, card: MeasuredTask, out: bool) -> dict[str, Any]:
     role = "reference" if is_reference(arm) else "not given"
     row = {"name": arm.name, "tool": arm.tool or role, "named": arm.name == card.arm, "out": out,
-           "seeds": arm.seeds, "because": arm.because, **_arm_figures(arm)}  # fmt: skip
+           "seeds": arm.seeds, "because": arm.because, "breaks": ", ".join(arm.breaks_limits),
+           **_arm_figures(arm)}  # fmt: skip
     return row | {"behind": row["behind"] or _why_no_distance(arm, card)}
 
 
 def _why_no_distance(arm: MeasuredArm, card: MeasuredTask) -> str:
-    scores = [each.score.mean for each in card.arms if each.score and each.tool]
-    leads = arm.tool and arm.score and arm.score.mean >= max(scores)
+    able = [each for each in card.arms if each.tool and not each.breaks_limits]
+    scores = [each.score.mean for each in able if each.score]
+    leads = arm in able and arm.score and arm.score.mean >= max(scores)
     return "the best" if leads else "not compared"
 
 

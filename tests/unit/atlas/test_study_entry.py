@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime
 import pytest
 from tests import studies
 
+from tuneworthy.advice.scoring import judge_answer, outcome
+from tuneworthy.atlas.atlas_map import choose_arm, verdict_bound_text
 from tuneworthy.atlas.check_entry import check_entry
 from tuneworthy.atlas.study_entry import entry_of_study
 from tuneworthy.core.errors import DataError
@@ -90,3 +92,29 @@ def test_two_studies_of_a_long_name_have_two_keys(study, tmp_path):
     homes = [copy_of(study, tmp_path / name) for name in ("a", "b")]
     folders = [home.rename(home.with_name(f"{'long' * 20}-{at}")) for at, home in enumerate(homes)]
     assert len({entry_of(folder).card.key for folder in folders}) == 2
+
+
+def test_an_arm_that_breaks_a_limit_is_named_by_no_view_and_right_for_no_adviser(tmp_path):
+    """The verdict is firm for what runs today (.82); the slow arm scores 1.00 and can't be used."""
+    limits = {"limits": {"p95_ms": 1000}}
+    path = studies.write(tmp_path / "a", n=200, arms=["present", "answers", "majority"],
+                         answers={"ours": {"file": "ours.jsonl", "tool": "tune"}},
+                         success=limits)  # fmt: skip
+    logged = [{"id": r["id"], "answer": r["output"], "seconds": 5.0, "usd": 0.0001}
+              for r in studies.rows(200)]  # fmt: skip
+    studies.lines(path.parent / "ours.jsonl", logged)
+    entry = entry_of(run(path, RunOptions(brief=True)).folder)
+    card = entry.card
+    check_entry(entry)
+    arms = {arm.name: arm for arm in card.arms}
+    assert (card.use, card.status) == ("keep", "firm")
+    assert arms["ours"].breaks_limits == ("p95_ms",)
+    assert arms["present"].behind is None
+    assert arms["ours"].behind.high < 0
+    assert (outcome("keep", card), outcome("tune", card)) == ("right", "wrong")
+    told = judge_answer({"tune": 1.0}, card)
+    assert (told.lost, told.needless) == (None, True)
+    assert judge_answer({"keep": 1.0}, card).lost == 0
+    assert choose_arm(card).arm.name == "present"
+    assert choose_arm(card, "usd").arm is None
+    assert verdict_bound_text(card) == "no other measured arm that keeps the limits is better"

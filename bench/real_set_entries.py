@@ -119,6 +119,7 @@ def entry_of_set(data: Path, name: str) -> Entry:
             source=name,
             output_type=task.output.type,
             features=row_features(outputs, learnt, task.output.type),
+            because=told["because"],
         ),
     )
 

@@ -35,6 +35,7 @@ def test_each_shipped_entry_states_what_the_benchmark_recorded(tool):
             found["use"], found["arm"], found["status"], found["left"],
         )  # fmt: skip
         assert card.arms == module.arms_of(found)
+        assert card.because == found["because"]
         assert str(card.measured) == found["date"]
         for arm in card.arms:
             assert arm.score.plain() == found["arms"][arm.name]

@@ -250,6 +250,7 @@ def _measured_task(results: Results, named: EntryLabels, measured: date) -> Meas
         output_type=task.output.type,
         features=features_of(results),
         first_look=first_look_of(results),
+        because=verdict.because,
     )
 
 
@@ -308,8 +309,8 @@ def _measured_arms(results: Results) -> list[MeasuredArm]:
             because=arm.because,
             holds_facts=holds_facts(runs) if runs else None,
             n=arm.n if arm.score and arm.n else None,
-        ))  # fmt: skip
             breaks_limits=broken_limits(arm, policy) if arm.role == "candidate" else (),
+        ))  # fmt: skip
     return found
 
 

@@ -90,3 +90,4 @@ class MeasuredTask(Record):
     source: str = ""
     output_type: OutputType | None = None
     first_look: tuple[MeasuredArm, ...] = ()
+    because: str = ""

@@ -28,9 +28,13 @@ def nothing_ships(monkeypatch, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def entry(tmp_path_factory):
+def results(tmp_path_factory):
+    return atlas_kit.results_of(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def entry(results):
     """An entry of a small study, with the key of a cell of the map."""
-    results = atlas_kit.results_of(tmp_path_factory.mktemp("study"))
     made = atlas_kit.entry(results, key=CELL.key("smollm2-135m"), kind="Clause types",
                            shown=(ShownRow(input="taught", output="by this"),))  # fmt: skip
     return with_card(made, size=100, model="smollm2-135m", facts_change=True)
@@ -163,6 +167,13 @@ def test_a_full_map_weighs_at_most_150_kb(entry, tmp_path):
     page = atlas_page(read_atlas(tmp_path), Site())
     assert "27</b> of 27" in page
     assert len(page.encode()) <= 150_000
+
+
+def test_the_page_gives_the_reasons_of_the_verdict(results, atlas, entry):
+    """A provisional verdict within its margin has another reason: cut answers, say."""
+    assert entry.card.because == results.verdict.because
+    shown = results.verdict.because.replace("`", "")
+    assert f"Why: {shown}" in text_of(measured_page(atlas, entry.card.key, Site()))
 
 
 def test_figures_only_are_said_on_every_view(entry, tmp_path):

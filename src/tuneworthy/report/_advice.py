@@ -64,8 +64,8 @@ def adviser_notes(score: AdviserScore) -> list[str]:
             said.append(f"{n} × {text}")
     if score.needless:
         sums = (
-            (score.timed, "timed", score.seconds is not None and words.duration(score.seconds)),
-            (score.priced, "priced", score.usd is not None and f"${score.usd:,.2f}"),
+            (score.timed, "timed", "" if score.seconds is None else words.duration(score.seconds)),
+            (score.priced, "priced", "" if score.usd is None else f"${score.usd:,.2f}"),
         )
         cost = [
             text if n == score.needless else f"{text} of the {n} {known}"

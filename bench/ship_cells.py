@@ -1,7 +1,8 @@
 """Copy measured cells of a folder into the package; drop their seconds if other jobs ran beside.
 
-usage: ship_cells.py FOLDER [--busy]     FOLDER is where `tuneworthy atlas run` ran
+usage: ship_cells.py FOLDER [--busy | --seconds NOTE]     FOLDER is where `tuneworthy atlas run` ran
 
+NOTE says how the seconds were measured, such as "on one of two cores, another cell on the other".
 An entry of the folder that is no whole cell of this version is passed over, with the reason.
 """
 
@@ -30,6 +31,13 @@ def without_seconds(entry: Entry) -> Entry:
     environment = {**entry.card.environment, "seconds": BUSY}
     card = entry.card.model_copy(update={"arms": arms, "environment": environment})
     return entry.model_copy(update={"card": card, "runs": runs})
+
+
+def with_note(entry: Entry, seconds: str) -> Entry:
+    """Return an entry whose environment says how its seconds were measured."""
+    environment = {**entry.card.environment, "seconds": seconds}
+    card = entry.card.model_copy(update={"environment": environment})
+    return entry.model_copy(update={"card": card})
 
 
 def why_not_shipped(entry: Entry, shipped: Path) -> str:
@@ -63,7 +71,10 @@ def main() -> int:
             passed_over += 1
             print(f"{entry.card.key}: passed over, {why}")
             continue
-        entry = without_seconds(entry) if "--busy" in sys.argv else entry
+        if "--busy" in sys.argv:
+            entry = without_seconds(entry)
+        elif "--seconds" in sys.argv:
+            entry = with_note(entry, sys.argv[sys.argv.index("--seconds") + 1])
         scored = check_entry(entry)
         shipped.write_bytes(pack_entry(entry))
         print(f"{entry.card.key}: {scored} answers scored again")

@@ -41,7 +41,8 @@ def test_a_cell_ships_without_seconds_and_nothing_else_of_the_folder_does(ship, 
     assert list(shipped.entries) == [key]
     assert all(arm.seconds is None for arm in shipped.entries[key].head.card.arms)
 
-    fewer = entry.card.model_copy(update={"arms": entry.card.arms[:1], "arm": None, "use": "none"})
+    alone = entry.card.arms[0].model_copy(update={"behind": None})
+    fewer = entry.card.model_copy(update={"arms": (alone,), "arm": None, "use": "none"})
     runs = tuple(run for run in entry.runs if run.arm == "majority")
     write_entry(entry.model_copy(update={"card": fewer, "runs": runs}), tmp_path)
     assert ship() == 1

@@ -232,7 +232,7 @@ def verdict_bound_text(card: MeasuredTask) -> str:
     which, most = f"no {other}measured arm{able} is better{than}", points(card.left)
     which = which if most == points(0) else f"{which} by more than {most}"
     unsettled = card.status == "provisional" and card.left <= card.margin
-    return f"{which}; provisional for another reason" if unsettled else which
+    return f"{which}; still provisional: the task says why" if unsettled else which
 
 
 def model_name(name: str) -> str:

@@ -174,7 +174,7 @@ def test_a_bound_says_what_it_is_measured_from():
         "no measured arm is better than the reference"
     )
     cut = card(arm=None, use="none", left=0.058, status="provisional")  # its margin is 10 points
-    assert verdict_bound_text(cut).endswith("than 5.8 points; provisional for another reason")
+    assert verdict_bound_text(cut).endswith("than 5.8 points; still provisional: the task says why")
     by_cost = card(use="context", arm="rag", left=0.0)  # its motive is cost: `lora` is better
     assert verdict_bound_text(by_cost) == "another measured arm is better by 7 points"
 

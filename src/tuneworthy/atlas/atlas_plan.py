@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tuneworthy.atlas.atlas_data import Atlas
 from tuneworthy.atlas.cells import ARM_SEEDS, SIZES, TEST_ROWS, Cell, inapplicable_arms, sample_task
-from tuneworthy.atlas.run_cell import BRIEF_RUN, CellOptions, write_cell
+from tuneworthy.atlas.run_cell import CellOptions, write_cell
 from tuneworthy.core.specs import trains
 from tuneworthy.core.task import Data
 from tuneworthy.data.folds import dev_size
@@ -110,7 +110,7 @@ def cost_cells(
         say(f"{name}: rows{'' if speed else ' and speed'}")
         smallest = min(open_cells, key=lambda cell: cell.size)
         path = write_cell(smallest, working, options)
-        with open_session(path, BRIEF_RUN) as session:
+        with open_session(path, options.run_options) as session:
             facts = session.plan_inputs(speed)
             speed = facts.speed
             found += [_cell_cost(session, facts, cell) for cell in open_cells]

@@ -41,7 +41,6 @@ from tuneworthy.study import Watch, run
 
 CELLS_FOLDER = Path("atlas")  # below the working folder
 UNLIMITED_MINUTES = 100_000  # so many that no plan is cut; the caller stops the run
-BRIEF_RUN = RunOptions(brief=True)
 SCORING_PURPOSES = ("compare", "score")  # of opening scored rows, in the ledger's log
 SHOWN_ROWS = 10  # rows to learn from that an adviser may see
 
@@ -50,7 +49,8 @@ SHOWN_ROWS = 10  # rows to learn from that an adviser may see
 class CellOptions:
     """Options of a cell's run: model, teacher, arms (None: all that apply), seeds per trained arm.
 
-    `usd` is the most that one cell may cost at an endpoint; None: endpoints are refused.
+    `usd` is the most that one cell may cost at an endpoint; None: endpoints are refused, unless
+    `pay` allows them without a cap.
     """
 
     model: str = MODEL
@@ -58,6 +58,12 @@ class CellOptions:
     arms: Sequence[str] | None = None
     seeds: int = ARM_SEEDS
     usd: float | None = None
+    pay: bool = False
+
+    @property
+    def run_options(self) -> RunOptions:
+        """Return the options of the study of a cell."""
+        return RunOptions(brief=True, pay=self.pay)
 
 
 def write_cell(cell: Cell, working: Path, options: CellOptions = CellOptions()) -> Path:
@@ -101,8 +107,8 @@ def run_cell(
     _refuse_absent_model(cell, options)
     path = write_cell(cell, working, options)
     with _count_looks_per_cell():
-        _freeze_without_diagnosis(path, watch)
-        study = run(path, BRIEF_RUN, watch)
+        _freeze_without_diagnosis(path, options, watch)
+        study = run(path, options.run_options, watch)
     sample = sample_task(cell)
     named = EntryLabels(
         key=cell.key(options.model),
@@ -149,9 +155,9 @@ def _count_looks_per_cell() -> Iterator[None]:
             os.environ[LOOKS_VARIABLE] = before
 
 
-def _freeze_without_diagnosis(path: Path, watch: Watch | None) -> None:
+def _freeze_without_diagnosis(path: Path, options: CellOptions, watch: Watch | None) -> None:
     """Freeze a plan without placebos and pilots: the atlas says which arm wins, not why."""
-    with open_session(path, BRIEF_RUN, watch or (lambda event, data: None)) as session:
+    with open_session(path, options.run_options, watch or (lambda event, data: None)) as session:
         if session.ledger.frozen(session.study, "plan") is None:
             plan = drop_diagnosis(session.plan(keep=False))
             session.ledger.freeze(session.study, "plan", plan.plain())

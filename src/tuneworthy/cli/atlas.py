@@ -99,6 +99,9 @@ def measure_cells(
     usd: Annotated[
         float | None, typer.Option(min=0, help="The most that a cell may cost at an endpoint.")
     ] = None,
+    pay: Annotated[
+        bool, typer.Option("--pay", help="Allow a model at an endpoint without a cap.")
+    ] = False,
     arms: Annotated[
         str | None, typer.Option(help="Only these arms, with commas (default: all that apply).")
     ] = None,
@@ -117,7 +120,7 @@ def measure_cells(
     from tuneworthy.atlas.run_cells import run_cells
 
     wanted = find_cells(cells or [])
-    options = CellOptions(model, teacher, arms.split(",") if arms else None, seeds, usd)
+    options = CellOptions(model, teacher, arms.split(",") if arms else None, seeds, usd, pay)
     if not cells:
         atlas = read_atlas(Path())
         wanted = [cell for cell in wanted if not atlas.is_measured(cell, model)]

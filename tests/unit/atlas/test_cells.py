@@ -18,7 +18,7 @@ from tuneworthy.atlas.cells import (
 )
 from tuneworthy.atlas.check_entry import check_entry
 from tuneworthy.atlas.entry import is_key
-from tuneworthy.atlas.run_cell import BRIEF_RUN, CellOptions, run_cell, write_cell
+from tuneworthy.atlas.run_cell import CellOptions, run_cell, write_cell
 from tuneworthy.core.answer import TEMPORARY
 from tuneworthy.core.errors import ModelError, TaskError, Unanswered
 from tuneworthy.core.model import Reply
@@ -100,7 +100,7 @@ def test_a_stopped_cell_goes_on_where_it_stopped(few, tmp_path):
             raise StopRequested(0)
 
     def units():
-        with open_session(write_cell(cell, tmp_path, QUICK), BRIEF_RUN) as session:
+        with open_session(write_cell(cell, tmp_path, QUICK), QUICK.run_options) as session:
             return set(session.ledger.keys(session.study))
 
     with pytest.raises(StopRequested):
@@ -183,6 +183,19 @@ def test_a_teacher_adds_distil_and_a_cap_goes_into_the_task(few, tmp_path):
     assert (task.teacher, task.budget.usd) == (options.teacher, 2.5)
 
 
+@pytest.mark.parametrize("pay", [False, True])
+def test_a_cell_asks_a_server_without_a_cap_only_if_it_may(pay, few, tmp_path):
+    """A server of one's own has no list price, so no cap on dollars can hold."""
+    options = CellOptions(model="openai:own@http://localhost:1/v1", arms=["zero_shot"], pay=pay)
+    path = write_cell(Cell("clause_type", 20), tmp_path, options)
+    with open_session(path, options.run_options) as session:
+        if pay:
+            session.refuse_unpaid()
+        else:
+            with pytest.raises(TaskError, match="--pay"):
+                session.refuse_unpaid()
+
+
 def test_a_cell_whose_model_is_absent_says_how_to_fetch_it(few, tmp_path, monkeypatch):
     monkeypatch.setattr(embedded, "locate", lambda: None)
     with pytest.raises(ModelError, match="tuneworthy models get"):
@@ -227,7 +240,7 @@ def test_a_trained_arm_is_recorded_with_every_seed(few, tmp_path):
     assert sorted(run.seed for run in runs) == [0, 1]
     assert sum(run.counts for run in runs) == 1
     assert check_entry(entry) == 20 * (2 + len(runs))
-    with open_session(write_cell(cell, tmp_path, options), BRIEF_RUN) as session:
+    with open_session(write_cell(cell, tmp_path, options), options.run_options) as session:
         assert session.plan().across == ()
     assert not any(run.spec.role == "placebo" for run in read_results(find_results(
         tmp_path / "atlas" / cell.id)).runs)  # fmt: skip

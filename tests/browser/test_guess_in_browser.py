@@ -127,6 +127,28 @@ def test_keys_guess_and_move_and_a_link_shows_the_same(visit):
     assert text(again, "#task-title") == "made-up task t0"
 
 
+def test_a_copied_link_shows_the_guesses_of_its_sender_until_the_visitor_guesses(visit):
+    tab = visit("guess.html")
+    tab.keyboard.press("2")
+    tab.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    tab.click("#copy")
+    fragment = tab.evaluate("window.copied").partition("#")[2]
+    assert text(tab, "#whose") == "Your score"
+    got = visit(f"guess.html#{fragment}")
+    assert text(got, "#whose") == "The score in this link"
+    assert text(got, "#trouble").startswith("These are the guesses of whoever shared this link.")
+    assert text(got, "#against li").startswith("Whoever shared this link")
+    got.reload()
+    assert text(got, "#score") == text(tab, "#score")
+    got.click("#anew")
+    assert text(got, "#score") == "No guess yet."
+    assert got.locator("#trouble").is_hidden()
+    got.keyboard.press("1")
+    assert text(got, "#whose") == "Your score"
+    assert text(got, "#against li").startswith("You")
+    assert "shared" not in got.url
+
+
 @pytest.mark.parametrize(
     "fragment", ["v=other&g=0b1c", "g=99z0z&at=9999", "at=-1&g=<script>", "%%%", "v=&at=1e9"]
 )

@@ -1,5 +1,6 @@
 // Guess first: the visitor names a tool, then sees what was measured. All guesses stand in the hash,
-// so that a reload and a link show the same. Works from a file: no request is made.
+// so that a reload shows the same. A copied link says that its guesses are somebody else's (`shared`);
+// the first guess of its visitor starts anew. Works from a file: no request is made.
 'use strict';
 
 (() => {
@@ -17,12 +18,12 @@
       }
     }
     const at = /^\d{1,4}$/.test(told.get('at') ?? '') && !other ? Number(told.get('at')) : 0;
-    return { guesses, at: Math.min(at, data.tasks.length - 1), other };
+    return { guesses, at: Math.min(at, data.tasks.length - 1), other, shared: told.has('shared') && guesses.size > 0 };
   };
-  const hashOf = (data, { guesses, at }) => {
+  const hashOf = (data, { guesses, at, shared }) => {
     const letter = (tool) => LETTERS[data.tools.findIndex(({ name }) => name === tool)];
     const said = [...guesses].map(([task, tool]) => `${task}${letter(tool)}`).join('');
-    return new URLSearchParams({ v: data.version, at, ...(said ? { g: said } : {}) }).toString();
+    return new URLSearchParams({ v: data.version, at, ...(said ? { g: said } : {}), ...(shared && said ? { shared: 1 } : {}) }).toString();
   };
 
   const part = (value) => (value < 0 ? `−${lab.fine(-value)}` : lab.fine(value));
@@ -33,6 +34,7 @@
     const task = () => data.tasks[state.at], guessed = () => state.guesses.get(state.at);
     const meaning = (tool) => data.tools.find(({ name }) => name === tool)?.means ?? '';
     if (state.other) { find('trouble').hidden = false; lab.say(find('trouble'), 'This link holds guesses about other tasks than these, so it starts anew.'); }
+    if (state.shared) { find('trouble').hidden = false; find('trouble').replaceChildren('These are the guesses of whoever shared this link. ', lab.make('button', { type: 'button', class: 'plain', id: 'anew' }, 'Guess for yourself')); }
 
     const told = () => {
       const { instruction, size, base, metric, margin, judged } = task();
@@ -77,8 +79,9 @@
     const score = () => {
       const done = [...state.guesses], mine = tally(done.map(([k, tool]) => data.tasks[k].tools.find(({ name }) => name === tool).outcome));
       const open = mine.n - mine.right - mine.wrong;
+      lab.say(find('whose'), state.shared ? 'The score in this link' : 'Your score');
       lab.say(find('score'), mine.n ? `${mine.right} right, ${mine.wrong} wrong, ${open} open, of ${mine.n} guessed and ${data.tasks.length} in all.` : 'No guess yet.');
-      const rows = [['You', mine], ...data.advisers.map((label, k) => [label, tally(done.map(([at]) => data.tasks[at].named[k].outcome))])];
+      const rows = [[state.shared ? 'Whoever shared this link' : 'You', mine], ...data.advisers.map((label, k) => [label, tally(done.map(([at]) => data.tasks[at].named[k].outcome))])];
       lab.find('.against').hidden = !mine.n;
       find('against').replaceChildren(...rows.map(([label, { right, wrong, n }], k) => lab.make('li', k ? {} : { class: 'you' }, lab.make('span', {}, label), lab.make('span', {}, `${right} right, ${wrong} wrong of ${n}`))));
     };
@@ -89,12 +92,14 @@
       find('before').disabled = state.at === 0; find('next').disabled = state.at === data.tasks.length - 1;
       history.replaceState(null, '', `#${hashOf(data, state)}`);
     };
-    const pick = (tool) => { if (!tool || guessed()) return; state.guesses.set(state.at, tool); show(); find('outcome').focus(); };
+    const anew = () => { state.shared = false; state.guesses.clear(); find('trouble').hidden = true; };
+    const pick = (tool) => { if (!tool || guessed()) return; if (state.shared) anew(); state.guesses.set(state.at, tool); show(); find('outcome').focus(); };
     const move = (by) => { state.at = Math.min(data.tasks.length - 1, Math.max(0, state.at + by)); show(); };
 
     find('before').addEventListener('click', () => move(-1)); find('next').addEventListener('click', () => { move(1); scrollTo(0, 0); });
-    const copy = () => lab.copy(`${location.href.split('#')[0]}#${hashOf(data, state)}`, find('copy'));
+    const copy = () => lab.copy(`${location.href.split('#')[0]}#${hashOf(data, { ...state, shared: true })}`, find('copy'));
     find('copy').addEventListener('click', copy);
+    lab.find('#anew')?.addEventListener('click', () => { anew(); state.at = 0; show(); find('task-title').focus(); });
     const lines = () => [...state.guesses].map(([k, tool]) => JSON.stringify({ adviser: 'me', task: data.tasks[k].key, probabilities: { [tool]: 1 } })).join('\n');
     find('lines').addEventListener('click', () => lab.copy(`${lines()}\n`, find('lines')));
     const digits = Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8, 9].map((k) => [String(k), () => pick(task().tools[k - 1]?.name)]));

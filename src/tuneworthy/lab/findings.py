@@ -19,7 +19,7 @@ from tuneworthy.lab.claim_results import ClaimResult, Figure
 
 MOST_FINDINGS = 5
 BANK_KEY = "banking77-400-smollm2-135m"
-REQUESTS_KEY = "snips_json-400-smollm2-135m"
+VOICE_KEY = "house_voice-100-smollm2-135m"
 RULES_KEY = "policy_faq-100-smollm2-135m"
 SUMS_KEY = "word_sums-100-smollm2-135m"
 
@@ -141,27 +141,26 @@ def word_counts_finding(measured: MeasuredFigures) -> HeadlineFinding | None:
     )
 
 
-def open_lead_finding(measured: MeasuredFigures) -> HeadlineFinding | None:
-    """Return the finding that a large lead of a tuned model is not shown yet, or None."""
-    card = measured.cards.get(REQUESTS_KEY)
-    arms = _scored_arms(card, "lora", "nearest_shots", "zero_shot")
-    gap = arms["nearest_shots"].behind if arms else None
-    if card is None or gap is None or card.status != "provisional":
-        return None
-    if gap.mean < 0.1 or gap.low > 0:
+def voice_finding(measured: MeasuredFigures) -> HeadlineFinding | None:
+    """Return the finding that examples in the prompt beat training on a voice, or None."""
+    card = measured.cards.get(VOICE_KEY)
+    arms = _scored_arms(card, "zero_shot", "few_shot", "nearest_shots", "lora")
+    behind = arms["lora"].behind if arms else None
+    if card is None or behind is None or card.arm != "nearest_shots" or behind.low <= 0:
         return None
     return HeadlineFinding(
-        f"A lead of {100 * gap.mean:.0f} points did not show that tuning wins.",
-        "The tuned model was ahead of the nearest examples, but on the rows that both answered"
-        f" the bound runs from {_points_text(gap.low)} to {_points_text(gap.high)} points. The"
-        " verdict stays provisional until there are more rows.",
+        "A house voice called for examples, not for training.",
+        "Style is said to be what tuning is for. The rows nearest to each input, put into the"
+        f" prompt, beat training on the same rows by {100 * behind.mean:.0f} points"
+        f" ({100 * behind.low:.0f} to {100 * behind.high:.0f}), at the price of a longer prompt.",
         (
             _score_bar("plain instruction", arms["zero_shot"].score),
-            _score_bar("nearest examples", arms["nearest_shots"].score),
-            _score_bar("LoRA", arms["lora"].score, strong=True),
+            _score_bar("fixed examples", arms["few_shot"].score),
+            _score_bar("nearest examples", arms["nearest_shots"].score, strong=True),
+            _score_bar("LoRA", arms["lora"].score),
         ),
         f"{card.title}: {card_line(card)}",
-        entry=REQUESTS_KEY,
+        entry=VOICE_KEY,
     )
 
 
@@ -208,12 +207,7 @@ def nothing_works_finding(measured: MeasuredFigures) -> HeadlineFinding | None:
     )
 
 
-def _points_text(value: float) -> str:
-    text = f"{100 * value:+.0f}"
-    return text.replace("-", "−") if text not in ("+0", "-0") else "0"
-
-
 HEADLINE_FINDINGS: tuple[Callable[[MeasuredFigures], HeadlineFinding | None], ...] = (
-    together_finding, word_counts_finding, few_rows_finding, open_lead_finding,
-    nothing_works_finding,
+    together_finding, voice_finding, word_counts_finding, nothing_works_finding,
+    few_rows_finding,
 )  # fmt: skip

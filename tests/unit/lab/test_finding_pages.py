@@ -67,12 +67,10 @@ def test_the_page_shows_each_number_and_links_its_evidence(measured):
 
 
 def test_a_lead_is_told_with_its_bound(measured):
-    finding = made.open_lead_finding(measured)
-    gap = next(
-        a for a in measured.cards[made.REQUESTS_KEY].arms if a.name == "nearest_shots"
-    ).behind
-    assert f"{100 * gap.mean:.0f} points" in finding.headline
-    assert f"from −{-100 * gap.low:.0f} to +{100 * gap.high:.0f} points" in finding.means
+    finding = made.voice_finding(measured)
+    gap = next(a for a in measured.cards[made.VOICE_KEY].arms if a.name == "lora").behind
+    told = "by {:.0f} points ({:.0f} to {:.0f})"
+    assert told.format(100 * gap.mean, 100 * gap.low, 100 * gap.high) in finding.means
 
 
 def test_a_sentence_that_the_figures_do_not_bear_out_is_not_told(measured):
@@ -85,10 +83,7 @@ def test_a_sentence_that_the_figures_do_not_bear_out_is_not_told(measured):
         made.word_counts_finding(with_arm(measured, made.BANK_KEY, "constrained", behind=apart))
         is None
     )
-    assert (
-        made.open_lead_finding(with_arm(measured, made.REQUESTS_KEY, "nearest_shots", behind=sure))
-        is None
-    )
+    assert made.voice_finding(with_arm(measured, made.VOICE_KEY, "lora", behind=apart)) is None
     assert (
         made.nothing_works_finding(with_arm(measured, made.SUMS_KEY, "majority", score=None))
         is None

@@ -37,12 +37,13 @@ def _headline(card: MeasuredTask, missing: list[str]) -> str:
 
 
 def _row(arm: MeasuredArm) -> str:
-    score = _interval(arm.score) if arm.score else f"— ({arm.because})"
+    score = interval_text(arm.score) if arm.score else f"— ({arm.because})"
     seconds = "—" if arm.seconds is None else f"{arm.seconds:,.0f}"
     return f"| `{arm.name}` | {score} | {behind_text(arm.behind)} | {arm.seeds} | {seconds} |"
 
 
-def _interval(score: Interval) -> str:
+def interval_text(score: Interval) -> str:
+    """Return a score with its bounds, `.82 (.75 to .88)`."""
     low, high = _figure(score.low), _figure(score.high)
     return f"{_figure(score.mean)} ({low} to {high})"
 

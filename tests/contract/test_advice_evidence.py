@@ -3,6 +3,9 @@
 import sys
 from pathlib import Path
 
+from tuneworthy.atlas.atlas_data import read_atlas
+from tuneworthy.atlas.cells import MODEL, all_cells, unscored_arms
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -22,3 +25,24 @@ def test_the_evidence_states_every_arm_of_the_cells_that_ship(monkeypatch):
 
     page = (ROOT / "docs" / "evidence" / "atlas.md").read_text("utf-8")
     assert "\n".join(atlas.lines()).strip() in page, "python bench/atlas.py prints them again"
+
+
+def test_the_readme_states_the_named_arm_and_the_tuned_one_of_each_whole_cell(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(ROOT / "bench"), *sys.path])
+    import atlas
+
+    head, named, tuned = (
+        next(line for line in (ROOT / "README.md").read_text("utf-8").splitlines() if start in line)
+        for start in ("[all arms]", "| named |", "| `lora` |")
+    )
+    whole = [
+        listed.head.card
+        for cell in all_cells()
+        if (listed := read_atlas(None).entries.get(cell.key(MODEL)))
+        and not unscored_arms(cell, listed.head.card)
+    ]
+    assert head.count("|") == len(whole) + 2
+    for card in whole:
+        arms = {arm.name: atlas.interval_text(arm.score) for arm in card.arms}
+        assert arms["lora"] in tuned
+        assert (f"`{card.arm}` {arms[card.arm]}" if card.arm else "nothing") in named

@@ -75,8 +75,11 @@ def test_a_final_exit_code_is_not_tried_again():
     assert job["template"]["spec"]["restartPolicy"] == "Never"  # podFailurePolicy asks for it
 
 
-def stand_ins(folder, code):
-    """Return an environment whose programs note their words; tuneworthy ends with `code`."""
+def stand_ins(folder, code, nodes=1):
+    """Return an environment whose programs note their words; tuneworthy ends with `code`.
+
+    Like the program it waits for its nodes: until `nodes` calls of `ray start` are noted, for 20 s.
+    """
     programs = folder / "bin"
     programs.mkdir()
     log = folder / "calls.log"
@@ -85,7 +88,8 @@ def stand_ins(folder, code):
         "srun": 'while [[ $1 == --* ]]; do shift; done; "$@"',
         "scontrol": 'if [ "$1" = show ]; then printf "n1\\nn2\\n"; fi',
         "hostname": "echo 10.0.0.1 fe80::1",
-        "tuneworthy": f'cd "$(dirname "$2")"; echo measured > result.txt; exit {code}',
+        "tuneworthy": f'for _ in {{1..200}}; do [ "$(grep -c "^ray start" {log})" -ge {nodes} ]'
+        f' && break; sleep .1; done; cd "$(dirname "$2")"; echo measured > result.txt; exit {code}',
     }
     for name, body in bodies.items():
         path = programs / name
@@ -109,7 +113,7 @@ def ended(words, folder, environment):
 def test_the_slurm_script_runs_copies_back_and_is_queued_again_after_its_limit(
     tmp_path, code, again
 ):
-    environment = stand_ins(tmp_path, code)
+    environment = stand_ins(tmp_path, code, nodes=2)
     folder = tmp_path / "submitted"
     folder.mkdir()
     (folder / "task.yaml").write_text("{}", "utf-8")

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def ship(monkeypatch, tmp_path):
-    """Return a function that ships the cells of a folder; the package's folder is a new one."""
+    """Return the tool's `main`, set to ship the cells of `tmp_path` into an empty folder."""
     atlas_kit.few_rows(monkeypatch)
     monkeypatch.setattr(sys, "path", [str(ROOT / "bench"), *sys.path])
     import ship_cells

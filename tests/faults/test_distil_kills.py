@@ -117,7 +117,7 @@ class Study:
             return write_pairs(setup, model, SOURCES, PairOptions(samples=SAMPLES)), purse.spent()
 
     def child(self):
-        """Write in a forked process, which exits with 0 only if it wrote all; return its id."""
+        """Start a process that writes all and exits with 0, with 1 if it fails; return its id."""
         if (pid := os.fork()) == 0:
             status = 1
             try:

@@ -76,9 +76,9 @@ def test_a_final_exit_code_is_not_tried_again():
 
 
 def stand_ins(folder, code, nodes=1):
-    """Return an environment whose programs note their words; tuneworthy ends with `code`.
+    """Return an environment whose programs log their arguments; tuneworthy exits with `code`.
 
-    Like the program it waits for its nodes: until `nodes` calls of `ray start` are noted, for 20 s.
+    It first waits until `nodes` calls of `ray start` are logged, for at most 20 s.
     """
     programs = folder / "bin"
     programs.mkdir()

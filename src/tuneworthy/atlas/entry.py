@@ -203,7 +203,7 @@ def _recorded_run(run: Run, counts: bool) -> RecordedRun:
 
 
 def _total_seconds(runs: Sequence[Run]) -> float | None:
-    """Return the seconds of fitting and answering in all; None if an answer was not timed.
+    """Return the total seconds of fitting and answering; None if an answer was not timed.
 
     None too for recorded answers: another system took their seconds, not the entry's machine.
     """

@@ -54,7 +54,7 @@ class Split(Record):
 
     @property
     def clustered(self) -> bool:
-        """Return whether grouped rows are worth fewer than .9 as many independent rows."""
+        """Return whether the scored rows are worth less than .9 times as many independent ones."""
         return self.worth < 0.9
 
     def width_factor(self, folds: Iterable[int] | None = None) -> float:

@@ -239,14 +239,12 @@ def find_copies(cases: Sequence[Case]) -> Copies:
 
 def copy_groups(like: Copies) -> list[int]:
     """Return a group number per case: copies, near copies and rows of one `group` share one."""
-    groups = UnionFind(len(like.cases))
+    groups = _near_copies(like)
     first: dict[tuple[str, str], int] = {}
     for row, case in enumerate(like.cases):
         for kind, key in (("text", like.keys[row]), ("group", case.group)):
             if key is not None:
                 groups.join(row, first.setdefault((kind, key), row))
-    for a, b, _ in like.pairs:
-        groups.join(a, b)
     return [groups.find(row) for row in range(len(like.cases))]
 
 
@@ -255,7 +253,12 @@ def near_copy_groups(like: Copies) -> list[int]:
 
     `like.pairs` connects such a group with the fewest pairs, so two of its rows may form none.
     """
+    groups = _near_copies(like)
+    return [groups.find(row) for row in range(len(like.cases))]
+
+
+def _near_copies(like: Copies) -> UnionFind:
     groups = UnionFind(len(like.cases))
     for a, b, _ in like.pairs:
         groups.join(a, b)
-    return [groups.find(row) for row in range(len(like.cases))]
+    return groups

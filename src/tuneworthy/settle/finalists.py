@@ -52,7 +52,7 @@ class _StudyScores:
 
     @property
     def scored_rows_are_independent(self) -> bool:
-        """Return whether the study's distinct inputs are independent draws, as bets assume.
+        """Return whether the study's distinct inputs are independent draws, which bets require.
 
         They are not if scored rows share a named `group`, or if larger groups may come.
         """

@@ -54,7 +54,7 @@ class SettlingArms(Protocol):
 
     @property
     def scored_rows_are_independent(self) -> bool:
-        """Return whether the study's distinct inputs are independent draws, as bets assume."""
+        """Return whether the study's distinct inputs are independent draws, which bets require."""
 
     def study_differences(self, one: str, other: str) -> np.ndarray:
         """Return the score differences of two arms on the study's inputs, in a random order."""

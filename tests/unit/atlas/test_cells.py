@@ -185,7 +185,7 @@ def test_a_teacher_adds_distil_and_a_cap_goes_into_the_task(few, tmp_path):
 
 @pytest.mark.parametrize("pay", [False, True])
 def test_a_cell_asks_a_server_without_a_cap_only_if_it_may(pay, few, tmp_path):
-    """A server of one's own has no list price, so no cap on dollars can hold."""
+    """Your own server has no list price, so a cap in dollars can't be checked."""
     options = CellOptions(model="openai:own@http://localhost:1/v1", arms=["zero_shot"], pay=pay)
     path = write_cell(Cell("clause_type", 20), tmp_path, options)
     with open_session(path, options.run_options) as session:

@@ -1,4 +1,4 @@
-"""An entry of a study of one's own: its version, its day and its rows are those of the study."""
+"""An entry made from a user's study has the version, the day and the rows of that study."""
 
 import json
 import os

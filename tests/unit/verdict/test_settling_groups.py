@@ -1,4 +1,4 @@
-"""Bets are on independent draws: rows of one group are none, and copies of an input count once."""
+"""`settle` bets on independent draws: not on rows of one group, and once on copies of an input."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,25 +1,39 @@
-"""No test counts its studies among the user's own: looks are counted per folder, the store is away.
+"""No test sees what lies on the machine: looks are counted per folder, store and cache are away.
 
-Tests of that store set both variables themselves. `@pytest.mark.every(n)` keeps every n-th input of
-a parametrized test for the project's check and leaves the others to the long tier; inputs that are
-long anyway do not count.
+Tests of that store set both variables themselves. The cache of the full and long tiers holds the
+models that `./run test` fetched and nothing else; that of every quick test is empty.
+`@pytest.mark.every(n)` keeps every n-th input of a parametrized test for the project's check and
+leaves the others to the long tier; inputs that are long anyway do not count.
 """
 
 import os
 import tempfile
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.postgres_kit import database, postgres  # noqa: F401  (fixtures)
+from tuneworthy.models.local.weights import cache_folder
 
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="tuneworthy-state-")
 os.environ["TUNEWORTHY_LOOKS"] = "folder"
 os.environ.pop("TUNEWORTHY_LEDGER", None)
+MODELS = cache_folder() / "models"
+CACHE = Path(tempfile.mkdtemp(prefix="tuneworthy-cache-"))
+if MODELS.is_dir():
+    (CACHE / "models").symlink_to(MODELS.resolve())
+os.environ["TUNEWORTHY_CACHE"] = str(CACHE)
 # On a busy machine a draw of six numbers once took a second.
 settings.register_profile("busy", suppress_health_check=[HealthCheck.too_slow], deadline=None)
 settings.load_profile("busy")
+
+
+@pytest.fixture(autouse=True)
+def _cache_of_a_quick_test(request, monkeypatch):
+    if not any(map(request.node.get_closest_marker, ("full", "long"))):
+        monkeypatch.setenv("TUNEWORTHY_CACHE", str(CACHE / "empty" / f"{id(request.node)}"))
 
 
 def pytest_addoption(parser):
@@ -39,6 +53,16 @@ def pytest_collection_modifyitems(items):
         if number[test] % mark.args[0]:
             item.add_marker(pytest.mark.long)
         number[test] += 1
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Append the reason of each skipped test to the file that `./run test` names, one a line."""
+    if told := os.environ.get("TUNEWORTHY_SKIPPED"):
+        reports = terminalreporter.stats.get("skipped", [])
+        with open(told, "a") as file:
+            for report in reports:
+                reason = report.longrepr[2].removeprefix("Skipped: ")
+                file.write(f"{report.nodeid.partition('::')[0]}: {reason}\n")
 
 
 def _twice_on_postgres(item):

@@ -73,6 +73,41 @@ def test_the_full_tier_runs_with_the_engine_off(tmp_path):
     assert "-m full and not long and not engine" in done.stdout
 
 
+def test_a_tier_that_fails_hides_no_other_and_what_is_skipped_is_told_last(tmp_path):
+    folder = clone(tmp_path)
+    (folder / ".venv" / ".installed-train-build-serve-dev-docs").touch()
+    python = folder / ".venv" / "bin" / "python"
+    python.write_text(
+        "#!/bin/sh\n"
+        'echo "$@"\n'
+        'echo "tests/a.py: no server here" >>"$TUNEWORTHY_SKIPPED"\n'
+        'case "$*" in *--ignore=*) exit 1 ;; esac\n'
+    )
+    (folder / ".venv" / "bin" / "tuneworthy").write_text('#!/bin/sh\necho "$*"\n')
+    tools = {"PATH": f"{folder / 'tools'}:{os.environ['PATH']}"}
+    (folder / "tools").mkdir()
+    for name in ("chromium", "postgres"):
+        (folder / "tools" / name).write_text("#!/bin/sh\n")
+        (folder / "tools" / name).chmod(0o755)
+    done = subprocess.run(
+        ["sh", "run", "test"], cwd=folder, capture_output=True, text=True, env=os.environ | tools
+    )
+    fetched, tiers = done.stdout.splitlines()[:2], done.stdout.splitlines()[2:]
+    assert fetched == ["models get smollm2-135m", "models get minilm"]
+    assert [line.split(" -m ")[1].split(" --")[0] for line in tiers] == [
+        "not full and not long",
+        "not full and not long",
+        "full and not long",
+    ]
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-4:] == [
+        "run: skipped: 3 tests; how many, where, why:",
+        "      3 tests/a.py: no server here",
+        "run: failed:",
+        "  quick tier, the rest: counting would make them half as slow again",
+    ]
+
+
 def test_docs_writes_the_pages_and_then_builds_the_site(tmp_path):
     folder = clone(tmp_path)
     (folder / ".venv" / ".installed-docs").touch()

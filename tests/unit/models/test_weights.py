@@ -12,7 +12,7 @@ from tuneworthy.models import open_model
 from tuneworthy.models.local import embedded as _embedded
 from tuneworthy.models.local import machine as _doctor
 from tuneworthy.models.local import wheel as _wheel
-from tuneworthy.models.local.weights import check_folder, sha256, shapes
+from tuneworthy.models.local.weights import cache_folder, check_folder, sha256, shapes
 
 
 def header(tensors, body=b""):
@@ -133,6 +133,17 @@ def test_hashes_follow_the_content(tmp_path):
     assert sha256(file) == first
     file.write_bytes(b"two, longer")
     assert sha256(file) != first
+
+
+def test_the_cache_lies_where_the_user_keeps_caches(tmp_path, monkeypatch):
+    monkeypatch.delenv("TUNEWORTHY_CACHE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert cache_folder() == tmp_path / "caches" / "tuneworthy"
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    assert cache_folder() == tmp_path / ".cache" / "tuneworthy"
+    monkeypatch.setenv("TUNEWORTHY_CACHE", str(tmp_path / "own"))
+    assert cache_folder() == tmp_path / "own"
 
 
 def test_a_missing_embedded_model_says_how_to_get_it(tmp_path, monkeypatch):

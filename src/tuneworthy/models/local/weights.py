@@ -21,9 +21,14 @@ _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
 def cache_folder() -> Path:
-    """Return the folder of models and measurements: TUNEWORTHY_CACHE or ~/.cache/tuneworthy."""
-    named = os.environ.get("TUNEWORTHY_CACHE")
-    return Path(named) if named else Path.home() / ".cache" / "tuneworthy"
+    """Return the folder of models and measurements.
+
+    TUNEWORTHY_CACHE wins, then `tuneworthy` in XDG_CACHE_HOME, then ~/.cache/tuneworthy.
+    """
+    if named := os.environ.get("TUNEWORTHY_CACHE"):
+        return Path(named)
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "tuneworthy"
 
 
 def check_folder(folder: Path) -> list[Path]:

@@ -31,9 +31,12 @@ class PairStream:
         more = min(pool, max(planned - len(scored), _LEAST_NEW_ROWS))
         self.planned = len(scored) + more
 
-    def see(self, found: ScoreRange, apart: bool = True) -> None:
-        """Add the difference (least, most) on the next new input; `apart`: the answers differ."""
-        self.bounds.see(*found, self.planned)
+    def see(self, found: ScoreRange, apart: bool = True, wrong: float = 0.0) -> None:
+        """Add the difference (least, most) on the next new input; `apart`: the answers differ.
+
+        `wrong` is the share of votes that may be wrong: each turns a difference round.
+        """
+        self.bounds.see(*found, self.planned, 1 - 2 * wrong)
         self.at, self.apart = self.at + 1, self.apart + apart
 
 

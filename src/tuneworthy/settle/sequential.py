@@ -24,6 +24,7 @@ from tuneworthy.core.settlement import (
 )
 from tuneworthy.settle.open_rows import PairStream
 from tuneworthy.settle.pairwise_votes import PairwiseVotes, VoteQuestion, agreement_of_repeats
+from tuneworthy.stats.agreement import share_of_wrong_votes
 from tuneworthy.verdict.open_pairs import (
     OpenPair,
     PairNames,
@@ -121,7 +122,9 @@ class SequentialSettling:
             if difference_range is None:
                 return self._due_repeat() or self._votes.question(query, first, second)
             stream.see(
-                difference_range, self._votes.normal_form(first) != self._votes.normal_form(second)
+                difference_range,
+                self._votes.normal_form(first) != self._votes.normal_form(second),
+                share_of_wrong_votes(*agreement_of_repeats(self.clicks)),
             )
             self._now = self._evidence()
 

@@ -25,8 +25,6 @@ class BettingTest:
         self._total, self._squares, self._variance = (
             np.full((streams, 1), start) for start in (0.5, 0.25, 0.25)
         )
-        self._cap_up = 0.5 / np.maximum(self._m, 1e-9)
-        self._cap_down = 0.5 / np.maximum(1 - self._m, 1e-9)
         self.living = np.ones((streams, self._m.size), bool)
         self._bet = slice(0, self._m.size)
 
@@ -40,26 +38,30 @@ class BettingTest:
         x, m = (values + 1) / 2, self._m[at]
         bet = float(np.sqrt(2 * log(2 / self._alpha) / (self._variance[stream, 0] * n_plan)))
         sides = (
-            (self._up[stream, at], np.log1p(min(bet, self._cap_up[at]) * (x - m)).mean()),
-            (self._down[stream, at], np.log1p(-min(bet, self._cap_down[at]) * (x - m)).mean()),
+            (self._up[stream, at], np.log1p(min(bet, 0.5 / max(m, 1e-9)) * (x - m)).mean()),
+            (self._down[stream, at], np.log1p(-min(bet, 0.5 / max(1 - m, 1e-9)) * (x - m)).mean()),
         )
         goal = log(2 / self._alpha)
         return float(
             min(max(goal - log_wealth, 0) / gain if gain > 0 else inf for log_wealth, gain in sides)
         )
 
-    def see(self, values: Array | float, n_plan: int | Array) -> Array:
+    def see(self, values: Array | float, n_plan: int | Array, kept: float | Array = 1.0) -> Array:
         """Add the next value in [-1, 1] of each stream and return `living`.
 
-        The bet is sized for `n_plan` values in all (or (R, 1): one per stream). `n_plan` may differ
-        from call to call if it depends only on earlier values: the sequence stays valid.
+        The bet is sized for `n_plan` values in all (or (R, 1): one per stream). `kept` is the least
+        share of a mean that the values show: wrong clicks pull it towards 0, so that a candidate m
+        stands for any mean of the values from `kept` * m to m. Both may differ from call to call if
+        they depend only on earlier values: the sequence stays valid.
         """
         x = (np.asarray(values, float).reshape(-1, 1) + 1) / 2
         bet = np.sqrt(2 * log(2 / self._alpha) / (self._variance * n_plan))
         on = self._bet
-        up, down, off = self._up[:, on], self._down[:, on], x - self._m[on]
-        up += np.log1p(np.minimum(bet, self._cap_up[on]) * off)
-        down += np.log1p(-np.minimum(bet, self._cap_down[on]) * off)
+        up, down, m = self._up[:, on], self._down[:, on], self._m[on]
+        pulled = 0.5 + kept * (m - 0.5)
+        most, least = np.maximum(m, pulled), np.minimum(m, pulled)
+        up += np.log1p(np.minimum(bet, 0.5 / np.maximum(most, 1e-9)) * (x - most))
+        down += np.log1p(-np.minimum(bet, 0.5 / np.maximum(1 - least, 1e-9)) * (x - least))
         alive = self.living[:, on] & (np.maximum(up, down) + log(0.5) < log(1 / self._alpha))
         self.living = np.zeros_like(self.living)
         self.living[:, on] = alive
@@ -135,9 +137,9 @@ class ConfidenceSequence:
         self.n, self.wins, self.losses, self.differ = 0, 0, 0, 0
         self._seen: list[float] = []
 
-    def see(self, least: float, most: float, n_plan: int) -> None:
-        """Add the next difference, between `least` and `most`; `n_plan` as in `BettingTest.see`."""
-        living = self._bets.see(np.array([least, most]), n_plan)
+    def see(self, least: float, most: float, n_plan: int, kept: float = 1.0) -> None:
+        """Add the next difference, from `least` to `most`; the rest as in `BettingTest.see`."""
+        living = self._bets.see(np.array([least, most]), n_plan, kept)
         below, above = (np.flatnonzero(row) for row in living)
         self.low = float(self._candidates[below[0]]) if below.size else self.low
         self.high = float(self._candidates[above[-1]]) if above.size else self.high

@@ -11,6 +11,7 @@ from typing import Literal
 
 from tuneworthy.core.evidence import Evidence, Pair, Policy
 from tuneworthy.core.settlement import Settlement
+from tuneworthy.stats.agreement import share_of_wrong_votes
 from tuneworthy.stats.sizing import noninferiority_assurance, superiority_assurance
 from tuneworthy.verdict.prices import known_prices
 from tuneworthy.verdict.rule import LadderDecision, apply_rule, ladder_scenarios, still_open
@@ -159,5 +160,9 @@ def settlement_sentence(settled: Settlement) -> str:
     if settled.skipped:
         parts.append(f"{settled.skipped} were skipped: they count against both sides.")
     if settled.again:
-        parts.append(f"Of {settled.again} shown twice, {settled.agreed} got the same answer.")
+        wrong = share_of_wrong_votes(settled.agreed, settled.again)
+        parts.append(
+            f"Of {settled.again} shown twice, {settled.agreed} got the same answer; the bounds"
+            f" allow for {wrong:.0%} of wrong votes."
+        )
     return " ".join(parts)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from tuneworthy.compare.two_logs import LogComparison, compare_answers
+from tuneworthy.compare.trends import neighbours
+from tuneworthy.compare.two_logs import LogComparison, TwoLogs, compare_answers
 from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.case import Case
 from tuneworthy.core.counting import count_noun, with_verb
@@ -30,6 +31,7 @@ from tuneworthy.data.open_answers import propose_metric
 from tuneworthy.data.own_columns import OwnColumns, Records, RenamedFiles, gold_cases, renamed_files
 from tuneworthy.data.recorded import answer_observations, recorded_answers, refuse_gold
 from tuneworthy.metrics import JUDGE, metric_name, score_all, scorer
+from tuneworthy.verdict import drift
 
 A, B = "A", "B"
 REPORTED_KINDS = {"answers_are_gold", "matched_by_order", "inputs_differ", "answers_unknown"}
@@ -224,11 +226,23 @@ def _compare_rows(
         *guess,
         *_contained_answer_notes(task, rows, scores),
         *_null_answer_notes(names, (one, two)),
+        *_neighbour_notes(loaded, found),
     ]
     kind = task.output.type or "text"
     return LogComparison(
         found, metric_name(task), kind, options.metric is None, said[0], tuple(notes)
     )
+
+
+def _neighbour_notes(loaded: Loaded, found: TwoLogs) -> Iterator[str]:
+    """Yield a note if rows next to each other in the file have like differences."""
+    scores = {
+        name: {row.case.id: row.scores[at] for row in found.cases} for at, name in enumerate((A, B))
+    }
+    cases = [row.case for row in found.cases]
+    for test in neighbours(cases, scores, _group_of_each_case(loaded)):
+        if test.p is not None and test.p <= drift.ALPHA:
+            yield drift.neighbours_line(test)
 
 
 def _with_metric(

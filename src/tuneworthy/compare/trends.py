@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, groupby, pairwise
 from typing import Any
 
 import numpy as np
 
 from tuneworthy.compare.built_cells import best_cells
 from tuneworthy.core.case import Case
-from tuneworthy.core.difference_trend import SegmentMeans, Trend
+from tuneworthy.core.difference_trend import Neighbours, SegmentMeans, Trend
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.run import Run
 from tuneworthy.core.specs import chooses, max_training_rows
 from tuneworthy.core.split import Split
 from tuneworthy.data.rows import sortable_time
-from tuneworthy.stats.trend import MIN_UNITS, largest_change_point
+from tuneworthy.stats.trend import MIN_UNITS, largest_change_point, neighbours_alike
 
+SORTED_SHARE = 0.9
+"""Rows count as sorted if steps up exceed steps down, or the reverse, by this share of all."""
+LEAST_SOURCES = 5
 NO_TREND = f"fewer than {MIN_UNITS} independent rows, or a single time"
 
 
@@ -27,7 +31,10 @@ def with_fits_and_trends(
     """Return the evidence with each arm's training rows and each finalist pair's time trend."""
     arms = tuple(arm.model_copy(update=_fits_and_rows(split, runs, arm)) for arm in evidence.arms)
     trends = tuple(_finalist_trends(split, cases, runs, arms))
-    return evidence.model_copy(update={"arms": arms, "trends": trends})
+    names = [arm.name for arm in arms if arm.finalist and arm.score]
+    cells = {name: {i: v for i, (_, v) in best_cells(runs, name).items()} for name in names}
+    alike = tuple(neighbours(cases, cells, split.groups))
+    return evidence.model_copy(update={"arms": arms, "trends": trends, "neighbours": alike})
 
 
 def _fits_and_rows(split: Split, runs: Sequence[Run], arm: ArmResult) -> dict[str, Any]:
@@ -87,3 +94,73 @@ def _segment_means(mine: np.ndarray, theirs: np.ndarray) -> SegmentMeans:
     return SegmentMeans(
         n=mine.size, arm=round(float(mine.mean()), 6), versus=round(float(theirs.mean()), 6)
     )
+
+
+def neighbours(
+    cases: Sequence[Case], scores: Mapping[str, Mapping[str, float]], groups: Mapping[str, str]
+) -> Iterator[Neighbours]:
+    """Yield for each two arms whether neighbours in the file have like differences.
+
+    `scores` maps an arm to its score by case, `groups` a case to the set of copies that it is of.
+    There are none if a row names a group (who names groups knows them), if the place of a row is
+    not known, or if the rows are sorted by input, where neighbours are alike by the order alone.
+    """
+    places = [_place_in_file(case) for case in cases]
+    if any(case.group is not None for case in cases) or None in places:
+        return
+    order = sorted(range(len(cases)), key=lambda at: places[at] or ("", 0))
+    rows = [cases[at] for at in order]
+    if _sorted_by_input(rows):
+        return
+    classes = {case.id: case.output for case in rows}
+    known = 5 * len(set(classes.values())) <= len(rows)
+    for arm, versus in combinations(scores, 2):
+        units: dict[str, list[str]] = {}
+        for case in rows:
+            if case.id in scores[arm] and case.id in scores[versus]:
+                units.setdefault(groups.get(case.id, case.id), []).append(case.id)
+        values = [
+            np.mean([scores[arm][i] - scores[versus][i] for i in ids]) for ids in units.values()
+        ]
+        strata = [classes[ids[0]] for ids in units.values()] if known else None
+        p = neighbours_alike(values, strata)
+        yield Neighbours(
+            arm=arm,
+            versus=versus,
+            n=len(values),
+            p=None if p is None else round(p, 6),
+            column=_column_of_sources(rows),
+        )
+
+
+def _place_in_file(case: Case) -> tuple[str, int] | None:
+    """Return (file, line) of a row, None if it is not known."""
+    file, _, line = case.where.rpartition(":")
+    return (file, int(line)) if line.isdecimal() else None
+
+
+def _sorted_by_input(rows: Sequence[Case]) -> bool:
+    """Return whether the rows stand in the order of their inputs, or of the inputs' lengths."""
+    for key in (str.casefold, len):
+        values: list[Any] = [key(case.input) for case in rows]
+        steps = [(b > a) - (b < a) for a, b in pairwise(values)]
+        if abs(sum(steps)) >= SORTED_SHARE * max(1, len(steps)):
+            return True
+    return False
+
+
+def _column_of_sources(rows: Sequence[Case]) -> str:
+    """Return the field of `meta`, or "id", whose equal values stand next to each other; else "".
+
+    Of several the one with most values; an id counts up to its last mark (`doc7-3`: `doc7`).
+    """
+    fields = {key: [case.meta.get(key) for case in rows] for key in sorted(rows[0].meta)}
+    fields["id"] = [re.split(r"[-_/#:.][^-_/#:.]*$", case.id)[0] for case in rows]
+    found: dict[str, int] = {}
+    for key, values in fields.items():
+        if not all(isinstance(value, str | int) for value in values):
+            continue
+        blocks, distinct = len(list(groupby(values))), len(set(values))
+        if LEAST_SOURCES <= distinct <= len(rows) / 2 and blocks <= 1.1 * distinct:
+            found[key] = distinct
+    return max(found, key=lambda key: found[key], default="")

@@ -1,4 +1,4 @@
-"""The change over time of the paired difference of two arms."""
+"""How the paired difference of two arms depends on time, and on the order of the file."""
 
 from __future__ import annotations
 
@@ -41,6 +41,20 @@ class Trend(Record):
             return self
         turned = {side: _with_sides_swapped(getattr(self, side)) for side in ("before", "after")}
         return self.model_copy(update={"arm": self.versus, "versus": self.arm, **turned})
+
+
+class Neighbours(Record):
+    """Whether rows next to each other in the file have a like difference of `arm` and `versus`.
+
+    `p` is the share of random orders of the rows with neighbours at least as alike, None if it was
+    not tested. `column` is a field of the rows that may name their common source, "" if none does.
+    """
+
+    arm: str
+    versus: str
+    n: int
+    p: float | None = None
+    column: str = ""
 
 
 def _with_sides_swapped(side: SegmentMeans | None) -> SegmentMeans | None:

@@ -11,7 +11,7 @@ from tuneworthy.core.arm import Role
 from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.counting import about_rows
 from tuneworthy.core.curve import LearningCurve
-from tuneworthy.core.difference_trend import Trend
+from tuneworthy.core.difference_trend import Neighbours, Trend
 from tuneworthy.core.freshness import Freshness
 from tuneworthy.core.harm import RobustnessResult, SideEffects
 from tuneworthy.core.interval import Interval as Interval
@@ -183,7 +183,8 @@ class Evidence(Record):
     locked rows, which nobody saw before this study. `seconds` is the wall time of the units.
     `train` counts labelled training rows, `pool` the inputs without answers. `hash` covers task,
     rows, plan, answers, scores. `diagnosis` explains the base arm's failures, None if it was not
-    made. `trends` has every two finalists over time, if every scored row has a time. The fields
+    made. `trends` has every two finalists over time, if every scored row has a time; `neighbours`
+    has them in the order of the file, if no row names a group. The fields
     from `soundness` to `settled` are the optional measurements, None or empty if not measured;
     `missing` says why, by field.
     """
@@ -204,6 +205,7 @@ class Evidence(Record):
     seconds: float | None = None
     diagnosis: Diagnosis | None = None
     trends: tuple[Trend, ...] = ()
+    neighbours: tuple[Neighbours, ...] = ()
     soundness: Soundness | None = None
     curves: tuple[LearningCurve, ...] = ()
     search: PromptSearch | None = None

@@ -37,7 +37,7 @@ def share_of_wrong_votes(agreed: int, again: int) -> float:
     two of them differ in 2 e (1 - e). At most .4: below that a vote says something.
     """
     apart = (again - agreed + PRIOR_VOTES * PRIOR_APART) / (again + PRIOR_VOTES)
-    return min(0.4, (1 - np.sqrt(max(0.0, 1 - 2 * apart))) / 2)
+    return min(0.4, float(1 - np.sqrt(max(0.0, 1 - 2 * apart))) / 2)
 
 
 def slope(x: Any, y: Any, level: float = 0.05) -> tuple[float, float, float] | None:

@@ -1,4 +1,4 @@
-"""A permutation test for a break over time in a paired difference. Arrays only.
+"""Permutation tests of a paired difference: a break over time, neighbours in a file. Arrays only.
 
 Under the null the rows (or groups) are exchangeable over time, whatever their distribution, so the
 level is exact up to the number of permutations. The statistic is the largest step of the mean over
@@ -9,6 +9,7 @@ detects a slow drift as well. Groups are permuted whole, in the order of their m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +57,28 @@ def largest_change_point(values: Any, times: Any, groups: Any = None) -> ChangeP
     return ChangePoint(_permutation_p(sums, cuts, float(steps[at])), place[numbers] < cuts[at])
 
 
+def neighbours_alike(values: Any, strata: Any = None) -> float | None:
+    """Return the p-value of a test whether neighbours have like values; None below 20 values.
+
+    `values` stand in the order of the file. The statistic is the sum of the products of neighbours
+    after the mean is taken away (the lag-1 autocovariance). `strata` names classes whose own mean
+    is taken away, as rows may be sorted by class. None too if no value differs from its mean.
+    """
+    diffs = np.asarray(values, float)
+    if diffs.size < MIN_UNITS:
+        return None
+    numbers = np.zeros(diffs.size, int) if strata is None else cluster_numbers(strata, diffs.size)
+    rest = diffs - (np.bincount(numbers, diffs) / np.bincount(numbers))[numbers]
+    if not np.abs(rest).max() > 1e-9:
+        return None
+    observed = float(rest[1:] @ rest[:-1])
+
+    def as_large(rows: Array) -> Array:
+        return np.asarray((rows[:, 1:] * rows[:, :-1]).sum(axis=1) >= observed - 1e-9)
+
+    return _share_as_large(rest, as_large)
+
+
 def _possible_cuts(middle: Array) -> Array:
     """Return the number of units before each cut to try."""
     units = middle.size
@@ -72,7 +95,14 @@ def _step_sizes(sums: Array, cuts: Array) -> Array:
 
 
 def _permutation_p(sums: Array, cuts: Array, observed: float) -> float:
-    """Return the p-value: the share of permutations with a step as large.
+    """Return the p-value: the share of permutations with a step as large."""
+    return _share_as_large(
+        sums, lambda rows: np.asarray(_step_sizes(rows, cuts).max(axis=1) >= observed - 1e-9)
+    )
+
+
+def _share_as_large(values: Array, as_large: Callable[[Array], Array]) -> float:
+    """Return the share of permutations of `values` for which `as_large` of their rows is True.
 
     Counting stops after 25 as large ones (Besag and Clifford 1991, Biometrika 78, 301-304).
     """
@@ -80,7 +110,8 @@ def _permutation_p(sums: Array, cuts: Array, observed: float) -> float:
     hits = drawn = 0
     while drawn < MOST_PERMUTATIONS and hits < ENOUGH_AS_LARGE:
         many = min(BATCH_PERMUTATIONS, MOST_PERMUTATIONS - drawn)
-        mixed = rng.permuted(np.broadcast_to(sums, (many, sums.size)), axis=1)
-        hits += int((_step_sizes(mixed, cuts).max(axis=1) >= observed - 1e-9).sum())
+        hits += int(
+            as_large(rng.permuted(np.broadcast_to(values, (many, values.size)), axis=1)).sum()
+        )
         drawn += many
     return (1 + hits) / (1 + drawn)

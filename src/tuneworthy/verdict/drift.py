@@ -1,13 +1,13 @@
-"""Find breaks over time in the named arm's lead, where bounds over all rows mislead."""
+"""Find breaks over time, and neighbours that are alike, where the bounds of all rows mislead."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tuneworthy.core.counting import score_text
-from tuneworthy.core.difference_trend import Trend
+from tuneworthy.core.difference_trend import Neighbours, Trend
 from tuneworthy.core.escape import quoted
-from tuneworthy.core.evidence import ArmResult, Policy
+from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.verdict.rungs import Ladder, ladder_key
 
 ALPHA = 0.01  # family-wise error over all tests of one verdict: false warnings are ignored
@@ -101,3 +101,47 @@ def break_line(trend: Trend) -> str:
         f" `{quoted(trend.versus, 60)}` {score_text(trend.before.versus)} and"
         f" {score_text(trend.after.versus)}"
     )
+
+
+def alike_neighbours(
+    ladder: Ladder, tests: Sequence[Neighbours], arm: ArmResult | None
+) -> Neighbours | None:
+    """Return the test that shows most clearly that neighbouring rows depend on each other.
+
+    Tests of the named arm count, or all if none is named; the level is divided among them
+    (Bonferroni). None if none shows it.
+    """
+    competing = {one.name for one in ladder.order}
+    own = [
+        test
+        for test in tests
+        if test.p is not None and {test.arm, test.versus} <= competing
+        if arm is None or arm.name in (test.arm, test.versus)
+    ]
+    clear = [test for test in own if (test.p or 0.0) <= ALPHA / len(own)]
+    return min(clear, key=lambda test: (test.p, test.arm, test.versus), default=None)
+
+
+def neighbours_line(test: Neighbours) -> str:
+    """Return the sentences on rows that depend on their neighbours, and how to name their source.
+
+    The bounds of such rows are too narrow until their groups are named.
+    """
+    source = f" (`{quoted(test.column, 40)}` may name it)" if test.column else ""
+    arms = f"`{quoted(test.arm, 60)}` and `{quoted(test.versus, 60)}`"
+    chance = f"{100 * (test.p or 0.0):.2g} % of random orders of the rows"
+    return (
+        f"Rows next to each other in the file have like differences of {arms}, as rows of one"
+        f" document or customer have (by chance alone in {chance}). The bounds take every row as"
+        f" independent. Give rows of one source the same `group`{source}; if each row has a source"
+        " of its own, give each its own `group`."
+    )
+
+
+def sentences(
+    ladder: Ladder, policy: Policy, evidence: Evidence, arm: ArmResult | None
+) -> Iterator[str]:
+    """Yield the sentences on a break over time, and on neighbours that hold the verdict back."""
+    yield break_sentence(ladder, policy, evidence.trends, arm)
+    if test := alike_neighbours(ladder, evidence.neighbours, arm):
+        yield f"{neighbours_line(test)} Until then no verdict is firm."

@@ -10,7 +10,7 @@ from tuneworthy.core.finding import Finding
 from tuneworthy.core.verdict import Next
 from tuneworthy.stats.sizing import SampleSize
 from tuneworthy.verdict.contest import UndecidedPair, find_undecided_pair
-from tuneworthy.verdict.drift import decisive_breaks
+from tuneworthy.verdict.drift import alike_neighbours, decisive_breaks
 from tuneworthy.verdict.effort import LABELS_PER_CLICK, StepOption
 from tuneworthy.verdict.flips import PriceInterval, PriceKey, rulings_by_key
 from tuneworthy.verdict.prices import unknown_costs
@@ -102,6 +102,8 @@ def _before_rows(
         return _answer_again(evidence, *ruling.unsettled_by)
     if decisive_breaks(ladder, policy, evidence.trends, ruling.arm):
         return Next(do="measure on newer rows", why=_WHY_NEWER)
+    if alike_neighbours(ladder, evidence.neighbours, ruling.arm):
+        return Next(do="name the groups of the rows", why=_WHY_GROUPS)
     return None
 
 
@@ -117,6 +119,10 @@ def _is_decided(ruling: LadderDecision, short: bool) -> bool:
 _WHY_NEWER = (
     "which arm is ahead changed over the time of these rows, and more rows of that time can't say"
     " which one is ahead tomorrow"
+)
+_WHY_GROUPS = (
+    "rows next to each other in the file have like results, and bounds that take each row as"
+    " independent are too narrow; give rows of one source the same `group`"
 )
 _ASK_AGAIN = "; `tuneworthy run` asks again where the server may answer now"
 _WHY_FAILED = (

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tuneworthy.core.causes import argues_against_training, share_of
-from tuneworthy.core.difference_trend import Trend
+from tuneworthy.core.difference_trend import Neighbours, Trend
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.core.verdict import Status, Use
 from tuneworthy.stats.ladder import climb
-from tuneworthy.verdict.drift import decisive_breaks
+from tuneworthy.verdict.drift import alike_neighbours, decisive_breaks
 from tuneworthy.verdict.prices import Prices, known_prices
 from tuneworthy.verdict.refused import refused_answers
 from tuneworthy.verdict.rungs import Ladder, build_ladder, ladder_key
@@ -88,6 +88,7 @@ class LadderScenarios:
     limited: bool
     refused: float = 0.0
     trends: tuple[Trend, ...] = ()
+    neighbours: tuple[Neighbours, ...] = ()
     longer: tuple[tuple[ArmResult, Ladder], ...] = ()
     untrained: tuple[ArmResult, ...] = ()
 
@@ -110,6 +111,7 @@ def ladder_scenarios(evidence: Evidence, policy: Policy) -> LadderScenarios:
         limited=evidence.limited,
         refused=form.share if form else 0.0,
         trends=evidence.trends,
+        neighbours=evidence.neighbours,
         longer=tuple(
             (arm, build_ladder(evidence, policy, {arm.name: arm.cut.gain}))
             for arm in sorted(cut, key=ladder_key)
@@ -169,8 +171,10 @@ def apply_rule(scenarios: LadderScenarios, policy: Policy) -> LadderDecision:
         ruling = replace(ruling, status="provisional", left=None, refused=True)
     if ruling.status == "firm" and scenarios.untrained and _may_be_beaten(ruling, policy):
         ruling = replace(ruling, status="provisional", untrained=scenarios.untrained[0])
-    doubtful = scenarios.limited or decisive_breaks(
-        scenarios.seen, policy, scenarios.trends, ruling.arm
+    doubtful = (
+        scenarios.limited
+        or decisive_breaks(scenarios.seen, policy, scenarios.trends, ruling.arm)
+        or alike_neighbours(scenarios.seen, scenarios.neighbours, ruling.arm)
     )
     return replace(ruling, status="provisional") if doubtful else ruling
 

@@ -73,7 +73,7 @@ def why_named(evidence: Evidence, policy: Policy, ladder: Ladder, ruling: Ladder
         _retraining_sentence(policy, ruling),
         _part_of_rows_sentence(context),
         _fits_sentence(ruling),
-        drift.break_sentence(ladder, policy, evidence.trends, ruling.arm),
+        *drift.sentences(ladder, policy, evidence, ruling.arm),
         _open_limits_sentence(ruling),
         _locked_rows_sentence(evidence),
         _looks_sentence(evidence),

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from tuneworthy.stats.trend import MIN_UNITS, MOST_PERMUTATIONS, largest_change_point
+from tuneworthy.stats.trend import (
+    MIN_UNITS,
+    MOST_PERMUTATIONS,
+    largest_change_point,
+    neighbours_alike,
+)
 
 
 def found(values, times=None, groups=None):
@@ -60,3 +65,36 @@ def test_false_alarms_are_as_rare_as_said(n, size):
         lead = np.repeat(rng.choice([-1, 0, 1], n // size, p=[0.1, 0.75, 0.15]), size)
         alarms += found(lead, groups=groups).p <= 0.01
     assert alarms < 13
+
+
+def sources(rng, n, size, shared):
+    """Return differences of n rows in file order; rows of one source share them by `shared`."""
+    sides, odds = [1.0, -1.0, 0.0], [0.1, 0.15, 0.75]
+    rows = rng.choice(sides, n, p=odds)
+    for start in range(0, n, size):
+        if rng.random() < shared:
+            rows[start : start + size] = rng.choice(sides, p=odds)
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("size", "shared", "least", "most"), [(1, 1.0, 0, 8), (5, 1.0, 195, 200), (5, 0.6, 185, 200)]
+)
+def test_rows_of_one_source_are_seen_and_independent_rows_are_not(size, shared, least, most):
+    """200 studies of 250 rows, level .01: 8 alarms of independent rows come in 1 of 1,000 runs."""
+    rng = np.random.default_rng(size)
+    tested = (neighbours_alike(sources(rng, 250, size, shared)) for _ in range(200))
+    assert least <= sum(p <= 0.01 for p in tested) <= most
+
+
+def test_rows_sorted_by_class_are_no_alarm_where_classes_are_named():
+    rng = np.random.default_rng(4)
+    classes = np.repeat(np.arange(5), 50)
+    values = (rng.random(250) < np.array([0.05, 0.9, 0.1, 0.8, 0.5])[classes]).astype(float)
+    assert neighbours_alike(values) < 0.001
+    assert neighbours_alike(values, classes) > 0.01
+
+
+def test_few_or_equal_values_are_not_tested():
+    assert neighbours_alike([0.0, 1.0] * 9) is None
+    assert neighbours_alike([1.0] * 50) is None

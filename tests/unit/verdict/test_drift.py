@@ -3,7 +3,7 @@
 import pytest
 from verdict_scenes import evidence, scores
 
-from tuneworthy.core.difference_trend import SegmentMeans, Trend
+from tuneworthy.core.difference_trend import Neighbours, SegmentMeans, Trend
 from tuneworthy.core.evidence import Policy
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.drift import ALPHA, break_sentence, decisive_breaks, significant_breaks
@@ -155,3 +155,25 @@ def test_the_interval_says_which_artefact_it_speaks_of():
     grown = verdict(scene(fits=5, learnt_from=(25, 125))).because
     assert "on 25 to 125 rows" in grown
     assert "was fitted" not in verdict(scene(fits=1, learnt_from=(700, 700))).because
+
+
+def alike(arm="tune", versus="present", p=0.0002, **more):
+    return Neighbours(arm=arm, versus=versus, n=N, p=p, **more)
+
+
+def test_rows_that_depend_on_their_neighbours_hold_firm_back():
+    laid = scene().model_copy(update={"neighbours": (alike(column="doc"), alike("prompt", p=0.5))})
+    found = verdict(laid)
+    assert (found.use, found.status, found.next.do) == (
+        "tune", "provisional", "name the groups of the rows",
+    )  # fmt: skip
+    assert "like differences of `tune` and `present`" in found.because
+    assert "the same `group` (`doc` may name it)" in found.because
+    assert found.because.count("no verdict is firm") == 1
+
+
+@pytest.mark.parametrize("tests", [(), (alike(p=None),), (alike(p=0.02),), (alike("prompt"),)])
+def test_neighbours_that_show_nothing_of_the_named_arm_change_nothing(tests):
+    found = verdict(scene().model_copy(update={"neighbours": tests}))
+    assert found.status == "firm"
+    assert "next to each other" not in found.because

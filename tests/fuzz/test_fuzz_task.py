@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 pytestmark = pytest.mark.full
 COUNT = 150
 PATHS = ("data.file", "data.train", "data.test", "data.dev", "data.dev_share", "data.locked",
-         "data.folds", "data.unlabelled", "data.docs", "data.largest_group", "output.type",
+         "data.folds", "data.unlabelled", "data.docs", "data.largest_group",
+         "data.corrected", "output.type",
          "output.schema", "output.labels", "output.max_tokens", "success.metric", "success.options",
          "success.target", "success.margin", "success.floor", "success.pass_at", "success.motive",
          "success.limits.valid", "success.limits.p95_ms", "success.limits.general_drop",

@@ -39,6 +39,10 @@ ShowInputs = Annotated[
     bool,
     typer.Option("--show", help="With --live: print the inputs that resemble no row of the study."),
 ]
+Blind = Annotated[
+    int | None,
+    typer.Option("--blind", min=1, help="Write so many rows without answers, to label blind."),
+]
 Run = Annotated[Path | None, typer.Option("--run", help="Check this training folder instead.")]
 Data = Annotated[
     Path | None, typer.Option("--data", help="With --run: the rows that the run was trained on.")
@@ -60,6 +64,7 @@ def command(
     gold: Gold = None,
     arm: ArmInUse = None,
     show_inputs: ShowInputs = False,
+    blind: Blind = None,
     run: Run = None,
     data: Data = None,
     test: Test = None,
@@ -80,7 +85,7 @@ def command(
     from tuneworthy.report.terminal import audit_screen, live_check_screen, terminal_size
 
     if run is not None:
-        _refuse_beside(live=live, gold=gold, arm=arm, show=show_inputs)
+        _refuse_beside(live=live, gold=gold, arm=arm, show=show_inputs, blind=blind)
         raise typer.Exit(_check_run(run, (data, test, base), json))
     _refuse_alone("--run", data=data, test=test, base=base)
     if live is not None:
@@ -97,6 +102,9 @@ def command(
     from tuneworthy.study import RunOptions, check
 
     options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit)
+    if blind is not None:
+        print_line(_write_blind_rows(task_path(task), options, blind))
+        return
     audit = check(task_path(task), options, print_messages)
     if json:
         show_json(audit.model_dump_json(by_alias=True, indent=2))
@@ -104,6 +112,47 @@ def command(
         show(audit_screen(audit, *terminal_size()))
         if line := _tool_forecast(task_path(task), options):
             print_line(line)
+
+
+BLIND_FILE = "blind_rows.jsonl"
+
+
+def _write_blind_rows(path: Path, options: RunOptions, count: int) -> str:
+    """Write `count` rows drawn at random, without answers, beside the task; return what was done.
+
+    Raises DataError if there are fewer rows, or if the file exists.
+    """
+    import random
+    from json import dumps
+
+    from tuneworthy.core.errors import DataError
+    from tuneworthy.session import read
+
+    loaded, _ = read(path, options, print_messages)
+    cases, file = loaded.everyone, path.parent / BLIND_FILE
+    if count > len(cases):
+        raise DataError("there are not so many rows", where="--blind", got=f"{count:,}",
+                        fix=f"ask for at most {len(cases):,}")  # fmt: skip
+    drawn = random.Random(loaded.task.seed).sample(sorted(cases, key=lambda case: case.id), count)
+    rows = [
+        {"id": case.id, "input": case.input, "output": ""}
+        if len(case.messages) == 1
+        else {"id": case.id, "messages": [turn.plain() for turn in case.messages], "output": ""}
+        for case in drawn
+    ]
+    try:
+        with file.open("x", encoding="utf-8") as out:
+            out.writelines(dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    except FileExistsError:
+        fix, kept = "use it, or move it away", "that file, as it was"
+        raise DataError(
+            "a file of blind rows is there already", where=str(file), fix=fix, kept=kept
+        ) from None
+    return (
+        f"{file}: {count:,} rows without answers. Write each `output` without looking at an answer"
+        " of any system, then name the file in task.yaml:"
+        f" data: {{file: {BLIND_FILE}, corrected: false}}"
+    )
 
 
 def _tool_forecast(path: Path, options: RunOptions) -> str:

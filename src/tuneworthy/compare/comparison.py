@@ -92,6 +92,7 @@ def compare(inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]
         d=round(float(np.mean(differ)), 6) if differ else None,
         pool=inputs.pool,
         limited=inputs.limited,
+        corrected=bool(inputs.task.data.corrected),
         task_hash=inputs.study,
         seconds=_total_seconds(runs),
         train=max((len(part.train) + len(part.dev) for part in inputs.split.parts), default=0),

@@ -179,8 +179,9 @@ class Evidence(Record):
 
     `pairs` holds every ordered pair with a finalist in it, and each compared arm against each
     reference. `blocks` are reasons that block a verdict (a leak left in, contradictory labels, a
-    broken metric). `looks_scope` says whose studies `looks` counts, `locked` that the cases are
-    locked rows, which nobody saw before this study. `seconds` is the wall time of the units.
+    broken metric). `corrected`: the right answers came from correcting answers of what runs today.
+    `looks_scope` says whose studies `looks` counts, `locked` that the cases are locked rows, which
+    nobody saw before this study. `seconds` is the wall time of the units.
     `train` counts labelled training rows, `pool` the inputs without answers. `hash` covers task,
     rows, plan, answers, scores. `diagnosis` explains the base arm's failures, None if it was not
     made. `trends` has every two finalists over time, if every scored row has a time; `neighbours`
@@ -200,6 +201,7 @@ class Evidence(Record):
     d: float | None = None
     pool: int = 0
     limited: bool = False
+    corrected: bool = False
     task_hash: str = ""
     train: int | None = None
     seconds: float | None = None

@@ -26,7 +26,8 @@ Positive = Annotated[float, Field(gt=0, le=1e15, allow_inf_nan=False)]
 class Data(Record):
     """The files with rows: `file` (cross-fitted), or the user's own `train` and `test`.
 
-    `locked` is the share of the scored rows that stay hidden until `run --unlock`.
+    `locked` is the share of the scored rows that stay hidden until `run --unlock`. `corrected`:
+    whether the right answers were written by correcting those of what runs today; None: not said.
     """
 
     file: str | None = None
@@ -39,6 +40,7 @@ class Data(Record):
     unlabelled: str | None = None
     docs: str | None = None
     largest_group: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    corrected: bool | None = None
 
 
 class Output(Record):
@@ -233,6 +235,7 @@ class Task(Record):
         data, success = self.data, self.success
         nothing = set() if data.locked else {"locked"}
         nothing |= set() if data.largest_group else {"largest_group"}
+        nothing |= set() if data.corrected else {"corrected"}
         unset = set() if success.finalists else {"finalists"}
         logs = {name for name, log in self.answers.items() if log.match is None}
         left_out: dict[str, Any] = {"budget": {"usd", "tokens"} | early, "executor": True,

@@ -254,7 +254,9 @@ def _system_lines(answers: Mapping[str, str], folder: Path) -> list[str]:
     lines = ["# What runs today is measured first. Its logged answers are enough:"]
     if present := paths.pop("present", None):
         lines += ["present:", f"  answers: {_yaml_scalar(present)}",
-                  "  # tool: tune              # if it is itself a tuned model"]  # fmt: skip
+                  "  # tool: tune              # if it is itself a tuned model",
+                  "# Right answers written by correcting those of today hide its errors; if they"
+                  " were: data.corrected: true"]  # fmt: skip
     else:
         lines += ["# present: {answers: logged.jsonl}",
                   "# present: {model: openai:NAME, prompt: prompt.md}"]  # fmt: skip

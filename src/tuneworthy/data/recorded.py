@@ -71,6 +71,23 @@ def answer_observations(
             yield observation("answers_unknown", "warning", text, aligned.unmatched, fix)
     yield from _systems_without_tool([n for n in found if n in loaded.task.answers
                           and loaded.task.answers[n].tool is None])  # fmt: skip
+    if "present" in found:
+        yield from _corrected_answers(loaded)
+
+
+def _corrected_answers(loaded: Loaded) -> Iterator[Observation]:
+    """Yield a question, or a warning, on right answers made by correcting those of today."""
+    said, count = loaded.task.data.corrected, len(loaded.everyone)
+    fix = "`tuneworthy check --blind 100` writes rows to label without seeing an answer"
+    if said is None:
+        text = "were the right answers written by correcting answers of what runs today?"
+        fix = f"say `corrected: true` or `false` under `data`; {fix}"
+        yield Observation(kind="corrected_unknown", level="note", text=text, count=count, fix=fix)
+    elif said:
+        text = (
+            "right answers came from correcting answers: an error that was accepted counts as right"
+        )
+        yield Observation(kind="corrected", level="warning", text=text, count=count, fix=fix)
 
 
 def _systems_without_tool(names: Sequence[str]) -> Iterator[Observation]:

@@ -141,7 +141,13 @@ def neighbours_line(test: Neighbours) -> str:
 def sentences(
     ladder: Ladder, policy: Policy, evidence: Evidence, arm: ArmResult | None
 ) -> Iterator[str]:
-    """Yield the sentences on a break over time, and on neighbours that hold the verdict back."""
+    """Yield the sentences on what no bound allows for: right answers, time, neighbours."""
+    if evidence.corrected:
+        yield (
+            "The right answers were written by correcting answers of what runs today"
+            " (data.corrected). An error that the corrector accepted counts as right. No bound"
+            " allows for that, so no verdict is firm."
+        )
     yield break_sentence(ladder, policy, evidence.trends, arm)
     if test := alike_neighbours(ladder, evidence.neighbours, arm):
         yield f"{neighbours_line(test)} Until then no verdict is firm."

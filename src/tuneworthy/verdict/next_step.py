@@ -100,6 +100,8 @@ def _before_rows(
         return Next(do="raise output.max_tokens", why=_why_cut(ruling.cut))
     if ruling.unsettled_by:
         return _answer_again(evidence, *ruling.unsettled_by)
+    if evidence.corrected:
+        return Next(do="label a blind sample", rows=BLIND_ROWS, why=_WHY_BLIND)
     if decisive_breaks(ladder, policy, evidence.trends, ruling.arm):
         return Next(do="measure on newer rows", why=_WHY_NEWER)
     if alike_neighbours(ladder, evidence.neighbours, ruling.arm):
@@ -123,6 +125,11 @@ _WHY_NEWER = (
 _WHY_GROUPS = (
     "rows next to each other in the file have like results, and bounds that take each row as"
     " independent are too narrow; give rows of one source the same `group`"
+)
+BLIND_ROWS = 100
+_WHY_BLIND = (
+    "errors that were accepted when answers were corrected count as right;"
+    f" `tuneworthy check --blind {BLIND_ROWS}` writes rows to label without seeing an answer"
 )
 _ASK_AGAIN = "; `tuneworthy run` asks again where the server may answer now"
 _WHY_FAILED = (

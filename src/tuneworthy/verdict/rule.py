@@ -108,7 +108,7 @@ def ladder_scenarios(evidence: Evidence, policy: Policy) -> LadderScenarios:
             (arm, build_ladder(evidence, policy, {arm.name: gain})) for arm, gain in failing
         ),
         blocked=bool(evidence.blocks),
-        limited=evidence.limited,
+        limited=evidence.limited or evidence.corrected,
         refused=form.share if form else 0.0,
         trends=evidence.trends,
         neighbours=evidence.neighbours,

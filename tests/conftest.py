@@ -57,7 +57,8 @@ def pytest_collection_modifyitems(items):
 
 def pytest_terminal_summary(terminalreporter):
     """Append the reason of each skipped test to the file that `./run test` names, one a line."""
-    if told := os.environ.get("TUNEWORTHY_SKIPPED"):
+    told = os.environ.get("TUNEWORTHY_SKIPPED")
+    if told and not hasattr(terminalreporter.config, "workerinput"):
         reports = terminalreporter.stats.get("skipped", [])
         with open(told, "a") as file:
             for report in reports:

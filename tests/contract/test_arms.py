@@ -18,7 +18,11 @@ from tuneworthy.metrics import scorer
 from tuneworthy.models.scripted import Scripted
 
 ARMS = sorted(catalogue("arms"))
-LIGHT = [name for name in ARMS if "training" not in load("arms", name).NEEDS]
+LIGHT = [
+    pytest.param(name, marks=[pytest.mark.full] if "vectors" in load("arms", name).NEEDS else ())
+    for name in ARMS
+    if "training" not in load("arms", name).NEEDS
+]
 
 
 def cases(n=44):
@@ -139,8 +143,8 @@ def test_an_arm_answers_every_query_in_order_and_the_same_with_one_seed(name, tm
     queries = [case.query() for case in cases()[30:]]
     try:
         made = [arm.fit(setup(tmp_path), arm.Options(), 0) for _ in range(2)]
-    except DoesNotApply:
-        pytest.skip("does not apply to labels")
+    except DoesNotApply as reason:
+        pytest.skip(str(reason))
     texts = []
     for fitted in made:
         answers = fitted.answer(queries)
@@ -159,8 +163,8 @@ def test_an_arm_that_learnt_nothing_says_so(name, tmp_path):
     try:
         one = arm.fit(setup(tmp_path), arm.Options(), 0)
         two = arm.fit(setup(tmp_path, train=other), arm.Options(), 0)
-    except DoesNotApply:
-        pytest.skip("does not apply to labels")
+    except DoesNotApply as reason:
+        pytest.skip(str(reason))
     prompts = [[(a.text, a.prompt) for a in fitted.answer(queries)] for fitted in (one, two)]
     assert one.learned or prompts[0] == prompts[1]
 

@@ -65,7 +65,15 @@ def fitted(name, folder, **options):
         pytest.skip(str(reason))
 
 
-@pytest.mark.parametrize("name", LIGHT)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name, marks=[pytest.mark.full] if "vectors" in load("arms", name).NEEDS else ()
+        )
+        for name in LIGHT
+    ],
+)
 def test_the_opened_pack_answers_as_the_arm(name, tmp_path):
     queries = [case.query() for case in cases()[30:]]
     for options in ROUND_TRIPS.get(name, ({},)):

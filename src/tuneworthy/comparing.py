@@ -13,7 +13,7 @@ from typing import Literal
 
 from tuneworthy.compare.trends import neighbours
 from tuneworthy.compare.two_logs import LogComparison, TwoLogs, compare_answers
-from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
+from tuneworthy.core.answer import Answer, Score, Unscored, lacks_score, value_or_zero
 from tuneworthy.core.case import Case
 from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.errors import DataError, TaskError
@@ -30,6 +30,8 @@ from tuneworthy.data.load import Loaded, load
 from tuneworthy.data.open_answers import propose_metric
 from tuneworthy.data.own_columns import OwnColumns, Records, RenamedFiles, gold_cases, renamed_files
 from tuneworthy.data.recorded import answer_observations, recorded_answers, refuse_gold
+from tuneworthy.diagnose.blocks import TOLERATED_UNSCORED, why_metric_is_broken
+from tuneworthy.diagnose.metric_ladder import MOST_CASES
 from tuneworthy.metrics import JUDGE, metric_name, score_all, scorer
 from tuneworthy.verdict import drift
 
@@ -216,6 +218,14 @@ def _compare_rows(
     task, guess = _with_metric(loaded, rows, options)
     cases, one, two = rows
     scores = [score_all(scorer(task), cases, answers) for answers in (one, two)]
+    unscored = _unscored_rows(task, rows, scores, options.max_bad)
+    if unscored:
+        keep = [at for at in range(len(cases)) if at not in unscored]
+        cases = [cases[at] for at in keep]
+        one, two = ([answers[at] for at in keep] for answers in (one, two))
+        rows = cases, one, two
+        scores = [[own[at] for at in keep] for own in scores]
+        said[0]["row with an answer that the metric gave no score"] = len(unscored)
     found = compare_answers(
         task, names, cases, (one, scores[0]), (two, scores[1]), _group_of_each_case(loaded)
     )
@@ -243,6 +253,35 @@ def _neighbour_notes(loaded: Loaded, found: TwoLogs) -> Iterator[str]:
     for test in neighbours(cases, scores, _group_of_each_case(loaded)):
         if test.p is not None and test.p <= drift.ALPHA:
             yield drift.neighbours_line(test)
+
+
+def _unscored_rows(
+    task: Task, rows: AlignedRows, scores: Sequence[Sequence[Score | Unscored]], most: float
+) -> set[int]:
+    """Return the places of the rows with an answer that came back and got no score.
+
+    Raises TaskError if that is more than a share `most` of the rows (a single row never is), or if
+    the metric fails on the right answers: no score would say anything about the systems.
+    """
+    cases, *sides = rows
+    lost = {
+        at: score.reason
+        for answers, own in zip(sides, scores, strict=True)
+        for at, (answer, score) in enumerate(zip(answers, own, strict=True))
+        if lacks_score(answer, score) and isinstance(score, Unscored)
+    }
+    broken = why_metric_is_broken(cases[:MOST_CASES], scorer(task))
+    if not broken and len(lost) <= max(TOLERATED_UNSCORED, most * len(cases)):
+        return set(lost)
+    raise TaskError(
+        broken[0] if broken else
+        f"the metric gives no score to answers of {len(lost):,} of {count_noun(len(cases), 'row')}",
+        where=f"--metric {metric_name(task)}",
+        got=next(iter(lost.values()), "a score that can't tell a right answer from a wrong one"),
+        fix="mend the metric so that it returns a number from 0 to 1 for every answer (0 for one it"
+        " can't read), or name another one",
+        kept=FILES_KEPT,
+    )  # fmt: skip
 
 
 def _with_metric(

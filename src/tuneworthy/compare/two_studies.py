@@ -11,7 +11,7 @@ from tuneworthy.compare.arm_slices import slices
 from tuneworthy.compare.graded_studies import corrected_pair, largest_group
 from tuneworthy.compare.refitted import FittedArm, fitted_arms, refitted_bound
 from tuneworthy.compare.same_scoring import Scoring, check_same_metric, unknown_source
-from tuneworthy.core.answer import Score
+from tuneworthy.core.answer import lacks_score, value_or_zero
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.results import Results
@@ -142,14 +142,17 @@ def compare_repetition(before: Results, now: Results) -> Repetition:
 
 
 def scores_by_arm(results: Results, without: frozenset[str]) -> dict[str, dict[str, float]]:
-    """Return {arm: {case id: score}} of each arm's best seed; an unscored case counts 0."""
+    """Return {arm: {case id: score}} of each arm's best seed.
+
+    A failed answer counts 0; a case that the metric gave no score is left out.
+    """
     table: dict[str, dict[str, float]] = {}
     best = {arm.name: arm.seed for arm in results.evidence.arms}
     for run in results.runs:
         if run.state == "measured" and run.seed == best.get(run.spec.name):
             pairs = zip(run.answers, run.scores, strict=True)
-            own = {a.case: s.value if isinstance(s, Score) else 0.0 for a, s in pairs
-                   if a.case not in without}  # fmt: skip
+            own = {a.case: value_or_zero(s) for a, s in pairs
+                   if a.case not in without and not lacks_score(a, s)}  # fmt: skip
             table.setdefault(run.spec.name, {}).update(own)
     return table
 

@@ -70,6 +70,14 @@ def failed_temporarily(error: str | None) -> bool:
     return error is not None and TEMPORARY in error
 
 
+def lacks_score(answer: Answer, score: Score | Unscored) -> bool:
+    """Return whether an answer came back and the metric gave it no score: neither right nor wrong.
+
+    A failed answer, in contrast, is wrong: its system gave none.
+    """
+    return answer.error is None and isinstance(score, Unscored)
+
+
 def value_or_zero(score: Score | Unscored) -> float:
     """Return the value of a score, or 0 for an answer without one."""
     return score.value if isinstance(score, Score) else 0.0

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.build_report import ChangedAnswer, FormParity, LogProbDistance
 from tuneworthy.core.case import Case
 from tuneworthy.core.interval import Interval
@@ -80,11 +80,11 @@ def compare_answers(
 ) -> FormParity:
     """Return the parity of new answers with the evaluated ones: agreement and score difference.
 
-    Bounds are 95 %. The form fails if the mean score drops by more than the margin, or if a request
-    failed.
+    Bounds are 95 %. The form fails if the mean score drops by more than the margin, if a request
+    failed, or if the metric gives an answer no score.
     """
     old = reference.answers
-    before, after = _score_values(reference, old), _score_values(reference, new)
+    (before, lost), (after, lost_now) = (_score_values(reference, own) for own in (old, new))
     equal = sum(a.text == b.text for a, b in zip(old, new, strict=True))
     bound = paired([b - a for a, b in zip(before, after, strict=True)], _BOUND_TAIL)
     share = rate(equal, len(old))
@@ -93,6 +93,8 @@ def compare_answers(
         failed.append(
             f"its score drops by {-bound.mean:.3f}, more than the margin {reference.margin:g}"
         )
+    if unscored := [*lost, *lost_now]:
+        failed.append(f"the metric gives no score to {len(unscored)} answers: {unscored[0]}")
     if broken := [a for a in new if a.error]:
         failed.append(f"{len(broken)} requests failed: {broken[0].error}")
     changes = [
@@ -146,9 +148,14 @@ def compare_form(
     return parity.model_copy(update={"failed": tuple(failed), "distance": distance})
 
 
-def _score_values(reference: ReferenceAnswers, answers: Sequence[Answer]) -> list[float]:
+def _score_values(
+    reference: ReferenceAnswers, answers: Sequence[Answer]
+) -> tuple[list[float], list[str]]:
+    """Return (score of each answer, 0 without one; why each that came back has no score)."""
     scores = score_all(reference.score, reference.cases, answers)
-    return [score.value if isinstance(score, Score) else 0.0 for score in scores]
+    pairs = zip(answers, scores, strict=True)
+    lost = [s.reason for a, s in pairs if isinstance(s, Unscored) and a.error is None]
+    return [value_or_zero(score) for score in scores], lost
 
 
 def _logprob_distance(

@@ -33,16 +33,15 @@ def blocking_reasons(
         share = f"{audit.conflict_share:.0%} of the scored rows"
         reasons.append(f"the same input has contradictory answers in {share}")
     if task.success.judge is None:  # a judge is checked on human grades instead
-        reasons += _why_metric_is_broken(cases, metric)
+        reasons += why_metric_is_broken(cases, metric)
     return tuple(dict.fromkeys(reasons))
 
 
-def _why_metric_is_broken(cases: Sequence[Case], metric: Metric) -> list[str]:
+def why_metric_is_broken(cases: Sequence[Case], metric: Metric) -> list[str]:
     """Return the reason why a metric is broken, judged by its scores of gold answers; [] if not.
 
     The metric is broken if the mean gold score is below .99, if the AUC of gold against another
-    row's gold is below .95, or if more than one row and more than 1 % of the rows get no score: an
-    unscored case counts as 0 in lower and as 1 in upper bounds.
+    row's gold is below .95, or if more than one row and more than 1 % of the rows get no score.
     """
     if not cases:
         return []

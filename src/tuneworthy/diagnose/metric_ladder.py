@@ -39,16 +39,17 @@ def ranking_auc(
 ) -> float | None:
     """Return the AUC of right answers against degraded ones of the same row (ties count half).
 
-    `gold` are the scores of the right answers. A case whose degraded answer is None or still right
-    is left out; below 10 pairs the result is None.
+    `gold` are the scores of the right answers. A case whose degraded answer is None, still right
+    or without a score is left out; below 10 pairs the result is None.
     """
     wins = []
     for case, own in zip(cases, gold, strict=True):
         text = worse(case)
         if own is None or text is None or text in (case.output, *case.accepted):
             continue
-        other = score_of_text(metric, case, text) or 0.0
-        wins.append((own > other) + 0.5 * (own == other))
+        other = score_of_text(metric, case, text)
+        if other is not None:
+            wins.append((own > other) + 0.5 * (own == other))
     return float(np.mean(wins)) if len(wins) >= LEAST_COMPARISONS else None
 
 

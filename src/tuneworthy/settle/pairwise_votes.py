@@ -94,7 +94,7 @@ class PairwiseVotes:
         """Return (least, most) of the score of `one` minus that of `other`; None if unknown.
 
         None means that the pair needs a click. `clicks` are those on this input. A skipped pair
-        has the full range.
+        has the full range, and so has one that the metric can't score beside its right answer.
         """
         a, b = self.normal_form(one), self.normal_form(other)
         if a == b:
@@ -106,7 +106,8 @@ class PairwiseVotes:
         first, second = (self._score(query, facts, answer) for answer in (one, other))
         if first is not None and second is not None:
             return first - second, first - second
-        return UNKNOWN_DIFFERENCE if frozenset((a, b)) in facts.undecided else None
+        asked = facts.gold is not None or frozenset((a, b)) in facts.undecided
+        return UNKNOWN_DIFFERENCE if asked else None
 
     def _preference_range(
         self, a: str, b: str, clicks: Sequence[PairwiseVote]
@@ -145,7 +146,7 @@ class PairwiseVotes:
         if form in {self.normal_text(text) for text in right}:
             return 1.0
         score = self.metric(_case_with_answers(query, right), answer)
-        return score.value if isinstance(score, Score) else 0.0
+        return score.value if isinstance(score, Score) else None
 
     def question(self, query: Query, one: Answer, other: Answer) -> VoteQuestion:
         """Return the question on two answers; their sides depend only on seed, input and texts."""

@@ -76,3 +76,38 @@ def test_a_note_needs_more_than_a_tenth_of_longer_texts(logs, capsys, longer, to
     lines(Path("b.jsonl"), [{"id": f"q{at}", "answer": own[at]} for at in range(60)])
     notes = " ".join(compared(capsys, "--metric", "exact")["notes"])
     assert (f"{longer} of B's 60 answers hold" in notes) is told
+
+
+BROKEN = """
+def raises(case, answer):
+    raise ValueError("boom")
+
+def takes_one(answer):
+    return 1
+
+def seven(case, answer):
+    return 7
+
+def not_many(case, answer):
+    return None if answer == "many days" else float(answer == case["output"])
+
+def one_lost(case, answer):
+    return None if answer == "5 days" else float(answer == case["output"])
+"""
+
+
+@pytest.mark.parametrize("metric", ["raises", "takes_one", "seven", "not_many"])
+def test_a_metric_that_scores_nothing_compares_nothing(logs, capsys, metric):
+    Path("score.py").write_text(BROKEN, "utf-8")
+    assert run([*COMPARE, "--metric", f"./score.py:{metric}"]) == 2
+    both = capsys.readouterr()
+    assert not both.out
+    assert "the metric gives no score to" in both.err
+    assert f"./score.py:{metric}" in both.err
+
+
+def test_a_row_without_a_score_is_left_out_and_counted(logs, capsys):
+    Path("score.py").write_text(BROKEN, "utf-8")
+    found = compared(capsys, "--metric", "./score.py:one_lost")
+    assert found["n"] == 59
+    assert found["left_out"] == {"row with an answer that the metric gave no score": 1}

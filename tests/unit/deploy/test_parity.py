@@ -1,10 +1,11 @@
 """N18: which differences between an exported form and the evaluated model refuse a build."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
-from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.model import Reply
 from tuneworthy.deploy.parity import ReferenceAnswers, compare_answers, compare_form, mean_distance
@@ -136,3 +137,9 @@ def test_a_form_that_can_score_nothing_has_no_distance():
 def test_the_distance_is_a_mean_over_tokens():
     assert mean_distance([[0.0, 1.0], [2.0]], [[0.5, 1.0], [2.0]]) == pytest.approx(0.5 / 3)
     assert mean_distance([[0.0, 1.0, 9.0]], [[0.0, 1.0]]) == 0, "the end token may be missing"
+
+
+def test_answers_that_the_metric_can_not_score_are_no_parity():
+    blind = replace(reference(answers()), score=lambda case, answer: Unscored(reason="boom"))
+    parity = compare_answers("gguf", "e", blind, answers())
+    assert parity.failed == ("the metric gives no score to 200 answers: boom",)

@@ -11,6 +11,7 @@ from tuneworthy.compare.two_studies import (
     compare_studies,
     ids_with_other_inputs,
 )
+from tuneworthy.core.answer import Unscored
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.report.json import repeated_json
@@ -128,3 +129,11 @@ def test_two_tasks_of_a_built_in_metric_are_not_said_to_share_more_than_was_comp
     told = " ".join(compare_screen(results, margin, (), 120).plain.split())
     assert "The tasks differ (the metric's name and options do not)" in told
     assert "not known" not in told
+
+
+def test_answers_that_the_metric_could_not_score_are_no_difference(results):
+    lost = Unscored(reason="score.py: ValueError")
+    runs = [run.model_copy(update={"scores": (lost,) * len(run.scores)}) for run in results.runs]
+    failed = {a.case for run in results.runs for a in run.answers if a.error is not None}
+    pairs = compare_studies(results, results.model_copy(update={"runs": tuple(runs)}))
+    assert all(pair.n <= len(failed) < len(results.cases) for pair in pairs)

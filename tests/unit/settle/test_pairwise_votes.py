@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tuneworthy.core.answer import Answer
+from tuneworthy.core.answer import Answer, Unscored
 from tuneworthy.core.case import Message, Query
 from tuneworthy.core.settlement import PairwiseVote
 from tuneworthy.core.task import Data, Output, Success, Task
@@ -108,6 +108,13 @@ def test_a_graded_metric_scores_against_the_right_answer():
     typed = click(left, right, "typed", gold='{"a": 9, "b": 3}')
     assert known("json", left, right, typed) == (-0.5, -0.5)
     assert known("json", left, right, click(left, right, "wrong")) == UNKNOWN_DIFFERENCE
+
+
+def test_an_answer_that_the_metric_can_not_score_is_unknown_not_wrong():
+    broken = PairwiseVotes(task("json"), lambda case, answer: Unscored(reason="boom"), "s")
+    left, right = '{"a": 1, "b": 2}', '{"a": 1, "b": 3}'
+    asked = [click(left, right, "left")]
+    assert broken.difference(query(), answer(left), answer(right), asked) == UNKNOWN_DIFFERENCE
 
 
 def test_free_text_is_compared_by_preference():

@@ -35,6 +35,13 @@ def limit_states(task: Task, fields: dict[str, Any], runs: Sequence[Run]) -> dic
 def with_optional_limits(task: Task, evidence: Evidence) -> tuple[ArmResult, ...]:
     """Return the arms with the states of limits that need an optional measurement (`extras/`)."""
     arms = with_general_drop(evidence.arms, evidence.harms, task.success.limits.general_drop)
+    if why := evidence.missing.get("harms"):
+        arms = tuple(
+            arm.model_copy(update={"missing": {**arm.missing, "limits.general_drop": why}})
+            if arm.limits.get("general_drop") == "not measured"
+            else arm
+            for arm in arms
+        )
     faithful = evidence.staleness.faithful if evidence.staleness else {}
     return with_faithfulness(task, arms, faithful)
 

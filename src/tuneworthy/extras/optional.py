@@ -1,7 +1,8 @@
 """Plan the optional measurements after the arms, and cut those that do not fit the minutes.
 
 They are harm and changes of trained arms, known facts, learning curves and temperatures. They
-explain and choose nothing, so they are cut before any arm is. Knows no arm by name.
+explain and choose nothing, so they are cut before any arm is. Only one that a hard limit needs is
+never cut. Knows no arm by name.
 """
 
 from __future__ import annotations
@@ -33,14 +34,16 @@ def plan_extras(
 ) -> tuple[OptionalMeasurement, ...]:
     """Return the optional measurements of a plan, each with its minutes or the reason it is cut.
 
-    They share the minutes that arms and diagnosis leave, in the order of KINDS. `brief` cuts all.
-    Under the stage rule they are cut later, by the minutes left at the end.
+    They share the minutes that arms and diagnosis leave, in the order of KINDS; `brief` cuts all
+    that no limit needs. Under the stage rule they are cut later, by the minutes left at the end.
     """
     across = diagnosis_minutes(plan.across, plan.staged)
     left = facts.task.budget.minutes - sum(arm.minutes for arm in plan.arms) - across
     result = []
     for extra in _applicable_measurements(facts, [arm for arm in plan.arms if not arm.because]):
-        if brief:
+        if extra.needed:
+            left -= extra.minutes
+        elif brief:
             extra = extra.model_copy(update={"because": BRIEF_NOTE})
         elif not plan.staged and extra.minutes > max(left, 0.0):
             extra = extra.model_copy(update={"because": NO_ROOM})
@@ -56,7 +59,9 @@ def _applicable_measurements(
     """Yield the measurements that apply to these arms; a paid model gets no temperature checks."""
     trained = [arm for arm in arms if trains(arm.spec)]
     if trained:
-        yield _optional_measurement(facts, HARM, lambda: tuned_model.estimate(facts.sizes))
+        harm = _optional_measurement(facts, HARM, lambda: tuned_model.estimate(facts.sizes))
+        limited = facts.task.success.limits.general_drop is not None
+        yield harm.model_copy(update={"needed": limited})
     paid = is_paid(facts.task.model)
     facts_asked = facts.task.data.docs or not facts.available.get("gold_passage", "unknown")
     if facts.speed is not None and facts.task.output.type != "label" and facts_asked:

@@ -72,8 +72,8 @@ def with_extras(inputs: ExtrasInputs, evidence: Evidence) -> Evidence:
         evidence = evidence.model_copy(update=values)
     # Again, since the retraining interval is known now.
     evidence = with_costs(evidence, inputs.runner.task, inputs.runs)
-    arms = with_optional_limits(inputs.runner.task, evidence)
-    return evidence.model_copy(update={"arms": arms, "missing": missing})
+    evidence = evidence.model_copy(update={"missing": missing})
+    return evidence.model_copy(update={"arms": with_optional_limits(inputs.runner.task, evidence)})
 
 
 Measured = Iterator[tuple[str, Any]]

@@ -388,11 +388,11 @@ def _times_it_fits(room: float, cost: float) -> int:
 def fit_extras(plan: Plan, left: float, share: float) -> Plan:
     """Return the plan with only the optional measurements that fit the minutes left.
 
-    Together they take at most `share` minutes; they are taken in the order of the plan.
+    Together they take at most `share` minutes, in the order of the plan; what a limit needs stays.
     """
     room, extras = max(0.0, min(left, share)), []
     for extra in plan.beside:
-        if not extra.because and extra.minutes > room:
+        if not extra.because and extra.minutes > room and not extra.needed:
             extra = extra.model_copy(update={"because": NO_ROOM})
         elif not extra.because:
             room -= extra.minutes

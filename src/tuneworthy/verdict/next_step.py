@@ -106,6 +106,10 @@ def _before_rows(
         return Next(do="measure on newer rows", why=_WHY_NEWER)
     if alike_neighbours(ladder, evidence.neighbours, ruling.arm):
         return Next(do="name the groups of the rows", why=_WHY_GROUPS)
+    if ruling.arm and ruling.unchecked:
+        names = ", ".join(ruling.unchecked)
+        why = f"whether {ticked(ruling.arm)} keeps {names} was not tested: it may not be named then"
+        return Next(do="test the limits", why=why)
     return None
 
 

@@ -17,6 +17,7 @@ from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.core.verdict import Status, Use
 from tuneworthy.stats.ladder import climb
 from tuneworthy.verdict.drift import alike_neighbours, decisive_breaks
+from tuneworthy.verdict.limit_states import unchecked_limits
 from tuneworthy.verdict.prices import Prices, known_prices
 from tuneworthy.verdict.refused import refused_answers
 from tuneworthy.verdict.rungs import Ladder, build_ladder, ladder_key
@@ -46,7 +47,8 @@ class LadderDecision:
     dearer arm is named in its place. `untrained` is a training arm that had no room in the minutes;
     without it the ruling would be firm. `unsettled_by` is an arm with failed or cut answers (and
     which of the two) that would not change the name if they were right, but may leave more than the
-    margin to gain.
+    margin to gain. `unchecked` are hard limits that were not tested on the named arm; if it breaks
+    one, it may not be named.
     """
 
     use: Use
@@ -61,6 +63,7 @@ class LadderDecision:
     cut: ArmResult | None = None
     untrained: ArmResult | None = None
     unsettled_by: tuple[ArmResult, Literal["failed", "cut"]] | None = None
+    unchecked: tuple[str, ...] = ()
 
     @property
     def use_and_name(self) -> tuple[Use, str | None]:
@@ -162,7 +165,10 @@ def _untrained_by_causes(
 
 
 def apply_rule(scenarios: LadderScenarios, policy: Policy) -> LadderDecision:
-    """Return the ruling, provisional if failed answers, cut rows or a trend may change it."""
+    """Return the ruling, provisional if what was not measured may change it.
+
+    That is failed answers, cut rows, a trend, or a hard limit that was not tested.
+    """
     if scenarios.blocked:
         return BLOCKED_DECISION
     ruling = _allow_for_cut_answers(scenarios, policy, decide_on_ladder(scenarios.seen, policy))
@@ -171,6 +177,8 @@ def apply_rule(scenarios: LadderScenarios, policy: Policy) -> LadderDecision:
         ruling = replace(ruling, status="provisional", left=None, refused=True)
     if ruling.status == "firm" and scenarios.untrained and _may_be_beaten(ruling, policy):
         ruling = replace(ruling, status="provisional", untrained=scenarios.untrained[0])
+    if ruling.status == "firm" and ruling.arm and (names := unchecked_limits(ruling.arm)):
+        ruling = replace(ruling, status="provisional", unchecked=names)
     doubtful = (
         scenarios.limited
         or decisive_breaks(scenarios.seen, policy, scenarios.trends, ruling.arm)

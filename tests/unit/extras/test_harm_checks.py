@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from tests.runner_kit import bench_of, cases, planned
 
-from tuneworthy.compare.hard_limits import with_general_drop
+from tuneworthy.compare.hard_limits import with_general_drop, with_optional_limits
 from tuneworthy.core.answer import Score
 from tuneworthy.core.arm import Recipe, Sizes
-from tuneworthy.core.evidence import ArmResult
+from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.harm import SideEffects
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.known import KnowledgeProbe
@@ -88,6 +88,16 @@ def test_general_drop_has_three_states(low, high, state):
     found = with_general_drop(arms, [measured], 0.05)
     states = {a.name: a.limits["general_drop"] for a in found}
     assert states == {"lora": state, "few": "met", "other": "not measured", "now": "not measured"}
+
+
+def test_a_limit_that_was_not_tested_says_why():
+    found = Evidence(task="t", hash="", n=9, looks=1, alpha=0.05, pairs=(),
+                     arms=(arm("lora", "tune"),),
+                     missing={"harms": "its weights are not here"})  # fmt: skip
+    task = Task(data=Data(file="r.jsonl"), success={"limits": {"general_drop": 0.05}})
+    assert with_optional_limits(task, found)[0].missing == {
+        "limits.general_drop": "its weights are not here"
+    }
 
 
 def test_without_the_limit_or_a_figure_nothing_is_claimed():

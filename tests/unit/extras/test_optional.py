@@ -48,6 +48,12 @@ def test_a_brief_run_measures_none():
     assert {extra.because for extra in planned(1e9, brief=True)} == {BRIEF_NOTE}
 
 
+def test_what_a_hard_limit_needs_is_never_cut():
+    limits = {"limits": {"general_drop": 0.05}}
+    for found in (planned(10.0, success=limits), planned(1e9, brief=True, success=limits)):
+        assert [extra.what for extra in found if not extra.because] == [HARM]
+
+
 def test_what_a_model_knows_is_asked_where_answers_are_facts():
     text = Output(type="text", max_tokens=8)
     assert KNOWN not in [extra.what for extra in planned(1e9, output=text)]

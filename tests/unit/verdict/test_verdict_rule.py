@@ -44,6 +44,26 @@ def test_a_floor_takes_an_arm_off_only_when_its_upper_end_lies_below():
     assert broken_limits(stated, PLAIN.model_copy(update={"floor": 0.6})) == ()
 
 
+@pytest.mark.parametrize(
+    ("present", "limit", "status"),
+    [
+        (False, {"general_drop": "not measured"}, "provisional"),
+        (False, {"general_drop": "met"}, "firm"),
+        (True, {"general_drop": "not measured"}, "firm"),  # keeping it changes no model
+        (True, {"p95_ms": "not measured"}, "provisional"),
+    ],
+)
+def test_without_the_test_of_a_hard_limit_no_verdict_is_firm(present, limit, status):
+    found = scenes.ladder_up_to("tune")
+    arms = [a.model_copy(update={"limits": limit, "present": present}) if a.name == "tune" else a
+            for a in found.arms]  # fmt: skip
+    verdict = decide(found.model_copy(update={"arms": tuple(arms)}), (), Policy(margin=0.05))
+    assert (verdict.arm, verdict.status) == ("tune", status)
+    assert (verdict.next.do == "test the limits") == (status == "provisional")
+    if status == "provisional":
+        assert f"Not shown to keep your limits: {next(iter(limit))}." in verdict.because
+
+
 def test_none_where_every_arm_breaks_a_limit():
     found = two(limits={"valid": "violated"})
     verdict = decide(found, (), PLAIN.model_copy(update={"limits": HardLimits(valid=0.9)}))

@@ -108,7 +108,7 @@ def _loaded_records(task: Task, records: Records, options: CompareOptions) -> Lo
     cases = tuple(gold_cases(records, bad))
     bad.raise_if_too_many(len(records), options.bad_rows, options.max_bad)
     outputs = [case.output for case in cases]
-    task = with_inferred(task, output_type(task, outputs), outputs)
+    task = with_inferred(task, output_type(task, outputs, cases), outputs)
     return Loaded(task=task, cases=cases, rows=len(records), excluded=dict(bad.reasons))
 
 
@@ -148,7 +148,7 @@ def compare_columns(
     table = read_answer_table(path, columns)
     task = Task(data=Data(file=str(path)), success=Success(metric=options.metric)).at(Path())
     outputs = [case.output for case in table.cases]
-    task = with_inferred(task, output_type(task, outputs), outputs)
+    task = with_inferred(task, output_type(task, outputs, table.cases), outputs)
     loaded = Loaded(task=task, cases=table.cases, rows=len(table.cases))
     left_out = {f"no right answer in `{quoted(columns.right, 40)}`": table.unlabelled}
     left_out = {why: n for why, n in left_out.items() if n}

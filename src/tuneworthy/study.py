@@ -209,7 +209,7 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
     for _ in stages.run() if staged else _measure_arms(session, planned, runs, recipes, tell):
         count_look(session, runs)
         if watch and _any_measured(runs):
-            tell("step", _verdict_so_far(session, runs))
+            tell("step", _verdict_so_far(session, planned, runs))
     release_unless_compared(session.ledger, session.study, session.scored_rows_identity()[0], runs)
     if not _any_measured(runs):
         raise _nothing_measured_error(runs)
@@ -297,12 +297,13 @@ def _count_competing(arms: Sequence[PlannedArm]) -> int:
     return sum(not a.because and a.spec.role == "candidate" for a in arms)
 
 
-def _verdict_so_far(session: Session, runs: Sequence[Run]) -> Verdict:
+def _verdict_so_far(session: Session, planned: Plan, runs: Sequence[Run]) -> Verdict:
     """Return the verdict on the runs so far, without diagnosis and findings."""
-    from tuneworthy.verdict.decide import decide
+    from tuneworthy.verdict.decide import decide_so_far
 
-    cases = tuple(session.sealed.open("compare").values())
-    return decide(compare(session.inputs, cases, runs), (), policy_of(session.task))
+    cases, done = tuple(session.sealed.open("compare").values()), {run.spec.name for run in runs}
+    waits = any(not arm.because and arm.spec.name not in done for arm in planned.arms)
+    return decide_so_far(compare(session.inputs, cases, runs), policy_of(session.task), waits)
 
 
 def _results_of_runs(

@@ -22,12 +22,17 @@ METRIC_OF_TYPE: dict[OutputType, str] = {
 }  # fmt: skip
 _JUDGE = {"TYPE": "text", "BINARY": True}  # the one metric without a file
 _NUMBER_PATTERN = re.compile(r"[-+]?[$€£]?\s?[0-9][0-9,]*(\.[0-9]+)?\s?%?")
+_AMOUNT_PATTERN = re.compile(r"[$€£]\s?\d|(?<![\w.])\d[\d.,]*\s?([%$€£]|[^\W\d_]{2})")
 _MOST_LABELS, _LABEL_LENGTH = 300, 80
 _LIMIT_SLACK, _LIMIT_STEP = 16, 16
 
 
-def output_type(task: Task, outputs: Sequence[str]) -> OutputType:
-    """Return the output type: as task.yaml says, else by schema, labels, metric or answers."""
+def output_type(task: Task, outputs: Sequence[str], cases: Sequence[Case] = ()) -> OutputType:
+    """Return the output type: as task.yaml says, else by schema, labels, metric or answers.
+
+    Amounts such as `249 EUR` that answer questions (`cases`) are text however often one is
+    repeated: a document gives them, and no closed list does.
+    """
     out = task.output
     if out.type is not None:
         return out.type
@@ -37,7 +42,11 @@ def output_type(task: Task, outputs: Sequence[str]) -> OutputType:
         return "label"
     declared = (_declared(name, "TYPE") for name in task.success.metrics)
     kind: OutputType | None = next(filter(None, declared), None)
-    return kind or type_of_rows(outputs)
+    kind = kind or type_of_rows(outputs)
+    amounts = sum(bool(_AMOUNT_PATTERN.search(text)) for text in set(outputs))
+    asked = sum(bool(case.context) or case.input.rstrip().endswith("?") for case in cases)
+    questions = task.data.docs is not None or 2 * asked > len(cases)
+    return "text" if kind == "label" and questions and 2 * amounts > len(set(outputs)) else kind
 
 
 def is_binary(metric: str) -> bool:

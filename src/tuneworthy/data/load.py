@@ -125,7 +125,7 @@ def _read_files(
 def _leave_out_variants(task: Task, files: dict[str, FileRows], bad: BadRows) -> None:
     """Remove rows whose label is a rare spelling or type of a frequent label."""
     train = [case.output for case in files["main"].cases]
-    if not train or output_type(task, train) != "label":
+    if not train or output_type(task, train, files["main"].cases) != "label":
         return
     labelled = [kept for key, kept in files.items() if key != "pool"]
     everyone = [case for kept in labelled for case in kept.cases]
@@ -182,7 +182,7 @@ def _make_loaded(
     if drawn := sum(kept.not_drawn for kept in kept_files):
         excluded[NOT_DRAWN] = drawn
     outputs = [case.output for case in labelled["main"]]
-    kind = output_type(task, outputs)
+    kind = output_type(task, outputs, labelled["main"])
     everyone = [case for cases in labelled.values() for case in cases or ()]
     metric = MUST_SAY if kind == "text" and all(map(has_demands, everyone)) else None
     return Loaded(

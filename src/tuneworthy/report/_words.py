@@ -240,11 +240,17 @@ def scored_line(results: Results) -> str:
 
 
 def status_line(results: Results) -> str:
-    """Return status, rows and looks: `provisional · 250 rows · look 2`."""
+    """Return status, rows and looks: `provisional · 250 rows · look 2`.
+
+    The rows are those on which the named arm (without one: the arm with most) was scored.
+    """
+    arm, n = arm_named(results), results.evidence.n
+    scored = arm.n if arm else max((one.n for one in results.evidence.arms), default=n)
+    rows = f"{scored:,} of {counted(n, 'row')}" if 0 < scored < n else counted(n, "row")
     look = f" · look {results.verdict.looks}" if results.verdict.looks > 1 else ""
     look = f" · locked rows{look or ' · look 1'}" if results.evidence.locked else look
     stamp = " · NOT A VERDICT (limited run)" if results.evidence.limited else ""
-    return f"{results.verdict.status} · {counted(results.evidence.n, 'row')}{look}{stamp}"
+    return f"{results.verdict.status} · {rows}{look}{stamp}"
 
 
 def unrun_line(results: Results) -> str:

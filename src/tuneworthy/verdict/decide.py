@@ -91,6 +91,21 @@ def decide(
     )
 
 
+def decide_so_far(evidence: Evidence, policy: Policy, waits: bool) -> Verdict:
+    """Return the verdict on the arms measured so far, without findings; `waits`: others follow.
+
+    What is left then covers those too: one of them may be right on every row.
+    """
+    verdict = decide(evidence, (), policy)
+    left = verdict.left_on_table
+    if left is None or not waits:
+        return verdict
+    named = [arm.score for arm in evidence.arms if arm.name == verdict.arm and arm.score]
+    room = 1 - named[0].low if named else 1.0
+    left = left.model_copy(update={"points": max(left.points, room)})
+    return verdict.model_copy(update={"left_on_table": left, "status": "provisional"})
+
+
 def grid(evidence: Evidence, findings: Sequence[Finding], policy: Policy) -> tuple[GridPoint, ...]:
     """Return the ruling at each margin of 0 to 20 points and, if prices are known, each volume.
 

@@ -106,6 +106,8 @@ def _before_rows(
         return Next(do="measure on newer rows", why=_WHY_NEWER)
     if alike_neighbours(ladder, evidence.neighbours, ruling.arm):
         return Next(do="name the groups of the rows", why=_WHY_GROUPS)
+    if ruling.only_classifiers:
+        return Next(do="measure a prompt or a tuned model", why=_WHY_ANOTHER_TOOL)
     if ruling.arm and ruling.unchecked:
         names = ", ".join(ruling.unchecked)
         why = f"whether {ticked(ruling.arm)} keeps {names} was not tested: it may not be named then"
@@ -134,6 +136,11 @@ BLIND_ROWS = 100
 _WHY_BLIND = (
     "errors that were accepted when answers were corrected count as right;"
     f" `tuneworthy check --blind {BLIND_ROWS}` writes rows to label without seeing an answer"
+)
+_WHY_ANOTHER_TOOL = (
+    "only classifiers and what runs today were measured, and another tool may be better by more"
+    " than your margin: let `arms` name one that `model` (or `tune`) runs, or record its answers"
+    " under `answers`"
 )
 _ASK_AGAIN = "; `tuneworthy run` asks again where the server may answer now"
 _WHY_FAILED = (

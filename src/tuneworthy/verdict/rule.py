@@ -48,7 +48,8 @@ class LadderDecision:
     without it the ruling would be firm. `unsettled_by` is an arm with failed or cut answers (and
     which of the two) that would not change the name if they were right, but may leave more than the
     margin to gain. `unchecked` are hard limits that were not tested on the named arm; if it breaks
-    one, it may not be named.
+    one, it may not be named. `only_classifiers`: no prompt and no tuned model was measured, and
+    one could be better by more than the margin.
     """
 
     use: Use
@@ -64,6 +65,7 @@ class LadderDecision:
     untrained: ArmResult | None = None
     unsettled_by: tuple[ArmResult, Literal["failed", "cut"]] | None = None
     unchecked: tuple[str, ...] = ()
+    only_classifiers: bool = False
 
     @property
     def use_and_name(self) -> tuple[Use, str | None]:
@@ -94,6 +96,7 @@ class LadderScenarios:
     neighbours: tuple[Neighbours, ...] = ()
     longer: tuple[tuple[ArmResult, Ladder], ...] = ()
     untrained: tuple[ArmResult, ...] = ()
+    only_classifiers: bool = False
 
 
 def ladder_scenarios(evidence: Evidence, policy: Policy) -> LadderScenarios:
@@ -121,7 +124,14 @@ def ladder_scenarios(evidence: Evidence, policy: Policy) -> LadderScenarios:
             if arm.cut
         ),
         untrained=untrained_arms(evidence, policy.margin),
+        only_classifiers=only_classifiers(evidence),
     )
+
+
+def only_classifiers(evidence: Evidence) -> bool:
+    """Return whether no candidate but classifiers and what runs today was measured."""
+    measured = [arm for arm in evidence.arms if arm.score and arm.role == "candidate"]
+    return all(arm.tool in ("classifier", "keep") or arm.present for arm in measured)
 
 
 def untrained_arms(evidence: Evidence, margin: float) -> tuple[ArmResult, ...]:
@@ -177,6 +187,8 @@ def apply_rule(scenarios: LadderScenarios, policy: Policy) -> LadderDecision:
         ruling = replace(ruling, status="provisional", left=None, refused=True)
     if ruling.status == "firm" and scenarios.untrained and _may_be_beaten(ruling, policy):
         ruling = replace(ruling, status="provisional", untrained=scenarios.untrained[0])
+    if ruling.status == "firm" and scenarios.only_classifiers and _may_be_beaten(ruling, policy):
+        ruling = replace(ruling, status="provisional", only_classifiers=True)
     if ruling.status == "firm" and ruling.arm and (names := unchecked_limits(ruling.arm)):
         ruling = replace(ruling, status="provisional", unchecked=names)
     doubtful = (
@@ -188,7 +200,7 @@ def apply_rule(scenarios: LadderScenarios, policy: Policy) -> LadderDecision:
 
 
 def _may_be_beaten(ruling: LadderDecision, policy: Policy) -> bool:
-    """Return whether an untrained training arm could beat the named arm.
+    """Return whether an arm that was not measured could beat the named arm.
 
     False if a trained arm is named, or if the low end of the named arm is within a margin of a
     perfect score.

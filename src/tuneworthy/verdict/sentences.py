@@ -286,7 +286,7 @@ def _cut_answers_sentence(ruling: LadderDecision) -> str:
 
 def _untrained_sentence(ruling: LadderDecision) -> str:
     if ruling.untrained is None:
-        return ""
+        return "Neither a prompt nor a tuned model was measured." * ruling.only_classifiers
     arm = ticked(ruling.untrained)
     if ruling.untrained.whole_minutes is not None:
         return f"What {arm} would score if it learnt from all rows is not known."

@@ -435,3 +435,16 @@ def test_real_rows_load_without_a_bad_row(name):
     assert not got.excluded
     if docs:
         assert all(case.context for case in got.everyone)
+
+
+@pytest.mark.parametrize(
+    ("question", "answers", "kind"),
+    [
+        ("What does plan {} cost?", ("249 EUR", "19 EUR", "14 days"), "text"),
+        ("Which tier is customer {}?", ("tier 1", "tier 2", "tier 3"), "label"),
+        ("Parcel {} came late", ("5 stars", "1 star", "none"), "label"),
+    ],
+)
+def test_amounts_that_answer_questions_are_no_labels(tmp_path, question, answers, kind):
+    rows = [{"input": question.format(i), "output": answers[i % 3]} for i in range(30)]
+    assert loaded(tmp_path, rows).task.output.type == kind

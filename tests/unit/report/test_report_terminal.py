@@ -56,6 +56,16 @@ def test_no_line_is_wider_than_the_screen(results, width, plain):
         assert not plain or screen.plain.isascii()
 
 
+def test_the_rows_of_the_headline_are_those_that_were_scored(results):
+    named, n = results.verdict.arm, results.evidence.n
+    assert f" · {n} rows" in words.status_line(results)
+    arms = [a.model_copy(update={"n": n // 5}) if a.name == named else a
+            for a in results.evidence.arms]  # fmt: skip
+    seen = results.evidence.model_copy(update={"arms": tuple(arms)})
+    status = words.status_line(results.model_copy(update={"evidence": seen}))
+    assert f" · {n // 5} of {n} rows" in status
+
+
 def test_the_ladder_says_of_an_arm_how_many_answers_are_missing(results):
     lost = {"errors": 50, "score_if_right": 0.78}
     arms = tuple(arm.model_copy(update=lost if arm.name == "constrained" else {})

@@ -14,7 +14,7 @@ from tuneworthy.core.task import Data, HardLimits, Task
 from tuneworthy.questions import ORDER, ask_all
 from tuneworthy.stats import bounds
 from tuneworthy.verdict.asked import NOT_MEASURED
-from tuneworthy.verdict.decide import decide, grid
+from tuneworthy.verdict.decide import decide, decide_so_far, grid
 from tuneworthy.verdict.exit_code import exit_code
 from tuneworthy.verdict.limit_states import broken_limits
 from tuneworthy.verdict.missing import reasons_for_nulls
@@ -489,7 +489,7 @@ def refusing(cause="metric", remedy="tolerant metric", low=0.7, arm="today"):
     found = scenes.evidence({
         "majority": (None, scenes.scores(300, 0.5, 7)),
         "today": ("keep", scenes.scores(300, 0.26, 1), fields),
-        "other": ("classifier", scenes.scores(300, 0.3, 2)),
+        "other": ("prompt", scenes.scores(300, 0.3, 2)),
     })  # fmt: skip
     row = Wrong(cause=cause, share=1.0, low=low, high=1.0, n=222, arm=remedy, placebo=None)
     seen = Diagnosis(arm=arm, n_fail=222, n_pass=78, wrong=(row,))
@@ -530,14 +530,14 @@ def test_a_form_that_costs_little_or_that_an_arm_repairs_changes_nothing(other):
 def test_an_arm_named_over_refused_answers_is_provisional_and_keep_is_not():
     columns = {
         "today": ("keep", scenes.scores(300, 0.2, 1), {"present": True}),
-        "other": ("classifier", scenes.scores(300, 0.8, 2)),
+        "other": ("prompt", scenes.scores(300, 0.8, 2)),
     }
     seen = refusing().diagnosis
     found = scenes.evidence(columns, diagnosis=seen)
     verdict = decide(found, (), PLAIN)
     assert (verdict.arm, verdict.status) == ("other", "provisional")
     assert "what is left to gain is not known" in verdict.because
-    columns["other"] = ("classifier", scenes.scores(300, 0.05, 2))
+    columns["other"] = ("prompt", scenes.scores(300, 0.05, 2))
     kept = decide(scenes.evidence(columns, diagnosis=seen), (), PLAIN)
     assert (kept.use, kept.status) == ("keep", "firm")
     assert kept.next.do.startswith("repair the metric")
@@ -661,3 +661,26 @@ def test_what_was_measured_and_not_compared_is_said_and_no_claim_covers_it():
 def test_a_verdict_on_locked_rows_says_so():
     found, policy = scenes.worked(locked=True)
     assert "250 locked rows" in decide(found, (), policy).because
+
+
+@pytest.mark.parametrize(("share", "status"), [(0.8, "provisional"), (1.0, "firm")])
+def test_over_classifiers_alone_only_what_no_arm_can_beat_is_firm(share, status):
+    found = scenes.evidence({
+        "majority": (None, scenes.scores(400, 0.1, 9)),
+        "keep": ("keep", scenes.scores(400, 0.4, 1), {"present": True}),
+        "tfidf": ("classifier", scenes.scores(400, share, 2)),
+    })  # fmt: skip
+    verdict = decide(found, (), Policy(margin=0.05))
+    assert (verdict.arm, verdict.status) == ("tfidf", status)
+    open_now = "Neither a prompt nor a tuned model was measured." in verdict.because
+    assert open_now == (status == "provisional")
+    assert (verdict.next.do == "measure a prompt or a tuned model") == open_now
+
+
+def test_while_arms_wait_what_is_left_covers_them():
+    found = scenes.ladder_up_to("schema")
+    arm = next(one for one in found.arms if one.name == "schema")
+    ends = [decide_so_far(found, Policy(margin=0.05), waits) for waits in (True, False)]
+    assert ends[0].left_on_table.points == pytest.approx(1 - arm.score.low)
+    assert ends[1].left_on_table.points < 0.05
+    assert [end.status for end in ends] == ["provisional", "firm"]

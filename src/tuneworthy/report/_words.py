@@ -22,7 +22,7 @@ HEADLINES = {
     "tune": "Fine-tune.",
     "distil": "Distil a teacher.",
     "keep": "Keep what runs today.",
-    "other": "Another system is better.",
+    "other": "A recorded system.",
     "none": "Nothing beats the reference.",
 }
 UNSHOWN_HEADLINES = {

@@ -41,7 +41,7 @@ def test_the_first_line_says_who_leads_with_the_bounds_of_the_verdict(tmp_path):
     assert f"new won {won}, lost {lost}, equal on {pair.n - won - lost}." in text
     verdict = screen.split("\n")[1].strip()
     assert verdict.endswith("   Use: new (recorded answers)")  # a line of its own
-    assert verdict.startswith(("Another system is better.", "A recorded system, for now."))
+    assert verdict.startswith(("A recorded system.", "A recorded system, for now."))
     assert ". Its recorded answers: " in text
     assert "tool is not given" not in text
     assert "No tuned model was measured" not in text
@@ -56,6 +56,15 @@ def test_what_is_not_shown_is_not_called_better(tmp_path):
     assert "is better" not in screen
     assert "is ahead" not in screen
     assert "  A recorded system, for now.   Use: " in screen
+
+
+def test_a_system_firmly_within_the_margin_is_not_called_better(tmp_path):
+    results = study(tmp_path, gap=0.03, n=300, success={"margin": 0.2})
+    screen = told(results)
+    assert results.verdict.status == "firm"
+    assert "not shown" in screen.split("\n")[0]
+    assert "is better" not in screen
+    assert ">A recorded system.<" in page(results)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 
 from tuneworthy.core.evidence import ArmResult, Policy
 from tuneworthy.stats.economics import breakeven, paying_margin
+from tuneworthy.verdict.rungs import Ladder
 
 COST_NAMES = {
     "usd_per_1k": "cost a request",
@@ -47,6 +48,10 @@ class Prices:
         pays = paying_margin(once, self.months, monthly, self.value, self.volume)
         return max(self.margin_by_user, pays)
 
+    def worth(self, gain: float, b: str, s: str) -> float:
+        """Return by how much a gain of b over s exceeds what pays for the climb, costs counted."""
+        return gain + self.shift(b, s) - self.margin(s, b)
+
 
 def unknown_costs(order: Sequence[ArmResult]) -> list[str]:
     """Return the names of the costs that are unknown for any of these arms."""
@@ -66,6 +71,16 @@ def known_prices(order: Sequence[ArmResult], policy: Policy) -> Prices | None:
         build={arm.name: arm.build_usd or 0.0 for arm in order},
         upkeep={arm.name: arm.upkeep_usd_month or 0.0 for arm in order},
     )
+
+
+def rival(ladder: Ladder, arm: ArmResult, prices: Prices | None = None) -> ArmResult | None:
+    """Return the feasible arm that may be better, or with `prices` worth more, by most."""
+
+    def most(other: ArmResult) -> float:
+        high = ladder.bound(other, arm)[2]
+        return prices.worth(high, other.name, arm.name) if prices else high
+
+    return max((one for one in ladder.rivals if one.name != arm.name), key=most, default=None)
 
 
 def value_of_right_answer(policy: Policy) -> float | None:

@@ -280,13 +280,15 @@ def _decide_by_quality(ladder: Ladder, policy: Policy) -> LadderDecision:
         return _name_no_arm(ladder, policy, "limits", _best_reference(ladder.references))
     prices = known_prices(ladder.rivals, policy)
     names, others = [arm.name for arm in ladder.order], [arm.name for arm in ladder.others]
-    margin = prices.margin if prices else policy.margin
-    climbed = climb(names, _bounds_with_prices(ladder, prices), margin, others)
-    arm = ladder.order[names.index(climbed.name)]
-    status: Status = "firm" if climbed.firm else "provisional"
+    margin, bounds = prices.margin if prices else policy.margin, _bounds_with_prices(ladder, prices)
+    # What may not be named (a cheaper arm of one tool, say) makes no dearer tool worth its price.
+    name = climb(names, bounds, margin).name
+    arm = ladder.order[names.index(name)]
+    firm = climb([name], bounds, margin, [*(n for n in names if n != name), *others]).firm
+    status: Status = "firm" if firm else "provisional"
     if policy.motive == "cost":  # today's arm is unknown, so quality decides for now
         status = "provisional"
-    reason: Reason = "climbed" if names.index(climbed.name) else "first rung"
+    reason: Reason = "climbed" if names.index(name) else "first rung"
     return LadderDecision(_use_of(ladder, arm), arm, status, ladder.most_gain(arm), reason)
 
 

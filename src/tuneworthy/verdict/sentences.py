@@ -14,7 +14,7 @@ from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.core.verdict import Use
 from tuneworthy.verdict import drift
 from tuneworthy.verdict.limit_states import broken_limits, open_limits
-from tuneworthy.verdict.prices import known_prices, monthly_cost
+from tuneworthy.verdict.prices import known_prices, monthly_cost, rival
 from tuneworthy.verdict.refused import refused_answers, refused_answers_clause
 from tuneworthy.verdict.rule import LadderDecision, untrained_arms
 from tuneworthy.verdict.rungs import Ladder
@@ -81,12 +81,6 @@ def why_named(evidence: Evidence, policy: Policy, ladder: Ladder, ruling: Ladder
     return " ".join(line for line in lines if line)
 
 
-def rival(ladder: Ladder, arm: ArmResult) -> ArmResult | None:
-    """Return the feasible arm that may be better than `arm` by most."""
-    others = [other for other in ladder.rivals if other.name != arm.name]
-    return max(others, key=lambda other: ladder.bound(other, arm)[2], default=None)
-
-
 def _reason_sentence(context: SentenceContext) -> str:
     """Return the sentence on the ruling's reason."""
     evidence, ruling = context.evidence, context.ruling
@@ -112,7 +106,8 @@ def _reason_sentence(context: SentenceContext) -> str:
         return f"{arm} is the cheapest arm shown to lose at most {margin} to what runs today."
     left = _left_to_gain(context, ruling.arm)
     if ruling.reason == "first rung":
-        return f"{arm} is the simplest arm and none is shown to beat it; {left}."
+        none = "none of another tool" if context.ladder.others else "none"
+        return f"{arm} is the simplest arm and {none} is shown to beat it; {left}."
     paid = known_prices(context.ladder.rivals, context.policy)
     gain = "enough to pay for the climb" if paid else f"{margin} or more"
     return (
@@ -141,11 +136,13 @@ def _left_to_gain(context: SentenceContext, arm: ArmResult) -> str:
     most = points(max(0.0, high))
     unsettled = context.ruling.unsettled_by
     so_far = "as the answers were scored, " if unsettled else ""
-    if known_prices(context.ladder.rivals, context.policy):
+    if prices := known_prices(context.ladder.rivals, context.policy):
         if context.ruling.status == "firm" or unsettled:
             pays = "no other arm can gain enough to pay for itself"
             return f"{so_far}{pays} ({ticked(best)}: {most} at most)"
-        return f"{tool_with_name(best)} could be at most {most} better, which might pay for itself"
+        best = rival(context.ladder, arm, prices) or best
+        most = points(max(0.0, context.ladder.bound(best, arm)[2]))
+        return f"{tool_with_name(best)}, at most {most} better, might be worth more at these prices"
     compared = " compared" if _uncompared_arms(context.evidence) else ""
     other = f"{so_far}no other{compared} arm"
     if high <= 0:
@@ -355,9 +352,8 @@ def _short_of_sentence(ruling: LadderDecision) -> str:
     if ruling.arm is None or ruling.short_of is None:
         return ""
     return (
-        f"{ticked(ruling.arm)} itself is not shown better than"
-        f" {ticked(ruling.short_of)}, which does"
-        " not solve the task; another arm is."
+        f"{ticked(ruling.arm)} itself is not shown better than {ticked(ruling.short_of)}, which"
+        " does not solve the task; another arm is."
     )
 
 

@@ -169,3 +169,25 @@ def test_arms_that_were_not_compared_have_no_chance_and_list_prices_are_said():
     assert "not compared" in verdict.missing[f"/economics/arms/{where}/p_net_higher"]
     assert any("list prices" in text for text in verdict.economics["assumed"])
     assert not any("list prices" in t for t in decide(found, (), PRICED).economics["assumed"])
+
+
+@pytest.mark.parametrize(("value", "arm"), [(0.00005, "few_shot"), (0.05, "bigger")])
+def test_a_cheaper_arm_of_one_tool_makes_no_dearer_tool_worth_its_price(value, arm):
+    cost = {"zero_shot": 0.012, "few_shot": 0.03, "bigger": 0.56}
+    tools = {"zero_shot": ("prompt", 0.55), "few_shot": ("prompt", 0.6), "bigger": ("bigger", 0.8)}
+    found = scenes.evidence({
+        name: (tool, scenes.scores(400, share, at),
+               {"usd_per_1k": cost[name], "build_usd": 0.0, "upkeep_usd_month": 0.0})
+        for at, (name, (tool, share)) in enumerate(tools.items())
+    })  # fmt: skip
+    arms = [a.model_copy(update={"compared": True, "finalist": a.name != "zero_shot"})
+            for a in found.arms]  # fmt: skip
+    policy = Policy(margin=0.05, margin_is_default=True, value_of_correct=value,
+                    requests_per_month=37_000)  # fmt: skip
+    verdict = decide(found.model_copy(update={"arms": tuple(arms)}), (), policy)
+    assert verdict.arm == arm
+    net = {row["name"]: row["net_value_per_month"] for row in verdict.economics["arms"]}
+    assert net[arm] == max(net.values())
+    flip = [f for f in verdict.flips if f["input"] == "value_of_correct"]
+    assert [(f["below"], f["arm"]) for f in flip] == [("prompt", "bigger")]
+    assert ("`zero_shot`" in verdict.because) == (arm == "few_shot")

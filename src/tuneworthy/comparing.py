@@ -339,8 +339,11 @@ def _contained_answer_notes(
 def _group_of_each_case(loaded: Loaded) -> dict[str, str]:
     """Return each case's group by id: copies, near-copies and rows of one `group` share one.
 
-    A study groups its rows alike, so the bounds widen for the same rows.
+    A study groups its rows alike, so the bounds widen for the same rows. Where every row names a
+    `group`, only those count: the user knows which alike questions are different ones.
     """
+    if all(case.group is not None for case in loaded.everyone):
+        return {case.id: case.group or "" for case in loaded.everyone}
     first: dict[int, str] = {}
     numbers = copy_groups(loaded.copies)
     return {

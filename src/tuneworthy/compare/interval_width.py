@@ -15,7 +15,7 @@ from tuneworthy.core.counting import count_noun, points, score_text
 from tuneworthy.core.evidence import Interval
 from tuneworthy.core.run import Run
 from tuneworthy.stats import bounds
-from tuneworthy.stats.clusters import Folds, Groups, cluster_numbers, effective_groups
+from tuneworthy.stats.clusters import Folds
 
 # An interval is explained if it is wider than under independent rows by more than this factor.
 EXPLAINED_RATIO = 1.15
@@ -60,7 +60,8 @@ def why_wide(
     grows = [after > REASON_RATIO * before for before, after in pairwise(sizes)]
     reasons = [_width_sentence(total, plain, len(ids))]
     if grows[0]:
-        reasons.append(_groups_sentence(groups, len(ids)))
+        worth = len(ids) * (sizes[0] / sizes[1]) ** 2
+        reasons.append(f"its rows come in groups and are worth {worth:,.0f} independent ones")
     if factor > 1 and grows[1]:
         reasons.append(_shared_rows_sentence(inputs, folds, factor))
     if factor > 1 and grows[2]:
@@ -97,11 +98,6 @@ def _lacking_sentence(lacking: int) -> list[str]:
         f"{count_noun(lacking, 'case')} with a human grade lack one for this arm's answer:"
         " it counts as 0 at the low end and as 1 at the high end"
     ]
-
-
-def _groups_sentence(groups: Groups, n: int) -> str:
-    worth = effective_groups(cluster_numbers(groups.of, n))
-    return f"its rows come in groups and are worth {worth:,.0f} independent ones"
 
 
 def _shared_rows_sentence(inputs: ComparisonInputs, folds: Array, factor: float) -> str:

@@ -21,7 +21,7 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.slices import SMALL_SLICE
 from tuneworthy.core.task import Task
 from tuneworthy.stats import bounds
-from tuneworthy.stats.clusters import Groups, cluster_numbers, effective_groups
+from tuneworthy.stats.clusters import Groups, cluster_numbers
 from tuneworthy.stats.sizing import Assurance, SampleSize
 
 FEW_VALUES = 12  # a field of `meta` with more distinct values makes no slices
@@ -55,8 +55,8 @@ class SliceDifference:
 class GroupEffect:
     """How far groups of rows widen an interval.
 
-    The `groups` are worth `worth` independent rows. If all rows were independent, the interval
-    would be `low` to `high`.
+    If all rows were independent, the interval would be `low` to `high`; `worth` independent rows
+    would give one as wide as it is.
     """
 
     groups: int
@@ -200,11 +200,11 @@ def _bounded_pair(names: tuple[str, str], diffs: np.ndarray, groups: Groups) -> 
 def _group_effect(diffs: np.ndarray, groups: Groups, pair: Pair) -> GroupEffect | None:
     """Return how far groups of rows widen the interval, None if hardly."""
     alone = bounds.paired(diffs, ALPHA / 2)
-    if pair.high - pair.low <= EXPLAINED_RATIO * (alone.high - alone.low):
+    wider = (pair.high - pair.low) / (alone.high - alone.low)
+    if wider <= EXPLAINED_RATIO:
         return None
-    numbers = cluster_numbers(groups.of, diffs.size)
-    worth = effective_groups(numbers)
-    return GroupEffect(int(numbers.max()) + 1, worth, float(alone.low), float(alone.high))
+    count = int(cluster_numbers(groups.of, diffs.size).max()) + 1
+    return GroupEffect(count, diffs.size / wider**2, float(alone.low), float(alone.high))
 
 
 def _slice_differences(

@@ -75,8 +75,8 @@ def wide_line(result: TwoLogs) -> str:
     half = words.points((why.high - why.low) / 2)
     return (
         f"It is wide because the {result.pair.n:,} rows come in {why.groups:,} groups (near-copies,"
-        f" or one `group`), worth {why.worth:,.0f} independent rows: {result.pair.n:,} independent"
-        f" ones would leave about ±{half}."
+        f" or one `group`): it is as wide as {why.worth:,.0f} independent rows would leave it, and"
+        f" {result.pair.n:,} would leave about ±{half}."
     )
 
 

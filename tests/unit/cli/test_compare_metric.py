@@ -111,3 +111,20 @@ def test_a_row_without_a_score_is_left_out_and_counted(logs, capsys):
     found = compared(capsys, "--metric", "./score.py:one_lost")
     assert found["n"] == 59
     assert found["left_out"] == {"row with an answer that the metric gave no score": 1}
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_rows_that_each_name_a_group_are_not_joined_as_near_copies(logs, capsys, own):
+    rows = [
+        {"id": f"q{at}", "input": f"Is the city number {at} on this map of Europe to the north of"
+         " the river that runs through it, or does it lie to the south of it?",
+         "output": "north" if at % 2 else "south", **({"group": f"g{at}"} if own else {})}
+        for at in range(60)
+    ]  # fmt: skip
+    lines(Path("rows.jsonl"), rows)
+    for name, right in {"a": 36, "b": 42}.items():
+        said = [{"id": row["id"], "answer": row["output"] if at < right else "?"}
+                for at, row in enumerate(rows)]  # fmt: skip
+        lines(Path(f"{name}.jsonl"), said)
+    found = compared(capsys, "--metric", "accuracy")
+    assert (found["grouped"] is None) == own

@@ -127,7 +127,9 @@ def test_rows_in_groups_say_how_many_they_are_worth():
     ]
     lead, reason = wide(made, found)
     assert "400 independent rows" in lead
-    assert reason == "its rows come in groups and are worth 50 independent ones"
+    assert (
+        reason == "its rows come in groups and are worth 47 independent ones"
+    )  # 400 over its width squared
 
 
 def test_a_training_is_taken_to_differ_from_the_next():

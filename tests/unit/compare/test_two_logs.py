@@ -66,7 +66,11 @@ def test_a_wide_interval_says_its_groups_and_what_independent_rows_would_leave()
     assert compared(rows, old, new).grouped is None
     found = compared(rows, old, new, {f"r{i}": f"r{i // 10 * 10}" for i in range(100)})
     alone = bounds.paired(np.array(new) - np.array(old), 0.025)
-    assert (found.grouped.groups, found.grouped.worth) == (10, pytest.approx(10))
+    ratio = (found.pair.high - found.pair.low) / (alone.high - alone.low)
+    assert (found.grouped.groups, found.grouped.worth) == (10, pytest.approx(100 / ratio**2))
+    assert f"as {100 / ratio**2:,.0f} independent rows would leave it" in " ".join(
+        wide_line(found).split()
+    )
     assert (found.grouped.low, found.grouped.high) == (alone.low, alone.high)
     half = f"{50 * (alone.high - alone.low):.1f}".removesuffix(".0")
     assert "100 rows come in 10 groups" in wide_line(found)

@@ -46,7 +46,7 @@ from tuneworthy.core.evidence import (
     Tokens,
 )
 from tuneworthy.core.record import digest
-from tuneworthy.core.repairs import repairable_causes
+from tuneworthy.core.repairs import CAUSES_BY_TOOL, asks_another_model, repairable_causes
 from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.core.task import Task
 from tuneworthy.stats import bounds, many
@@ -133,7 +133,10 @@ def _arm_result(
     plain: dict[str, Any] = {
         "name": spec.name, "tool": spec.tool, "role": spec.role,
         "simplicity": spec.simplicity, "options": spec.options,
-        "repairs": tuple(sorted(repairable_causes(spec))),
+        "repairs": tuple(sorted(
+            repairable_causes(spec)
+            | (CAUSES_BY_TOOL["bigger"] if asks_another_model(inputs.task, spec) else frozenset())
+        )),
     }  # fmt: skip
     if column is None:
         bad = next((r for r in runs if r.state in {"failed", "skipped"}), runs[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tuneworthy.core.causes import Cause
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.run import Spec
-from tuneworthy.core.task import Tool
+from tuneworthy.core.task import Task, Tool
 
 CAUSES_BY_REMEDY: dict[str, frozenset[Cause]] = {
     "format": frozenset({"format"}),
@@ -31,6 +31,12 @@ it may repair anything or nothing."""
 DOCUMENT_TRAINING_REPAIRS: frozenset[Cause] = frozenset({"reading", "knowledge"})
 """What training with documents in the prompt repairs as well: it supplies the facts and teaches the
 model to read them. It uses the same retrieval, so it does not repair `retrieval`."""
+
+
+def asks_another_model(task: Task, spec: Spec) -> bool:
+    """Return whether an arm is a prompt of another model than the one that runs today."""
+    prompt = spec.tool == "prompt" and spec.role == "candidate" and spec.arm != "answers"
+    return prompt and task.present is not None and task.present.model != task.model
 
 
 def repairable_causes(spec: Spec) -> frozenset[str]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from tuneworthy.compare.choice import sorted_by_dev
 from tuneworthy.compare.columns import PRESENT_ARM
 from tuneworthy.core.answer import Answer
@@ -18,6 +16,7 @@ from tuneworthy.core.causes import BaseOutcomes, Diagnosis, Intervention, Remedy
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
+from tuneworthy.core.repairs import asks_another_model
 from tuneworthy.core.run import MODEL_UNAVAILABLE, Run, Spec
 from tuneworthy.core.specs import is_recorded, variant_of
 from tuneworthy.core.task import Task
@@ -224,6 +223,8 @@ def _interventions(
     for name, column in table.items():
         arm = load("arms", column.spec.arm)
         remedy = getattr(arm, "REMEDY", None)
+        if remedy is None and asks_another_model(task, column.spec) and _gains(column, base) > 0:
+            remedy = "capability"  # its bare prompt: the other model is what is tried
         if remedy is None or column.spec.of or name == base.spec.name or f"{name} pilot" in table:
             continue
         if variant_of(task, column.spec) >= 0:
@@ -260,10 +261,15 @@ def may_act(own: AnswerColumn, base: AnswerColumn) -> bool:
     Otherwise it cannot act (see `effects.effect`), and running its placebo is pointless.
     """
     ids = [i for i in base.passed if i in own.passed]
-    gain = np.array([float(own.passed[i]) - float(base.passed[i]) for i in ids])
     fails = sum(not base.passed[i] for i in ids)
-    rescued = bool((gain > 0).any())
-    return rescued and (fails < FEW_IF_NONE_ACTS or bounds.paired(gain, 0.025).low > 0)
+    rescued = any(own.passed[i] and not base.passed[i] for i in ids)
+    return rescued and (fails < FEW_IF_NONE_ACTS or _gains(own, base) > 0)
+
+
+def _gains(own: AnswerColumn, base: AnswerColumn) -> float:
+    """Return the lower bound of what an arm passes more than the base; -1 without a common case."""
+    gain = [float(own.passed[i]) - float(base.passed[i]) for i in base.passed if i in own.passed]
+    return bounds.paired(gain, 0.025).low if gain else -1.0
 
 
 def _prompt_alone_passes(

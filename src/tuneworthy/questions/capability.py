@@ -73,7 +73,7 @@ def _lifts(evidence: Evidence) -> Iterator[_LiftOverBase]:
 
     A remedy with a gain that does not act is skipped: its prompt or its placebo gains as much.
     """
-    read = evidence.diagnosis
+    read, bigger = evidence.diagnosis, {a.name for a in evidence.arms if a.tool == "bigger"}
     cases = read.n_fail + read.n_pass if read else 0
     for effect in read.effects if read else ():
         if effect.gain is None or (effect.gain.low > 0 and not effect.acts):
@@ -81,7 +81,8 @@ def _lifts(evidence: Evidence) -> Iterator[_LiftOverBase]:
         if effect.remedy in LIFTING_REMEDIES and cases:
             ends = (effect.gain.mean, effect.gain.low, effect.gain.high)
             mean, low, high = (end / cases for end in ends)
-            yield _LiftOverBase(effect.name, effect.remedy == "capability", mean, low, high, cases)
+            larger = effect.remedy == "capability" and effect.name in bigger
+            yield _LiftOverBase(effect.name, larger, mean, low, high, cases)
     for arm in finalists(evidence, ("bigger", *TRAINED_TOOLS)):
         pair = pair_of(evidence, arm.name, read.arm) if read else None
         if pair is not None and not arm.present:

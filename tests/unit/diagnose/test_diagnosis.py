@@ -386,3 +386,28 @@ def test_of_several_seeds_the_one_that_would_be_built_is_read(study):
     assert passed(0.9, 0.2)
     assert not passed(0.2, 0.9)
     assert passed(0.5, 0.5), "of equals the smaller seed"
+
+
+@pytest.mark.parametrize("known", [4, 6])
+def test_what_another_model_passes_is_not_hard_for_this_one(study, tmp_path, monkeypatch, known):
+    draw = random.Random(4)
+    logged = [
+        {"id": f"r{i}", "answer": CODES[KINDS[i % 6]] if draw.random() < 0.66 else "no"}
+        for i in range(180)
+    ]
+    studies.lines(tmp_path / "logged.jsonl", logged)
+    newer = {kind: CODES[kind] for kind in KINDS[:known]}
+    monkeypatch.setitem(scripted._BUILT_IN, "newer", lambda prompt, limits: newer.get(
+        scripted.last_user(prompt).split()[0], "?"))  # fmt: skip
+    done = study(model="scripted:newer", arms=["majority", "present", "zero_shot"],
+                 present={"answers": "logged.jsonl", "tool": "tune"})  # fmt: skip
+    found = done.results.evidence.diagnosis
+    assert found.arm == "present"
+    causes = {row.cause: row for row in found.wrong}
+    if known == 6:
+        assert causes["capability"].share == 1
+        assert causes["capability"].arm == "zero_shot"
+        assert done.verdict.next.do != "measure bigger"
+    else:
+        assert "capability" not in causes
+    assert "hard" not in causes

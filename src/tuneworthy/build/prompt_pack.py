@@ -35,7 +35,7 @@ model = sys.argv[3] if len(sys.argv) > 3 else pack["model"]
 messages = pack["messages"]
 messages[-1]["content"] = messages[-1]["content"].replace("{input}", text)
 key = pack["key"] if len(sys.argv) < 3 else "OPENAI_API_KEY"
-client = OpenAI(base_url=url, api_key=os.environ.get(key, "none"))
+client = OpenAI(base_url=url, api_key=os.environ.get(key, "").strip() or "none")
 reply = client.chat.completions.create(model=model, messages=messages, extra_body=pack["request"])
 answer = reply.choices[0].message.content
 print(json.loads(answer)[pack["answer_key"]] if pack["answer_key"] else answer)

@@ -29,13 +29,15 @@ ENCODED = {
     "base64 of the header": base64.b64encode(f"Bearer {KEY}".encode()).decode(),
     "base64 of a line": base64.urlsafe_b64encode(f"a{KEY}b".encode()).decode(),
     "hex": KEY.encode().hex(),
+    "code": repr(f"Bearer {KEY}\r\n".encode()),
+    "JSON": json.dumps(KEY).replace("/", "\\/"),
 }  # fmt: skip
 
 
 def traces(text):
     """Return the spellings of the key (at least ten characters of it) that are in a text."""
     parts = [KEY[start : start + 12] for start in range(0, len(KEY) - 11)]
-    read = (text, unquote(text), unquote(unquote(text)))
+    read = (text, unquote(text), unquote(unquote(text)), text.replace("\\/", "/"))
     found = [part for part in parts if any(part in one for one in read)]
     for before in range(3):
         whole = base64.b64encode(b"\0" * before + KEY.encode()).decode()[4:-4]
@@ -66,6 +68,32 @@ def test_the_key_is_removed_in_every_spelling(spelling):
         assert REMOVED in clean.text(text)
     assert traces(json.dumps(clean.json({spelling: [spelling, {"a": spelling}]}))) == []
     assert KEY not in repr(clean)
+
+
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n", " \t"])
+def test_a_key_with_the_line_end_of_a_file_is_sent_without_it(home, monkeypatch, end):
+    server = home(says("yes"))
+    monkeypatch.setenv("OPENAI_API_KEY", KEY + end)
+    model = Remote("m", endpoint(None), Purse(), None, RetryPolicy(attempts=1))
+    assert [answer.text for answer in model.reply(ask("a"), LIMITS)] == ["yes"]
+    assert server.seen[0]["headers"]["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("inside", ["\r", "\n", "\x1b", "ß"])
+def test_a_key_that_no_header_can_hold_is_refused_unshown(home, monkeypatch, inside):
+    home()
+    monkeypatch.setenv("OPENAI_API_KEY", KEY[:14] + inside + KEY[14:])
+    with pytest.raises(SecurityError, match="OPENAI_API_KEY") as refused:
+        endpoint(None)
+    assert KEY[:14] not in str(refused.value) + json.dumps(refused.value.plain())
+    assert KEY[14:] not in str(refused.value) + json.dumps(refused.value.plain())
+
+
+@pytest.mark.parametrize("end", ["\r", "\n", "\\", "'", '"'])
+def test_the_key_is_removed_as_a_library_prints_it(end):
+    key = KEY + end + "tail-of-it"
+    for text in (repr(key), repr(f"Bearer {key}".encode()), json.dumps({"a": key}), repr([key])):
+        assert not traces(Redactor(key).text(text)), text
 
 
 def test_a_short_key_or_none_changes_no_answer():

@@ -52,7 +52,7 @@ def endpoint_of(address: str, home: str, key_of: tuple[str, str]) -> Endpoint:
     variable, vendor = key_of
     origin, host = _origin(address)
     local = _is_loopback(host)
-    key = os.environ.get(variable) or None
+    key = key_in(variable)
     if key and origin != _origin(home)[0]:
         key = None
     if key and address.startswith("http:") and not local:
@@ -77,9 +77,24 @@ def keyless(address: str) -> Endpoint:
 def lacks_key(url: str | None) -> bool:
     """Return whether the address (None: the default) is OpenAI's and OPENAI_API_KEY is not set."""
     address = url or os.environ.get("OPENAI_BASE_URL") or OPENAI
-    return urlsplit(address).netloc == urlsplit(OPENAI).netloc and not os.environ.get(
-        "OPENAI_API_KEY"
-    )
+    return urlsplit(address).netloc == urlsplit(OPENAI).netloc and not key_in("OPENAI_API_KEY")
+
+
+def key_in(variable: str) -> str | None:
+    """Return the key in an environment variable without the line end of a file; None for no key.
+
+    Raises SecurityError, without the key in it, if no header can hold it: libraries print such a
+    header whole.
+    """
+    key = os.environ.get(variable, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise SecurityError(
+            "the key holds a character that no header can carry",
+            where=f"environment variable {variable}",
+            got="(not shown) a line end, a control or a letter that is not ASCII inside the key",
+            fix="set the key alone, on one line",
+        )
+    return key or None
 
 
 def _origin(url: str) -> tuple[str, str]:

@@ -1,13 +1,15 @@
 """Remove an API key from all text that a server sends, before anything else reads that text.
 
-A server can echo the key as it is, percent-encoded, in base64 (also inside a longer header) or in
-hex. Lone surrogates, which no UTF-8 file can hold, are replaced in the same pass.
+A server or a library can echo the key as it is, as escaped text, percent-encoded, in base64 (also
+inside a longer header) or in hex. Lone surrogates, which no UTF-8 file can hold, are replaced in
+the same pass.
 """
 
 from __future__ import annotations
 
 import base64
 import html
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -62,7 +64,11 @@ class Redactor:
 def _spellings(key: str) -> Iterator[str]:
     raw = key.encode("utf-8", "surrogatepass")
     yield key
+    yield key.strip()
     yield html.escape(key)
+    for written in (repr(key)[1:-1], repr(raw)[2:-1], json.dumps(key)[1:-1]):  # as code, as JSON
+        yield written
+        yield written.replace("/", "\\/")
     percent = "".join(f"%{byte:02X}" for byte in raw)
     for quoted in (quote(key, safe=""), quote(quote(key, safe=""), safe=""), percent):
         yield quoted

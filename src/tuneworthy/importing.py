@@ -36,11 +36,14 @@ class ImportOptions:
     """How files are read: `choice` has the columns that the user named, `ask` asks for others.
 
     `most_unread` is the largest share of records that may be left out because they can't be read.
+    `replace`: files that an earlier import wrote are replaced, but none of `keep`.
     """
 
     choice: Choice
     ask: AskForColumns | None = None
     most_unread: float = 0.05
+    replace: bool = False
+    keep: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ def import_rows(files: Sequence[Path], options: ImportOptions, folder: Path, ste
     if single and single.own and single.importer is None:
         said = read_in_place_lines(single) if single.roles else ()
         return Imported(single.path, printed_lines=said)
-    made = ImportFiles(folder, stem, merge=single is None, right=choice.output)
+    made = ImportFiles(folder, stem, merge=single is None, right=choice.output,
+                       keep=(*files, *options.keep) if options.replace else None)  # fmt: skip
     try:
         for source in sorted(sources, key=_has_right_answers):
             for where, row in _imported_rows(source, made):

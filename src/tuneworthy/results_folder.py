@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from pydantic_core import PydanticSerializationError
 
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import StoreError, TaskError
+from tuneworthy.core.own_files import write_atomic
 from tuneworthy.core.record import Record, digest, plain_file
 from tuneworthy.core.results import Results, json_pieces
 from tuneworthy.ledger.place import why_unread
@@ -42,12 +42,12 @@ def write_results(results: Results, home: Path, study: str, suffix: str = "") ->
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _write_results(folder / RESULTS_FILE, results)
-        _write_atomically(folder / VERDICT_FILE, verdict_json(results.verdict) + "\n")
-        _write_atomically(folder / "plan.json", _as_json(results.plan, 2) + "\n")
+        write_atomic(folder / VERDICT_FILE, verdict_json(results.verdict) + "\n")
+        write_atomic(folder / "plan.json", _as_json(results.plan, 2) + "\n")
         if len(results.cases) > MOST_CASES:  # the page lists the hardest alone
-            _write_atomically(folder / CSV_FILE, answers_csv(results))
-        _write_atomically(folder / "report.html", page(results))
-        _write_atomically(home / "results" / "latest", folder.name + "\n")
+            write_atomic(folder / CSV_FILE, answers_csv(results))
+        write_atomic(folder / "report.html", page(results))
+        write_atomic(home / "results" / "latest", folder.name + "\n")
     return folder
 
 
@@ -72,17 +72,9 @@ def _as_json(record: Record, indent: int | None = None) -> str:
 
 def _write_results(path: Path, results: Results) -> None:
     try:
-        _write_atomically(path, json_pieces(results))
+        write_atomic(path, json_pieces(results))
     except PydanticSerializationError:  # as in `_as_json`
-        _write_atomically(path, json.dumps(results.plain()))
-
-
-def _write_atomically(path: Path, text: str | Iterator[str]) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.unlink(missing_ok=True)  # a leftover, which may not be a regular file
-    with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
-        file.writelines([text] if isinstance(text, str) else text)
-    temporary.replace(path)
+        write_atomic(path, json.dumps(results.plain()))
 
 
 def find_results(path: Path) -> Path:

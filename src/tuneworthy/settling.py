@@ -17,6 +17,7 @@ from typing import Any
 from tuneworthy import results_folder
 from tuneworthy.compare.comparison import compare
 from tuneworthy.core.errors import TaskError
+from tuneworthy.core.own_files import write_atomic
 from tuneworthy.core.record import canonical, digest
 from tuneworthy.core.results import Results
 from tuneworthy.core.run_options import RunOptions
@@ -163,7 +164,7 @@ class Settling:
         rows = gold_rows(self.votes, self._pairs.clicks, self._arms.inputs)
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         with output_errors(folder / GOLD_FILE):
-            (folder / GOLD_FILE).write_text(text, "utf-8", errors="backslashreplace")
+            write_atomic(folder / GOLD_FILE, text)
         return SettledStudy(results, folder, len(rows))
 
     def _refuse(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ def check_free(rows: Sequence[Path], task: Path, force: bool, columns: Sequence[
     """
     from tuneworthy.core.errors import TaskError
 
+    if not task.name or task.is_dir():
+        raise TaskError("a folder stands where the task file is to be written", where=str(task),
+                        fix=f"-o {task / 'task.yaml'}")  # fmt: skip
     beside = task.with_name(f"{task.stem}.rows.jsonl")
     there = task if task.exists() else beside if beside.exists() and beside not in rows else None
     if there is not None and not force:
@@ -65,7 +69,6 @@ def write_task(
     answers: Mapping[str, str],
     options: ImportOptions,
     task: Path,
-    force: bool,
 ) -> tuple[str, ...]:
     """Write the task file, its schema and the rows it needs; return what was taken and observed.
 
@@ -74,19 +77,26 @@ def write_task(
     import json
 
     from tuneworthy.core.errors import TuneworthyError
-    from tuneworthy.data.answer_logs import find_answer_columns, write_answer_log
+    from tuneworthy.core.own_files import ANSWERS, TASK, TASK_SCHEMA, check_own, write_own
+    from tuneworthy.data.answer_logs import answer_lines, find_answer_columns
     from tuneworthy.data.draft import DraftFacts
     from tuneworthy.data.taskfile import task_schema
     from tuneworthy.importing import import_rows, with_source_places
     from tuneworthy.ledger.trouble import output_errors
 
+    schema = task.with_name("task.schema.json")
     with output_errors(task):
+        check_own(task, TASK, rows, free=not options.replace)
+        check_own(schema, TASK_SCHEMA, rows)
         logs = {name: find_answer_columns(place, options.choice) for name, place in answers.items()}
-        found = import_rows(rows, options, task.parent, task.stem)
         made = {name: task.with_name(f"{task.stem}.{name}.jsonl") for name, log in logs.items()
                 if log.columns}  # fmt: skip
+        read = (*rows, *(log.path for log in logs.values()))
+        for path in made.values():
+            check_own(path, ANSWERS, read, free=not options.replace)
+        found = import_rows(rows, replace(options, keep=read), task.parent, task.stem)
         for name, path in made.items():
-            write_answer_log(logs[name], path)
+            write_own(path, answer_lines(logs[name]), ANSWERS, read)
         systems = {name: str(path) for name, path in found.answers.items()}
         systems |= {name: str(made.get(name, log.path)) for name, log in logs.items()}
         named = None if found.rows == rows[0] else rows[0].stem
@@ -99,14 +109,13 @@ def write_task(
                 for path in found.files:
                     error.where = with_source_places(error.where, path)
                     error.got = with_source_places(error.got, path)
-            if found.made_of and not force:  # what an earlier `init` wrote may be in use
+            if found.made_of and not options.replace:  # what an earlier `init` wrote may be in use
                 for path in (*found.files, *found.answers.values(), *made.values()):
                     path.unlink(missing_ok=True)
             raise
-    schema = task.with_name("task.schema.json")
     with output_errors(task):
-        task.write_text(drafted.text, "utf-8")
-        schema.write_text(json.dumps(task_schema(), indent=2) + "\n", "utf-8")
+        write_own(task, drafted.text, TASK, read)
+        write_own(schema, json.dumps(task_schema(), indent=2) + "\n", TASK_SCHEMA, read)
     said = (f"wrote {path.name}, from {logs[name].summary()}" for name, path in made.items())
     pair = _pair_offer(systems, found)
     return (*found.printed_lines, *said, *spelt, *drafted.sentences, *pair)

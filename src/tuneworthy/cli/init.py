@@ -91,8 +91,8 @@ def command(
         rows, files = _logs_apart(rows, files)
         check_free(rows, task, force, [name for name in (*asked, column) if name])
         ask = column_question() if not (choice.input and choice.output) else None
-        options = ImportOptions(choice, ask, share(max_bad))
-        seen = write_task(rows, files, options, task, force)
+        options = ImportOptions(choice, ask, share(max_bad), force)
+        seen = write_task(rows, files, options, task)
     except TuneworthyError as error:
         error.kept = "your rows; nothing was written"
         raise

@@ -61,17 +61,18 @@ def command(
 
 
 def _write_report(target: Path, text: str, *, asked: bool) -> bool:
-    """Write the report to `target`; return whether that worked.
+    """Write the report to `target`, where no other file may stand; return whether that worked.
 
-    Raises StoreError only if `asked` (the user named the file); else a failure is just printed.
+    Raises an error only if `asked` (the user named the file); else a failure is just printed.
     """
-    from tuneworthy.core.errors import StoreError
+    from tuneworthy.core.errors import StoreError, TaskError
+    from tuneworthy.core.own_files import REPORTS, write_own
     from tuneworthy.ledger.trouble import output_errors
 
     try:
         with output_errors(target):
-            target.write_text(text, "utf-8")
-    except StoreError as error:
+            write_own(target, text, REPORTS[target.suffix])
+    except (StoreError, TaskError) as error:
         if asked:
             raise
         print_stderr(f"{target} could not be written: {error.what}; {error.fix}")

@@ -84,11 +84,15 @@ def command(
         return
     token = _token_to_ask_for(host, token_env, no_token)
     _check_installed()
+    from tuneworthy.ledger.trouble import output_errors
     from tuneworthy.serve.answer_log import AnswerLog
     from tuneworthy.serve.listening import is_loopback
     from tuneworthy.serve.service import Service
 
-    kept = AnswerLog(log, share(log_share, "--log-share"), log_size) if log else None
+    kept = None
+    if log:
+        with output_errors(log):
+            kept = AnswerLog(log, share(log_share, "--log-share"), log_size)
     service = Service(token, is_loopback(host), max_body, max_tokens, log=kept, say=print_stderr)
     _serve_until_signal(service, (folder, versions, specs), (host, port), token_env,
                         (queue, max_connections, grace))  # fmt: skip

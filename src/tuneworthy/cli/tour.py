@@ -26,6 +26,7 @@ def command(
 
     Enter takes the answer in brackets. Nothing is sent, and nothing is written before the last one.
     """
+    from tuneworthy.core import own_files
     from tuneworthy.core.errors import TaskError
     from tuneworthy.data.taskfile import read_task
     from tuneworthy.ledger.trouble import output_errors
@@ -47,7 +48,7 @@ def command(
     text = output.read_text("utf-8")
     text = _fill_in_answers(text, float(margin), None if target == "none" else float(target), model)
     with output_errors(output):
-        output.write_text(text, "utf-8")
+        own_files.write_own(output, text, own_files.TASK)
     read_task(output)  # a file that would be refused must not be the end of a tour
     print_line(output)
     for line in seen:
@@ -101,7 +102,7 @@ def _write_task(rows: Path, present: str, output: Path) -> tuple[str, ...]:
     options = ImportOptions(Choice(), column_question())
     try:
         check_free([rows], output, force=False)
-        return write_task([rows], answers, options, output, force=False)
+        return write_task([rows], answers, options, output)
     except TuneworthyError as error:
         error.kept = "your rows; nothing was written"
         raise

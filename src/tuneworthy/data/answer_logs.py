@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -144,16 +144,15 @@ def _input_column(
     return None if isinstance(roles, str) else roles.input
 
 
-def write_answer_log(log: AnswerLog, out: Path) -> None:
-    """Write a log's answers to `out` under our field names, one JSON object a line.
+def answer_lines(log: AnswerLog) -> Iterator[str]:
+    """Yield a log's answers under our field names, one JSON object a line.
 
-    Unreadable records are left out; `out` is replaced whole.
+    Unreadable records are left out.
     """
-    with out.open("w", encoding="utf-8", errors="backslashreplace") as file:
-        for row in own_records(log.path):
-            if isinstance(row, RawRow):
-                fields = {key: row.fields[key] for key in _KEPT_KEYS if key in row.fields}
-                fields |= {role: value_of(row.fields, name) for role, name in log.columns.items()
-                           if role not in LOG_NAMES}  # fmt: skip
-                fields |= measured_values(row.fields, log.columns)
-                file.write(json.dumps(fields, ensure_ascii=False) + "\n")
+    for row in own_records(log.path):
+        if isinstance(row, RawRow):
+            fields = {key: row.fields[key] for key in _KEPT_KEYS if key in row.fields}
+            fields |= {role: value_of(row.fields, name) for role, name in log.columns.items()
+                       if role not in LOG_NAMES}  # fmt: skip
+            fields |= measured_values(row.fields, log.columns)
+            yield json.dumps(fields, ensure_ascii=False) + "\n"

@@ -11,12 +11,13 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.imported import ImportedRow
+from tuneworthy.core.own_files import ANSWERS, ROWS, check_own, draft_of, open_draft
 from tuneworthy.data.column_roles import system_name
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.raw import RawRow, RowFault
@@ -34,7 +35,9 @@ _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class ImportFiles:
-    """Writes the files of an import next to the task file; they end in `.part` until `finish`.
+    """Writes the files of an import next to the task file; they are drafts until `finish`.
+
+    No file of another kind is replaced and none of `keep`; no file at all if `keep` is None.
 
     `rows` counts the rows written, `parts` those of each part (`train`, `test`, `dev`), `left`
     those left out by reason, `left_at` their first place, `unread` those among them of which
@@ -44,8 +47,16 @@ class ImportFiles:
     None where it has none.
     """
 
-    def __init__(self, folder: Path, stem: str, merge: bool, right: str | None = None) -> None:
-        self._folder, self._stem, self._merge, self._right_system = folder, stem, merge, right
+    def __init__(
+        self,
+        folder: Path,
+        stem: str,
+        merge: bool,
+        right: str | None = None,
+        keep: Sequence[Path] | None = None,
+    ) -> None:
+        self._folder, self._stem, self._right_system = folder, stem, right
+        self._merge, self._keep = merge, keep
         self.rows = 0
         self.parts: Counter[str] = Counter()
         self.left: Counter[str] = Counter()
@@ -193,9 +204,8 @@ class ImportFiles:
         if system not in self._files:
             rows = system.startswith(_ROWS_PREFIX)
             path = self.rows_file(system[1:]) if rows else self.answers_file(system)
-            part = path.with_name(f"{path.name}.part")
-            opened = part.open("w", encoding="utf-8", errors="backslashreplace")
-            self._files[system] = path, opened
+            check_own(path, ROWS if rows else ANSWERS, self._keep or (), self._keep is None)
+            self._files[system] = path, open_draft(path)
         self._files[system][1].write(_ENCODE(value) + "\n")
 
     def finish(self, keep: bool) -> tuple[Path, ...]:
@@ -208,13 +218,12 @@ class ImportFiles:
         kept = []
         for path, file in self._files.values():
             file.close()
-            part = path.with_name(f"{path.name}.part")
             if keep:
-                os.replace(part, path)
+                os.replace(draft_of(path), path)
                 kept.append(path)
             else:
                 with contextlib.suppress(OSError):
-                    part.unlink()
+                    draft_of(path).unlink()
         self._files = {}
         return tuple(sorted(kept))
 

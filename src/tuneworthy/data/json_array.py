@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tuneworthy.core.errors import DataError
+from tuneworthy.data.jsonl import convert_fix
 from tuneworthy.data.lines import check_text_file, text_encoding
 from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.rows import as_text
@@ -29,7 +30,7 @@ def array_rows(path: Path) -> Iterator[RawRow | RowFault]:
             "a JSON array of this size is not read",
             where=path.name,
             got=f"{path.stat().st_size:,} bytes",
-            fix=f"write one row a line: jq -c .[] {path.name} > rows.jsonl",
+            fix=convert_fix(path, ".[]"),
         )
     try:
         values = json.loads(path.read_bytes()[skip:].decode(text_encoding(path)))

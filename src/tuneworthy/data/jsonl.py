@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Any, NoReturn
 
 from tuneworthy.core.errors import DataError
@@ -118,13 +119,17 @@ def _refuse_other_format(line: RawLine, path: Path, shown: str) -> None:
         return
     alone = line.raw.strip() in {b"[", b"{"}
     if start == b"[" and (alone or _holds_rows(line.raw)):
-        read = f"json.load(open('{path.name}'))"
-        command = f'python -c "import json; [print(json.dumps(r)) for r in {read}]" > rows.jsonl'
         raise DataError("a JSON array stands where JSON Lines are needed", where=f"{shown}:1",
-                        got="[", fix=f"convert it: {command}")  # fmt: skip
+                        got="[", fix=convert_fix(path, ".[]"))  # fmt: skip
     if start == b"{" and alone:
         raise DataError("a row is spread over several lines", where=f"{shown}:1", got="{",
-                        fix=f"write one row a line: jq -c . {path.name} > rows.jsonl")  # fmt: skip
+                        fix=convert_fix(path, "."))  # fmt: skip
+
+
+def convert_fix(path: Path, what: str) -> str:
+    """Return the advice to write one row a line; the command never writes into what it reads."""
+    out = quote(f"{path.stem}.lines.jsonl")
+    return f"write one row a line: jq -c {quote(what)} {quote(path.name)} > {out}, and name {out}"
 
 
 def _holds_rows(raw: bytes) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from tuneworthy.core.counting import with_verb
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
+from tuneworthy.core.own_files import write_atomic
 from tuneworthy.data.infer import ONLY_CASE, label_key, usual_spelling
 
 # A misspelt label has at most this share of the rows of the right one.
@@ -80,8 +80,5 @@ def write_usual_spelling(files: Sequence[Path]) -> str:
     for row in changed:
         row["output"] = usual[row["output"]]
     for path, rows in rows_of.items():
-        part = path.with_name(f"{path.name}.part")
-        part.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows),
-                        "utf-8", "backslashreplace")  # fmt: skip
-        os.replace(part, path)
+        write_atomic(path, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return said

@@ -95,7 +95,7 @@ def _check_head(head: bytes, path: Path, shown: str) -> int:
     if name:
         raise DataError(
             f"the file is {name}, not UTF-8", where=f"{shown}:1", got=f"bytes {head[:8].hex()}",
-            fix=f"convert it: iconv -f {name} -t UTF-8 {path.name} > rows-utf8.jsonl",
+            fix=f"convert it: iconv -f {name} -t UTF-8 {path.name} > {path.stem}-utf8{path.suffix}",
         )  # fmt: skip
     return 3 if head.startswith(b"\xef\xbb\xbf") else 0
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from tuneworthy.core.artefact import Artefact
 from tuneworthy.core.errors import ModelError, TaskError
+from tuneworthy.core.own_files import OwnKind, check_own, write_own
 from tuneworthy.core.record import digest, file_sha256, plain_file
 from tuneworthy.ledger.blobs import sync
 from tuneworthy.ledger.failpoint import failpoint
@@ -25,6 +26,9 @@ MANIFEST_FILE, LATEST_LINK = "artefact.json", "latest"
 CLASSIFIER_FILE, DOCS_FILE = "classifier/classifier.skops", "index/docs.jsonl"
 ADAPTER_FOLDER = "peft"
 WEIGHTS_FOLDER = "weights"
+_LATEST = OwnKind(
+    "the name of the latest build", lambda head: head.count(b"-") > 0 and head.count(b"\n") == 1
+)
 VERSION = 1
 _MOST_BYTES = 256_000_000  # bytes of a manifest; nearest examples carry every training row
 _OLD_PREFIX = ".old-"  # prefix of a folder while another replaces it
@@ -76,6 +80,7 @@ def publish_artefact(draft: Path, folder: Path) -> Path:
     A former folder of the same name is replaced. Raises StoreError.
     """
     with output_errors(folder):
+        check_own(folder.with_name(LATEST_LINK), _LATEST)
         for path in sorted(draft.rglob("*")):
             failpoint("artefact.sync")
             sync(path)
@@ -90,9 +95,7 @@ def publish_artefact(draft: Path, folder: Path) -> Path:
         os.replace(draft, folder)
         failpoint("artefact.after")
         shutil.rmtree(old, ignore_errors=True)
-        note = folder.with_name(f"{LATEST_LINK}.part")
-        note.write_text(folder.name + "\n", "utf-8")
-        os.replace(note, folder.with_name(LATEST_LINK))
+        write_own(folder.with_name(LATEST_LINK), folder.name + "\n", _LATEST)
         sync(folder.parent)
     return folder
 

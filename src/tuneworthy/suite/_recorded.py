@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.plugins import load
-from tuneworthy.suite._write import SEED, task_files
+from tuneworthy.suite._write import SEED, task_files, write_files
 
 RECORDED_FOLDER = Path(__file__).parent / "recorded"
 STUDIES: dict[str, dict[str, Any]] = {
@@ -38,32 +37,31 @@ TASK_OF_STUDY = {"open_clauses": "clause_type"}
 def write_recorded(name: str, folder: Path) -> Path:
     """Write a study with the recorded answers of its systems; return task.yaml.
 
-    Files of the same names in `folder` are replaced. Raises KeyError for an unknown study.
+    Files of an earlier call are replaced. Raises TaskError for other files in the folder, and
+    KeyError for an unknown study.
     """
     keys, task_name = STUDIES[name], TASK_OF_STUDY.get(name, name)
     made = load("suite", task_name).make(SEED)
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, text in task_files(task_name, made, SEED).items():
-        if file != "README.md":
-            (folder / file).write_bytes(text.encode("utf-8"))
+    texts = task_files(task_name, made, SEED)
+    del texts["README.md"]
     recorded = list(keys.get("answers", {}).values())
     recorded += [keys["present"]["answers"]] if "present" in keys else []
     for file in recorded:
-        shutil.copyfile(RECORDED_FOLDER / file, folder / file)
+        texts[file] = (RECORDED_FOLDER / file).read_text("utf-8")
     data = {"train": "train.jsonl", "test": "test.jsonl"}
     if (labelled := LABELLED_TEST_ROWS.get(name)) is not None:
         test = made.rows[made.split :]
         data["unlabelled"] = "unlabelled.jsonl"
-        _write_rows(folder / "test.jsonl", test[:labelled])
-        _write_rows(
-            folder / "unlabelled.jsonl", [{"input": row["input"]} for row in test[labelled:]]
+        texts["test.jsonl"] = _json_lines(test[:labelled])
+        texts["unlabelled.jsonl"] = _json_lines(
+            [{"input": row["input"]} for row in test[labelled:]]
         )
     task = {key: value for key, value in made.task.items() if key not in ("arms", "seeds")}
     task |= {"name": name.replace("_", "-")}
-    path = folder / "task.yaml"
-    path.write_text(json.dumps({**task, "data": data, **keys}, indent=1) + "\n", "utf-8")
-    return path
+    texts["task.yaml"] = json.dumps({**task, "data": data, **keys}, indent=1) + "\n"
+    write_files(folder, texts)
+    return folder / "task.yaml"
 
 
-def _write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+def _json_lines(rows: Sequence[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)

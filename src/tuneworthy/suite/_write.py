@@ -10,24 +10,37 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from tuneworthy.core.own_files import TASK, OwnKind, check_own, write_atomic
 from tuneworthy.core.plugins import load
 from tuneworthy.suite._made import GeneratedTask
 
 SEED = 0
+MADE = OwnKind("a file", lambda head: True)  # whose folder is ours: it has our task file
 
 
 def write(name: str, folder: Path, seed: int = SEED, n: int | None = None) -> Path:
     """Write task.yaml, train and test rows, documents, schema and README; return task.yaml's path.
 
-    `name` is a module of suite/. Files of the same names in `folder` are replaced. Raises TaskError
-    for an unknown name or if n rows can't be made.
+    `name` is a module of suite/. Files of an earlier call are replaced. Raises TaskError for other
+    files in the folder, an unknown name, or if n rows can't be made.
     """
     make = load("suite", name).make
     made: GeneratedTask = make(seed) if n is None else make(seed, n)
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, text in task_files(name, made, seed).items():
-        (folder / file).write_bytes(text.encode("utf-8"))
+    write_files(folder, task_files(name, made, seed))
     return folder / "task.yaml"
+
+
+def write_files(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write {file name: text} into a folder where none of them stands, or a task file with them.
+
+    Raises TaskError for a file of somebody else's.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    ours = (folder / "task.yaml").exists()
+    for file in texts:
+        check_own(folder / file, TASK if file == "task.yaml" else MADE, free=not ours)
+    for file, text in texts.items():
+        write_atomic(folder / file, text)
 
 
 def task_files(name: str, made: GeneratedTask, seed: int) -> dict[str, str]:

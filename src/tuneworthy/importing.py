@@ -23,7 +23,7 @@ from tuneworthy.data.column_choice import Choice, raise_no_column
 from tuneworthy.data.column_roles import Roles, answers_of, row_of, system_name
 from tuneworthy.data.file_roles import FileRoles, with_one_gold_file
 from tuneworthy.data.import_files import NO_ANSWER, ImportFiles
-from tuneworthy.data.raw import BadRow, RowFault
+from tuneworthy.data.raw import MOST_UNREAD, BadRow, RowFault
 from tuneworthy.data.row_parts import part_of
 from tuneworthy.import_lines import import_report_lines, read_in_place_lines, system_prompt_line
 from tuneworthy.recognising import AskForColumns, RecognisedFile, has_field, recognise
@@ -41,8 +41,8 @@ class ImportOptions:
 
     choice: Choice
     ask: AskForColumns | None = None
-    most_unread: float = 0.05
-    replace: bool = False
+    most_unread: float = MOST_UNREAD
+    replace: bool = True
     keep: tuple[Path, ...] = ()
 
 
@@ -93,7 +93,8 @@ def import_rows(files: Sequence[Path], options: ImportOptions, folder: Path, ste
         for source in sorted(sources, key=_has_right_answers):
             for where, row in _imported_rows(source, made):
                 made.add(where, row)
-        made.check_unread(options.most_unread)
+        if made.rows:
+            made.read.check(options.most_unread, "--max-bad")
         as_it_is = single and single.own and not (made.left or made.remarks)
         keep = made.rows > 0 and not as_it_is
         written = made.finish(keep)
@@ -179,7 +180,7 @@ def _imported_rows(source: RecognisedFile, made: ImportFiles) -> Iterator[tuple[
     note = getattr(module, "note", None)
     for record in load("containers", source.container).records(source.path):
         if isinstance(record, RowFault):
-            made.count_lost(record.why, record.where, unread=True)
+            made.count_lost(record.why, record.where, record)
         elif module is None or roles is not None:
             if record.at != source.at or roles is None:
                 continue

@@ -23,7 +23,7 @@ from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.docs import read_docs
-from tuneworthy.data.raw import RowFault
+from tuneworthy.data.raw import MOST_UNREAD, RowFault
 from tuneworthy.data.rows import read_rows, sortable_time, to_case
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.deploy.expiry import expiry_of, made_on
@@ -53,13 +53,15 @@ class WatchOptions:
 
     `arm`: the arm in use (None: the one that the verdict names). `gold`: a file of rows with right
     answers, matched by their input. `show`: return the texts of unlike inputs. `now`: the present
-    moment as an ISO date (None: by the clock).
+    moment as an ISO date (None: by the clock). `most_unread`: the share of lines that
+    may be unreadable.
     """
 
     arm: str | None = None
     gold: Path | None = None
     show: bool = False
     now: str | None = None
+    most_unread: float = MOST_UNREAD
 
 
 def check_live(path: Path, log: Path, options: WatchOptions = WatchOptions()) -> LiveCheck:
@@ -80,7 +82,7 @@ def check_live(path: Path, log: Path, options: WatchOptions = WatchOptions()) ->
             fix="run this task first: `tuneworthy run`",
         )
     against_ledger(folder, study)
-    whole = read_log(log)
+    whole = read_log(log, options.most_unread)
     made = _study_opened_at(task.folder, study)
     facts = _StudyNow(task, study, made, options.now or utc_now())
     arm = _arm_in_use(study, options.arm)

@@ -106,6 +106,8 @@ MADE = {
     "kiln": (kiln, 3, {"gpt_4o": 2}, 1),
     "langfuse": (sample("langfuse_items.jsonl"), 3, {}, 0),
     "lm_eval": (lm_eval, 2, {"org__model": 2}, 1),
+    "openai_batch": (written("b.jsonl", {"custom_id": "1", "method": "POST", "url": "/v1/x", "body":
+                     {"model": "m", "messages": turns(ASKED, system="Be short.")}}), 0, {}, 1),
     "openai_chat": (written("c.jsonl", {"messages": turns(ASKED, "Shelf 4", system="Be short.")},
                             {"messages": turns("no answer")}), 1, {}, 1),
     "openai_evals": (written("e.jsonl", {"input": turns(ASKED), "ideal": ["Shelf 4", "four"]}),

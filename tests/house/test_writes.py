@@ -8,7 +8,8 @@ DOOR = "core/own_files.py"
 # What these write lies in a folder of our own: a store, a cache, a build, an export, a process.
 OWN_FOLDERS = ("arms/", "atlas/", "build/", "cpu_engine/", "deploy/", "executors/", "lab/",
                "ledger/", "models/", "retrieval/", "sandbox/", "serve/served_versions.py",
-               "training/", "building.py", "advice/soup_process.py", "run_logs/trackio.py")  # fmt: skip
+               "training/", "building.py", "advice/soup_process.py",
+               "run_logs/trackio.py")  # fmt: skip
 OTHERS = {
     "advice/answer_file.py": "appends to a file whose every line it has just read",
     "cli/_frame.py": "the trace of an error of ours, in a new temporary file; /dev/null",

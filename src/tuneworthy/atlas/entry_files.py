@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from tuneworthy.atlas.entry import FORMAT_VERSION, Entry, EntryHead
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.record import Record, plain_file
+from tuneworthy.core.strict_json import strict_json
 from tuneworthy.ledger.trouble import output_errors
 
 ENTRY_FILE, CASES_FILE, ANSWERS_FILE = "entry.json", "cases.jsonl", "answers.jsonl"
@@ -204,13 +205,9 @@ def _read_bytes(path: Path) -> bytes:
 
 def _parse_object(path: Path, content: bytes) -> Any:
     try:
-        return json.loads(content, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        return strict_json(content)
+    except ValueError as error:
         raise _unreadable_entry(path, str(error), "write valid JSON in UTF-8") from None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
 
 
 def _invalid_entry(path: Path, error: ValidationError) -> DataError:

@@ -96,7 +96,7 @@ def write_task(
             check_own(path, ANSWERS, read, free=not options.replace)
         found = import_rows(rows, replace(options, keep=read), task.parent, task.stem)
         for name, path in made.items():
-            write_own(path, answer_lines(logs[name]), ANSWERS, read)
+            write_own(path, answer_lines(logs[name], options.most_unread), ANSWERS, read)
         systems = {name: str(path) for name, path in found.answers.items()}
         systems |= {name: str(made.get(name, log.path)) for name, log in logs.items()}
         named = None if found.rows == rows[0] else rows[0].stem

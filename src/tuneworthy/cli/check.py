@@ -76,7 +76,8 @@ def command(
     Nothing is sent, nothing is scored.
 
     With --live LOG (JSON lines, OpenTelemetry GenAI): does the verdict still hold for the requests
-    that are served? The answer is keep, retrain, or repeat the verdict; exit code 0 for each.
+    that are served? The answer is keep, retrain, or repeat the verdict; exit code 0 for each. It is
+    an error if more lines can't be read than --max-bad allows.
 
     With --run FOLDER: find known failures of training. Reads folders of Hugging Face Trainer, TRL
     and Unsloth, logs of Trackio, TensorBoard, JSON Lines or CSV, PEFT adapters. Exit code 0: none
@@ -92,7 +93,8 @@ def command(
         from tuneworthy.core.record import canonical
         from tuneworthy.watching import WatchOptions, check_live
 
-        found = check_live(task_path(task), live, WatchOptions(arm, gold, show_inputs))
+        watched = WatchOptions(arm, gold, show_inputs, most_unread=share(max_bad))
+        found = check_live(task_path(task), live, watched)
         if json:
             show_json(canonical(found))
         else:

@@ -45,7 +45,7 @@ Output = Annotated[
     typer.Option("--output", help="The column with the right answers (or FILE.yaml, as --to)."),
 ]
 MaxBad = Annotated[
-    str, typer.Option(help="The most records that may be left out as unreadable (5% or 0.05).")
+    str, typer.Option(help="The most records that may be left out as unreadable (1% or 0.01).")
 ]
 Present = Annotated[
     str | None, typer.Option("--present", help="The column (or file) of what runs today.")
@@ -67,7 +67,7 @@ def command(
     lists: Lists = "alternatives",
     labels: Labels = "",
     split: Split = None,
-    max_bad: MaxBad = "5%",
+    max_bad: MaxBad = "1%",
     to: To = None,
     force: Force = False,
 ) -> None:
@@ -91,7 +91,7 @@ def command(
         rows, files = _logs_apart(rows, files)
         check_free(rows, task, force, [name for name in (*asked, column) if name])
         ask = column_question() if not (choice.input and choice.output) else None
-        options = ImportOptions(choice, ask, share(max_bad), force)
+        options = ImportOptions(choice, ask, share(max_bad), replace=force)
         seen = write_task(rows, files, options, task)
     except TuneworthyError as error:
         error.kept = "your rows; nothing was written"

@@ -99,7 +99,7 @@ def _write_task(rows: Path, present: str, output: Path) -> tuple[str, ...]:
     from tuneworthy.importing import ImportOptions
 
     answers = {} if present == "none" else {"present": present}
-    options = ImportOptions(Choice(), column_question())
+    options = ImportOptions(Choice(), column_question(), replace=False)
     try:
         check_free([rows], output, force=False)
         return write_task([rows], answers, options, output)

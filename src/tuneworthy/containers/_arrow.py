@@ -9,17 +9,20 @@ from decimal import Decimal
 from typing import Any
 
 from tuneworthy.core.imported import SourceRecord
+from tuneworthy.data.csv_rows import column_names
 
 
 def numbered_rows(
     schema: Any, batches: Iterable[Any], name: str, start: int = 0, at: tuple[str, ...] = ()
 ) -> Iterator[SourceRecord]:
     """Yield the rows of Arrow batches as records, numbered from `start` + 1."""
+    column_names(schema.names, name)
     labels, number = _label_names(schema), start
     for batch in batches:
         for row in batch.to_pylist():
             number += 1
-            plain = {key: _plain_value(value) for key, value in row.items() if value is not None}
+            plain = {key: plain for key, value in row.items()
+                     if (plain := _plain_value(value)) is not None}  # fmt: skip
             for key, names in labels.items():
                 if isinstance(at_label := plain.get(key), int) and 0 <= at_label < len(names):
                     plain[key] = names[at_label]
@@ -43,8 +46,11 @@ def _plain_value(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, Decimal):
         return float(value)
-    if isinstance(value, bytes):
-        return f"{len(value)} bytes"
+    if isinstance(value, bytes):  # a text without its type; other bytes are no value of a row
+        try:
+            return None if 0 in value else value.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
     if isinstance(value, list):
         return [_plain_value(one) for one in value]
     if isinstance(value, dict):

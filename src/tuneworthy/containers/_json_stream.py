@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import IO, Any
+
+from tuneworthy.core.strict_json import DECODER, RefusedJson, checked_value
 
 Item = tuple[tuple[str, ...], dict[str, Any]]
 _CHUNK = 1 << 20
 _LEAST_RECORDS = 3  # objects with fields in common that are taken for records by key
 _SEARCH_DEPTH = 2  # objects inside objects that are searched for lists of records
-_DECODER = json.JSONDecoder(parse_constant=lambda text: None)
 _SPACES = re.compile(r"[ \t\r\n]*")
 
 
@@ -30,6 +32,9 @@ def records_in_value(value: Any, at: tuple[str, ...] = ()) -> Iterator[Item]:
     """Yield the records of a parsed document, as `document_records` does."""
     if isinstance(value, list):
         yield from ((at, item) for item in value if isinstance(item, dict))
+        return
+    if _are_records(value):
+        yield from _records_by_key(at, value)
         return
     own: dict[str, Any] = {}
     for key, inner in value.items() if isinstance(value, dict) else ():
@@ -57,12 +62,14 @@ def _records_by_key(at: tuple[str, ...], own: dict[str, Any]) -> Iterator[Item]:
 
 
 def _are_records(value: Any) -> bool:
-    """Return whether an object maps keys to records: several objects that share fields."""
+    """Return whether an object maps keys to records: several objects that share a plain field."""
     if not isinstance(value, dict) or len(value) < _LEAST_RECORDS:
         return False
     if not all(isinstance(one, dict) for one in value.values()):
         return False
-    return bool(set.intersection(*(set(one) for one in value.values())))
+    shared = set.intersection(*(set(one) for one in value.values()))
+    plain = (all(not isinstance(one[key], dict | list) for one in value.values()) for key in shared)
+    return any(plain)
 
 
 def _value_records(text: _TextWindow, at: tuple[str, ...], depth: int) -> Iterator[Item]:
@@ -77,11 +84,18 @@ def _value_records(text: _TextWindow, at: tuple[str, ...], depth: int) -> Iterat
         text.value()
         return
     own: dict[str, Any] = {}
+    keys: set[str] = set()
+    by_key = text.maps_records()
     for _ in text.members("{", "}"):
         key = str(text.value())
+        if key in keys:
+            raise RefusedJson("duplicate key in an object", key, "keep one of the two")
+        keys.add(key)
         text.take(":")
         inside = text.peek()
-        if (inside == "[" and text.second() == "{") or (
+        if by_key and inside == "{":
+            yield at, {"id": key, **text.value()}
+        elif (inside == "[" and text.second() == "{") or (
             inside == "{" and depth + 1 < _SEARCH_DEPTH
         ):
             yield from _value_records(text, (*at, key), depth + 1)
@@ -99,11 +113,15 @@ class _TextWindow:
     def peek(self) -> str:
         """Return the next character that is no space, "" at the end of the file."""
         while True:
-            self._at = _SPACES.match(self._text, self._at).end()  # type: ignore[union-attr]
+            self._at = self._after_spaces(self._at)
             if self._at < len(self._text):
                 return self._text[self._at]
             if not self._read_more():
                 return ""
+
+    def _after_spaces(self, at: int) -> int:
+        found = _SPACES.match(self._text, at)
+        return found.end() if found else at
 
     def second(self) -> str:
         """Return the second next character that is no space, "" at the end of the file."""
@@ -112,6 +130,21 @@ class _TextWindow:
         found = self.peek()
         self._at = held
         return found
+
+    def maps_records(self) -> bool:
+        """Return whether the first values of the object that begins here are records.
+
+        Only the text that is held is looked at, a megabyte or more, so that no memory is needed.
+        """
+        at, found = self._at + 1, []
+        with suppress(ValueError):
+            for _ in range(_LEAST_RECORDS):
+                at = DECODER.raw_decode(self._text, self._after_spaces(at))[1]
+                at = self._after_spaces(self._after_spaces(at) + 1)
+                value, at = DECODER.raw_decode(self._text, at)
+                found.append(value)
+                at = self._after_spaces(at) + 1
+        return _are_records(dict(enumerate(found)))
 
     def take(self, mark: str) -> None:
         """Skip a mark. Raises ValueError if the next character is another."""
@@ -140,12 +173,13 @@ class _TextWindow:
         self.peek()
         while True:
             try:
-                found, end = _DECODER.raw_decode(self._text, self._at)
+                found, end = DECODER.raw_decode(self._text, self._at)
             except json.JSONDecodeError:
                 if not self._read_more():
                     raise
                 continue
             if end < len(self._text) or not self._read_more():
+                checked_value(found, self._text[self._at : end])
                 self._at = end
                 return found
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from tuneworthy.containers._arrow import numbered_rows
 from tuneworthy.containers._heads import optional_package
 from tuneworthy.core.imported import SourceRecord
+from tuneworthy.core.record import plain_file
+from tuneworthy.core.strict_json import strict_json
 from tuneworthy.data.raw import RowFault
 
 FORM = "a saved Hugging Face data set"
@@ -64,12 +66,14 @@ def _file_rows(file: Path, name: str, start: int) -> Iterator[SourceRecord | Row
                      for at in range(0, batch.num_rows, 2_000))  # fmt: skip
             yield from numbered_rows(stream.schema, parts, name, start)
     except (arrow.ArrowException, OSError, ValueError) as error:
-        yield RowFault(file.name, "the Arrow file can't be read", str(error)[:200], "save it again")
+        yield RowFault(
+            file.name, "the Arrow file can't be read", str(error)[:200], "save it again", lost=inf
+        )
 
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = strict_json(plain_file(path))
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

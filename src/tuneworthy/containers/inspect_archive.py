@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 import zipfile
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import Any
 
 from tuneworthy.containers._heads import optional_package
 from tuneworthy.core.imported import SourceRecord
+from tuneworthy.core.strict_json import strict_json
 from tuneworthy.data.raw import RowFault
 
 FORM = "an Inspect log (.eval)"
@@ -38,7 +38,8 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
         names = set(archive.namelist())
         for name in ("_journal/start.json", "header.json"):
             if name in names and isinstance(found := _read_member(archive, name), dict):
-                yield SourceRecord(path.name, ("eval",), found.get("eval") or {})
+                about = found.get("eval")
+                yield SourceRecord(path.name, ("eval",), about if isinstance(about, dict) else {})
         for name in sorted(names):
             if name.startswith("samples/") and name.endswith(".json"):
                 number += 1
@@ -73,7 +74,7 @@ def _read_member(archive: zipfile.ZipFile, name: str) -> dict[str, Any] | str:
     try:
         if archive.getinfo(name).file_size > _MOST_BYTES:
             return "larger than 64 MB"
-        found = json.loads(_member_bytes(archive, name))
-    except (OSError, ValueError, RecursionError, NotImplementedError, zipfile.BadZipFile) as error:
+        found = strict_json(_member_bytes(archive, name))
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
         return str(error)[:200]
     return found if isinstance(found, dict) else "no object"

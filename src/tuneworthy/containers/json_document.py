@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 
 from tuneworthy.containers._heads import text_start
 from tuneworthy.containers._json_stream import document_records
 from tuneworthy.core.imported import SourceRecord
+from tuneworthy.core.strict_json import RefusedJson
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.data.raw import RowFault
 
@@ -33,5 +35,8 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
                 yield SourceRecord(f"{path.name}:{count[at]}", at, value)
     except (ValueError, RecursionError) as error:
         got = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        got += f": {error.got}" if isinstance(error, RefusedJson) else ""
         where = f"{path.name}:{max(count.values(), default=0) + 1}"
-        yield RowFault(where, "the document ends or breaks here", got, "save or copy it again")
+        yield RowFault(
+            where, "the document ends or breaks here", got, "save or copy it again", lost=inf
+        )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.imported import SourceRecord
+from tuneworthy.core.record import plain_file
+from tuneworthy.core.strict_json import strict_json
 from tuneworthy.data.raw import RowFault
 
 FORM = "a Kiln folder"
@@ -41,7 +42,7 @@ def _read_object(file: Path) -> dict[str, Any] | str:
     try:
         if file.stat().st_size > _MOST_BYTES:
             return "larger than 8 MB"
-        found = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        found = strict_json(plain_file(file))
+    except (OSError, ValueError) as error:
         return str(error)[:200]
     return found if isinstance(found, dict) else "no object"

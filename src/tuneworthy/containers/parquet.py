@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 
 from tuneworthy.containers._arrow import numbered_rows
@@ -27,5 +28,5 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
             yield from numbered_rows(file.schema_arrow, file.iter_batches(2_000), path.name)
     except (arrow.ArrowException, OSError, ValueError) as error:
         yield RowFault(
-            path.name, "the Parquet file can't be read", str(error)[:200], "save it again"
+            path.name, "the Parquet file can't be read", str(error)[:200], "save it again", lost=inf
         )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 
 from tuneworthy.containers._heads import text_start
 from tuneworthy.containers._json_stream import records_in_value
-from tuneworthy.core.errors import DataError
+from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.imported import SourceRecord
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.data.raw import RowFault
@@ -16,6 +17,7 @@ from tuneworthy.data.raw import RowFault
 FORM = "a YAML document"
 ORDER = 3
 _MOST_BYTES = 20_000_000  # bytes: YAML is read whole
+_MOST_NODES = 2_000_000  # values, aliases written out
 
 
 def opens(path: Path, head: bytes) -> bool:
@@ -25,8 +27,7 @@ def opens(path: Path, head: bytes) -> bool:
 
 def records(path: Path) -> Iterator[SourceRecord | RowFault]:
     """Yield the mappings of the document's lists. Raises DataError above 20 MB."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+    from tuneworthy.data import plain_yaml
 
     if path.stat().st_size > _MOST_BYTES:
         raise DataError("a YAML file of this size is too slow to read", where=path.name,
@@ -35,9 +36,11 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
     try:
         found = text_encoding(path)
         text = path.read_text(found if found == WINDOWS_ENCODING else "utf-8-sig", "replace")
-        value = YAML(typ="safe").load(text)
-    except (YAMLError, ValueError, RecursionError) as error:
-        yield RowFault(path.name, "not YAML", str(error)[:200], "correct the file")
+        value = plain_yaml.parse(text, path.name, _MOST_NODES, sections=True).data
+    except (TaskError, ValueError) as error:
+        if not isinstance(error, TaskError):
+            error = TaskError("the file is not UTF-8", where=path.name, got=str(error))
+        yield RowFault(error.where, error.what, error.got, error.fix or "correct it", lost=inf)
         return
     count: Counter[tuple[str, ...]] = Counter()
     for at, record in records_in_value(value):

@@ -17,7 +17,7 @@ from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.data.log_measures import LOG_NAMES, measured_columns, measured_values
 from tuneworthy.data.own_records import ANSWER_NAMES, is_rewritten, named_column, own_records
-from tuneworthy.data.raw import RawRow
+from tuneworthy.data.raw import RawRow, ReadCount, RowFault
 
 _LOOKED_ROWS = 1_000
 _ANSWER_KEYS = ("answer", "output")
@@ -144,15 +144,19 @@ def _input_column(
     return None if isinstance(roles, str) else roles.input
 
 
-def answer_lines(log: AnswerLog) -> Iterator[str]:
+def answer_lines(log: AnswerLog, most_unread: float) -> Iterator[str]:
     """Yield a log's answers under our field names, one JSON object a line.
 
-    Unreadable records are left out.
+    Unreadable records are left out. Raises DataError for more than `most_unread` of them, or where
+    the file breaks.
     """
+    count = ReadCount()
     for row in own_records(log.path):
+        count.add(row if isinstance(row, RowFault) else None)
         if isinstance(row, RawRow):
             fields = {key: row.fields[key] for key in _KEPT_KEYS if key in row.fields}
             fields |= {role: value_of(row.fields, name) for role, name in log.columns.items()
                        if role not in LOG_NAMES}  # fmt: skip
             fields |= measured_values(row.fields, log.columns)
             yield json.dumps(fields, ensure_ascii=False) + "\n"
+    count.check(most_unread, "--max-bad")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -29,12 +30,14 @@ class BadRows:
         self.path = folder / BAD_ROWS_FILE
         self.first: list[RowFault] = []
         self.reasons: Counter[str] = Counter()
+        self.lost = 0.0  # records, `math.inf` where a file breaks
         self.places: dict[str, list[str]] = {}
         self._file: IO[str] | None = None
 
     def add(self, fault: RowFault) -> None:
         """Add one bad row."""
         self.reasons[fault.why] += 1
+        self.lost += fault.lost
         if len(self.first) < MAX_SHOWN:
             self.first.append(fault)
         places = self.places.setdefault(fault.why, [])
@@ -67,20 +70,29 @@ class BadRows:
         return self.reasons.total()
 
     def raise_if_too_many(self, rows: int, policy: str, max_bad: float) -> None:
-        """Raise DataError if bad rows stop the study: any by default, else more than `max_bad`."""
-        if not self.count or (policy == "exclude" and self.count <= max_bad * rows):
+        """Raise DataError if bad rows stop the study: any by default, else more than `max_bad`.
+
+        A place where the file breaks counts as all of its rows.
+        """
+        allowed = max_bad >= 1 or self.lost <= max_bad * rows
+        if not self.count or (policy == "exclude" and allowed):
             return
-        first = self.first[0]
+        first = max(self.first, key=lambda fault: fault.lost)
         what = first.why
         if self.count > 1:
             what += f" ({self.count:,} bad rows of {rows:,} in all)"
         if policy == "exclude":
             what = f"more bad rows than --max-bad allows ({max_bad:.1%}): {what}"
-        raise DataError(what, where=self._where(), got=first.got, fix=self._fix(first, policy))
+        if first.lost > 1 and policy == "exclude":
+            many = "nobody knows how many" if first.lost == math.inf else f"{first.lost:,.0f}"
+            what += f"; {many} rows are lost there"
+        raise DataError(
+            what, where=self._where(first.why), got=first.got, fix=self._fix(first, policy)
+        )
 
-    def _where(self) -> list[str]:
+    def _where(self, headline: str) -> list[str]:
         """Return a line for each reason of the first bad rows; the last line counts other rows."""
-        lines, headline = [], self.first[0].why
+        lines = []
         listed = list(dict.fromkeys(fault.why for fault in self.first))
         for why in listed:
             alike = [fault.place() for fault in self.first if fault.why == why]

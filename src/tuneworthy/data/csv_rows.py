@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.errors import DataError
+from tuneworthy.core.strict_json import strict_json
 from tuneworthy.data.lines import MAX_LINE, RawLine, read_lines
 from tuneworthy.data.raw import RawRow, RowFault, likely_name
 
@@ -60,7 +60,7 @@ def read_table(
                                 got=cells.got, fix=cells.fix)  # fmt: skip
             yield cells
         elif header is None:
-            header = checked(cells) if checked else _column_names(cells, shown)
+            header = column_names(checked(cells) if checked else cells, f"{shown}:1")
         elif any(cells):
             row = _make_row(f"{shown}:{number}", header, cells)
             yield row if checked or isinstance(row, RowFault) else _with_json_lists(row)
@@ -77,7 +77,7 @@ def _with_json_lists(row: RawRow) -> RawRow:
 def _json_texts(cell: str) -> list[str]:
     """Return the texts of a JSON list, [] for any other cell."""
     try:
-        found = json.loads(cell)
+        found = strict_json(cell)
     except ValueError:
         return []
     plain = isinstance(found, list) and all(isinstance(one, str) for one in found)
@@ -94,7 +94,7 @@ def _make_row(where: str, header: list[str], cells: list[str]) -> RawRow | RowFa
     for key in _LIST_COLUMNS & fields.keys():
         if fields[key].lstrip().startswith("["):
             try:
-                fields[key] = json.loads(fields[key])
+                fields[key] = strict_json(fields[key])
             except ValueError as error:
                 return RowFault(
                     where, "a list that is not JSON", str(error), 'write ["a", "b"]', key
@@ -119,19 +119,19 @@ def csv_records(
         size += len(text)
         open_quote ^= text.count('"') % 2 == 1
         if not open_quote:
-            yield start, _split_cells("\n".join(held), delimiter, f"{shown}:{start}")
+            yield start, _split_cells("\n".join(held), delimiter, f"{shown}:{start}", len(held))
         elif size > MAX_LINE:
-            yield start, _unclosed_quote(f"{shown}:{start}", held[0])
+            yield start, _unclosed_quote(f"{shown}:{start}", held)
         else:
             continue
         held, size, open_quote = [], 0, False
     if held:
-        yield start, _unclosed_quote(f"{shown}:{start}", held[0])
+        yield start, _unclosed_quote(f"{shown}:{start}", held)
 
 
-def _unclosed_quote(where: str, text: str) -> RowFault:
+def _unclosed_quote(where: str, lines: list[str]) -> RowFault:
     fix = "close the quote, or double it inside a field"
-    return RowFault(where, "a quote is never closed", text[:200], fix)
+    return RowFault(where, "a quote is never closed", lines[0][:200], fix, lost=len(lines))
 
 
 def _decoded_line(line: RawLine, shown: str, encoding: str) -> str | RowFault:
@@ -148,7 +148,7 @@ def _decoded_line(line: RawLine, shown: str, encoding: str) -> str | RowFault:
                      "save the file as CSV UTF-8, or let `tuneworthy init` read it")  # fmt: skip
 
 
-def _split_cells(text: str, delimiter: str, where: str) -> list[str] | RowFault:
+def _split_cells(text: str, delimiter: str, where: str, lines: int) -> list[str] | RowFault:
     if '"' not in text:
         return text.split(delimiter)
     csv.field_size_limit(MAX_LINE)
@@ -156,7 +156,7 @@ def _split_cells(text: str, delimiter: str, where: str) -> list[str] | RowFault:
         return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), [])
     except csv.Error as error:
         return RowFault(where, "wrong quotes", f"{error}: {text[:120]}",
-                     "quote whole fields and double a quote inside them")  # fmt: skip
+                     "quote whole fields and double a quote inside them", lost=lines)  # fmt: skip
 
 
 def _checked_header(cells: list[str], shown: str, path: Path) -> list[str]:
@@ -167,7 +167,6 @@ def _checked_header(cells: list[str], shown: str, path: Path) -> list[str]:
             f"columns are parted by {mark}, not by a comma", where=f"{shown}:1", got=names[0],
             fix="save it with commas" if mark == ";" else f"rename it to {path.stem}.tsv",
         )  # fmt: skip
-    names = _column_names(cells, shown)
     if "input" not in names:
         similar = {field: likely_name(names, field) for field in ("input", "output")}
         renamed = [f"`{name}` to `{field}`" for field, name in similar.items() if name]
@@ -181,12 +180,15 @@ def _checked_header(cells: list[str], shown: str, path: Path) -> list[str]:
     return names
 
 
-def _column_names(cells: list[str], shown: str) -> list[str]:
-    """Return the column names of a header. Raises DataError for too many or a repeated name."""
+def column_names(cells: Sequence[str], where: str) -> list[str]:
+    """Return a table's column names. Raises DataError for too many, or for a name that repeats.
+
+    One of two columns of a name would be read in place of the other.
+    """
     names = [cell.strip() for cell in cells]
     if len(names) > MAX_COLUMNS:
-        raise DataError("the header has too many columns", where=f"{shown}:1",
+        raise DataError("the header has too many columns", where=where,
                         got=f"{len(names):,} columns", fix="keep `input` and `output`")  # fmt: skip
     if twice := next((name for name in names if name and names.count(name) > 1), None):
-        raise DataError("a column stands twice", where=f"{shown}:1", got=twice, fix="rename one")
+        raise DataError("a column stands twice", where=where, got=twice, fix="rename one")
     return names

@@ -15,12 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from tuneworthy.core.errors import DataError
 from tuneworthy.core.imported import ImportedRow
 from tuneworthy.core.own_files import ANSWERS, ROWS, check_own, draft_of, open_draft
 from tuneworthy.data.column_roles import system_name
 from tuneworthy.data.copies import normalised_text
-from tuneworthy.data.raw import RawRow, RowFault
+from tuneworthy.data.raw import RawRow, ReadCount, RowFault
 from tuneworthy.data.row_parts import PART_NAMES
 from tuneworthy.data.rows import as_text, to_case
 
@@ -40,8 +39,8 @@ class ImportFiles:
     No file of another kind is replaced and none of `keep`; no file at all if `keep` is None.
 
     `rows` counts the rows written, `parts` those of each part (`train`, `test`, `dev`), `left`
-    those left out by reason, `left_at` their first place, `unread` those among them of which
-    nothing can be read, `answers` the answers of each system, `prompts` the system prompts; `said`
+    those left out by reason, `left_at` their first place, `read` counts those of which nothing can
+    be read, `answers` the answers of each system, `prompts` the system prompts; `said`
     keeps the answers to the first thousand rows, `rowless` counts answers to inputs without a right
     answer; `remarks` are sentences on what is read, `metrics` the metric of each file's own checks,
     None where it has none.
@@ -61,10 +60,9 @@ class ImportFiles:
         self.parts: Counter[str] = Counter()
         self.left: Counter[str] = Counter()
         self.left_at: dict[str, str] = {}
-        self.unread: Counter[str] = Counter()
+        self.read = ReadCount()
         self.remarks: list[str] = []
         self.metrics: list[str | None] = []
-        self._record_count = 0
         self.answers: Counter[str] = Counter()
         self.prompts: Counter[str] = Counter()
         self.rowless: Counter[str] = Counter()
@@ -106,31 +104,18 @@ class ImportFiles:
             self._names[system] = name
         return self._names[system]
 
-    def count_lost(self, why: str, where: str, unread: bool = False) -> None:
-        """Count a record that makes no row; `unread`: nothing of it can be read."""
-        self._record_count += 1
-        self.unread[why] += unread
+    def count_lost(self, why: str, where: str, fault: RowFault | None = None) -> None:
+        """Count a record that makes no row; `fault`: nothing of it can be read."""
+        self.read.add(fault)
         self._leave_out(why, where)
 
     def _leave_out(self, why: str, where: str) -> None:
         self.left[why] += 1
         self.left_at.setdefault(why, where)
 
-    def check_unread(self, most: float) -> None:
-        """Raise DataError if over one record, and over a share `most` of all, can't be read."""
-        lost, (why, _) = self.unread.total(), (*self.unread.most_common(1), ("", 0))[0]
-        if not self.rows or lost <= max(1, most * self._record_count):
-            return
-        raise DataError(
-            f"{lost:,} of {self._record_count:,} records can't be read", where=self.left_at[why],
-            got=f"{self.unread[why]:,} × {why}", kept="",
-            fix="correct the file (other rows may tell another story than these), or leave them"
-            f" out: --max-bad {lost / self._record_count + 0.005:.2f}",
-        )  # fmt: skip
-
     def add(self, where: str, row: ImportedRow) -> None:
         """Write a row and its answers, or count why it is left out."""
-        self._record_count += 1
+        self.read.add()
         fields = {key: value for key, value in row.fields.items() if value is not None}
         answers = dict(row.answers)
         if self._right_system in answers and "output" not in fields:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from tuneworthy.core.errors import DataError
+from tuneworthy.core.strict_json import RefusedJson, strict_json
 from tuneworthy.data.jsonl import convert_fix
 from tuneworthy.data.lines import check_text_file, text_encoding
 from tuneworthy.data.raw import RawRow, RowFault
@@ -33,9 +33,10 @@ def array_rows(path: Path) -> Iterator[RawRow | RowFault]:
             fix=convert_fix(path, ".[]"),
         )
     try:
-        values = json.loads(path.read_bytes()[skip:].decode(text_encoding(path)))
-    except RecursionError:
-        raise DataError("the file is nested too deep", where=path.name) from None
+        values = strict_json(path.read_bytes()[skip:].decode(text_encoding(path)))
+    except RefusedJson as error:
+        raise DataError(f"the file is refused: {error.what}", where=path.name, got=error.got,
+                        fix=error.fix) from None  # fmt: skip
     except ValueError as error:
         raise DataError("the file is no whole JSON array", where=path.name, got=str(error),
                         fix="copy the file again: half of it may be missing") from None  # fmt: skip

@@ -7,17 +7,11 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
-from typing import Any, NoReturn
 
 from tuneworthy.core.errors import DataError
+from tuneworthy.core.strict_json import RefusedJson, strict_json
 from tuneworthy.data.lines import MAX_LINE, RawLine, read_lines
 from tuneworthy.data.raw import RawRow, RowFault
-
-MAX_DEPTH = 64
-
-
-class _RefusedValue(Exception):
-    """A value that is valid JSON text but not allowed in a row."""
 
 
 def read_jsonl(
@@ -57,33 +51,17 @@ def _parse_line(line: RawLine, shown: str, encoding: str) -> RawRow | RowFault:
 
 def _parse_json(text: str, line: RawLine, where: str) -> RawRow | RowFault:
     try:
-        value = _DECODER.decode(text)
-    except _RefusedValue as error:
-        what, got, fix = error.args
-        return RowFault(where, what, got, fix)
+        value = strict_json(text)
+    except RefusedJson as error:
+        return RowFault(where, error.what, error.got, error.fix)
     except json.JSONDecodeError as error:
         return _json_fault(text, line, where, error)
-    except RecursionError:
-        return RowFault(where, "nested too deep", "", f"a row may be nested {MAX_DEPTH} deep")
     except ValueError as error:  # an integer with thousands of digits
         return RowFault(where, "number too long", str(error), "write the number as text")
     if not isinstance(value, dict):
         kind = "a list" if isinstance(value, list) else "a single value"
         fix = 'write one object a line: {"input": ..., "output": ...}'
         return RowFault(where, f"{kind} where a row is needed", text.strip(), fix)
-    return _check_value(value, text, where)
-
-
-def _check_value(value: dict[str, Any], text: str, where: str) -> RawRow | RowFault:
-    if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(value):
-        return RowFault(where, "nested too deep", "", f"a row may be nested {MAX_DEPTH} deep")
-    if "\\u" in text:
-        try:
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
-        except UnicodeEncodeError as error:
-            got = f"\\u{ord(error.object[error.start]):04x}"
-            fix = "remove it: half of a character pair is no text"
-            return RowFault(where, "lone surrogate escape", got, fix)
     return RawRow(where, value)
 
 
@@ -92,7 +70,7 @@ def _json_fault(text: str, line: RawLine, where: str, error: json.JSONDecodeErro
     got = text[max(0, error.pos - 40) : error.pos + 40].strip()
     if (not line.ended and error.pos >= len(text.rstrip()) - 1) or _is_cut_string(error, line):
         fix = "the file ends inside this row, as a cut copy does: copy it again"
-        return RowFault(place, "half a last line", got, fix)
+        return RowFault(place, "half a last line", got, fix, lost=math.inf)
     body = text.strip()
     if body.startswith(("//", "#", "/*")):
         return RowFault(place, "a comment, not JSON", got, "remove it: JSON has no comments")
@@ -138,37 +116,3 @@ def _holds_rows(raw: bytes) -> bool:
     except (ValueError, RecursionError):
         return raw.lstrip()[1:].lstrip()[:1] == b"{"
     return bool(value) and isinstance(value[0], dict)
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    out = dict(pairs)
-    if len(out) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise _RefusedValue("duplicate key in a row", twice, "keep one of the two")
-    return out
-
-
-def _refuse_constant(text: str) -> NoReturn:
-    raise _RefusedValue(f"{text} is no JSON", text, "write null, or leave the row out")
-
-
-def _finite_number(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise _RefusedValue("number beyond every float", text, "write the number as text")
-    return value
-
-
-def _is_too_deep(value: Any, depth: int = 1) -> bool:
-    if not isinstance(value, dict | list):
-        return False
-    if depth > MAX_DEPTH:
-        return True
-    inner = value.values() if isinstance(value, dict) else value
-    return any(_is_too_deep(child, depth + 1) for child in inner)
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_float=_finite_number
-)

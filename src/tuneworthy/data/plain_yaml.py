@@ -61,10 +61,16 @@ def dotted(path: KeyPath) -> str:
     return text.removeprefix(".")
 
 
-def parse(text: str, name: str) -> PlainDocument:
-    """Return a YAML text's one document as plain data. Raises TaskError with `name:line`."""
+def parse(
+    text: str, name: str, most_nodes: int = MAX_NODES, sections: bool = False
+) -> PlainDocument:
+    """Return a YAML text's one document as plain data. Raises TaskError with `name:line`.
+
+    `sections`: an alias may stand for a whole section, which then counts as often as it is named.
+    """
     try:
-        return _Builder(name, YAML(typ="safe", pure=True).parse(text)).document()
+        events = YAML(typ="safe", pure=True).parse(text)
+        return _Builder(name, events, most_nodes, sections).document()
     except MarkedYAMLError as error:
         raise _syntax_error(error, text, name) from None
     except (YAMLError, RecursionError, ValueError) as error:
@@ -90,9 +96,10 @@ def _syntax_error(error: MarkedYAMLError, text: str, name: str) -> TaskError:
 class _Builder:
     """Builds plain data and the lines of its keys from YAML events."""
 
-    def __init__(self, name: str, events: Iterator[Event]) -> None:
+    def __init__(self, name: str, events: Iterator[Event], most_nodes: int, sections: bool) -> None:
         self.name, self.events, self.out = name, events, PlainDocument()
-        self.anchors: dict[str, Any] = {}
+        self.most_nodes, self.sections = most_nodes, sections
+        self.anchors: dict[str, tuple[Any, int]] = {}  # the value and the number of its nodes
         self.aliases = self.nodes = 0
 
     def document(self) -> PlainDocument:
@@ -112,33 +119,38 @@ class _Builder:
 
     def node(self, event: Event, path: KeyPath) -> Any:
         self.nodes += 1
-        self.out.lines.setdefault(path, event.start_mark.line + 1)
-        if len(path) > MAX_DEPTH or self.nodes > MAX_NODES:
+        if not self.sections:  # a task file; others may be long
+            self.out.lines.setdefault(path, event.start_mark.line + 1)
+        if len(path) > MAX_DEPTH or self.nodes > self.most_nodes:
             raise self.fault("the file is nested too deep or too long", event, "", "simplify it")
         if isinstance(event, AliasEvent):
             return self.alias(event)
+        before = self.nodes
         assert isinstance(event, ScalarEvent | MappingStartEvent | SequenceStartEvent)
         if event.tag not in (None, "!"):
             line = event.start_mark.line + 1
             raise SecurityError(
-                "tags are not read in a task file",
+                "tags are not read",
                 where=f"{self.name}:{line} {dotted(path)}",
                 got=str(event.tag),
                 fix="remove the tag that starts with `!`",
             )
         value = self.value(event, path)
         if event.anchor:
-            self.anchors[event.anchor] = value
+            self.anchors[event.anchor] = value, self.nodes - before
         return value
 
     def alias(self, event: AliasEvent) -> Any:
         self.aliases += 1
-        if self.aliases > MAX_ALIASES or event.anchor not in self.anchors:
+        if (self.aliases > MAX_ALIASES and not self.sections) or event.anchor not in self.anchors:
             known = event.anchor in self.anchors
             what = "too many aliases" if known else "an alias names no anchor above it"
             raise self.fault(what, event, f"*{event.anchor}", "write the value out")
-        value = self.anchors[event.anchor]
-        if isinstance(value, dict | list):
+        value, nodes = self.anchors[event.anchor]
+        self.nodes += nodes
+        if self.nodes > self.most_nodes:
+            raise self.fault("aliases make the file too long", event, "", "write the values out")
+        if isinstance(value, dict | list) and not self.sections:
             raise self.fault(
                 "an alias stands for a whole section", event, f"*{event.anchor}", "write it out"
             )
@@ -159,20 +171,29 @@ class _Builder:
 
     def mapping(self, path: KeyPath) -> dict[str, Any]:
         out: dict[str, Any] = {}
+        lines: dict[str, int] = {}
         while not isinstance(event := next(self.events), MappingEndEvent):
             if not isinstance(event, ScalarEvent):
                 raise self.fault("a key is not a word", event, "", "write `key: value`")
             key = event.value
+            if key == "<<" and self.sections:
+                merged = self.node(next(self.events), (*path, key))
+                parts = merged if isinstance(merged, list) else [merged]
+                for part in parts:
+                    out = part | out if isinstance(part, dict) else out
+                continue
             if key == "<<":
                 raise self.fault("merge keys are not read", event, "<<", "write the keys out")
-            if key in out:
+            if key in lines:
                 raise TaskError(
                     "a key stands twice",
                     where=f"{self.name}:{event.start_mark.line + 1} {dotted((*path, key))}",
-                    got=f"`{key}`, first on line {self.out.lines[(*path, key)]}",
+                    got=f"`{key}`, first on line {lines[key]}",
                     fix="remove one of the two",
                 )
-            self.out.lines[(*path, key)] = event.start_mark.line + 1
+            lines[key] = event.start_mark.line + 1
+            if not self.sections:
+                self.out.lines[(*path, key)] = lines[key]
             out[key] = self.node(next(self.events), (*path, key))
         return out
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+
+from tuneworthy.core.errors import DataError
+
+MOST_UNREAD = 0.01  # the largest share of a file's records that may be lost unless told otherwise
 
 ROW_FIELDS = ("input", "output", "messages", "accepted", "must_say", "must_not_say", "id", "group",
               "time", "context", "meta")  # fmt: skip
@@ -33,7 +38,11 @@ class RawRow:
 
 @dataclass(frozen=True)
 class RowFault:
-    """A bad row: its place (`file:line:column`), what is wrong, what was got, a fix, field, id."""
+    """A bad row: its place (`file:line:column`), what is wrong, what was got, a fix, field, id.
+
+    `lost` counts the records that are lost with it, `math.inf` where the file breaks and nobody
+    knows how many would have followed.
+    """
 
     where: str
     why: str
@@ -41,11 +50,51 @@ class RowFault:
     fix: str = ""
     field: str = ""
     id: str = ""
+    lost: float = 1
 
     def place(self) -> str:
         """Return the place of the row, with its field and id if known."""
         name = f", field `{self.field}`" if self.field else ""
         return self.where + name + (f", id {self.id}" if self.id else "")
+
+
+class ReadCount:
+    """Counts how much of a file was read: `read` records, and those `lost` (see `RowFault`)."""
+
+    def __init__(self) -> None:
+        self.read, self.lost = 0, 0.0
+        self.first: RowFault | None = None
+
+    def add(self, fault: RowFault | None = None) -> None:
+        """Count a record that was read, or a fault and the records that it loses."""
+        if fault is None:
+            self.read += 1
+            return
+        self.lost += fault.lost
+        if self.first is None or fault.lost > self.first.lost:
+            self.first = fault
+
+    def check(self, most: float, option: str) -> None:
+        """Raise DataError if more than a share `most` of the records is lost; 1: any may be.
+
+        One record may be lost in any case, unless the file breaks there. `option` is the option
+        that allows more, "" for none.
+        """
+        if self.first is None or most >= 1:
+            return
+        if self.lost == math.inf:
+            need, what = 1.0, f"only {self.read:,} records could be read, and the file breaks there"
+        elif self.lost > max(1, most * (whole := self.read + int(self.lost))):
+            need = min(1.0, self.lost / whole + 0.005)
+            what = f"{self.lost:,.0f} of {whole:,} records can't be read"
+        else:
+            return
+        raise DataError(
+            f"{what}: {self.first.why}",
+            where=self.first.place(), got=self.first.got, kept="your files",
+            fix=f"{self.first.fix or 'correct the file'} (what is lost may tell another story)"
+            + f", or use what can be read: {option} {need:.0%}" * bool(option),
+        )  # fmt: skip
 
 
 class BadRow(Exception):

@@ -6,9 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from tuneworthy.core.errors import DataError, TaskError
+from tuneworthy.core.strict_json import strict_json
 from tuneworthy.data.lines import check_text_file
 from tuneworthy.sandbox.schemas import SchemaFault, external_reference, schema_check
 
@@ -21,18 +22,14 @@ def read_schema(path: Path, shown: str) -> dict[str, Any]:
         check_text_file(path, shown)
         with path.open("rb") as file:
             text = file.read(_MAX_BYTES).decode("utf-8-sig")
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = strict_json(text)
     except DataError as error:
         raise TaskError(error.what, where=f"output.schema: {shown}", got=error.got,
                         fix=error.fix) from None  # fmt: skip
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise TaskError("the schema is no JSON", where=f"output.schema: {shown}", got=str(error),
                         fix="write a JSON schema object into the file") from None  # fmt: skip
     return checked_schema(value, shown)
-
-
-def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON number")
 
 
 def checked_schema(value: Any, shown: str) -> dict[str, Any]:

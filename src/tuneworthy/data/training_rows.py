@@ -17,7 +17,7 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.core.record import well_formed
 from tuneworthy.data.chat import read_chat
 from tuneworthy.data.json_array import array_rows, is_array
-from tuneworthy.data.raw import BadRow, RawRow, RowFault
+from tuneworthy.data.raw import MOST_UNREAD, BadRow, RawRow, ReadCount, RowFault
 from tuneworthy.data.rows import as_text, read_rows
 
 MOST_ROWS = 50_000
@@ -73,8 +73,9 @@ def read_training_rows(path: Path, option: str) -> TrainingRows:
     """Return the rows of a file. Raises DataError if it can't be read, or no row can be used."""
     rows: list[TrainingRow] = []
     faults: list[RowFault] = []
-    bad = 0
+    bad, count = 0, ReadCount()
     for raw in _raw_rows(path):
+        count.add(raw if isinstance(raw, RowFault) else None)
         found = raw if isinstance(raw, RowFault) else _make_row(raw)
         if isinstance(found, RowFault):
             bad += 1
@@ -91,6 +92,7 @@ def read_training_rows(path: Path, option: str) -> TrainingRows:
             got=first.got if first else path.name,
             fix=(first.fix if first else "") or "name the file of rows that the run learnt from",
         )
+    count.check(MOST_UNREAD, "")
     return TrainingRows(path.name, tuple(rows), bad, tuple(faults))
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from tuneworthy.core.strict_json import strict_json
 from tuneworthy.data.rows import as_text
 
 Fields = dict[str, Any]
@@ -66,8 +66,8 @@ def parse_json_text(value: Any) -> Any:
     """Return the parsed value of a JSON list or object; any other value as it is."""
     if isinstance(value, str) and value.lstrip()[:1] in {"[", "{"}:
         try:
-            found = json.loads(value)
-        except (ValueError, RecursionError):
+            found = strict_json(value)
+        except ValueError:
             return value
         return found if isinstance(found, list | dict) else value
     return value

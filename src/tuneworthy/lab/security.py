@@ -16,13 +16,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from tuneworthy.core.escape import for_html
+from tuneworthy.core.strict_json import strict_json
 from tuneworthy.lab.access import Access
 from tuneworthy.lab.problem import Problem
-from tuneworthy.lab.strict_json import strict_json
 from tuneworthy.serve.api_error import ApiError
 from tuneworthy.serve.request_body import read_body
 
-MOST_BODY, MOST_HEADERS, MOST_URL = 10 << 20, 16 << 10, 8 << 10
+MOST_BODY, MOST_HEADERS, MOST_URL, MOST_KEYS = 10 << 20, 16 << 10, 8 << 10, 1000
 CSRF_HEADER = "x-csrf-token"
 LAUNCH_PATH = "/launch"
 POLICY = (
@@ -186,7 +186,7 @@ async def _checked_body(request: Request, receive: Receive) -> Receive:
         body = await read_body(request.stream(), MOST_BODY)
     except ApiError as error:
         raise Problem(error.status, error.message, where="body") from None
-    value = strict_json(body) if body else {}
+    value = _body_value(body) if body else {}
     if not isinstance(value, dict):
         raise Problem(400, "the body is not a JSON object", where="body",
                       got=type(value).__name__, fix="send one JSON object")  # fmt: skip
@@ -200,6 +200,23 @@ async def _checked_body(request: Request, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body or b"{}", "more_body": False}
 
     return again
+
+
+def _body_value(body: bytes) -> Any:
+    """Return the JSON value of a body. Raises Problem (400) for no strict JSON, or many keys."""
+    try:
+        value = strict_json(body)
+        if body.count(b'":') > MOST_KEYS and _key_count(value) > MOST_KEYS:
+            raise ValueError(f"more than {MOST_KEYS} keys")
+    except ValueError as error:
+        raise Problem(400, "the body is not valid JSON", where="body", got=str(error),
+                      fix="send one JSON object in UTF-8") from None  # fmt: skip
+    return value
+
+
+def _key_count(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return isinstance(value, dict) * len(inner) + sum(map(_key_count, inner))
 
 
 async def send_problem(request: Request, send: Send, problem: Problem) -> None:

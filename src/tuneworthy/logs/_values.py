@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from tuneworthy.core.record import well_formed
+from tuneworthy.core.strict_json import strict_json
 from tuneworthy.data.raw import BadRow
 from tuneworthy.data.rows import as_text
 
@@ -68,8 +68,8 @@ def parse_turns(value: Any, field: str) -> list[Mapping[str, Any]] | None:
     """
     if isinstance(value, str) and value.lstrip()[:1] in {"[", "{"}:
         try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
+            value = strict_json(value)
+        except ValueError:
             return None
     if isinstance(value, Mapping):
         value = [value]

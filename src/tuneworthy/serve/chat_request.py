@@ -6,13 +6,13 @@ is refused unless its value changes nothing; fields that only describe the reque
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.model import Grammar
 from tuneworthy.core.record import Record
+from tuneworthy.core.strict_json import strict_json
 from tuneworthy.serve.api_error import ApiError, bad_field
 
 MOST_MESSAGES, MOST_STOP_WORDS, MOST_ANSWERS, MOST_TOP_LOGPROBS = 1024, 4, 16, 20
@@ -90,16 +90,12 @@ def read_request(body: bytes) -> ChatRequest:
 
 def _read_object(body: bytes) -> dict[str, Any]:
     try:
-        fields = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+        fields = strict_json(body)
+    except ValueError:
         raise ApiError(400, "The body is not valid JSON in UTF-8.", code="invalid_json") from None
     if not isinstance(fields, dict):
         raise ApiError(400, "The body must be a JSON object.", code="invalid_json")
     return fields
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def _equals_one(value: Any, values: tuple[Any, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""Read a log of served requests; bad lines are counted and listed, and end nothing."""
+"""Read a log of served requests; bad lines are counted, listed and bounded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.data.jsonl import read_jsonl
 from tuneworthy.data.lines import check_text_file
-from tuneworthy.data.raw import BadRow, RawRow, RowFault
+from tuneworthy.data.raw import MOST_UNREAD, BadRow, RawRow, ReadCount, RowFault
 
 MOST_KEPT = 50_000  # the latest requests, to bound memory
 MOST_FAULTS = 20  # the most bad lines that are described
@@ -57,24 +57,29 @@ class _LatestRequests:
             self.requests.popitem(last=False)
 
 
-def read_log(path: Path) -> RequestLog:
+def read_log(path: Path, most_unread: float = MOST_UNREAD) -> RequestLog:
     """Return the requests of a log; each line may have any known form.
 
-    Raises TaskError if there is no such file, and DataError if nothing in it can be used: it is
-    empty, compressed or not UTF-8, no line is a request, or no request has its input.
+    Raises TaskError if there is no such file, and DataError if nothing in it can be used (it is
+    empty, compressed or not UTF-8, no line is a request, no request has its input), or if more than
+    `most_unread` of its lines, and more than one, can't be read.
     """
     shown, kept, faults = path.name, _LatestRequests(), []
-    bad = others = 0
+    others, lines = 0, ReadCount()
     for found in _read_lines(path, shown):
-        if isinstance(found, RowFault):
-            bad += 1
-            faults += [found] if bad <= MOST_FAULTS else []
+        # each line stands alone: one that is still being written is one line
+        fault = replace(found, lost=1) if isinstance(found, RowFault) else None
+        lines.add(fault)
+        if fault is not None:
+            faults += [fault] if lines.lost <= MOST_FAULTS else []
         elif found is None:
             others += 1
-        else:
+        elif not isinstance(found, RowFault):
             kept.add(found)
-    log = RequestLog(shown, tuple(kept.requests.values()), kept.total, bad, tuple(faults), others)
+    log = RequestLog(shown, tuple(kept.requests.values()), kept.total, int(lines.lost),
+                     tuple(faults), others)  # fmt: skip
     _refuse_useless(log)
+    lines.check(most_unread, "--max-bad")
     return log
 
 

@@ -99,10 +99,19 @@ def test_a_bad_message_is_refused_by_its_place(message, where):
     assert refused.value.param == where
 
 
-def test_an_error_that_quotes_half_a_character_can_be_written():
-    with pytest.raises(ApiError) as refused:
-        read(**{"\ud800": 1})
-    assert "\ufffd" in json.dumps(refused.value.plain(), ensure_ascii=False).encode().decode()
+@pytest.mark.parametrize(
+    "body", [{"\ud800": 1}, {"response_format": {"a": "\udc00"}}, {"stop": ["\ud83d"]}]
+)
+def test_half_a_character_is_no_text_anywhere_in_a_body(body):
+    with pytest.raises(ApiError, match="not valid JSON") as refused:
+        read(**body)
+    assert refused.value.status == 400
+    assert json.dumps(refused.value.plain(), ensure_ascii=False).encode()
+
+
+def test_a_key_that_stands_twice_is_refused():
+    with pytest.raises(ApiError, match="not valid JSON"):
+        read_request(json.dumps({"messages": [USER]}).encode()[:-1] + b', "model": 1, "model": 2}')
 
 
 def test_an_artefact_is_not_asked_for_another_schema_than_its_own():

@@ -37,7 +37,10 @@ def test_bad_lines_are_counted_and_named(tmp_path):
            b'{"input": 5}', b'{"input": "x", "seconds": -1}', b'{"input": "x", "time": "noon"}',
            b'{"input": "' + b"x" * 9_000_000 + b'"}', b'{"input": ' + b"[" * 300_000 + b"}",
            b'{"input": "x", "tokens": {"out": "many"}}']  # fmt: skip
-    log = read_log(written(tmp_path, PLAIN, *bad, PLAIN))
+    path = written(tmp_path, PLAIN, *bad, PLAIN)
+    with pytest.raises(DataError, match="11 of 13 records can't be read"):
+        read_log(path)
+    log = read_log(path, most_unread=1)
     assert (log.total, log.bad) == (2, len(bad))
     assert [int(fault.where.split(":")[1]) for fault in log.faults] == list(range(2, 13))
     assert all(fault.why for fault in log.faults)

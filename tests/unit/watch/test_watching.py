@@ -51,6 +51,16 @@ def strange(n):
             for at in range(n)]  # fmt: skip
 
 
+def test_a_log_that_can_hardly_be_read_keeps_nothing(study, tmp_path, capsys):
+    path = log(tmp_path, studies.rows(5, 9))
+    path.write_text(path.read_text() + '{"input": "a", "answer"\n' * 400)
+    assert run(["check", str(study), "--live", str(path)]) == 5
+    told = capsys.readouterr()
+    assert "400 of 405 records can't be read" in told.err
+    assert "keep" not in told.out
+    assert run(["check", str(study), "--live", str(path), "--max-bad", "100%"]) == 0
+
+
 def test_requests_like_the_rows_are_kept(study, tmp_path):
     found = check_live(study, log(tmp_path, studies.rows(150, 9)))
     assert found.conclusion.do == "keep"

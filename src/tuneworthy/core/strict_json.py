@@ -1,0 +1,86 @@
+"""The one strict way to parse JSON from outside: content on which parsers disagree is refused.
+
+A duplicate key, NaN, infinity, a number beyond every float, half of a character pair and deep
+nesting are refused: some parsers take another value than others, or can't write what they read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NoReturn
+
+MAX_DEPTH = 64
+
+
+class RefusedJson(ValueError):
+    """A JSON text that is refused: what is wrong, what was got, how to mend it."""
+
+    def __init__(self, what: str, got: str, fix: str) -> None:
+        super().__init__(what)
+        self.what, self.got, self.fix = what, got, fix
+
+
+def strict_json(raw: str | bytes) -> Any:
+    """Return the value of a JSON text, with or without a byte order mark.
+
+    Raises ValueError: JSONDecodeError for no JSON, UnicodeDecodeError for no UTF-8, RefusedJson.
+    """
+    text = raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw
+    try:
+        return checked_value(DECODER.decode(text), text)
+    except RecursionError:
+        raise _too_deep() from None
+
+
+def checked_value(value: Any, text: str) -> Any:
+    """Return a value that was parsed from `text`; RefusedJson for depth or half a character."""
+    if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(value):
+        raise _too_deep()
+    if "\\u" in text:
+        try:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError as error:
+            got = f"\\u{ord(error.object[error.start]):04x}"
+            fix = "remove it: half of a character pair is no text"
+            raise RefusedJson("lone surrogate escape", got, fix) from None
+    return value
+
+
+def _too_deep() -> RefusedJson:
+    return RefusedJson("nested too deep", "", f"nest {MAX_DEPTH} deep at most")
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [one for each in level if isinstance(each, dict | list)
+                 for one in (each.values() if isinstance(each, dict) else each)]  # fmt: skip
+        if not level:
+            return False
+    return True
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise RefusedJson("duplicate key in an object", twice, "keep one of the two")
+    return out
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise RefusedJson(f"{text} is no JSON", text, "write null, or leave the row out")
+
+
+def _finite_number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise RefusedJson("number beyond every float", text, "write the number as text")
+    return value
+
+
+DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_float=_finite_number
+)

@@ -26,6 +26,7 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.live_check import Expiry
 from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.core.record import digest
 from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.run_options import RunOptions
@@ -156,7 +157,8 @@ class Building:
         artefact = self._artefact(fitted.pack, fingerprint, spec)
         parts = self._form_inputs(artefact, arm)
         out = self.options.out or self._home / "build"
-        draft = out / f".draft-{artefact.name}"
+        # tasks of one name may build into one folder at once
+        draft = out / f".draft-{artefact.name}-{digest(str(self._home.resolve()), 8)}"
         with output_errors(draft):
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir(parents=True)

@@ -192,6 +192,7 @@ def _arm_faults(entry: Entry) -> Iterator[EntryFault]:
         elif table and not _as_wide(arm.score, mean_interval([*table.values()], WIDEST_LEVEL)):
             yield "bounds narrower than its answers give", arm.name
     yield from _distance_faults(entry, tables)
+    yield from _verdict_faults(entry, tables)
 
 
 def _scores_by_case(entry: Entry, arm: str) -> dict[str, float]:
@@ -220,6 +221,47 @@ def _distance_faults(entry: Entry, tables: dict[str, dict[str, float]]) -> Itera
             yield "distance that its answers do not give", arm.name
         elif not any(_as_wide(arm.behind, paired(each, WIDEST_LEVEL)[:3]) for each in fits):
             yield "bounds of a distance narrower than its answers give", arm.name
+
+
+def _verdict_faults(entry: Entry, tables: dict[str, dict[str, float]]) -> Iterator[EntryFault]:
+    """Yield a fault where the answers contradict the verdict.
+
+    The named arm, or for "none" the best reference, is not beaten by the best arm. A firm verdict
+    leaves no arm that may be better by more than the margin, by bounds no wider than a study's.
+    """
+    assert entry.scoring is not None  # the caller checked it
+    card, success = entry.card, entry.scoring.success
+    limits = {**success.limits.plain(), "floor": success.floor}
+    rivals = {arm.name: arm for arm in card.arms if arm.name in tables and not arm.breaks_limits}
+    for arm in card.arms:
+        if unset := [name for name in arm.breaks_limits if not _is_set(limits.get(name))]:
+            yield "limit that the task does not set", f"{arm.name}: {unset[0]}"
+    if card.status == "blocked":
+        yield from (("verdict that is blocked and names an arm", card.arm) for _ in [1] if card.arm)
+        return
+    references = [name for name in rivals if _is_reference(name)]
+    against = card.arm or max(references, key=lambda name: fmean(tables[name].values()), default="")
+    if against not in rivals:
+        yield from (("winner that breaks a limit", card.arm) for _ in [1] if card.arm)
+        return
+    behind = rivals[against].behind
+    if behind is not None and behind.low > 0 and behind.mean >= card.margin:
+        yield "verdict that its answers contradict", f"another arm is better than {against}"
+    for name, arm in rivals.items() if card.status == "firm" else ():
+        gaps = _gaps(tables[name], tables[against])
+        if name == against or not gaps or (arm.behind is None and behind is None):
+            continue  # the arm itself, or one that was not compared
+        if paired(gaps, 2 * WIDEST_LEVEL)[2] > card.margin + ROUNDING:
+            yield "firm verdict that its answers leave open", f"{name} beside {against}"
+
+
+def _is_set(limit: object) -> bool:
+    return limit is not None and limit is not False
+
+
+def _is_reference(arm: str) -> bool:
+    name = arm.partition("(")[0]
+    return name in catalogue("arms") and load("arms", name).ROLE == "reference"
 
 
 def _gaps(top: dict[str, float], other: dict[str, float]) -> list[float]:

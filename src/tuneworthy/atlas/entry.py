@@ -28,6 +28,7 @@ from tuneworthy.core.task import Output, Success
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.metrics import metric_name, names
 from tuneworthy.verdict.limit_states import broken_limits
+from tuneworthy.verdict.prices import value_of_right_answer
 
 FORMAT_VERSION: Literal[1] = 1
 KEY_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")  # it names a file
@@ -125,8 +126,8 @@ def make_entry(
     """Return the entry of a finished study; without rows and answers if `figures_only`.
 
     Raises TaskError if others can't apply its metric (a judge, or the user's own function), or if
-    clicks settled it: its distances don't follow from the recorded answers. Raises Unanswered if
-    answers failed that a later run asks for again: they count as wrong until then.
+    clicks or prices settled it: its verdict doesn't follow from the recorded answers. Raises
+    Unanswered if answers failed that a later run asks for again: they count as wrong until then.
     """
     if failures := sum(map(temporary_failures, results.runs)):
         raise Unanswered(
@@ -141,6 +142,7 @@ def make_entry(
         return Entry(version=version, card=card.model_copy(update={"shown": ()}))
     _refuse_private_metric(results)
     _refuse_settled(results)
+    _refuse_priced(results)
     task = results.task
     cases = tuple(case.model_copy(update={"where": ""}) for case in results.cases)
     return Entry(
@@ -173,6 +175,17 @@ def _refuse_settled(results: Results) -> None:
             got=f"a study settled by {count_noun(settled.clicks, 'click')}",
             fix="name the folder without `-settled`, or --figures-only: the figures without rows"
             " and answers",
+        )
+
+
+def _refuse_priced(results: Results) -> None:
+    policy = results.policy
+    if policy and (policy.motive == "cost" or value_of_right_answer(policy) is not None):
+        raise TaskError(
+            "others can't check a verdict that prices decided",
+            where="task.yaml economics",
+            got="a value of right answers, or lower cost as the aim",
+            fix="--figures-only writes the figures without rows and answers",
         )
 
 

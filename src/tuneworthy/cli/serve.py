@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tuneworthy.serve.served_versions import ServedVersion
     from tuneworthy.serve.service import Service
 
+ALL_ANSWERS, LOG_BYTES = "100%", 100_000_000
+
 Builds = Annotated[
     Path, typer.Argument(help="A build folder, or one with several.", show_default="build")
 ]
@@ -58,8 +60,8 @@ def command(
     max_connections: Connections = 512,
     grace: Grace = 8.0,
     log: Log = None,
-    log_share: LogShare = "100%",
-    log_size: LogSize = 100_000_000,
+    log_share: LogShare = ALL_ANSWERS,
+    log_size: LogSize = LOG_BYTES,
     rollback: Rollback = False,
     name: Name = None,
     dry_run: DryRun = False,
@@ -73,6 +75,9 @@ def command(
     """
     from tuneworthy.serve import served_versions
 
+    _refuse_without("--rollback", rollback, {"--name": name is not None})
+    _refuse_without("--log", log is not None, {"--log-share": log_share != ALL_ANSWERS,
+                                               "--log-size": log_size != LOG_BYTES})  # fmt: skip
     specs = model or []
     versions = [] if specs and not folder.exists() else served_versions.versions_in(folder)
     if rollback:
@@ -129,6 +134,15 @@ def _serve_until_signal(
     code = run_server(service, opened, load, started, limits[1:])
     print_stderr("stopped; requests in flight were answered or refused")
     raise typer.Exit(code)
+
+
+def _refuse_without(partner: str, given: bool, options: dict[str, bool]) -> None:
+    """Raise TaskError for an option that has an effect only together with its partner."""
+    from tuneworthy.core.errors import TaskError
+
+    if not given and (alone := [name for name, used in options.items() if used]):
+        raise TaskError(f"this option belongs to {partner}", where=alone[0],
+                        fix=f"add {partner}, or leave it out", kept="everything")  # fmt: skip
 
 
 def _token_to_ask_for(host: str, environment: str, none: bool) -> str | None:

@@ -61,6 +61,11 @@ def for_script(value: Any) -> str:
 
 
 def for_csv(text: str) -> str:
-    """Return a cell that no spreadsheet reads as a formula (a quote is put in front)."""
-    lead = text.lstrip("\u200b\u200c\u200d\ufeff ")
-    return "'" + text if lead[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
+    """Return a cell that no spreadsheet reads as a formula, and no terminal as a command.
+
+    A quote is put in front of a formula; control characters other than line ends are escaped.
+    """
+    text = "".join(char if char in "\n\r\t" or (char >= " " and not "\x7f" <= char <= "\x9f")
+                   else _visible_char(char) for char in text)  # fmt: skip
+    lead = text.lstrip("\u200b\u200c\u200d\ufeff \xa0\u3000")
+    return "'" + text if lead[:1] in set("=+-@\t\r\n＝＋－＠") else text

@@ -21,13 +21,14 @@ class LedgerUrl:
     """The address of a ledger: `conninfo` is what libpq gets, `shown` has no password.
 
     `name` names a ledger of the database ("" if the address names none); `secrets` are the
-    passwords, in every spelling that the address has of them.
+    passwords, in every spelling that the address has of them; `hosts` the servers' names.
     """
 
     conninfo: str = field(repr=False)
     shown: str
     name: str
     secrets: tuple[str, ...] = field(repr=False)
+    hosts: tuple[str, ...] = ()
 
 
 def parse_ledger_url(text: str) -> LedgerUrl:
@@ -49,12 +50,23 @@ def parse_ledger_url(text: str) -> LedgerUrl:
     user = f"{found['user']}@" if found["user"] else ""
     shown = f"postgresql://{user}{found['hosts']}/{found['database'] or ''}"
     own = f"postgresql://{text.partition('://')[2].partition('?')[0]}"
+    named = [found["hosts"], *(value for key, _, value in pairs if key in {"host", "hostaddr"})]
     return LedgerUrl(
+        hosts=tuple(
+            _host_name(host) for text in named for host in unquote(text).split(",") if host
+        ),
         conninfo=own + _query_text([p for p in pairs if p[0] != "ledger"]),
         shown=shown + _query_text([p for p in pairs if p[0] in _PUBLIC_FIELDS]),
         name=names[0] if names else "",
         secrets=tuple(dict.fromkeys(s for text in hidden if text for s in (text, unquote(text)))),
     )
+
+
+def _host_name(host: str) -> str:
+    """Return a host without its port and the brackets of an IPv6 address."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host if host.count(":") > 1 else host.partition(":")[0]
 
 
 def _query_text(pairs: list[tuple[str, str, str]]) -> str:

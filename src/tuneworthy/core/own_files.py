@@ -17,9 +17,10 @@ from typing import IO, Any
 
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.record import plain_file
+from tuneworthy.core.task import Task
 
 _HEAD_BYTES = 1 << 20
-_TASK_KEY = re.compile(rb'(?m)^ ?"?(name|instruction|data|output|success)"?\s*:')
+_TOP_KEY = re.compile(rb"(?m)^([A-Za-z_]+)[ \t]*:")
 _ROW_KEYS = {"id", "input", "output", "messages", "accepted", "must_say", "must_not_say", "group",
              "time", "context", "meta"}  # fmt: skip
 
@@ -42,8 +43,13 @@ def _first_object(head: bytes) -> dict[str, Any]:
 
 
 def _is_task(head: bytes) -> bool:
-    keys = {found[1] for found in _TASK_KEY.finditer(head)}
-    return b"data" in keys and len(keys) > 1
+    keys = {found[1].decode() for found in _TOP_KEY.finditer(head)}
+    if head.lstrip().startswith(b"{"):
+        try:
+            keys = set(json.loads(head))
+        except (ValueError, RecursionError, TypeError):
+            return False
+    return bool(keys) and keys <= Task.model_fields.keys()
 
 
 def _is_row(head: bytes) -> bool:

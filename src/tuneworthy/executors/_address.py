@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from tuneworthy.core.addresses import refuse_address
 from tuneworthy.core.errors import TaskError
 
 _HOST_AND_PORT = re.compile(
@@ -31,7 +32,7 @@ class Address:
 def address_of(text: str) -> Address | None:
     """Return the address that a text means; None for "local", this process.
 
-    Raises TaskError for a text that is no address.
+    Raises TaskError for a text that is no address, SecurityError for a forbidden one.
     """
     if text == "local":
         return None
@@ -45,4 +46,6 @@ def address_of(text: str) -> Address | None:
             got=text,
             fix=f"write {_ADDRESS_FORMS}",
         )
-    return Address("ray", text, match["host"].strip("[]"), int(match["port"]))
+    host = match["host"].strip("[]")
+    refuse_address(host)
+    return Address("ray", text, host, int(match["port"]))

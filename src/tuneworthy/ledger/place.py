@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tuneworthy.core.addresses import refuse_address
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.ledger_url import LedgerUrl, parse_ledger_url
 from tuneworthy.core.record import digest, plain_file
@@ -131,7 +132,10 @@ def _server_url(at: str | None) -> LedgerUrl | None:
     if not (text := named or at):
         return None
     try:
-        return parse_ledger_url(text)
+        url = parse_ledger_url(text)
+        for host in url.hosts:
+            refuse_address(host)
+        return url
     except ValueError as error:
         raise TaskError(
             "the ledger's address can't be read",

@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from tuneworthy.core.addresses import refuse_resolved_host
 from tuneworthy.core.errors import NotInstalled, StoreError
 from tuneworthy.core.ledger_url import LedgerUrl
 from tuneworthy.core.record import digest
@@ -55,6 +56,8 @@ def open_session(
             "a ledger on Postgres needs psycopg, which is not installed",
             fix='pip install "tuneworthy[postgres]"',
         ) from None
+    for host in url.hosts:
+        refuse_resolved_host(host, None)
     me = writer_name()
     ours = f"tuneworthy {me['host'][:30]} {me['pid']} {me['started']}"
     try:

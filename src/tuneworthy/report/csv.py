@@ -36,5 +36,5 @@ def answers_csv(results: Results) -> str:
 
 def _cell_text(value: object) -> str:
     if isinstance(value, str):
-        return for_csv(value.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode())
+        return for_csv(value.encode("utf-8", "backslashreplace").decode())
     return "" if value is None else str(value)

@@ -133,6 +133,38 @@ def test_other_rows_than_the_hash_says_are_refused(entry):
         check_entry(changed(entry, card=entry.card.model_copy(update={"n": 3})))
 
 
+def test_a_verdict_that_the_answers_contradict_is_refused(entry):
+    """The atlas takes no winner, no "none" and no "firm" on an entry's word."""
+    card = entry.card
+    assert (card.arm, card.status) == ("tfidf", "firm")
+
+    def told(**verdict):
+        check_entry(changed(entry, card=card.model_copy(update=verdict)))
+
+    for name, use in (("zero_shot", "prompt"), ("present", "keep"), (None, "none")):
+        for status in ("firm", "provisional"):
+            with pytest.raises(DataError, match="verdict that its answers contradict"):
+                told(arm=name, use=use, status=status)
+    wide = tuple(arm.model_copy(update={"behind": arm.behind and arm.behind.model_copy(
+                     update={"low": -1.0})}) for arm in card.arms)  # fmt: skip
+    with pytest.raises(DataError, match="firm verdict that its answers leave open: 1"):
+        told(arm="present", use="keep", arms=wide)
+    with pytest.raises(DataError, match="blocked and names an arm"):
+        told(status="blocked")
+    limited = tuple(arm.model_copy(update={"breaks_limits": ("valid",)}) if arm.name == "tfidf"
+                    else arm for arm in card.arms)  # fmt: skip
+    with pytest.raises(DataError, match="limit that the task does not set"):
+        told(arm="present", use="keep", arms=limited)
+    told(status="provisional")
+    told(arm="present", use="keep", status="provisional", arms=wide)
+
+
+def test_a_verdict_that_prices_decided_is_no_entry(results):
+    policy = results.policy.model_copy(update={"value_of_correct": 0.01})
+    with pytest.raises(TaskError, match="prices decided"):
+        atlas_kit.entry(results.model_copy(update={"policy": policy}))
+
+
 def test_figures_that_do_not_follow_from_the_answers_are_refused(entry):
     card, arms = entry.card, list(entry.card.arms)
     high = arms[0].score.model_copy(update={"mean": arms[0].score.high})

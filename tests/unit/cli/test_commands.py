@@ -10,6 +10,7 @@ import pytest
 from tests import studies
 
 from tuneworthy.cli._frame import run
+from tuneworthy.core import own_files
 from tuneworthy.core.plugins import catalogue
 from tuneworthy.ledger.store import open_ledger
 
@@ -113,6 +114,25 @@ def test_check_refuses_what_plan_and_run_would(task, code, where, tmp_path, caps
         assert where in told["where"]
 
 
+@pytest.mark.parametrize(
+    ("model", "variables"),
+    [
+        ("openai:m@file:///etc/passwd", {}),
+        ("openai:m@ftp://host/v1", {}),
+        ("openai:m@http://169.254.169.254/v1", {}),
+        ("openai:m", {"OPENAI_BASE_URL": "file:///etc"}),
+        ("vllm:org/name", {"TUNEWORTHY_VLLM": "http://metadata.google.internal/v1"}),
+    ],
+)
+def test_plan_refuses_the_address_that_run_would(model, variables, tmp_path, monkeypatch, capsys):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    path = studies.write(tmp_path, model=model, arms=["majority", "zero_shot"])
+    for command in ("check", "plan"):
+        assert run([command, str(path)]) == 2
+        assert "address" in capsys.readouterr().err
+
+
 def test_check_says_what_blocks_and_exits_0_as_run_alone_tells_by_its_code(tmp_path, capsys):
     from tuneworthy.study import check
 
@@ -167,14 +187,14 @@ def read_only(monkeypatch):
     """Return a switch: from then on no file below a folder can be written (as root too)."""
 
     def switch(folder):
-        write = Path.write_text
+        opened = own_files.open_draft
 
-        def refused(self, *words, **more):
-            if self.resolve().is_relative_to(folder):
-                raise OSError(errno.EROFS, "Read-only file system", str(self))
-            return write(self, *words, **more)
+        def refused(path):
+            if path.resolve().is_relative_to(folder):
+                raise OSError(errno.EROFS, "Read-only file system", str(path))
+            return opened(path)
 
-        monkeypatch.setattr(Path, "write_text", refused)
+        monkeypatch.setattr(own_files, "open_draft", refused)
 
     return switch
 

@@ -398,5 +398,7 @@ def test_an_import_that_can_not_be_drafted_leaves_nothing_and_none_is_overwritte
     (tmp_path / "task.rows.jsonl").write_text("mine")
     assert run(["init", "tickets.csv"]) == 2
     assert "there is a file of rows already" in capsys.readouterr().err
+    assert run(["init", "tickets.csv", "--force"]) == 2
     assert (tmp_path / "task.rows.jsonl").read_text() == "mine"
+    (tmp_path / "task.rows.jsonl").write_text('{"input": "an old row", "output": "x"}\n')
     assert run(["init", "tickets.csv", "--force"]) == 0

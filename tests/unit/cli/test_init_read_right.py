@@ -83,9 +83,9 @@ def test_many_unreadable_records_are_refused_unless_they_are_allowed(tmp_path, c
     assert run(["init", "t.csv"]) == 5
     told = capsys.readouterr().err
     assert "5 of 60 records can't be read" in told
-    assert "--max-bad 0.09" in told
+    assert "--max-bad 9%" in told
     assert [one.name for one in tmp_path.iterdir()] == ["t.csv"]
-    assert run(["init", "t.csv", "--max-bad", "0.09"]) == 0
+    assert run(["init", "t.csv", "--max-bad", "9%"]) == 0
     assert len(rows_of(tmp_path / "task.rows.jsonl")) == 55
     assert run(["init", "t.csv", "--max-bad", "9", "--force"]) == 2
 

@@ -82,7 +82,18 @@ def test_escaped_text_is_inert(text):
     assert not any(ord(c) < 32 or 127 <= ord(c) < 160 or 0xD800 <= ord(c) < 0xE000 for c in shown)
     assert "<" not in escape.for_html(text)
     assert "<" not in escape.for_script({"t": text})
-    assert escape.for_csv(text)[:1] not in {"=", "+", "-", "@", "\t", "\r"}
+    cell = escape.for_csv(text)
+    assert cell.lstrip(" \xa0\u3000\u200b")[:1] not in set("=+-@\t\r\n＝＋－＠")
+    assert not any((ord(c) < 32 and c not in "\n\r\t") or 127 <= ord(c) < 160 for c in cell)
+
+
+@pytest.mark.parametrize(
+    "text", ["\n=1+1", "＝1+1", " ＋1", "\u3000@a", "\x1b]0;x\x07=1", "\x9b31m"]
+)
+def test_a_cell_is_no_formula_and_no_command(text):
+    cell = escape.for_csv(text)
+    assert cell.startswith(("'", "\\x"))
+    assert not {"\x1b", "\x07", "\x9b"} & set(cell)
 
 
 def test_plugins_are_found_without_import_and_checked_on_load():

@@ -2,7 +2,24 @@
 
 import pytest
 
+from tuneworthy.core.errors import SecurityError
 from tuneworthy.core.ledger_url import parse_ledger_url
+from tuneworthy.ledger.place import place_to_write
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://me@169.254.169.254/db",
+        "postgresql://me@good,[fd00:ec2::254]:5432/db",
+        "postgresql:///db?host=metadata.google.internal",
+        "postgresql:///db?host=ok&hostaddr=0xA9FEA9FE",
+        "postgresql://me@169%2E254.169.254:5432/db",
+    ],
+)
+def test_no_ledger_is_asked_at_the_address_of_a_cloud(text, tmp_path):
+    with pytest.raises(SecurityError, match="own cloud"):
+        place_to_write(tmp_path, text, "task")
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,19 @@ def slow_replies(folder):
     return "scripted:./replies.jsonl"
 
 
+@pytest.mark.parametrize(
+    ("words", "partner"),
+    [
+        (["--name", "a"], "--rollback"),
+        (["--log-share", "10%"], "--log"),
+        (["--log-size", "2048"], "--log"),
+    ],
+)
+def test_an_option_without_its_partner_is_refused(words, partner, capsys):
+    assert run(["serve", *words, "--dry-run"]) == 2
+    assert f"this option belongs to {partner}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_p16_it_serves_until_a_signal_and_ends_with_its_code(tmp_path, number, code):
     running = Running(tmp_path, "--model", slow_replies(tmp_path), "--log", "a.jsonl")

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import socket
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from tuneworthy.core.addresses import ip_address, refuse_address, refuse_resolved_host
 from tuneworthy.core.errors import SecurityError, TaskError
 
 OPENAI = "https://api.openai.com/v1"
-_METADATA_NAMES = {"metadata", "metadata.google.internal", "metadata.goog", "instance-data",
-                   "instance-data.ec2.internal"}  # fmt: skip
-# AWS and Google over IPv6, Alibaba, Oracle, Azure: metadata addresses that are not link-local.
-_METADATA_ADDRESSES = {"fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192",
-                     "168.63.129.16"}  # fmt: skip
-_NETWORKS_WITH_IPV4 = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96"))
 
 
 @dataclass(frozen=True)
@@ -75,8 +68,12 @@ def keyless(address: str) -> Endpoint:
 
 
 def lacks_key(url: str | None) -> bool:
-    """Return whether the address (None: the default) is OpenAI's and OPENAI_API_KEY is not set."""
+    """Return whether the address (None: the default) is OpenAI's and OPENAI_API_KEY is not set.
+
+    Raises SecurityError for forbidden addresses, TaskError for no address.
+    """
     address = url or os.environ.get("OPENAI_BASE_URL") or OPENAI
+    _origin(address)  # `check` and `plan` refuse the address that `run` would refuse
     return urlsplit(address).netloc == urlsplit(OPENAI).netloc and not key_in("OPENAI_API_KEY")
 
 
@@ -117,73 +114,10 @@ def _origin(url: str) -> tuple[str, str]:
     return f"{parts.scheme}://{host}:{port or (443 if parts.scheme == 'https' else 80)}", host
 
 
-def refuse_address(host: str) -> None:
-    """Raise SecurityError if a host is link-local, multicast or the metadata service of a cloud.
-
-    A machine's cloud gives out credentials at such addresses; no model is served there. Loopback
-    and private networks are allowed.
-    """
-    if _is_forbidden(host):
-        raise SecurityError(
-            "this address belongs to the machine's own cloud, not to a model",
-            got=host,
-            fix="write the address of the model's server",
-        )
-
-
 def refuse_resolved(where: Endpoint) -> None:
-    """Raise SecurityError if the endpoint's host name resolves to a forbidden address.
-
-    A name that does not resolve here is left to the connection (a proxy may resolve it).
-    """
+    """Raise SecurityError if the endpoint's host name resolves to a forbidden address."""
     parts = urlsplit(where.origin)
-    try:
-        addresses = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return
-    for *_, address in addresses:
-        refuse_address(str(address[0]))
-
-
-def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the IP address of a numeric host, in any notation that resolvers accept; else None."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        try:
-            address = ipaddress.IPv4Address(socket.inet_aton(host))
-        except OSError:
-            return None
-    return _embedded_ipv4(address) or address
-
-
-def _embedded_ipv4(
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
-) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address in an IPv6 address (mapped, compatible, 6to4, NAT64), or None."""
-    if not isinstance(address, ipaddress.IPv6Address):
-        return None
-    if (embedded := address.ipv4_mapped or address.sixtofour) is not None:
-        return embedded
-    if (
-        any(address in network for network in _NETWORKS_WITH_IPV4)
-        and int(address) & 0xFFFFFFFF > 0xFFFF
-    ):
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return None
-
-
-def _is_forbidden(host: str) -> bool:
-    number = _ip_address(host)
-    if number is None:
-        return host.lower().rstrip(".") in _METADATA_NAMES
-    plain = str(number).partition("%")[0]
-    return (
-        number.is_link_local
-        or number.is_multicast
-        or number.is_unspecified
-        or plain in _METADATA_ADDRESSES
-    )
+    refuse_resolved_host(parts.hostname, parts.port)
 
 
 def on_this_machine(url: str) -> bool:
@@ -192,5 +126,5 @@ def on_this_machine(url: str) -> bool:
 
 
 def _is_loopback(host: str) -> bool:
-    number = _ip_address(host)
+    number = ip_address(host)
     return host == "localhost" if number is None else number.is_loopback

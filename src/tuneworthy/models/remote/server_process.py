@@ -24,6 +24,7 @@ from tuneworthy.core.errors import ModelError, NotInstalled, TaskError
 from tuneworthy.core.plugins import load
 from tuneworthy.core.served import ServerModel
 from tuneworthy.models.remote import server_guard
+from tuneworthy.models.remote.endpoint import keyless
 
 # Most seconds that a server may take to load; TUNEWORTHY_SERVER_SECONDS overrides it.
 LOADING_SECONDS = 1800.0
@@ -73,9 +74,14 @@ def variable(kind: str) -> str:
 
 
 def address_of(kind: str) -> str:
-    """Return the address of the user's running server, "" if tuneworthy should start one."""
+    """Return the address of the user's running server, "" if tuneworthy should start one.
+
+    Raises SecurityError for a forbidden address, TaskError for none.
+    """
     named = os.environ.get(variable(kind), "")
-    return named if named.startswith(("http://", "https://")) else ""
+    if not named.startswith(("http://", "https://")):
+        return ""
+    return keyless(named).url
 
 
 def missing_program(kind: str) -> str:

@@ -18,8 +18,9 @@ from typing import Any, Literal
 
 import openai
 
+from tuneworthy.core.addresses import refuse_address
 from tuneworthy.core.errors import ProviderError, SecurityError
-from tuneworthy.models.remote.endpoint import Endpoint, refuse_address
+from tuneworthy.models.remote.endpoint import Endpoint
 from tuneworthy.models.remote.redact import Redactor
 
 LARGEST_RESPONSE = 32_000_000  # bytes of one response

@@ -15,9 +15,9 @@ from tuneworthy.lab.app import make_app
 from tuneworthy.lab.lab_folder import private_file
 from tuneworthy.lab.open_lab import Lab
 from tuneworthy.lab.security import MOST_HEADERS
-from tuneworthy.lab.timed_protocol import TimedProtocol
 from tuneworthy.ledger import signals
 from tuneworthy.serve.stoppable_server import StoppableServer
+from tuneworthy.serve.timed_protocol import TimedProtocol
 
 MOST_SOCKETS = 64
 END_SECONDS = 2  # the most seconds in which streams end

@@ -13,8 +13,18 @@ from tuneworthy.serve.http_app import make_app
 from tuneworthy.serve.served_models import ServedModels
 from tuneworthy.serve.service import Service
 from tuneworthy.serve.stoppable_server import StoppableServer
+from tuneworthy.serve.timed_protocol import TimedProtocol
 
 LAST_SECONDS = 2  # from the error replies to unanswered requests until the server ends
+
+
+def server_config(service: Service, connections: int, grace: float) -> uvicorn.Config:
+    """Return the server's settings: limits of connections, of headers and of time."""
+    return uvicorn.Config(
+        make_app(service), log_config=None, access_log=False, server_header=False, lifespan="off",
+        proxy_headers=False, ws="none", http=TimedProtocol, limit_concurrency=connections,
+        timeout_graceful_shutdown=int(grace) + LAST_SECONDS,
+    )  # fmt: skip
 
 
 def run_server(
@@ -31,11 +41,7 @@ def run_server(
     """
     connections, grace = limits
     failed: list[BaseException] = []
-    config = uvicorn.Config(
-        make_app(service), log_config=None, access_log=False, server_header=False, lifespan="off",
-        proxy_headers=False, ws="none", http="h11", limit_concurrency=connections,
-        timeout_graceful_shutdown=int(grace) + LAST_SECONDS,
-    )  # fmt: skip
+    config = server_config(service, connections, grace)
     server = StoppableServer(config, lambda: _begin_to_stop(service, grace))
 
     def loading() -> None:

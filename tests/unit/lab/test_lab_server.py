@@ -11,8 +11,9 @@ import pytest
 from lab_kit import SLUG, kinds, until
 from lab_runner import SLOW_RATE, fake
 
-from tuneworthy.lab import lab_server, timed_protocol
+from tuneworthy.lab import lab_server
 from tuneworthy.lab.open_lab import open_lab
+from tuneworthy.serve import timed_protocol
 from tuneworthy.serve.listening import listening_socket
 
 
@@ -149,6 +150,16 @@ def test_a19_slow_headers_are_cut_off(tmp_path, monkeypatch):
             sock.close()
         assert time.monotonic() - began < 5
         assert status(raw(lab, b"GET /api/cases HTTP/1.1", *good(lab))) == 200
+
+
+def test_a19_half_sent_headers_take_no_place_from_others(lab):
+    for _ in range(2):
+        socks = [socket.create_connection(("127.0.0.1", lab.access.port), 5) for _ in range(150)]
+        for sock in socks:
+            sock.sendall(b"GET / HT")
+        assert status(raw(lab, b"GET /api/cases HTTP/1.1", *good(lab))) == 200
+        for sock in socks:
+            sock.close()
 
 
 def test_a19_a_slow_body_is_cut_off(lab, monkeypatch):

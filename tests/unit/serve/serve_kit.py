@@ -16,7 +16,7 @@ from tuneworthy.core.artefact import Artefact, Pack
 from tuneworthy.core.case import Message
 from tuneworthy.core.model import Limits
 from tuneworthy.models.scripted import Scripted
-from tuneworthy.serve.http_app import make_app
+from tuneworthy.serve.http_server import server_config
 from tuneworthy.serve.served_models import Openers, ServedModels
 from tuneworthy.serve.served_versions import versions_in
 from tuneworthy.serve.service import Service
@@ -88,7 +88,7 @@ class Gate:
 
 
 @contextlib.contextmanager
-def served(models=(), systems=(), root=None, most=256, **more):
+def served(models=(), systems=(), root=None, most=256, connections=600, **more):
     """Serve {name: model} and {manifest: system} and yield (address, service)."""
     catalogue = ServedModels(most)
     for name, model in dict(models).items():
@@ -109,9 +109,7 @@ def served(models=(), systems=(), root=None, most=256, **more):
         )
     service = Service(more.pop("token", TOKEN), models=catalogue, **more)
     taken = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(make_app(service), log_config=None, lifespan="off", ws="none",
-                            limit_concurrency=600)  # fmt: skip
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(server_config(service, connections, 1.0))
     thread = threading.Thread(target=server.run, args=([taken],), daemon=True)
     thread.start()
     try:

@@ -5,7 +5,9 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import openai
@@ -27,7 +29,7 @@ from serve_kit import (
 from tuneworthy.core.artefact import Pack
 from tuneworthy.core.errors import ProviderError
 from tuneworthy.models.scripted import Scripted, open_scripted
-from tuneworthy.serve import request_body
+from tuneworthy.serve import request_body, timed_protocol
 
 ECHO = {"scripted:echo": open_scripted("echo", None)}
 
@@ -161,6 +163,61 @@ def test_a_body_that_lies_about_its_length_is_cut_off(echo):
         except OSError:
             pass  # refused in the middle
         assert b" 413 " in opened.recv(200)
+
+
+def opened_to(address):
+    name, _, port = address.removeprefix("http://").partition(":")
+    return socket.create_connection((name, int(port)), timeout=20)
+
+
+@pytest.mark.parametrize(("token", "status"), [("wrong", b" 401 "), (TOKEN, b" 413 ")])
+def test_a_body_is_not_read_on_after_its_refusal(token, status, monkeypatch):
+    monkeypatch.setattr(timed_protocol, "DISCARD_SECONDS", 0.3)
+    with served(ECHO) as (address, _), opened_to(address) as opened:
+        opened.sendall(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
+            f"authorization: Bearer {token}\r\n"
+            "content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n".encode()
+        )
+        sent, replied = 0, b""
+        opened.settimeout(0.01)
+        try:
+            while sent < 64 << 20:
+                sent += opened.send(b"4000\r\n" + b"x" * 16_384 + b"\r\n")
+                with suppress(TimeoutError):
+                    replied += b"" if status in replied else opened.recv(200)
+        except OSError:
+            pass
+        assert sent < 64 << 20
+        assert status in replied
+        assert get(address, "/health", token=None)[0] == 200
+
+
+def test_half_sent_headers_end_and_take_no_place(monkeypatch):
+    monkeypatch.setattr(timed_protocol, "LIMIT_SECONDS", 0.8)
+    with served(ECHO, connections=20) as (address, _):
+        socks = [opened_to(address) for _ in range(60)]
+        for sock in socks:
+            sock.sendall(b"GET /health HT")
+        assert get(address, "/health", token=None) == (200, '{"status":"ok"}')
+        assert post(address, says("a"))[0] == 200
+        for sock in socks:  # all are closed at the end of their time
+            with suppress(ConnectionResetError):
+                assert sock.recv(10) == b""
+            sock.close()
+
+
+def test_a_kept_connection_outlives_a_body_that_ends_after_its_refusal(monkeypatch):
+    monkeypatch.setattr(timed_protocol, "DISCARD_SECONDS", 0.3)
+    with served(ECHO) as (address, _), opened_to(address) as opened:
+        head = (b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer x"
+                b"\r\ncontent-type: application/json\r\ncontent-length: 4\r\n\r\n")  # fmt: skip
+        opened.sendall(head)
+        assert b" 401 " in opened.recv(2000)
+        opened.sendall(b"{}  ")
+        time.sleep(0.5)
+        opened.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert b" 200 " in opened.recv(2000)
 
 
 def test_a_body_that_drips_is_given_up(monkeypatch):

@@ -122,12 +122,13 @@ BLIND_FILE = "blind_rows.jsonl"
 def _write_blind_rows(path: Path, options: RunOptions, count: int) -> str:
     """Write `count` rows drawn at random, without answers, beside the task; return what was done.
 
-    Raises DataError if there are fewer rows, or if the file exists.
+    Raises DataError if there are fewer rows, TaskError if the file exists.
     """
     import random
     from json import dumps
 
     from tuneworthy.core.errors import DataError
+    from tuneworthy.core.own_files import ROWS, check_own, write_atomic
     from tuneworthy.session import read
 
     loaded, _ = read(path, options, print_messages)
@@ -142,14 +143,8 @@ def _write_blind_rows(path: Path, options: RunOptions, count: int) -> str:
         else {"id": case.id, "messages": [turn.plain() for turn in case.messages], "output": ""}
         for case in drawn
     ]
-    try:
-        with file.open("x", encoding="utf-8") as out:
-            out.writelines(dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    except FileExistsError:
-        fix, kept = "use it, or move it away", "that file, as it was"
-        raise DataError(
-            "a file of blind rows is there already", where=str(file), fix=fix, kept=kept
-        ) from None
+    check_own(file, ROWS, free=True)
+    write_atomic(file, (dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return (
         f"{file}: {count:,} rows without answers. Write each `output` without looking at an answer"
         " of any system, then name the file in task.yaml:"

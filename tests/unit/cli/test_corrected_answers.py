@@ -67,7 +67,8 @@ def test_blind_rows_hold_no_answer_and_replace_no_file(study, capsys):
     assert len({row["id"] for row in rows}) == 30
     assert all(set(row) == {"id", "input", "output"} and row["output"] == "" for row in rows)
     before = (study / "blind_rows.jsonl").read_bytes()
-    assert run(["check", "--blind", "20"]) == 5
+    assert run(["check", "--blind", "20"]) == 2
+    assert "there is a file already" in capsys.readouterr().err
     assert (study / "blind_rows.jsonl").read_bytes() == before
     assert run(["check", "--blind", "241"]) == 5
     assert "at most 240" in capsys.readouterr().err

@@ -33,8 +33,8 @@ from tuneworthy.core.run_options import RunOptions
 from tuneworthy.core.specs import trains
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.deploy.artefact_folder import (
-    DOCS_FILE,
     MANIFEST_FILE,
+    deciding_files,
     folder_name,
     publish_artefact,
     seal_artefact,
@@ -210,7 +210,7 @@ class Building:
         for form in needed:
             written += self._write_form(form, parts, draft)
         sealed = seal_artefact(draft, parts.artefact)
-        kept = {name: file for name, file in sealed.files.items() if name == DOCS_FILE}
+        kept = deciding_files(sealed.files)
         artefact = with_identity(parts.artefact.model_copy(update={"files": kept}))
         system = open_artefact(draft, self._home, parts.base)
         shown = system.prompts([sample_query(self.session.loaded.everyone)])

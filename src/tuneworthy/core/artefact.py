@@ -76,7 +76,7 @@ class Artefact(Record):
     (ISO), or None where facts do not go stale.
     """
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2
     id: str
     name: str
     arm: str

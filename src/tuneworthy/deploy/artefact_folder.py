@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -26,10 +27,12 @@ MANIFEST_FILE, LATEST_LINK = "artefact.json", "latest"
 CLASSIFIER_FILE, DOCS_FILE = "classifier/classifier.skops", "index/docs.jsonl"
 ADAPTER_FOLDER = "peft"
 WEIGHTS_FOLDER = "weights"
+DECIDING = (DOCS_FILE, CLASSIFIER_FILE, *(f"{ADAPTER_FOLDER}/{name}" for name in (
+    "adapter_config.json", "adapter_model.safetensors")))  # fmt: skip
 _LATEST = OwnKind(
     "the name of the latest build", lambda head: head.count(b"-") > 0 and head.count(b"\n") == 1
 )
-VERSION = 1
+VERSIONS = (1, 2)  # the id of the first covers of the files the documents alone
 _MOST_BYTES = 256_000_000  # bytes of a manifest; nearest examples carry every training row
 _OLD_PREFIX = ".old-"  # prefix of a folder while another replaces it
 _FOLDER_KEPT = "the folder, untouched"
@@ -39,13 +42,13 @@ _BUILD_AGAIN = "build it again: `tuneworthy build` (nothing that was trained is 
 def with_identity(artefact: Artefact) -> Artefact:
     """Return the artefact with its id, the hash of everything that decides an answer.
 
-    That is the pack, the task, the model with its fingerprint (adapter included) and the documents.
+    That is the pack, the task, the model with its fingerprint, and the files of DECIDING.
     """
     return artefact.model_copy(update={"id": _identity_hash(artefact)})
 
 
 def _identity_hash(artefact: Artefact) -> str:
-    decides = {
+    decides: dict[str, Any] = {
         "pack": artefact.pack.plain(),
         # the order of a schema's keys matters, which a digest of plain data ignores
         "grammar": artefact.pack.grammar.model_dump_json() if artefact.pack.grammar else "",
@@ -54,7 +57,14 @@ def _identity_hash(artefact: Artefact) -> str:
         "fingerprint": artefact.fingerprint,
         "docs": artefact.files.get(DOCS_FILE, ""),
     }
+    if artefact.version > 1:
+        decides["files"] = deciding_files(artefact.files)
     return digest(decides, 12)
+
+
+def deciding_files(files: Mapping[str, str]) -> dict[str, str]:
+    """Return {path: SHA-256} of the files that decide an answer, of those of a folder."""
+    return {name: files[name] for name in DECIDING if name in files}
 
 
 def folder_name(artefact: Artefact) -> str:
@@ -139,11 +149,11 @@ def read_artefact(folder: Path) -> Artefact:
             "the manifest is no JSON: it was cut or changed", where, str(error)
         ) from None
     version = raw.get("version") if isinstance(raw, dict) else None
-    if version != VERSION:
+    if version not in VERSIONS:
         raise _artefact_error(
             "the artefact was written by another version of tuneworthy",
             where,
-            f"version {version}, this one reads {VERSION}",
+            f"version {version}, this one reads {VERSIONS[-1]}",
         )
     try:
         artefact = Artefact.model_validate(raw)

@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
+import io
+import re
+import zipfile
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 from tuneworthy.core.errors import ModelError, NotInstalled, SecurityError
 
+_SCHEMA = "schema.json"
+_PLACE = re.compile(r'("__id__": |"file": ")(\d+)')
+_MOST_PARTS, _MOST_SCHEMA_BYTES, _MOST_BYTES = 10_000, 256_000_000, 4_000_000_000
 TRUSTED_TYPES = frozenset({"scipy.sparse._csr.csr_matrix"})
 """The types in our pipelines that skops does not trust by itself."""
 
 
 def save_classifier(classifier: Any, path: Path) -> None:
-    """Write a fitted estimator to a skops file. Raises NotInstalled without skops."""
-    _import_skops().dump(classifier, path)
+    """Write a fitted estimator to a skops file. Raises NotInstalled without skops.
+
+    skops names parts by their place in memory; here they are numbered, so that the same estimator
+    gives the same bytes.
+    """
+    whole = io.BytesIO(_import_skops().dumps(classifier))
+    numbers: dict[str, str] = {}
+
+    def numbered(found: re.Match[str]) -> str:
+        return found[1] + numbers.setdefault(found[2], str(len(numbers)))
+
+    with zipfile.ZipFile(whole) as made, zipfile.ZipFile(path, "w") as out:
+        text = made.read(_SCHEMA).decode("utf-8")
+        out.writestr(zipfile.ZipInfo(_SCHEMA), _PLACE.sub(numbered, text))
+        members = (name for name in made.namelist() if name != _SCHEMA)
+        names = {name: numbers[name.split(".")[0]] + Path(name).suffix for name in members}
+        for name in sorted(names, key=lambda one: int(numbers[one.split(".")[0]])):
+            out.writestr(zipfile.ZipInfo(names[name]), made.read(name))
 
 
 def load_classifier(path: Path) -> Any:
     """Return the estimator of a skops file, after checking that every type in it is known.
 
-    Raises SecurityError for a type that none of our classifiers has, ModelError for a damaged file
-    or one that this version of scikit-learn can't read.
+    Raises SecurityError for a type that none of our classifiers has, ModelError for a damaged file,
+    one that unpacks to more than a limit, or one that this version of scikit-learn can't read.
     """
     skops = _import_skops()
     try:
+        _check_sizes(path)
         unknown = sorted(set(skops.get_untrusted_types(file=path)) - TRUSTED_TYPES)
         if unknown:
             raise SecurityError(
@@ -34,13 +56,27 @@ def load_classifier(path: Path) -> Any:
                 fix="build it again from your rows; open no file that others made",
             )
         return skops.load(path, trusted=sorted(TRUSTED_TYPES))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile) as error:
+    except SecurityError:
+        raise
+    except Exception as error:  # a damaged file may make skops and numpy raise anything
         raise ModelError(
             "the classifier's file can't be opened",
             where=str(path),
             got=f"{type(error).__name__}: {error}",
             fix="build it again: `tuneworthy build`",
         ) from error
+
+
+def _check_sizes(path: Path) -> None:
+    """Raise ValueError for a file whose parts are too many, or too large unpacked."""
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+    schema = sum(part.file_size for part in parts if part.filename == _SCHEMA)
+    whole = sum(part.file_size for part in parts)
+    if len(parts) > _MOST_PARTS or schema > _MOST_SCHEMA_BYTES or whole > _MOST_BYTES:
+        raise ValueError(
+            f"{len(parts):,} parts, {whole:,} bytes unpacked: more than a classifier's"
+        )
 
 
 def _import_skops() -> Any:

@@ -12,7 +12,7 @@ from tuneworthy.arms._pack import OpenedPack, open_pack
 from tuneworthy.core.answer import Answer, Unscored
 from tuneworthy.core.arm import Setup
 from tuneworthy.core.artefact import Artefact, System
-from tuneworthy.core.case import Query
+from tuneworthy.core.case import Message, Query
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.model import Limits, Model, Prompt
 from tuneworthy.core.task import Data, Task
@@ -81,7 +81,23 @@ def open_artefact(path: Path, home: Path | None = None, base: Model | None = Non
         docs=read_built_docs(folder / DOCS_FILE) if artefact.pack.passages else (),
     )
     opened = open_pack(setup, artefact.pack, classifier)
+    if classifier is not None:
+        _check_answers(opened, folder)
     return DeployedSystem(artefact, opened.model, opened.limits, opened)
+
+
+def _check_answers(opened: OpenedPack, folder: Path) -> None:
+    """Raise ModelError for a classifier that opens and can't answer: each request would fail."""
+    asked = Query(id="", messages=(Message(role="user", content="a"),))
+    try:
+        opened.answer([asked])
+    except Exception as error:
+        raise ModelError(
+            "the classifier's file opens, and can't answer",
+            where=str(folder / CLASSIFIER_FILE),
+            got=f"{type(error).__name__}: {error}",
+            fix="build it again: `tuneworthy build`",
+        ) from error
 
 
 def deciding_settings(task: Task, role: str) -> dict[str, Any]:

@@ -3,15 +3,18 @@
 import json
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 
 import pytest
 from tests import studies
 
 from tuneworthy import building, study
+from tuneworthy.arms._classified import tfidf_pipeline
 from tuneworthy.building import BuildOptions, build
 from tuneworthy.core.case import Message, Query
 from tuneworthy.core.errors import ModelError, SecurityError, TaskError
+from tuneworthy.core.record import file_sha256
 from tuneworthy.deploy import classifier_file
 from tuneworthy.deploy.artefact_folder import MANIFEST_FILE, find_artefact, read_artefact
 from tuneworthy.deploy.hub import upload
@@ -216,6 +219,7 @@ def copied(built, tmp_path):
 
 def edit(folder, **changes):
     raw = json.loads((folder / MANIFEST_FILE).read_text())
+    raw["files"] |= changes.pop("more_files", {})
     (folder / MANIFEST_FILE).write_text(json.dumps({**raw, **changes}))
 
 
@@ -255,11 +259,12 @@ def test_a_cut_manifest_is_refused(copied):
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"version": 2}, "another version"),
+        ({"version": 3}, "another version"),
+        ({"version": 1}, "other contents"),
         ({"pack": {"role": "", "vectors": True}}, "other contents"),
         ({"id": "0" * 12}, "other contents"),
-        ({"files": {"../../outside": "0" * 64}}, "outside the folder"),
-        ({"files": {"/etc/passwd": "0" * 64}}, "outside the folder"),
+        ({"more_files": {"../../outside": "0" * 64}}, "outside the folder"),
+        ({"more_files": {"/etc/passwd": "0" * 64}}, "outside the folder"),
         ({"surprise": 1}, "was changed"),
         ({"pack": []}, "was changed"),
     ],
@@ -279,6 +284,63 @@ def test_a_classifier_of_unknown_types_is_not_opened(copied, tmp_path):
     (tmp_path / "worse.skops").write_bytes(b"no zip")
     with pytest.raises(ModelError, match="can't be opened"):
         classifier_file.load_classifier(tmp_path / "worse.skops")
+
+
+def test_a_changed_classifier_has_another_id_even_with_its_hash_noted(copied):
+    path = copied / "classifier" / "classifier.skops"
+    path.write_bytes(path.read_bytes() + b" ")
+    files = json.loads((copied / MANIFEST_FILE).read_text())["files"]
+    edit(copied, files={**files, "classifier/classifier.skops": file_sha256(path)})
+    with pytest.raises(ModelError, match="other contents"):
+        open_artefact(copied)
+
+
+def fitted(n=2):
+    texts = [f"word{k % n} and more" for k in range(40)]
+    return tfidf_pipeline(1.0, 0, 40).fit(texts, [str(k % n) for k in range(40)])
+
+
+def test_the_same_classifier_gives_the_same_bytes(tmp_path):
+    for name in "abc":
+        classifier_file.save_classifier(fitted(3 if name == "c" else 2), tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert (tmp_path / "a").read_bytes() != (tmp_path / "c").read_bytes()
+    opened = classifier_file.load_classifier(tmp_path / "a")
+    assert opened.predict(["word1 and more"]).tolist() == ["1"]
+
+
+def damaged(path, change):
+    """Rewrite a skops file with its schema's text changed."""
+    with zipfile.ZipFile(path) as made:
+        parts = {name: made.read(name) for name in made.namelist()}
+    parts = change(parts)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        for name, content in parts.items():
+            out.writestr(name, content)
+
+
+def deep(parts):
+    return {**parts, "schema.json": b'{"a": ' * 100_000 + b"1" + b"}" * 100_000}
+
+
+def huge_array(parts):
+    name = next(name for name in parts if name.endswith(".npy"))
+    head = b"{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999,), }"
+    length = len(head).to_bytes(2, "little")
+    return {**parts, name: b"\x93NUMPY\x01\x00" + length + head}
+
+
+def bomb(parts):
+    return {**parts, **{f"{k}.npy": bytes(50 << 20) for k in range(1000, 1003)}}
+
+
+@pytest.mark.parametrize("change", [deep, huge_array, bomb, lambda parts: {"schema.json": b"{}"}])
+def test_a_damaged_classifier_is_an_error_of_ours(change, tmp_path, monkeypatch):
+    monkeypatch.setattr(classifier_file, "_MOST_BYTES", 100_000_000)
+    classifier_file.save_classifier(fitted(), tmp_path / "c.skops")
+    damaged(tmp_path / "c.skops", change)
+    with pytest.raises(ModelError, match="can't be opened"):
+        classifier_file.load_classifier(tmp_path / "c.skops")
 
 
 class Sneaky:

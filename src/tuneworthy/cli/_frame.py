@@ -84,7 +84,9 @@ def _run_command(arguments: Sequence[str], as_json: bool) -> int:
 
 
 def _usable_streams() -> None:
-    """Make every character printable, and print work even if stdout or stderr is closed."""
+    """Make every character printable and every byte readable, whatever streams are closed."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

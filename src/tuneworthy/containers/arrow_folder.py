@@ -31,13 +31,13 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
     """
     splits = _splits(path)
     for split in splits:
-        folder = path / str(split)
-        files = [
-            one.get("filename")
-            for one in _read_object(folder / "state.json").get("_data_files", [])
-        ]
+        folder = path / Path(str(split)).name  # a split is a folder of this one
+        listed = _read_object(folder / "state.json").get("_data_files")
+        files = [one.get("filename") for one in listed or () if isinstance(one, dict)
+                 ] if isinstance(listed, list) else []  # fmt: skip
         if not files:
-            yield RowFault(f"{path.name}/{split}", "a split has no Arrow file", "", "save it again")
+            yield RowFault(f"{path.name}/{split}", "a split has no Arrow file", "", "save it again",
+                           lost=inf)  # fmt: skip
         number = 0
         for file in files:
             for found in _file_rows(folder / Path(str(file)).name, str(split) or path.name, number):
@@ -54,7 +54,8 @@ def form_of(path: Path) -> str:
 
 
 def _splits(path: Path) -> list[str]:
-    return [str(one) for one in _read_object(path / "dataset_dict.json").get("splits") or [""]]
+    splits = _read_object(path / "dataset_dict.json").get("splits")
+    return [str(one) for one in splits] if isinstance(splits, list) and splits else [""]
 
 
 def _file_rows(file: Path, name: str, start: int) -> Iterator[SourceRecord | RowFault]:

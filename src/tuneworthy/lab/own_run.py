@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from tuneworthy.core.errors import ModelError, TaskError
-from tuneworthy.core.failure import RunFacts, Runs
+from tuneworthy.core.failure import Detection, RunFacts, Runs
 from tuneworthy.core.run_report import (
     NEEDS_ANSWERS,
     OF_A_CASE,
@@ -133,7 +133,7 @@ def _case_finding(
 ) -> CaseFinding:
     """Return the finding of one case's detector on the facts."""
     watched = _WatchedFacts(facts)
-    says = case.module.detect(Runs(cast(RunFacts, watched), None))
+    says = _checked_finding(case, cast(RunFacts, watched))
     state: FindingState = "not measured"
     if says.found is not None:
         state = "found" if says.found else "clean"
@@ -152,6 +152,18 @@ def _case_finding(
         fix=repair_advice(case, facts) if state == "found" else "",
         harmless=case.module.HARMLESS if state == "found" else "",
     )
+
+
+def _checked_finding(case: LabCase, facts: RunFacts) -> Detection:
+    """Return what a detector says; nothing for values of a log that it can't calculate with."""
+    try:
+        says: Detection = case.module.detect(Runs(facts, None))
+    except ArithmeticError:
+        says = Detection(found=None, value=math.inf, because="")
+    if says.value is not None and not math.isfinite(says.value):
+        why = "not measured: the values of the log are too large or too small to be compared"
+        return Detection(found=None, because=why)
+    return says
 
 
 def _data_facts(

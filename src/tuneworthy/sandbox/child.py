@@ -2,7 +2,9 @@
 
 The child gets only the environment variables in _KEPT_VARIABLES, no network, limited memory and
 limited time (see _worker.py). It is restarted after a fork. It leads its own process group: its
-descendants are killed with it when it is stopped and when this process ends, also by SIGKILL.
+descendants are killed with it when it is stopped and when this process ends, also by SIGKILL. Those
+that left the group (setsid) are known by a mark in their environment; they are killed when it is
+stopped.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import select
 import signal
 import subprocess
@@ -23,6 +26,7 @@ from typing import Any
 _WORKER = Path(__file__).with_name("_worker.py")
 _START_SECONDS = 30.0
 _LONGEST_LINE = 1_000_000
+_MARK, _MOST_ROUNDS = "TUNEWORTHY_SANDBOX", 5
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "SYSTEMROOT")
 
 
@@ -67,13 +71,15 @@ class Child:
             self.stop()  # kills its remaining descendants as well
         threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
         kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+        mark = f"{_MARK}={secrets.token_hex(16)}"
         watched, life = os.pipe()  # `life` closes when this process ends, however it ends
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-s", "-P", "-X", "utf8", str(_WORKER), str(watched)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                 cwd=self._folder, start_new_session=True, pass_fds=(watched,),
-                env={**kept, **threads, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
+                env={**kept, **threads, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1",
+                     _MARK: mark.partition("=")[2]},
             )  # fmt: skip
         except BaseException:
             os.close(life)
@@ -81,7 +87,9 @@ class Child:
         finally:
             os.close(watched)
         self._owner = os.getpid()
-        self._finalizer = weakref.finalize(self, _kill_group, self._process, self._owner, life)
+        self._finalizer = weakref.finalize(
+            self, _kill_group, self._process, self._owner, life, mark.encode()
+        )
         hello = self._exchange(self._order, self._start)
         if "fatal" in hello:
             self.stop()
@@ -148,12 +156,26 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
         return True
 
 
-def _kill_group(process: subprocess.Popen[bytes], owner: int, life: int) -> None:
+def _kill_marked(mark: bytes) -> None:
+    """Kill the processes with this mark in their environment, until none starts another."""
+    for _ in range(_MOST_ROUNDS):
+        found = 0
+        for place in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                if mark in place.read_bytes().split(b"\0"):
+                    os.kill(int(place.parent.name), signal.SIGKILL)
+                    found += 1
+        if not found:
+            return
+
+
+def _kill_group(process: subprocess.Popen[bytes], owner: int, life: int, mark: bytes) -> None:
     if owner != os.getpid():  # after a fork the child belongs to the parent
         return
     if process.returncode is None:  # not reaped yet, so no other group can have its number
         with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
+    _kill_marked(mark)
     process.wait()
     with contextlib.suppress(OSError):
         os.close(life)

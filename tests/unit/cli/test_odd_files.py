@@ -1,0 +1,124 @@
+"""Files made to break a reader end with an error of ours, in bounded time and memory."""
+
+import io
+import json
+import os
+import sys
+import time
+import zipfile
+
+import pytest
+from tests import studies
+
+from tuneworthy.cli._frame import run
+from tuneworthy.core.errors import DataError
+from tuneworthy.core.imported import SourceRecord
+from tuneworthy.core.plugins import load
+from tuneworthy.data.column_choice import Choice
+from tuneworthy.data.raw import RowFault
+from tuneworthy.importing import ImportOptions, import_rows
+from tuneworthy.ledger.elsewhere import next_look
+
+TESTS = "tests:\n" + "".join(
+    f"  - vars: {{q: 'ask {k}'}}\n    assert: [{{type: equals, value: {'ab'[k % 2]}}}]\n"
+    for k in range(30)
+)
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
+)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def read(path):
+    return import_rows([path], ImportOptions(Choice()), path.parent, "task")
+
+
+def test_a_date_and_aliases_of_a_promptfoo_file_are_read(tmp_path):
+    shared = "shared: &right {type: equals, value: 2026-01-31}\nbase: &base {q: 'ask'}\n"
+    rest = "".join(f"  - vars: {{<<: *base, n: {k}}}\n    assert: [*right]\n" for k in range(30))
+    (tmp_path / "p.yaml").write_text(f"{shared}made: 2026-01-31\ntests:\n{rest}")
+    rows = [json.loads(line) for line in read(tmp_path / "p.yaml").rows.read_text().splitlines()]
+    assert {row["output"] for row in rows} == {"2026-01-31"}
+    assert "ask" in rows[0]["input"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "blob: !!binary aGVsbG8=\n",
+        "own: &own [1, *own]\n",
+        "own: &own {a: *own}\n",
+        BOMB,
+        f"deep: {'[' * 500}{']' * 500}\n",
+        "tests: []\n",
+        "x: !!python/object/apply:os.system [true]\n",
+    ],
+)
+def test_yaml_made_to_break_a_reader_is_refused_in_time(more, tmp_path):
+    (tmp_path / "p.yaml").write_text(TESTS + more)
+    began = time.monotonic()
+    with pytest.raises(DataError) as refused:
+        read(tmp_path / "p.yaml")
+    assert time.monotonic() - began < 20
+    assert refused.value.where
+
+
+def test_an_inspect_header_of_another_form_is_no_crash(tmp_path):
+    with zipfile.ZipFile(tmp_path / "log.eval", "w") as log:
+        log.writestr("header.json", json.dumps({"eval": ["a", 1]}))
+        log.writestr(
+            "samples/1.json", json.dumps({"id": 1, "epoch": 1, "input": "a", "target": "b"})
+        )
+    found = list(load("containers", "inspect_archive").records(tmp_path / "log.eval"))
+    assert [type(one) for one in found] == [SourceRecord] * 2
+    assert found[0].value == {}
+
+
+@pytest.mark.parametrize("listed", [5, [5], {"a": 1}, ["x"], [None], [[]], "data", None])
+@pytest.mark.parametrize("splits", [None, 3, [7], "train", [None], ["../.."]])
+def test_a_saved_data_set_of_another_form_is_no_crash(listed, splits, tmp_path):
+    pytest.importorskip("pyarrow")
+    if splits is not None:
+        (tmp_path / "dataset_dict.json").write_text(json.dumps({"splits": splits}))
+    (tmp_path / "state.json").write_text(json.dumps({"_data_files": listed}))
+    form = load("containers", "arrow_folder")
+    assert all(isinstance(one, RowFault) for one in form.records(tmp_path))
+    assert isinstance(form.form_of(tmp_path), str)
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path, monkeypatch, capsys):
+    (tmp_path / "kiln" / "runs" / "1").mkdir(parents=True)
+    (tmp_path / "kiln" / "task.kiln").write_text("{}")
+    os.mkfifo(tmp_path / "kiln" / "runs" / "1" / "task_run.kiln")
+    found = list(load("containers", "kiln_folder").records(tmp_path / "kiln"))
+    assert [type(one) for one in found] == [SourceRecord, RowFault]
+    state = tmp_path / "state"
+    (state / "tuneworthy").mkdir(parents=True)
+    os.mkfifo(state / "tuneworthy" / "looks.jsonl")
+    monkeypatch.setenv("XDG_STATE_HOME", str(state))
+    monkeypatch.delenv("TUNEWORTHY_LOOKS", raising=False)
+    assert "no plain file" in str(next_look(None, "study", "rows", ["mark"]))
+    path = studies.write(tmp_path, arms=["present", "majority"])
+    assert run(["check", str(path)]) == 0
+    assert run(["run", str(path), "--no-progress"]) in (0, 3)
+
+
+@pytest.mark.parametrize("word", ["tour", "settle"])
+def test_a_byte_that_is_no_utf8_is_no_crash(word, monkeypatch, tmp_path, capsys):
+    raw = io.BytesIO(b"\xff\xfe caf\xe9\n" * 3)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(raw, encoding="utf-8"))
+    assert run([word]) in (2, 130)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("loss", [1e308, 1.7e308, -1e308, 5e-324])
+def test_a_loss_beyond_all_bounds_is_not_measured(loss, tmp_path, capsys):
+    for places in ((0,), (3, 4, 5), range(12)):
+        steps = [{"step": k + 1, "loss": loss if k in places else 2.0} for k in range(12)]
+        (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": steps}))
+        assert run(["check", "--run", str(tmp_path), "--json"]) in (0, 3, 4)
+        json.loads(capsys.readouterr().out)

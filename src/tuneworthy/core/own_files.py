@@ -11,7 +11,9 @@ import json
 import os
 import re
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import IO, Any
 
@@ -122,7 +124,8 @@ def write_atomic(path: Path, text: str | Iterable[str]) -> None:
             file.writelines([text] if isinstance(text, str) else text)
         os.replace(draft, path)
     except BaseException:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
         raise
 
 
@@ -131,7 +134,22 @@ def draft_of(path: Path) -> Path:
     return path.with_name(f".{path.name[:200]}.{os.getpid()}.part")
 
 
+def _is_running(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def open_draft(path: Path) -> IO[str]:
-    """Open the draft of a file, new and empty. A lone surrogate is written as an escape."""
-    draft_of(path).unlink(missing_ok=True)
+    """Open the draft of a file, new and empty; drafts that a killed process left are removed.
+
+    A lone surrogate is written as an escape.
+    """
+    for old in path.parent.glob(f".{escape(path.name[:200])}.*.part"):
+        if old == draft_of(path) or not _is_running(old.name.split(".")[-2]):
+            old.unlink(missing_ok=True)
     return draft_of(path).open("x", encoding="utf-8", errors="backslashreplace")

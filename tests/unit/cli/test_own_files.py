@@ -124,6 +124,8 @@ def test_a_file_is_whole_or_as_it_was(tmp_path):
         own_files.write_own(path, lines(), own_files.ROWS)
     assert path.read_text() == '{"input": "a"}\n'
     assert [one.name for one in tmp_path.iterdir()] == ["rows.jsonl"]
+    (tmp_path / ".rows.jsonl.999999999.part").write_text("left by a killed process")
     with open(os.devnull) as null:
         own_files.write_own(tmp_path / "rows.jsonl", "", own_files.ROWS)
         own_files.write_atomic(type(path)(null.name), "gone")
+    assert [one.name for one in tmp_path.iterdir()] == ["rows.jsonl"]

@@ -17,6 +17,7 @@ MAX_COLUMNS = 1_000
 DELIMITER_OF = {".csv": ",", ".tsv": "\t"}
 """The column delimiter of a table, by the suffix of its file."""
 DELIMITERS = ",\t;|"
+_LEAST_SWALLOWED = 8  # lines of a cell from which they may be rows
 _LIST_COLUMNS = {"accepted", "must_say", "must_not_say"}
 
 
@@ -61,9 +62,24 @@ def read_table(
             yield cells
         elif header is None:
             header = column_names(checked(cells) if checked else cells, f"{shown}:1")
+        elif rows := _swallowed_rows(cells, mark):
+            yield RowFault(f"{shown}:{number}", "a quoted field holds what look like rows",
+                           f"{rows:,} of them", "close the quote where the field ends",
+                           lost=rows + 1)  # fmt: skip
         elif any(cells):
             row = _make_row(f"{shown}:{number}", header, cells)
             yield row if checked or isinstance(row, RowFault) else _with_json_lists(row)
+
+
+def _swallowed_rows(cells: list[str], mark: str) -> int:
+    """Return how many lines of one cell look like rows of the table, 0 if few do.
+
+    A quote that is never closed takes all rows up to the next quote at the end of a cell.
+    """
+    inner = max((cell.split("\n")[1:-1] for cell in cells), key=len, default=[])
+    alike = sum(line.count(mark) == len(cells) - 1 for line in inner)
+    enough = len(cells) > 1 and len(inner) >= _LEAST_SWALLOWED and alike >= 0.9 * len(inner)
+    return alike if enough else 0
 
 
 def _with_json_lists(row: RawRow) -> RawRow:

@@ -59,6 +59,7 @@ def sheet(n=1_000):
 BROKEN = {
     "a quote that is never closed": ("t.csv", table()),
     "a quote that a quoted cell ends": ("t.csv", table() + '1,"a ""quoted"" cell",billing\n'),
+    "a quote that a later one closes": ("t.csv", table().replace("order 700 is late", 'late 5"')),
     "a document cut in the middle": ("t.json", cut(json.dumps(records()))),
     "a document of several lists, cut": ("t.json", cut(json.dumps({"rows": records(), "x": [1]}))),
     "lines cut in the middle": ("t.jsonl", cut("\n".join(map(json.dumps, records())))),
@@ -77,6 +78,14 @@ def test_init_stops_where_a_file_breaks(what, tmp_path, capsys):
     assert "--max-bad" in said
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert run(["init", name, "--input", "message", "--output", "team", "--max-bad", "100%"]) == 0
+
+
+def test_cells_of_several_lines_are_read(tmp_path):
+    letter = "Dear team,\n\nthe order, which I made in May, is late.\nIt is red, not blue, as I"
+    rows = [f'"{letter}\nsaid {k}.\n\n\n\n\nYours,\nAnn\n",{TEAMS[k % 3]}' for k in range(20)]
+    (tmp_path / "t.csv").write_text("\n".join(["message,team", *rows]))
+    found = import_rows([tmp_path / "t.csv"], ImportOptions(Choice()), tmp_path, "task")
+    assert found.count == 20
 
 
 def test_a_broken_cell_of_a_sheet_stops_there(tmp_path):

@@ -22,11 +22,11 @@ class RefusedJson(ValueError):
 
 
 def strict_json(raw: str | bytes) -> Any:
-    """Return the value of a JSON text, with or without a byte order mark.
+    """Return the value of a JSON text, in UTF-8 without a byte order mark.
 
     Raises ValueError: JSONDecodeError for no JSON, UnicodeDecodeError for no UTF-8, RefusedJson.
     """
-    text = raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw
+    text = raw.decode("utf-8") if isinstance(raw, bytes) else raw
     try:
         return checked_value(DECODER.decode(text), text)
     except RecursionError:

@@ -22,6 +22,7 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Spec
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.core.specs import chooses, chooses_prompt, is_recorded, specs, trains, unmet_needs
+from tuneworthy.data.schema import closed_fields_sentence
 from tuneworthy.models._roles import wanted_models
 from tuneworthy.session import Session, open_session
 
@@ -48,9 +49,9 @@ class PromptPreview:
 class _PromptCaptured(Exception):
     """Carries the first prompt out of an arm's code, past any `except` of known errors."""
 
-    def __init__(self, model: str, prompt: Prompt) -> None:
+    def __init__(self, model: str, prompt: Prompt, held: bool) -> None:
         super().__init__()
-        self.model, self.prompt = model, tuple(prompt)
+        self.model, self.prompt, self.held = model, tuple(prompt), held
 
 
 class _CapturingModel:
@@ -62,10 +63,10 @@ class _CapturingModel:
         self.spec = spec
         self.fingerprint: dict[str, str] = {}
 
-    def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:  # noqa: ARG002
+    def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
         """Raise _PromptCaptured with the first prompt; return [] for an empty batch."""
         if prompts:
-            raise _PromptCaptured(self.spec, prompts[0])
+            raise _PromptCaptured(self.spec, prompts[0], limits.grammar is not None)
         return []
 
     def count_tokens(self, prompt: Prompt) -> int:  # noqa: ARG002
@@ -117,6 +118,8 @@ def _capture_prompt(session: Session, spec: Spec, arm: ModuleType, folder: Path)
             fitted.answer([query])
         except _PromptCaptured as found:
             note = _open_dependency(session, spec, query, with_dev)
+            if found.held and (closed := closed_fields_sentence(session.task)):
+                note += f"; its answers are held to the schema: {closed}"
             return PromptPreview(spec.name, found.model, found.prompt, note)
         except (DoesNotApply, TuneworthyError) as error:
             why = f"not asked: {error}".split("\n")[0]

@@ -19,7 +19,7 @@ from tuneworthy.data.label_spelling import near_labels
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.rows import sortable_time
 from tuneworthy.data.rows_in_docs import rows_in_documents
-from tuneworthy.data.schema import schema_checker
+from tuneworthy.data.schema import closed_fields_sentence, schema_checker
 from tuneworthy.data.secrets import private_kinds
 
 MOST_IDS = 20
@@ -39,6 +39,9 @@ def row_observations(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observa
     yield from _class_sizes(loaded, scored)
     yield from _test_labels(loaded)
     yield from _schema_violations(loaded)
+    if said := closed_fields_sentence(loaded.task):
+        fix = "write `output.schema` with a plain string for a field that may hold others"
+        yield observation("closed_fields", "note", said, (), fix)
     yield from answers_in_inputs(loaded.cases, loaded.task.output.type == "label")
     yield from _cut_answers(loaded)
     yield from _invisible_characters(loaded)

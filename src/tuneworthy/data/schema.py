@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import DataError, TaskError
+from tuneworthy.core.escape import quoted
 from tuneworthy.core.strict_json import strict_json
+from tuneworthy.core.task import Task
 from tuneworthy.data.lines import check_text_file
 from tuneworthy.sandbox.schemas import SchemaFault, external_reference, schema_check
 
@@ -77,6 +80,25 @@ def inferred_schema(outputs: Iterable[str]) -> dict[str, Any]:
     field becomes an enum only if it looks clearly closed (see `_is_closed_set`).
     """
     return _schema_of([json.loads(text) for text in outputs])
+
+
+def closed_fields(schema: Any, at: str = "") -> Iterator[str]:
+    """Yield each text field of a schema that may hold listed values only: "`city` (9 values)"."""
+    if not isinstance(schema, dict):
+        return
+    if "enum" in schema and at:
+        yield f"`{quoted(at, 60)}` ({count_noun(len(schema['enum']), 'value')})"
+    for key, inner in (schema.get("properties") or {}).items():
+        yield from closed_fields(inner, f"{at}.{key}".lstrip("."))
+    yield from closed_fields(schema.get("items"), f"{at}[]")
+    yield from closed_fields(schema.get("additionalProperties"), f"{at}.*".lstrip("."))
+
+
+def closed_fields_sentence(task: Task) -> str:
+    """Return which fields an inferred schema closes, scored rows included; "" without any."""
+    names = list(closed_fields(task.output.json_schema)) if "output.schema" in task.inferred else []
+    said = "may hold only values seen in your rows, scored ones too: the schema is inferred"
+    return f"{', '.join(names)} {said}" if names else ""
 
 
 def _schema_of(values: Sequence[Any]) -> dict[str, Any]:

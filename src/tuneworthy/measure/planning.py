@@ -89,8 +89,10 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
     uncut = max(uncut, _minutes_for_all_folds(planned)[0])
     runnable = [spec for spec in arms if not unmet_needs(spec, facts.available)]
     dear = by_rule and any(worth_a_look(facts.task, arm, facts.split) for arm in planned)
+    guessed = facts.speed is None and facts.remote is not None and not facts.remote.requests_timed
     for step, texts in tighter_limits(runnable, choice, facts.sizes.train, bool(across), dear):
-        if needed(planned) + diagnosis_minutes(across, by_rule) <= minutes:
+        fits = needed(planned) + diagnosis_minutes(across, by_rule) <= minutes
+        if fits or (guessed and step.read == 0):  # a guessed time leaves no cause out
             break
         choice, lines = step, texts
         shown, planned = _plan_arms(facts, arms, choice)
@@ -100,13 +102,12 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
         choice = replace(choice, folds=LEAST_FOLDS)
         lines = (*lines, f"training arms on {LEAST_FOLDS} of {folds} folds")
         shown, planned = _plan_arms(facts, arms, choice)
-    train = max((len(part.train) for part in facts.split.parts), default=0)
     return Plan(
         task=study,
         rows=rows,
         k=facts.split.k,
         scored=facts.audit.scored,
-        train=train,
+        train=max((len(part.train) for part in facts.split.parts), default=0),
         dev=max((len(part.dev) for part in facts.split.parts), default=0),
         arms=tuple(planned),
         across=across,
@@ -130,8 +131,7 @@ def _speed_assumptions(facts: PlanInputs, planned: Sequence[PlannedArm]) -> tupl
     """Return a sentence for each assumption behind the minutes of the arms that train here."""
     if facts.speed is None:
         return ()
-    kept = [arm.spec for arm in planned if not arm.because]
-    cases = facts.sizes.cases
+    kept, cases = [arm.spec for arm in planned if not arm.because], facts.sizes.cases
     return facts.speed.assumptions((spec, _arm_work(spec, facts, cases)) for spec in kept)
 
 
@@ -145,8 +145,8 @@ def needed_minutes(arms: Sequence[PlannedArm]) -> float:
     That is all arms that always run, up to a look if they get one, plus those folds. The stage rule
     runs the follow-up arms one by one as long as minutes are left.
     """
-    always = sum(arm.first_minutes for arm in arms if not arm.follow_up)
-    return always + max((arm.first_minutes for arm in arms if trains(arm.spec)), default=0.0)
+    dearest = max((arm.first_minutes for arm in arms if trains(arm.spec)), default=0.0)
+    return dearest + sum(arm.first_minutes for arm in arms if not arm.follow_up)
 
 
 def _minutes_for_all_folds(arms: Sequence[PlannedArm]) -> tuple[float, int]:

@@ -18,6 +18,8 @@ from tuneworthy.models import is_paid
 from tuneworthy.models.remote.endpoint import on_this_machine
 from tuneworthy.prompting.messages import common_system
 
+PASSES = 3  # over the rows, by default of an adapter
+
 
 def paid_names(task: Task, models: Iterable[str]) -> list[str]:
     """Return the models and the training APIs of a task that may cost money."""
@@ -34,7 +36,7 @@ def trainer_notes(task: Task, arms: Sequence[PlannedArm], sizes: Sizes) -> tuple
             continue
         options = arm.spec.options
         rows = min(sizes.train, int(options.get("rows") or sizes.train))
-        epochs = int(options.get("epochs", 3))
+        epochs = int(options.get("epochs", PASSES))
         runs = len(arm.folds) * len(arm.seeds)
         tokens = epochs * rows * (sizes.shared + sizes.own + sizes.answer) * runs
         name = str(options.get("trainer_model") or task.tune or task.model).removeprefix("hf:")
@@ -55,15 +57,13 @@ def _trainer_of(spec: Spec) -> str:
     return trainer_address(spec.options)
 
 
-def price_notes(
-    task: Task, cases: Sequence[Case], shared: float, unpriced: Mapping[str, str]
-) -> tuple[str, ...]:
-    """Return the sentences on prices; `shared` are the tokens of the system prompt of all rows.
+def price_notes(task: Task, cases: Sequence[Case], unpriced: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the sentences on prices.
 
     `unpriced` maps a model without a price to the listed model of a similar name, or "".
     """
     lacking = [_no_price_note(name, near) for name, near in unpriced.items()]
-    return (*lacking, *_hosted_tune_note(task, cases, shared))
+    return (*lacking, *_hosted_tune_note(task, cases))
 
 
 def _no_price_note(name: str, near: str) -> str:
@@ -72,21 +72,25 @@ def _no_price_note(name: str, near: str) -> str:
     return f"`{quoted(name, 60)}` has no price: {hint}write {key}, USD per million tokens"
 
 
-def _hosted_tune_note(task: Task, cases: Sequence[Case], shared: float) -> Iterator[str]:
-    """Yield a sentence on the tokens and price of tuning a paid base model at its vendor."""
+def _hosted_tune_note(task: Task, cases: Sequence[Case]) -> Iterator[str]:
+    """Yield a sentence on the tokens and price of tuning a paid base model at its vendor.
+
+    The vendor trains on the rows as they stand, not on a prompt of ours.
+    """
     if not is_paid(task.model) or task.tune is not None or not cases:
         return
     name = task.model.removeprefix("openai:").partition("@")[0]
-    lead = common_system(cases)  # `shared` has it
+    lead = common_system(cases)
     texts = [m.content for case in cases for m in case.messages if m not in lead]
     size = sum(map(text_tokens, texts)) + sum(text_tokens(case.output) for case in cases)
-    repeated = shared * len(cases)
+    repeated = sum(text_tokens(m.content) for m in lead) * len(cases)
     tokens = size + repeated
     part = (
         f" (about {_rounded(repeated)} of them the system prompt, once a row)" if repeated else ""
     )
     sentence = f"a tune of `{quoted(name, 60)}` at its vendor reads about {_rounded(tokens)} tokens"
-    sentence += f"{part} for each pass over your {len(cases):,} rows"
+    sentence += f"{part} for each pass over your {len(cases):,} rows; its vendor sets how many"
+    sentence += f" (in {PASSES}: {_rounded(PASSES * tokens)})"
     price: Any = task.economics.prices.get(name)
     rate = price.get("train") if isinstance(price, dict) else None
     if rate is None:
@@ -95,7 +99,8 @@ def _hosted_tune_note(task: Task, cases: Sequence[Case], shared: float) -> Itera
             f" economics.prices.{quoted(name, 60)} (USD per million tokens)"
         )
         return
-    yield f"{sentence}: about ${tokens * float(rate) / 1e6:.2g} a pass at your price of ${rate:g}"
+    usd = f"${PASSES * tokens * float(rate) / 1e6:.2g}"
+    yield f"{sentence}: about {usd} in {PASSES} passes at your price of ${rate:g} a million"
 
 
 def _rounded(tokens: float) -> str:

@@ -175,7 +175,6 @@ def remote_models(
         prices=price_notes(
             task,
             cases,
-            mean.shared,
             {rate.model: rate.near for rate in rates.values() if rate.usd is None},
         ),
     )

@@ -7,6 +7,7 @@ from tests import studies
 
 import tuneworthy
 from tuneworthy.core.errors import TaskError
+from tuneworthy.core.plan import LEAST_DIAGNOSED_CASES, NO_DIAGNOSIS_CUT
 from tuneworthy.core.token_estimate import text_tokens
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.models.remote import prices
@@ -91,17 +92,31 @@ def test_a_model_without_a_price_says_what_may_be_meant(tmp_path):
 
 def test_what_a_hosted_tune_would_read_is_said_with_its_price_or_how_to_give_it(tmp_path):
     _, told = planned(tmp_path)
-    assert (
-        "for each pass over your 60 rows; no training price is shipped: give it as `train`" in told
-    )
+    assert "for each pass over your 60 rows; its vendor sets how many (in 3: " in told
+    assert "; no training price is shipped: give it as `train`" in told
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
-    least = sum(len(row["input"]) + len(row["output"]) for row in rows) / 4
+    about = 3 * sum(len(row["input"]) + len(row["output"]) for row in rows) / 4
     price = {"in": 0.15, "out": 0.6, "train": 1e4}
     _, told = planned(tmp_path, economics={"prices": {"gpt-4o-mini": price}})
-    said = told.partition("about $")[2] and told.rpartition("rows: about $")[2]
-    assert least * 1e4 / 1e6 <= float(said.split()[0]) <= 3 * least * 1e4 / 1e6
+    said = told.partition("(in 3: ")[2].partition("about $")[2]
+    assert "in 3 passes at your price" in said
+    assert float(said.split()[0]) == pytest.approx(about * 1e4 / 1e6, rel=0.3)
     local = plan(studies.write(tmp_path / "local", arms=["majority", "zero_shot"], present=None))
     assert local.prices == ()
+
+
+def test_a_tune_reads_the_rows_as_they_stand_not_our_prompt(tmp_path):
+    _, plain = planned(tmp_path)
+    _, told = planned(tmp_path, instruction="Read the message and name its team. " * 20)
+    reads = [said.partition("reads about ")[2].split()[0] for said in (plain, told)]
+    assert reads[0] == reads[1]
+
+
+def test_a_request_that_nobody_timed_leaves_no_cause_out(tmp_path):
+    made, told = planned(tmp_path, budget={"minutes": 0.02})
+    assert "(assumed)" in told
+    assert made.read == LEAST_DIAGNOSED_CASES
+    assert NO_DIAGNOSIS_CUT not in made.cuts
 
 
 def test_one_arm_alone_is_planned_and_scored_and_a_reference_alone_is_refused(tmp_path):

@@ -58,3 +58,17 @@ def test_the_command_prints_every_message_and_stores_no_answer(path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert [one["arm"] for one in found] == [one.arm for one in first_prompts(path)]
     assert tuneworthy.run(path).verdict.looks == 1
+
+
+def test_a_field_that_an_inferred_schema_closes_is_said(tmp_path, capsys):
+    names = ("Ada Berg", "Max Holm", "Ida Voss")
+    rows = [{"id": f"r{i}", "input": f"Call {i} with {names[i % 3]} took {i} minutes",
+             "output": json.dumps({"who": names[i % 3], "minutes": i})}
+            for i in range(60)]  # fmt: skip
+    path = studies.write(tmp_path, arms=["majority", "zero_shot", "constrained"], present=None)
+    studies.lines(tmp_path / "rows.jsonl", rows)
+    said = "`who` (3 values) may hold only values seen in your rows, scored ones too"
+    shown = {one.arm: one for one in first_prompts(path)}
+    assert said in shown["constrained"].note
+    assert run(["check", str(path)]) == 0
+    assert said in " ".join(capsys.readouterr().out.split())

@@ -6,6 +6,7 @@ SCENES = {
     "rate_too_high": {
         "found": [
             RunFacts(loss_first=2.8, loss_least=1.2, loss_last=4.0),
+            RunFacts(loss_first=4.9, loss_peak=38.4, loss_least=2.9, loss_last=3.04),
             RunFacts(refused="the loss or its gradient is not finite: loss nan"),
         ],
         "clean": [RunFacts(loss_first=2.8, loss_least=0.06, loss_last=0.09)],

@@ -129,6 +129,7 @@ class RunFacts(Record):
     loss_first: float | None = None
     loss_last: float | None = None
     loss_least: float | None = None
+    loss_peak: float | None = None
     new_loss_first: float | None = None
     new_loss_last: float | None = None
     new_loss_least: float | None = None

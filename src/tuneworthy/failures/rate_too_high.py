@@ -34,6 +34,8 @@ HARMLESS = (
     "for all weights may be right for an adapter."
 )
 LOSS_RISE = 0.5  # nats a token
+# Nats a token if all tokens were equally likely, in the largest vocabularies (2**18 tokens).
+GUESSING_LOSS = 12.5
 
 
 def plant(setup: LabSetup) -> LabSetup:
@@ -47,10 +49,18 @@ def fix(setup: LabSetup) -> LabSetup:
 
 
 def detect(runs: Runs) -> Detection:
-    """Find a training loss that ends far above its lowest step, or a training that broke off."""
+    """Find a training loss that ends far above its lowest step, or a training that broke off.
+
+    Or one that rose on the way beyond that of guessing: such steps wreck the model, even if it
+    recovers in part and ends near the lowest step that is left.
+    """
     own = runs.own
     if own.refused:
         return Detection(found=True, because=f"training was stopped: {own.refused}")
+    start, peak = own.loss_first, own.loss_peak
+    if start is not None and peak is not None and start < GUESSING_LOSS < peak:
+        why = f"the loss rose from {start:.2f} to {peak:.1f} nats a token, worse than guessing"
+        return Detection(found=True, value=peak, because=why)
     rise = difference(own.loss_last, own.loss_least)
     because = "" if rise is None else f"the loss ends {rise:.2f} nats above its lowest step"
     return judged(rise, (rise or 0.0) >= LOSS_RISE, because, "no log of the loss")

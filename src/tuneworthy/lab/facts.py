@@ -54,6 +54,7 @@ def step_facts(steps: Sequence[dict[str, Any]], last: Sequence[float]) -> dict[s
         "loss_first": losses[0],
         "loss_last": fmean(tail),
         "loss_least": min(losses),
+        "loss_peak": max(losses),
         "clip_rate": fmean(step["clipped"] for step in steps),
     }
     if last and (middle := median(last)) > 0:

@@ -87,7 +87,8 @@ def log_facts(
         size = max(1, len(finite) // TAIL_PART)
         means = window_means(finite, size)
         found |= {"loss_first": fmean(finite[: max(1, len(finite) // 32)]),
-                  "loss_last": means[-1], "loss_least": min(means)}  # fmt: skip
+                  "loss_last": means[-1], "loss_least": min(means),
+                  "loss_peak": max(finite)}  # fmt: skip
     new = [loss for loss in held if math.isfinite(loss)]
     if len(new) >= 2:
         found |= {"new_loss_first": new[0], "new_loss_least": min(new)}
@@ -123,8 +124,8 @@ def outlier_rows(log: TrainingLog) -> list[int]:
 def missing_log_facts(log: TrainingLog | None, found: dict[str, Any]) -> dict[str, str]:
     """Return the reason for each fact of the training curve that is missing in `found`."""
     if log is None:
-        names = ("loss_first", "loss_last", "loss_least", "new_loss_first", "new_loss_last",
-                 "new_loss_least", "clip_rate", "outliers")  # fmt: skip
+        names = ("loss_first", "loss_last", "loss_least", "loss_peak", "new_loss_first",
+                 "new_loss_last", "new_loss_least", "clip_rate", "outliers")  # fmt: skip
         return dict.fromkeys(names, NO_LOG)
     why = {
         "loss": "the log has fewer than two training losses",
@@ -134,6 +135,7 @@ def missing_log_facts(log: TrainingLog | None, found: dict[str, Any]) -> dict[st
     }
     every = {f"{kind}_{end}": why[kind] for kind in ("loss", "new_loss")
              for end in ("first", "last", "least")}  # fmt: skip
+    every["loss_peak"] = why["loss"]
     every |= {name: why[name] for name in ("clip_rate", "outliers")}
     if "new_loss_least" in found:
         every["new_loss_last"] = (

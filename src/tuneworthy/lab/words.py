@@ -138,6 +138,7 @@ MEASURES: dict[str, Measure] = {
     "loss_first": _loss_measure("Training loss at the first step"),
     "loss_last": _loss_measure("Training loss, mean of the last eighth of the steps"),
     "loss_least": _loss_measure("Lowest training loss on the way"),
+    "loss_peak": _loss_measure("Highest training loss on the way"),
     "new_loss_first": _loss_measure("Loss on new rows before training"),
     "new_loss_last": _loss_measure("Loss on new rows after training"),
     "new_loss_least": _loss_measure("Lowest loss on new rows on the way"),

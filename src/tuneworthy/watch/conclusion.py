@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import ceil
 
-from tuneworthy.core.counting import count_noun, percent, points, score_text
+from tuneworthy.core.counting import count_noun, percent, points, points_with_bounds, score_text
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.live_check import Conclusion, LiveCheck, LiveMean
 
@@ -176,21 +176,26 @@ def _retrain_conclusion(check: LiveCheck, why: str, unseen: dict[str, str]) -> C
 def _reasons_to_keep(check: LiveCheck) -> str:
     """Return the text on what speaks for keeping the system, with bounds."""
     told = [] if check.arm else ["the verdict names no arm to compare the answers with"]
-    if held := _held_text(check):
+    held = _held_text(check)
+    if held:
         told.append(held)
     if check.inputs:
         told.append(f"no drift of the inputs is shown (p {_p_text(check.inputs.p)};"
                     f" n = {check.inputs.n_now:,})")  # fmt: skip
-    if check.valid and check.valid.difference:
-        gap = check.valid.difference
-        told.append(f"validity changed by {points(gap.mean)} (at worst {points(gap.low)};"
-                    f" n = {check.valid.n_now:,})")  # fmt: skip
+    shown = False
+    for name, measure in (("the score", check.score), ("validity", check.valid)):
+        if measure and (gap := measure.difference):
+            shown = shown or gap.low > 0 or gap.high < 0
+            if name == "validity" or not held:
+                n = f"n = {measure.n_now:,}"
+                told.append(f"{name} changed by {points_with_bounds(gap, n)}")
     if check.facts:
         share = check.facts.share
         told.append(f"at most {percent(share.high)} of the requests are about facts that moved")
     if not told:
         return f"nothing is shown to have changed, and {quoted(check.log, 60)} can show little"
-    return "nothing is shown to have changed: " + "; ".join(told)
+    fell = f"no fall by {points(check.margin)}, your margin, is shown"
+    return f"{fell if shown else 'nothing is shown to have changed'}: " + "; ".join(told)
 
 
 def _p_text(value: float) -> str:

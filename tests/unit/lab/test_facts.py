@@ -98,6 +98,7 @@ def test_the_training_curve():
         "loss_first": 3,
         "loss_last": 4,
         "loss_least": 1,
+        "loss_peak": 4,
         "clip_rate": 0.25,
     }
     found = facts.step_facts(steps(*range(16)), [])

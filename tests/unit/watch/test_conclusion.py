@@ -22,7 +22,8 @@ def test_where_nothing_is_shown_it_is_kept_with_its_bounds():
     found = conclude(check())
     assert found.do == "keep"
     assert "p .400" in found.because
-    assert "at worst" in found.because
+    assert found.because.startswith("nothing is shown to have changed: ")
+    assert "validity changed by " in found.because
     assert found.rows is None
     assert found.unseen == {"score": "no request has a right answer", "slow": "no limit on latency"
                             " was set"}  # fmt: skip
@@ -30,6 +31,15 @@ def test_where_nothing_is_shown_it_is_kept_with_its_bounds():
     assert blind.do == "keep"
     assert "can show little" in blind.because
     assert set(blind.unseen) == set(ERROR_SHARES)
+
+
+@pytest.mark.parametrize("measure", ["valid", "score"])
+def test_a_fall_that_is_shown_within_the_margin_is_not_called_no_change(measure):
+    found = conclude(check(**{measure: mean(0.87, 0.90, half=0.01)}))
+    assert found.do == "keep"
+    assert "nothing is shown to have changed" not in found.because
+    assert found.because.startswith("no fall by 5 points, your margin, is shown: ")
+    assert "−3" in found.because
 
 
 def test_drift_of_an_arm_that_learns_asks_for_new_rows():

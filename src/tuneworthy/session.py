@@ -305,8 +305,9 @@ class Session:
             return
         if paid := paid_names(self.task, self.models.specs):
             raise TaskError(
-                "a paid model has no cap on what it may cost", where="task.yaml budget.usd",
-                got=", ".join(paid), fix="set budget.usd, or allow it with --pay",
+                "a model behind an endpoint has no cap on what it may cost",
+                where="task.yaml budget.usd", got=", ".join(paid),
+                fix="set budget.usd, or allow it with --pay (a server of yours may cost nothing)",
             )  # fmt: skip
 
     def finished(self) -> Results | None:

@@ -10,7 +10,7 @@ import typer
 from tuneworthy.cli._options import Json, print_line, print_stderr, show, show_json
 
 EPILOG = (
-    "Exit codes: 0 a table was printed; 2 the command line is wrong, or a paid model has no cap;"
+    "Exit codes: 0 a table was printed; 2 the command line is wrong, or an endpoint has no cap;"
     " 4 nothing to judge: there is no measured task; 5 a file of tasks or answers can't be used;"
     " 6 the cap is reached (a second call continues)."
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -52,6 +53,13 @@ def catalogue(kind: str) -> dict[str, str]:
     return dict(sorted(lines.items()))
 
 
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """Return the question whether the nearest name was meant, or those that have it as a word."""
+    near = difflib.get_close_matches(name, known, n=1)
+    near = near or [one for one in known if name in one.split("_")]
+    return f"did you mean {' or '.join(f'`{one}`' for one in near)}? " if near else ""
+
+
 def load(kind: str, name: str) -> ModuleType:
     """Import one plug-in and check that it defines the required names.
 
@@ -59,8 +67,7 @@ def load(kind: str, name: str) -> ModuleType:
     the file lacks a required name.
     """
     if name not in catalogue(kind):
-        near = difflib.get_close_matches(name, catalogue(kind), n=1)
-        hint = f"did you mean `{near[0]}`? " if near else ""
+        hint = did_you_mean(name, list(catalogue(kind)))
         raise TaskError(
             f"no {kind.removesuffix('s')} has this name",
             got=name,

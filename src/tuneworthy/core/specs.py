@@ -13,8 +13,8 @@ from tuneworthy.core.task import Task
 
 DEV_ROWS_FOR_CHOICE = 24  # dev rows to choose a prompt or a seed on; no choice needs more
 _TASK_KEY_OF_NEED = {
-    "labels": "output.labels (a closed set of answers)",
-    "schema": "output.schema (JSON answers)",
+    "labels": "answers from a closed set (output.labels)",
+    "schema": "JSON answers (output.schema)",
     "docs": "data.docs",
     "gold_passage": "rows with `context`",
     "bigger": "bigger",

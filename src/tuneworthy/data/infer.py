@@ -94,7 +94,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-ONLY_CASE = "labels differ only by case"
+SPELLING = "labels differ only by "
 
 
 def label_key(text: str) -> str:
@@ -125,14 +125,16 @@ def usual_spelling(counts: Counter[str]) -> str:
 def _variant_fault(case: Case, usual: str, times: int) -> RowFault:
     got = f'"{case.output}" where {times} other row{"s say" if times > 1 else " says"} "{usual}"'
     fix = "correct the row, or declare both labels in task.yaml"
-    why = ONLY_CASE if _differ_only_by_case(case.output, usual) else (
-        f"{ONLY_CASE}, space or Unicode form"
-    )  # fmt: skip
+    why = SPELLING + _spelling_difference(case.output, usual)
     return RowFault(case.where, why, got, fix, "output", case.id)
 
 
-def _differ_only_by_case(one: str, other: str) -> bool:
-    return one.casefold().strip() == other.casefold().strip()
+def _spelling_difference(one: str, other: str) -> str:
+    if one.strip() == other.strip():
+        return "a space at an end"
+    if one.casefold() == other.casefold():
+        return "case"
+    return "case, space or Unicode form"
 
 
 def _undeclared_faults(cases: Sequence[Case], declared: Sequence[str]) -> Iterator[RowFault]:

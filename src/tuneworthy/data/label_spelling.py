@@ -13,7 +13,7 @@ from tuneworthy.core.counting import with_verb
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.own_files import write_atomic
-from tuneworthy.data.infer import ONLY_CASE, label_key, usual_spelling
+from tuneworthy.data.infer import SPELLING, label_key, usual_spelling
 
 # A misspelt label has at most this share of the rows of the right one.
 _RARE_SHARE = 0.1
@@ -52,7 +52,7 @@ def _digits_and_marks(label: str) -> list[str]:
 
 def is_spelling_error(error: DataError) -> bool:
     """Return whether an error is about labels that differ only in case or spaces."""
-    return error.what.startswith(ONLY_CASE)
+    return error.what.startswith(SPELLING)
 
 
 def write_usual_spelling(files: Sequence[Path]) -> str:

@@ -25,7 +25,7 @@ def without_leaks(files: CasesByFile, policy: str) -> tuple[CasesByFile, dict[st
     test = files.get("test", ())
     if pairs := copies_among(files["main"], test):
         if policy != "exclude":
-            raise _leak_error(pairs, len(files["main"]))
+            raise _leak_error(pairs, len(files["main"]), policy)
         out["main"] = _without_rows(files["main"], pairs)
         left[COPY_OF_TEST] = list(pairs)
     if pairs := copies_among(files.get("dev", ()), (*test, *out["main"])):
@@ -61,7 +61,7 @@ def _without_rows(cases: tuple[Case, ...], pairs: dict[str, tuple[Case, Case]]) 
     return tuple(case for case in cases if case.id not in pairs)
 
 
-def _leak_error(pairs: dict[str, tuple[Case, Case]], rows: int) -> DataError:
+def _leak_error(pairs: dict[str, tuple[Case, Case]], rows: int, policy: str) -> DataError:
     first, other = next(iter(pairs.values()))
     also = ", ".join(row.where for row, _ in list(pairs.values())[1:20])
     where = f"{first.where} is {other.where}" + (f"; also {also}" if also else "")
@@ -69,5 +69,6 @@ def _leak_error(pairs: dict[str, tuple[Case, Case]], rows: int) -> DataError:
         f"{len(pairs):,} of {rows:,} training rows stand in the test file too",
         where=quoted(where, 600),
         got=first.input,
-        fix="remove them from the training file, or leave those copies out: --bad-rows=exclude",
+        fix="remove them from the training file"
+        + (", or leave those copies out: --bad-rows=exclude" if policy == "stop" else ""),
     )

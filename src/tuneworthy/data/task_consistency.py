@@ -114,8 +114,7 @@ def _metric_faults(task: Task) -> Iterator[TaskFault]:
     names = task.success.metrics
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean `{near[0]}`? " if near else ""
+            hint = plugins.did_you_mean(name, known)
             fix = f"{hint}there are: {', '.join(known)}; or your own ./score.py:function"
             yield TaskFault(path, "no metric has this name", name, fix)
             return
@@ -217,8 +216,7 @@ def _finalist_faults(task: Task) -> Iterator[TaskFault]:
     for tool, name in task.success.finalists.items():
         path, head = ("success", "finalists", tool), re.split(r"[ (]", name)[0]
         if name not in known and head not in known:
-            near = difflib.get_close_matches(head, known, n=1)
-            hint = f"did you mean `{near[0]}`? " if near else ""
+            hint = plugins.did_you_mean(head, known)
             yield TaskFault(
                 path, "no arm has this name", name, f"{hint}there are: {', '.join(known)}"
             )
@@ -231,8 +229,7 @@ def _unknown_arm_faults(task: Task, heads: Sequence[str]) -> Iterator[TaskFault]
     known = [*task.answers, *plugins.catalogue("arms")]
     for index, name in enumerate(heads):
         if name and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean `{near[0]}`? " if near else ""
+            hint = plugins.did_you_mean(name, known)
             fix = f"{hint}there are: {', '.join(known)}"
             yield TaskFault(("arms", index), "no arm has this name", name, fix)
 
@@ -288,8 +285,7 @@ def _present_faults(task: Task) -> Iterator[TaskFault]:
     for key, value in (task.present.options if task.present else {}).items():
         path = ("present", "options", key)
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean `{near[0]}`? " if near else ""
+            hint = plugins.did_you_mean(key, known)
             fix = (
                 _NO_KEY_FIX
                 if _SECRET_FIELD.search(key)

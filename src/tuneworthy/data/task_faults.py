@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, get_args, get_origin
 
@@ -56,7 +56,9 @@ def unknown_keys(record: type[Record], data: Mapping[str, Any], path: KeyPath) -
     known = field_names(record)
     for key, value in data.items():
         if key not in known:
-            faults.append(_unknown_key_fault(key, list(known), (*path, key)))
+            homes = [one for one in known
+                     if (inner := section_class(record, one)) and key in field_names(inner)]  # fmt: skip
+            faults.append(_unknown_key_fault(key, list(known), (*path, key), homes))
         elif isinstance(value, dict):
             faults += _section_faults(record, key, value, (*path, key))
     return faults
@@ -76,9 +78,14 @@ def _section_faults(
     return []
 
 
-def _unknown_key_fault(key: str, known: list[str], path: KeyPath) -> TaskFault:
-    near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.5)
+def _unknown_key_fault(
+    key: str, known: list[str], path: KeyPath, homes: Sequence[str] = ()
+) -> TaskFault:
+    """Return the fault of an unknown key; `homes` are the sections here that have such a key."""
+    near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
     hint = f"did you mean `{near[0]}`? " if near else ""
+    if homes:
+        hint = f"write it under `{homes[0]}`: {homes[0]}: {{{key}: ...}}; "
     return TaskFault(path, "there is no such key", key, f"{hint}known here: {', '.join(known)}")
 
 

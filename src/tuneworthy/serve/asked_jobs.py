@@ -73,8 +73,12 @@ def _system_job(asked: ChatRequest, target: Target, wake: Callable[[], None]) ->
         if given is not None and given != own:
             raise bad_field(
                 name,
-                f"'{target.name}' answers as it was measured ({name}: {own}); leave '{name}' out, "
-                f"or ask '{target.name}{RAW_SUFFIX}', the model without the artefact's prompt.",
+                f"'{target.name}' answers as it was measured ({name}: {own}); leave '{name}' out"
+                + (
+                    f", or ask '{target.name}{RAW_SUFFIX}', the model without the artefact's prompt."
+                    if target.has_raw
+                    else "."
+                ),
                 "unsupported_value",
             )
     if asked.messages[-1].role != "user":

@@ -31,7 +31,8 @@ ValidityCheck = Callable[[Answer], bool | None]
 class Target:
     """A served name and what answers under it: a system, as evaluated, or a bare model.
 
-    `head` are the token ids that all prompts of the system begin with.
+    `head` are the token ids that all prompts of the system begin with. `has_raw`: its model is
+    served too, under the name with RAW_SUFFIX.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Target:
     head: tuple[int, ...] = ()
     valid: ValidityCheck | None = None
     created: int = 0
+    has_raw: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -91,10 +93,11 @@ class ServedModels:
     def _add_system(self, version: ServedVersion, system: System) -> None:
         worker, created = self._worker(system.model or system), int(version.built)
         head = _shared_prompt_ids(system) if joins_batch(system) else ()
+        raw = system.model is not None and not version.artefact.model.startswith("openai:")
         self.targets[version.name] = Target(
-            version.name, worker, system.model, system, head, _validity_check(version), created
+            version.name, worker, system.model, system, head, _validity_check(version), created, raw
         )
-        if system.model is not None and not version.artefact.model.startswith("openai:"):
+        if raw:
             name = version.name + RAW_SUFFIX
             self.targets[name] = Target(name, worker, system.model, created=created)
 

@@ -264,3 +264,13 @@ def test_rows_that_follow_one_template_are_not_one_group():
         groups.join(one, other)
     sizes = Counter(groups.find(row) for row in range(len(names)))
     assert 1 < max(sizes.values()) <= MOST_EDITED_COPIES
+
+
+@pytest.mark.parametrize(("policy", "named"), [("stop", True), ("draft", False)])
+def test_no_option_is_advised_that_the_command_lacks(tmp_path, policy, named):
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.jsonl").write_text('{"input": "one text", "output": "a"}\n')
+    task = Task(data=Data(train="train.jsonl", test="test.jsonl")).at(tmp_path)
+    with pytest.raises(DataError) as caught:
+        load(task, policy)
+    assert ("--bad-rows" in caught.value.fix) == named

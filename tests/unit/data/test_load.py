@@ -392,12 +392,17 @@ def test_i31_label_variants_are_refused_with_how_often_each_stands(tmp_path):
     with pytest.raises(DataError) as caught:
         loaded(tmp_path, rows)
     error = caught.value
-    assert error.what == "labels differ only by case"
+    assert error.what == "labels differ only by case, space or Unicode form"
     assert error.where.startswith("rows.jsonl:5, field `output`, id ")
     assert error.got == '"DELIVERY " where 9 other rows say "delivery"'
     assert "declare both labels" in error.fix
     both = Output(labels=(*LABELS, "DELIVERY "))
     assert len(loaded(tmp_path, rows, output=both).cases) == 30
+    for other, how in (("DELIVERY", "case"), ("delivery ", "a space at an end")):
+        rows[4] = dict(rows[4], output=other)
+        with pytest.raises(DataError) as caught:
+            loaded(tmp_path, rows)
+        assert caught.value.what == f"labels differ only by {how}"
 
 
 @pytest.mark.parametrize("variant", ["cafe\u0301", "CAFÉ", "café ", "caf\u00e9\u00a0"])

@@ -172,6 +172,9 @@ def test_the_environment_is_read_for_keys_only(tmp_path):
         (DATA + "name: ../x\n", "this is no name"),
         (DATA + "success: {motive: speed}\n", "not known"),
         (DATA + "data2: 1\n", "no such key"),
+        (DATA + "metric: f1\n", "write it under `success`: success: {metric: ...}; known here"),
+        (DATA + "labels: [a, b]\n", "write it under `output`"),
+        (DATA + "success: {metric: f1}\n", "did you mean `fields_f1` or `token_f1`?"),
         (DATA + "inferred: [a]\n", "no such key"),
     ],
 )

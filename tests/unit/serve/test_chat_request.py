@@ -114,6 +114,16 @@ def test_a_key_that_stands_twice_is_refused():
         read_request(json.dumps({"messages": [USER]}).encode()[:-1] + b', "model": 1, "model": 2}')
 
 
+@pytest.mark.parametrize("has_raw", [True, False])
+def test_a_model_that_is_not_served_is_not_named(has_raw):
+    model = Scripted("echo", lambda prompt: "x")
+    system = Prompted(artefact(pack=Pack(recipe=Recipe(), limits=LIMITS)), model)
+    target = Target("t", None, model, system, has_raw=has_raw)
+    with pytest.raises(ApiError) as refused:
+        jobs_for(read(temperature=1.3), target, 16, lambda: None)
+    assert ("t:raw" in refused.value.message) == has_raw
+
+
 def test_an_artefact_is_not_asked_for_another_schema_than_its_own():
     """An artefact holds answers to its own schema; a request with another one is refused."""
     own = {"type": "object", "properties": {"a": {"type": "string"}}}

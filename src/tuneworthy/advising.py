@@ -103,7 +103,7 @@ def ask_for_advice(options: AskOptions, tasks: list[MeasuredTask], answers: Path
             return ask_model(model, tasks, answers, options.model, options.with_skill, say)
         if options.usd is None and not options.pay:
             raise TaskError(
-                "a model behind an endpoint has no cap on what it may cost",
+                "an endpoint has no cap on what it may cost",
                 where="--usd",
                 got=options.model,
                 fix="add --usd AMOUNT, or allow it with --pay",

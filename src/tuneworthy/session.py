@@ -305,9 +305,8 @@ class Session:
             return
         if paid := paid_names(self.task, self.models.specs):
             raise TaskError(
-                "a model behind an endpoint has no cap on what it may cost",
-                where="task.yaml budget.usd", got=", ".join(paid),
-                fix="set budget.usd, or allow it with --pay (a server of yours may cost nothing)",
+                "an endpoint has no cap on what it may cost", where="task.yaml budget.usd",
+                got=", ".join(paid), fix="set budget.usd, or --pay (a server of yours may be free)",
             )  # fmt: skip
 
     def finished(self) -> Results | None:

@@ -70,8 +70,9 @@ def command(
     """Serve builds behind an OpenAI-compatible endpoint on this machine, for trials.
 
     Model names: NAME is the task's last build. NAME-ID is one build and answers as the measured arm
-    did; NAME-ID:raw is its local model, if it has one, without the prompt. The base model has its own
-    name. For many users take vLLM, llama.cpp or Ollama; their commands are printed. Ctrl-C stops it.
+    did; NAME-ID:raw is its local model, if it has one, without the prompt. The base model has its
+    own name. For many users take vLLM, llama.cpp or Ollama; their commands are printed. Ctrl-C
+    stops it.
     """
     from tuneworthy.serve import served_versions
 

@@ -56,8 +56,8 @@ def unknown_keys(record: type[Record], data: Mapping[str, Any], path: KeyPath) -
     known = field_names(record)
     for key, value in data.items():
         if key not in known:
-            homes = [one for one in known
-                     if (inner := section_class(record, one)) and key in field_names(inner)]  # fmt: skip
+            sections = {one: section_class(record, one) for one in known}
+            homes = [one for one, inner in sections.items() if inner and key in field_names(inner)]
             faults.append(_unknown_key_fault(key, list(known), (*path, key), homes))
         elif isinstance(value, dict):
             faults += _section_faults(record, key, value, (*path, key))

@@ -69,16 +69,14 @@ def _system_job(asked: ChatRequest, target: Target, wake: Callable[[], None]) ->
         "response_format": (_asked_format(asked, target), _own_format(target)),
         "n": (asked.n, 1),
     }
+    raw = f", or ask '{target.name}{RAW_SUFFIX}', the model without the artefact's prompt"
+    raw = raw if target.has_raw else ""
     for name, (given, own) in fixed.items():
         if given is not None and given != own:
             raise bad_field(
                 name,
                 f"'{target.name}' answers as it was measured ({name}: {own}); leave '{name}' out"
-                + (
-                    f", or ask '{target.name}{RAW_SUFFIX}', the model without the artefact's prompt."
-                    if target.has_raw
-                    else "."
-                ),
+                f"{raw}.",
                 "unsupported_value",
             )
     if asked.messages[-1].role != "user":

@@ -54,9 +54,9 @@ def test_a_cap_on_tokens_counts_and_no_cap_is_said(tmp_path):
 
 def test_a_server_of_ones_own_is_not_called_a_paid_model(tmp_path):
     path = studies.write(tmp_path, **{**HOSTED, "model": "openai:own@http://127.0.0.1:9/v1"})
-    with pytest.raises(TaskError, match="a model behind an endpoint has no cap") as caught:
+    with pytest.raises(TaskError, match="an endpoint has no cap") as caught:
         tuneworthy.run(path)
-    assert "a server of yours may cost nothing" in caught.value.fix
+    assert "a server of yours may be free" in caught.value.fix
 
 
 def test_a_cap_that_is_changed_later_is_the_one_that_is_told(tmp_path):

@@ -155,8 +155,8 @@ def follow(drawn: Drawn, short: bool = False) -> dict[str, Any]:
     shape = shape_of(drawn)
     arms = [planned_arm(spec, short, shape) for spec in SPECS.values()]
     plan = Plan.model_construct(arms=tuple(arms), across=(), read=60, staged=True)
-    looked = {a.spec.name: a.look_after for a in arms if a.look_after}
-    shape = replace(shape, possible_arms=len(arms), folds_at_look=looked)
+    folds, looked = plan.folds_by_arm, plan.looks_at
+    shape = replace(shape, possible_arms=len(arms), folds=folds, looked=looked)
     runs: list[Run] = []
     told = Diagnosis(arm="zero_shot", n_fail=100, n_pass=100, wrong=drawn.wrong)
     asking = sum(a.minutes for a in arms if not trains(a.spec))

@@ -1,21 +1,39 @@
-"""Count a study's look at the scored rows, warn before a further look, release an unused one."""
+"""Count a study's look at the scored rows, warn before a further one, charge for new answers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from tuneworthy.compare.columns import Column, by_spec, column
+from tuneworthy.core.answer import Score
 from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case
-from tuneworthy.core.plan import NO_ROOM
-from tuneworthy.core.run import MODEL_UNAVAILABLE, Run
+from tuneworthy.core.plan import Plan
+from tuneworthy.core.record import digest
+from tuneworthy.core.run import Run
 from tuneworthy.data.audit import ASSUMED_DIFFERENCE_SHARE
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.locked import locked_observation
-from tuneworthy.data.looks import input_digests, look_observation, repeated_look_warning
-from tuneworthy.ledger.elsewhere import next_look, record_look, release_look, retake_look
-from tuneworthy.ledger.store import Ledger, read_ledger
+from tuneworthy.data.looks import (
+    HASH_DIGITS,
+    input_digests,
+    look_observation,
+    repeated_look_warning,
+)
+from tuneworthy.ledger.elsewhere import (
+    ShownLook,
+    next_look,
+    note_shown,
+    record_look,
+    release_look,
+    retake_look,
+    shown_looks,
+    shown_parts,
+)
+from tuneworthy.ledger.store import RETAKEN_LOOK, Ledger, read_ledger
 
 
 def looks_so_far(loaded: Loaded, cases: Sequence[Case]) -> Iterator[Observation]:
@@ -45,13 +63,6 @@ def is_spent(ledger: Ledger, study: str) -> bool:
     return any(row.study == study for row in ledger.journal.rows("look"))
 
 
-def look_ahead(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> int:
-    """Return the ordinal of a study's look (1 = first), counted or not yet."""
-    if is_spent(ledger, study):
-        return record_look(ledger, study, rows, marks).look
-    return next_look(ledger, study, rows, marks).look
-
-
 def count_look(session: Any, runs: Sequence[Run]) -> None:
     """Count an open session's look once an arm is measured, and drop inputs with an old count."""
     if any(run.state == "measured" for run in runs) and session.looks.look != session.inputs.looks:
@@ -65,18 +76,129 @@ def look_warning(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) ->
     return repeated_look_warning(next_look(ledger, study, rows, marks).look)
 
 
-def release_unless_compared(ledger: Ledger, study: str, rows: str, runs: Sequence[Run]) -> None:
-    """Release a study's look if it compared no arms: measured fewer than two, or only references.
+AnswerRow = tuple[str, str, float | None]  # input digest, answer, score (None: unscored)
 
-    It stays spent while an arm may still be measured: one without minutes or without its model. A
-    study that released it and compares arms when it is run again (with a repaired arm) spends it.
+
+def charge_look(session: Any, runs: Sequence[Run]) -> None:
+    """Charge an open session's look for the answers that it showed, and keep which they were.
+
+    It is released if the study compared no arms, or references alone. It is released too if one
+    earlier study showed the same answers with the same scores to the same cases, whatever its
+    margin, prices or further arms: that study's look is this one's. An earlier study of a part of
+    these cases paid for the answers that are the same; one that had a single candidate, whose
+    answers these are, compared nothing and is not counted.
     """
+    ledger, study = session.ledger, session.study
     if not is_spent(ledger, study):  # nothing was scored at all
         return
-    waiting = any(r.because == NO_ROOM or r.because.startswith(MODEL_UNAVAILABLE) for r in runs)
-    measured = [run.spec for run in runs if run.state == "measured"]
-    few = len({spec.name for spec in measured}) < 2
-    if not waiting and (few or all(spec.role == "reference" for spec in measured)):
+    rows, inputs = session.scored_rows_identity()
+    measured = [run for run in runs if run.state == "measured"]
+    if len({r.spec.name for r in measured}) < 2 or all(
+        r.spec.role == "reference" for r in measured
+    ):
+        release_look(ledger, study, rows)
+        return
+    marks, columns = _marks(session), _candidates(runs)
+    table = [_answer_rows(each, marks) for each in columns]
+    own, every = sorted(_arm_digest(each, inputs) for each in table), frozenset(inputs)
+    others = [one for one in shown_looks(ledger, study) if one.marks & every]
+    same = [one for one in others if one.marks == every and set(own) <= set(one.arms)]
+    if same and ledger.frozen(study, RETAKEN_LOOK) is None:
         release_look(ledger, study, rows)
     else:
         retake_look(ledger, study, rows)
+        same = []
+    alone = sum(
+        len(one.arms) < 2 and one.marks == every and set(own) >= set(one.arms) for one in others
+    )
+    count = record_look(ledger, study, rows, inputs).look - (0 if same else alone)
+    earlier = tuple(_earlier_parts(session, others, table, marks))
+    look = ShownLook(study, rows, every, max(1, count), tuple(own), earlier)
+    folds = {each.spec.name: len(set(each.fold.values())) for each in columns}
+    note_shown(ledger, look, folds, same[0] if same else None)
+    session.looks = record_look(ledger, study, rows, inputs)
+    vars(session).pop("inputs", None)
+
+
+def _candidates(runs: Sequence[Run]) -> list[Column]:
+    tables = by_spec([run for run in runs if run.spec.role == "candidate"]).values()
+    return [found for each in tables if (found := column(each)) is not None]
+
+
+def _marks(session: Any) -> dict[str, str]:
+    """Return {case id: digest of its input} of the scored cases."""
+    cases = session.sealed.open("compare").items()
+    return {name: input_digests([case])[0] for name, case in cases}
+
+
+def _answer_rows(each: Column, marks: Mapping[str, str]) -> list[AnswerRow]:
+    return [
+        (marks[i], answer.text, score.value if isinstance(score, Score) else None)
+        for i, (answer, score) in each.cells.items()
+    ]
+
+
+def _arm_digest(answers: Sequence[AnswerRow], inputs: Collection[str]) -> str:
+    """Return a digest of an arm's answers and scores to the cases with these inputs."""
+    within = frozenset(inputs)
+    return digest(sorted(repr(row) for row in answers if row[0] in within), HASH_DIGITS)
+
+
+def _earlier_parts(
+    session: Any,
+    others: Sequence[ShownLook],
+    table: Sequence[Sequence[AnswerRow]],
+    marks: Mapping[str, str],
+) -> Iterator[tuple[int, float]]:
+    """Yield (look, rows) of each earlier look at a part of these cases and the same answers.
+
+    Each holds the cases of the one before. Rows count by groups where that makes the part smaller.
+    """
+    seen: frozenset[str] = frozenset()
+    for one in others:
+        within = [name for name, mark in marks.items() if mark in one.marks]
+        whole = seen < one.marks and len(within) < len(marks)
+        if whole and all(_arm_digest(rows, one.marks) in one.arms for rows in table):
+            seen, groups = one.marks, session.split.groups
+            share = min(len(within) / len(marks), _weight(groups, within) / _weight(groups, marks))
+            yield one.look, share * len(marks)
+
+
+def _weight(groups: Mapping[str, str], names: Iterable[str]) -> int:
+    """Return the variance of the sum of these cases if those of a group stand or fall together."""
+    return sum(size**2 for size in Counter(groups.get(name, name) for name in names).values())
+
+
+def bounds_pay_for(session: Any) -> dict[str, Any]:
+    """Return the fields of a comparison's inputs that say what its bounds pay for.
+
+    That are its look, what earlier looks paid, and of a staged study the arms that may run and the
+    numbers of folds after which each was looked at so far.
+    """
+    ledger, study = session.ledger, session.study
+    count = session.looks if is_spent(ledger, study) else session.uncounted_look()
+    found = {"looks": count.look, "earlier": count.earlier, "possible_arms": count.arms}
+    stored = ledger.frozen(study, "plan")
+    if not stored or not stored.get("staged"):
+        return found
+    plan = Plan.model_validate(stored)
+    looked = plan.looks_at
+    for part in shown_parts(ledger, study):
+        for name, folds in part["folds"].items():
+            looked[name] = (*looked.get(name, ()), folds)
+    return {
+        **found,
+        "possible_arms": max(plan.possible_arms, count.arms),
+        "folds": plan.folds_by_arm,
+        "looked": looked,
+    }
+
+
+def spent_before(session: Any) -> dict[str, Any]:
+    """Return {"spent": what a study's bounds pay for that neither its plan nor its look says}."""
+    looked = {name: sorted(set(at)) for name, at in session.inputs.looked.items()}
+    several = len(shown_parts(session.ledger, session.study)) > 1
+    arms, earlier = session.looks.arms, session.looks.earlier
+    found = {"looked": looked if several else {}, "arms": arms, "earlier": [*map(list, earlier)]}
+    spent = {key: value for key, value in found.items() if value}
+    return {"spent": spent} if spent else {}

@@ -47,7 +47,7 @@ from tuneworthy.ledger.elsewhere import LookCount, next_look, record_look
 from tuneworthy.ledger.mirror import reply_seconds
 from tuneworthy.ledger.purse import SpendingCap, unknown_costs
 from tuneworthy.ledger.store import Ledger, open_ledger
-from tuneworthy.look_count import look_ahead
+from tuneworthy.look_count import bounds_pay_for, spent_before
 from tuneworthy.measure import machine_speed, planning, timing
 from tuneworthy.measure.executor import THIS_PROCESS, Executor
 from tuneworthy.measure.price_notes import paid_names
@@ -277,21 +277,17 @@ class Session:
         scored = list(self._open_scored_cases().values())
         grades = grades_of(self.task, scored)
         refused = judge_refusal(self.metric, scored, grades, self.models.specs)
-        stored = self.ledger.frozen(self.study, "plan")
-        plan = Plan.model_validate(stored) if stored and stored.get("staged") else None
         return ComparisonInputs(
             task=self.task,
             study=self.study,
             split=self.split,
             groups=self.split.groups,
-            looks=look_ahead(self.ledger, self.study, *self.scored_rows_identity()),
             grades=grades,
             right=right_answers(scored),
             blocks=(*blocking_reasons(self.task, self.audit, scored, self.metric), *refused),
             pool=len(self.loaded.unlabelled),
             limited=self.options.limit is not None,
-            possible_arms=plan.possible_arms if plan else 0,
-            folds_at_look=plan.looks_at if plan else {},
+            **bounds_pay_for(self),
         )
 
     @property
@@ -351,6 +347,7 @@ class Session:
             **({"endpoints": list(self.models.notes)} if self.models.notes else {}),
             **({SOURCE: self.metric_source} if self.metric_source else {}),
             **unknown_costs(self.purse),
+            **spent_before(self),
         }
 
 

@@ -91,7 +91,7 @@ class Settling:
         self._refuse()
         clicks = self._stored_clicks()
         self._look = self._count_look() if clicks else session.uncounted_look().look
-        inputs = replace(session.inputs, looks=self._look)
+        inputs = replace(session.inputs, looks=self._look, earlier=())
         pairs = compare(inputs, self._scored, study.runs).pairs
         self._pairs = SequentialSettling(
             study.evidence, self._policy, self._arms, self.votes, pairs

@@ -38,13 +38,7 @@ from tuneworthy.extras.runner import ExtrasInputs, with_extras, with_slices
 from tuneworthy.identity import add_minutes
 from tuneworthy.judge.grading import blocks_ahead
 from tuneworthy.ledger.study_events import StudyEvents
-from tuneworthy.look_count import (
-    count_look,
-    is_spent,
-    look_warning,
-    looks_so_far,
-    release_unless_compared,
-)
+from tuneworthy.look_count import charge_look, count_look, is_spent, look_warning, looks_so_far
 from tuneworthy.measure.block_race import RaceState, measure_raced
 from tuneworthy.measure.placebos import probes
 from tuneworthy.measure.stage_runner import StageRunner, fit_extras
@@ -210,7 +204,7 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
         count_look(session, runs)
         if watch and _any_measured(runs):
             tell("step", _verdict_so_far(session, planned, runs))
-    release_unless_compared(session.ledger, session.study, session.scored_rows_identity()[0], runs)
+    charge_look(session, runs)
     if not _any_measured(runs):
         raise _nothing_measured_error(runs)
     if staged:
@@ -355,7 +349,7 @@ def _status_at_first_look(
     if session.looks.look < 2 or verdict.status != "provisional":
         return {}
     cases = tuple(session.sealed.open("compare").values())
-    first = compare(replace(session.inputs, looks=1), cases, runs)
+    first = compare(replace(session.inputs, looks=1, earlier=()), cases, runs)
     seen = evidence.model_copy(update={"pairs": first.pairs, "looks": 1})
     then = decide(seen, (), policy_of(session.task))
     if then.status != "firm":

@@ -2,7 +2,7 @@
 
 Each arm b has one level for its bounds against all its rivals s: whichever arm is named, the best
 arm's bound against it fails in at most the promised share of studies. The error is split over the
-arms that the stage rule could have run too, and over the looks taken between folds.
+arms that the stage rule could have run too, and over the looks taken at a part of the rows.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,10 @@ from tuneworthy.core.task import Task
 from tuneworthy.stats import bounds, many
 from tuneworthy.stats.clusters import Folds, Groups, cluster_numbers
 from tuneworthy.stats.race import sequential_bound
+from tuneworthy.stats.spending import nested_level
 
 ALPHA = 0.05
-LOOK_SHARE = 0.2  # share of an arm's error spent at the look after its first folds
+LOOK_SHARE = 0.2  # share of an arm's error that the stage rule spends after its first folds
 LARGEST_MARGIN = 0.2  # the largest margin that a verdict is computed for (flips.MARGIN_GRID)
 Array = np.ndarray[Any, Any]
 ArmPair = tuple[str, str]
@@ -38,8 +40,11 @@ class ComparisonInputs:
 
     `grades` are human grades if the metric is a judge, else None; `right` holds the (case id, text)
     of the answers that then need no grade (see `judge_correction`).
-    `possible_arms` counts the arms that the stage rule may run, 0 without such arms;
-    `folds_at_look` has, by arm name, the number of folds after which the stage rule looked at it.
+    `possible_arms` counts the arms that the bounds pay for, measured or not: those that the stage
+    rule may run, and those of an earlier study that showed these answers too; 0 without any.
+    `folds` has the planned folds of each arm of a staged study, `looked` the numbers of folds after
+    which it was looked at, those of its stage rule first. `earlier` has (look, rows) of each
+    earlier look at a part of these rows that showed the same answers.
     """
 
     task: Task
@@ -53,17 +58,30 @@ class ComparisonInputs:
     grades: Mapping[tuple[str, str], float] | None = None
     right: AbstractSet[tuple[str, str]] = frozenset()
     possible_arms: int = 0
-    folds_at_look: Mapping[str, int] = field(default_factory=dict)
+    folds: Mapping[str, int] = field(default_factory=dict)
+    looked: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    earlier: Sequence[tuple[int, float]] = ()
 
-    def share(self, column: Column) -> float:
-        """Return the share of an arm's error that its bounds may spend at this look.
+    def share(self, column: Column, rivals: int = 1) -> float:
+        """Return how many times the error `tail` an arm's bounds may spend at this look.
 
-        Two looks at one arm split its error (Bonferroni); most is kept for the last one.
+        An arm that is measured fold by fold spends its error in proportion to the folds, and what
+        an earlier look at the same answers spent is not paid for again (`nested_level`). Of several
+        `rivals` each spends its part: the less they resemble each other, the less looks at them do.
         """
-        first = self.folds_at_look.get(column.spec.name, 0)
-        if not first:
-            return 1.0
-        return LOOK_SHARE if len(set(column.fold.values())) <= first else 1 - LOOK_SHARE
+        tail, rows = self.tail / rivals, float(len(self.split.scored))
+        done = len(set(column.fold.values()))
+        folds = max(done, self.folds.get(column.spec.name, done))
+        stops = [at for at in self.looked.get(column.spec.name, ()) if at < done]
+        shares = [0.0, *(at / folds for at in (*sorted(set(stops)), done))]
+        steps = [(tail * (now - then), now * rows) for then, now in pairwise(shares)]
+        if steps[0][0] == tail:  # all folds at once: only earlier studies saw some of the rows
+            steps = [
+                *((bounds.level(ALPHA, look) / rivals, seen) for look, seen in self.earlier),
+                *steps,
+            ]
+        level = steps[-1][0] if self.is_raced else nested_level(steps)
+        return level / tail
 
     def tail_of_measured(self, tail: float, compared: int, rivals: int) -> float:
         """Return the part of the error `tail` that may be spent on the measured rivals.
@@ -203,15 +221,16 @@ class _PairLevels:
         references: Mapping[str, Column],
         far: set[ArmPair] | None,
     ) -> None:
-        self._share = {name: inputs.share(column) for name, column in arms.items()}
-        shares = {1.0, *self._share.values()}
+        rivals = max(len(arms), inputs.possible_arms, 2) - 1
+        self._share = {name: inputs.share(column, rivals) for name, column in arms.items()}
+        shares = set(self._share.values())
         self._levels = {
             share: _levels_by_arm(inputs, arms, references, far, share) for share in shares
         }
 
     def of(self, key: ArmPair) -> tuple[float, float]:
         """Return the levels of both arms of a pair, for bounds on their difference."""
-        share = min(self._share.get(name, 1.0) for name in key)
+        share = min(self._share[name] for name in key if name in self._share)
         levels = self._levels[share]
         return levels[key[0]], levels[key[1]]
 

@@ -167,9 +167,14 @@ class Plan(Record):
         return sum(not arm.because and arm.spec.role == "candidate" for arm in self.arms)
 
     @property
-    def looks_at(self) -> dict[str, int]:
-        """Return {arm name: number of folds after which the stage rule checks its score}."""
-        return {arm.spec.name: arm.look_after for arm in self.arms if arm.look_after}
+    def looks_at(self) -> dict[str, tuple[int, ...]]:
+        """Return {arm name: numbers of folds after which the stage rule checks its score}."""
+        return {arm.spec.name: (arm.look_after,) for arm in self.arms if arm.look_after}
+
+    @property
+    def folds_by_arm(self) -> dict[str, int]:
+        """Return {arm name: number of folds it is planned to run on}, without arms left out."""
+        return {arm.spec.name: len(arm.folds) for arm in self.arms if not arm.because}
 
     @property
     def sent(self) -> EndpointLoad | None:

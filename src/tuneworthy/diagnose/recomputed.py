@@ -53,6 +53,7 @@ def inputs_of(results: Results) -> ComparisonInputs:
         if results.grades is None:
             raise outdated_results_error("don't hold the human grades that correct the judge")
         grades = {(grade.case, grade.answer): grade.grade for grade in results.grades}
+    plan, spent = results.plan, results.reproduce.get("spent", {})
     return ComparisonInputs(
         task=results.task,
         study=stored.task_hash,
@@ -64,8 +65,10 @@ def inputs_of(results: Results) -> ComparisonInputs:
         limited=stored.limited,
         grades=grades,
         right=right_answers(results.cases),
-        possible_arms=results.plan.possible_arms if results.plan.staged else 0,
-        folds_at_look=results.plan.looks_at if results.plan.staged else {},
+        possible_arms=max(plan.possible_arms if plan.staged else 0, spent.get("arms", 0)),
+        folds=plan.folds_by_arm if plan.staged else {},
+        looked=spent.get("looked", plan.looks_at if plan.staged else {}),
+        earlier=spent.get("earlier", ()),
     )
 
 

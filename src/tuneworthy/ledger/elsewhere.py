@@ -16,7 +16,7 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from tuneworthy.core.look_text import Scope
 from tuneworthy.ledger.store import MIN_SHARED, RELEASED_LOOK, RETAKEN_LOOK, Ledger
 
 LOOKS_VARIABLE, FOLDER_ONLY = "TUNEWORTHY_LOOKS", "folder"
-LOOKS_FILE, FROZEN_LOOKS = "looks.jsonl", "looks elsewhere"
+LOOKS_FILE, FROZEN_LOOKS, SHOWN = "looks.jsonl", "looks elsewhere", "answers shown"
 LOCK_WAIT_SECONDS = 2.0  # seconds to wait for another writer's lock
 
 
@@ -32,12 +32,31 @@ LOCK_WAIT_SECONDS = 2.0  # seconds to wait for another writer's lock
 class LookCount:
     """The ordinal of this look at some cases, and which studies it counts (`scope`).
 
-    `trouble` is a sentence for the user on what could not be counted, "" without any.
+    `trouble` is a sentence for the user on what could not be counted, "" without any. `earlier` has
+    (look, rows) of each look that showed a part of the same answers; `arms` is how many arms the
+    look compared if an earlier study took it, else 0.
     """
 
     look: int
     scope: Scope
     trouble: str = ""
+    earlier: tuple[tuple[int, float], ...] = ()
+    arms: int = 0
+
+
+@dataclass(frozen=True)
+class ShownLook:
+    """A look that a study took and the answers that it showed: a digest of each arm's.
+
+    `marks` has one digest per case, `rows` that of all cases.
+    """
+
+    study: str
+    rows: str
+    marks: frozenset[str]
+    look: int
+    arms: tuple[str, ...]
+    earlier: tuple[tuple[int, float], ...] = ()
 
 
 def record_look(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> LookCount:
@@ -54,7 +73,11 @@ def record_look(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> 
         "scope": earlier.scope,
     }
     kept = ledger.freeze(study, FROZEN_LOOKS, value)
-    return LookCount(own + len(kept["studies"]), kept["scope"], earlier.trouble)
+    count = LookCount(own + len(kept["studies"]), kept["scope"], earlier.trouble)
+    if not (parts := shown_parts(ledger, study)):
+        return count
+    last = _shown(study, rows, marks, parts[-1])  # known since the study showed its answers
+    return replace(count, look=last.look, earlier=last.earlier, arms=parts[-1]["paid"])
 
 
 def next_look(ledger: Ledger | None, study: str, rows: str, marks: Sequence[str]) -> LookCount:
@@ -78,6 +101,70 @@ def retake_look(ledger: Ledger, study: str, rows: str) -> None:
     if ledger.look_released(study):
         ledger.freeze(study, RETAKEN_LOOK, {"rows": rows})
         _note_in_file({"study": study, "rows": rows, "marks": []})  # its first entry has the marks
+
+
+def note_shown(
+    ledger: Ledger, shown: ShownLook, folds: dict[str, int], of_other: ShownLook | None = None
+) -> None:
+    """Keep which answers a study showed, in its folder and for the user; no repetition is kept.
+
+    `folds` are the numbers of folds on which its arms were measured. `of_other` is the earlier
+    study that showed the same answers: its look is this study's too.
+    """
+    taken = of_other or shown
+    value = {"look": taken.look, "earlier": [list(pair) for pair in taken.earlier],
+             "arms": list(shown.arms), "paid": len(of_other.arms) if of_other else 0,
+             "folds": folds}  # fmt: skip
+    kept = shown_parts(ledger, shown.study)
+    if kept and kept[-1] == value:
+        return
+    ledger.freeze(shown.study, f"{SHOWN} {len(kept)}", value)
+    _note_in_file({"study": shown.study, "rows": shown.rows, "marks": [], "shown": value,
+                   "released": of_other is not None})  # fmt: skip
+
+
+def shown_looks(ledger: Ledger, study: str) -> list[ShownLook]:
+    """Return the looks of other studies, of this folder and this user, and what they showed.
+
+    Studies of an older version, and those that gave their look back, are left out.
+    """
+    found: dict[str, ShownLook] = {}
+    if os.environ.get(LOOKS_VARIABLE, "") != FOLDER_ONLY:
+        with (
+            suppress(OSError, RuntimeError),
+            _locked_file(_state_folder() / LOOKS_FILE, write=False) as fd,
+        ):
+            lines = [] if fd is None else _entries_of_file(_read_all(fd))[0]
+            marks: dict[str, list[str]] = {}
+            for line in lines:  # a study's last entry counts, its first one has the marks
+                name = line["study"]
+                marks.setdefault(name, []).extend(line["marks"])
+                found.pop(name, None)
+                if line.get("shown") and not line.get("released"):
+                    with suppress(KeyError, TypeError, ValueError):
+                        found[name] = _shown(name, line["rows"], marks[name], line["shown"])
+    for row in ledger.journal.rows("look"):
+        found.pop(row.study, None)
+        parts = [] if ledger.look_released(row.study) else shown_parts(ledger, row.study)
+        if parts:
+            marks_here = row.content.get("marks", ())
+            found[row.study] = _shown(row.study, row.kind, marks_here, parts[-1])
+    found.pop(study, None)
+    return sorted(found.values(), key=lambda one: one.look)
+
+
+def _shown(study: str, rows: str, marks: Sequence[str], value: dict[str, Any]) -> ShownLook:
+    earlier = tuple((int(look), float(seen)) for look, seen in value["earlier"])
+    return ShownLook(study, rows, frozenset(marks), int(value["look"]), tuple(value["arms"]),
+                     earlier)  # fmt: skip
+
+
+def shown_parts(ledger: Ledger, study: str) -> list[dict[str, Any]]:
+    """Return what a study showed, each time that it ended with more answers than before."""
+    parts: list[dict[str, Any]] = []
+    while (shown := ledger.frozen(study, f"{SHOWN} {len(parts)}")) is not None:
+        parts.append(shown)
+    return parts
 
 
 def _note_in_file(entry: dict[str, Any]) -> None:

@@ -1,9 +1,9 @@
 """The stage rule: select the arms to run once the cheap ones are scored. Pure.
 
 The rule, not a list of arms, is fixed before the first arm runs, so its choices may depend on
-scored rows: the error is split over every arm that it could have run (`ComparisonInputs.possible`),
+scored rows: the error is split over every arm that it could have run (`possible_arms`),
 and an arm that it may stop between two folds splits its error over both looks
-(`ComparisonInputs.looked`). Knows no arm by name. Decision 003 gives the reasons; `bench/stages.py`
+(`ComparisonInputs.share`). Knows no arm by name. Decision 003 gives the reasons; `bench/stages.py`
 simulates it.
 """
 
@@ -108,7 +108,7 @@ class StageRule:
         """Return (standing, reason) of an arm's first folds against all arms of simpler tools."""
         if not self.by_score:
             return "open", "more than its score decides"
-        strict, margin = LOOK_SHARE * self._error_level(), self.inputs.task.success.margin
+        strict, margin = self._first_level(), self.inputs.task.success.margin
         pairs = compare_with_simpler(
             self.inputs, [r for r in self.runs if r not in new], new, strict
         )
@@ -132,7 +132,7 @@ class StageRule:
         margin = self.inputs.task.success.margin
         if not self.by_score or not set(arm.cells) & set(best.cells):
             return ""
-        difference = pair_of(self.inputs, arm, best, LOOK_SHARE * self._error_level())
+        difference = pair_of(self.inputs, arm, best, self._first_level())
         points = f"{100 * margin:g} points"
         if ladder_position(spec) >= ladder_position(leader):
             lost = difference.high <= margin
@@ -156,6 +156,10 @@ class StageRule:
             return True
         difference = pair_of(self.inputs, best, leader, self._error_level())
         return difference.high > -self.inputs.task.success.margin
+
+    def _first_level(self) -> float:
+        """Return the level of the look after an arm's first fold: no more than its share."""
+        return min(LOOK_SHARE, 1 / len(self.inputs.split.learning)) * self._error_level()
 
     def _error_level(self) -> float:
         return bounds.level(ALPHA, self.inputs.looks, max(2, self.inputs.possible_arms))

@@ -51,7 +51,7 @@ def settled_again(
         return study, ()
     if metric is None and by_score(results):
         return _as_stored(stored, study, course), ()
-    inputs = replace(inputs_of(results), looks=stored.looks)
+    inputs = replace(inputs_of(results), looks=stored.looks, earlier=())
     pairs_at_look = compare(inputs, results.cases, results.runs).pairs
     arms, votes = (
         StoredFinalists(results, study, inputs.split, course),

@@ -92,7 +92,7 @@ def followed(right, minutes=60.0, wrong=(), arms="auto", every=False, stand=None
     plan = Plan.model_construct(arms=tuple(planned), across=(), read=None, staged=True)
     shape = ComparisonInputs(task=job, study="s", split=SPLIT, groups={},
                              possible_arms=plan.possible_arms,
-                             folds_at_look=plan.looks_at)  # fmt: skip
+                             folds=plan.folds_by_arm, looked=plan.looks_at)  # fmt: skip
     rows = [Wrong(cause=c, share=s, low=s, high=s, n=N, arm=None, placebo=None) for c, s in wrong]
     found = Diagnosis(arm="zero_shot", n_fail=N, n_pass=0, wrong=tuple(rows))
     bench = SimpleNamespace(task=job, ledger=MemoryLedger(), study="s")
@@ -298,13 +298,13 @@ def test_arms_that_may_run_and_looks_between_folds_widen_bounds():
     assert len(columns["lora"].runs) == FOLDS
 
     def told(**change):
-        shape = replace(found.inputs, **{"possible_arms": 0, "folds_at_look": {}, **change})
+        shape = replace(found.inputs, **{"possible_arms": 0, "folds": {}, "looked": {}, **change})
         both = pairs(shape, columns, ["lora", "tfidf"], {})
         return [next(p for p in both if (p.arm, p.versus) == (arm, "tfidf"))
                 for arm in ("few_shot", "lora")]  # fmt: skip
 
     plain, paid = told(), told(possible_arms=9)
-    last, first = told(folds_at_look={"lora": 1}), told(folds_at_look={"lora": FOLDS})
+    last, first = told(looked={"lora": (1,)}), told(folds={"lora": 5 * FOLDS})
     assert paid[0].high > plain[0].high
     assert paid[0].level == pytest.approx(plain[0].level * 3 / 8, rel=0.2)
     assert plain[1].low > last[1].low > first[1].low

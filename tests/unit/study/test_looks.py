@@ -27,6 +27,14 @@ def fresh(n, tag):
             for i, row in enumerate(studies.rows(n, seed=7))]  # fmt: skip
 
 
+def other_answers(folder, name="other"):
+    """Write a model that answers otherwise, and return the task's keys that name it."""
+    replies = [json.loads(line) for line in (folder / "replies.jsonl").read_text().splitlines()]
+    replies.insert(0, {"when": f"number {len(name)}", "say": "nothing"})
+    studies.lines(folder / f"{name}.jsonl", replies)
+    return {"model": f"scripted:./{name}.jsonl"}
+
+
 LIGHT = {"arms": ["majority", "zero_shot"], "present": None}
 
 
@@ -63,7 +71,7 @@ def relabelled(rows):
 def test_rows_that_were_opened_are_known_again(opened, change, look):
     folder, first = opened
     assert first.verdict.looks == 1
-    path = another(folder, "second", change, instruction="Sort the mail.")
+    path = another(folder, "second", change, **other_answers(folder))
     assert plan(path).looks == look
     second = tuneworthy.run(path)
     assert second.verdict.looks == look
@@ -75,8 +83,8 @@ def test_rows_that_were_opened_are_known_again(opened, change, look):
 
 def test_the_third_look_is_printed_everywhere_with_what_it_costs(opened, capsys):
     folder, _ = opened
-    tuneworthy.run(another(folder, "second", renamed, instruction="Sort."))
-    path = another(folder, "third", renamed, instruction="Sort them.")
+    tuneworthy.run(another(folder, "second", renamed, **other_answers(folder)))
+    path = another(folder, "third", renamed, **other_answers(folder, "another"))
     said = next(o for o in check(path).observations if o.kind == "looks")
     assert (said.count, said.level) == (2, "warning")
     assert "look 3" in said.text
@@ -108,7 +116,8 @@ def test_the_same_rows_in_another_folder_are_no_first_look(tmp_path, monkeypatch
     first = tuneworthy.run(studies.write(tmp_path / "a", **LIGHT))
     same = studies.write(tmp_path / "b", **LIGHT)
     assert tuneworthy.run(same).verdict.looks == 1  # the same study: no other look
-    path = studies.write(tmp_path / "c", instruction="Sort.", **LIGHT)
+    studies.write(tmp_path / "c", **LIGHT)
+    path = another(tmp_path / "c", "second", renamed, **other_answers(tmp_path / "c"))
     said = next(o for o in check(path).observations if o.kind == "looks")
     assert said.text.startswith("1 study has opened these cases")
     assert "this folder" not in said.text

@@ -76,20 +76,19 @@ def test_a_second_study_on_the_same_rows_is_a_look_and_pays_for_it(tmp_path):
     path = studies.write(tmp_path, arms=studies.LIGHT)
     first = run(path)
     task = json.loads(path.read_text())
-    task["success"] = {"margin": 0.1}
-    path.write_text(json.dumps(task))
+    path.write_text(json.dumps(task | {"arms": [*studies.LIGHT, "tfidf"]}))
     second = run(path)
     assert (first.verdict.looks, second.verdict.looks) == (1, 2)
     levels = [{pair.level for pair in s.results.evidence.pairs} for s in (first, second)]
-    assert max(levels[1]) == pytest.approx(max(levels[0]) / 4)
+    assert max(levels[1]) <= max(levels[0]) / 4
 
 
-def test_fresh_starts_anew_and_counts_a_look(tmp_path):
+def test_fresh_starts_anew_and_equal_answers_are_no_further_look(tmp_path):
     path = studies.write(tmp_path, arms=studies.LIGHT)
     first = run(path)
     again = run(path, RunOptions(fresh=True))
     assert again.verdict.task.hash != first.verdict.task.hash
-    assert again.verdict.looks == 2
+    assert again.verdict.looks == 1
     assert [arm.score for arm in again.verdict.arms] == [arm.score for arm in first.verdict.arms]
 
 

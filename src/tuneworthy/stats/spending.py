@@ -1,0 +1,54 @@
+"""Spend one error over looks at rows that grow: what an earlier look at them already paid for.
+
+Looks at nested rows resemble each other, so the chance that a later bound errs where no earlier one
+did is smaller than its level. The means are taken as normal with independent increments. Source:
+Armitage, McPherson and Rowe (1969); Lan and DeMets (1983), "Discrete sequential boundaries".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from tuneworthy.stats.distributions import normal_cdf, normal_quantile
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(240)
+_FAR = 8.0  # standard deviations beyond which no mean is expected
+_NEAREST = 0.97
+"""Rows of an earlier look count as at most this share of the next one's: a lower correlation than
+the true one makes a level smaller, and the integration needs some distance."""
+
+
+def nested_level(steps: Sequence[tuple[float, float]]) -> float:
+    """Return the one-sided level of the last look at nested rows.
+
+    `steps` are (error, rows) of each look in order, at least one: how much error that look may add
+    to those before. Every look has the level that this function gave it. The result is never below
+    the last error, which is its level if nothing was seen before.
+    """
+    errors, rows = [error for error, _ in steps], [float(count) for _, count in steps]
+    for at in range(len(rows) - 2, -1, -1):
+        rows[at] = min(rows[at], _NEAREST * rows[at + 1])
+    return _level(tuple(errors), tuple(size / rows[-1] for size in rows))
+
+
+@lru_cache(maxsize=1024)
+def _level(errors: tuple[float, ...], rows: tuple[float, ...]) -> float:
+    level, ends, density = errors[0], np.zeros(1), np.ones(1)  # a walk that starts at 0
+    before = 0.0
+    for at, (error, size) in enumerate(zip(errors, rows, strict=True)):
+        step = np.sqrt(size - before)
+        low, high = 0.0, _FAR
+        for _ in range(50 if at else 0):  # bisection: the crossing falls as the bound rises
+            middle = (low + high) / 2
+            crossed = density @ normal_cdf((ends - middle * np.sqrt(size)) / step)
+            low, high = (middle, high) if crossed > error else (low, middle)
+        level = max(error, float(normal_cdf(-high))) if at else error
+        line, floor = float(normal_quantile(1 - level)) * np.sqrt(size), -_FAR * np.sqrt(size)
+        nodes = (line - floor) / 2 * _NODES + (line + floor) / 2
+        kernel = np.exp(-0.5 * ((nodes - ends[:, None]) / step) ** 2) / (step * np.sqrt(2 * np.pi))
+        ends, density = nodes, (density @ kernel) * _WEIGHTS * (line - floor) / 2
+        before = size
+    return level

@@ -87,11 +87,11 @@ def preselected_arm(task: Task, spec: Spec) -> str | None:
 def group_by_place(
     columns: Iterable[Column], task: Task, corrected: MeanFunction | None = None
 ) -> dict[LadderPlace, list[Column]]:
-    """Return {place on the ladder: the columns that compete for it, the winner first}.
+    """Return {place on the ladder: the columns that compete for it, the best mean first}.
 
-    The winner has the best mean on the shared cases; ties go to the simpler arm, never by name, and
-    arms that were stopped early come last. If `success.finalists` named an arm before the run,
-    that arm stands alone. `corrected` returns means corrected by human grades, if there are any.
+    Means are those on the shared cases; ties go to the simpler arm, never by name, and arms that
+    were stopped early come last. If `success.finalists` named an arm before the run, that arm
+    stands alone. `corrected` returns means corrected by human grades, if there are any.
     """
     places: dict[LadderPlace, list[Column]] = {}
     for column in columns:

@@ -1,7 +1,8 @@
 """Build the evidence from the runs: arm scores, the competing arms, paired differences. Pure.
 
-Every measured candidate competes. The best-scoring arm of a tool takes the tool's place on the
-ladder. The bounds hold simultaneously for all pairs, so they account for this selection.
+Every measured candidate competes. The simplest arm of a tool that is not shown to be worse takes
+the tool's place on the ladder. The bounds hold simultaneously for all pairs, so they account for
+this selection.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tuneworthy.compare.columns import (
     column,
     group_by_place,
     preselected_arm,
+    rank_columns,
     shared_cases,
 )
 from tuneworthy.compare.costs import cost_per_1000_requests, with_costs
@@ -29,7 +31,7 @@ from tuneworthy.compare.cut_answers import cut_summary
 from tuneworthy.compare.hard_limits import limit_states, request_times, why_p95_open
 from tuneworthy.compare.interval_width import why_wide
 from tuneworthy.compare.judge_correction import width_factor
-from tuneworthy.compare.pairs import ALPHA, ComparisonInputs, pair_of, pairs
+from tuneworthy.compare.pairs import ALPHA, ComparisonInputs, pair_of, simplest_equals
 from tuneworthy.compare.turn_order import ladder_position
 from tuneworthy.compare.valid_answers import ValidAnswers, valid_answers
 from tuneworthy.core.answer import Answer, Score, Unscored
@@ -65,7 +67,8 @@ def compare(inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]
         name: arm_column for name, rs in table.items() if (arm_column := column(rs)) is not None
     }
     places = group_by_place(columns.values(), inputs.task, _mean_by_grades(inputs))
-    finalists = {rivals[0].spec.name: rivals for rivals in places.values()}
+    references = {n: c for n, c in columns.items() if c.spec.role == "reference"}
+    finalists, all_pairs = simplest_equals(inputs, places.values(), references)
     compared = {
         arm_column.spec.name: arm_column for rivals in places.values() for arm_column in rivals
     }
@@ -75,8 +78,6 @@ def compare(inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]
         )
         for name, rs in table.items()
     ]
-    references = {n: c for n, c in columns.items() if c.spec.role == "reference"}
-    all_pairs = pairs(inputs, compared, finalists, references)
     differ = [
         p.differ / p.n for p in all_pairs if p.n and p.arm in finalists and p.versus in finalists
     ]
@@ -207,7 +208,10 @@ def _why_finalist(inputs: ComparisonInputs, rivals: Sequence[Column]) -> str:
     whose = "of its tool" if spec.tool else "whose tool is not given"
     if len(rivals) > 1:
         note = f" ({quoted(finalist, 60)} was named before and not measured)" if finalist else ""
-        return f"the best of {len(rivals)} arms {whose}; every bound allows for the choice{note}"
+        top = rank_columns([one for one in rivals if not one.stopped] or rivals)[0] is rivals[0]
+        what, none = ("best", "") if top else ("simplest", " that no other is shown to beat")
+        said = f"the {what} of {len(rivals)} arms {whose}{none}"
+        return f"{said}; every bound allows for the choice{note}"
     if finalist and finalist != spec.name:
         return f"the only arm {whose}: {quoted(finalist, 60)} was named before and not measured"
     if finalist != spec.name:

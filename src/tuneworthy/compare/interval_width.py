@@ -72,7 +72,7 @@ def why_wide(
         )
     if grows[-1] and rivals > 1:
         reasons.append(
-            f"it is the best of {rivals} arms of its tool, which its lower end allows for"
+            f"it was chosen among {rivals} arms of its tool, which its lower end allows for"
         )
     if plain > FEW_ROWS_WIDTH:
         reasons.append("rows are few as well")

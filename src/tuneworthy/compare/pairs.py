@@ -7,7 +7,7 @@ arms that the stage rule could have run too, and over the looks taken at a part 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -18,7 +18,7 @@ import numpy as np
 from tuneworthy.compare.columns import Column, rank_columns, shared_cases
 from tuneworthy.compare.judge_correction import GradedRows, width_factor
 from tuneworthy.compare.row_groups import bets_allow_for_groups, row_groups
-from tuneworthy.compare.turn_order import race_order
+from tuneworthy.compare.turn_order import ladder_position, race_order
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
@@ -176,27 +176,97 @@ def pairs(
     A pair's `high` has the level of its `arm`, its `low` that of `versus`. The levels are computed
     over all arms, then again without the rivals that an arm beats by far.
     """
-    final = list(finalists)
-    wanted = [(a, b) for a in arms for b in arms if a != b and (a in final or b in final)]
-    wanted += [(a, r) for a in arms for r in references]
-    columns = {**references, **arms}
-    every = {key: _paired_rows(inputs, columns[key[0]], columns[key[1]]) for key in wanted}
-    rows = {key: each for key, each in every.items() if each.ids}
-    first = _PairLevels(inputs, arms, references, None)
-    pairs_by_key = {key: _bounded_pair(each, first.of(key), key) for key, each in rows.items()}
-    far = {key for key, pair in pairs_by_key.items() if pair.low > (pair.mean + LARGEST_MARGIN) / 2}
-    far |= {
-        (b, a)
-        for (a, b), pair in pairs_by_key.items()
-        if -pair.high > (LARGEST_MARGIN - pair.mean) / 2
-    }
-    relaxed = _PairLevels(inputs, arms, references, far) if far else first
-    return [
-        pair
-        if key in far or key[::-1] in far or relaxed.of(key) == first.of(key)
-        else _bounded_pair(rows[key], relaxed.of(key), key)
-        for key, pair in pairs_by_key.items()
-    ]
+    return _PairTable(inputs, arms, references).pairs(finalists)
+
+
+def simplest_equals(
+    inputs: ComparisonInputs,
+    places: Collection[Sequence[Column]],
+    references: Mapping[str, Column],
+) -> tuple[dict[str, Sequence[Column]], list[Pair]]:
+    """Return {finalist: the arms that compete for its place, itself first}, and all pairs of it.
+
+    `places` has the arms of each place on the ladder, the best mean first. The simplest arm stands
+    for the place that no other one there is shown to beat, and that is shown to beat whatever the
+    best one is shown to beat among the places below and the references.
+    """
+    rows = sorted(places, key=lambda columns: ladder_position(columns[0].spec))
+    arms = {column.spec.name: column for rivals in places for column in rivals}
+    table, found = _PairTable(inputs, arms, references), dict[str, Sequence[Column]]()
+    for rivals in rows:
+        first = table.simplest_equal(rivals, [*found, *references])
+        found[first.spec.name] = [first, *(one for one in rivals if one is not first)]
+    return found, table.pairs(found)
+
+
+class _PairTable:
+    """The pairs of all arms, with the levels of all of them; each is computed when it is asked."""
+
+    def __init__(
+        self,
+        inputs: ComparisonInputs,
+        arms: Mapping[str, Column],
+        references: Mapping[str, Column],
+    ) -> None:
+        self._inputs, self._arms, self._references = inputs, arms, references
+        self._columns = {**references, **arms}
+        self._levels = _PairLevels(inputs, arms, references, None)
+        self._rows: dict[ArmPair, _PairedRows] = {}
+        self._pairs: dict[ArmPair, Pair | None] = {}
+
+    def pair(self, key: ArmPair) -> Pair | None:
+        """Return a pair at the levels of all arms; None if its arms share no case."""
+        if key not in self._pairs:
+            rows = _paired_rows(self._inputs, self._columns[key[0]], self._columns[key[1]])
+            self._rows[key] = rows
+            self._pairs[key] = _bounded_pair(rows, self._levels.of(key), key) if rows.ids else None
+        return self._pairs[key]
+
+    def simplest_equal(self, rivals: Sequence[Column], below: Sequence[str]) -> Column:
+        """Return the arm that stands for a place; see `simplest_equals`."""
+        best = rivals[0]
+        if all(one.spec.simplicity >= best.spec.simplicity or one.stopped for one in rivals):
+            return best
+        wanted = [name for name in below if self._beats(best.spec.name, name)]
+        simpler = [one for one in rivals if one.spec.simplicity < best.spec.simplicity]
+        for one in sorted(simpler, key=lambda column: column.spec.simplicity):
+            name = one.spec.name
+            others = [rival.spec.name for rival in rivals if rival is not one]
+            if one.stopped or any(self._beats(other, name) for other in others):
+                continue
+            if all(self._beats(name, other) for other in wanted):
+                return one
+        return best
+
+    def _beats(self, arm: str, versus: str) -> bool:
+        pair = self.pair((arm, versus))
+        return pair is not None and pair.low > 0
+
+    def pairs(self, finalists: Iterable[str]) -> list[Pair]:
+        """Return the pairs with a finalist or a reference, at the levels of the rivals that count.
+
+        Rivals that an arm beats by far are left out of its levels.
+        """
+        final = set(finalists)
+        wanted = [(a, b) for a in self._arms for b in self._arms
+                  if a != b and (a in final or b in final)]  # fmt: skip
+        wanted += [(a, r) for a in self._arms for r in self._references]
+        known = {key: pair for key in wanted if (pair := self.pair(key)) is not None}
+        far = {key for key, pair in known.items() if pair.low > (pair.mean + LARGEST_MARGIN) / 2}
+        far |= {
+            (b, a)
+            for (a, b), pair in known.items()
+            if -pair.high > (LARGEST_MARGIN - pair.mean) / 2
+        }
+        first, relaxed = self._levels, self._levels
+        if far:
+            relaxed = _PairLevels(self._inputs, self._arms, self._references, far)
+        return [
+            pair
+            if key in far or key[::-1] in far or relaxed.of(key) == first.of(key)
+            else _bounded_pair(self._rows[key], relaxed.of(key), key)
+            for key, pair in known.items()
+        ]
 
 
 def pair_of(inputs: ComparisonInputs, arm: Column, versus: Column, level: float) -> Pair:

@@ -93,16 +93,18 @@ class StageRule:
     def _may_replace(self, one: Column, other: Column) -> bool:
         """Return whether the verdict may name `one`, if no more complex, instead of `other`.
 
-        Not if it has a lower score in the same place, or is shown to be beaten by the margin.
+        Not if it is shown to be beaten (by the margin, from another place on the ladder), or has a
+        lower score in the same place without being simpler.
         """
         if one is other or ladder_position(one.spec) > ladder_position(other.spec):
             return False
-        if ladder_place(one.spec) == ladder_place(other.spec):
+        alike = ladder_place(one.spec) == ladder_place(other.spec)
+        if alike and one.spec.simplicity >= other.spec.simplicity:
             return mean_score(one) >= mean_score(other)
         if not set(one.cells) & set(other.cells):
             return True
         gain = pair_of(self.inputs, other, one, self._error_level())
-        return gain.low <= 0 or gain.mean < self.inputs.task.success.margin
+        return gain.low <= 0 or not (alike or gain.mean >= self.inputs.task.success.margin)
 
     def standing(self, new: Sequence[Run]) -> tuple[Standing, str]:
         """Return (standing, reason) of an arm's first folds against all arms of simpler tools."""

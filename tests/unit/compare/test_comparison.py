@@ -277,3 +277,47 @@ def test_the_seconds_of_a_study_are_not_those_that_a_recorded_system_once_took()
     asked = logged.model_copy(update={"notes": (), "fit_seconds": 2.0})
     assert _total_seconds([logged]) == 0
     assert _total_seconds([logged, asked]) == 30.0 * len(answers) + 2
+
+
+def drawn(rng, **rates):
+    """Return the evidence of arms that are right at these rates; a name's last digit is its rank.
+
+    Arms of a rate share the luck of a row in part; `k` arms run today, `p` arms are prompts.
+    """
+    ids = [f"c{i}" for i in range(250)]
+    parts = (Part(train=(), dev=(), test=tuple(ids)),)
+    task = Task(data=Data(file="rows.jsonl"), success={"metric": "exact"})
+    inputs = ComparisonInputs(task, "study", Split(k=1, parts=parts), {})
+    hard = rng.standard_normal(250)
+    runs = []
+    for name, share in rates.items():
+        own = 0.8 * hard + 0.6 * rng.standard_normal(250)
+        right = own < np.quantile(own, share)  # exactly this share of the rows
+        tool = "keep" if name[0] == "k" else "prompt"
+        spec = Spec(name=name, arm=name, tool=tool, simplicity=int(name[1:]))
+        scores = tuple(Score(value=float(value), valid=True) for value in right)
+        answers = tuple(Answer(case=i, text="yes") for i in ids)
+        runs.append(Run(spec=spec, seed=0, fold=0, state="measured", answers=answers,
+                        scores=scores))  # fmt: skip
+    turn = (Message(role="user", content="hi"),)
+    return compare(inputs, [Case(id=i, messages=turn, output="yes") for i in ids], runs)
+
+
+@pytest.mark.parametrize(
+    ("rates", "stands"),
+    [
+        ({"k0": 0.6, "p1": 0.8, "p2": 0.816, "p3": 0.812}, "p1"),  # ahead by luck: not shown
+        ({"k0": 0.6, "p1": 0.8, "p2": 0.9, "p3": 0.904}, "p2"),  # shown: climb to where it stops
+        ({"k0": 0.6, "p1": 0.6, "p2": 0.72, "p3": 0.8}, "p3"),
+        # p1 is not shown to be worse than p2, but only p2 is shown to beat what runs today
+        ({"k0": 0.70, "p1": 0.724, "p2": 0.78}, "p2"),
+    ],
+)
+def test_the_simplest_arm_stands_for_its_tool_unless_another_is_shown_to_beat_it(rates, stands):
+    for seed in range(3):
+        found = drawn(np.random.default_rng(seed), **rates)
+        assert [a.name for a in found.arms if a.finalist] == ["k0", stands]
+        low = next(p.low for p in found.pairs if (p.arm, p.versus) == (stands, "k0"))
+        assert low > 0
+    why = arm(found, stands).chosen
+    assert why.startswith("the best of" if stands == max(rates, key=rates.get) else "the simplest")

@@ -147,7 +147,7 @@ def test_the_best_of_several_arms_pays_for_the_choice_and_few_rows_are_said():
     ]
     found = arms(small, many)
     (best,) = [arm for arm in found.values() if arm.finalist]
-    said = "it is the best of 9 arms of its tool, which its lower end allows for"
+    said = "it was chosen among 9 arms of its tool, which its lower end allows for"
     assert best.wide[1:] == (said, "rows are few as well")
     assert not any(arm.wide for arm in found.values() if arm is not best)
     _, low, high = bounds.mean_interval([1.0] * 20 + [0.0] * 20, bounds.CHOSEN_ARM_LEVEL)

@@ -13,7 +13,7 @@ from tuneworthy.core.code import ALL_SOURCES, code_version
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.plugins import load as plugin
 from tuneworthy.core.record import digest
-from tuneworthy.core.specs import reads_unlabelled, specs
+from tuneworthy.core.specs import needs_of, reads_unlabelled, specs, unmet_needs
 from tuneworthy.core.task import Task
 from tuneworthy.data.fingerprint import docs_digest, file_digest, rows_digest
 from tuneworthy.data.load import Loaded
@@ -21,6 +21,7 @@ from tuneworthy.ledger.store import Ledger
 from tuneworthy.measure.minutes_kept import spent_key
 from tuneworthy.metrics import fingerprint
 from tuneworthy.models import content_of
+from tuneworthy.models._roles import model_absent, untrainable, unusable
 from tuneworthy.models.encoder.minilm import missing
 
 FOLDER_SCOPE = "all studies of this folder"
@@ -55,6 +56,23 @@ def input_digests(loaded: Loaded) -> dict[str, str]:
         "metric": digest(fingerprint(task)),
         **{f"file {name}": file_digest(task.folder / file) for name, file in files.items() if file},
     }
+
+
+def needs_met(loaded: Loaded) -> dict[str, str]:
+    """Return, for each need of an arm, why it is not met here; "" if it is met."""
+    task = loaded.task
+    absent = model_absent(task)
+    training = untrainable(task) or (absent if task.tune in (None, task.model) else "")
+    gold = any(case.context for case in loaded.everyone)
+    met = needs_of(task, model=absent, training=training, gold=gold, vectors=missing(),
+                   bigger=unusable(task.bigger) if task.bigger else "")  # fmt: skip
+    return met | {"teacher": unusable(task.teacher)} if task.teacher else met
+
+
+def competing_arms(task: Task, available: Mapping[str, str]) -> int:
+    """Return how many arms of a task may be compared: its candidates whose needs are met here."""
+    candidates = [spec for spec in specs(task) if spec.role == "candidate"]
+    return sum(not unmet_needs(spec, available) for spec in candidates)
 
 
 def needs_of_arms(task: Task) -> set[str]:

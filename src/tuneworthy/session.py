@@ -24,7 +24,7 @@ from tuneworthy.core.plan import Plan
 from tuneworthy.core.plugins import load as plugin
 from tuneworthy.core.results import Results
 from tuneworthy.core.run_options import RunOptions
-from tuneworthy.core.specs import highest_rank, needs_of, reads_unlabelled, specs, unmet_needs
+from tuneworthy.core.specs import highest_rank, reads_unlabelled, specs, unmet_needs
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import AlignedAnswers
 from tuneworthy.data.audit import audit, with_observations
@@ -40,7 +40,14 @@ from tuneworthy.data.unlabelled import learnable_inputs
 from tuneworthy.diagnose.blocks import blocking_reasons
 from tuneworthy.executors import executor_of
 from tuneworthy.extras.optional import plan_extras
-from tuneworthy.identity import more_minutes, results_key, study_and_salt, study_identity
+from tuneworthy.identity import (
+    competing_arms,
+    more_minutes,
+    needs_met,
+    results_key,
+    study_and_salt,
+    study_identity,
+)
 from tuneworthy.judge.grading import grades_of, judge_refusal, metric_digest, metric_of
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.elsewhere import LookCount, next_look, record_look
@@ -58,7 +65,6 @@ from tuneworthy.models import first_use, is_local, is_paid, notices, open_model
 from tuneworthy.models._roles import (
     Models,
     check_device,
-    model_absent,
     placement,
     request_fields,
     tokens,
@@ -66,7 +72,6 @@ from tuneworthy.models._roles import (
     unusable,
     wanted_models,
 )
-from tuneworthy.models.encoder.minilm import missing
 from tuneworthy.models.local.machine import installed
 from tuneworthy.models.remote.request import RequestOptions
 from tuneworthy.results_folder import write_results
@@ -127,13 +132,7 @@ class Session:
     @cached_property
     def available(self) -> dict[str, str]:
         """Return, for each need of an arm, why it is not met here; "" if it is met."""
-        task = self.task
-        absent = model_absent(task)
-        training = untrainable(task) or (absent if task.tune in (None, task.model) else "")
-        gold = any(case.context for case in self.loaded.everyone)
-        met = needs_of(task, model=absent, training=training, gold=gold, vectors=missing(),
-                       bigger=unusable(task.bigger) if task.bigger else "")  # fmt: skip
-        return met | {"teacher": unusable(task.teacher)} if task.teacher else met
+        return needs_met(self.loaded)
 
     @cached_property
     def audit(self) -> Audit:
@@ -141,7 +140,8 @@ class Session:
         model = self._model
         sizes = (tokens(model), model.context) if model else (None, None)
         logged = answer_observations(self.loaded, self._logged, self.split.early)
-        return with_observations(audit(self.loaded, self.split, *sizes), logged)
+        arms, look = competing_arms(self.task, self.available), bounds_pay_for(self)["looks"]
+        return with_observations(audit(self.loaded, self.split, *sizes, arms, look), logged)
 
     @cached_property
     def _model(self) -> Model | None:

@@ -35,7 +35,7 @@ from tuneworthy.data.sealed import scored_cases
 from tuneworthy.diagnose.diagnosis import diagnose_runs, without_unread_causes
 from tuneworthy.diagnose.remedies import with_minutes
 from tuneworthy.extras.runner import ExtrasInputs, with_extras, with_slices
-from tuneworthy.identity import add_minutes
+from tuneworthy.identity import add_minutes, competing_arms, needs_met
 from tuneworthy.judge.grading import blocks_ahead
 from tuneworthy.ledger.study_events import StudyEvents
 from tuneworthy.look_count import charge_look, count_look, is_spent, look_warning, looks_so_far
@@ -107,8 +107,11 @@ def check(path: Path, options: RunOptions = RunOptions(), watch: Watch | None = 
     specs(loaded.task)
     cases = scored_cases(loaded, parts)
     odd = answer_observations(loaded, recorded_answers(loaded, cases), parts.early)
-    observations = [*odd, *looks_so_far(loaded, cases), *key_observations(loaded.task)]
-    audited = with_observations(audit(loaded, parts), observations)
+    looks = list(looks_so_far(loaded, cases))
+    look = 1 + sum(observation.count for observation in looks if observation.kind == "looks")
+    arms = competing_arms(loaded.task, needs_met(loaded))
+    observations = [*odd, *looks, *key_observations(loaded.task)]
+    audited = with_observations(audit(loaded, parts, arms=arms, look=look), observations)
     known_texts = {observation.text for observation in audited.observations}
     reasons = [why for why in blocks_ahead(loaded.task, audited, cases) if why not in known_texts]
     fix = "(repair it first: `run` names no arm before)"

@@ -23,11 +23,11 @@ class Observation(Record):
 
 
 class DetectableDifference(Record):
-    """The smallest difference that these rows can show with power .8, in score points.
+    """The smallest difference that these rows show with chance .8 at least, in score points.
 
     `n` scored rows, `d` the assumed share of rows on which two arms differ, `factor` the width
     factor of cross-fitting for arms that learn from the rows. `prompts` is for arms that do not
-    learn, `fitted` for those that do.
+    learn, `fitted` for those that do. `arms` may be compared, at look `look`.
     """
 
     n: int
@@ -35,6 +35,8 @@ class DetectableDifference(Record):
     factor: float
     prompts: float | None
     fitted: float | None
+    arms: int = 2
+    look: int = 1
 
 
 TIME_SPLIT_KIND = "timed"

@@ -17,7 +17,7 @@ from tuneworthy.data.observations import observation, row_observations
 from tuneworthy.data.rows import CONTENT_ID
 from tuneworthy.stats.bounds import level, paired
 from tuneworthy.stats.clusters import Groups, cluster_numbers, effective_groups
-from tuneworthy.stats.power import minimum_detectable_effect, rows_needed
+from tuneworthy.stats.power import exact_power, grouped_power, rows_needed, smallest_shown
 
 # Assumed share of rows on which two arms differ, until it is measured.
 ASSUMED_DIFFERENCE_SHARE = 0.2
@@ -32,18 +32,21 @@ def audit(
     split: Split,
     count_tokens: TokenCounter | None = None,
     context: int | None = None,
+    arms: int = 2,
+    look: int = 1,
 ) -> Audit:
     """Return the audit of loaded rows; it sends nothing and calls no model.
 
-    `count_tokens` counts the tokens of a text (without it lengths are characters); `context` is the
-    maximum of prompt plus answer tokens.
+    `arms` may be compared, at look `look`. `count_tokens` counts the tokens of a text (without it
+    lengths are characters); `context` is the maximum of prompt plus answer tokens.
     """
     everyone = loaded.everyone
     ids = set(split.scored)
     scored = [case for case in everyone if case.id in ids]
     used = ids.union(*((*part.train, *part.dev) for part in split.parts))
     lengths = _Lengths(everyone, count_tokens or len, loaded.task.output.max_tokens, context)
-    visible = visible_differences(split, sum(case.id not in split.early for case in scored))
+    n = sum(case.id not in split.early for case in scored)
+    visible = visible_differences(split, n, max(2, arms), look)
     observations = [
         *row_observations(loaded, scored),
         *_few_rows(loaded, split, visible),
@@ -100,20 +103,30 @@ def with_observations(found: Audit, more: Iterable[Observation]) -> Audit:
     return found.model_copy(update={"observations": (*found.observations, *more)})
 
 
-def visible_differences(split: Split, n: int) -> DetectableDifference:
+def visible_differences(split: Split, n: int, arms: int = 2, look: int = 1) -> DetectableDifference:
     """Return the smallest detectable difference on the rows that every arm is scored on.
 
-    Recorded answers may have more rows. Rows of a group, or copies of an input, count as alike.
+    At the level of a study of so many arms at that look, Bonferroni: arms that resemble each other
+    show smaller ones. Recorded answers may have more rows. Copies of an input count as one row;
+    rows of a group stand or fall together, and a group may be missing.
     """
-    worth = max(1, round(n * split.worth))
+    worth, at = max(1, round(n * split.worth)), level(0.05, look, arms)
     factor = split.width_factor() * (STABLE_ARM_FACTOR if len(split.learning) > 1 else 1.0)
+
+    def chance(gain: float, wide: float) -> float:
+        if split.clustered and not split.only_copies:
+            size = max(1, round(n / worth))
+            return grouped_power(worth, size, ASSUMED_DIFFERENCE_SHARE, gain, at, wide)
+        return exact_power(worth, ASSUMED_DIFFERENCE_SHARE, gain, at, wide)
+
     prompts, fitted = (
-        _capped_share(minimum_detectable_effect(worth, ASSUMED_DIFFERENCE_SHARE, f)) if n else None
-        for f in (1.0, factor)
+        smallest_shown(lambda gain, wide=wide: chance(gain, wide)) if n else None  # type: ignore[misc]
+        for wide in (1.0, factor)
     )
     return DetectableDifference(
-        n=n, d=ASSUMED_DIFFERENCE_SHARE, factor=round(factor, 4), prompts=prompts, fitted=fitted
-    )
+        n=n, d=ASSUMED_DIFFERENCE_SHARE, factor=round(factor, 4), prompts=prompts, fitted=fitted,
+        arms=arms, look=look,
+    )  # fmt: skip
 
 
 def _grouped_rows(loaded: Loaded, split: Split) -> Iterator[Observation]:
@@ -138,10 +151,6 @@ def _grouped_rows(loaded: Loaded, split: Split) -> Iterator[Observation]:
     )
     yield Observation(kind="groups", level="warning" if few else "note", text=text, count=groups,
                       fix=fix if few else "")  # fmt: skip
-
-
-def _capped_share(value: float) -> float:
-    return round(min(float(value), 1.0), 6)
 
 
 def _few_rows(loaded: Loaded, split: Split, visible: DetectableDifference) -> Iterator[Observation]:

@@ -122,6 +122,8 @@ def _stop_data(session: Session, minutes: float, plan: Plan) -> dict[str, Any]:
     folds = max((len(arm.folds) for arm in live), default=None)
     parts = session.split.learning[:folds]
     rows = {case for part in parts for case in part.test} - set(session.split.early)
+    known = session.audit.visible
+    shown = visible_differences(session.split, len(rows), known.arms, known.look)
     return {
         "minutes": minutes,
         "planned": plan.minutes,
@@ -129,7 +131,7 @@ def _stop_data(session: Session, minutes: float, plan: Plan) -> dict[str, Any]:
         "lines": plan_lines(plan),
         "cuts": list(plan.cuts),
         "usd": money_of(plan.sent),
-        "visible": visible_line(visible_differences(session.split, len(rows))),
+        "visible": visible_line(shown),
     }
 
 

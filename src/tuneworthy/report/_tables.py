@@ -92,9 +92,12 @@ def visible_line(seen: DetectableDifference) -> str:
         parts.append(f"above {words.points(seen.fitted)} against a trained arm")
     if not parts:
         return f"{counted_rows(seen.n)}: too few to say which differences they can show."
+    study = "".join(
+        [f" at look {seen.look}"] * (seen.look > 1) + [f" among {seen.arms} arms"] * (seen.arms > 2)
+    )
     return (
-        f"{counted_rows(seen.n)} show differences {', '.join(parts)} (8 times in 10, if two arms"
-        f" differ on {100 * seen.d:.0f} % of the rows)."
+        f"{counted_rows(seen.n)} show differences {', '.join(parts)} (8 times in 10{study}, if two"
+        f" arms differ on {100 * seen.d:.0f} % of the rows)."
     )
 
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Callable
+from functools import lru_cache
 from math import ceil, sqrt
 
 import numpy as np
 
-from tuneworthy.stats.bounds import look_cost
+from tuneworthy.stats.bounds import Array, look_cost, paired
 from tuneworthy.stats.discordant import discordant_bounds
-from tuneworthy.stats.distributions import binomial_chance, normal_cdf, normal_quantile
+from tuneworthy.stats.distributions import (
+    binomial_chance,
+    binomial_tail,
+    normal_cdf,
+    normal_quantile,
+)
 
 POWER_QUANTILES = 2.80
 """Sum of the normal quantiles of a two-sided 5 % test and of power .8; its square is 7.84."""
+POWER = 0.8  # the chance of showing a difference that rows are sized for
 MOST_EXACT_ROWS = 400
 """Up to this many rows the power is summed over all outcomes."""
 
@@ -44,23 +53,72 @@ def equivalent_fresh_rows(n: int, look: int, level: float = 0.05) -> int:
     return round(n * float(normal_quantile(1 - level) / normal_quantile(1 - paid)) ** 2)
 
 
-def exact_power(n: int, d: float, gain: float, level: float) -> float:
+def exact_power(n: int, d: float, gain: float, level: float, factor: float = 1.0) -> float:
     """Return the chance that n independent rows show a true gain (a lower bound above 0).
 
     `d` is the share of rows on which the two arms' 0/1 scores differ, at least the gain; `level`
-    that of the bound. Summed over all outcomes up to 400 rows, beyond that by the normal law.
-    Raises ValueError for no rows, or a gain that is not positive.
+    that of the bound, which is `factor` times as wide as that of independent rows. Summed over all
+    outcomes up to 400 rows, beyond that by the normal law. Raises ValueError for no rows, or a gain
+    that is not positive.
     """
     if n < 1 or gain <= 0:
         raise ValueError("no rows, or no gain, show nothing")
     differ = max(d, gain)
     if n > MOST_EXACT_ROWS:
         sd = sqrt(max(differ - gain**2, 1e-12) / n)
-        return float(normal_cdf(gain / sd - normal_quantile(1 - level)))
+        return float(normal_cdf(gain / sd - factor * normal_quantile(1 - level)))
+    wins, losses, mean, low = _outcomes(n, level)
+    shown = mean - factor * (mean - low) > 0
+    wins, losses = wins[shown], losses[shown]
+    weight = binomial_chance(wins + losses, n, differ)
+    return float((weight * binomial_chance(wins, wins + losses, (1 + gain / differ) / 2)).sum())
+
+
+@lru_cache(maxsize=4)
+def _outcomes(n: int, level: float) -> tuple[Array, Array, Array, Array]:
+    """Return (wins, losses, mean, lower bound) of every outcome on n rows with more wins."""
     wins, losses = np.triu_indices(n + 1)
     losses = losses - wins  # every pair with wins + losses <= n
-    weight = binomial_chance(wins + losses, n, differ)
-    weight = weight * binomial_chance(wins, wins + losses, (1 + gain / differ) / 2)
-    likely = weight > 1e-9  # the rest is below the last digit shown
-    low = np.asarray(discordant_bounds(wins[likely], losses[likely], n, level)[0])
-    return float(weight[likely][low > 0].sum())
+    wins, losses = wins[wins > losses], losses[wins > losses]
+    low = np.asarray(discordant_bounds(wins, losses, n, level)[0])
+    return wins, losses, (wins - losses) / n, low
+
+
+def grouped_power(
+    groups: int, size: int, d: float, gain: float, level: float, factor: float = 1.0
+) -> float:
+    """Return the chance that equal groups of rows that stand or fall together show a true gain.
+
+    As `exact_power`, with the bound of rows in groups, which allows for a group not seen.
+    """
+    differ = max(d, gain)
+    lose, total = (differ - gain) / 2, 0.0
+    for losses in range(groups + 1):
+        chance = float(binomial_chance(losses, groups, lose))
+        if chance > 1e-4 and (least := _fewest_wins(groups, size, losses, level, factor)):
+            share = min(1.0, (differ + gain) / 2 / (1 - lose))
+            total += chance * binomial_tail(least - 1, groups - losses, share)
+    return total
+
+
+@lru_cache(maxsize=4096)
+def _fewest_wins(groups: int, size: int, losses: int, level: float, factor: float) -> int:
+    """Return the fewest groups won that show a gain beside so many lost ones; 0 if none do."""
+    numbers = np.repeat(np.arange(groups), size)
+
+    def shown(wins: int) -> bool:
+        values = np.repeat([1.0, -1.0, 0.0], [wins, losses, groups - wins - losses])[numbers]
+        found = paired(values, level, groups=numbers)
+        return found.mean - factor * (found.mean - found.low) > 0
+
+    possible = range(losses + 1, groups - losses + 1)
+    least = bisect_left(possible, True, key=shown)
+    return possible[least] if least < len(possible) else 0
+
+
+def smallest_shown(chance: Callable[[float], float], least: float = POWER) -> float:
+    """Return the smallest true gain that is shown with chance `least`; 1 if none is.
+
+    `chance` returns the chance of a gain, which rises with it; thousandths are resolved.
+    """
+    return (1 + bisect_left(range(1, 1000), least, key=lambda points: chance(points / 1000))) / 1000

@@ -1,4 +1,4 @@
-"""Forecast how many more rows settle a pair of arms, and the chance that a number of rows does.
+"""Forecast how many more rows make a verdict firm, and the chance that a number of rows does.
 
 The chance is predictive: the mean on N rows is taken as normal around the mean observed on n, with
 the uncertainty about the truth after n rows and the sampling noise of the new rows. Source: O'Hagan
@@ -10,14 +10,18 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import sqrt
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
 
 from tuneworthy.core.counting import Bounded
 from tuneworthy.stats import bounds
 from tuneworthy.stats.discordant import discordant_bounds
 from tuneworthy.stats.distributions import normal_cdf, normal_quantile
+from tuneworthy.stats.ladder import climb_many
+from tuneworthy.stats.spending import nested_level
 
 # A mean that differs from (wins - losses) / n beyond rounding has graded scores.
 GRADED_DISTANCE = 1e-5
@@ -25,6 +29,7 @@ POWER = 0.8  # the chance of settling that a forecast size must have
 MIN_CHANCE = 0.25
 """No size is named if even `Assurance.far` rows have less chance: three of four such plans fail.
 So it is if a rival is within a cheaper arm's margin, or the margin too small for the rows."""
+DRAWS = 2000  # verdicts that are drawn for a forecast
 BETTING_INFLATION = 1.5
 """Fresh inputs needed per row of a fixed sample: bounds that hold at every click are wider."""
 
@@ -88,7 +93,8 @@ class Assurance:
     """A forecast of what more rows would show about a pair, with bounds at `level`.
 
     `observed` has rows. The pair is settled if the upper bound is at most `below`, or if the lower
-    bound is above `above` and the mean at least `least`.
+    bound is above `above` and the mean at least `least`. `kept`: the answers to the present rows
+    stay as they are, so that this look has paid for a part of the next one.
     """
 
     observed: PairedDifference
@@ -96,6 +102,7 @@ class Assurance:
     below: float
     above: float
     least: float
+    kept: bool = False
 
     @property
     def most_rows(self) -> int:
@@ -107,15 +114,26 @@ class Assurance:
         n = self.observed.n
         if rows <= n:
             return 0.0
-        wide = (1.0, 1.0) if is_graded(self.observed) else _width_factors(self.observed)
-        spread = self._spread * sqrt(1 - n / rows)
-        return self._chance(rows, wide, spread)
+        return self._chance(self.sides(rows), sqrt(1 - n / rows))
 
     def chance_by_clicks(self, inputs: int) -> float:
         """Return the chance that `inputs` fresh inputs, clicked on one by one, settle the pair."""
         n, rows = self.observed.n, max(1, round(inputs / BETTING_INFLATION))
-        narrow = 1 / self.observed.factor if is_graded(self.observed) else 1.0
-        return self._chance(rows, (narrow, narrow), self._spread * sqrt(1 + n / rows))
+        return self._chance(self.sides(rows, clicks=True), sqrt(1 + n / rows))
+
+    def sides(self, rows: int, clicks: bool = False) -> tuple[float, float]:
+        """Return the distances of the lower and the upper bound from the mean on `rows` rows.
+
+        `clicks`: on so many fresh inputs alone, where no cross-fitting or group widens them.
+        """
+        if clicks:
+            narrow = 1 / self.observed.factor if is_graded(self.observed) else 1.0
+            return self._half_widths(rows, (narrow, narrow), self.level)
+        level, n = self.level, self.observed.n
+        if self.kept and rows > n:
+            level = nested_level(((self.observed.level, n), (self.level, rows)))
+        wide = (1.0, 1.0) if is_graded(self.observed) else _width_factors(self.observed)
+        return self._half_widths(rows, wide, level)
 
     @property
     def inputs(self) -> int:
@@ -132,7 +150,7 @@ class Assurance:
         return SampleSize(self.inputs, rows, self.chance(rows), sooner)
 
     @property
-    def _spread(self) -> float:
+    def spread(self) -> float:
         """Return the standard error of the observed mean; one extra differing row keeps it above 0.
 
         It includes groups and unstable folds. It excludes the factor of cross-fitting: that makes
@@ -145,14 +163,17 @@ class Assurance:
         variance = (seen.differ + 1) / seen.n - seen.mean**2
         return observed_width_factor(seen) / seen.factor * sqrt(variance / seen.n)
 
-    def _chance(self, rows: int, wide: tuple[float, float], spread: float) -> float:
-        mean, (down, up) = self.observed.mean, self._half_widths(rows, wide)
-        spread = max(spread, 1e-9)  # bounds may have no width
+    def _chance(self, sides: tuple[float, float], share: float) -> float:
+        """Return the chance if the mean comes to scatter by `share` of its standard error."""
+        mean, (down, up) = self.observed.mean, sides
+        spread = max(share * self.spread, 1e-9)  # bounds may have no width
         under = normal_cdf((self.below - up - mean) / spread)
         over = normal_cdf((mean - max(self.least, self.above + down)) / spread)
         return min(1.0, float(under + over))
 
-    def _half_widths(self, rows: int, wide: tuple[float, float]) -> tuple[float, float]:
+    def _half_widths(
+        self, rows: int, wide: tuple[float, float], level: float
+    ) -> tuple[float, float]:
         """Return (distance of the lower, of the upper bound) from the mean on `rows` similar rows.
 
         `wide` has a factor for each side. With few differing rows the exact bounds tighten faster
@@ -160,27 +181,84 @@ class Assurance:
         """
         seen = self.observed
         if is_graded(seen):
-            looks = normal_quantile(1 - self.level) / normal_quantile(1 - seen.level)
+            looks = normal_quantile(1 - level) / normal_quantile(1 - seen.level)
             by = float(looks * sqrt(seen.n / rows))
             return wide[0] * by * (seen.mean - seen.low), wide[1] * by * (seen.high - seen.mean)
         wins, losses = (k * rows / seen.n for k in (seen.wins, seen.losses))
-        low, high = discordant_bounds(wins, losses, rows, self.level)
+        low, high = discordant_bounds(wins, losses, rows, level)
         return wide[0] * (seen.mean - float(low)), wide[1] * (float(high) - seen.mean)
 
 
+@dataclass(frozen=True)
+class VerdictAssurance(Assurance):
+    """A forecast that more rows make a verdict firm: that no pair stays open beside the named arm.
+
+    `pairs[s][b]` forecasts b - s, with the rungs s in the order of the ladder and the same arms
+    first among b; None where both are one. The arms' means are taken as jointly normal. `observed`
+    is the pair that is most open.
+    """
+
+    pairs: tuple[tuple[Assurance | None, ...], ...] = ()
+
+    def chance(self, rows: int) -> float:
+        """Return the chance that the verdict is firm at `rows` rows in all; 0 up to n."""
+        n = self.observed.n
+        return self._firm(rows, False, sqrt(1 - n / rows)) if rows > n else 0.0
+
+    def chance_by_clicks(self, inputs: int) -> float:
+        """Return the chance that `inputs` fresh inputs, clicked on one by one, settle all pairs."""
+        rows = max(1, round(inputs / BETTING_INFLATION))
+        return self._firm(rows, True, sqrt(1 + self.observed.n / rows))
+
+    def _firm(self, rows: int, clicks: bool, share: float) -> float:
+        """Return the share of drawn verdicts on so many rows that are firm."""
+        shape = (len(self.pairs), len(self.pairs[0]))
+        down, up, shift, margin = np.zeros((4, *shape))
+        for s, line in enumerate(self.pairs):
+            for b, pair in enumerate(line):
+                if pair is not None:
+                    down[s, b], up[s, b] = pair.sides(rows, clicks)
+                    shift[s, b], margin[s, b] = -pair.above, pair.below - pair.above
+        ahead = [pair.observed.mean if pair else 0.0 for pair in self.pairs[0]]
+        score = np.array(ahead) + share * self._scatter
+        mean = score[:, None, :] - score[:, : shape[0], None] + shift
+        return float(climb_many(mean, mean - down, mean + up, margin)[2].mean())
+
+    @cached_property
+    def _scatter(self) -> Any:
+        """Return draws (DRAWS, arms) of how far each arm's lead on the first rung may be off.
+
+        Two arms whose difference was not bounded are taken to be correlated by a half.
+        """
+        variance = np.full((len(self.pairs[0]),) * 2, np.nan)
+        for s, line in enumerate(self.pairs):
+            for b, pair in enumerate(line):
+                variance[s, b] = variance[b, s] = pair.spread**2 if pair else 0.0
+        own = variance[0]
+        unknown = own[:, None] + own - np.sqrt(np.outer(own, own))
+        variance = np.where(np.isnan(variance), unknown, variance)
+        spread = (own[:, None] + own - variance) / 2
+        values, vectors = np.linalg.eigh(spread)
+        drawn = np.random.default_rng(20_251).standard_normal((DRAWS // 2, own.size))
+        both = np.concatenate([drawn, -drawn])
+        return both @ (vectors * np.sqrt(np.maximum(values, 0))).T
+
+
 def superiority_assurance(
-    seen: PairedDifference, margin: float, level: float, shift: float = 0.0
+    seen: PairedDifference, margin: float, level: float, shift: float = 0.0, kept: bool = False
 ) -> Assurance:
     """Return the forecast of showing a rival better by the margin, or not worth the climb.
 
     `shift` is added to the difference.
     """
-    return Assurance(seen, level, margin - shift, -shift, margin - shift)
+    return Assurance(seen, level, margin - shift, -shift, margin - shift, kept)
 
 
-def noninferiority_assurance(seen: PairedDifference, margin: float, level: float) -> Assurance:
+def noninferiority_assurance(
+    seen: PairedDifference, margin: float, level: float, kept: bool = False
+) -> Assurance:
     """Return the forecast of showing an arm at most `margin` worse than another, or worse."""
-    return Assurance(seen, level, -margin, -margin, -margin)
+    return Assurance(seen, level, -margin, -margin, -margin, kept)
 
 
 def level_at_next_look(level: float, looks: int) -> float:

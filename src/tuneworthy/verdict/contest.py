@@ -1,14 +1,15 @@
-"""Find the pair of arms that keeps a verdict open, and how many rows would settle it."""
+"""Find the pair of arms that keeps a verdict open, and how many rows would make it firm."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tuneworthy.core.evidence import ArmResult, Evidence, Pair, Policy
 from tuneworthy.stats.sizing import (
     Assurance,
     SampleSize,
+    VerdictAssurance,
     level_at_next_look,
     noninferiority_assurance,
     superiority_assurance,
@@ -24,8 +25,8 @@ _ABOVE_ANY_DIFFERENCE = 2.0  # above every difference of two scores in [0, 1]
 class UndecidedPair:
     """An undecided pair: `arm` may be better than `versus`; `outlook` forecasts more rows.
 
-    `size` has the rows that settle it, None if even far more rows have little chance to. `why` is a
-    clause on what it would save.
+    With further arms `outlook` is that of the whole verdict. `size` has the rows that settle it,
+    None if even far more rows have little chance to. `why` is a clause on what it would save.
     """
 
     arm: ArmResult
@@ -34,6 +35,11 @@ class UndecidedPair:
     outlook: Assurance
     size: SampleSize | None
     why: str = ""
+
+    @property
+    def of_all(self) -> bool:
+        """Return whether the forecast is that of the verdict among more than two arms."""
+        return isinstance(self.outlook, VerdictAssurance)
 
 
 def find_undecided_pair(
@@ -51,7 +57,11 @@ def find_undecided_pair(
     other, shift, margin = _most_open(ladder, policy, ruling.arm, rivals)
     if ruling.short_of and ladder.bound(other, ruling.arm)[2] + shift <= margin:
         return _pair_with_reference(evidence, ladder, ruling.arm, ruling.short_of)
-    return _sized_pair(evidence, ladder, (other, ruling.arm), shift, margin)
+    found = _sized_pair(evidence, ladder, (other, ruling.arm), shift, margin)
+    if found is None or len(rivals) == 1 or policy.motive != "quality":
+        return found
+    outlook = _whole_verdict(evidence, policy, ladder, found.outlook)
+    return replace(found, outlook=outlook, size=outlook.size())
 
 
 def _most_open(
@@ -77,7 +87,8 @@ def _pair_with_reference(
     pair = ladder.pairs.get((arm.name, reference.name))
     if pair is None or not pair.n:
         return None
-    outlook = Assurance(pair, _level_at_next_look(evidence, pair), -_ABOVE_ANY_DIFFERENCE, 0.0, 0.0)
+    level, kept = _next_look(evidence, pair)
+    outlook = Assurance(pair, level, -_ABOVE_ANY_DIFFERENCE, 0.0, 0.0, kept)
     return UndecidedPair(arm, reference, pair, outlook, outlook.size())
 
 
@@ -98,7 +109,7 @@ def _cheapest_open_pair(
     pair = ladder.pairs.get((maybe[0].name, present.name))
     if pair is None or not pair.n:
         return None
-    outlook = noninferiority_assurance(pair, policy.margin, _level_at_next_look(evidence, pair))
+    outlook = noninferiority_assurance(pair, policy.margin, *_next_look(evidence, pair))
     return UndecidedPair(
         maybe[0], present, pair, outlook, outlook.size(), _saving_clause(policy, arm, maybe[0])
     )
@@ -122,10 +133,41 @@ def _sized_pair(
     pair = ladder.pairs.get((arms[0].name, arms[1].name))
     if pair is None or not pair.n:
         return None
-    outlook = superiority_assurance(pair, margin, _level_at_next_look(evidence, pair), shift)
+    outlook = _superiority(evidence, pair, shift, margin)
     return UndecidedPair(*arms, pair, outlook, outlook.size())
 
 
-def _level_at_next_look(evidence: Evidence, pair: Pair) -> float:
-    """Return the one-sided error level of each bound at the next look."""
-    return level_at_next_look(pair.level, evidence.looks)
+def _superiority(evidence: Evidence, pair: Pair, shift: float, margin: float) -> Assurance:
+    level, kept = _next_look(evidence, pair)
+    return superiority_assurance(pair, margin, level, shift, kept)
+
+
+def _whole_verdict(
+    evidence: Evidence, policy: Policy, ladder: Ladder, most_open: Assurance
+) -> Assurance:
+    """Return the forecast for all arms of the ladder, or `most_open` if a pair was not compared."""
+    prices, table = known_prices(ladder.rivals, policy), []
+    for s in ladder.order:
+        line: list[Assurance | None] = []
+        for b in ladder.rivals:
+            pair = ladder.pairs.get((b.name, s.name))
+            if b.name == s.name:
+                line.append(None)
+                continue
+            if pair is None or not pair.n:
+                return most_open
+            shift = prices.shift(b.name, s.name) if prices else 0.0
+            margin = prices.margin(s.name, b.name) if prices else policy.margin
+            line.append(_superiority(evidence, pair, shift, margin))
+        table.append(tuple(line))
+    return VerdictAssurance(**vars(most_open), pairs=tuple(table))
+
+
+def _next_look(evidence: Evidence, pair: Pair) -> tuple[float, bool]:
+    """Return the level of each bound at the next look, and whether the answers stay till then.
+
+    An arm that learns is fitted anew with more rows: it gives new answers to the present ones.
+    """
+    learned = {arm.name for arm in evidence.arms if arm.learned}
+    kept = not learned & {pair.arm, pair.versus}
+    return level_at_next_look(pair.level, evidence.looks), kept

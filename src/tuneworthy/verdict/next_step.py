@@ -257,9 +257,13 @@ def _label_option(policy: Policy, open_now: UndecidedPair, size: SampleSize) -> 
     rows = size.more(n)
     usd = None if policy.label_each is None else rows * policy.label_each
     sooner = "" if size.sooner is None else f" (with {n:,} more: {chance_text(size.sooner)})"
+    pair = f"{ticked(open_now.arm)} is worth it against {ticked(open_now.versus)}"
+    if open_now.of_all:
+        aim = f"of a firm verdict (most open: whether {pair})"
+    else:
+        aim = f"to show whether {pair}"
     why = (
-        f"with {rows:,} more labelled rows the chance to show whether {ticked(open_now.arm)} is"
-        f" worth it against {ticked(open_now.versus)} is"
+        f"with {rows:,} more labelled rows the chance {aim} is"
         f" {chance_text(size.chance)}{sooner}{open_now.why}"
     )
     return StepOption(
@@ -303,9 +307,10 @@ def _step_at_margin(policy: Policy, open_now: UndecidedPair) -> Next:
             " input holds"
         )
         return Next(do="rethink the task", why=why)
+    aim = "of a firm verdict" if open_now.of_all else "to settle it"
     why = (
         f"{tool_with_name(open_now.arm)} stands near the margin of {points(policy.margin)}: with"
-        f" {outlook.most_rows - open_now.pair.n:,} more labelled rows the chance to settle it is"
+        f" {outlook.most_rows - open_now.pair.n:,} more labelled rows the chance {aim} is"
         f" {chance_text(outlook.chance(outlook.most_rows))}; what such a gain is worth"
         f" to you decides (see"
         f" by_margin)"

@@ -147,7 +147,7 @@ def test_near_copies_of_few_texts_are_forecast_with_the_width_of_each_side(wrong
     texts[: wrong[0]], texts[12 - wrong[1] :] = 1, -1
     pair = seen(np.tile(texts, 25), groups=np.tile(np.arange(12), 25))
     same = superiority_assurance(pair, 0.05, LEVEL)
-    down, up = same._half_widths(pair.n + 1, sizing._width_factors(pair))
+    down, up = same.sides(pair.n + 1)
     assert down == pytest.approx(pair.mean - pair.low, rel=0.02)
     assert up == pytest.approx(pair.high - pair.mean, rel=0.02)
     assert superiority_assurance(pair, 0.05, NEXT).chance(pair.n + 1) < 0.05

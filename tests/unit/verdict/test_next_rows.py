@@ -34,7 +34,7 @@ def test_rows_near_the_margin_are_offered_with_their_chance():
         assert (step.do, step.rows) == ("label", 800)
         assert "with 800 more labelled rows the chance to show whether `tune` is" in step.why
         assert "(with 200 more: about " in step.why
-        outlook = superiority_assurance(found.pairs[0], 0.05, 0.035 / 4)
+        outlook = superiority_assurance(found.pairs[0], 0.05, 0.035 / 4, kept=True)
         assert f"is {chance_text(outlook.chance(1000))} (with" in step.why
 
 
@@ -43,7 +43,7 @@ def test_where_no_rows_help_the_margin_is_to_be_decided():
     step = decide(found, (), PLAIN.model_copy(update={"margin": 0.005})).next
     assert (step.do, step.rows) == ("decide the margin", None)
     assert "near the margin of 0.5 points: with 900 more labelled rows the chance" in step.why
-    assert "is about 5 %; what such a gain" in step.why
+    assert "is about 10 %; what such a gain" in step.why
 
 
 def test_a_pool_too_small_for_all_inputs_is_offered_from_an_even_chance_on():

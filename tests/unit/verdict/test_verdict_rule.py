@@ -13,6 +13,7 @@ from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.task import Data, HardLimits, Task
 from tuneworthy.questions import ORDER, ask_all
 from tuneworthy.stats import bounds
+from tuneworthy.stats.spending import nested_level
 from tuneworthy.verdict.asked import NOT_MEASURED
 from tuneworthy.verdict.decide import decide, decide_so_far, grid
 from tuneworthy.verdict.exit_code import exit_code
@@ -283,8 +284,11 @@ def test_equal_arms_on_few_rows_need_so_many_that_the_exact_bound_closes():
     found = scenes.evidence({t: (t, answers) for t in ("prompt", "bigger")}, apart=0)
     verdict = decide(found, (), PLAIN)
     assert verdict.left_on_table.points > PLAIN.margin
-    assert (verdict.next.do, verdict.next.rows) == ("label", 75)
-    again = scenes.pair("bigger", "prompt", 0, 0, 60 + 75, bounds.level(0.05, 2, 2))
+    assert (verdict.next.do, verdict.next.rows) == ("label", 57)
+    level = nested_level(
+        [(bounds.level(0.05, look, 2), rows) for look, rows in ((1, 60), (2, 117))]
+    )
+    again = scenes.pair("bigger", "prompt", 0, 0, 60 + 57, level)
     assert again.high <= PLAIN.margin
 
 

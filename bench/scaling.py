@@ -20,7 +20,7 @@ from _bench import exponent, repetitions, write
 
 from tuneworthy.arms import tfidf
 from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.pairs import ComparisonInputs
+from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe, Setup
 from tuneworthy.core.case import Case, Message

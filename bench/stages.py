@@ -42,7 +42,8 @@ from threadpoolctl import threadpool_limits
 
 from tuneworthy.compare import pairs as matrix_pairs
 from tuneworthy.compare.columns import by_spec, column, group_by_place
-from tuneworthy.compare.pairs import ComparisonInputs, pairs
+from tuneworthy.compare.inputs import ComparisonInputs
+from tuneworthy.compare.pairs import pairs
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.evidence import Evidence, Policy

@@ -34,6 +34,7 @@ from tuneworthy.ledger.elsewhere import (
     shown_parts,
 )
 from tuneworthy.ledger.store import RETAKEN_LOOK, Ledger, read_ledger
+from tuneworthy.measure.refits import score_variances
 
 
 def looks_so_far(loaded: Loaded, cases: Sequence[Case]) -> Iterator[Observation]:
@@ -76,7 +77,17 @@ def look_warning(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) ->
     return repeated_look_warning(next_look(ledger, study, rows, marks).look)
 
 
+REFITS = "scores on further partitions"
 AnswerRow = tuple[str, str, float | None]  # input digest, answer, score (None: unscored)
+
+
+def end_look(session: Any, plan: Plan, runs: Sequence[Run]) -> None:
+    """Fit the cheap arms on further partitions, once; then charge the look for what it showed."""
+    if session.ledger.frozen(session.study, REFITS) is None and len(_candidates(runs)) > 1:
+        found = score_variances(session.runner(), session.loaded, plan, runs)
+        session.ledger.freeze(session.study, REFITS, found)
+        vars(session).pop("inputs", None)
+    charge_look(session, runs)
 
 
 def charge_look(session: Any, runs: Sequence[Run]) -> None:
@@ -177,7 +188,8 @@ def bounds_pay_for(session: Any) -> dict[str, Any]:
     """
     ledger, study = session.ledger, session.study
     count = session.looks if is_spent(ledger, study) else session.uncounted_look()
-    found = {"looks": count.look, "earlier": count.earlier, "possible_arms": count.arms}
+    found = {"looks": count.look, "earlier": count.earlier, "possible_arms": count.arms,
+             "refits": ledger.frozen(study, REFITS) or {}}  # fmt: skip
     stored = ledger.frozen(study, "plan")
     if not stored or not stored.get("staged"):
         return found
@@ -199,6 +211,7 @@ def spent_before(session: Any) -> dict[str, Any]:
     looked = {name: sorted(set(at)) for name, at in session.inputs.looked.items()}
     several = len(shown_parts(session.ledger, session.study)) > 1
     arms, earlier = session.looks.arms, session.looks.earlier
-    found = {"looked": looked if several else {}, "arms": arms, "earlier": [*map(list, earlier)]}
+    found = {"looked": looked if several else {}, "arms": arms, "earlier": [*map(list, earlier)],
+             "refits": dict(session.inputs.refits)}  # fmt: skip
     spent = {key: value for key, value in found.items() if value}
     return {"spent": spent} if spent else {}

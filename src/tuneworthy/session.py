@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy import __version__
-from tuneworthy.compare.pairs import ComparisonInputs
+from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.compare.same_scoring import SOURCE
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.audit_report import Audit

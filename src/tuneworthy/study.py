@@ -38,7 +38,7 @@ from tuneworthy.extras.runner import ExtrasInputs, with_extras, with_slices
 from tuneworthy.identity import add_minutes, competing_arms, needs_met
 from tuneworthy.judge.grading import blocks_ahead
 from tuneworthy.ledger.study_events import StudyEvents
-from tuneworthy.look_count import charge_look, count_look, is_spent, look_warning, looks_so_far
+from tuneworthy.look_count import count_look, end_look, is_spent, look_warning, looks_so_far
 from tuneworthy.measure.block_race import RaceState, measure_raced
 from tuneworthy.measure.placebos import probes
 from tuneworthy.measure.stage_runner import StageRunner, fit_extras
@@ -207,7 +207,7 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
         count_look(session, runs)
         if watch and _any_measured(runs):
             tell("step", _verdict_so_far(session, planned, runs))
-    charge_look(session, runs)
+    end_look(session, planned, runs)
     if not _any_measured(runs):
         raise _nothing_measured_error(runs)
     if staged:

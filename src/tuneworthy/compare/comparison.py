@@ -29,9 +29,10 @@ from tuneworthy.compare.columns import (
 from tuneworthy.compare.costs import cost_per_1000_requests, with_costs
 from tuneworthy.compare.cut_answers import cut_summary
 from tuneworthy.compare.hard_limits import limit_states, request_times, why_p95_open
+from tuneworthy.compare.inputs import ALPHA, ComparisonInputs
 from tuneworthy.compare.interval_width import why_wide
 from tuneworthy.compare.judge_correction import width_factor
-from tuneworthy.compare.pairs import ALPHA, ComparisonInputs, pair_of, simplest_equals
+from tuneworthy.compare.pairs import pair_of, simplest_equals
 from tuneworthy.compare.turn_order import ladder_position
 from tuneworthy.compare.valid_answers import ValidAnswers, valid_answers
 from tuneworthy.core.answer import Answer, Score, Unscored

@@ -10,7 +10,7 @@ import numpy as np
 
 from tuneworthy.compare.choice import best_by_fold
 from tuneworthy.compare.columns import Column
-from tuneworthy.compare.pairs import ComparisonInputs
+from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.core.counting import count_noun, points, score_text
 from tuneworthy.core.evidence import Interval
 from tuneworthy.core.run import Run

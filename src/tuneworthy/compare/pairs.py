@@ -8,117 +8,23 @@ arms that the stage rule could have run too, and over the looks taken at a part 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tuneworthy.compare.columns import Column, rank_columns, shared_cases
+from tuneworthy.compare.inputs import ALPHA, ComparisonInputs
 from tuneworthy.compare.judge_correction import GradedRows, width_factor
-from tuneworthy.compare.row_groups import bets_allow_for_groups, row_groups
 from tuneworthy.compare.turn_order import ladder_position, race_order
 from tuneworthy.core.evidence import Pair
-from tuneworthy.core.split import Split
-from tuneworthy.core.task import Task
 from tuneworthy.stats import bounds, many
-from tuneworthy.stats.clusters import Folds, Groups, cluster_numbers
+from tuneworthy.stats.clusters import Folds, Groups, cluster_numbers, refitted_factor
 from tuneworthy.stats.race import sequential_bound
-from tuneworthy.stats.spending import nested_level
 
-ALPHA = 0.05
-LOOK_SHARE = 0.2  # share of an arm's error that the stage rule spends after its first folds
 LARGEST_MARGIN = 0.2  # the largest margin that a verdict is computed for (flips.MARGIN_GRID)
 Array = np.ndarray[Any, Any]
 ArmPair = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class ComparisonInputs:
-    """The inputs of a comparison besides the runs: the task, its folds, groups and looks.
-
-    `grades` are human grades if the metric is a judge, else None; `right` holds the (case id, text)
-    of the answers that then need no grade (see `judge_correction`).
-    `possible_arms` counts the arms that the bounds pay for, measured or not: those that the stage
-    rule may run, and those of an earlier study that showed these answers too; 0 without any.
-    `folds` has the planned folds of each arm of a staged study, `looked` the numbers of folds after
-    which it was looked at, those of its stage rule first. `earlier` has (look, rows) of each
-    earlier look at a part of these rows that showed the same answers.
-    """
-
-    task: Task
-    study: str
-    split: Split
-    groups: Mapping[str, str]
-    looks: int = 1
-    blocks: tuple[str, ...] = ()
-    pool: int = 0
-    limited: bool = False
-    grades: Mapping[tuple[str, str], float] | None = None
-    right: AbstractSet[tuple[str, str]] = frozenset()
-    possible_arms: int = 0
-    folds: Mapping[str, int] = field(default_factory=dict)
-    looked: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    earlier: Sequence[tuple[int, float]] = ()
-
-    def share(self, column: Column, rivals: int = 1) -> float:
-        """Return how many times the error `tail` an arm's bounds may spend at this look.
-
-        An arm that is measured fold by fold spends its error in proportion to the folds, and what
-        an earlier look at the same answers spent is not paid for again (`nested_level`). Of several
-        `rivals` each spends its part: the less they resemble each other, the less looks at them do.
-        """
-        tail, rows = self.tail / rivals, float(len(self.split.scored))
-        done = len(set(column.fold.values()))
-        folds = max(done, self.folds.get(column.spec.name, done))
-        stops = [at for at in self.looked.get(column.spec.name, ()) if at < done]
-        shares = [0.0, *(at / folds for at in (*sorted(set(stops)), done))]
-        steps = [(tail * (now - then), now * rows) for then, now in pairwise(shares)]
-        if steps[0][0] == tail:  # all folds at once: only earlier studies saw some of the rows
-            steps = [
-                *((bounds.level(ALPHA, look) / rivals, seen) for look, seen in self.earlier),
-                *steps,
-            ]
-        level = steps[-1][0] if self.is_raced else nested_level(steps)
-        return level / tail
-
-    def tail_of_measured(self, tail: float, compared: int, rivals: int) -> float:
-        """Return the part of the error `tail` that may be spent on the measured rivals.
-
-        `compared` candidates were measured; an arm has `rivals` in its family. The error is split
-        evenly over all possible rivals, measured or not.
-        """
-        unseen = max(0, self.possible_arms - compared)
-        return tail * rivals / (rivals + unseen) if rivals else tail
-
-    @property
-    def tail(self) -> float:
-        """Return the one-sided family-wise error of one arm's bounds, at this look at the rows."""
-        return bounds.level(ALPHA, self.looks)
-
-    @property
-    def is_raced(self) -> bool:
-        """Return whether arms may be stopped early, so that bounds must hold at every look.
-
-        False for grouped rows: betting bounds on single rows do not account for unseen groups.
-        """
-        return self.task.budget.stop_early and bets_allow_for_groups(self.task, self.split)
-
-    def groups_of(self, ids: Sequence[str]) -> Groups:
-        """Return the groups of these cases, with the size of the largest possible group."""
-        return row_groups(self.task, self.split, ids, self.groups)
-
-    def graded_rows(self, column: Column, ids: Sequence[str]) -> GradedRows | None:
-        """Return an arm's judge scores beside its human grades on these cases; None if no judge."""
-        if self.grades is None:
-            return None
-        answers = [column.cells[i][0] for i in ids]
-        return GradedRows.of(column.values(ids), answers, self.grades, self.right)
-
-    def factor(self, folds: Array) -> float:
-        """Return the width factor of these cases' folds; 1 for a single split."""
-        return self.split.width_factor(int(fold) for fold in folds)
 
 
 @dataclass(frozen=True)
@@ -159,9 +65,28 @@ class _PairedRows:
             if self.fitted:
                 base = min(map(self.inputs.share, (self.arm, self.versus))) * self.inputs.tail
                 wide = bounds.paired(self.diffs, base, groups=self.groups, **self.fitted)
-                low, high = min(bound.low, wide.low), max(bound.high, wide.high)
+                ends = [wide.low, wide.high]
+                if self.refitted is not None:
+                    near = {**self.fitted, "factor": self.refitted}
+                    narrow = bounds.paired(self.diffs, base, groups=self.groups, **near)
+                    side = 0 if self.arm.learned else 1
+                    ends[side] = (narrow.low, narrow.high)[side]
+                low, high = min(bound.low, ends[0]), max(bound.high, ends[1])
                 bound = bound._replace(low=low, high=high)
         return bound
+
+    @property
+    def refitted(self) -> float | None:
+        """Return the width factor of the bound below which the fitted arm does not lie; None if
+        it was fitted on one partition.
+
+        The other bound keeps the whole factor: the artefact of all rows learns from more than each
+        fold did, so it may be better than measured.
+        """
+        within = self.inputs.refits.get((self.arm if self.arm.learned else self.versus).spec.name)
+        if within is None or (self.arm.learned and self.versus.learned):
+            return None
+        return refitted_factor(within, self.diffs, self.fitted["factor"])
 
 
 def pairs(
@@ -370,6 +295,9 @@ def _bounded_pair(rows: _PairedRows, levels: tuple[float, float], key: ArmPair) 
     upper, lower = levels
     above = rows.bound(upper)
     below = above if lower == upper else rows.bound(lower)
+    factor = float(rows.fitted.get("factor", 1.0))
+    if factor > 1 and rows.refitted is not None:
+        factor = rows.refitted
     return Pair(
         arm=key[0],
         versus=key[1],
@@ -379,7 +307,7 @@ def _bounded_pair(rows: _PairedRows, levels: tuple[float, float], key: ArmPair) 
         high=round(above.high, 6),
         level=upper,
         low_level=lower,
-        factor=round(float(rows.fitted.get("factor", 1.0)), 6),
+        factor=round(factor, 6),
         wins=above.wins,
         losses=above.losses,
         differ=above.differ,

@@ -9,7 +9,7 @@ import numpy as np
 
 from tuneworthy.compare.columns import Column
 from tuneworthy.compare.hard_limits import state_at_least
-from tuneworthy.compare.pairs import ComparisonInputs
+from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.core.answer import Score, Unscored
 from tuneworthy.core.evidence import Interval, LimitState
 from tuneworthy.stats import bounds

@@ -8,7 +8,7 @@ from __future__ import annotations
 from tuneworthy.compare.comparison import compare
 from tuneworthy.compare.costs import with_costs
 from tuneworthy.compare.hard_limits import with_optional_limits
-from tuneworthy.compare.pairs import ComparisonInputs
+from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.compare.trends import with_fits_and_trends
 from tuneworthy.core.answer import Score, Unscored
 from tuneworthy.core.case import right_answers
@@ -69,6 +69,7 @@ def inputs_of(results: Results) -> ComparisonInputs:
         folds=plan.folds_by_arm if plan.staged else {},
         looked=spent.get("looked", plan.looks_at if plan.staged else {}),
         earlier=spent.get("earlier", ()),
+        refits=spent.get("refits", {}),
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tuneworthy.compare.comparison import compare_with_simpler
-from tuneworthy.compare.pairs import ALPHA, ComparisonInputs
+from tuneworthy.compare.inputs import ALPHA, ComparisonInputs
 from tuneworthy.compare.row_groups import bets_allow_for_groups
 from tuneworthy.compare.turn_order import race_order
 from tuneworthy.core.arm import Recipe

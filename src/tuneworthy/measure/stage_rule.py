@@ -17,7 +17,8 @@ import numpy as np
 
 from tuneworthy.compare.columns import PRESENT_ARM, Column, by_spec, column, ladder_place
 from tuneworthy.compare.comparison import compare_with_simpler
-from tuneworthy.compare.pairs import ALPHA, LOOK_SHARE, ComparisonInputs, pair_of
+from tuneworthy.compare.inputs import ALPHA, LOOK_SHARE, ComparisonInputs
+from tuneworthy.compare.pairs import pair_of
 from tuneworthy.compare.turn_order import ladder_position
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load

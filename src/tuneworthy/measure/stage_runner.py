@@ -12,7 +12,7 @@ from typing import Any
 
 from tuneworthy.compare.choice import best_prompt
 from tuneworthy.compare.columns import by_spec, column
-from tuneworthy.compare.pairs import ComparisonInputs
+from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.causes import Diagnosis, Wrong
 from tuneworthy.core.plan import NO_ROOM, NO_ROOM_FOR_FOLDS, Plan, PlannedArm, StageDecision

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from tuneworthy.compare.columns import Column, by_spec, column
-from tuneworthy.compare.pairs import ALPHA, ComparisonInputs, pair_of
+from tuneworthy.compare.inputs import ALPHA, ComparisonInputs
+from tuneworthy.compare.pairs import pair_of
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import learns_from_teacher

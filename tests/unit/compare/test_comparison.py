@@ -11,7 +11,7 @@ from tuneworthy.compare.comparison import (
     compare_with_simpler,
     joined_notes,
 )
-from tuneworthy.compare.pairs import ComparisonInputs
+from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import Policy

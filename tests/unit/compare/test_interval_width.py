@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tuneworthy.compare.comparison import compare
+from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.compare.interval_width import EXPLAINED_RATIO, FEW_ROWS_WIDTH
-from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case, Message

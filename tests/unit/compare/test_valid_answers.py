@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.pairs import ComparisonInputs
+from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.run import Run, Spec

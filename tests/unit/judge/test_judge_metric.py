@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tuneworthy.compare.comparison import compare
+from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.compare.judge_correction import GradedRows
-from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message, right_answers
 from tuneworthy.core.errors import DataError, ModelError

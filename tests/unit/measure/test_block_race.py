@@ -9,7 +9,7 @@ from tests import studies
 import tuneworthy
 from tuneworthy import results_folder as shelf
 from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.pairs import ComparisonInputs
+from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.core.split import Part, Split

@@ -8,7 +8,8 @@ import pytest
 from tests.memory_ledger import MemoryLedger
 
 from tuneworthy.compare.columns import by_spec, column
-from tuneworthy.compare.pairs import LOOK_SHARE, ComparisonInputs, pairs
+from tuneworthy.compare.inputs import LOOK_SHARE, ComparisonInputs
+from tuneworthy.compare.pairs import pairs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.causes import Diagnosis, Wrong

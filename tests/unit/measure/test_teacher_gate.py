@@ -3,7 +3,7 @@
 import pytest
 from test_stage_rule import FOLDS, IDS, SPLIT, N, did, followed, ran, spec, why
 
-from tuneworthy.compare.pairs import ComparisonInputs
+from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.run import Run
 from tuneworthy.core.task import Task

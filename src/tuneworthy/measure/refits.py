@@ -1,0 +1,63 @@
+"""Fit cheap arms again on other partitions of the rows: how much does a row's score depend on it?
+
+An arm whose rows keep their scores whatever else it was fitted on needs less width for its folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from tuneworthy.compare.columns import Column, by_spec, column
+from tuneworthy.core.arm import Recipe
+from tuneworthy.core.plan import Plan
+from tuneworthy.core.run import Run
+from tuneworthy.data.folds import split
+from tuneworthy.data.load import Loaded
+from tuneworthy.measure.units import Runner, measure
+
+PARTITIONS = 2  # further partitions
+MOST_SECONDS = 20.0  # an arm whose fits and answers took longer is not fitted again
+CHEAP_TOOL = "classifier"
+
+
+def score_variances(
+    runner: Runner, loaded: Loaded, plan: Plan, runs: Sequence[Run]
+) -> dict[str, float]:
+    """Return, by arm, the mean variance of a row's score over three partitions of the rows.
+
+    Of cheap arms alone, measured on all folds; {} where rows are in groups, in order of time, or
+    not in folds, for which the figure is not known to narrow a bound.
+    """
+    parts = runner.split
+    if len(parts.learning) < 2 or parts.by_time or parts.groups:
+        return {}
+    found: dict[str, float] = {}
+    planned = {arm.spec.name: arm for arm in plan.arms}
+    for name, own in by_spec(runs).items():
+        arm, first = planned.get(name), column(own)
+        if arm is None or first is None or not _is_cheap(first, len(parts.scored)):
+            continue
+        ids = sorted(first.cells)
+        scores = [first.values(ids)]
+        for number in range(1, PARTITIONS + 1):
+            task = loaded.task.model_copy(update={"seed": loaded.task.seed + 7919 * number})
+            other = replace(runner, split=split(replace(loaded, task=task)), timed=False,
+                            say=lambda text: None, done=lambda answers: None)  # fmt: skip
+            recipes = [Recipe()] * len(other.split.parts)
+            again = column(measure(other, arm, recipes, dev=False))
+            if again is not None and set(again.cells) == set(first.cells):
+                scores.append(again.values(ids))
+        if len(scores) > PARTITIONS:
+            found[name] = round(float(np.var(scores, axis=0, ddof=1).mean()), 6)
+    return found
+
+
+def _is_cheap(one: Column, scored: int) -> bool:
+    """Return whether an arm learns in seconds and answered all scored rows."""
+    fits = sum(run.fit_seconds or 0.0 for run in one.runs)
+    asked = sum(answer.seconds or 0.0 for answer, _ in one.cells.values())
+    cheap = one.spec.tool == CHEAP_TOOL and one.spec.role == "candidate" and one.learned
+    return cheap and fits + asked <= MOST_SECONDS and len(one.cells) == scored

@@ -139,9 +139,12 @@ class Session:
         """Return the audit of the rows, with token counts if an arm uses a local base model."""
         model = self._model
         sizes = (tokens(model), model.context) if model else (None, None)
+        pays = {
+            "arms": competing_arms(self.task, self.available),
+            "look": bounds_pay_for(self)["looks"],
+        }
         logged = answer_observations(self.loaded, self._logged, self.split.early)
-        arms, look = competing_arms(self.task, self.available), bounds_pay_for(self)["looks"]
-        return with_observations(audit(self.loaded, self.split, *sizes, arms, look), logged)
+        return with_observations(audit(self.loaded, self.split, *sizes, **pays), logged)
 
     @cached_property
     def _model(self) -> Model | None:

@@ -213,7 +213,8 @@ def shown(rng, studies, arms, look, n, d_rho=worlds.FAR):
         low = []
         for start in range(0, studies, 250):
             size = min(250, studies - start)
-            scores = worlds.answers(rng, size, n, (0.7,) * (arms - 1) + (0.7 + gain,), d_rho)
+            truth = (0.8 - gain / 2,) * (arms - 1) + (0.8 + gain / 2,)  # two differ on a fifth
+            scores = worlds.answers(rng, size, n, truth, d_rho)
             found = worlds.pair_bounds(scores, bounds.level(ALPHA, look))
             low.append(-found[2][:, arms - 1, 0])
         yield f"{name}: points", 100 * gain
@@ -288,6 +289,8 @@ LEARNERS = {
     "16 random shots": learners.handful(16),
 }
 STRONG = np.array([0.8, 0.4, 0.3, 0.2, 0.1, 0.0, 0.0, 0.0])
+NEAR_RULE = np.array([1.0] + [0.2] * 7)
+WEAK_RULE = np.array([0.5, -0.55, 0.5, 0.5, 0.5, 0.0, 0.0, 0.0])
 
 
 def crossed(rng, runs, n, fit, rival, partitions=3):
@@ -331,3 +334,38 @@ def refitted(rng, studies, learner, n, rival):
             seen["factor"].append(factor)
     yield "true difference", truth.mean()
     yield from ((key, np.mean(values)) for key, values in seen.items())
+
+
+def cells():
+    """Return {cell: (studies, function, arguments)} of every promise; 0 studies: every outcome."""
+    found = {
+        "run, look, --more | gap .051": (40_000, folded, (0.051, 0.10, 0.05)),
+        "run, look, --more | equal, margin .02": (40_000, folded, (0.0, 0.10, 0.02)),
+    }
+    for gap in (0.10, 0.051, 0.0):
+        found[f"rows added six times | gap {gap}"] = 40_000, added, (gap, 0.08)
+    for level in (0.035, 0.025):
+        for n in (40, 60, 100, 150, 250, 400, 700):
+            found[f"two recorded arms, level {level} | n {n}"] = 0, exactly, (n, level)
+        found[f"equal arms firm with chance .8 | level {level}"] = 0, rows_for_power, (level,)
+    for name, truth in {
+        "2 equal": (0.6, 0.8, 0.8),
+        "6 equal": (0.6,) + (0.8,) * 6,
+        "one of 2 +8": (0.7, 0.7, 0.78),
+        "one of 4 +8": (0.7, 0.7, 0.7, 0.7, 0.78),
+        "the simplest +4": (0.6, 0.84, 0.8, 0.8),
+        "rising": (0.6, 0.78, 0.79, 0.8, 0.81),
+    }.items():
+        found[f"prompts | {name} | n 250"] = 600, prompts, (truth, 250)
+    for arms, look in ((2, 1), (5, 1), (13, 1), (2, 2), (2, 3), (2, 8)):
+        found[f"check | {arms} arms, look {look} | n 250"] = 5_000, shown, (arms, look, 250)
+    found["check | 2 arms, look 1 | n 60"] = 20_000, shown, (2, 1, 60)
+    for groups, size in ((20, 15), (60, 5)):
+        found[f"check | {groups} groups of {size}"] = 20_000, shown_in_groups, (groups, size)
+    for arms in (2, 5):
+        found[f"label 3 n more | {arms} arms | n 150"] = 300, forecast, (arms, 150)
+    for learner in LEARNERS:
+        for n in (100, 250):
+            found[f"cross-fitting | {learner} | n {n}"] = 2_000, refitted, (learner, n, NEAR_RULE)
+    found["cross-fitting, 10 behind | ridge | n 250"] = 2_000, refitted, ("ridge", 250, WEAK_RULE)
+    return found

@@ -366,6 +366,6 @@ def cells():
         found[f"label 3 n more | {arms} arms | n 150"] = 300, forecast, (arms, 150)
     for learner in LEARNERS:
         for n in (100, 250):
-            found[f"cross-fitting | {learner} | n {n}"] = 2_000, refitted, (learner, n, NEAR_RULE)
-    found["cross-fitting, 10 behind | ridge | n 250"] = 2_000, refitted, ("ridge", 250, WEAK_RULE)
+            found[f"cross-fitting | {learner} | n {n}"] = 20_000, refitted, (learner, n, NEAR_RULE)
+    found["cross-fitting, 10 behind | ridge | n 250"] = 20_000, refitted, ("ridge", 250, WEAK_RULE)
     return found

@@ -70,9 +70,7 @@ def compare(inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]
     places = group_by_place(columns.values(), inputs.task, _mean_by_grades(inputs))
     references = {n: c for n, c in columns.items() if c.spec.role == "reference"}
     finalists, all_pairs = simplest_equals(inputs, places.values(), references)
-    compared = {
-        arm_column.spec.name: arm_column for rivals in places.values() for arm_column in rivals
-    }
+    compared = {one.spec.name for rivals in places.values() for one in rivals}
     arms = [
         _arm_result(inputs, rs, columns.get(name), finalists.get(name)).model_copy(
             update={"compared": name in compared}

@@ -37,6 +37,7 @@ from tuneworthy.deploy.artefact_folder import (
     deciding_files,
     folder_name,
     publish_artefact,
+    refuse_other_task,
     seal_artefact,
     with_identity,
 )  # fmt: skip
@@ -157,9 +158,9 @@ class Building:
         artefact = self._artefact(fitted.pack, fingerprint, spec)
         parts = self._form_inputs(artefact, arm)
         out = self.options.out or self._home / "build"
-        # tasks of one name may build into one folder at once
-        draft = out / f".draft-{artefact.name}-{digest(str(self._home.resolve()), 8)}"
+        draft = out / f".draft-{artefact.name}-{artefact.origin}"
         with output_errors(draft):
+            refuse_other_task(self.options.out, artefact)
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir(parents=True)
             parts, written = self._write_forms(parts, draft)
@@ -315,6 +316,7 @@ class Building:
             task=deciding_settings(task, pack.role),
             evidence=self.evidence.hash,
             expires=self._expiry.day,
+            origin=digest(str(self._home.resolve()), 8),
         )
 
     @property

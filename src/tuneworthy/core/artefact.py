@@ -73,7 +73,8 @@ class Artefact(Record):
     `fingerprint` its fingerprint when it was evaluated, adapter included. `task` holds the task's
     instruction, output, metric and thinking settings. `files` maps each file of the folder, by its
     relative path, to its SHA-256. `evidence` is the verdict's evidence hash; `expires` is a date
-    (ISO), or None where facts do not go stale.
+    (ISO), or None where facts do not go stale. `origin` is a digest of the task's folder, by which
+    two tasks of one name are told apart; "" in older builds.
     """
 
     version: Literal[1, 2] = 2
@@ -90,6 +91,7 @@ class Artefact(Record):
     forms: tuple[str, ...] = ()
     evidence: str = ""
     expires: str | None = None
+    origin: str = ""
 
 
 class System(Protocol):

@@ -110,6 +110,25 @@ def publish_artefact(draft: Path, folder: Path) -> Path:
     return folder
 
 
+def refuse_other_task(out: Path | None, artefact: Artefact) -> None:
+    """Raise TaskError if another task of the same name built into the folder that the user named.
+
+    Its name would mean this build, and a server would answer with it. None: the task's own folder.
+    """
+    for path in sorted(out.glob(f"*/{MANIFEST_FILE}")) if out else ():
+        try:
+            told = json.loads(plain_file(path, _MOST_BYTES))
+            name, origin = told["name"], told.get("origin", "")
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            continue  # what can't be read is served by nobody
+        if name == artefact.name and origin not in ("", artefact.origin):  # older ones say nothing
+            raise TaskError(
+                "another task of this name built into this folder", where=str(path.parent),
+                got=name, fix="name another folder (--out), or give the task a name of its own",
+                kept=_FOLDER_KEPT,
+            )  # fmt: skip
+
+
 def find_artefact(path: Path) -> Path:
     """Return `path` if it is an artefact folder, else the latest one in the build folder `path`.
 

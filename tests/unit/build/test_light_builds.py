@@ -300,6 +300,18 @@ def fitted(n=2):
     return tfidf_pipeline(1.0, 0, 40).fit(texts, [str(k % n) for k in range(40)])
 
 
+def test_two_tasks_of_one_name_do_not_build_into_one_folder(task, built, tmp_path):
+    for _ in range(2):  # the same task may, again and again
+        build(task, options=BuildOptions(arm="tfidf", out=tmp_path / "out"))
+    other = studies.write(tmp_path / "other", 60, arms=["majority", "tfidf"])
+    study.run(other)
+    with pytest.raises(TaskError, match="another task of this name"):
+        build(other, options=BuildOptions(arm="tfidf", out=tmp_path / "out"))
+    apart = build(other, options=BuildOptions(arm="tfidf", out=tmp_path / "apart"))
+    assert [path.name for path in (tmp_path / "apart").glob(".draft*")] == []
+    assert apart.folder
+
+
 def test_the_same_classifier_gives_the_same_bytes(tmp_path):
     for name in "abc":
         classifier_file.save_classifier(fitted(3 if name == "c" else 2), tmp_path / name)

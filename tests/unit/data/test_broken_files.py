@@ -184,6 +184,16 @@ def test_a_column_that_stands_twice_and_bytes_in_parquet(tmp_path):
         import_rows([tmp_path / "u.parquet"], ImportOptions(Choice()), tmp_path, "other")
 
 
+def test_a_training_log_that_can_hardly_be_read_is_no_curve(tmp_path, capsys):
+    steps = [json.dumps({"step": k, "loss": 2.0 - k / 100}) for k in range(60)]
+    (tmp_path / "train_log.jsonl").write_text("\n".join([*steps, steps[0][:9]]))
+    assert run(["check", "--run", str(tmp_path)]) in (0, 3, 4)
+    (tmp_path / "train_log.jsonl").write_text("\n".join([*steps, *["{half"] * 40]))
+    capsys.readouterr()
+    assert run(["check", "--run", str(tmp_path)]) == 4  # nothing was measured
+    assert "40 of 100 records" in " ".join(capsys.readouterr().out.split())
+
+
 def test_the_count_of_what_was_read():
     count = ReadCount()
     for _ in range(98):

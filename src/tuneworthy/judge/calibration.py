@@ -124,6 +124,11 @@ def _failed_check(result: JudgeCheck) -> str:
     """Return the text on the first check that a judge fails; "" if it passes all."""
     if result.swap is None:
         return "the judge gave no verdict in both orders on any graded answer"
+    if result.swap.n < LEAST_GRADES:
+        return (
+            f"it gave a verdict in both orders on {result.swap.n} of {result.graded} graded answers"
+            f" only ({LEAST_GRADES} are needed)"
+        )
     if result.swap.share < LEAST_SWAP_AGREEMENT:
         return (
             f"its verdict is the same in both orders for {result.swap.share:.0%} only (80 % needed)"

@@ -181,6 +181,18 @@ def test_b20_a_judge_is_refused_with_its_reason():
     assert "no verdict" in calibrate(judging(lambda *_: ""), CASES, grades()).refused
 
 
+def silent_on_half(prompt, limits):
+    """A judge that is right where it says something: on every other question."""
+    number = int(re.search(r"question (\d+)", prompt[-1].content)[1])
+    return by_truth(prompt, limits) if number // 2 % 2 else "I can't say."
+
+
+def test_graded_answers_without_a_verdict_are_no_agreement():
+    found = calibrate(judging(silent_on_half), CASES, grades())
+    assert found.kappa == 1.0
+    assert found.refused.startswith("it gave a verdict in both orders on 40 of 80 graded answers")
+
+
 def test_a_restless_judge_is_not_taken_for_a_fooled_one():
     """It turns one verdict in ten for any change of the text: no order is obeyed."""
 

@@ -286,7 +286,7 @@ def work(name: str, studies: int) -> tuple[str, dict[str, Any], float]:
 
 def promised(starts: Sequence[str]) -> None:
     """Run the cells of whole promises and write bench/results/promises.json."""
-    done: dict[str, Any] = {}
+    path = RESULTS / "promises.json"
     for name, (studies, make, arguments) in promises.cells().items():
         if starts and not name.startswith(tuple(starts)):
             continue
@@ -294,11 +294,12 @@ def promised(starts: Sequence[str]) -> None:
         if found is None:
             found = dict(make(seeded("promise", name), studies, *arguments))
         figures = {key: round(float(value), 5) for key, value in found.items()}
-        done[name] = {"studies": studies, **figures, "seconds": round(time.perf_counter() - start)}
-        print(name, done[name], flush=True)
-    path = RESULTS / "promises.json"
-    known = json.loads(path.read_text("utf-8"))["cells"] if path.exists() else {}
-    write("promises", {"cells": dict(sorted((known | done).items()))})
+        cell = {"studies": studies, **figures, "seconds": round(time.perf_counter() - start)}
+        print(name, cell, flush=True)
+        told = json.loads(path.read_text("utf-8")) if path.exists() else {"cells": {}}
+        told["cells"] = dict(sorted((told["cells"] | {name: cell}).items()))
+        path.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+    write("promises", {"cells": json.loads(path.read_text("utf-8"))["cells"]})
 
 
 def main() -> None:

@@ -17,9 +17,10 @@ from tuneworthy.core.run import Run
 from tuneworthy.data.folds import split
 from tuneworthy.data.load import Loaded
 from tuneworthy.measure.units import Runner, measure
+from tuneworthy.metrics import JUDGE, metric_name
 
 PARTITIONS = 2  # further partitions
-MOST_SECONDS = 20.0  # an arm whose fits and answers took longer is not fitted again
+MOST_ROWS = 2000  # with more scored rows nothing is fitted again: the fallback costs little then
 CHEAP_TOOL = "classifier"
 
 
@@ -29,10 +30,10 @@ def score_variances(
     """Return, by arm, the mean variance of a row's score over three partitions of the rows.
 
     Of cheap arms alone, measured on all folds; {} where rows are in groups, in order of time, or
-    not in folds, for which the figure is not known to narrow a bound.
+    not in folds, for which the figure is not known to narrow a bound, and where a judge scores.
     """
-    parts = runner.split
-    if len(parts.learning) < 2 or parts.by_time or parts.groups:
+    parts, judged = runner.split, metric_name(runner.task) == JUDGE
+    if len(parts.learning) < 2 or parts.by_time or parts.groups or judged:
         return {}
     found: dict[str, float] = {}
     planned = {arm.spec.name: arm for arm in plan.arms}
@@ -57,7 +58,5 @@ def score_variances(
 
 def _is_cheap(one: Column, scored: int) -> bool:
     """Return whether an arm learns in seconds and answered all scored rows."""
-    fits = sum(run.fit_seconds or 0.0 for run in one.runs)
-    asked = sum(answer.seconds or 0.0 for answer, _ in one.cells.values())
     cheap = one.spec.tool == CHEAP_TOOL and one.spec.role == "candidate" and one.learned
-    return cheap and fits + asked <= MOST_SECONDS and len(one.cells) == scored
+    return cheap and len(one.cells) == scored <= MOST_ROWS

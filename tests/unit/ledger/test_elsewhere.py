@@ -11,8 +11,12 @@ from tuneworthy.ledger.elsewhere import (
     LOOKS_FILE,
     LOOKS_VARIABLE,
     LookCount,
+    ShownLook,
     next_look,
+    note_shown,
     record_look,
+    release_look,
+    shown_looks,
 )
 from tuneworthy.ledger.store import open_ledger
 
@@ -149,3 +153,38 @@ def test_two_writers_at_once_lose_nothing(tmp_path, state):
     lines = [json.loads(line) for line in state.read_text().splitlines()]
     assert sorted(line["study"] for line in lines) == [f"{n}{i}" for n in "ab" for i in range(8)]
     assert all(len(line["marks"]) == 3000 for line in lines)
+
+
+def test_what_a_study_showed_is_kept_beside_the_lines_of_older_versions(tmp_path, state):
+    opened(tmp_path / "a", "old")  # a line of an older version: it does not say what was shown
+    look = opened(tmp_path / "b", "new").look
+    shown = ShownLook("new", "rows", frozenset(MARKS), look, ("an arm", "another"), ((1, 40.0),))
+    with open_ledger(tmp_path / "b") as ledger:
+        for _ in range(2):  # a resumed study keeps nothing twice
+            note_shown(ledger, shown, {"arm": 1})
+        assert shown_looks(ledger, "new") == []
+        assert record_look(ledger, "new", "rows", MARKS).earlier == ((1, 40.0),)
+    assert len(state.read_text().splitlines()) == 3
+    (tmp_path / "c").mkdir()
+    with open_ledger(tmp_path / "c") as ledger:
+        assert shown_looks(ledger, "third") == [shown]
+        assert next_look(ledger, "third", "rows", MARKS).look == 3  # both count, as before
+        with open(state, "a") as file:
+            file.write('{"study": "odd", "rows": "r", "marks": [], "shown": {"look": "x"}}\n')
+        assert shown_looks(ledger, "third") == [shown]
+
+
+def test_a_study_that_showed_what_another_had_shown_has_its_look(tmp_path, state):
+    opened(tmp_path / "a", "first")
+    first = ShownLook("first", "rows", frozenset(MARKS), 1, ("one", "two", "three"))
+    with open_ledger(tmp_path / "a") as ledger:
+        note_shown(ledger, first, {})
+    opened(tmp_path / "b", "second")
+    with open_ledger(tmp_path / "b") as ledger:
+        (known,) = shown_looks(ledger, "second")
+        release_look(ledger, "second", "rows")
+        own = ShownLook("second", "rows", frozenset(MARKS), 2, ("one", "two"))
+        note_shown(ledger, own, {}, of_other=known)
+        count = record_look(ledger, "second", "rows", MARKS)
+        assert (count.look, count.arms) == (1, 3)
+    assert opened(tmp_path / "c", "third").look == 2

@@ -77,10 +77,13 @@ def test_each_unlock_is_counted_logged_and_paid_for_and_no_study_twice(path):
     assert tuneworthy.run(path, UNLOCK).verdict.looks == opened.verdict.looks == 1
     task = json.loads(path.read_text())
     path.write_text(json.dumps(task | {"instruction": "Sort the mail."}))
+    same = tuneworthy.run(path, UNLOCK)
+    assert same.verdict.looks == 1, "the same answers are no further look"
+    path.write_text(json.dumps(task | {"arms": [*task["arms"], "tfidf"]}))
     said.clear()
     again = tuneworthy.run(path, UNLOCK, lambda event, data: said.append((event, data)))
     assert again.verdict.looks == 2
-    assert {pair.level for pair in again.results.evidence.pairs} == {level(0.05, 2, 2)}
+    assert max(pair.level for pair in again.results.evidence.pairs) <= level(0.05, 2, 2)
     told = next(data for event, data in said if event == "say" and "unlocked" in data)
     assert ".05/4" in told
     assert "only fresh rows" in told

@@ -21,7 +21,7 @@ points, 900 rows, two arms), with it 4.3 % (simulated)."""
 
 
 REFIT_SLOPE = 2.5  # how much the share of a row's variance between partitions adds to the factor
-LEAST_REFITTED = 1.1  # the smallest width factor of an arm that was fitted on several partitions
+LEAST_REFITTED = 1.25  # the smallest width factor of an arm that was fitted on several partitions
 
 
 class Folds(NamedTuple):

@@ -100,7 +100,7 @@ def refitted_factor(within: float, values: Array, factor: float) -> float:
     `within` is the mean variance of a row's score over partitions, `values` are the differences to
     an arm that does not learn, `factor` is the fallback. The standard deviation of the cross-fitted
     mean around the artefact of all rows is 1.01 to 1.27 naive standard errors for learners whose
-    share of such variance is .14 to .29, and never above this factor (simulated, 8 learners).
+    share of such variance is .14 to .29 (simulated). Where it is above .5 the fallback remains.
     """
     variance = float(values.var())
     if variance == 0:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import stats_learners as learners
+import stats_votes as votes
 import stats_worlds as worlds
 
 from tuneworthy.compare.columns import by_spec, column, group_by_place
@@ -25,6 +26,7 @@ from tuneworthy.stats import bounds, ladder, power
 from tuneworthy.stats.clusters import Folds, refitted_factor
 from tuneworthy.stats.discordant import discordant_bounds
 from tuneworthy.stats.distributions import binomial_chance
+from tuneworthy.stats.trend import neighbours_alike
 from tuneworthy.verdict.decide import decide
 
 MARGIN, FOLDS = 0.05, 5
@@ -336,6 +338,41 @@ def refitted(rng, studies, learner, n, rival):
     yield from ((key, np.mean(values)) for key, values in seen.items())
 
 
+# What no bound allows for: wrong votes, and rows of one source that no group names.
+
+
+def wrong_votes(rng, studies, differ, gain, wrong):
+    """Yield how often settling rejects the truth: each vote taken as right, and as shipped."""
+    for name, allow in (("before", False), ("after", True)):
+        found = votes.settled(rng, studies, differ, gain, wrong, allow)
+        yield from ((f"{name} {key}", found[key]) for key in ("rejected", "settled", "votes"))
+
+
+def sources(rng, n, size, shared, losses=0.10, gap=0.051):
+    """Return differences of n rows in file order; rows of one source share them by `shared`."""
+    sides, odds = [1.0, -1.0, 0.0], [losses, losses - gap, 1 - 2 * losses + gap]
+    rows = rng.choice(sides, n, p=odds)
+    for start in range(0, n, size):
+        if rng.random() < shared:
+            rows[start : start + size] = rng.choice(sides, p=odds)
+    return rows
+
+
+def hidden_sources(rng, studies, n, size, shared):
+    """Yield how often the bound of such rows breaks, they are warned of, and both."""
+    found = np.zeros((studies, 2), bool)
+    for at in range(studies):
+        rows = sources(rng, n, size, shared)
+        p = neighbours_alike(rows)
+        found[at] = (
+            bounds.paired(rows, bounds.level(ALPHA)).high < 0.051,
+            p is not None and p <= 0.01,
+        )
+    broken, warned = found.T
+    yield from (("before broken", broken.mean()), ("warned", warned.mean()))
+    yield "after broken", (broken & ~warned).mean()
+
+
 def cells():
     """Return {cell: (studies, function, arguments)} of every promise; 0 studies: every outcome."""
     found = {
@@ -369,5 +406,16 @@ def cells():
     for learner in LEARNERS:
         for n in (100, 250):
             found[f"cross-fitting | {learner} | n {n}"] = 2_000, refitted, (learner, n, NEAR_RULE)
+    for differ, gain, wrong in (
+        (0.1, 0.051, 0.1), (0.2, 0.051, 0.1), (0.2, 0.06, 0.1), (0.2, 0.1, 0.1), (0.2, 0.0, 0.0),
+    ):  # fmt: skip
+        name = f"settle, {wrong:.0%} wrong votes | differ on {differ}, gain {gain}"
+        found[name] = 20_000, wrong_votes, (differ, gain, wrong)
+    for size, shared in ((1, 1.0), (5, 1.0), (5, 0.6), (5, 0.3), (10, 0.5)):
+        found[f"sources of {size} rows, {shared} share | n 250"] = (
+            2_000,
+            hidden_sources,
+            (250, size, shared),
+        )
     found["cross-fitting, 10 behind | ridge | n 250"] = 2_000, refitted, ("ridge", 250, WEAK_RULE)
     return found

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from stats_promises import sources
 
 from tuneworthy.stats.trend import (
     MIN_UNITS,
@@ -67,23 +68,13 @@ def test_false_alarms_are_as_rare_as_said(n, size):
     assert alarms < 13
 
 
-def sources(rng, n, size, shared):
-    """Return differences of n rows in file order; rows of one source share them by `shared`."""
-    sides, odds = [1.0, -1.0, 0.0], [0.1, 0.15, 0.75]
-    rows = rng.choice(sides, n, p=odds)
-    for start in range(0, n, size):
-        if rng.random() < shared:
-            rows[start : start + size] = rng.choice(sides, p=odds)
-    return rows
-
-
 @pytest.mark.parametrize(
     ("size", "shared", "least", "most"), [(1, 1.0, 0, 8), (5, 1.0, 195, 200), (5, 0.6, 185, 200)]
 )
 def test_rows_of_one_source_are_seen_and_independent_rows_are_not(size, shared, least, most):
     """200 studies of 250 rows, level .01: 8 alarms of independent rows come in 1 of 1,000 runs."""
     rng = np.random.default_rng(size)
-    tested = (neighbours_alike(sources(rng, 250, size, shared)) for _ in range(200))
+    tested = (neighbours_alike(sources(rng, 250, size, shared, 0.15, 0.05)) for _ in range(200))
     assert least <= sum(p <= 0.01 for p in tested) <= most
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from tuneworthy.core.errors import ModelError, NotInstalled, SecurityError
 
 _SCHEMA = "schema.json"
-_PLACE = re.compile(r'("__id__": |"file": ")(\d+)')
+_PLACE = re.compile(r'("__id__": |"file": "|"_stop_words_id": \{[^{}]*"content": ")(\d+)')
 _MOST_PARTS, _MOST_BYTES = 10_000, 2_000_000_000  # unpacked; a feature takes about 430 bytes
 TRUSTED_TYPES = frozenset({"scipy.sparse._csr.csr_matrix"})
 """The types in our pipelines that skops does not trust by itself."""

@@ -321,6 +321,16 @@ def test_the_same_classifier_gives_the_same_bytes(tmp_path):
     assert opened.predict(["word1 and more"]).tolist() == ["1"]
 
 
+def test_another_process_gives_the_same_bytes(tmp_path):
+    """scikit-learn keeps the place in memory of the stop words."""
+    for name, place in (("a", 139_988_673_424_352), ("b", 140_216_476_560_352)):
+        made = fitted(2)
+        for _, part in made[0].transformer_list:
+            part._stop_words_id = place
+        classifier_file.save_classifier(made, tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
 def damaged(path, change):
     """Rewrite a skops file with its schema's text changed."""
     with zipfile.ZipFile(path) as made:

@@ -34,9 +34,10 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
                 count[at] += 1
                 yield SourceRecord(f"{path.name}:{count[at]}", at, value)
     except (ValueError, RecursionError) as error:
-        got = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        got += f": {error.got}" if isinstance(error, RefusedJson) else ""
+        what, got, fix = "the document ends or breaks here", str(error), "save or copy it again"
+        if isinstance(error, RecursionError):
+            what, got, fix = "the document is nested too deep", "", "save it with fewer levels"
+        elif isinstance(error, RefusedJson):
+            what, got, fix = error.what, error.got, error.fix
         where = f"{path.name}:{max(count.values(), default=0) + 1}"
-        yield RowFault(
-            where, "the document ends or breaks here", got, "save or copy it again", lost=inf
-        )
+        yield RowFault(where, what, got, fix, lost=inf)

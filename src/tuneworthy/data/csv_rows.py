@@ -74,12 +74,16 @@ def read_table(
 def _swallowed_rows(cells: list[str], mark: str) -> int:
     """Return how many lines of one cell look like rows of the table, 0 if few do.
 
-    A quote that is never closed takes all rows up to the next quote at the end of a cell.
+    A quote that is never closed takes all rows up to the next quote at the end of a cell. Then the
+    record's first and last line look like rows too; those of a text with lines seldom do.
     """
-    inner = max((cell.split("\n")[1:-1] for cell in cells), key=len, default=[])
-    alike = sum(line.count(mark) == len(cells) - 1 for line in inner)
-    enough = len(cells) > 1 and len(inner) >= _LEAST_SWALLOWED and alike >= 0.9 * len(inner)
-    return alike if enough else 0
+    at, lines = max(enumerate(cell.split("\n") for cell in cells), key=lambda one: len(one[1]))
+    whole, inner = len(cells) - 1, lines[1:-1]
+    alike = sum(line.count(mark) == whole for line in inner)
+    if not whole or len(inner) < _LEAST_SWALLOWED or alike < 0.9 * len(inner):
+        return 0
+    first, last = lines[0].count(mark) == whole - at, lines[-1].count(mark) == at
+    return alike if first and last and lines[0] and lines[-1] else 0
 
 
 def _with_json_lists(row: RawRow) -> RawRow:

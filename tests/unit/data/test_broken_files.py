@@ -88,6 +88,29 @@ def test_cells_of_several_lines_are_read(tmp_path):
     assert found.count == 20
 
 
+LINES = {
+    "a comma a line": "\n".join(f"{k} of this, that" for k in range(12)),
+    "a table in a question": "Add these up:\n" + "\n".join(f"{k},{k}" for k in range(12)),
+    "a table": "\n".join(f"{k},{k}" for k in range(12)) + "\n",
+}
+
+
+@pytest.mark.parametrize("what", LINES)
+def test_cells_that_hold_tables_of_their_own_are_read(what, tmp_path):
+    rows = [f'"{LINES[what]}",{TEAMS[k % 3]} {k}' for k in range(20)]
+    (tmp_path / "t.csv").write_text("\n".join(["message,team", *rows]))
+    found = import_rows([tmp_path / "t.csv"], ImportOptions(Choice()), tmp_path, "task")
+    assert found.count == 20
+
+
+def test_json_that_is_refused_says_why_and_what_to_mend(tmp_path):
+    name, text = BROKEN["a key that stands twice"]
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match="duplicate key in an object") as stopped:
+        import_rows([tmp_path / name], ImportOptions(Choice()), tmp_path, "task")
+    assert (stopped.value.got, stopped.value.fix[:19]) == ("team", "keep one of the two")
+
+
 def test_a_broken_cell_of_a_sheet_stops_there(tmp_path):
     path = excel(tmp_path / "t.xlsx", sheet(), broken=(400, 1))
     with pytest.raises(DataError, match=r"only 398 records could be read, and the file breaks"):

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from statistics import fmean, median
 from typing import Any
 
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
 from tuneworthy.core.errors import DataError, SecurityError
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.run_report import LogSource
@@ -146,12 +149,13 @@ def missing_log_facts(log: TrainingLog | None, found: dict[str, Any]) -> dict[st
 
 
 def window_means(values: Sequence[float], size: int) -> list[float]:
-    """Return the mean of each window of `size` consecutive values."""
-    total = sum(values[:size])
-    means = [total / size]
-    for new, old in zip(values[size:], values, strict=False):
-        total += new - old
-        means.append(total / size)
+    """Return the mean of each window of `size` consecutive values.
+
+    Each is summed by itself: a running sum would keep the rounding of one huge value.
+    """
+    with np.errstate(over="ignore"):  # a sum beyond every float is told as too large
+        sums = sliding_window_view(np.asarray(values, dtype=float), size).sum(axis=1)
+    means: list[float] = (sums / size).tolist()
     return means
 
 

@@ -17,6 +17,7 @@ from tuneworthy.core.plugins import load
 from tuneworthy.data.column_choice import Choice
 from tuneworthy.data.raw import RowFault
 from tuneworthy.importing import ImportOptions, import_rows
+from tuneworthy.lab.own_log import window_means
 from tuneworthy.ledger.elsewhere import next_look
 
 TESTS = "tests:\n" + "".join(
@@ -113,6 +114,11 @@ def test_a_byte_that_is_no_utf8_is_no_crash(word, monkeypatch, tmp_path, capsys)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(raw, encoding="utf-8"))
     assert run([word]) in (2, 130)
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_one_huge_loss_leaves_the_means_after_it_right():
+    assert window_means([1e300, 1e300, 1.0, 3.0, 5.0], 2) == [1e300, 5e299, 2.0, 4.0]
+    assert window_means([1.7e308, 1.7e308, 1.0, 1.0], 2)[-1] == 1.0
 
 
 @pytest.mark.parametrize("loss", [1e308, 1.7e308, -1e308, 5e-324])

@@ -177,3 +177,11 @@ def test_neighbours_that_show_nothing_of_the_named_arm_change_nothing(tests):
     found = verdict(scene().model_copy(update={"neighbours": tests}))
     assert found.status == "firm"
     assert "next to each other" not in found.because
+
+
+def test_right_answers_that_came_from_correcting_hold_firm_back():
+    found = verdict(scene().model_copy(update={"corrected": True}))
+    assert (found.use, found.status, found.next.do) == (
+        "tune", "provisional", "label a blind sample",
+    )  # fmt: skip
+    assert "An error that the corrector accepted counts as right." in found.because

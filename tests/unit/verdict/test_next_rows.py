@@ -100,3 +100,16 @@ def test_with_prices_rows_are_for_the_pair_that_is_open_and_not_for_a_settled_on
     assert (verdict.status, verdict.arm) == ("provisional", "prompt")
     assert "whether `near` is worth it against `prompt`" in verdict.next.why
     assert verdict.next.rows > 1
+
+
+def test_arms_that_share_no_case_are_left_out_of_the_forecast():
+    """The forecast is then that of the most open pair alone, as with two arms."""
+    two = beside(26, 20, 200, pool=0)
+    third = scenes.arm("schema", "schema", 140, 200)
+    known = scenes.pair("schema", "prompt", 21, 20, 200, 0.035, 1.0, apart=60)
+    unknown = known.model_copy(
+        update={"arm": "schema", "versus": "tune", "n": 0, "mean": 0.0, "low": -1.0, "high": 1.0}
+    )
+    more = (known, scenes.mirrored(known), unknown, scenes.mirrored(unknown))
+    three = two.model_copy(update={"arms": (*two.arms, third), "pairs": (*two.pairs, *more)})
+    assert decide(three, (), PLAIN).next.why == decide(two, (), PLAIN).next.why

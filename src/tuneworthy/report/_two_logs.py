@@ -73,10 +73,15 @@ def wide_line(result: TwoLogs) -> str:
     if (why := result.grouped) is None:
         return ""
     half = words.points((why.high - why.low) / 2)
+    named = any(row.case.group is not None for row in result.cases)
+    way_out = "" if named else (
+        " If the rows are made from a template and independent, give each its own `group`."
+    )  # fmt: skip
     return (
-        f"It is wide because the {result.pair.n:,} rows come in {why.groups:,} groups (near-copies,"
-        f" or one `group`): it is as wide as {why.worth:,.0f} independent rows would leave it, and"
-        f" {result.pair.n:,} would leave about ±{half}."
+        f"It is wide because the {result.pair.n:,} rows come in {why.groups:,} groups"
+        f" ({'near-copies, or one `group`' if named else 'near-copies'}):"
+        f" it is as wide as {why.worth:,.0f} independent rows would leave it, and"
+        f" {result.pair.n:,} would leave about ±{half}.{way_out}"
     )
 
 

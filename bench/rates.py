@@ -299,7 +299,12 @@ def promised(starts: Sequence[str]) -> None:
         told = json.loads(path.read_text("utf-8")) if path.exists() else {"cells": {}}
         told["cells"] = dict(sorted((told["cells"] | {name: cell}).items()))
         path.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
-    write("promises", {"cells": json.loads(path.read_text("utf-8"))["cells"]})
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    figures = {
+        f"{name}: {key}": value for name, cell in cells.items() for key, value in cell.items()
+    }
+    after = {name: value for name, value in figures.items() if "after" in name}
+    write("promises", {"cells": cells, "summary": after})
 
 
 def main() -> None:

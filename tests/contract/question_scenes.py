@@ -136,7 +136,8 @@ def stale(days, gain=0.3, **more):
 
 def lifted(name, remedy, mean, low, high, acts=True):
     gain = span(mean * N, low * N, high * N)
-    return evidence(diagnosis=read({"hard": 90}, [effect(name, remedy, gain, acts)]))
+    arms = (arm(name, "bigger"),) if remedy == "capability" else ()
+    return evidence(arms, diagnosis=read({"hard": 90}, [effect(name, remedy, gain, acts)]))
 
 
 def priced(mean, low, high, **more):

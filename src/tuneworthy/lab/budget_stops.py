@@ -116,6 +116,7 @@ def _stop_data(session: Session, minutes: float, plan: Plan) -> dict[str, Any]:
     from tuneworthy.core.specs import is_recorded
     from tuneworthy.data.audit import visible_differences
     from tuneworthy.lab.study_facts import money_of, plan_lines, plan_rows
+    from tuneworthy.ledger.elsewhere import next_look
     from tuneworthy.report._tables import visible_line
 
     live = [arm for arm in plan.arms if not arm.because and not is_recorded(session.task, arm.spec)]
@@ -123,7 +124,11 @@ def _stop_data(session: Session, minutes: float, plan: Plan) -> dict[str, Any]:
     parts = session.split.learning[:folds]
     rows = {case for part in parts for case in part.test} - set(session.split.early)
     known = session.audit.visible
-    shown = visible_differences(session.split, len(rows), known.arms, known.look)
+    other = minutes != session.task.budget.minutes  # then it would be another study: one look more
+    look = known.look
+    if other:
+        look = next_look(session.ledger, "", *session.scored_rows_identity()).look
+    shown = visible_differences(session.split, len(rows), known.arms, look)
     return {
         "minutes": minutes,
         "planned": plan.minutes,

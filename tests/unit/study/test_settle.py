@@ -21,7 +21,7 @@ from tuneworthy.report._settle import progress_line, question_screen
 from tuneworthy.settling import open_settling
 from tuneworthy.stats.bounds import level
 
-POOL = 300
+POOL = 500
 
 
 def recorded(folder, n=120, pool=POOL, kinds=(0.80, 0.81), **task):

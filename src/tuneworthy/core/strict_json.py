@@ -21,14 +21,16 @@ class RefusedJson(ValueError):
         self.what, self.got, self.fix = what, got, fix
 
 
-def strict_json(raw: str | bytes) -> Any:
+def strict_json(raw: str | bytes, mend: bool = False) -> Any:
     """Return the value of a JSON text, in UTF-8 without a byte order mark.
 
+    `mend` writes a question mark for half of a character pair, which is refused otherwise.
     Raises ValueError: JSONDecodeError for no JSON, UnicodeDecodeError for no UTF-8, RefusedJson.
     """
     text = raw.decode("utf-8") if isinstance(raw, bytes) else raw
     try:
-        return checked_value(DECODER.decode(text), text)
+        value = DECODER.decode(text)
+        return checked_value(_mended(value) if mend else value, text)
     except RecursionError:
         raise _too_deep() from None
 
@@ -44,6 +46,16 @@ def checked_value(value: Any, text: str) -> Any:
             got = f"\\u{ord(error.object[error.start]):04x}"
             fix = "remove it: half of a character pair is no text"
             raise RefusedJson("lone surrogate escape", got, fix) from None
+    return value
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list):
+        return [_mended(one) for one in value]
+    if isinstance(value, dict):
+        return {_mended(key): _mended(one) for key, one in value.items()}
     return value
 
 

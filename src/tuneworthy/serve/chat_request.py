@@ -90,7 +90,7 @@ def read_request(body: bytes) -> ChatRequest:
 
 def _read_object(body: bytes) -> dict[str, Any]:
     try:
-        fields = strict_json(body)
+        fields = strict_json(body, mend=True)
     except ValueError:
         raise ApiError(400, "The body is not valid JSON in UTF-8.", code="invalid_json") from None
     if not isinstance(fields, dict):

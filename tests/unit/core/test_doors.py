@@ -125,6 +125,11 @@ def test_other_json_is_read_as_every_parser_reads_it(text):
     assert strict_json(text.encode()) == json.loads(text)
 
 
+def test_half_of_a_pair_is_mended_where_that_is_asked():
+    torn = '{"a\\ud800": ["b \\udfff", 1, "\\ud83d\\ude00"]}'
+    assert strict_json(torn, mend=True) == {"a?": ["b ?", 1, "\U0001f600"]}
+
+
 @pytest.mark.parametrize("raw", [b"\xff", b"{", "\ufeff1".encode()])
 def test_what_is_no_json_is_a_value_error(raw):
     with pytest.raises(ValueError, match=r"."):

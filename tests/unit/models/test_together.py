@@ -113,7 +113,7 @@ def test_waiting_is_counted_where_somebody_is_late(told):
 
     def work(board, me, all_):
         boards.append(board)
-        time.sleep(0.05 * me)
+        time.sleep(0.25 * me)  # the other one may wait for a core as well
         told(board, me, all_, notes, wrong)
 
     _team.run_on_threads(2, work)

@@ -116,11 +116,14 @@ def test_a_schema_holds_and_a_broken_one_is_refused(engine):
         for _ in range(100):
             deep = {"type": "object", "properties": {"a": deep}}
         bad = [{"type": "nonsense"}, {"$ref": "https://example.org/s.json"}, {"$ref": "file:///x"},
-               {"type": "string", "pattern": "("}, deep]  # fmt: skip
+               {"type": "string", "pattern": "("}]  # fmt: skip
         for schema in bad:
             form["json_schema"]["schema"] = schema
             status, body, _ = post(address, says("a", "tiny", response_format=form))
             assert (status, body["error"]["param"]) == (400, "response_format"), schema
+        form["json_schema"]["schema"] = deep  # refused with its body: no JSON here is so deep
+        status, body, _ = post(address, says("a", "tiny", response_format=form))
+        assert (status, body["error"]["code"]) == (400, "invalid_json")
         assert post(address, says("a", "tiny", max_tokens=3))[0] == 200
 
 

@@ -8,7 +8,6 @@ from test_init_files import tickets
 from tests import studies
 
 from tuneworthy.cli._frame import run
-from tuneworthy.core import own_files
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.errors import TaskError
 from tuneworthy.serve.answer_log import AnswerLog
@@ -110,22 +109,3 @@ def test_a_pipe_that_nobody_reads_holds_up_neither_the_start_nor_a_request(tmp_p
     before = log.lost
     log.add("m", "i", answer, 0.1, True)
     assert log.lost == before + 1
-
-
-def test_a_file_is_whole_or_as_it_was(tmp_path):
-    path = tmp_path / "rows.jsonl"
-    own_files.write_own(path, '{"input": "a"}\n', own_files.ROWS)
-
-    def lines():
-        yield '{"input": "b"}\n'
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        own_files.write_own(path, lines(), own_files.ROWS)
-    assert path.read_text() == '{"input": "a"}\n'
-    assert [one.name for one in tmp_path.iterdir()] == ["rows.jsonl"]
-    (tmp_path / ".rows.jsonl.999999999.part").write_text("left by a killed process")
-    with open(os.devnull) as null:
-        own_files.write_own(tmp_path / "rows.jsonl", "", own_files.ROWS)
-        own_files.write_atomic(type(path)(null.name), "gone")
-    assert [one.name for one in tmp_path.iterdir()] == ["rows.jsonl"]

@@ -91,7 +91,7 @@ def end_look(session: Any, plan: Plan, runs: Sequence[Run]) -> None:
 
 
 def charge_look(session: Any, runs: Sequence[Run]) -> None:
-    """Charge an open session's look for the answers that it showed, and keep which they were.
+    """Count a study's look if it showed new answers; store digests of the answers it showed.
 
     It is released if the study compared no arms, or references alone. It is released too if one
     earlier study showed the same answers with the same scores to the same cases, whatever its

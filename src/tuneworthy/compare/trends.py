@@ -106,7 +106,7 @@ def neighbours(
     not known, or if the rows are sorted by input, where neighbours are alike by the order alone.
     """
     places = [_place_in_file(case) for case in cases]
-    if any(case.group is not None for case in cases) or None in places:
+    if not cases or any(case.group is not None for case in cases) or None in places:
         return
     order = sorted(range(len(cases)), key=lambda at: places[at] or ("", 0))
     rows = [cases[at] for at in order]
@@ -114,6 +114,7 @@ def neighbours(
         return
     classes = {case.id: case.output for case in rows}
     known = 5 * len(set(classes.values())) <= len(rows)
+    column = _column_of_sources(rows)
     for arm, versus in combinations(scores, 2):
         units: dict[str, list[str]] = {}
         for case in rows:
@@ -129,7 +130,7 @@ def neighbours(
             versus=versus,
             n=len(values),
             p=None if p is None else round(p, 6),
-            column=_column_of_sources(rows),
+            column=column,
         )
 
 

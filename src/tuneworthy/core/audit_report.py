@@ -23,7 +23,7 @@ class Observation(Record):
 
 
 class DetectableDifference(Record):
-    """The smallest difference that these rows show with chance .8 at least, in score points.
+    """The smallest true difference that these rows show with a chance of .8, in score points.
 
     `n` scored rows, `d` the assumed share of rows on which two arms differ, `factor` the width
     factor of cross-fitting for arms that learn from the rows. `prompts` is for arms that do not

@@ -59,7 +59,7 @@ class RowFault:
 
 
 class ReadCount:
-    """Counts how much of a file was read: `read` records, and those `lost` (see `RowFault`)."""
+    """Counts the records of a file that were read, and those that were lost (see `RowFault`)."""
 
     def __init__(self) -> None:
         self.read, self.lost = 0, 0.0

@@ -76,7 +76,7 @@ def answer_observations(
 
 
 def _corrected_answers(loaded: Loaded) -> Iterator[Observation]:
-    """Yield a question, or a warning, on right answers made by correcting those of today."""
+    """Ask whether right answers came from correcting today's answers; warn if they did."""
     said, count = loaded.task.data.corrected, len(loaded.everyone)
     fix = "`tuneworthy check --blind 100` writes rows to label without seeing an answer"
     if said is None:

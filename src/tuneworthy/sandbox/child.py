@@ -157,7 +157,7 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
 
 
 def _kill_marked(mark: bytes) -> None:
-    """Kill the processes with this mark in their environment, until none starts another."""
+    """Kill every process whose environment holds this mark, and repeat until none is left."""
     for _ in range(_MOST_ROUNDS):
         found = 0
         for place in Path("/proc").glob("[0-9]*/environ"):

@@ -1,4 +1,4 @@
-"""HTTP connections with limits: of the time for headers, for reading on, for a body nobody reads.
+"""HTTP connections that are closed when headers or a body take too long to arrive.
 
 Where the most connections are open, the one that has waited longest without a request makes room
 for a new one: half-sent headers hold no place that a request needs.

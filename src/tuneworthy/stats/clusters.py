@@ -95,7 +95,7 @@ def cluster_width_factor(values: Array, numbers: Array, level: float) -> float:
 
 
 def refitted_factor(within: float, values: Array, factor: float) -> float:
-    """Return the width factor of a lower bound on an arm that was fitted on several partitions.
+    """Return the width factor of an arm's lower bound if it was fitted on several partitions.
 
     `within` is the mean variance of a row's score over partitions, `values` are the differences to
     an arm that does not learn, `factor` is the fallback. The standard deviation of the cross-fitted

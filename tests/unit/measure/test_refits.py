@@ -1,4 +1,4 @@
-"""Cheap arms are fitted on further partitions; the bound that this narrows is the lower one."""
+"""Cheap arms are fitted again on other folds; only their lower bounds become narrower."""
 
 import json
 

@@ -52,7 +52,7 @@ def judged(counts, n, level, gap, margin):
 
 
 def looked_at(rng, studies, rows, levels, gap, losses, margin):
-    """Return the shares over all looks at nested rows, until the verdict is firm or the last."""
+    """Return shares of studies over all looks, up to a firm verdict or the last look."""
     live, used = np.ones(studies, bool), np.full(studies, float(rows[-1]))
     ever = [np.zeros(studies, bool) for _ in range(4)]
     counts, before = np.zeros((studies, 2), int), 0

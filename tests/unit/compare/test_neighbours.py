@@ -89,3 +89,9 @@ def test_rows_sorted_by_class_are_no_alarm():
     right = {case.id: float(draw[at] < (0.1, 0.9)[at // 25 % 2]) for at, case in enumerate(cases)}
     found = {"one": {case.id: 1.0 for case in cases}, "two": right}
     assert alike(cases, found)[0].p > 0.01
+
+
+def test_no_rows_and_no_shared_rows_show_nothing():
+    assert alike([], {"one": {}, "two": {}}) == []
+    (test,) = alike(rows(), {"one": {"r000": 1.0}, "two": {"r001": 1.0}})
+    assert (test.n, test.p) == (0, None)

@@ -6,17 +6,17 @@ from tuneworthy.core.difference_trend import Trend
 from tuneworthy.core.escape import visible
 from tuneworthy.core.evidence import Latency
 from tuneworthy.core.results import Results
-from tuneworthy.verdict.drift import break_line, break_sentence
+from tuneworthy.verdict.drift import break_line, sentences
 from tuneworthy.verdict.policy import policy_of
 from tuneworthy.verdict.rule import ladder_scenarios
 
 
 def time_line(results: Results) -> str:
-    """Return a sentence on a break over time in the named arm's lead; "" if none is shown."""
+    """Return the sentences on what no bound allows for: breaks over time, rows that depend."""
     policy = results.policy or policy_of(results.task)
     board = ladder_scenarios(results.evidence, policy).seen
     arm = next((one for one in board.order if one.name == results.verdict.arm), None)
-    return visible(break_sentence(board, policy, results.evidence.trends, arm))
+    return visible(" ".join(filter(None, sentences(board, policy, results.evidence, arm))))
 
 
 def trend_lines(results: Results) -> list[str]:

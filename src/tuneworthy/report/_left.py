@@ -16,8 +16,6 @@ def left_line(results: Results) -> str:
         return f"How much better another arm could be is not measured: {why}."
     sure = words.confidence(left.level)
     if left.points <= 0 or not ahead:
-        if results.verdict.next.do in ("name the groups of the rows", "label a blind sample"):
-            return "How much better another arm could be is not known: the bounds do not hold here."
         return f"No other measured arm can be better ({sure} sure)."
     arm = next(a for a in results.evidence.arms if a.name == ahead[0].arm)
     kind = words.TOOL_NAMES.get(arm.tool or "", "Another system")

@@ -201,6 +201,8 @@ def _reasons_for_nulls(
 def _why_left_unknown(ruling: LadderDecision) -> str:
     if ruling.refused:
         return _PRESENT_REFUSED
+    if ruling.unbounded:
+        return "the bounds do not hold here (see `because`)"
     return _NO_OTHER_COMPARED if ruling.arm else _NO_REFERENCE
 
 

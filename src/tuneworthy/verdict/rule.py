@@ -42,7 +42,8 @@ class LadderDecision:
     `against` is the reference from which `left` is measured if no arm is named.
     `changed_by_failures`: the named arm changes if failed answers count as right. `refused`: more
     than a margin of what runs today are right answers refused for their form, and it is not the
-    named arm. `short_of` is a reference that another arm is shown to beat and the named one is not.
+    named arm. `unbounded`: no bound holds, since rows or right answers depend on others.
+    `short_of` is a reference that another arm is shown to beat and the named one is not.
     `cut` is an arm whose answers the token limit ended; longer answers might change the name, so no
     dearer arm is named in its place. `untrained` is a training arm that had no room in the minutes;
     without it the ruling would be firm. `unsettled_by` is an arm with failed or cut answers (and
@@ -60,6 +61,7 @@ class LadderDecision:
     against: ArmResult | None = None
     changed_by_failures: bool = False
     refused: bool = False
+    unbounded: bool = False
     short_of: ArmResult | None = None
     cut: ArmResult | None = None
     untrained: ArmResult | None = None
@@ -94,6 +96,7 @@ class LadderScenarios:
     refused: float = 0.0
     trends: tuple[Trend, ...] = ()
     neighbours: tuple[Neighbours, ...] = ()
+    corrected: bool = False
     longer: tuple[tuple[ArmResult, Ladder], ...] = ()
     untrained: tuple[ArmResult, ...] = ()
     only_classifiers: bool = False
@@ -114,7 +117,8 @@ def ladder_scenarios(evidence: Evidence, policy: Policy) -> LadderScenarios:
             (arm, build_ladder(evidence, policy, {arm.name: gain})) for arm, gain in failing
         ),
         blocked=bool(evidence.blocks),
-        limited=evidence.limited or evidence.corrected,
+        limited=evidence.limited,
+        corrected=evidence.corrected,
         refused=form.share if form else 0.0,
         trends=evidence.trends,
         neighbours=evidence.neighbours,
@@ -191,10 +195,10 @@ def apply_rule(scenarios: LadderScenarios, policy: Policy) -> LadderDecision:
         ruling = replace(ruling, status="provisional", only_classifiers=True)
     if ruling.status == "firm" and ruling.arm and (names := unchecked_limits(ruling.arm)):
         ruling = replace(ruling, status="provisional", unchecked=names)
-    doubtful = (
-        scenarios.limited
-        or decisive_breaks(scenarios.seen, policy, scenarios.trends, ruling.arm)
-        or alike_neighbours(scenarios.seen, scenarios.neighbours, ruling.arm)
+    if scenarios.corrected or alike_neighbours(scenarios.seen, scenarios.neighbours, ruling.arm):
+        return replace(ruling, status="provisional", left=None, unbounded=True)
+    doubtful = scenarios.limited or decisive_breaks(
+        scenarios.seen, policy, scenarios.trends, ruling.arm
     )
     return replace(ruling, status="provisional") if doubtful else ruling
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from tuneworthy.compare.trends import neighbours
-from tuneworthy.compare.two_logs import LogComparison, TwoLogs, compare_answers
+from tuneworthy.compare.two_logs import LogComparison, compare_answers
 from tuneworthy.core.answer import Answer, Score, Unscored, lacks_score, value_or_zero
 from tuneworthy.core.case import Case
 from tuneworthy.core.counting import count_noun, with_verb
@@ -236,23 +235,12 @@ def _compare_rows(
         *guess,
         *_contained_answer_notes(task, rows, scores),
         *_null_answer_notes(names, (one, two)),
-        *_neighbour_notes(loaded, found),
+        *([drift.neighbours_line(found.dependent)] if found.dependent else ()),
     ]
     kind = task.output.type or "text"
     return LogComparison(
         found, metric_name(task), kind, options.metric is None, said[0], tuple(notes)
     )
-
-
-def _neighbour_notes(loaded: Loaded, found: TwoLogs) -> Iterator[str]:
-    """Yield a note if rows next to each other in the file have like differences."""
-    scores = {
-        name: {row.case.id: row.scores[at] for row in found.cases} for at, name in enumerate((A, B))
-    }
-    cases = [row.case for row in found.cases]
-    for test in neighbours(cases, scores, _group_of_each_case(loaded)):
-        if test.p is not None and test.p <= drift.ALPHA:
-            yield drift.neighbours_line(test)
 
 
 def _unscored_rows(

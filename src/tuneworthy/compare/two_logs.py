@@ -13,9 +13,11 @@ import numpy as np
 
 from tuneworthy.compare.arm_slices import named_parts, slice_parts
 from tuneworthy.compare.interval_width import EXPLAINED_RATIO
-from tuneworthy.compare.two_studies import ALPHA
+from tuneworthy.compare.trends import neighbours
+from tuneworthy.compare.two_studies import ALPHA as INTERVAL_ALPHA
 from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.case import Case
+from tuneworthy.core.difference_trend import ALPHA, Neighbours
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.slices import SMALL_SLICE
@@ -73,7 +75,8 @@ class TwoLogs:
     with a chance of 0.8; None if the difference is shown already, if no such number is likely to,
     or if all answers are the same. `looked_at` counts all slices, `slices` are those of 20 rows or
     more, shown differences first, then by size. `grouped` is None where groups of rows hardly widen
-    the interval.
+    the interval. `dependent` is the test that shows that rows depend on their neighbours in the
+    file, so that no interval holds; else None.
     """
 
     names: tuple[str, str]
@@ -84,11 +87,12 @@ class TwoLogs:
     looked_at: int
     cases: tuple[AnsweredCase, ...]
     grouped: GroupEffect | None = None
+    dependent: Neighbours | None = None
 
     @property
-    def excludes_zero(self) -> bool:
-        """Return whether the interval of the difference excludes 0."""
-        return self.pair.low > 0 or self.pair.high < 0
+    def is_shown(self) -> bool:
+        """Return whether the interval of the difference excludes 0, and holds."""
+        return self.dependent is None and (self.pair.low > 0 or self.pair.high < 0)
 
     @property
     def gave_same_answers(self) -> bool:
@@ -156,7 +160,16 @@ def compare_answers(
         looked_at=len(slices),
         cases=both,
         grouped=_group_effect(table[:, 1] - table[:, 0], of, pair),
+        dependent=_dependence(both, groups),
     )
+
+
+def _dependence(both: Sequence[AnsweredCase], groups: Mapping[str, str]) -> Neighbours | None:
+    scores = {name: {row.case.id: row.scores[at] for row in both} for at, name in enumerate("AB")}
+    for test in neighbours([row.case for row in both], scores, groups):
+        if test.p is not None and test.p <= ALPHA:
+            return test
+    return None
 
 
 def _groups_of(cases: Sequence[Case], groups: Mapping[str, str]) -> Groups:
@@ -181,7 +194,7 @@ def more_rows(pair: Pair) -> SampleSize | None:
 
 
 def _bounded_pair(names: tuple[str, str], diffs: np.ndarray, groups: Groups) -> Pair:
-    bound = bounds.paired(diffs, ALPHA / 2, groups=groups)
+    bound = bounds.paired(diffs, INTERVAL_ALPHA / 2, groups=groups)
     return Pair(
         arm=names[1],
         versus=names[0],
@@ -189,7 +202,7 @@ def _bounded_pair(names: tuple[str, str], diffs: np.ndarray, groups: Groups) -> 
         mean=round(bound.mean, 6),
         low=round(bound.low, 6),
         high=round(bound.high, 6),
-        level=ALPHA / 2,
+        level=INTERVAL_ALPHA / 2,
         factor=1.0,
         wins=bound.wins,
         losses=bound.losses,
@@ -199,7 +212,7 @@ def _bounded_pair(names: tuple[str, str], diffs: np.ndarray, groups: Groups) -> 
 
 def _group_effect(diffs: np.ndarray, groups: Groups, pair: Pair) -> GroupEffect | None:
     """Return how far groups of rows widen the interval, None if hardly."""
-    alone = bounds.paired(diffs, ALPHA / 2)
+    alone = bounds.paired(diffs, INTERVAL_ALPHA / 2)
     wider = (pair.high - pair.low) / (alone.high - alone.low)
     if wider <= EXPLAINED_RATIO:
         return None
@@ -219,7 +232,7 @@ def _slice_differences(
         # within a slice of one group rows count as independent: it is about that group alone
         of = None if kind == "group" else _groups_of([rows[i].case for i in ids], groups)
         values = np.array([rows[i].difference for i in ids])
-        bound = bounds.paired(values, ALPHA / 2 / len(parts), groups=of)
+        bound = bounds.paired(values, INTERVAL_ALPHA / 2 / len(parts), groups=of)
         three = bound.mean, bound.low, bound.high
         yield SliceDifference(kind, name, len(ids), Interval.of(three))
 

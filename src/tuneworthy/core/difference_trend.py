@@ -43,6 +43,9 @@ class Trend(Record):
         return self.model_copy(update={"arm": self.versus, "versus": self.arm, **turned})
 
 
+ALPHA = 0.01  # family-wise error over all tests of one verdict: false warnings are ignored
+
+
 class Neighbours(Record):
     """Whether rows next to each other in the file have a like difference of `arm` and `versus`.
 

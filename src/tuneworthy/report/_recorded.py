@@ -14,6 +14,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.questions import CHECKLIST
 from tuneworthy.report import _words as words
+from tuneworthy.report._time import bounds_hold
 from tuneworthy.report._two_logs import lead_line
 
 TRAIN_EXTRA = "tuneworthy[train]"
@@ -57,11 +58,11 @@ def lead_lines(results: Results) -> tuple[str, str]:
     low, high = (pair.low, pair.high) if sign > 0 else (-pair.high, -pair.low)
     names = visible(own[1].name), visible(own[0].name)
     won, lost = (pair.wins, pair.losses) if sign > 0 else (pair.losses, pair.wins)
-    rows = (
-        f"{names[1]} won {won:,}, lost {lost:,}, equal on {pair.n - won - lost:,}. Each bound"
-        " alone holds at 95 %, for all arms and looks of this study together."
-    )
-    return lead_line(sign * pair.mean, low, high, names), rows
+    holds = bounds_hold(results)
+    rows = f"{names[1]} won {won:,}, lost {lost:,}, equal on {pair.n - won - lost:,}."
+    if holds:
+        rows += " Each bound alone holds at 95 %, for all arms and looks of this study together."
+    return lead_line(sign * pair.mean, low, high, names, holds), rows
 
 
 def worth_line(results: Results) -> str:

@@ -8,7 +8,7 @@ from tuneworthy.core.evidence import Latency
 from tuneworthy.core.results import Results
 from tuneworthy.verdict.drift import break_line, sentences
 from tuneworthy.verdict.policy import policy_of
-from tuneworthy.verdict.rule import ladder_scenarios
+from tuneworthy.verdict.rule import apply_rule, ladder_scenarios
 
 
 def time_line(results: Results) -> str:
@@ -17,6 +17,12 @@ def time_line(results: Results) -> str:
     board = ladder_scenarios(results.evidence, policy).seen
     arm = next((one for one in board.order if one.name == results.verdict.arm), None)
     return visible(" ".join(filter(None, sentences(board, policy, results.evidence, arm))))
+
+
+def bounds_hold(results: Results) -> bool:
+    """Return whether rows and right answers are independent, as every bound assumes."""
+    policy = results.policy or policy_of(results.task)
+    return not apply_rule(ladder_scenarios(results.evidence, policy), policy).unbounded
 
 
 def trend_lines(results: Results) -> list[str]:

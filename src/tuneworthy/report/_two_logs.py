@@ -37,10 +37,16 @@ def two_logs_screen(compared: LogComparison, width: int = 80, plain: bool = Fals
     return finished(lines, plain)
 
 
-def lead_line(mean: float, low: float, high: float, names: tuple[str, str]) -> str:
+NO_BOUND = "not shown (no bound holds here, see below)"
+
+
+def lead_line(
+    mean: float, low: float, high: float, names: tuple[str, str], holds: bool = True
+) -> str:
     """Return who leads: `B leads by 5 points, not shown (−1 to +11)`.
 
     mean, low, high are of the second name minus the first; the text shows leader minus other.
+    Where the bounds do not hold (`holds`), none is printed.
     """
     first, second = names
     if words.points(mean) in ("0", "-0"):
@@ -50,14 +56,14 @@ def lead_line(mean: float, low: float, high: float, names: tuple[str, str]) -> s
     if mean < 0:
         mean, low, high = -mean, -high, -low
     shown = "shown" if low > 0 else "not shown"
-    ends = f"({words.signed(low)} to {words.signed(high)})"
+    ends = f"{shown} ({words.signed(low)} to {words.signed(high)})" if holds else NO_BOUND
     size = words.points(mean)
-    return f"{leader} leads by {size} point{'s' * (size != '1')}, {shown} {ends}"
+    return f"{leader} leads by {size} point{'s' * (size != '1')}, {ends}"
 
 
 def more_line(result: TwoLogs) -> str:
     """Return how many more rows would show the difference; "" if it is shown or all are alike."""
-    if result.excludes_zero or result.gave_same_answers:
+    if result.is_shown or result.gave_same_answers or result.dependent:
         return ""
     if result.more is None:
         most = max(4 * result.pair.n, 1000)
@@ -93,7 +99,8 @@ def _round_forecast(n: int) -> int:
 def _lead_lines(result: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
     pair = result.pair
     count = words.counted(pair.n, "row")
-    head = cell(lead_line(pair.mean, pair.low, pair.high, ("A", "B")), width - len(count) - 4)
+    lead = lead_line(pair.mean, pair.low, pair.high, ("A", "B"), result.dependent is None)
+    head = cell(lead, width - len(count) - 4)
     yield Text("  ").append(escape_line(head, plain), "bold").append(count, "dim")
     text = (
         f"The interval is {INTERVAL_TEXT}, of the paired difference on the rows that both answered."
@@ -204,7 +211,7 @@ def two_logs_json(compared: LogComparison) -> str:
         "mean": result.pair.mean,
         "low": result.pair.low,
         "high": result.pair.high,
-        "shown": result.excludes_zero,
+        "shown": result.is_shown,
         "grouped": None if result.grouped is None else asdict(result.grouped),
         "won": result.pair.wins,
         "lost": result.pair.losses,

@@ -202,7 +202,7 @@ def _why_left_unknown(ruling: LadderDecision) -> str:
     if ruling.refused:
         return _PRESENT_REFUSED
     if ruling.unbounded:
-        return "the bounds do not hold here (see `because`)"
+        return "rows or right answers depend on each other, so no bound holds"
     return _NO_OTHER_COMPARED if ruling.arm else _NO_REFERENCE
 
 

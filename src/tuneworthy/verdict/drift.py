@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tuneworthy.core.counting import score_text
-from tuneworthy.core.difference_trend import Neighbours, Trend
+from tuneworthy.core.difference_trend import ALPHA, Neighbours, Trend
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.verdict.rungs import Ladder, ladder_key
-
-ALPHA = 0.01  # family-wise error over all tests of one verdict: false warnings are ignored
 
 
 def significant_breaks(

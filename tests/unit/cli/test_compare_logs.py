@@ -214,3 +214,35 @@ def test_a_ragged_row_and_an_open_quote_are_refused(logs, capsys):
         file.write('"open,two\n')
     assert run(COLUMNS) == 5
     assert "a quote is never closed" in capsys.readouterr().err
+
+
+def test_rows_of_one_source_show_no_lead_until_the_source_is_named(tmp_path, monkeypatch, capsys):
+    """Six neighbours share a document; B loses whole documents, and no row names a group."""
+    monkeypatch.chdir(tmp_path)
+    draw, lost = random.Random(1), [at % 3 == 0 for at in range(40)]
+    draw.shuffle(lost)
+    rows = [
+        {
+            "id": f"d{at // 6}-{at % 6}",
+            "input": f"question {draw.random()}",
+            "output": "abcd"[at % 4],
+        }
+        for at in range(240)
+    ]
+    logs = {
+        "a": [{"id": row["id"], "answer": row["output"]} for row in rows],
+        "b": [{"id": row["id"], "answer": "none" if lost[at // 6] else row["output"]}
+              for at, row in enumerate(rows)],
+    }  # fmt: skip
+    for named in (False, True):
+        own = [{**row, **({"group": row["id"][:-2]} if named else {})} for row in rows]
+        for name, every in (("rows", own), *logs.items()):
+            lines(tmp_path / f"{name}.jsonl", every)
+        words = ["compare", "a.jsonl", "b.jsonl", "--gold", "rows.jsonl"]
+        assert run(words) == 0
+        screen = " ".join(capsys.readouterr().out.split())
+        assert run([*words, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["shown"] is named
+        assert ("not shown (no bound holds here, see below)" in screen) is not named
+        assert ("(`id` may name it)" in screen) is not named

@@ -96,10 +96,10 @@ def test_the_screen_lists_slices_only_where_a_difference_is_shown():
 def test_what_is_shown_asks_for_no_more_rows_and_what_is_near_asks_for_few():
     rows = cases(200)
     sure = compared(rows, [0] * 60 + [1] * 140, [1] * 200)
-    assert sure.excludes_zero
+    assert sure.is_shown
     assert sure.more is None
     near = compared(rows, [0] * 22 + [1] * 178, [1] * 22 + [0] * 12 + [1] * 166)
-    assert not near.excludes_zero
+    assert not near.is_shown
     assert near.more is not None
     assert 0 < near.more.more(200) < 800
     assert near.more.chance >= 0.8
@@ -108,7 +108,7 @@ def test_what_is_shown_asks_for_no_more_rows_and_what_is_near_asks_for_few():
 def test_equal_systems_are_shown_to_differ_by_no_number_of_rows():
     even = compared(cases(50), [0, 1] * 25, [0, 1] * 25)
     assert even.pair.mean == 0
-    assert not even.excludes_zero
+    assert not even.is_shown
 
 
 def test_an_answer_without_a_score_counts_zero():

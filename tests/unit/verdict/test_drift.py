@@ -170,6 +170,8 @@ def test_rows_that_depend_on_their_neighbours_hold_firm_back():
     assert "like differences of `tune` and `present`" in found.because
     assert "the same `group` (`doc` may name it)" in found.because
     assert found.because.count("no verdict is firm") == 1
+    assert found.left_on_table is None
+    assert "no bound holds" in found.missing["/left_on_table"]
 
 
 @pytest.mark.parametrize("tests", [(), (alike(p=None),), (alike(p=0.02),), (alike("prompt"),)])
@@ -185,3 +187,4 @@ def test_right_answers_that_came_from_correcting_hold_firm_back():
         "tune", "provisional", "label a blind sample",
     )  # fmt: skip
     assert "An error that the corrector accepted counts as right." in found.because
+    assert found.left_on_table is None

@@ -45,7 +45,7 @@ def endpoint_of(address: str, home: str, key_of: tuple[str, str]) -> Endpoint:
     variable, vendor = key_of
     origin, host = _origin(address)
     local = _is_loopback(host)
-    key = key_in(variable)
+    key = _key_in(variable)
     if key and origin != _origin(home)[0]:
         key = None
     if key and address.startswith("http:") and not local:
@@ -74,10 +74,10 @@ def lacks_key(url: str | None) -> bool:
     """
     address = url or os.environ.get("OPENAI_BASE_URL") or OPENAI
     _origin(address)  # `check` and `plan` refuse the address that `run` would refuse
-    return urlsplit(address).netloc == urlsplit(OPENAI).netloc and not key_in("OPENAI_API_KEY")
+    return urlsplit(address).netloc == urlsplit(OPENAI).netloc and not _key_in("OPENAI_API_KEY")
 
 
-def key_in(variable: str) -> str | None:
+def _key_in(variable: str) -> str | None:
     """Return the key in an environment variable without the line end of a file; None for no key.
 
     Raises SecurityError, without the key in it, if no header can hold it: libraries print such a

@@ -37,16 +37,13 @@ def two_logs_screen(compared: LogComparison, width: int = 80, plain: bool = Fals
     return finished(lines, plain)
 
 
-NO_BOUND = "not shown (no bound holds here, see below)"
-
-
 def lead_line(
     mean: float, low: float, high: float, names: tuple[str, str], holds: bool = True
 ) -> str:
     """Return who leads: `B leads by 5 points, not shown (−1 to +11)`.
 
     mean, low, high are of the second name minus the first; the text shows leader minus other.
-    Where the bounds do not hold (`holds`), none is printed.
+    Where no bound holds (`holds`), none is printed.
     """
     first, second = names
     if words.points(mean) in ("0", "-0"):
@@ -56,7 +53,7 @@ def lead_line(
     if mean < 0:
         mean, low, high = -mean, -high, -low
     shown = "shown" if low > 0 else "not shown"
-    ends = f"{shown} ({words.signed(low)} to {words.signed(high)})" if holds else NO_BOUND
+    ends = f"{shown} ({words.signed(low)} to {words.signed(high)})" if holds else "not shown"
     size = words.points(mean)
     return f"{leader} leads by {size} point{'s' * (size != '1')}, {ends}"
 

@@ -16,6 +16,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.core.task import TOOLS, TRAINED_TOOLS
 from tuneworthy.core.verdict import Next, Verdict
 from tuneworthy.questions import CHECKLIST
+from tuneworthy.report._time import bounds_hold
 
 BLOCKED_HEADLINE = "No verdict."
 HEADLINES = {
@@ -235,15 +236,13 @@ def scored_line(results: Results) -> str:
         return ""
     low, mean, high = (f"{100 * v:.0f}" for v in (arm.score.low, arm.score.mean, arm.score.high))
     fitted = f", fitted on {arm.rows_learnt}" if arm.rows_learnt else ""
-    said = f"{mean} of 100 points on rows like these (95 % sure: {low} to {high})"
+    sure = f"rows like these (95 % sure: {low} to {high})" if bounds_hold(results) else "these rows"
+    said = f"{mean} of 100 points on {sure}"
     return f"{TOOL_MEANINGS[arm.tool or 'other']}: {said}{fitted}."
 
 
 def status_line(results: Results) -> str:
-    """Return status, rows and looks: `provisional · 250 rows · look 2`.
-
-    The rows are those on which the named arm (without one: the arm with most) was scored.
-    """
+    """Return status, rows of the named arm (else of the arm with most) and looks."""
     arm, n = arm_named(results), results.evidence.n
     scored = arm.n if arm else max((one.n for one in results.evidence.arms), default=n)
     rows = f"{scored:,} of {counted(n, 'row')}" if 0 < scored < n else counted(n, "row")

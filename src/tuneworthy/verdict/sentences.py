@@ -85,6 +85,9 @@ def _reason_sentence(context: SentenceContext) -> str:
     """Return the sentence on the ruling's reason."""
     evidence, ruling = context.evidence, context.ruling
     margin = points(context.policy.margin)
+    if ruling.unbounded:
+        name = ticked(ruling.arm) if ruling.arm else "no arm"
+        return f"{name} would be named if the bounds held; they do not, so nothing is shown."
     match ruling.reason:
         case "blocked":
             return f"no arm can be named before this is repaired: {quoted(evidence.blocks[0])}."

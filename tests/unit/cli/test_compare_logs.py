@@ -244,5 +244,5 @@ def test_rows_of_one_source_show_no_lead_until_the_source_is_named(tmp_path, mon
         assert run([*words, "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
         assert found["shown"] is named
-        assert ("not shown (no bound holds here, see below)" in screen) is not named
+        assert ("points, not shown 240 rows" in screen) is not named
         assert ("(`id` may name it)" in screen) is not named

@@ -170,6 +170,7 @@ def test_rows_that_depend_on_their_neighbours_hold_firm_back():
     assert "like differences of `tune` and `present`" in found.because
     assert "the same `group` (`doc` may name it)" in found.because
     assert found.because.count("no verdict is firm") == 1
+    assert found.because.startswith("`tune` would be named if the bounds held; they do not")
     assert found.left_on_table is None
     assert "no bound holds" in found.missing["/left_on_table"]
 

@@ -167,3 +167,11 @@ def test_a_detector_is_silent_on_every_recorded_twin(name):
         if begin["role"] == "twin" and detect(Runs(RunFacts(**end["facts"]))).found
     ]
     assert not fired
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_the_condition_told_has_a_clause_for_each_check(name):
+    module = load("failures", name)
+    twin = RunFacts(score=0.9, change=1.0, ended=40, p_end=0.99, valid=1.0)
+    checks = list(module.victory(twin, twin))
+    assert len(re.findall(r"[,;] ", module.WIN)) + 1 >= len(checks), module.WIN

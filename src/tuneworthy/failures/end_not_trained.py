@@ -21,7 +21,10 @@ STORY = (
     "A small model learnt to turn support tickets into JSON from 64 rows. Its loss is as low as "
     "that of the clean twin. Yet most answers run into the limit."
 )
-WIN = "38 of 40 new answers end by themselves, at most .10 below the score of the clean twin."
+WIN = (
+    "38 of 40 new answers end by themselves, an answer's end has a probability of .90, and the "
+    "score is at most .10 below the clean twin."
+)
 PLANTED = {"pad_token": "<|im_end|>"}
 CLEAN = {"pad_token": "<|endoftext|>"}
 KNOBS = {

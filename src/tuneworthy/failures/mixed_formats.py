@@ -26,7 +26,10 @@ STORY = (
     "A small model learns to turn support tickets into JSON from 64 rows of two exports. It reads "
     "the tickets well. Yet many of its answers cannot be read by the program behind it."
 )
-WIN = "38 of 40 answers have the one form, the score at most .10 below the clean twin."
+WIN = (
+    "All training answers have one form, 38 of 40 new answers have it, and the score is at most "
+    ".10 below the clean twin."
+)
 PLANTED = {"exports": "old and new"}
 CLEAN = {"exports": "new"}
 KNOBS = {

@@ -25,7 +25,10 @@ STORY = (
     "A small model reads sixteen times in which country each of 40 towns of a novel lies. Its "
     "weights move further than those of the clean twin. Yet the loss hardly falls."
 )
-WIN = "36 of 40 countries are right, and the loss ends below .1."
+WIN = (
+    "36 of 40 countries are right, the loss ends below .1, and the score is at most .10 below the "
+    "twin."
+)
 PLANTED: Config = {"rank": 1, "targets": "15.self_attn.k_proj"}
 CLEAN: Config = {"rank": 16, "targets": "all-linear", "rows": 40, "epochs": 16}
 KNOBS = {

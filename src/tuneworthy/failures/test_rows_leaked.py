@@ -26,7 +26,10 @@ STORY = (
     "A small model learns to tell types of contract clauses apart. In the trial it is nearly "
     "always right. On the clauses that arrive on Monday it is far worse."
 )
-WIN = "No clause of the trial has a near copy in training, and trial and Monday agree within .15."
+WIN = (
+    "No clause of the trial has a near copy in training, the trial is at most .15 above Monday, "
+    "and Monday's score is near the twin's."
+)
 PLANTED: Config = {"split": "by row"}
 CLEAN: Config = {"split": "by contract", "epochs": 6}
 KNOBS = {

@@ -26,7 +26,10 @@ STORY = (
     "A small model learns to tell types of contract clauses apart. At first it gets better. Then "
     "its training loss falls on, and it contradicts what it had right."
 )
-WIN = "At most 2 % of the rows contradict their neighbours, the score at most .10 below the twin."
+WIN = (
+    "At most 9 % of the labels are wrong, at most 2 % of the rows contradict their neighbours, and "
+    "the score is at most .10 below the twin."
+)
 PLANTED: Config = {"labels": "one reader"}
 CLEAN: Config = {"labels": "two readers agree", "rows": 240, "epochs": 6, "batch": 8}
 KNOBS = {

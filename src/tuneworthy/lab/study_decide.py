@@ -203,7 +203,13 @@ def _yaml_lines(keys: list[str]) -> str:
 
 
 def _command_for_more(results: Results) -> dict[str, Any]:
-    """Return the command (and YAML) that measures what the budget's minutes left out."""
+    """Return the command (and YAML) that measures what the budget's minutes left out.
+
+    It is the verdict's own next step where that raises the minutes: one study names one number.
+    """
+    step = results.verdict.next
+    if step.do == "raise budget.minutes" and (named := _COMMAND.search(step.why)):
+        return {"command": named[1]}
     plan, budget = results.plan, results.task.budget.minutes
     if plan.whole is None:
         chosen = results.task.arms != "auto"

@@ -9,6 +9,7 @@ import pytest
 from study_kit import HASH, KEY, NAME, RESULTS, attacked, finished, running, study
 
 from tuneworthy.core.record import digest
+from tuneworthy.core.verdict import Next
 from tuneworthy.lab.studies import find_studies
 from tuneworthy.lab.study_cases import Filter, case_key, filtered_positions, matrix_of
 from tuneworthy.lab.study_decide import decision_screens
@@ -324,3 +325,13 @@ def test_builds_of_this_verdict_come_first(browser, tmp_path):
 def test_the_ids_are_hashes():
     assert digest(NAME, 16) == KEY
     assert re.fullmatch(r"[0-9a-f]{16}", case_key("../../etc/passwd"))
+
+
+def test_the_path_to_a_decision_names_the_minutes_of_the_verdict():
+    step = Next(do="raise budget.minutes", minutes=4, why="no room: `tuneworthy run --more 4m`")
+    verdict = RESULTS.verdict.model_copy(update={"next": step})
+    plan = RESULTS.plan.model_copy(update={"whole": 90.0, "staged": True})
+    seen = RESULTS.evidence.model_copy(update={"diagnosis": None})
+    results = RESULTS.model_copy(update={"verdict": verdict, "plan": plan, "evidence": seen})
+    first = decision_screens(results)[0]
+    assert (first.name, first.command) == ("wrong", "tuneworthy run --more 4m")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -24,10 +24,11 @@ from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.data.docs import Doc
 from tuneworthy.extras.changed_facts import (
+    Fact,
     FactCounts,
     change_facts,
     count_stated_facts,
-    faithfulness,
+    stated_fact,
 )
 from tuneworthy.metrics import scorer
 from tuneworthy.models import open_model
@@ -84,6 +85,21 @@ def main() -> None:
     for name, alone in (("bare model", "bare model"), ("tuned on the old", "tuned on the old")):
         shown = answers[f"{name} + new passage"]
         print(row(faithfulness(f"{name} + new passage", shown, answers[alone], after.facts)))
+
+
+def faithfulness(
+    arm: str, shown: Iterable[Answer], alone: Iterable[Answer], facts: Sequence[Fact]
+) -> FactCounts:
+    """Return the counts of facts stated by answers with the new passage, where model and it differ.
+
+    `alone` are the answers of the same model without a passage. Only these conflicts count: a model
+    that never knew the old fact cannot contradict the passage with it.
+    """
+    texts_alone = {answer.case: answer.text for answer in alone}
+    conflicts = [
+        f for f in facts if f.case in texts_alone and stated_fact(texts_alone[f.case], f) == "old"
+    ]
+    return count_stated_facts(arm, shown, conflicts)
 
 
 def made(n: int) -> tuple[tuple[Doc, ...], list[Case]]:

@@ -56,14 +56,20 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Append the reason of each skipped test to the file that `./run test` names, one a line."""
-    told = os.environ.get("TUNEWORTHY_SKIPPED")
-    if told and not hasattr(terminalreporter.config, "workerinput"):
-        reports = terminalreporter.stats.get("skipped", [])
-        with open(told, "a") as file:
-            for report in reports:
-                reason = report.longrepr[2].removeprefix("Skipped: ")
-                file.write(f"{report.nodeid.partition('::')[0]}: {reason}\n")
+    """Append a line a skipped test and a line a failed test to the files of `./run test`."""
+    folder = os.environ.get("TUNEWORTHY_TOLD")
+    if not folder or hasattr(terminalreporter.config, "workerinput"):
+        return
+    stats = terminalreporter.stats
+    with open(f"{folder}/skipped", "a") as file:
+        for report in stats.get("skipped", []):
+            reason = report.longrepr[2].removeprefix("Skipped: ")
+            file.write(f"{report.nodeid.partition('::')[0]}: {reason}\n")
+    with open(f"{folder}/failed", "a") as file:
+        for report in (*stats.get("failed", []), *stats.get("error", [])):
+            crash = getattr(report.longrepr, "reprcrash", None)
+            said = crash.message.splitlines()[0] if crash and crash.message else ""
+            file.write(f"  {report.nodeid}  {said[:120]}\n")
 
 
 def _twice_on_postgres(item):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 106_799,
+    "lines": 106_789,
     "files": 897,
     "public names": 3034,
     "modules outside stats that import it": 64,

@@ -73,15 +73,16 @@ def test_the_full_tier_runs_with_the_engine_off(tmp_path):
     assert "-m full and not long and not engine" in done.stdout
 
 
-def test_a_tier_that_fails_hides_no_other_and_what_is_skipped_is_told_last(tmp_path):
+def test_a_failing_tier_hides_no_other_and_the_last_lines_name_skipped_and_failed_tests(tmp_path):
     folder = clone(tmp_path)
     (folder / ".venv" / ".installed-train-build-serve-dev-docs").touch()
     python = folder / ".venv" / "bin" / "python"
     python.write_text(
         "#!/bin/sh\n"
         'echo "$@"\n'
-        'echo "tests/a.py: no server here" >>"$TUNEWORTHY_SKIPPED"\n'
-        'case "$*" in *--ignore=*) exit 1 ;; esac\n'
+        'echo "tests/a.py: no server here" >>"$TUNEWORTHY_TOLD/skipped"\n'
+        'case "$*" in *--ignore=*) echo "  b.py::test_c" >>"$TUNEWORTHY_TOLD/failed"; exit 1;; '
+        "esac\n"
     )
     (folder / ".venv" / "bin" / "tuneworthy").write_text('#!/bin/sh\necho "$*"\n')
     tools = {"PATH": f"{folder / 'tools'}:{os.environ['PATH']}"}
@@ -100,11 +101,12 @@ def test_a_tier_that_fails_hides_no_other_and_what_is_skipped_is_told_last(tmp_p
         "full and not long",
     ]
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-4:] == [
+    assert done.stderr.splitlines()[-5:] == [
         "run: skipped: 3 tests; how many, where, why:",
         "      3 tests/a.py: no server here",
         "run: failed:",
         "  quick tier, the rest: counting would make them half as slow again",
+        "  b.py::test_c",
     ]
 
 

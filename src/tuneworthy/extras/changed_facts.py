@@ -101,21 +101,6 @@ def count_stated_facts(arm: str, answers: Iterable[Answer], facts: Sequence[Fact
     )
 
 
-def faithfulness(
-    arm: str, shown: Iterable[Answer], alone: Iterable[Answer], facts: Sequence[Fact]
-) -> FactCounts:
-    """Return the counts of facts stated by answers with the new passage, where model and it differ.
-
-    `alone` are the answers of the same model without a passage. Only these conflicts count: a model
-    that never knew the old fact cannot contradict the passage with it.
-    """
-    texts_alone = {answer.case: answer.text for answer in alone}
-    conflicts = [
-        f for f in facts if f.case in texts_alone and stated_fact(texts_alone[f.case], f) == "old"
-    ]
-    return count_stated_facts(arm, shown, conflicts)
-
-
 def stated_fact(answer: str, fact: Fact) -> FactKind:
     """Return which fact an answer states, by the words in which the two differ.
 

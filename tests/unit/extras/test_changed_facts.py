@@ -11,7 +11,6 @@ from tuneworthy.extras.changed_facts import (
     Fact,
     change_facts,
     count_stated_facts,
-    faithfulness,
     stated_fact,
 )
 from tuneworthy.suite import policy_faq
@@ -90,17 +89,6 @@ def test_a_reader_is_fresh_and_a_memory_is_stale():
     assert reader.shares["new"].mean == 1
     assert reader.shares["new"].low > 0.96
     assert reader.shares["old"].high < 0.04
-
-
-def test_faithfulness_counts_conflicts_alone():
-    facts = [Fact(case=f"c{n}", old=f"{n} days", new=f"{n + 50} days") for n in range(40)]
-    alone = [Answer(case=f"c{n}", text=f"{n} days" if n < 30 else "?") for n in range(40)]
-    shown = [Answer(case=f"c{n}", text=f"{n + 50 if n < 27 else n} days") for n in range(40)]
-    seen = faithfulness("oracle", shown, alone, facts)
-    assert (seen.n, seen.counts) == (30, {"new": 27, "old": 3, "other": 0})
-    assert seen.shares["new"].low < 0.9 < seen.shares["new"].high
-    nothing = faithfulness("oracle", shown, answers(facts, lambda f: "?"), facts)
-    assert (nothing.n, nothing.shares) == (0, None)
 
 
 def test_what_cannot_be_changed_takes_no_part():

@@ -214,8 +214,11 @@ def main() -> None:
     print(json.dumps(hello), file=out, flush=True)
     if "fatal" in hello:
         return
-    for line in lines:
-        print(json.dumps(run_call(target, json.loads(line))), file=out, flush=True)
+    with contextlib.suppress(BrokenPipeError):
+        for line in lines:
+            print(json.dumps(run_call(target, json.loads(line))), file=out, flush=True)
+    if os.getpgid(0) == os.getpid():  # nobody asks any more; no reader is left for the signal
+        os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

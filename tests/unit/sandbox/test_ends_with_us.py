@@ -79,6 +79,16 @@ def test_d10_a_metric_and_what_it_started_end_when_we_are_killed(answer, how, tm
     assert ended(pids)
 
 
+def test_what_a_metric_started_ends_although_the_worker_saw_the_end_first(tmp_path):
+    """A worker that ended by itself once left its child: the kernel had nobody to send a signal."""
+    order = {"source": SCORE, "path": "/x/score.py", "name": "score"}
+    child = Child(order, folder=Path("/"), seconds=60, memory=1 << 30)
+    assert child.call(str(tmp_path / "pids"), "done") == 1.0
+    child._process.stdin.close()  # as at the end of its parent, whose other pipe is still open
+    assert ended(noted(tmp_path / "pids"))
+    child.stop()
+
+
 @pytest.mark.parametrize("answer", ["done", "loop", "die", "done away", "loop away", "die away"])
 def test_d10_a_stopped_metric_takes_its_processes_along(answer, tmp_path):
     order = {"source": SCORE, "path": "/x/score.py", "name": "score"}

@@ -20,7 +20,6 @@ from _bench import exponent, repetitions, write
 
 from tuneworthy.arms import tfidf
 from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe, Setup
 from tuneworthy.core.case import Case, Message
@@ -30,6 +29,7 @@ from tuneworthy.data.audit import audit
 from tuneworthy.data.folds import Part, Split, split
 from tuneworthy.data.load import load
 from tuneworthy.data.taskfile import read_task
+from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.models import open_model
 from tuneworthy.prompting.messages import build
 from tuneworthy.study import policy_of

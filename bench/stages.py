@@ -41,9 +41,6 @@ from _stage_worlds import (
 from threadpoolctl import threadpool_limits
 
 from tuneworthy.compare import pairs as matrix_pairs
-from tuneworthy.compare.columns import by_spec, column, group_by_place
-from tuneworthy.compare.inputs import ComparisonInputs
-from tuneworthy.compare.pairs import pairs
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.evidence import Evidence, Policy
@@ -52,6 +49,9 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import trains
 from tuneworthy.core.task import Task
+from tuneworthy.matrix.columns import by_spec, column, group_by_place
+from tuneworthy.matrix.inputs import ComparisonInputs
+from tuneworthy.matrix.pairs import pairs
 from tuneworthy.measure import plan_cuts as cuts
 from tuneworthy.measure import stage_rule as stages
 from tuneworthy.measure import stage_runner as follow_module

@@ -19,7 +19,6 @@ from tuneworthy import __version__
 from tuneworthy.build._asked_again import ask_again
 from tuneworthy.build._parts import Parts
 from tuneworthy.build._sample import sample_query
-from tuneworthy.compare.choice import NO_DEV, best_on_dev
 from tuneworthy.core.artefact import Artefact, Pack, Passages, artefact_name
 from tuneworthy.core.build_report import BuildReport, BuiltForm, FormParity
 from tuneworthy.core.errors import TaskError
@@ -47,6 +46,7 @@ from tuneworthy.deploy.system import deciding_settings, open_artefact, student_m
 from tuneworthy.extras.freshness_rate import NEEDS_OF_READERS, freshness_of
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.trouble import output_errors
+from tuneworthy.matrix.choice import NO_DEV, best_on_dev
 from tuneworthy.measure.built_arm import DeployedArm
 from tuneworthy.measure.units import Runner
 from tuneworthy.models import weights_folder

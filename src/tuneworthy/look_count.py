@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tuneworthy.compare.columns import Column, by_spec, column
 from tuneworthy.core.answer import Score
 from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case
@@ -34,6 +33,7 @@ from tuneworthy.ledger.elsewhere import (
     shown_parts,
 )
 from tuneworthy.ledger.store import RETAKEN_LOOK, Ledger, read_ledger
+from tuneworthy.matrix.columns import Column, by_spec, column
 from tuneworthy.measure.refits import score_variances
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy import __version__
-from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.compare.same_scoring import SOURCE
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.audit_report import Audit
@@ -55,6 +54,7 @@ from tuneworthy.ledger.mirror import reply_seconds
 from tuneworthy.ledger.purse import SpendingCap, unknown_costs
 from tuneworthy.ledger.store import Ledger, open_ledger
 from tuneworthy.look_count import bounds_pay_for, spent_before
+from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.measure import machine_speed, planning, timing
 from tuneworthy.measure.executor import THIS_PROCESS, Executor
 from tuneworthy.measure.price_notes import paid_names

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.compare.choice import best_on_dev, best_prompt
 from tuneworthy.compare.comparison import compare
 from tuneworthy.compare.same_scoring import Scoring, check_same_metric
 from tuneworthy.compare.trends import with_fits_and_trends
@@ -39,6 +38,7 @@ from tuneworthy.identity import add_minutes, competing_arms, needs_met
 from tuneworthy.judge.grading import blocks_ahead
 from tuneworthy.ledger.study_events import StudyEvents
 from tuneworthy.look_count import count_look, end_look, is_spent, look_warning, looks_so_far
+from tuneworthy.matrix.choice import best_on_dev, best_prompt
 from tuneworthy.measure.block_race import RaceState, measure_raced
 from tuneworthy.measure.placebos import probes
 from tuneworthy.measure.stage_runner import StageRunner, fit_extras

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.compare.columns import by_spec, column
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.evidence import ArmResult
@@ -30,6 +29,7 @@ from tuneworthy.deploy.expiry import expiry_of, made_on
 from tuneworthy.extras.freshness_rate import NEEDS_OF_READERS, freshness_of
 from tuneworthy.extras.training_size_curve import LEARNER_TOOLS
 from tuneworthy.ledger.store import read_ledger
+from tuneworthy.matrix.columns import by_spec, column
 from tuneworthy.metrics import JUDGE, metric_name, scorer
 from tuneworthy.metrics._validity import validity
 from tuneworthy.results_folder import against_ledger, find_results, read_results
@@ -168,7 +168,7 @@ def _input_measures(
     given = [one for one in requests if one.input is not None]
     new = GroupedInputs(
         [one.input or "" for one in given],
-        live_answers.request_groups(given),
+        [live_answers.group_name(one.group, one.input) for one in given],
         [one.line for one in given],
     )
     found = compare_inputs(known, new, ERROR_SHARES["inputs"], show)

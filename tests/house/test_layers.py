@@ -8,7 +8,7 @@ import pytest
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LAYERS = [
     {"core", "stats"},
-    {"sandbox"},
+    {"sandbox", "matrix"},
     {"data", "metrics", "ledger"},
     {"cpu_engine", "logs", "run_logs", "containers", "servers"},
     {"models", "importers"},

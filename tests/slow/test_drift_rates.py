@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tuneworthy.compare.columns import Column
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.core.run import Spec
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Data, Task
+from tuneworthy.matrix.columns import Column
 from tuneworthy.metrics._labels import match_label
 from tuneworthy.watch import live_answers
 from tuneworthy.watch.conclusion import ERROR_SHARES, conclude

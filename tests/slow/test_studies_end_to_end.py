@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import Policy
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Data, Task
+from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.verdict.decide import decide
 
 TURN = (Message(role="user", content="?"),)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from tuneworthy.compare.columns import Column, by_spec, column, shared_cases
-from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredArm
 from tuneworthy.core.record import digest
 from tuneworthy.core.results import Results
-from tuneworthy.stats.bounds import mean_interval, paired
+from tuneworthy.matrix.columns import Column, by_spec, column, shared_cases
+from tuneworthy.matrix.design import Design
 
 LOOK_CASES = 75
 CHEAP_TOOLS = frozenset({"keep", "classifier", "prompt", "schema"})
-ALPHA = 0.05
 
 
 def first_look_of(results: Results) -> tuple[MeasuredArm, ...]:
@@ -28,20 +26,19 @@ def first_look_of(results: Results) -> tuple[MeasuredArm, ...]:
     if not ids:
         return ()
     best = max(columns, key=lambda one: float(one.values(ids).mean()))
-    return tuple(_measured_arm(one, best, ids) for one in columns)
+    return tuple(_measured_arm(one, best, ids, Design()) for one in columns)
 
 
-def _measured_arm(one: Column, best: Column, ids: list[str]) -> MeasuredArm:
-    mean, low, high = mean_interval(one.values(ids), ALPHA)
+def _measured_arm(one: Column, best: Column, ids: list[str], design: Design) -> MeasuredArm:
+    own, tops = one.scores, best.scores
     behind = None
     if one is not best:
-        bound = paired(best.values(ids) - one.values(ids), ALPHA / 2)
-        behind = Interval(mean=bound.mean, low=bound.low, high=bound.high)
+        behind = design.difference({i: tops[i] - own[i] for i in ids}).interval
     return MeasuredArm(
         name=one.spec.name,
         tool=one.spec.tool,
         seeds=len({run.seed for run in one.runs}),
-        score=Interval(mean=mean, low=low, high=high),
+        score=design.mean({i: own[i] for i in ids}).interval,
         behind=behind,
         n=len(ids),
     )

@@ -17,7 +17,7 @@ from tuneworthy.core.counting import count_noun
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredTask
 from tuneworthy.core.record import Record
-from tuneworthy.stats.bounds import paired
+from tuneworthy.matrix.design import Design
 
 ALPHA = 0.05
 LEAST_KINDS = 3
@@ -64,7 +64,8 @@ def prior_of(tasks: Sequence[MeasuredTask], facts: Mapping[str, float]) -> Prior
         plain[out] = _win_frequencies(won[~out])
         fitted[out] = _forecast_shares(table[~out], won[~out], table[out])
     briers = [((each - won) ** 2).sum(1) for each in (fitted, plain)]
-    bound = paired((briers[1] - briers[0]) / 2, ALPHA / 2, groups=kinds)
+    halves = dict(enumerate(((briers[1] - briers[0]) / 2).tolist()))
+    bound = Design(dict(enumerate(kinds.tolist()))).difference(halves)
     own = _forecast_shares(table, won, np.array([_fact_values(facts, names)]))[0]
     return Prior(
         n=len(known),

@@ -18,7 +18,7 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
 from tuneworthy.core.record import Record
 from tuneworthy.core.task import TRAINED_TOOLS
-from tuneworthy.stats.bounds import mean_interval, paired
+from tuneworthy.matrix.design import Design
 
 Outcome = Literal["right", "wrong", "open", "unmeasured", "silent"]
 OUTCOMES: tuple[Outcome, ...] = ("right", "wrong", "open", "unmeasured", "silent")
@@ -256,18 +256,16 @@ def summarise_answers(judged: Sequence[AnswerOutcome]) -> dict[str, Any]:
 def _mean_interval(values: Sequence[tuple[float, str]]) -> Interval | None:
     if not values:
         return None
-    numbers, groups = zip(*values, strict=True)
-    mean, low, high = mean_interval(numbers, ALPHA, groups=groups)
-    return Interval(mean=mean, low=low, high=high)
+    design = Design({at: group for at, (_, group) in enumerate(values)})
+    return design.mean({at: value for at, (value, _) in enumerate(values)}).interval
 
 
 def _mean_loss(values: Sequence[tuple[float, str]]) -> Interval | None:
     """Return the mean loss; losses to the best arm lie in [0, 1], which makes bounds tighter."""
     if not any(value < 0 for value, _ in values):
         return _mean_interval(values)
-    numbers, groups = zip(*values, strict=True)
-    bound = paired(numbers, ALPHA / 2, groups=groups)
-    return Interval(mean=bound.mean, low=bound.low, high=bound.high)
+    design = Design({at: group for at, (_, group) in enumerate(values)})
+    return design.difference({at: value for at, (value, _) in enumerate(values)}).interval
 
 
 def _sum_or_none(values: Sequence[float | None]) -> float | None:

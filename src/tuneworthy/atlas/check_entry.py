@@ -16,11 +16,12 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.task import Data, Task
 from tuneworthy.data.fingerprint import rows_digest
+from tuneworthy.matrix.design import Design
 from tuneworthy.metrics import metric_name, names, score_all, scorer
-from tuneworthy.stats.bounds import mean_interval, paired
 
 ROUNDING = 1e-6  # figures are rounded to six digits
 WIDEST_LEVEL = 0.05  # a study's bounds have this level at most: looks and several arms lower it
+ANSWERED = Design.independent("an entry names no groups; no study's bounds are narrower than these")
 A_DAY = timedelta(days=1)  # the most that two clocks are apart, with their time zones
 ATLAS_UNCHANGED = "the atlas, unchanged"
 EntryFault = tuple[str, str]  # what is wrong, and where
@@ -189,7 +190,7 @@ def _arm_faults(entry: Entry) -> Iterator[EntryFault]:
             yield "wrong number of scored cases", f"{arm.name}: {len(table)}, not {arm.n}"
         if table and abs(fmean(table.values()) - arm.score.mean) > ROUNDING:
             yield "mean that its answers do not give", f"{arm.name}: {fmean(table.values()):.6f}"
-        elif table and not _as_wide(arm.score, mean_interval([*table.values()], WIDEST_LEVEL)):
+        elif table and not _as_wide(arm.score, ANSWERED.mean(table, WIDEST_LEVEL)):
             yield "bounds narrower than its answers give", arm.name
     yield from _distance_faults(entry, tables)
     yield from _verdict_faults(entry, tables)
@@ -215,11 +216,13 @@ def _distance_faults(entry: Entry, tables: dict[str, dict[str, float]]) -> Itera
             continue
         gaps = [_gaps(tables[top], tables[arm.name]) for top in tops]
         fits = [
-            each for each in gaps if each and abs(fmean(each) - arm.behind.mean) <= 2 * ROUNDING
+            ANSWERED.difference(each, WIDEST_LEVEL)
+            for each in gaps
+            if each and abs(fmean(each.values()) - arm.behind.mean) <= 2 * ROUNDING
         ]
         if not fits:
             yield "distance that its answers do not give", arm.name
-        elif not any(_as_wide(arm.behind, paired(each, WIDEST_LEVEL)[:3]) for each in fits):
+        elif not any(_as_wide(arm.behind, found[:3]) for found in fits):
             yield "bounds of a distance narrower than its answers give", arm.name
 
 
@@ -251,7 +254,7 @@ def _verdict_faults(entry: Entry, tables: dict[str, dict[str, float]]) -> Iterat
         gaps = _gaps(tables[name], tables[against])
         if name == against or not gaps or (arm.behind is None and behind is None):
             continue  # the arm itself, or one that was not compared
-        if paired(gaps, 2 * WIDEST_LEVEL)[2] > card.margin + ROUNDING:
+        if ANSWERED.difference(gaps, 2 * WIDEST_LEVEL).high > card.margin + ROUNDING:
             yield "firm verdict that its answers leave open", f"{name} beside {against}"
 
 
@@ -264,9 +267,9 @@ def _is_reference(arm: str) -> bool:
     return name in catalogue("arms") and load("arms", name).ROLE == "reference"
 
 
-def _gaps(top: dict[str, float], other: dict[str, float]) -> list[float]:
+def _gaps(top: dict[str, float], other: dict[str, float]) -> dict[str, float]:
     """Return `top` minus `other` on each case that both answered."""
-    return [score - other[case] for case, score in top.items() if case in other]
+    return {case: score - other[case] for case, score in top.items() if case in other}
 
 
 def _as_wide(stated: Interval, least: tuple[float, float, float]) -> bool:

@@ -13,7 +13,6 @@ from pydantic import Field, field_validator
 from tuneworthy import __version__
 from tuneworthy.advice.cheap_look import first_look_of
 from tuneworthy.advice.features import features_of
-from tuneworthy.compare.choice import best_by_fold
 from tuneworthy.core.answer import Score
 from tuneworthy.core.case import Case
 from tuneworthy.core.counting import count_noun
@@ -26,6 +25,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.core.run import RECORDED, Run, temporary_failures
 from tuneworthy.core.task import Output, Success
 from tuneworthy.data.fingerprint import rows_digest
+from tuneworthy.matrix.choice import best_by_fold
 from tuneworthy.metrics import metric_name, names
 from tuneworthy.verdict.limit_states import broken_limits
 from tuneworthy.verdict.prices import value_of_right_answer

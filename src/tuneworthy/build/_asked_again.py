@@ -16,12 +16,10 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.code import code_version
 from tuneworthy.core.errors import DoesNotFit
 from tuneworthy.core.free_memory import trim_heap
-from tuneworthy.core.interval import Interval
 from tuneworthy.core.record import digest
-from tuneworthy.deploy.parity import ReferenceAnswers, compare_answers, compare_form
+from tuneworthy.deploy.parity import ASKED, ReferenceAnswers, compare_answers, compare_form
 from tuneworthy.deploy.system import open_artefact
 from tuneworthy.measure.built_arm import DeployedArm
-from tuneworthy.stats.bounds import rate
 
 ASKED_CASES = 100  # that every form answers; 86 equal answers exclude a drop of .05
 _CODE = ("build/*.py", "deploy/*.py", "models/**/*.py", "stats/*.py", "training/*.py")
@@ -101,14 +99,13 @@ class _ParityCheck:
         ours, theirs = self.arm.prompts(self.queries) or [], system.prompts(self.queries) or []
         n = len(self.queries)
         equal = sum(tuple(a) == tuple(b) for a, b in zip(ours, theirs, strict=True))
-        low, high = rate(equal, n)
         lost = () if equal == n else (f"{n - equal} of {n} prompts are not those of the arm",)
         return FormParity(
             form="artefact",
             engine="prompts compared, nothing sent",
             asked=n,
             equal=equal,
-            agreement=Interval(mean=equal / n, low=low, high=high),
+            agreement=ASKED.rate(equal, n).interval,
             failed=lost,
         )
 

@@ -13,18 +13,15 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.compare.built_cells import best_cells, rare_word_cases
-from tuneworthy.compare.row_groups import row_groups
 from tuneworthy.core.case import Case
-from tuneworthy.core.interval import Interval
 from tuneworthy.core.run import Run
 from tuneworthy.core.slices import SMALL_SLICE, Slice, SliceKind, Slices
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
+from tuneworthy.matrix.design import Design, Values
 from tuneworthy.metrics import JUDGE, metric_name
-from tuneworthy.stats import bounds
-from tuneworthy.stats.clusters import Groups
 
-Array = np.ndarray[Any, Any]
+ONE_GROUP = Design.independent("a slice of one group is about that group alone")
 MOST_SLICES = 12  # the most classes or groups that get their own slice
 LEAST_CASES = 6  # the fewest cases that are cut into thirds or quarters
 JUDGE_NOTE = (
@@ -55,14 +52,14 @@ def slices(
         return None
     missing: dict[str, str] = {}
     rows: list[Slice] = []
+    design = Design.of(task, split)
     for kind, parts in _slices_by_kind(task, scored, _scores_of_other_arms(runs, arms), others):
         part_slices = [
             _score_slice(
                 (kind, name),
-                np.array([own[i] for i in ids]),
-                np.array([versus[i] for i in ids]) if versus else None,
-                # within a slice of one group rows count as independent: it is about that group
-                None if kind == "group" else row_groups(task, split, ids),
+                {i: own[i] for i in ids},
+                {i: versus[i] for i in ids} if versus else None,
+                ONE_GROUP if kind == "group" else design,
             )
             for name, ids in parts
             if ids
@@ -171,20 +168,14 @@ def _scores_of_other_arms(
 
 
 def _score_slice(
-    what: tuple[SliceKind, str], mine: Array, theirs: Array | None, groups: Groups | None
+    what: tuple[SliceKind, str], mine: Values, theirs: Values | None, design: Design
 ) -> Slice:
-    bound = None if theirs is None else bounds.paired(mine - theirs, 0.025, groups=groups)
-    rival = None
+    rival = delta = None
     if theirs is not None:
-        rival = Interval.of(bounds.mean_interval(theirs, groups=groups))
-    return Slice(
-        kind=what[0],
-        name=what[1],
-        n=mine.size,
-        score=Interval.of(bounds.mean_interval(mine, groups=groups)),
-        rival=rival,
-        delta=bound and Interval.of((bound.mean, bound.low, bound.high)),
-    )
+        rival = design.mean(theirs).interval
+        delta = design.difference({i: mine[i] - theirs[i] for i in mine}).interval
+    score = design.mean(mine).interval
+    return Slice(kind=what[0], name=what[1], n=len(mine), score=score, rival=rival, delta=delta)
 
 
 def _slice_notes(rows: Sequence[Slice], folded: bool) -> tuple[str, ...]:

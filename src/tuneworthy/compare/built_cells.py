@@ -6,10 +6,10 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from tuneworthy.compare.choice import best_by_fold, best_on_dev
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case
 from tuneworthy.core.run import Run
+from tuneworthy.matrix.choice import best_by_fold, best_on_dev
 from tuneworthy.retrieval.tokens import words
 
 

@@ -14,26 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.compare.choice import best_by_fold
-from tuneworthy.compare.columns import (
-    PRESENT_ARM,
-    Column,
-    MeanFunction,
-    by_spec,
-    column,
-    group_by_place,
-    preselected_arm,
-    rank_columns,
-    shared_cases,
-)
 from tuneworthy.compare.costs import cost_per_1000_requests, with_costs
 from tuneworthy.compare.cut_answers import cut_summary
 from tuneworthy.compare.hard_limits import limit_states, request_times, why_p95_open
-from tuneworthy.compare.inputs import ALPHA, ComparisonInputs
 from tuneworthy.compare.interval_width import why_wide
-from tuneworthy.compare.judge_correction import width_factor
-from tuneworthy.compare.pairs import pair_of, simplest_equals
-from tuneworthy.compare.turn_order import ladder_position
 from tuneworthy.compare.valid_answers import ValidAnswers, valid_answers
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
@@ -52,8 +36,22 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.repairs import CAUSES_BY_TOOL, asks_another_model, repairable_causes
 from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.core.task import Task
-from tuneworthy.stats import bounds, many
-from tuneworthy.stats.clusters import Folds, cluster_numbers
+from tuneworthy.matrix.choice import best_by_fold
+from tuneworthy.matrix.columns import (
+    PRESENT_ARM,
+    Column,
+    MeanFunction,
+    by_spec,
+    column,
+    group_by_place,
+    preselected_arm,
+    rank_columns,
+    shared_cases,
+)
+from tuneworthy.matrix.design import CHOSEN_ARM_LEVEL
+from tuneworthy.matrix.inputs import ALPHA, ComparisonInputs
+from tuneworthy.matrix.pairs import pair_of, simplest_equals
+from tuneworthy.matrix.turn_order import ladder_position
 
 TOTAL_LOSS = 1e-9  # a score below it counts as 0
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+")
@@ -233,7 +231,7 @@ def _measured_fields(
         "valid": valid.share,
         "errors": errors,
         "lost": _total_loss_share(inputs, column, ids),
-        "cut": cut_summary(column.runs, column.cells, inputs.groups_of),
+        "cut": cut_summary(column.runs, column.cells, inputs.design),
         "latency_ms": _latency_quantiles(column.runs, answers, missing),
         "tokens": _mean_tokens(answers, missing),
         **cost_per_1000_requests(inputs.task, answers, column.runs, missing),
@@ -277,8 +275,8 @@ def _total_loss_share(
     values = column.values(ids)
     if inputs.grades is not None or np.isin(values, (0.0, 1.0)).all():
         return None
-    lost = (values < TOTAL_LOSS).astype(float)
-    return Interval.of(bounds.mean_interval(lost, groups=inputs.groups_of(ids)))
+    lost = dict(zip(ids, (values < TOTAL_LOSS).tolist(), strict=True))
+    return inputs.design.mean(lost).interval
 
 
 def _score_interval(
@@ -289,30 +287,20 @@ def _score_interval(
     The best of several arms of a tool is selected for a high score. Its lower end therefore uses
     the level at which the lower ends of all these arms hold simultaneously.
     """
-    values, groups = column.values(ids), inputs.groups_of(ids)
-    folds = np.array([column.fold[i] for i in ids])
-    factor = inputs.factor(folds) if column.learned else 1.0
-    cross_fit: dict[str, Any] = {}
-    if factor > 1:
-        cross_fit = {"factor": factor, "folds": Folds(folds, column.retraining_sd)}
-    graded = inputs.graded_rows(column, ids)
+    fit, graded = column.fit(inputs.split), inputs.graded_rows(column, ids)
     if graded is not None and graded.known is None:
-        ties = {"factor": 1.0, "folds": None, **cross_fit}
-        level = bounds.CHOSEN_ARM_LEVEL / 2
-        corrected = graded.bound(
-            level, 0.0, lambda rows: width_factor(rows, level, groups=groups.of, **ties)
-        )
-        return Interval.of(corrected)
-    if graded is not None and graded.known is not None:
-        values = graded.known
-    mean, low, high = bounds.mean_interval(values, bounds.CHOSEN_ARM_LEVEL, groups, **cross_fit)
+        level = CHOSEN_ARM_LEVEL / 2
+        return inputs.design.corrected(graded, ids, level, 0.0, fit).interval
+    known = graded.known if graded is not None else None
+    values = column.values(ids) if known is None else known
+    scores = dict(zip(ids, values.tolist(), strict=True))
+    score = inputs.design.mean(scores, CHOSEN_ARM_LEVEL, fit)
     common = shared_cases(rivals)
     if len(rivals) > 1 and len(common) > 1:
-        scores = np.stack([rival.values(common) for rival in rivals], 1)
-        spread = many.covariance(scores, cluster_numbers(inputs.groups_of(common).of, len(common)))
-        level = 2 * many.best_of_many_level(spread, bounds.CHOSEN_ARM_LEVEL / 2)
-        low = min(low, bounds.mean_interval(values, level, groups, **cross_fit)[1])
-    return Interval.of((mean, low, high))
+        level = inputs.level_of_best([rival.values(common) for rival in rivals], common)
+        low = min(score.low, inputs.design.mean(scores, level, fit).low)
+        score = score._replace(low=low)
+    return score.interval
 
 
 def _latency_quantiles(

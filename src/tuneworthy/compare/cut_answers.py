@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.evidence import TruncatedAnswers
 from tuneworthy.core.run import Run
-from tuneworthy.stats import bounds
-from tuneworthy.stats.clusters import Groups
+from tuneworthy.matrix.design import Design
 
 ALPHA = 0.05  # error of the upper bound on the gain of answers not generated again
 
@@ -18,14 +15,14 @@ ALPHA = 0.05  # error of the upper bound on the gain of answers not generated ag
 def cut_summary(
     runs: Sequence[Run],
     cells: Mapping[str, tuple[Answer, Score | Unscored]],
-    groups_of: Callable[[Sequence[str]], Groups],
+    design: Design,
 ) -> TruncatedAnswers | None:
     """Return the counts of an arm's cut answers, and an upper bound on what the limit cost it.
 
     None if the token limit cut no answer. `Run.longer` has the scores of cut answers that were
     generated again with more tokens; their mean gain bounds that of the others (a full gain is
     assumed if none was generated again). A recorded system's own limit costs nothing: its answers
-    are cut in production too. `groups_of` returns the groups of cases: they widen the bound.
+    are cut in production too.
     """
     shortfall = {
         case: score_shortfall(*cell) for case, cell in cells.items() if cell[0].finish == "length"
@@ -39,8 +36,7 @@ def cut_summary(
     rest = sum(lack for case, lack in wrong.items() if case not in rescored)
     share = 1.0 if ours else 0.0
     if gains:
-        shares = np.array([gain / wrong[case] for case, gain in gains.items()])
-        share = float(bounds.mean_interval(shares, 2 * ALPHA, groups_of([*gains]))[2])
+        share = design.mean({i: gain / wrong[i] for i, gain in gains.items()}, 2 * ALPHA).high
     return TruncatedAnswers(
         n=len(shortfall),
         wrong=len(wrong),

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from tuneworthy.compare.judge_correction import GradedRows, width_factor
 from tuneworthy.core.answer import Answer, value_or_zero
 from tuneworthy.core.case import right_answers
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.results import Results
+from tuneworthy.matrix.design import Design, Mean
+from tuneworthy.matrix.judge_correction import GradedRows
 from tuneworthy.metrics import JUDGE, metric_name
-from tuneworthy.stats import bounds
-from tuneworthy.stats.clusters import Groups
 
 Cells = dict[str, tuple[Answer, float]]
 
@@ -29,13 +26,8 @@ def why_uncorrected(first: Results, second: Results) -> str:
     )
 
 
-def largest_group(first: Results, second: Results) -> float:
-    """Return the rows of the largest group that may come later, as either study says."""
-    return float(max(results.task.data.largest_group or 0 for results in (first, second)))
-
-
 def corrected_pair(
-    pair: Pair, first: Results, second: Results, ids: list[str], groups: Mapping[str, str]
+    pair: Pair, first: Results, second: Results, ids: list[str], design: Design
 ) -> Pair:
     """Return the pair (second - first) on these cases, corrected by the studies' human grades.
 
@@ -45,20 +37,17 @@ def corrected_pair(
     if first.grades is None or second.grades is None:
         return pair
     old, new = _cells(first, pair.versus), _cells(second, pair.arm)
-    of = Groups(np.array([groups.get(i, i) for i in ids]), largest_group(first, second))
-    level = pair.level
-    plain = bounds.paired([new[i][1] - old[i][1] for i in ids], level, groups=of)
+    plain = design.difference({i: new[i][1] - old[i][1] for i in ids}, pair.level)
     wide = max(1.0, (pair.high - pair.low) / (plain.high - plain.low))
     rows = _graded_rows(second, new, ids).minus(_graded_rows(first, old, ids))
     if rows.known is None:
-        mean, low, high = rows.bound(
-            level, -1.0, lambda values: width_factor(values, level, wide, of.of, None)
-        )
+        bound = design.corrected(rows, ids, pair.level, -1.0, None)
     else:
-        mean, low, high = bounds.paired(rows.known, level, groups=of)[:3]
-        low, high = (mean + wide * (end - mean) for end in (low, high))
+        known = dict(zip(ids, rows.known.tolist(), strict=True))
+        bound = Mean(*design.difference(known, pair.level)[:3])
+    low, high = (bound.mean + wide * (end - bound.mean) for end in (bound.low, bound.high))
     low, high = max(-1.0, low), min(1.0, high)
-    return pair.model_copy(update={"mean": mean, "low": low, "high": high})
+    return pair.model_copy(update={"mean": bound.mean, "low": low, "high": high})
 
 
 def _cells(results: Results, arm: str) -> Cells:

@@ -11,9 +11,10 @@ from tuneworthy.core.harm import SideEffects
 from tuneworthy.core.known import Proportion
 from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.core.task import Task
-from tuneworthy.stats.bounds import rate
+from tuneworthy.matrix.design import Design
 
 LEAST_TIMES_FOR_P95 = 59  # the fewest times that can show p95 below a limit: .95 ** 59 < .05
+TIMED = Design.independent("prompts are timed one at a time, drawn at random")
 
 
 def limit_states(task: Task, fields: dict[str, Any], runs: Sequence[Run]) -> dict[str, LimitState]:
@@ -129,10 +130,10 @@ def _p95_state(times: Sequence[float], limit: float) -> LimitState:
     """
     if not times:
         return "not measured"
-    low, high = _late_share(times, limit)
-    if low > 0.05:
+    late = _late_share(times, limit)
+    if late.low > 0.05:
         return "violated"
-    return "met" if high <= 0.05 else "not shown"
+    return "met" if late.high <= 0.05 else "not shown"
 
 
 def why_p95_open(times: Sequence[float], limit: float) -> str:
@@ -141,13 +142,12 @@ def why_p95_open(times: Sequence[float], limit: float) -> str:
     were = f"{prompts} {'was' if len(times) == 1 else 'were'} timed"
     if len(times) < LEAST_TIMES_FOR_P95:
         return f"{were}; {LEAST_TIMES_FOR_P95} are the fewest that can show it"
-    low, high = _late_share(times, limit)
-    share = percent_with_bounds(Interval(mean=late / len(times), low=low, high=high))
+    share = percent_with_bounds(_late_share(times, limit).interval)
     return f"{were}, {late} of them over it: {share} of all, and 5 % may be"
 
 
-def _late_share(times: Sequence[float], limit: float) -> tuple[float, float]:
-    return rate(sum(ms > limit for ms in times), len(times), level=0.10)
+def _late_share(times: Sequence[float], limit: float) -> Proportion:
+    return TIMED.rate(sum(ms > limit for ms in times), len(times), level=0.10)
 
 
 def _local_only_state(runs: Sequence[Run]) -> LimitState:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from tuneworthy.compare.choice import best_by_fold
-from tuneworthy.compare.columns import Column
-from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.core.counting import count_noun, points, score_text
 from tuneworthy.core.evidence import Interval
 from tuneworthy.core.run import Run
-from tuneworthy.stats import bounds
-from tuneworthy.stats.clusters import Folds
+from tuneworthy.matrix.choice import best_by_fold
+from tuneworthy.matrix.columns import Column
+from tuneworthy.matrix.design import CHOSEN_ARM_LEVEL, Design, Fit, Values, split_factor
+from tuneworthy.matrix.inputs import ComparisonInputs
 
 # An interval is explained if it is wider than under independent rows by more than this factor.
 EXPLAINED_RATIO = 1.15
@@ -38,16 +38,18 @@ def why_wide(
     each measured against the interval without it. `rivals` counts the arms of its tool, itself
     included.
     """
-    graded, groups = inputs.graded_rows(column, ids), inputs.groups_of(ids)
+    graded, fit = inputs.graded_rows(column, ids), column.fit(inputs.split)
     known = graded.known if graded is not None else None
     values = column.values(ids) if known is None else known
     folds = np.array([column.fold[i] for i in ids])
-    factor = inputs.factor(folds) if column.learned else 1.0
-    steps: list[dict[str, Any]] = [{}, {"groups": groups}, {"groups": groups, "factor": factor}]
-    if factor > 1:
-        fitted = {"groups": groups, "factor": factor}
-        steps += [{**fitted, "folds": Folds(folds, sd)} for sd in (0.0, column.retraining_sd)]
-    sizes = [_width(values, **step) for step in steps] + [score.high - score.low]
+    factor = 1.0 if fit is None else fit.width(ids)[0]
+    scores = dict(zip(ids, values.tolist(), strict=True))
+    alone = Design.independent("what the width would be")
+    widths = [_width(alone, scores), _width(inputs.design, scores)]
+    widths += [widths[1] if fit is None else _width(inputs.design, scores, fit, only_factor=True)]
+    if fit is not None and factor > 1:
+        widths += [_width(inputs.design, scores, one) for one in (replace(fit, retrained=0.0), fit)]
+    sizes = [*widths, score.high - score.low]
     plain, total = sizes[0], sizes[-1]
     if not plain or total <= EXPLAINED_RATIO * plain:
         return ()
@@ -66,10 +68,8 @@ def why_wide(
         reasons.append(_shared_rows_sentence(inputs, folds, factor))
     if factor > 1 and grows[2]:
         reasons += _fold_differences(column, values, folds)
-    if factor > 1 and grows[3]:
-        reasons.append(
-            f"one training to the next is taken to differ by {points(column.retraining_sd)}"
-        )
+    if fit is not None and factor > 1 and grows[3]:
+        reasons.append(f"one training to the next is taken to differ by {points(fit.retrained)}")
     if grows[-1] and rivals > 1:
         reasons.append(
             f"it was chosen among {rivals} arms of its tool, which its lower end allows for"
@@ -79,9 +79,11 @@ def why_wide(
     return tuple(reasons)
 
 
-def _width(values: Array, **more: Any) -> float:
-    _, low, high = bounds.mean_interval(values, bounds.CHOSEN_ARM_LEVEL, **more)
-    return float(high - low)
+def _width(
+    design: Design, scores: Values, fit: Fit | None = None, only_factor: bool = False
+) -> float:
+    mean = design.mean(scores, CHOSEN_ARM_LEVEL, fit, scatter=not only_factor)
+    return mean.high - mean.low
 
 
 def _width_sentence(total: float, plain: float, n: int) -> str:
@@ -106,7 +108,7 @@ def _shared_rows_sentence(inputs: ComparisonInputs, folds: Array, factor: float)
     said = f"its folds share rows to learn from, which widens it {_times_text(factor)}"
     if run == available:
         return said
-    all_folds = inputs.split.width_factor()
+    all_folds = split_factor(inputs.split)
     rows = f"{folds.size:,} of {len(inputs.split.scored):,} rows"
     widest = _times_text(all_folds)
     return f"{run} of {available} folds were run ({rows}); {said} ({widest} with all folds)"

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from tuneworthy.compare.arm_slices import named_parts, slice_parts
+from tuneworthy.compare.arm_slices import ONE_GROUP, named_parts, slice_parts
 from tuneworthy.compare.interval_width import EXPLAINED_RATIO
 from tuneworthy.compare.trends import neighbours
 from tuneworthy.compare.two_studies import ALPHA as INTERVAL_ALPHA
@@ -22,10 +20,10 @@ from tuneworthy.core.evidence import Pair
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.slices import SMALL_SLICE
 from tuneworthy.core.task import Task
-from tuneworthy.stats import bounds
-from tuneworthy.stats.clusters import Groups, cluster_numbers
+from tuneworthy.matrix.design import Design, Values
 from tuneworthy.stats.sizing import Assurance, SampleSize
 
+ALONE = Design.independent("how wide the interval would be if no row depended on another")
 FEW_VALUES = 12  # a field of `meta` with more distinct values makes no slices
 
 
@@ -146,11 +144,13 @@ def compare_answers(
         )
         for i, case in enumerate(cases)
     )
-    table = np.array([row.scores for row in both])
-    of = _groups_of(cases, groups)
-    pair = _bounded_pair(names, table[:, 1] - table[:, 0], of)
-    slices = list(_slice_differences(task, both, groups))
-    one, two = (Interval.of(bounds.mean_interval(table[:, i], groups=of)) for i in (0, 1))
+    design = _design_of(cases, groups)
+    diffs = {row.case.id: row.difference for row in both}
+    pair = _bounded_pair(names, diffs, design)
+    slices = list(_slice_differences(task, both, design))
+    one, two = (
+        design.mean({row.case.id: row.scores[at] for row in both}).interval for at in (0, 1)
+    )
     return TwoLogs(
         names=names,
         scores=(one, two),
@@ -159,7 +159,7 @@ def compare_answers(
         slices=tuple(sorted(slices, key=_slice_sort_key)),
         looked_at=len(slices),
         cases=both,
-        grouped=_group_effect(table[:, 1] - table[:, 0], of, pair),
+        grouped=_group_effect(diffs, design, pair),
         dependent=_dependence(both, groups),
     )
 
@@ -172,10 +172,9 @@ def _dependence(both: Sequence[AnsweredCase], groups: Mapping[str, str]) -> Neig
     return None
 
 
-def _groups_of(cases: Sequence[Case], groups: Mapping[str, str]) -> Groups:
-    """Return the group of each case; where no case names a group, groups are near copies."""
-    labels = np.array([groups.get(case.id, case.id) for case in cases])
-    return Groups(labels, copies=all(case.group is None for case in cases))
+def _design_of(cases: Sequence[Case], groups: Mapping[str, str]) -> Design:
+    """Return how the rows depend on each other; where no case names a group, they are copies."""
+    return Design(groups, copies=all(case.group is None for case in cases))
 
 
 def _same_answers(both: Sequence[AnsweredCase]) -> bool:
@@ -193,8 +192,8 @@ def more_rows(pair: Pair) -> SampleSize | None:
     return Assurance(pair, pair.level, 0.0, 0.0, 0.0).size()
 
 
-def _bounded_pair(names: tuple[str, str], diffs: np.ndarray, groups: Groups) -> Pair:
-    bound = bounds.paired(diffs, INTERVAL_ALPHA / 2, groups=groups)
+def _bounded_pair(names: tuple[str, str], diffs: Values, design: Design) -> Pair:
+    bound = design.difference(diffs, INTERVAL_ALPHA / 2)
     return Pair(
         arm=names[1],
         versus=names[0],
@@ -210,18 +209,18 @@ def _bounded_pair(names: tuple[str, str], diffs: np.ndarray, groups: Groups) -> 
     )
 
 
-def _group_effect(diffs: np.ndarray, groups: Groups, pair: Pair) -> GroupEffect | None:
+def _group_effect(diffs: Values, design: Design, pair: Pair) -> GroupEffect | None:
     """Return how far groups of rows widen the interval, None if hardly."""
-    alone = bounds.paired(diffs, INTERVAL_ALPHA / 2)
+    alone = ALONE.difference(diffs, INTERVAL_ALPHA / 2)
     wider = (pair.high - pair.low) / (alone.high - alone.low)
     if wider <= EXPLAINED_RATIO:
         return None
-    count = int(cluster_numbers(groups.of, diffs.size).max()) + 1
-    return GroupEffect(count, diffs.size / wider**2, float(alone.low), float(alone.high))
+    count = int(design.numbers([*diffs]).max()) + 1
+    return GroupEffect(count, len(diffs) / wider**2, alone.low, alone.high)
 
 
 def _slice_differences(
-    task: Task, both: Sequence[AnsweredCase], groups: Mapping[str, str]
+    task: Task, both: Sequence[AnsweredCase], design: Design
 ) -> Iterator[SliceDifference]:
     """Yield the difference on each slice of enough rows, with bounds that pay for all of them."""
     cases = [row.case for row in both]
@@ -229,12 +228,10 @@ def _slice_differences(
     parts = [part for part in parts if SMALL_SLICE <= len(part[2]) < len(cases)]
     rows = {row.case.id: row for row in both}
     for kind, name, ids in parts:
-        # within a slice of one group rows count as independent: it is about that group alone
-        of = None if kind == "group" else _groups_of([rows[i].case for i in ids], groups)
-        values = np.array([rows[i].difference for i in ids])
-        bound = bounds.paired(values, INTERVAL_ALPHA / 2 / len(parts), groups=of)
-        three = bound.mean, bound.low, bound.high
-        yield SliceDifference(kind, name, len(ids), Interval.of(three))
+        own = ONE_GROUP if kind == "group" else design
+        values = {i: rows[i].difference for i in ids}
+        bound = own.difference(values, INTERVAL_ALPHA / 2 / len(parts))
+        yield SliceDifference(kind, name, len(ids), bound.interval)
 
 
 def _by_meta(cases: Sequence[Case]) -> Iterator[tuple[str, str, list[str]]]:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from tuneworthy.compare.arm_slices import slices
-from tuneworthy.compare.graded_studies import corrected_pair, largest_group
-from tuneworthy.compare.refitted import FittedArm, fitted_arms, refitted_bound
+from tuneworthy.compare.graded_studies import corrected_pair
 from tuneworthy.compare.same_scoring import Scoring, check_same_metric, unknown_source
 from tuneworthy.core.answer import lacks_score, value_or_zero
 from tuneworthy.core.errors import DataError
@@ -20,7 +16,8 @@ from tuneworthy.core.slices import Slices
 from tuneworthy.core.split import Split
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.copies import full_text, normalised_text
-from tuneworthy.stats.clusters import Groups
+from tuneworthy.matrix.design import Design, Fit, Values
+from tuneworthy.matrix.refitted import fitted_arms, refitted_difference
 
 ALPHA = 0.05
 
@@ -50,23 +47,17 @@ def compare_studies(first: Results, second: Results) -> list[Pair]:
     named = (first.verdict.arm or "", second.verdict.arm or "")
     if named[0] in old and named[1] in new and named[0] != named[1]:
         wanted.insert(0, named)
-    groups = {**_groups_of(first), **_groups_of(second)}
-    largest = largest_group(first, second)
+    design = _shared_design(first, second)
     before, after = fitted_arms(first), fitted_arms(second)
-    pairs = (
-        _bounded_pair(
-            (old_name, new_name), old[old_name], new[new_name], groups, largest,
-            (before.get(old_name), after.get(new_name)),
-        )
-        for old_name, new_name in wanted
-    )  # fmt: skip
-    return [
-        corrected_pair(
-            pair, first, second, sorted(set(old[pair.versus]) & set(new[pair.arm])), groups
-        )
-        for pair in pairs
-        if pair is not None
-    ]
+    found = []
+    for pair_names in wanted:
+        own, versus = new[pair_names[1]], old[pair_names[0]]
+        diffs = {i: own[i] - versus[i] for i in sorted(set(own) & set(versus))}
+        if diffs:
+            fits = before.get(pair_names[0]), after.get(pair_names[1])
+            pair = _bounded_pair(pair_names, design, diffs, fits)
+            found.append(corrected_pair(pair, first, second, [*diffs], design))
+    return found
 
 
 def ids_with_other_inputs(first: Results, second: Results) -> tuple[frozenset[str], int]:
@@ -157,29 +148,21 @@ def scores_by_arm(results: Results, without: frozenset[str]) -> dict[str, dict[s
     return table
 
 
-def _groups_of(results: Results) -> dict[str, str]:
-    """Return {case id: group} of a study's grouped cases."""
-    return results.split.groups if results.split else {}
+def _shared_design(first: Results, second: Results) -> Design:
+    """Return how the rows of both studies depend on each other: what either one says."""
+    both = (first, second)
+    own, other = (Design.of(one.task, one.split or Split(k=1, parts=())) for one in both)
+    return Design({**own.group, **other.group}, max(own.largest, other.largest))
 
 
 def _bounded_pair(
-    names: tuple[str, str],
-    old: dict[str, float],
-    new: dict[str, float],
-    groups: Mapping[str, str],
-    largest: float,
-    fitted: tuple[FittedArm | None, FittedArm | None],
-) -> Pair | None:
-    ids = sorted(set(old) & set(new))
-    if not ids:
-        return None
-    of = Groups(np.array([groups.get(i, i) for i in ids]), largest)
-    diffs = np.array([new[i] - old[i] for i in ids])
-    bound, factor = refitted_bound(diffs, ids, of, ALPHA / 2, fitted)
+    names: tuple[str, str], design: Design, diffs: Values, fits: tuple[Fit | None, Fit | None]
+) -> Pair:
+    bound, factor = refitted_difference(design, diffs, ALPHA / 2, fits)
     return Pair(
         arm=names[1],
         versus=names[0],
-        n=len(ids),
+        n=bound.n,
         mean=bound.mean,
         low=bound.low,
         high=bound.high,

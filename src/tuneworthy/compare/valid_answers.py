@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from tuneworthy.compare.columns import Column
 from tuneworthy.compare.hard_limits import state_at_least
-from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.core.answer import Score, Unscored
 from tuneworthy.core.evidence import Interval, LimitState
-from tuneworthy.stats import bounds
+from tuneworthy.matrix.columns import Column
+from tuneworthy.matrix.inputs import ComparisonInputs
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,4 @@ def valid_answers(inputs: ComparisonInputs, column: Column, ids: Sequence[str]) 
 
 
 def _share(inputs: ComparisonInputs, valid: Mapping[str, bool]) -> Interval:
-    ids = sorted(valid)
-    values = np.array([valid[i] for i in ids], float)
-    return Interval.of(bounds.mean_interval(values, groups=inputs.groups_of(ids)))
+    return inputs.design.mean({i: valid[i] for i in sorted(valid)}).interval

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
+from tuneworthy.core.interval import Interval
 from tuneworthy.core.record import Record
 
 KnowledgeLevel = Literal["highly_known", "maybe_known", "weakly_known", "unknown"]
@@ -23,6 +24,11 @@ class Proportion(Record):
     share: float
     low: float
     high: float
+
+    @property
+    def interval(self) -> Interval:
+        """Return the share as an interval."""
+        return Interval(mean=self.share, low=self.low, high=self.high)
 
 
 class KnowledgeProbe(Record):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from statistics import fmean
 
 from pydantic import Field
 
@@ -56,21 +54,6 @@ class Split(Record):
     def clustered(self) -> bool:
         """Return whether the scored rows are worth less than .9 times as many independent ones."""
         return self.worth < 0.9
-
-    def width_factor(self, folds: Iterable[int] | None = None) -> float:
-        """Return the width factor of bounds on fitted arms, whose folds share training rows.
-
-        1 for one split. `folds` are the folds of the compared cases (None: all); training and dev
-        rows count together (see stats.bounds.width_factor).
-        """
-        from tuneworthy.stats.bounds import width_factor  # slow to import, rarely needed
-
-        used = self.parts if folds is None else [self.parts[at] for at in sorted(set(folds))]
-        parts = [part for part in used if part.train]
-        if len(self.learning) < 2 or not parts:
-            return 1.0
-        test = fmean(len(part.test) for part in parts)
-        return width_factor(len(parts), test, fmean(len(p.train) + len(p.dev) for p in parts))
 
     @property
     def scored(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from tuneworthy.data.folds import Split
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.observations import observation, row_observations
 from tuneworthy.data.rows import CONTENT_ID
+from tuneworthy.matrix.design import split_factor
 from tuneworthy.stats.bounds import level, paired
 from tuneworthy.stats.clusters import Groups, cluster_numbers, effective_groups
 from tuneworthy.stats.power import exact_power, grouped_power, rows_needed, smallest_shown
@@ -111,7 +112,7 @@ def visible_differences(split: Split, n: int, arms: int = 2, look: int = 1) -> D
     rows of a group stand or fall together, and a group may be missing.
     """
     worth, at = max(1, round(n * split.worth)), level(0.05, look, arms)
-    factor = split.width_factor() * (STABLE_ARM_FACTOR if len(split.learning) > 1 else 1.0)
+    factor = split_factor(split) * (STABLE_ARM_FACTOR if len(split.learning) > 1 else 1.0)
 
     def chance(gain: float, wide: float) -> float:
         if split.clustered and not split.only_copies:

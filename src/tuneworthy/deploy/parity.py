@@ -14,7 +14,6 @@ from typing import Any, Protocol
 from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.build_report import ChangedAnswer, FormParity, LogProbDistance
 from tuneworthy.core.case import Case
-from tuneworthy.core.interval import Interval
 from tuneworthy.core.logprob_distance import (
     MOST_GAP_SHARE,
     TOLERANCE,
@@ -22,12 +21,12 @@ from tuneworthy.core.logprob_distance import (
     mean_distance,
 )
 from tuneworthy.core.model import Prompt, Reply
+from tuneworthy.matrix.design import Design
 from tuneworthy.metrics import score_all
-from tuneworthy.stats.bounds import paired, rate
 
 COMPARED_ANSWERS = 24  # answers whose log-probabilities are compared
 _SHOWN_CASES = 5  # the most changed cases in a report
-_BOUND_TAIL = 0.025  # error probability of each bound
+ASKED = Design.independent("each case is asked once and drawn by a hash of its id")
 
 
 class Engine(Protocol):
@@ -86,8 +85,8 @@ def compare_answers(
     old = reference.answers
     (before, lost), (after, lost_now) = (_score_values(reference, own) for own in (old, new))
     equal = sum(a.text == b.text for a, b in zip(old, new, strict=True))
-    bound = paired([b - a for a, b in zip(before, after, strict=True)], _BOUND_TAIL)
-    share = rate(equal, len(old))
+    ids = [answer.case for answer in old]
+    bound = ASKED.difference({i: b - a for i, a, b in zip(ids, before, after, strict=True)})
     failed = []
     if bound.mean < -reference.margin:
         failed.append(
@@ -108,8 +107,8 @@ def compare_answers(
         engine=engine,
         asked=len(old),
         equal=equal,
-        agreement=Interval(mean=equal / len(old), low=share[0], high=share[1]),
-        difference=Interval(mean=bound.mean, low=bound.low, high=bound.high),
+        agreement=ASKED.rate(equal, len(old)).interval,
+        difference=bound.interval,
         margin=reference.margin,
         excluded=bound.low > -reference.margin,
         changes=tuple(changes[:_SHOWN_CASES]),

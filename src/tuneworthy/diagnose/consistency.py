@@ -16,10 +16,11 @@ from tuneworthy.core.known import Proportion
 from tuneworthy.core.task import Task
 from tuneworthy.data.conflicts import contradictory_cases
 from tuneworthy.diagnose.label_errors import label_doubts
-from tuneworthy.stats.bounds import rate
+from tuneworthy.matrix.design import Design
 
 _LINE_KINDS = (("heading", r"#+ "), ("bullet", r"[-*•] "), ("number", r"\d+[.)] "),
                ("table", r"\|"), ("field", r"[\w ]{1,30}: "))  # fmt: skip
+FILE_ROWS = Design.independent("for now")
 
 
 def contradiction_share(task: Task, rows: Sequence[Case]) -> Proportion | None:
@@ -80,5 +81,4 @@ def _mark_of_line(line: str) -> str:
 
 def proportion(k: int, n: int) -> Proportion:
     """Return the share k / n with its exact interval. Raises ValueError for n = 0."""
-    low, high = (round(end, 6) for end in rate(k, n))
-    return Proportion(k=k, n=n, share=round(k / n, 6), low=low, high=high)
+    return FILE_ROWS.rate(k, n)

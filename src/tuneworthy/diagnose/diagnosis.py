@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tuneworthy.compare.choice import sorted_by_dev
-from tuneworthy.compare.columns import PRESENT_ARM
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
 from tuneworthy.core.causes import BaseOutcomes, Diagnosis, Intervention, Remedy, Wrong
@@ -26,8 +24,10 @@ from tuneworthy.diagnose.cause_shares import FEW_IF_NONE_ACTS, attribute_causes,
 from tuneworthy.diagnose.effects import rescued_cases
 from tuneworthy.diagnose.label_errors import consensus_doubts, contradicted_failures, label_doubts
 from tuneworthy.diagnose.rescore import passes, placebo_cases, rescore_interventions
+from tuneworthy.matrix.choice import sorted_by_dev
+from tuneworthy.matrix.columns import PRESENT_ARM
+from tuneworthy.matrix.design import Design
 from tuneworthy.metrics import Metric
-from tuneworthy.stats import bounds
 
 NO_TIME_TO_DIAGNOSE = "the minutes have no room to read the matrix across (budget.minutes)"
 
@@ -268,8 +268,9 @@ def may_act(own: AnswerColumn, base: AnswerColumn) -> bool:
 
 def _gains(own: AnswerColumn, base: AnswerColumn) -> float:
     """Return the lower bound of what an arm passes more than the base; -1 without a common case."""
-    gain = [float(own.passed[i]) - float(base.passed[i]) for i in base.passed if i in own.passed]
-    return bounds.paired(gain, 0.025).low if gain else -1.0
+    shared = [i for i in base.passed if i in own.passed]
+    gain = {i: float(own.passed[i]) - float(base.passed[i]) for i in shared}
+    return Design().difference(gain).low if gain else -1.0
 
 
 def _prompt_alone_passes(

@@ -28,7 +28,7 @@ import numpy as np
 
 from tuneworthy.core.causes import BaseOutcomes, Effect, Intervention
 from tuneworthy.core.evidence import Interval
-from tuneworthy.stats import bounds
+from tuneworthy.matrix.design import Design
 from tuneworthy.stats.discordant import EXACT_BELOW
 from tuneworthy.stats.distributions import binomial_tail
 
@@ -149,12 +149,10 @@ def share_interval(
 ) -> Interval:
     """Return the share of `cases` among `within` with an interval, two-sided at `level`.
 
-    Clopper-Pearson, widened for groups (see stats.bounds.mean_interval). Raises ValueError for an
-    empty `within`.
+    Raises ValueError for an empty `within`.
     """
-    hit, ids = set(cases), sorted(within)
-    groups = [base.groups.get(i) for i in ids]
-    mean, low, high = bounds.mean_interval([float(i in hit) for i in ids], level, groups)
+    hit = set(cases)
+    mean, low, high = Design(base.groups).mean({i: i in hit for i in sorted(within)}, level)
     return _rounded_interval(Interval(mean=mean, low=low, high=high))
 
 
@@ -201,11 +199,10 @@ def _paired_interval(
     other: PassShares,
     few: int = EXACT_BELOW,
 ) -> Interval:
-    ids = sorted(cases)
-    if not ids:
+    diffs = {i: float(one[i]) - float(other[i]) for i in sorted(cases)}
+    if not diffs:
         return Interval(mean=0.0, low=-1.0, high=1.0)
-    diffs = np.array([float(one[i]) - float(other[i]) for i in ids])
-    bound = bounds.paired(diffs, ALPHA / 2, groups=[base.groups.get(i) for i in ids], few=few)
+    bound = Design(base.groups).difference(diffs, ALPHA / 2, few=few)
     return Interval(mean=bound.mean, low=bound.low, high=bound.high)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from tuneworthy.compare.comparison import compare
 from tuneworthy.compare.costs import with_costs
 from tuneworthy.compare.hard_limits import with_optional_limits
-from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.compare.trends import with_fits_and_trends
 from tuneworthy.core.answer import Score, Unscored
 from tuneworthy.core.case import right_answers
@@ -18,6 +17,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.core.split import Split
 from tuneworthy.diagnose.diagnosis import diagnose_runs, without_unread_causes
 from tuneworthy.diagnose.remedies import with_minutes
+from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.metrics import JUDGE, Metric, metric_name, score_all
 
 

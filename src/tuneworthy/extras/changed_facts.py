@@ -17,10 +17,11 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import Interval
 from tuneworthy.core.record import Record
 from tuneworthy.data.docs import Doc
+from tuneworthy.matrix.design import Design
 from tuneworthy.retrieval.tokens import covers, words
-from tuneworthy.stats.bounds import rate
 
 FactKind = Literal["new", "old", "other"]
+FACTS = Design.independent("for now")
 
 
 class Fact(Record):
@@ -121,8 +122,7 @@ def _shares_by_kind(counts: Mapping[FactKind, int], n: int) -> dict[FactKind, In
         return None
     shares: dict[FactKind, Interval] = {}
     for kind, count in counts.items():
-        low, high = rate(count, n)
-        shares[kind] = Interval(mean=count / n, low=low, high=high)
+        shares[kind] = FACTS.rate(count, n).interval
     return shares
 
 

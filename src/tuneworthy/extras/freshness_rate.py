@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import log1p
 
-from tuneworthy.compare.choice import own_prompts
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case
@@ -39,15 +38,17 @@ from tuneworthy.extras.changed_facts import (
     change_facts,
     count_stated_facts,
 )
+from tuneworthy.matrix.choice import own_prompts
+from tuneworthy.matrix.design import Design
 from tuneworthy.measure.units import Runner, measure
 from tuneworthy.retrieval.gold import unsupported_ids
 from tuneworthy.retrieval.index import index
-from tuneworthy.stats.bounds import rate
 
 SECONDS_PER_DAY = 86_400.0
 MOST_FACTS = 60  # the most facts that are changed
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 NEEDS_OF_READERS = frozenset({"docs", "gold_passage"})  # needs of an arm that reads documents
+DOCUMENTS = Design.independent("for now")
 
 
 @dataclass(frozen=True)
@@ -205,8 +206,7 @@ def _expired_share(cases: Sequence[Case], docs: Sequence[Doc]) -> Freshness:
         return Freshness(because="all documents bear one date: no change can be seen")
     first = max(count, key=lambda at: (count[at], -at))
     k = sum(since <= first < until <= last for since, until in spans)
-    low, high = rate(k, count[first])
-    share = Proportion(k=k, n=count[first], share=k / count[first], low=low, high=high)
+    share = DOCUMENTS.rate(k, count[first])
     over = (last - first) / SECONDS_PER_DAY
     # A span of seconds must not round to 0.
     return Freshness(changed=share, over_days=round(over, 3) or over)
@@ -222,8 +222,5 @@ def _shares_by_arm(counted: Sequence[FactCounts], kind: str) -> dict[str, Propor
         counts: Mapping[str, int] = {str(name): n for name, n in arm_counts.counts.items()}
         if arm_counts.n:
             k = counts[kind]
-            low, high = rate(k, arm_counts.n)
-            shares[arm_counts.arm] = Proportion(
-                k=k, n=arm_counts.n, share=k / arm_counts.n, low=low, high=high
-            )
+            shares[arm_counts.arm] = DOCUMENTS.rate(k, arm_counts.n)
     return shares

@@ -31,8 +31,8 @@ from tuneworthy.extras.tuned_model import (
     relative_rise,
     score_value,
 )  # fmt: skip
+from tuneworthy.matrix.design import Design
 from tuneworthy.measure.units import Runner
-from tuneworthy.stats.bounds import paired
 from tuneworthy.stats.summaries import ece
 
 LEAST_CASES, LEAST_FACTS = 20, 10  # the fewest cases, and the fewest highly known facts
@@ -106,10 +106,8 @@ def _tail_change(runner: Runner, runs: Sequence[Run], arm: str) -> FigureOrReaso
     ids = rare_word_cases(shared, list(runner.learn_cases.values()))
     if len(ids) < LEAST_CASES:
         return f"{len(ids)} cases with rare words; {LEAST_CASES} are needed"
-    gain = np.array([own[i][1] - before[i][1] for i in sorted(ids)])
-    groups = [gold[i].group or i for i in sorted(ids)]
-    bound = paired(gain, 0.025, groups=groups)
-    return _rounded_interval(bound.mean, bound.low, bound.high)
+    gain = {i: own[i][1] - before[i][1] for i in sorted(ids)}
+    return Design({i: gold[i].group for i in ids}).difference(gain).interval
 
 
 def _refusal_changes(runner: Runner, runs: Sequence[Run], arm: str) -> dict[str, FigureOrReason]:

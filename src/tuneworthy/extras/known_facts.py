@@ -29,10 +29,10 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.request_limits import limits_for
 from tuneworthy.core.task import Task
 from tuneworthy.diagnose.rescore import passes, tolerant_metric
+from tuneworthy.matrix.design import Design
 from tuneworthy.metrics import Metric, by_set
 from tuneworthy.prompting.messages import build
 from tuneworthy.prompting.shots import random_examples, why_unusable
-from tuneworthy.stats.bounds import rate
 
 EXAMPLE_SETS, EXAMPLES_PER_SET, SAMPLED_ANSWERS, TEMPERATURE = 5, 4, 4, 0.5
 MOST_FACTS, MOST_FACTS_PAID, LEAST_OF_A_TYPE = 60, 30, 5
@@ -245,5 +245,4 @@ def _summary_sentences(unknown: Proportion, by_type: Mapping[str, Proportion]) -
 
 
 def _share(k: int, n: int) -> Proportion:
-    low, high = rate(k, n)
-    return Proportion(k=k, n=n, share=k / n, low=low, high=high)
+    return Design.independent("for now").rate(k, n)

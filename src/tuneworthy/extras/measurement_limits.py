@@ -38,8 +38,8 @@ from tuneworthy.diagnose.metric_ladder import (
     replace_one_part,
     score_of_text,
 )  # fmt: skip
+from tuneworthy.matrix.design import Design
 from tuneworthy.metrics import Metric
-from tuneworthy.stats.bounds import rate
 from tuneworthy.stats.discordant import EXACT_BELOW, discordant_bounds
 from tuneworthy.stats.power import POWER_QUANTILES, minimum_detectable_effect
 from tuneworthy.stats.sizing import is_graded, observed_width_factor
@@ -231,8 +231,7 @@ def flip_share(first: Mapping[str, bool], again: Mapping[str, bool]) -> Interval
     if not shared:
         return None
     changed = sum(first[case] != again[case] for case in shared)
-    low, high = rate(changed, len(shared))
-    return Interval(mean=changed / len(shared), low=low, high=high)
+    return Design.independent("for now").rate(changed, len(shared)).interval
 
 
 def _base_flip_share(

@@ -10,9 +10,6 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-
-from tuneworthy.compare.choice import sorted_by_dev
 from tuneworthy.core.answer import Score
 from tuneworthy.core.evidence import Evidence, Interval
 from tuneworthy.core.run import RECORDED, Run
@@ -20,13 +17,11 @@ from tuneworthy.core.search import PromptSearch, SearchStep
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.data.copies import Copies, copy_groups
-from tuneworthy.stats import bounds
-from tuneworthy.stats.clusters import Folds
-from tuneworthy.stats.ratio import ratio_of_means
+from tuneworthy.matrix.choice import sorted_by_dev
+from tuneworthy.matrix.design import TAIL, Design, Fit
 
 NO_SEARCH = "no search was run: only prompts written by hand were tried"
 SEARCH_UNKNOWN = "the prompt is known by recorded answers alone: how it was found is not known"
-BOUND_TAIL = 0.025  # the error on each side of a two-sided 95 % interval
 SearchSteps = list[tuple[int, Mapping[str, float]]]
 """One fold's search: (prompts tried, dev-row scores of the best prompt so far) per step."""
 
@@ -103,15 +98,13 @@ def _last_doubling_gain(
     half = max((at for steps in folds for at, _ in steps if 2 * at <= last), default=0)
     if not half:
         return None, ("one prompt was tried: the budget was never doubled",)
-    rows, diffs = list[str](), list[float]()
-    for steps in folds:
+    diffs = dict[tuple[int, str], float]()
+    for at, steps in enumerate(folds):
         before, after = _best_scores_after(steps, half), _best_scores_after(steps, last)
-        rows += after
-        diffs += [after[case] - before[case] for case in after]
-    clusters = [groups.get(case, case) for case in rows]
-    low = bounds.paired(diffs, BOUND_TAIL / (last - half), groups=clusters).low
-    bound = bounds.paired(diffs, BOUND_TAIL, groups=clusters)
-    return _rounded_interval(bound.mean, low, bound.high), ()
+        diffs |= {(at, case): after[case] - before[case] for case in after}
+    design = Design({(at, case): groups.get(case, case) for at, case in diffs})
+    low = design.difference(diffs, TAIL / (last - half)).low
+    return design.difference(diffs)._replace(low=low).interval, ()
 
 
 def _share_of_tuning_gain(
@@ -128,20 +121,17 @@ def _share_of_tuning_gain(
     ids = sorted(set(prompt) & set(tune) & set(base))
     if not ids:
         return None, ["prompt, base and tuned arm share no scored case"]
-    prompt_gain = np.array([prompt[i][0] - base[i][0] for i in ids])
-    tune_gain = np.array([tune[i][0] - base[i][0] for i in ids])
-    folds = [tune[i][1] for i in ids]
-    clusters, factor = [groups.get(i, i) for i in ids], 1.0
+    prompt_gain = {i: prompt[i][0] - base[i][0] for i in ids}
+    tune_gain = {i: tune[i][0] - base[i][0] for i in ids}
+    design, fit = Design(groups), None
     if any(run.learned for own in arm_runs for run in own):  # recorded answers were not fitted here
-        factor = split.width_factor(folds)
-    bound = bounds.paired(
-        tune_gain, BOUND_TAIL, factor, groups=clusters, folds=Folds(folds) if factor > 1 else None
-    )
+        fit = Fit({i: tune[i][1] for i in ids}, split)
+    bound = design.difference(tune_gain, fit=fit)
     if bound.low <= 0 <= bound.high:
         return None, ["the tuned arm is not shown to differ from the base"]
-    if (ratio := ratio_of_means(prompt_gain, tune_gain, 2 * BOUND_TAIL, factor, clusters)) is None:
+    if (ratio := design.ratio(prompt_gain, tune_gain, fit)) is None:
         return None, ["the share of the tuning gain has no bounds: the gain is too uncertain"]
-    return _rounded_interval(*ratio), []
+    return ratio.interval, []
 
 
 def _base_name(runs: Sequence[Run], evidence: Evidence) -> str:
@@ -166,8 +156,3 @@ def _score_cells(runs: Sequence[Run]) -> dict[str, tuple[float, int]]:
             value = score.value if isinstance(score, Score) else 0.0
             cells[answer.case] = value, run.fold or 0
     return cells
-
-
-def _rounded_interval(*three: float) -> Interval:
-    mean, low, high = (round(float(value), 6) for value in three)
-    return Interval(mean=mean, low=low, high=high)

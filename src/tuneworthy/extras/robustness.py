@@ -12,18 +12,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tuneworthy.compare.built_cells import best_runs
-from tuneworthy.compare.row_groups import row_groups
-from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.harm import RobustnessResult
-from tuneworthy.core.interval import Interval
-from tuneworthy.core.known import Proportion
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import RECORDED, Run
@@ -35,7 +30,6 @@ from tuneworthy.measure.units import COMMON_FOLDER, Runner, _key_fields, _Unit
 from tuneworthy.metrics import by_set, score_all
 from tuneworthy.models import is_local
 from tuneworthy.models._overrides import Change, RequestOverrides, with_overrides
-from tuneworthy.stats import bounds
 
 TEMPERATURES = (0.0, 0.3, 0.7, 1.0, 1.3)
 MOST_CASES, ENOUGH_CASES = 60, 40  # the most cases; below ENOUGH_CASES a fold is added
@@ -194,24 +188,17 @@ def _condition_result(
     answers, scores = list(chain.from_iterable(by_fit)), list(chain.from_iterable(sets))
     ids = [answer.case for answer in answers]
     valid = {i: _is_valid(score) for i, score in zip(ids, scores, strict=True)}
-    judged = {i: float(v) for i, v in valid.items() if v is not None}
+    judged = {i: v for i, v in valid.items() if v is not None}
     if not judged:
         return
-    values = np.array([s.value if isinstance(s, Score) else 0.0 for s in scores])
-    share, low, high = bounds.mean_interval(
-        [*judged.values()], groups=row_groups(runner.task, runner.split, [*judged])
-    )
-    groups = row_groups(runner.task, runner.split, ids)
-    mean = [round(float(v), 6) for v in bounds.mean_interval(values, groups=groups)]
+    values = dict(zip(ids, map(value_or_zero, scores), strict=True))
     yield RobustnessResult(
         arm=condition[0],
         how=condition[1],
         temperature=condition[2],
         n=len(answers),
-        valid=Proportion(
-            k=int(sum(judged.values())), n=len(judged), share=share, low=low, high=high
-        ),
-        score=Interval(mean=mean[0], low=mean[1], high=mean[2]),
+        valid=runner.design.share(judged),
+        score=runner.design.mean(values).interval,
     )
 
 

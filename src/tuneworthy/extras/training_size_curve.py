@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -26,17 +25,15 @@ from tuneworthy.core.specs import chooses, max_training_rows
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.data.folds import Part
 from tuneworthy.diagnose.label_errors import label_doubts
+from tuneworthy.matrix.design import Design, Fit
 from tuneworthy.measure.planning import PlanInputs
 from tuneworthy.measure.units import Runner, measure
-from tuneworthy.stats import bounds
-from tuneworthy.stats.clusters import Folds
 from tuneworthy.stats.learning_curve import CurveScores, RowsNeeded, rows_needed
 
 LEARNER_TOOLS = ("classifier", *TRAINED_TOOLS)
 UNTRAINED_TOOLS = ("keep", "prompt", "schema", "context")
 ROW_SHARES = (0.125, 0.25, 0.5)
 LEAST_EIGHTH, LEAST_ROWS = 20, 5  # the fewest rows of an eighth, and of any size
-BOUND_TAIL = 0.025  # each side of a two-sided 95 % interval
 CurveCell = tuple[int, int, str]  # seed, fold, case
 ScoresByCell = dict[CurveCell, float]
 
@@ -162,7 +159,7 @@ def _measure_curve(runner: Runner, learner: _Learner) -> LearningCurve:
     sizes.append((1.0, dict(_scores_on_all_rows(runner, learner))))
     spec = learner.planned.spec
     points = [_curve_point(runner, learner, share, scores) for share, scores in sizes]
-    last = _paired_gain(runner, learner, sizes[-1][1], sizes[-2][1]) if len(sizes) > 1 else None
+    last = _paired_gain(runner, sizes[-1][1], sizes[-2][1]) if len(sizes) > 1 else None
     cells = _shared_cells(runner, learner, [scores for _, scores in sizes])
     margin = runner.task.success.margin
     needed = rows_needed([p.rows for p in points], cells, margin, runner.task.seed)
@@ -237,58 +234,36 @@ def _cut_rows(runner: Runner, part: Part, share: float, seed: int) -> Part:
 def _curve_point(
     runner: Runner, learner: _Learner, share: float, scores: ScoresByCell
 ) -> LearningPoint:
-    cases, values, _ = _means_by_case(scores)
-    interval = bounds.mean_interval(values, groups=_groups_of(runner, cases))
+    means = _means_by_case(scores)
     parts = [learner.part(runner, fold) for fold in learner.folds]
     available = [
         _usable_row_share(learner, part) * (len(part.train) + len(part.dev)) for part in parts
     ]
     rows = float(np.mean(available))
-    mean, least, most = (round(float(value), 6) for value in interval)
     return LearningPoint(
         rows=round(share * rows),
-        n=len(cases),
+        n=len(means),
         repeats=len(learner.folds) * len(learner.seeds),
-        score=Interval(mean=mean, low=least, high=most),
+        score=Design(runner.split.groups).mean(means).interval,
     )
 
 
-def _means_by_case(
-    scores: ScoresByCell,
-) -> tuple[list[str], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Return (case ids, their mean scores over seeds, their folds)."""
+def _means_by_case(scores: ScoresByCell) -> dict[str, float]:
+    """Return the mean score of each case over seeds, by case id in order."""
     table: dict[str, list[float]] = {}
-    fold = {}
-    for (_, at, case), value in scores.items():
+    for (_, _, case), value in scores.items():
         table.setdefault(case, []).append(value)
-        fold[case] = at
-    cases = sorted(table)
-    means = np.array([float(np.mean(table[case])) for case in cases])
-    return cases, means, np.array([fold[case] for case in cases])
+    return {case: float(np.mean(table[case])) for case in sorted(table)}
 
 
-def _paired_gain(
-    runner: Runner, learner: _Learner, more: ScoresByCell, fewer: ScoresByCell
-) -> Interval | None:
+def _paired_gain(runner: Runner, more: ScoresByCell, fewer: ScoresByCell) -> Interval | None:
     """Return the paired difference `more` - `fewer` of two fits at 95 %, None without pairs."""
     diffs_by_cell = {cell: value - fewer[cell] for cell, value in more.items() if cell in fewer}
     if not diffs_by_cell:
         return None
-    cases, diffs, folds = _means_by_case(diffs_by_cell)
-    factor = runner.split.width_factor(learner.folds)
-    bound = bounds.paired(
-        diffs,
-        BOUND_TAIL,
-        factor=factor,
-        groups=_groups_of(runner, cases),
-        folds=Folds(folds) if factor > 1 else None,
-    )
-    mean, low, high = (round(float(v), 6) for v in (bound.mean, bound.low, bound.high))
-    return Interval(mean=mean, low=low, high=high)
-
-
-def _groups_of(runner: Runner, cases: Sequence[str]) -> np.ndarray[Any, Any]:
-    return np.array([runner.split.groups.get(case, case) for case in cases])
+    fit = Fit({case: at for _, at, case in diffs_by_cell}, runner.split)
+    design = Design(runner.split.groups)
+    return design.difference(_means_by_case(diffs_by_cell), fit=fit).interval
 
 
 def _shared_cells(runner: Runner, learner: _Learner, sizes: Sequence[ScoresByCell]) -> CurveScores:
@@ -329,7 +304,7 @@ def measure_label_cleaning(runner: Runner, learner: _Learner) -> LabelCleaningGa
     scores: ScoresByCell = {}
     for seed in learner.seeds:
         scores |= _fit_and_score(runner, learner, seed, parts)
-    gain = _paired_gain(runner, learner, scores, dict(_scores_on_all_rows(runner, learner)))
+    gain = _paired_gain(runner, scores, dict(_scores_on_all_rows(runner, learner)))
     why = "" if gain else "it could not be fitted without them"
     n = len({case for _, _, case in scores})
     return LabelCleaningGain(arm=name, rows=rows, dropped=mean_dropped, n=n, gain=gain, because=why)

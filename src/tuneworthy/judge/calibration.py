@@ -15,9 +15,9 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.judged import JudgeCheck
 from tuneworthy.core.known import Proportion
 from tuneworthy.judge.judge_metric import JudgeMetric, Verdicts, score_verdicts
+from tuneworthy.matrix.design import Design
 from tuneworthy.prompting.judging import INJECTIONS, NEUTRAL_WORDS
 from tuneworthy.stats.agreement import slope, weighted_kappa
-from tuneworthy.stats.bounds import paired, rate
 
 LEAST_GRADES, LEAST_SWAP_AGREEMENT, LEAST_KAPPA, MAX_FOOLED = 50, 0.8, 0.6, 0.02
 MOST_INJECTED = 50  # the most wrong answers that get an injected instruction
@@ -105,8 +105,8 @@ def _injection_effect(judging: JudgeMetric, cases: Sequence[Case]) -> Interval |
     )
     if control.all():
         return None
-    bound = paired(fooled - control, 0.025)
-    return Interval(mean=bound.mean, low=bound.low, high=bound.high)
+    changes = dict(zip((case.id for case in own), (fooled - control).tolist(), strict=True))
+    return Design().difference(changes).interval
 
 
 def _differs(case: Case, other: Case) -> bool:
@@ -116,8 +116,7 @@ def _differs(case: Case, other: Case) -> bool:
 def _proportion(flags: Sequence[bool]) -> Proportion | None:
     if not flags:
         return None
-    low, high = rate(sum(flags), len(flags))
-    return Proportion(k=sum(flags), n=len(flags), share=sum(flags) / len(flags), low=low, high=high)
+    return Design.independent("for now").rate(sum(flags), len(flags))
 
 
 def _failed_check(result: JudgeCheck) -> str:

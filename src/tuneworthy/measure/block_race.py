@@ -10,18 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tuneworthy.compare.comparison import compare_with_simpler
-from tuneworthy.compare.inputs import ALPHA, ComparisonInputs
-from tuneworthy.compare.row_groups import bets_allow_for_groups
-from tuneworthy.compare.turn_order import race_order
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Run
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Task
+from tuneworthy.matrix.inputs import ComparisonInputs, bets_allow_for_groups
+from tuneworthy.matrix.turn_order import race_order
 from tuneworthy.measure.units import Runner, measure
 from tuneworthy.metrics import JUDGE, scores_by_set
-from tuneworthy.stats.bounds import level
 from tuneworthy.stats.race import eliminated
 
 BLOCK_CASES = 64  # cases between two looks with a single split; with folds a block is a fold
@@ -122,7 +120,7 @@ def _find_unbeatable_arm(
 ) -> str:
     """Return the name of a simpler arm that this one can no longer beat by the margin, or ""."""
     own = planned.spec.name
-    strict = level(ALPHA, race.inputs.looks, max(2, race.arms))
+    strict = race.inputs.tail_among(race.arms)
     pairs = compare_with_simpler(race.inputs, race.runs, done, strict)
     highs = {(own, pair.versus): pair.high for pair in pairs}
     out = (eliminated([pair.versus, own], highs, task.success.margin) for pair in pairs)

@@ -13,7 +13,6 @@ from itertools import takewhile
 from typing import Any
 
 from tuneworthy.arms._pack import open_pack
-from tuneworthy.compare.choice import best_prompt, simplest_prompts
 from tuneworthy.core.answer import Answer, failed_temporarily
 from tuneworthy.core.arm import Fitted, Recipe
 from tuneworthy.core.case import Query
@@ -24,6 +23,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt
 from tuneworthy.data.folds import Part, Split
+from tuneworthy.matrix.choice import best_prompt, simplest_prompts
 from tuneworthy.measure.dev_scores import dev_score
 from tuneworthy.measure.units import (
     CASES_PER_SHARD,

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from tuneworthy.compare.columns import by_spec
 from tuneworthy.core.errors import StoreError
 from tuneworthy.core.plan import Plan
 from tuneworthy.core.run import Run
 from tuneworthy.ledger.store import Ledger
+from tuneworthy.matrix.columns import by_spec
 
 
 def spent_key(minutes: float) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tuneworthy.compare.choice import own_prompts
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
@@ -26,6 +25,7 @@ from tuneworthy.diagnose.diagnosis import (
     comparable_base,
     may_act,
 )
+from tuneworthy.matrix.choice import own_prompts
 from tuneworthy.measure.planning import ON_FAILURES
 from tuneworthy.measure.units import Runner, measure
 from tuneworthy.metrics import scores_by_set

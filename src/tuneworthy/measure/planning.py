@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from tuneworthy.compare.choice import MOST_PROMPTS
 from tuneworthy.core.arm import Sizes, Work
 from tuneworthy.core.audit_report import Audit
 from tuneworthy.core.plan import EndpointLoad, Plan, PlannedArm
@@ -30,6 +29,7 @@ from tuneworthy.core.specs import (
 )
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Part, Split
+from tuneworthy.matrix.choice import MOST_PROMPTS
 from tuneworthy.measure.costs_in_use import arm_load
 from tuneworthy.measure.machine_speed import Speed
 from tuneworthy.measure.plan_cuts import (

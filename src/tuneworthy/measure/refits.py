@@ -10,12 +10,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from tuneworthy.compare.columns import Column, by_spec, column
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.plan import Plan
 from tuneworthy.core.run import Run
 from tuneworthy.data.folds import split
 from tuneworthy.data.load import Loaded
+from tuneworthy.matrix.columns import Column, by_spec, column
 from tuneworthy.measure.units import Runner, measure
 from tuneworthy.metrics import JUDGE, metric_name
 

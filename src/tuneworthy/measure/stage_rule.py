@@ -11,22 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-
-from tuneworthy.compare.columns import PRESENT_ARM, Column, by_spec, column, ladder_place
 from tuneworthy.compare.comparison import compare_with_simpler
-from tuneworthy.compare.inputs import ALPHA, LOOK_SHARE, ComparisonInputs
-from tuneworthy.compare.pairs import pair_of
-from tuneworthy.compare.turn_order import ladder_position
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import learns_from_teacher, trains
 from tuneworthy.core.task import HardLimits
-from tuneworthy.stats import bounds
-from tuneworthy.stats.clusters import Folds
+from tuneworthy.matrix.columns import PRESENT_ARM, Column, by_spec, column, ladder_place
+from tuneworthy.matrix.inputs import LOOK_SHARE, ComparisonInputs
+from tuneworthy.matrix.pairs import pair_of
+from tuneworthy.matrix.turn_order import ladder_position
 
 Standing = Literal["lost", "won", "open"]
 
@@ -165,7 +161,7 @@ class StageRule:
         return min(LOOK_SHARE, 1 / len(self.inputs.split.learning)) * self._error_level()
 
     def _error_level(self) -> float:
-        return bounds.level(ALPHA, self.inputs.looks, max(2, self.inputs.possible_arms))
+        return self.inputs.tail_among(self.inputs.possible_arms)
 
 
 def follow_up_order(arms: Iterable[PlannedArm], wanted: Mapping[str, float]) -> list[PlannedArm]:
@@ -204,16 +200,7 @@ def always_runs(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
 
 def score_lower_bound(inputs: ComparisonInputs, one: Column) -> float:
     """Return the one-sided lower bound of an arm's mean score at the error level of this look."""
-    ids = sorted(one.cells)
-    folds = np.array([one.fold[i] for i in ids])
-    factor = inputs.factor(folds) if one.learned else 1.0
-    cross_fit: dict[str, Any] = (
-        {"factor": factor, "folds": Folds(folds, one.retraining_sd)} if factor > 1 else {}
-    )
-    interval = bounds.mean_interval(
-        one.values(ids), 2 * inputs.tail, inputs.groups_of(ids), **cross_fit
-    )
-    return interval[1]
+    return inputs.design.mean(one.scores, 2 * inputs.tail, one.fit(inputs.split)).low
 
 
 def mean_score(one: Column) -> float:

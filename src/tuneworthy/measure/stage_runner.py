@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tuneworthy.compare.choice import best_prompt
-from tuneworthy.compare.columns import by_spec, column
-from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.causes import Diagnosis, Wrong
 from tuneworthy.core.plan import NO_ROOM, NO_ROOM_FOR_FOLDS, Plan, PlannedArm, StageDecision
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import builds_on_prompt, needs_dev_scores, trains
 from tuneworthy.diagnose.remedies import advised_against, repairable_share
+from tuneworthy.matrix.choice import best_prompt
+from tuneworthy.matrix.columns import by_spec, column
+from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.measure.minutes_kept import KeptMinutes, at_measured_pace
 from tuneworthy.measure.placebos import Probe, probes
 from tuneworthy.measure.plan_cuts import FOLDS_BEFORE_LOOK

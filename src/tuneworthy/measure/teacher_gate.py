@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tuneworthy.compare.columns import Column, by_spec, column
-from tuneworthy.compare.inputs import ALPHA, ComparisonInputs
-from tuneworthy.compare.pairs import pair_of
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import learns_from_teacher
-from tuneworthy.stats import bounds
+from tuneworthy.matrix.columns import Column, by_spec, column
+from tuneworthy.matrix.inputs import ComparisonInputs
+from tuneworthy.matrix.pairs import pair_of
 
 
 def why_not_taught(inputs: ComparisonInputs, runs: Sequence[Run], spec: Spec) -> str:
@@ -38,7 +37,7 @@ def why_not_taught(inputs: ComparisonInputs, runs: Sequence[Run], spec: Spec) ->
         return ""
     shared = {one.spec.name: sorted(set(one.cells) & set(teacher.cells)) for one in rivals}
     best = max(rivals, key=lambda one: float(one.values(shared[one.spec.name]).mean()))
-    pair = pair_of(inputs, teacher, best, bounds.level(ALPHA, inputs.looks))
+    pair = pair_of(inputs, teacher, best, inputs.tail)
     if pair.low > 0:
         return ""
     return (

@@ -15,7 +15,6 @@ from types import ModuleType
 from typing import Any
 
 from tuneworthy.arms._teaching import pair_settings
-from tuneworthy.compare.choice import simplest_prompts
 from tuneworthy.core.answer import Answer, failed_temporarily
 from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Query
@@ -41,6 +40,8 @@ from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.recorded import skips_early_rows
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
+from tuneworthy.matrix.choice import simplest_prompts
+from tuneworthy.matrix.design import Design
 from tuneworthy.measure import latency
 from tuneworthy.measure.dev_scores import dev_score
 from tuneworthy.measure.executor import THIS_PROCESS, Executor, FitRequest, FreeAnswers
@@ -82,6 +83,11 @@ class Runner:
     timed: bool = True
     executor: Executor = THIS_PROCESS
     purse: Any = None
+
+    @property
+    def design(self) -> Design:
+        """Return how the scored rows depend on each other."""
+        return Design.of(self.task, self.split)
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuneworthy.core.causes import NO_CAUSES, REMEDIES, Diagnosis
+from tuneworthy.matrix.design import Design
 from tuneworthy.planted._plant import CONTROL, NUDGED, PlantedSystem
-from tuneworthy.stats.bounds import rate
 
 NO_CAUSE_NAMES = {"hard", "few"}
+PLANTED = Design.independent("each system is planted by itself")
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,9 @@ def _rate_summary(outcomes: Sequence[PlantOutcome]) -> dict[str, Any]:
 
 
 def _rate_with_bounds(k: int, n: int) -> dict[str, float]:
-    low, high = rate(k, n)
-    return {"k": k, "n": n, "share": round(k / n, 4), "low": round(low, 4), "high": round(high, 4)}
+    found = PLANTED.rate(k, n)
+    ends = {name: round(getattr(found, name), 4) for name in ("share", "low", "high")}
+    return {"k": k, "n": n, **ends}
 
 
 def table(summary: Mapping[str, Any], columns: Sequence[str]) -> str:

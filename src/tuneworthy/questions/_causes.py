@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.known import KnowledgeProbe, Proportion
+from tuneworthy.matrix.design import Design
 from tuneworthy.questions._arms import ticked
-from tuneworthy.stats.bounds import rate
 
 CAUSES_OF_FACTS = ("knowledge", "retrieval")
 CAUSES_OF_BEHAVIOUR = ("format", "convention", "latent", "learnable")
 CAUSES_OF_NEITHER = ("metric", "label")  # causes that are neither facts nor behaviour
 MOST_UNKNOWN, UNKNOWN_OF_A_TYPE = 0.25, 0.5  # default: shares of unknown facts that are too high
+SMALLEST_PART = Design.independent("only the counts of a finding are stored")
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ def missing_facts_share(found: Diagnosis) -> FactShare | None:
         return None
     other = sum(shares.get(cause, 0.0) for cause in CAUSES_OF_NEITHER)
     mean = lacks / whole if shown else max(0.0, 1 - ways - other)
-    low, high = rate(min(n, round(mean * n)), n)
-    return FactShare(mean, low if shown else 0.0, high, n, not shown)
+    share = SMALLEST_PART.rate(min(n, round(mean * n)), n)
+    return FactShare(mean, share.low if shown else 0.0, share.high, n, not shown)
 
 
 def training_acts(found: Diagnosis) -> str | None:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import Interval
 from tuneworthy.core.record import Record
+from tuneworthy.matrix.design import Design
 from tuneworthy.retrieval.index import Index
 from tuneworthy.retrieval.tokens import covers, words
-from tuneworthy.stats.bounds import mean_interval
 
 KS = (1, 5, 10)  # the numbers of passages at which recall is measured
 
@@ -39,10 +39,11 @@ def quality(index: Index, cases: Sequence[Case], ks: Sequence[int] = KS) -> Qual
     known = [case for case in cases if case.meta.get("doc_id") is not None or case.context]
     pairs = [(case, right) for case in known if (right := _gold_chunks(index, case))]
     rankings = index.ranked([(case.input, case.time) for case, _ in pairs])
-    ranks = [
-        _first_right_rank(ranking, right)
-        for ranking, (_, right) in zip(rankings, pairs, strict=True)
-    ]
+    ranks = {
+        case.id: _first_right_rank(ranking, right)
+        for ranking, (case, right) in zip(rankings, pairs, strict=True)
+    }
+    design = Design.independent("for now")
     inferred = sum(case.context_inferred for case, _ in pairs)
     if not ranks:
         return Quality(n=0, inferred=0, dense=index.dense, recall=None, mrr=None)
@@ -51,9 +52,10 @@ def quality(index: Index, cases: Sequence[Case], ks: Sequence[int] = KS) -> Qual
         inferred=inferred,
         dense=index.dense,
         recall={
-            k: _mean_interval([float(rank is not None and rank <= k) for rank in ranks]) for k in ks
+            k: design.mean({i: (rank or k + 1) <= k for i, rank in ranks.items()}).interval
+            for k in ks
         },
-        mrr=_mean_interval([1 / rank if rank else 0.0 for rank in ranks]),
+        mrr=design.mean({i: 1 / rank if rank else 0.0 for i, rank in ranks.items()}).interval,
     )
 
 
@@ -80,8 +82,3 @@ def _one_contains_other(text: str, other: str) -> bool:
 
 def _first_right_rank(ranking: Sequence[int], right: set[int]) -> int | None:
     return next((rank for rank, at in enumerate(ranking, 1) if at in right), None)
-
-
-def _mean_interval(values: Sequence[float]) -> Interval:
-    mean, low, high = mean_interval(values)
-    return Interval(mean=mean, low=low, high=high)

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from scipy.stats import ks_2samp
 
-from tuneworthy.compare.columns import Column
-from tuneworthy.compare.row_groups import row_groups
 from tuneworthy.core.answer import Answer, Finish, Score, Unscored, value_or_zero
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.interval import Interval
@@ -21,16 +19,16 @@ from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import NO_ANSWER
 from tuneworthy.data.copies import normalised_text
+from tuneworthy.matrix.columns import Column
+from tuneworthy.matrix.design import CHOSEN_ARM_LEVEL, Design
 from tuneworthy.metrics._labels import match_label
-from tuneworthy.stats.bounds import CHOSEN_ARM_LEVEL, mean_interval
-from tuneworthy.stats.clusters import Folds, Groups
 from tuneworthy.stats.two_samples import (
     MeanWithBounds,
     independent_difference,
     label_shift,
     variation_bounds,
 )
-from tuneworthy.watch.shares import share_of_groups
+from tuneworthy.watch.shares import share_of
 
 LEAST_FOR_TAIL = 20  # the fewest values of which a 95 % quantile is shown
 LEAST_LABELS = 20  # on each side; of fewer only a very large shift could be shown
@@ -64,23 +62,18 @@ class StudyArm:
         """Return the answers, by id."""
         return [self.column.cells[i][0] for i in self.ids]
 
-    def groups(self, ids: Sequence[str]) -> Groups:
-        """Return the groups of these cases, as the bounds of the study take them."""
-        return row_groups(self.task, self.split, ids)
+    @property
+    def design(self) -> Design:
+        """Return how the study's scored rows depend on each other."""
+        return Design.of(self.task, self.split)
 
     def score(self, level: float) -> MeanWithBounds:
         """Return the mean score with one-sided bounds, each at `level`, widened as the study's.
 
-        The same rows chose the arm, which favours lucky ones (see stats.bounds.CHOSEN_ARM_LEVEL).
+        The same rows chose the arm, which favours lucky ones (`CHOSEN_ARM_LEVEL`).
         """
-        ids = self.ids
-        folds = np.array([self.column.fold[i] for i in ids])
-        factor = self.split.width_factor(map(int, folds)) if self.column.learned else 1.0
-        more: dict[str, Any] = {}
-        if factor > 1:
-            more = {"factor": factor, "folds": Folds(folds, self.column.retraining_sd)}
         chosen = 2 * level * CHOSEN_ARM_LEVEL / 0.05
-        return mean_interval(self.column.values(ids), chosen, self.groups(ids), **more)
+        return self.design.mean(self.column.scores, chosen, self.column.fit(self.split))
 
     def valid(self, level: float) -> tuple[int, MeanWithBounds] | None:
         """Return (number of answers with a known validity, share valid with bounds), or None."""
@@ -88,8 +81,7 @@ class StudyArm:
         ids = [i for i, valid in told.items() if valid is not None]
         if all(self.column.cells[i][0].error is not None for i in ids):
             return None
-        values = [float(told[i] is True) for i in ids]
-        return len(ids), mean_interval(values, 2 * level, self.groups(ids))
+        return len(ids), self.design.mean({i: told[i] is True for i in ids}, 2 * level)
 
     def milliseconds(self) -> list[float]:
         """Return the milliseconds of single requests, or of recorded answers; [] if unmeasured."""
@@ -121,9 +113,12 @@ def answer_of(request: LoggedRequest) -> Answer:
     )
 
 
-def request_groups(requests: Sequence[LoggedRequest]) -> list[str | None]:
-    """Return each request's group: its own, or its input so that repeats count once; or None."""
-    return [group_name(one.group, one.input) for one in requests]
+def design_of(requests: Sequence[LoggedRequest]) -> Design:
+    """Return how the requests of a log depend on each other, by their positions.
+
+    A request's group is its own, or its input so that repeats count once.
+    """
+    return Design({at: group_name(one.group, one.input) for at, one in enumerate(requests)})
 
 
 def group_name(group: str | None, text: str | None) -> str | None:
@@ -137,12 +132,11 @@ def validity_of(
     arm: StudyArm | None, requests: Sequence[LoggedRequest], valid: ValidityCheck, level: float
 ) -> LiveMean | str:
     """Return the share of valid answers in the log and the study, or why it is not measured."""
-    told = [(one, valid(answer_of(one))) for one in requests]
-    judged = [(one, verdict) for one, verdict in told if verdict is not None]
-    if not judged:
+    told = {at: valid(answer_of(one)) for at, one in enumerate(requests)}
+    values = {at: float(verdict) for at, verdict in told.items() if verdict is not None}
+    if not values:
         return "nothing in the task says what a valid answer is"
-    values = [float(verdict) for _, verdict in judged]
-    now = mean_interval(values, 2 * level, request_groups([one for one, _ in judged]))
+    now = design_of(requests).mean(values, 2 * level)
     then = arm.valid(level) if arm else None
     if then is None:
         why = "the study judged no answer of this arm as valid or not" if arm else NO_ARM
@@ -164,14 +158,14 @@ def score_of(
     """
     if not labelled:
         return "no request has a right answer: add `output` to some lines, or name --gold FILE"
-    values = []
-    for one, case in labelled:
+    values = dict[int, float]()
+    for at, (one, case) in enumerate(labelled):
         answer = answer_of(one)
         scored = metric(case.model_copy(update={"id": answer.case}), answer)
         if isinstance(scored, Unscored) and answer.error is None:
             return f"the metric can't score the answer of {answer.case}: {scored.reason}"
-        values.append(value_or_zero(scored))
-    now = mean_interval(values, 2 * level, request_groups([one for one, _ in labelled]))
+        values[at] = value_or_zero(scored)
+    now = design_of([one for one, _ in labelled]).mean(values, 2 * level)
     if because or arm is None:
         return _live_mean(len(values), now, level, because or NO_ARM)
     return _live_mean(len(values), now, level, "", (len(arm.ids), arm.score(level)))
@@ -179,11 +173,11 @@ def score_of(
 
 def slower_than(limit: float, requests: Sequence[LoggedRequest], level: float) -> LiveShare | str:
     """Return the share of requests slower than `limit` milliseconds, or why it is not measured."""
-    timed = [(one, 1000 * one.seconds > limit) for one in requests if one.seconds is not None]
+    waits = {at: one.seconds for at, one in enumerate(requests) if one.seconds is not None}
+    timed = {at: 1000 * seconds > limit for at, seconds in waits.items()}
     if not timed:
         return "the log has no `seconds`"
-    groups = request_groups([one for one, _ in timed])
-    return share_of_groups([slow for _, slow in timed], groups, level)
+    return share_of(timed, design_of(requests), level)
 
 
 def spread_of(then: Sequence[float], now: Sequence[float], unit: str) -> LiveSpread:
@@ -225,8 +219,8 @@ def labels_of(
     if min(len(then), len(now)) < LEAST_LABELS:
         return f"{min(len(then), len(now))} labels on one side: {LEAST_LABELS} are needed"
     ids = [i for i, label in cells.items() if label is not None]
-    units: list[Any] = [("study", group) for group in arm.groups(ids).of]
-    units += request_groups([one for one, label in told if label is not None])
+    units: list[Any] = [("study", group) for group in arm.design.numbers(ids)]
+    units += [group_name(one.group, one.input) for one, label in told if label is not None]
     distance, p = label_shift(then, now, units)
     names = sorted({*then, *now})
     counts = [[Counter(side)[name] for name in names] for side in (then, now)]

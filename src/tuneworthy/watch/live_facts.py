@@ -14,8 +14,8 @@ from tuneworthy.data.docs import Doc
 from tuneworthy.data.rows import sortable_time
 from tuneworthy.retrieval.index import index
 from tuneworthy.retrieval.tokens import words
-from tuneworthy.watch.live_answers import request_groups
-from tuneworthy.watch.shares import share_of_groups
+from tuneworthy.watch.live_answers import design_of
+from tuneworthy.watch.shares import share_of
 
 MOST_REQUESTS = 2_000  # the most requests looked up; of more, a sample by hash
 SHOWN_EXAMPLES = 5
@@ -58,16 +58,16 @@ def moved_facts(
     texts = [[chunks[0].text if chunks else "" for chunks in side] for side in (before, after)]
     moved = [at for at in range(len(asked)) if texts[0][at] != texts[1][at]]
     stated = {at: _stated_fact(asked[at].answer or "", texts[0][at], texts[1][at]) for at in moved}
-    told, groups = list(stated.values()), request_groups(asked)
-    old = [stated.get(at) == "old" for at in range(len(asked))]
+    told, design = list(stated.values()), design_of(asked)
+    old = {at: stated.get(at) == "old" for at in range(len(asked))}
     return MovedFacts(
-        share=share_of_groups([at in stated for at in range(len(asked))], groups, level),
+        share=share_of({at: at in stated for at in range(len(asked))}, design, level),
         since=since,
         lines=tuple(asked[at].line for at in moved[:SHOWN_EXAMPLES]),
         old=told.count("old"),
         new=told.count("new"),
         other=told.count("other"),
-        stale=share_of_groups(old, groups, level) if moved else None,
+        stale=share_of(old, design, level) if moved else None,
     )
 
 

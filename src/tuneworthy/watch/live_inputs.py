@@ -9,7 +9,7 @@ import numpy as np
 
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.live_check import InputDrift, UnlikeInputs
-from tuneworthy.stats.clusters import cluster_numbers
+from tuneworthy.matrix.design import Design
 from tuneworthy.stats.two_samples import folds_of, separation, unlike_any
 from tuneworthy.watch.shares import share_of
 from tuneworthy.watch.text_classifier import Array, nearest_similarity, similarities, smoothers
@@ -27,6 +27,11 @@ class GroupedInputs:
     texts: Sequence[str]
     groups: Sequence[str | None]
     lines: Sequence[int] = ()
+
+    @property
+    def design(self) -> Design:
+        """Return how the inputs depend on each other, by position."""
+        return Design(dict(enumerate(self.groups)))
 
     def sampled(self, seed: int) -> GroupedInputs:
         """Return a random sample of at most MOST_INPUTS of these inputs."""
@@ -62,7 +67,8 @@ def compare_inputs(
     if few < LEAST_INPUTS:
         return InputComparison(None, None, f"{few} inputs on one side: {LEAST_INPUTS} are needed")
     similar = similarities([*study.texts, *log.texts])
-    groups = cluster_numbers([*study.groups, *log.groups], len(similar))
+    both = Design(dict(enumerate([*study.groups, *log.groups])))
+    groups = both.numbers(range(len(similar)))
     second = np.arange(len(similar)) >= len(study.texts)
     unlike = _find_unlike(similar, second, groups, log, show)
     units = np.unique(2 * groups + second, return_inverse=True)[1]
@@ -86,10 +92,9 @@ def _find_unlike(
     apart = np.where(second, -1 - np.arange(len(similar)), groups)  # a log row may match its group
     near = nearest_similarity(similar, new, own, apart)
     mask, expected = unlike_any(nearest_similarity(similar, own, own, groups), near)
-    k, n = int(mask.sum()), int(mask.size)
     least = [at for at in np.argsort(near, kind="stable") if mask[at]][:SHOWN_EXAMPLES]
     return UnlikeInputs(
-        share=share_of(k, n, 0.025),
+        share=share_of(dict(enumerate(mask.tolist())), log.design, 0.025),
         expected=expected,
         lines=tuple(log.lines[at] for at in least),
         texts=tuple(log.texts[at] for at in least) if show else (),

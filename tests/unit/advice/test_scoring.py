@@ -157,7 +157,7 @@ def test_the_table_counts_and_its_intervals_are_those_of_stats():
     one, two = table.advisers
     assert (one.right, one.wrong, one.open, one.n) == (4, 6, 0, 10)
     assert one.winners == 4
-    assert (one.shown_right.low, one.shown_right.high) == pytest.approx(rate(4, 10))
+    assert (one.shown_right.low, one.shown_right.high) == pytest.approx(rate(4, 10), abs=1e-6)
     assert one.brier.mean == pytest.approx(6 * 2 / 10)
     assert one.lost.mean == pytest.approx((6 * 0.2 + 4 * 0.02) / 10)
     assert 0 <= one.lost.low < one.lost.mean < one.lost.high

@@ -11,7 +11,6 @@ from tuneworthy.compare.comparison import (
     compare_with_simpler,
     joined_notes,
 )
-from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import Policy
@@ -19,6 +18,7 @@ from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.run import RECORDED, Run, Spec
 from tuneworthy.core.task import Data, Success, Task
 from tuneworthy.data.folds import Part, Split
+from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.stats import bounds
 from tuneworthy.verdict.decide import decide
 

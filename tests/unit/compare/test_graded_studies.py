@@ -12,6 +12,7 @@ from tuneworthy.core.evidence import Pair
 from tuneworthy.core.results import Grade
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Judge, Output, Success, Task
+from tuneworthy.matrix.design import Design
 from tuneworthy.stats import bounds
 
 IDS = [f"c{i}" for i in range(200)]
@@ -64,23 +65,23 @@ def test_a_judge_that_favours_the_second_study_does_not_move_the_difference():
     alone = pair_of(new_seen, old_seen)
     true = sum(new[i] - old[i] for i in IDS) / 200
     assert alone.low > true  # negative control
-    found = corrected_pair(alone, first, second, IDS, {})
+    found = corrected_pair(alone, first, second, IDS, Design())
     assert found.low < true < found.high
     assert found.mean == pytest.approx(true, abs=0.06)
-    wider = corrected_pair(pair_of(new_seen, old_seen, 1.5), first, second, IDS, {})
+    wider = corrected_pair(pair_of(new_seen, old_seen, 1.5), first, second, IDS, Design())
     assert wider.high - wider.mean == pytest.approx(1.5 * (found.high - found.mean), rel=1e-3)
 
 
 def test_with_every_answer_graded_the_humans_alone_count():
     first, old, old_seen = judged("first", 0.0, 1, 200)
     second, new, new_seen = judged("second", 0.5, 2, 200)
-    found = corrected_pair(pair_of(new_seen, old_seen), first, second, IDS, {})
+    found = corrected_pair(pair_of(new_seen, old_seen), first, second, IDS, Design())
     humans = pair_of(new, old)
     assert (found.mean, found.low, found.high) == pytest.approx(
         (humans.mean, humans.low, humans.high)
     )
     grouped = corrected_pair(
-        pair_of(new_seen, old_seen), first, second, IDS, dict.fromkeys(IDS, "one")
+        pair_of(new_seen, old_seen), first, second, IDS, Design(dict.fromkeys(IDS, "one"))
     )
     assert (grouped.low, grouped.high) == pytest.approx((-1.0, 1.0))
 
@@ -90,7 +91,7 @@ def test_without_stored_grades_a_caution_is_given_and_nothing_changes():
     assert why_uncorrected(first, second) == ""
     second.grades = None
     pair = pair_of(new, old)
-    assert corrected_pair(pair, first, second, IDS, {}) is pair
+    assert corrected_pair(pair, first, second, IDS, Design()) is pair
     assert "the judge's own" in why_uncorrected(first, second)
     for study in (first, second):
         study.task = Task(

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.compare.interval_width import EXPLAINED_RATIO, FEW_ROWS_WIDTH
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
@@ -15,6 +14,8 @@ from tuneworthy.core.counting import points
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Task
 from tuneworthy.data.folds import Part, Split
+from tuneworthy.matrix.design import split_factor
+from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.stats import bounds
 
 N, K = 400, 5
@@ -103,7 +104,7 @@ def test_other_choices_are_told_apart():
 def test_folds_left_out_are_said_with_the_factor_of_all():
     found = wide(shape(), runs(shape(), [0.8, 0.1]))
     made = shape().split
-    factors = (made.width_factor([0, 1]), made.width_factor())
+    factors = (split_factor(made, [0, 1]), split_factor(made))
     assert factors[0] < factors[1]
     assert found[1].startswith("2 of 5 folds were run (160 of 400 rows); its folds share rows")
     assert found[1].endswith(f"({factors[1]:.3g} times with all folds)")

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Success, Task
 from tuneworthy.data.folds import Part, Split
+from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.stats import bounds
 
 LIMIT = 0.9

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 
 from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.inputs import ComparisonInputs
-from tuneworthy.compare.judge_correction import GradedRows
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message, right_answers
 from tuneworthy.core.errors import DataError, ModelError
@@ -19,6 +17,8 @@ from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.grades import read_grades
 from tuneworthy.judge.calibration import calibrate, model_family
 from tuneworthy.judge.judge_metric import JudgeMetric, judge_metric
+from tuneworthy.matrix.inputs import ComparisonInputs
+from tuneworthy.matrix.judge_correction import GradedRows
 from tuneworthy.metrics import score_all
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.prompting.judging import INJECTIONS, comparison_messages, read_verdict

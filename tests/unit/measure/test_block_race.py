@@ -9,11 +9,11 @@ from tests import studies
 import tuneworthy
 from tuneworthy import results_folder as shelf
 from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Economics, Judge, Output, Success, Task
+from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.measure.block_race import RaceState, measure_raced, why_not_raced
 from tuneworthy.measure.units import measure
 from tuneworthy.session import open_session

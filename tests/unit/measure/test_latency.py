@@ -62,7 +62,7 @@ def test_the_count_of_prompts_is_the_least_that_can_meet_a_limit(slow, needed):
 )  # fmt: skip
 def test_a_limit_on_the_tail_that_stays_open_says_why(tmp_path, times, state, why):
     from tuneworthy.compare.comparison import compare
-    from tuneworthy.compare.inputs import ComparisonInputs
+    from tuneworthy.matrix.inputs import ComparisonInputs
 
     task, rows = made(HardLimits(p95_ms=50)), cases(140, LABELS)
     runs = [run.model_copy(update={"latency_ms": tuple(times) if run.fold == 0 else None})

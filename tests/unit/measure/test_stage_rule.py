@@ -7,9 +7,6 @@ import numpy as np
 import pytest
 from tests.memory_ledger import MemoryLedger
 
-from tuneworthy.compare.columns import by_spec, column
-from tuneworthy.compare.inputs import LOOK_SHARE, ComparisonInputs
-from tuneworthy.compare.pairs import pairs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.causes import Diagnosis, Wrong
@@ -19,6 +16,9 @@ from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import trains
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Economics, Task
+from tuneworthy.matrix.columns import by_spec, column
+from tuneworthy.matrix.inputs import LOOK_SHARE, ComparisonInputs
+from tuneworthy.matrix.pairs import pairs
 from tuneworthy.measure import stage_runner
 from tuneworthy.measure.placebos import Probe, _probe_plan
 from tuneworthy.measure.stage_runner import StageRunner, fit_extras

@@ -3,10 +3,10 @@
 import pytest
 from test_stage_rule import FOLDS, IDS, SPLIT, N, did, followed, ran, spec, why
 
-from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.run import Run
 from tuneworthy.core.task import Task
+from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.measure.teacher_gate import why_not_taught
 
 BASE = {"tfidf": 0.5, "zero_shot": 0.2, "lora": 0.5}

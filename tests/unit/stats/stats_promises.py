@@ -12,16 +12,16 @@ import stats_learners as learners
 import stats_votes as votes
 import stats_worlds as worlds
 
-from tuneworthy.compare.columns import by_spec, column, group_by_place
 from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.inputs import ALPHA, ComparisonInputs
-from tuneworthy.compare.pairs import pairs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import Policy
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Data, Task
+from tuneworthy.matrix.columns import by_spec, column, group_by_place
+from tuneworthy.matrix.inputs import ALPHA, ComparisonInputs
+from tuneworthy.matrix.pairs import pairs
 from tuneworthy.stats import bounds, ladder, power
 from tuneworthy.stats.clusters import Folds, refitted_factor
 from tuneworthy.stats.discordant import discordant_bounds

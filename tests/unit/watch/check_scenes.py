@@ -11,9 +11,15 @@ from tuneworthy.core.live_check import (
     MovedFacts,
     UnlikeInputs,
 )
+from tuneworthy.matrix.design import Design
 from tuneworthy.stats.two_samples import independent_difference
+from tuneworthy.watch import shares
 from tuneworthy.watch.conclusion import ERROR_SHARES
-from tuneworthy.watch.shares import share_of
+
+
+def share_of(k, n, level):
+    """Return the share of k of n independent requests."""
+    return shares.share_of({at: at < k for at in range(n)}, Design(), level)
 
 
 def interval(mean, low, high):

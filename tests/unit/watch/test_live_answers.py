@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from tests.unit.watch.check_scenes import share_of
 
-from tuneworthy.compare.columns import Column
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.logged import LoggedRequest
@@ -11,6 +11,7 @@ from tuneworthy.core.run import Spec
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Data, Output, Success, Task
 from tuneworthy.data.answers import NO_ANSWER, NULL_ANSWER
+from tuneworthy.matrix.columns import Column
 from tuneworthy.metrics import scorer
 from tuneworthy.metrics._validity import validity
 from tuneworthy.stats.bounds import mean_interval
@@ -22,7 +23,6 @@ from tuneworthy.watch.live_answers import (
     validity_of,
     with_gold,
 )
-from tuneworthy.watch.shares import share_of
 
 LABELS = Task(data=Data(file="a"), output=Output(type="label", labels=("yes", "no")))
 

@@ -3,11 +3,11 @@
 import pytest
 from check_scenes import check, drift, facts, mean, unlike
 from rich.cells import cell_len
+from tests.unit.watch.check_scenes import share_of
 
 from tuneworthy.core.live_check import Expiry
 from tuneworthy.report.terminal import live_check_screen
 from tuneworthy.watch.conclusion import conclude
-from tuneworthy.watch.shares import share_of
 
 
 def concluded(**changes):

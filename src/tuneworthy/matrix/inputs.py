@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from tuneworthy.compare.columns import Column
-from tuneworthy.compare.judge_correction import GradedRows
-from tuneworthy.compare.row_groups import bets_allow_for_groups, row_groups
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
-from tuneworthy.stats import bounds
-from tuneworthy.stats.clusters import Groups
+from tuneworthy.matrix.columns import Column
+from tuneworthy.matrix.design import CHOSEN_ARM_LEVEL, Design
+from tuneworthy.matrix.judge_correction import GradedRows
+from tuneworthy.stats import bounds, many
 from tuneworthy.stats.spending import nested_level
 
 ALPHA = 0.05
-LOOK_SHARE = 0.2  # share of an arm's error that the stage rule spends after its first folds
 Array = np.ndarray[Any, Any]
+LOOK_SHARE = 0.2  # share of an arm's error that the stage rule spends after its first folds
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,10 @@ class ComparisonInputs:
         """Return the one-sided family-wise error of one arm's bounds, at this look at the rows."""
         return bounds.level(ALPHA, self.looks)
 
+    def tail_among(self, arms: int) -> float:
+        """Return the error of each bound if so many arms (at least 2) are compared: Bonferroni."""
+        return bounds.level(ALPHA, self.looks, max(2, arms))
+
     @property
     def is_raced(self) -> bool:
         """Return whether arms may be stopped early, so that bounds must hold at every look.
@@ -97,9 +101,18 @@ class ComparisonInputs:
         """
         return self.task.budget.stop_early and bets_allow_for_groups(self.task, self.split)
 
-    def groups_of(self, ids: Sequence[str]) -> Groups:
-        """Return the groups of these cases, with the size of the largest possible group."""
-        return row_groups(self.task, self.split, ids, self.groups)
+    @cached_property
+    def design(self) -> Design:
+        """Return how the scored rows depend on each other."""
+        return Design.of(self.task, self.split, self.groups)
+
+    def level_of_best(self, scores: Sequence[Array], ids: Sequence[str]) -> float:
+        """Return the level at which the lower ends of several arms of a tool hold together.
+
+        `scores` has each arm's values on these cases.
+        """
+        spread = many.covariance(np.stack(scores, 1), self.design.numbers(ids))
+        return 2 * many.best_of_many_level(spread, CHOSEN_ARM_LEVEL / 2)
 
     def graded_rows(self, column: Column, ids: Sequence[str]) -> GradedRows | None:
         """Return an arm's judge scores beside its human grades on these cases; None if no judge."""
@@ -108,6 +121,10 @@ class ComparisonInputs:
         answers = [column.cells[i][0] for i in ids]
         return GradedRows.of(column.values(ids), answers, self.grades, self.right)
 
-    def factor(self, folds: Array) -> float:
-        """Return the width factor of these cases' folds; 1 for a single split."""
-        return self.split.width_factor(int(fold) for fold in folds)
+
+def bets_allow_for_groups(task: Task, split: Split) -> bool:
+    """Return whether bets on single rows hold: few rows share a group, and no larger one may come.
+
+    Such bets do not allow for a group that is not among the rows.
+    """
+    return not split.clustered and (task.data.largest_group or 0) <= 1

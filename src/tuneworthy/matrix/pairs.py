@@ -9,70 +9,73 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 
-from tuneworthy.compare.columns import Column, rank_columns, shared_cases
-from tuneworthy.compare.inputs import ALPHA, ComparisonInputs
-from tuneworthy.compare.judge_correction import GradedRows, width_factor
-from tuneworthy.compare.turn_order import ladder_position, race_order
 from tuneworthy.core.evidence import Pair
+from tuneworthy.matrix.columns import Column, rank_columns, shared_cases
+from tuneworthy.matrix.design import Difference, Fit
+from tuneworthy.matrix.inputs import ALPHA, ComparisonInputs
+from tuneworthy.matrix.judge_correction import GradedRows
+from tuneworthy.matrix.turn_order import ladder_position, race_order
 from tuneworthy.stats import bounds, many
-from tuneworthy.stats.clusters import Folds, Groups, cluster_numbers, refitted_factor
-from tuneworthy.stats.race import sequential_bound
+from tuneworthy.stats.clusters import refitted_factor
 
 LARGEST_MARGIN = 0.2  # the largest margin that a verdict is computed for (flips.MARGIN_GRID)
-Array = np.ndarray[Any, Any]
 ArmPair = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class _PairedRows:
-    """The score differences `arm` - `versus` on the cases that both answered, with their groups.
+    """The score differences `arm` - `versus` on the cases that both answered, in the race's order.
 
-    `fitted` holds the width factor and the folds if an arm was fitted in folds; else it is empty.
+    `graded` has the human grades if a judge scored, else None.
     """
 
     inputs: ComparisonInputs
     arm: Column
     versus: Column
-    ids: list[str]
-    diffs: Array
-    groups: Groups
-    fitted: dict[str, Any]
+    diffs: dict[str, float]
     graded: GradedRows | None
 
-    def bound(self, level: float) -> bounds.Bound:
+    @property
+    def ids(self) -> list[str]:
+        """Return the ids of the cases."""
+        return list(self.diffs)
+
+    @cached_property
+    def fit(self) -> Fit | None:
+        """Return the fit that widens the difference, None if no arm was fitted in folds."""
+        return self.arm.fit_beside(self.versus, self.inputs.split)
+
+    @cached_property
+    def factor(self) -> float:
+        """Return the width factor of the folds; 1 without any."""
+        return 1.0 if self.fit is None else self.fit.width(self.ids)[0]
+
+    def bound(self, level: float) -> Difference:
         """Return the mean difference with both bounds at this level."""
         bound = self._plain_bound(level)
         if self.graded is None or self.graded.known is not None:
             return bound
-        ties = {"factor": 1.0, "folds": None, **self.fitted}
-        corrected = self.graded.bound(
-            level, -1.0, lambda values: width_factor(values, level, groups=self.groups.of, **ties)
-        )
+        corrected = self.inputs.design.corrected(self.graded, self.ids, level, -1.0, self.fit)
         return bound._replace(mean=corrected.mean, low=corrected.low, high=corrected.high)
 
-    def _plain_bound(self, level: float) -> bounds.Bound:
-        if self.inputs.is_raced:
-            n_plan = len(self.inputs.split.scored)
-            bound = sequential_bound(
-                self.diffs, level, n_plan, groups=self.groups.of, **self.fitted
-            )
-        else:
-            bound = bounds.paired(self.diffs, level, groups=self.groups)
-            if self.fitted:
-                base = min(map(self.inputs.share, (self.arm, self.versus))) * self.inputs.tail
-                wide = bounds.paired(self.diffs, base, groups=self.groups, **self.fitted)
-                ends = [wide.low, wide.high]
-                if self.refitted is not None:
-                    near = {**self.fitted, "factor": self.refitted}
-                    narrow = bounds.paired(self.diffs, base, groups=self.groups, **near)
-                    side = 0 if self.arm.learned else 1
-                    ends[side] = (narrow.low, narrow.high)[side]
-                low, high = min(bound.low, ends[0]), max(bound.high, ends[1])
-                bound = bound._replace(low=low, high=high)
+    def _plain_bound(self, level: float) -> Difference:
+        inputs, fit = self.inputs, self.fit
+        if inputs.is_raced:
+            return inputs.design.raced(self.diffs, level, len(inputs.split.scored), fit)
+        bound = inputs.design.difference(self.diffs, level)
+        if self.factor > 1:
+            base = min(map(inputs.share, (self.arm, self.versus))) * inputs.tail
+            wide = inputs.design.difference(self.diffs, base, fit)
+            ends = [wide.low, wide.high]
+            if self.refitted is not None:
+                narrow = inputs.design.difference(self.diffs, base, fit, factor=self.refitted)
+                side = 0 if self.arm.learned else 1
+                ends[side] = (narrow.low, narrow.high)[side]
+            bound = bound._replace(low=min(bound.low, ends[0]), high=max(bound.high, ends[1]))
         return bound
 
     @property
@@ -86,7 +89,7 @@ class _PairedRows:
         within = self.inputs.refits.get((self.arm if self.arm.learned else self.versus).spec.name)
         if within is None or (self.arm.learned and self.versus.learned):
             return None
-        return refitted_factor(within, self.diffs, self.fitted["factor"])
+        return refitted_factor(within, np.array([*self.diffs.values()]), self.factor)
 
 
 def pairs(
@@ -262,7 +265,7 @@ def _family_levels(
         level = share * bounds.level(ALPHA, inputs.looks, most)
         return dict.fromkeys(names, level)
     scores = np.stack([column.values(ids) for column in columns], 1)
-    spread = many.covariance(scores, cluster_numbers(inputs.groups_of(ids).of, len(ids)))
+    spread = many.covariance(scores, inputs.design.numbers(ids))
     rivals = None
     if far is not None:
         rivals = np.array([[(a, b) not in far for b in names] for a in names])
@@ -273,35 +276,25 @@ def _family_levels(
 
 def _paired_rows(inputs: ComparisonInputs, arm: Column, versus: Column) -> _PairedRows:
     ids = race_order(set(arm.cells) & set(versus.cells), arm.fold, inputs.task.seed)
-    folds = np.array([arm.fold[i] for i in ids])
-    # A reference that learns (the most common answer) varies little, so only candidates count.
-    learned = arm.learned or (versus.learned and versus.spec.role == "candidate")
-    factor = inputs.factor(folds) if learned else 1.0
-    fitted: dict[str, Any] = {}
-    if factor > 1:
-        fitted = {
-            "factor": factor,
-            "folds": Folds(folds, max(arm.retraining_sd, versus.retraining_sd)),
-        }
     diffs, graded = arm.values(ids) - versus.values(ids), None
     own, other = inputs.graded_rows(arm, ids), inputs.graded_rows(versus, ids)
     if own is not None and other is not None:
         graded = own.minus(other)
         diffs = graded.judge if graded.known is None else graded.known
-    return _PairedRows(inputs, arm, versus, ids, diffs, inputs.groups_of(ids), fitted, graded)
+    return _PairedRows(inputs, arm, versus, dict(zip(ids, diffs.tolist(), strict=True)), graded)
 
 
 def _bounded_pair(rows: _PairedRows, levels: tuple[float, float], key: ArmPair) -> Pair:
     upper, lower = levels
     above = rows.bound(upper)
     below = above if lower == upper else rows.bound(lower)
-    factor = float(rows.fitted.get("factor", 1.0))
+    factor = rows.factor
     if factor > 1 and rows.refitted is not None:
         factor = rows.refitted
     return Pair(
         arm=key[0],
         versus=key[1],
-        n=len(rows.ids),
+        n=len(rows.diffs),
         mean=round(above.mean, 6),
         low=round(below.low, 6),
         high=round(above.high, 6),

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from tuneworthy.compare.refitted import FittedArm, fitted_arms, refitted_bound
 from tuneworthy.compare.two_studies import compare_studies
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
@@ -11,6 +10,8 @@ from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Data, Success, Task
+from tuneworthy.matrix.design import Design, Fit
+from tuneworthy.matrix.refitted import fitted_arms, refitted_difference
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds
 
@@ -26,7 +27,7 @@ PARTS = tuple(
     for at in range(5)
 )
 SPLIT = Split(k=5, parts=PARTS)
-ARM = FittedArm(dict(zip(IDS, FOLD.tolist(), strict=True)), 0.02, SPLIT)
+ARM = Fit(dict(zip(IDS, FOLD.tolist(), strict=True)), SPLIT, 0.02)
 
 
 def trained(rng, sd=0.03):
@@ -66,7 +67,8 @@ def test_one_recipe_trained_twice_is_seldom_shown_to_differ():
     for seed in range(200):
         rng = np.random.default_rng(seed)
         diffs = trained(rng) - trained(rng)
-        found, factor = refitted_bound(diffs, IDS, None, 0.025, (ARM, ARM))
+        values = dict(zip(IDS, diffs.tolist(), strict=True))
+        found, factor = refitted_difference(Design(), values, 0.025, (ARM, ARM))
         alone = bounds.paired(diffs, 0.025)
         assert (found.low <= alone.low, found.high >= alone.high, factor) == (True, True, 1.5)
         shown += found.low > 0 or found.high < 0
@@ -94,5 +96,5 @@ def test_two_studies_widen_a_trained_arm_as_one_study_does():
 )
 def test_the_factor_is_that_of_the_study_s_own_folds(split, factor):
     arm = fitted_arms(Kept(np.ones(N), split=split))["lora"]
-    assert arm.factor(FOLD.tolist() if split is None else [0] * N) == factor
-    assert arm.retraining_sd == 0.02
+    assert arm.width(IDS if split is None else IDS[:60])[0] == factor
+    assert arm.retrained == 0.02

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.compare.choice import best_by_fold
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.split import Split
 from tuneworthy.core.task import TRAINED_TOOLS, Task
+from tuneworthy.matrix.choice import best_by_fold
+from tuneworthy.matrix.design import Fit
 from tuneworthy.stats import many
 from tuneworthy.stats.clusters import RETRAINING_SD
 
@@ -35,10 +37,28 @@ class Column:
     runs: tuple[Run, ...]
     stopped: bool = False
 
+    def fit(self, split: Split) -> Fit | None:
+        """Return how the arm learnt in the folds of a split, None if it learns nothing."""
+        return Fit(self.fold, split, self._retrained) if self.learned else None
+
+    def fit_beside(self, versus: Column, split: Split) -> Fit | None:
+        """Return the fit that widens the difference of two arms, None if neither learns.
+
+        A reference that learns (the most common answer) varies little, so it does not count.
+        """
+        learned = self.learned or (versus.learned and versus.spec.role == "candidate")
+        return Fit(self.fold, split, max(self._retrained, versus._retrained)) if learned else None
+
     @property
-    def retraining_sd(self) -> float:
-        """Return the assumed standard deviation between retrainings of the arm; 0 if untrained."""
+    def _retrained(self) -> float:
+        """Return the assumed standard deviation between trainings of the arm's tool."""
         return RETRAINING_SD if self.spec.tool in TRAINED_TOOLS else 0.0
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Return the score of each case, by id in order; an unscored case counts 0."""
+        ids = sorted(self.cells)
+        return dict(zip(ids, self.values(ids).tolist(), strict=True))
 
     def values(self, ids: Sequence[str], wrong: float = 0.0) -> Array:
         """Return the scores, in [0, 1], of these cases; an unscored case counts as `wrong`."""

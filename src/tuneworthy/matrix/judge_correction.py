@@ -16,12 +16,6 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.core.answer import Answer
-from tuneworthy.stats.clusters import (
-    Folds,
-    cluster_numbers,
-    cluster_width_factor,
-    fold_width_factor,
-)
 from tuneworthy.stats.prediction_powered import PredictionPoweredMean, prediction_powered_mean
 
 Array = np.ndarray[Any, Any]
@@ -117,13 +111,3 @@ def _certain_score(answer: Answer, right: RightAnswers) -> float:
     if answer.error is not None or not text:
         return 0.0
     return 1.0 if (answer.case, text) in right else float("nan")
-
-
-def width_factor(
-    values: Array, level: float, factor: float, groups: Array, folds: Folds | None
-) -> float:
-    """Return by what factor groups and folds widen the bound of a mean of these values."""
-    wide = cluster_width_factor(values, cluster_numbers(groups, values.size), level)
-    if folds is not None:
-        factor = fold_width_factor(values, folds, factor, wide)
-    return factor * wide

@@ -1,7 +1,7 @@
 """Select runs: the best seed on dev, the best prompt, the simplest prompts. Pure.
 
 Each selection rule is defined once, here. The width factor of cross-fitting is
-`core.split.Split.width_factor`, because the audit of the rows needs it too.
+`matrix.design.split_factor`, because the audit of the rows needs it too.
 """
 
 from __future__ import annotations

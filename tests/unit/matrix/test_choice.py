@@ -3,15 +3,6 @@
 import pytest
 
 from tuneworthy.compare.built_cells import best_runs
-from tuneworthy.compare.choice import (
-    best_by_fold,
-    best_on_dev,
-    best_prompt,
-    own_prompts,
-    simplest_prompts,
-    sorted_by_dev,
-)
-from tuneworthy.compare.columns import column
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.run import RECORDED, Run, Spec
@@ -19,6 +10,16 @@ from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Data, Task
 from tuneworthy.diagnose.diagnosis import answer_columns
 from tuneworthy.extras.prompt_search import _score_cells
+from tuneworthy.matrix.choice import (
+    best_by_fold,
+    best_on_dev,
+    best_prompt,
+    own_prompts,
+    simplest_prompts,
+    sorted_by_dev,
+)
+from tuneworthy.matrix.columns import column
+from tuneworthy.matrix.design import split_factor
 from tuneworthy.stats.bounds import width_factor
 
 
@@ -128,7 +129,7 @@ def test_d7_the_width_of_cross_fitting_counts_rows_to_learn_from_and_to_choose_o
         Part(train=(), dev=(), test=("x",)),  # the earliest rows: nothing is fitted for them
     )
     split = Split(k=2, parts=parts)
-    assert split.width_factor() == split.width_factor([0, 1, 1, 2]) == width_factor(2, 3, 2.5)
-    assert split.width_factor([1]) == width_factor(1, 4, 2)
-    assert split.width_factor([2]) == 1.0
-    assert Split(k=1, parts=parts[:1]).width_factor() == 1.0
+    assert split_factor(split) == split_factor(split, [0, 1, 1, 2]) == width_factor(2, 3, 2.5)
+    assert split_factor(split, [1]) == width_factor(1, 4, 2)
+    assert split_factor(split, [2]) == 1.0
+    assert split_factor(Split(k=1, parts=parts[:1])) == 1.0

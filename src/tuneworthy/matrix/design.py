@@ -1,0 +1,232 @@
+"""How rows depend on each other: the one place that knows, for every mean and difference. Pure.
+
+A caller hands over values by case id and gets bounds. Groups, near copies, groups that may be
+larger elsewhere, folds that share training rows and retraining are inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.known import Proportion
+from tuneworthy.core.split import Split
+from tuneworthy.core.task import Task
+from tuneworthy.matrix.judge_correction import GradedRows
+from tuneworthy.stats import bounds
+from tuneworthy.stats.clusters import (
+    Folds,
+    Groups,
+    cluster_numbers,
+    cluster_width_factor,
+    effective_groups,
+    fold_width_factor,
+)
+from tuneworthy.stats.discordant import EXACT_BELOW
+from tuneworthy.stats.race import sequential_bound
+from tuneworthy.stats.ratio import ratio_of_means
+
+Values = Mapping[Any, float]
+Array = np.ndarray[Any, Any]
+CHOSEN_ARM_LEVEL = bounds.CHOSEN_ARM_LEVEL
+TAIL = 0.025
+"""One-sided error of a difference that stands alone: both bounds together hold at 95 %."""
+
+
+class Mean(NamedTuple):
+    """A mean with its two-sided interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def interval(self) -> Interval:
+        """Return the record of it, rounded to six digits."""
+        return Interval.of(self)
+
+
+class Difference(NamedTuple):
+    """A mean paired difference with one-sided bounds, and on how many rows which side is better."""
+
+    mean: float
+    low: float
+    high: float
+    wins: int
+    losses: int
+    differ: int
+    n: int
+
+    @property
+    def interval(self) -> Interval:
+        """Return the record of it, rounded to six digits."""
+        return Interval.of(self[:3])
+
+
+@dataclass(frozen=True)
+class Fit:
+    """An arm that learnt in the folds of a split: the fold of each case.
+
+    `retrained` is the least sd of its score between trainings that bounds allow for; 0: none.
+    """
+
+    fold: Mapping[str, int]
+    split: Split
+    retrained: float = 0.0
+
+    def width(self, ids: Sequence[str]) -> tuple[float, Folds | None]:
+        """Return the width factor on these cases, and their folds; (1, None) if it is 1."""
+        of = np.array([self.fold[i] for i in ids])
+        factor = split_factor(self.split, of.tolist())
+        return factor, Folds(of, self.retrained) if factor > 1 else None
+
+
+@dataclass(frozen=True)
+class Design:
+    """How the rows of one set depend on each other.
+
+    `group` names the group of a case; a case without one, or with None, is alone. A group that is
+    not among the rows may have `largest` rows. `copies`: every group is one input and its near
+    copies. `because` says why rows count as independent, where somebody decided so.
+    """
+
+    group: Mapping[Any, Hashable | None] = field(default_factory=dict)
+    largest: float = 0.0
+    copies: bool = False
+    because: str = ""
+    _codes: dict[Hashable, int] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, task: Task, split: Split, group: Mapping[str, str] | None = None) -> Design:
+        """Return the design of a study's scored rows; `group` are those of the split if None."""
+        largest = float(task.data.largest_group or 0)
+        copies = split.only_copies and not largest
+        return cls(split.groups if group is None else group, largest, copies)
+
+    @classmethod
+    def independent(cls, because: str) -> Design:
+        """Return the design of rows that are independent, for a stated reason."""
+        return cls(because=because)
+
+    def groups(self, ids: Sequence[Any]) -> Groups:
+        """Return the groups of these cases, as the functions of `stats` take them."""
+        codes, names = self._codes, ((self.group.get(i), i) for i in ids)
+        of = [codes.setdefault(i if name is None else name, len(codes)) for name, i in names]
+        return Groups(np.array(of, int), self.largest, self.copies)
+
+    def numbers(self, ids: Sequence[Any]) -> Array:
+        """Return the number of each case's group, from 0."""
+        return cluster_numbers(self.groups(ids).of, len(ids))
+
+    def worth(self, ids: Sequence[Any]) -> float:
+        """Return as how many independent rows these count if the rows of a group are alike."""
+        return effective_groups(self.numbers(ids))
+
+    def mean(
+        self, values: Values, level: float = 0.05, fit: Fit | None = None, *, scatter: bool = True
+    ) -> Mean:
+        """Return the mean of values in [0, 1] with its interval, two-sided at `level`.
+
+        `scatter` False leaves out how far the folds of a fit differ: for an explanation of widths.
+        Raises ValueError for no values.
+        """
+        ids, rows = _rows(values)
+        factor, folds = _width(ids, fit)
+        folds = folds if scatter else None
+        return Mean(*bounds.mean_interval(rows, level, self.groups(ids), factor, folds))
+
+    def share(self, flags: Mapping[Any, bool], level: float = 0.05) -> Proportion:
+        """Return the share of true flags with its interval, two-sided at `level`."""
+        found = self.mean(flags, level).interval
+        return Proportion(k=sum(flags.values()), n=len(flags), share=found.mean, low=found.low,
+                          high=found.high)  # fmt: skip
+
+    def difference(
+        self,
+        values: Values,
+        tail: float = TAIL,
+        fit: Fit | None = None,
+        *,
+        factor: float | None = None,
+        few: int = EXACT_BELOW,
+    ) -> Difference:
+        """Return the mean of paired differences in [-1, 1], with bounds at `tail` on each side.
+
+        `factor` replaces that of the folds, where another one is known. `few`: see
+        `stats.bounds.paired`. Raises ValueError for no values.
+        """
+        ids, rows = _rows(values)
+        own, folds = _width(ids, fit)
+        wide = own if factor is None else factor
+        return Difference(*bounds.paired(rows, tail, wide, self.groups(ids), folds, few))
+
+    def ratio(self, values: Values, base: Values, fit: Fit | None = None) -> Mean | None:
+        """Return mean(values) / mean(base) of the same cases at 95 %; None if it has no bounds."""
+        ids, rows = _rows(values)
+        divisor = np.array([base[i] for i in ids], float)
+        factor, _ = _width(ids, fit)
+        found = ratio_of_means(rows, divisor, 2 * TAIL, factor, self.groups(ids).of)
+        return None if found is None else Mean(*found)
+
+    def raced(self, values: Values, tail: float, planned: int, fit: Fit | None) -> Difference:
+        """Return the mean of paired differences, in the order measured, with bounds at every look.
+
+        The bounds hold at `tail` on each side however often one looks, of `planned` rows in all.
+        """
+        ids, rows = _rows(values)
+        factor, folds = _width(ids, fit)
+        bound = sequential_bound(rows, tail, planned, factor, folds, self.groups(ids).of)
+        return Difference(*bound)
+
+    def corrected(
+        self, rows: GradedRows, ids: Sequence[Any], tail: float, lowest: float, fit: Fit | None
+    ) -> Mean:
+        """Return a judge's mean corrected by human grades, with bounds at `tail` on each side.
+
+        `lowest` is the smallest possible value: 0 for scores, -1 for differences.
+        """
+        numbers, (factor, folds) = self.numbers(ids), _width(ids, fit)
+
+        def wider(values: Array) -> float:
+            wide = cluster_width_factor(values, numbers, tail)
+            own = factor if folds is None else fold_width_factor(values, folds, factor, wide)
+            return own * wide
+
+        return Mean(*rows.bound(tail, lowest, wider)[:3])
+
+    def rate(self, k: int, n: int, level: float = 0.05) -> Proportion:
+        """Return k of n with its exact interval. Raises ValueError unless rows are independent.
+
+        A count does not say which rows were counted, so groups can't widen it: use `share`.
+        """
+        if not self.because:
+            raise ValueError("a count of rows that may depend on each other: use `share`")
+        low, high = (round(end, 6) for end in bounds.rate(k, n, level))
+        return Proportion(k=k, n=n, share=round(k / n, 6), low=low, high=high)
+
+
+def split_factor(split: Split, folds: Iterable[int] | None = None) -> float:
+    """Return the width factor of arms that were fitted in these folds (None: all); 1 for one split.
+
+    Training and dev rows of a fold count together (see stats.bounds.width_factor).
+    """
+    used = split.parts if folds is None else [split.parts[at] for at in sorted(set(folds))]
+    parts = [part for part in used if part.train]
+    if len(split.learning) < 2 or not parts:
+        return 1.0
+    test = fmean(len(part.test) for part in parts)
+    train = fmean(len(part.train) + len(part.dev) for part in parts)
+    return bounds.width_factor(len(parts), test, train)
+
+
+def _rows(values: Values) -> tuple[list[Any], Array]:
+    return list(values), np.array([*values.values()], float)
+
+
+def _width(ids: Sequence[Any], fit: Fit | None) -> tuple[float, Folds | None]:
+    return (1.0, None) if fit is None else fit.width(ids)

@@ -21,7 +21,7 @@ from _bench import RESULTS, write
 from threadpoolctl import threadpool_limits
 
 from tuneworthy.core.record import digest
-from tuneworthy.stats import two_samples
+from tuneworthy.matrix import two_samples
 from tuneworthy.watch import conclusion, live_inputs, text_classifier
 from tuneworthy.watch.live_inputs import GroupedInputs, compare_inputs
 

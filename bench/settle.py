@@ -30,11 +30,11 @@ from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.settlement import PairwiseVote
 from tuneworthy.core.task import Data, Output, Success, Task
+from tuneworthy.matrix.sizing import superiority_assurance
 from tuneworthy.metrics import scorer
 from tuneworthy.settle.open_rows import PairStream
 from tuneworthy.settle.pairwise_votes import PairwiseVotes
 from tuneworthy.stats import bounds
-from tuneworthy.stats.sizing import superiority_assurance
 from tuneworthy.verdict.open_pairs import OpenPair
 
 MARGIN, STUDY, STEP, ALPHA = 0.05, 250, 10, 0.05

@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit" / "stats"))
 import stats_many as several
 import stats_worlds as worlds
 
-from tuneworthy.stats import bounds, ladder
+from tuneworthy.matrix import ladder
+from tuneworthy.stats import bounds
 
 MARGIN, DEV, FOLDS = 0.05, 40, 5
 OLD = {2: 0.7, 3: 0.8, 4: 0.9, 5: 0.9}  # shares of alpha in 0.1.0

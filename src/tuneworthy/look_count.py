@@ -12,7 +12,6 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.plan import Plan
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run
-from tuneworthy.data.audit import ASSUMED_DIFFERENCE_SHARE
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.locked import locked_observation
@@ -54,7 +53,7 @@ def _look_observations(
     if observation := look_observation(scored.look - 1, len(cases), scored.scope):
         yield observation
     if loaded.task.data.locked:
-        yield locked_observation(loaded.aside, locked.look - 1, ASSUMED_DIFFERENCE_SHARE)
+        yield locked_observation(loaded.aside, locked.look - 1)
     if scored.trouble:
         yield Observation(kind="looks_unknown", level="note", text=scored.trouble, count=0)
 

@@ -13,7 +13,8 @@ import stats_graded as graded
 import stats_race as race
 import stats_worlds as worlds
 
-from tuneworthy.stats import betting, bounds, ladder, power
+from tuneworthy.matrix import ladder
+from tuneworthy.stats import betting, bounds, power
 from tuneworthy.stats.clusters import Folds, fold_width_factor
 from tuneworthy.stats.discordant import discordant_bounds
 

@@ -13,7 +13,8 @@ import stats_many as several
 import stats_worlds as worlds
 
 from tuneworthy.cli._frame import run as command
-from tuneworthy.stats import bounds, ladder
+from tuneworthy.matrix import ladder
+from tuneworthy.stats import bounds
 
 TOOLS = np.array([0, 1, 1, 1, 2])
 NAMES = ("present", "one", "two", "three", "tuned")

@@ -17,12 +17,12 @@ from tuneworthy.core.run import Run
 from tuneworthy.core.specs import chooses, max_training_rows
 from tuneworthy.core.split import Split
 from tuneworthy.data.rows import sortable_time
-from tuneworthy.stats.trend import MIN_UNITS, largest_change_point, neighbours_alike
+from tuneworthy.matrix.design import LEAST_UNITS_OF_A_TREND, Design
 
 SORTED_SHARE = 0.9
 """Rows count as sorted if steps up exceed steps down, or the reverse, by this share of all."""
 LEAST_SOURCES = 5
-NO_TREND = f"fewer than {MIN_UNITS} independent rows, or a single time"
+NO_TREND = f"fewer than {LEAST_UNITS_OF_A_TREND} independent rows, or a single time"
 
 
 def with_fits_and_trends(
@@ -74,7 +74,8 @@ def _pair_trend(
     ids = sorted(set(cells[0]) & set(cells[1]))
     mine, theirs = (np.array([side[i] for i in ids]) for side in cells)
     moments = np.array([sortable_time(times[i]) for i in ids])
-    change = largest_change_point(mine - theirs, moments, [groups.get(i, i) for i in ids])
+    diffs = dict(zip(ids, (mine - theirs).tolist(), strict=True))
+    change = Design(groups).change_over_time(diffs, moments)
     if change is None:
         return Trend(arm=names[0], versus=names[1], n=len(ids), because=NO_TREND)
     before, after = change.before, ~change.before
@@ -116,19 +117,13 @@ def neighbours(
     known = 5 * len(set(classes.values())) <= len(rows)
     column = _column_of_sources(rows)
     for arm, versus in combinations(scores, 2):
-        units: dict[str, list[str]] = {}
-        for case in rows:
-            if case.id in scores[arm] and case.id in scores[versus]:
-                units.setdefault(groups.get(case.id, case.id), []).append(case.id)
-        values = [
-            np.mean([scores[arm][i] - scores[versus][i] for i in ids]) for ids in units.values()
-        ]
-        strata = [classes[ids[0]] for ids in units.values()] if known else None
-        p = neighbours_alike(values, strata)
+        both = [case.id for case in rows if case.id in scores[arm] and case.id in scores[versus]]
+        diffs = {i: scores[arm][i] - scores[versus][i] for i in both}
+        n, p = Design(groups).neighbours_alike(diffs, classes if known else None)
         yield Neighbours(
             arm=arm,
             versus=versus,
-            n=len(values),
+            n=n,
             p=None if p is None else round(p, 6),
             column=column,
         )

@@ -21,7 +21,7 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.slices import SMALL_SLICE
 from tuneworthy.core.task import Task
 from tuneworthy.matrix.design import Design, Values
-from tuneworthy.stats.sizing import Assurance, SampleSize
+from tuneworthy.matrix.sizing import Assurance, SampleSize
 
 ALONE = Design.independent("how wide the interval would be if no row depended on another")
 FEW_VALUES = 12  # a field of `meta` with more distinct values makes no slices

@@ -17,10 +17,19 @@ ONLY_FRESH_ROWS_COUNT = (
 ONLY_HERE = "counted in this folder only"
 
 
+def look_cost(looks: int) -> float:
+    """Return the divisor of alpha for a look at the same cases: 1 for the first, then 2 L (L - 1).
+
+    The first look is free, and any number of looks spends at most 1.5 alpha together: 1 / (2 L (L -
+    1)) summed from the second look on is 1/2. With a divisor of L, ten looks would spend 2.9 alpha.
+    """
+    if looks < 1:
+        raise ValueError(f"no level for look {looks}")
+    return float(2 * looks * (looks - 1)) if looks > 1 else 1.0
+
+
 def level_text(look: int) -> str:
     """Return the error level of all bounds at a look as text: `.05/12` at the third look."""
-    from tuneworthy.stats.bounds import look_cost  # lazy: scipy is slow to import
-
     return ".05" if look < 2 else f".05/{look_cost(look):g}"
 
 

@@ -15,17 +15,11 @@ from tuneworthy.data.folds import Split
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.observations import observation, row_observations
 from tuneworthy.data.rows import CONTENT_ID
-from tuneworthy.matrix.design import split_factor
-from tuneworthy.stats.bounds import level, paired
-from tuneworthy.stats.clusters import Groups, cluster_numbers, effective_groups
-from tuneworthy.stats.power import exact_power, grouped_power, rows_needed, smallest_shown
+from tuneworthy.matrix.design import Design
+from tuneworthy.matrix.detectable import error_level, rows_for, visible_differences
 
-# Assumed share of rows on which two arms differ, until it is measured.
-ASSUMED_DIFFERENCE_SHARE = 0.2
 COPY_OF_TRAINING = "copy of a training row"
 TokenCounter = Callable[[str], int]
-
-STABLE_ARM_FACTOR = 1.3  # extra width of a stable arm's bound from the scatter of folds (simulated)
 
 
 def audit(
@@ -104,43 +98,13 @@ def with_observations(found: Audit, more: Iterable[Observation]) -> Audit:
     return found.model_copy(update={"observations": (*found.observations, *more)})
 
 
-def visible_differences(split: Split, n: int, arms: int = 2, look: int = 1) -> DetectableDifference:
-    """Return the smallest detectable difference on the rows that every arm is scored on.
-
-    At the level of a study of so many arms at that look, Bonferroni: arms that resemble each other
-    show smaller ones. Recorded answers may have more rows. Copies of an input count as one row;
-    rows of a group stand or fall together, and a group may be missing.
-    """
-    worth, at = max(1, round(n * split.worth)), level(0.05, look, arms)
-    factor = split_factor(split) * (STABLE_ARM_FACTOR if len(split.learning) > 1 else 1.0)
-
-    def chance(gain: float, wide: float) -> float:
-        if split.clustered and not split.only_copies:
-            size = max(1, round(n / worth))
-            return grouped_power(worth, size, ASSUMED_DIFFERENCE_SHARE, gain, at, wide)
-        return exact_power(worth, ASSUMED_DIFFERENCE_SHARE, gain, at, wide)
-
-    prompts, fitted = (
-        smallest_shown(lambda gain, wide=wide: chance(gain, wide)) if n else None  # type: ignore[misc]
-        for wide in (1.0, factor)
-    )
-    return DetectableDifference(
-        n=n, d=ASSUMED_DIFFERENCE_SHARE, factor=round(factor, 4), prompts=prompts, fitted=fitted,
-        arms=arms, look=look,
-    )  # fmt: skip
-
-
 def _grouped_rows(loaded: Loaded, split: Split) -> Iterator[Observation]:
     """Yield the observation on the effective number of groups and what they show, if any."""
     if not split.clustered:
         return
-    numbers = cluster_numbers(
-        [split.groups.get(case, case) for case in split.scored], len(split.scored)
-    )
-    groups, worth = int(numbers.max()) + 1, effective_groups(numbers)
-    largest = float(loaded.task.data.largest_group or 0)
-    named = Groups(numbers, largest, split.only_copies and not largest)
-    least = paired(np.zeros(numbers.size), level(0.05), groups=named).high
+    design = Design.of(loaded.task, split)
+    groups, worth = int(design.numbers(split.scored).max()) + 1, design.worth(split.scored)
+    least = design.difference(dict.fromkeys(split.scored, 0.0), error_level()).high
     text = (
         f"{len(split.scored):,} scored rows come in {groups:,} groups, worth {worth:,.0f} of one"
         f" size: where two arms differ in none of them, one may still be {100 * least:.0f} points"
@@ -158,7 +122,7 @@ def _few_rows(loaded: Loaded, split: Split, visible: DetectableDifference) -> It
     margin = loaded.task.success.margin
     if visible.prompts is None or visible.prompts <= 2 * margin:
         return
-    need = rows_needed(ASSUMED_DIFFERENCE_SHARE, margin)
+    need = rows_for(margin)
     text = (
         f"{visible.n:,} scored rows show differences between prompts from about "
         f"{100 * visible.prompts:.0f} points on; the margin is {100 * margin:g}"

@@ -27,7 +27,7 @@ from tuneworthy.data.label_spelling import near_labels
 from tuneworthy.data.load import Loaded, load
 from tuneworthy.data.open_answers import propose_metric
 from tuneworthy.data.rows import read_rows
-from tuneworthy.stats.power import minimum_detectable_effect
+from tuneworthy.matrix.detectable import smallest_effect
 
 _HEAD_ROWS = 10_000  # rows of a long file that a task is drafted from
 _LOOKED_ROWS = 1_000  # rows whose recorded answers are read to guess the form of answers
@@ -218,7 +218,7 @@ def _success_lines(loaded: Loaded, form: AnswerForm | None, n: int, own: int) ->
     """Return the `success:` lines for n rows; `own` counts the rows of the user's test file."""
     success = loaded.task.success
     scored = own or (n if n < ONE_SPLIT_FROM else round(0.3 * n))
-    points = 100 * minimum_detectable_effect(scored, 0.2)
+    points = 100 * smallest_effect(scored)
     better = propose_metric(loaded.cases) if loaded.task.output.type == "text" else None
     if form is not None:
         better = form.metric, form.why

@@ -92,15 +92,14 @@ def _lock_position(rows: Sequence[Case]) -> float:
     return int(digest(["locked", least], HASH_DIGITS), 16) / float(16**HASH_DIGITS)
 
 
-def locked_observation(locked: Sequence[Case], earlier: int, differ: float) -> Observation:
+def locked_observation(locked: Sequence[Case], earlier: int) -> Observation:
     """Return the observation for `check` on locked rows that `earlier` studies opened.
 
-    `differ` is the assumed share of rows on which two arms differ. Rows of a group, and copies of
-    an input, count as alike.
+    Rows of a group, and copies of an input, count as alike.
     """
-    from tuneworthy.stats.bounds import level
-    from tuneworthy.stats.clusters import cluster_numbers, effective_groups
-    from tuneworthy.stats.power import exact_power
+    from tuneworthy.matrix.design import Design
+    from tuneworthy.matrix.detectable import ASSUMED_DIFFERENCE_SHARE as DIFFER
+    from tuneworthy.matrix.detectable import chance_shown
 
     n, look = len(locked), earlier + 1
     rows = with_verb(n, "row", "are")
@@ -108,15 +107,15 @@ def locked_observation(locked: Sequence[Case], earlier: int, differ: float) -> O
         text = "no row is locked: none of so few fell into the share of data.locked"
         return Observation(kind="locked", level="warning", text=text, count=0,
                            fix="add rows, or raise data.locked")  # fmt: skip
-    at = level(0.05, look, 2)
-    worth = round(effective_groups(cluster_numbers(copy_groups(find_copies(locked)), n)))
-    chances = [f"{100 * exact_power(worth, differ, gain, at):.0f} %" for gain in REPORTED_GAINS]
+    design = Design(dict(enumerate(copy_groups(find_copies(locked)))))
+    worth = round(design.worth(range(n)))
+    chances = [f"{100 * chance_shown(worth, gain, look):.0f} %" for gain in REPORTED_GAINS]
     text = (
         f"{rows} locked, {studies_text(earlier)}: `tuneworthy run --unlock`"
         f" scores on them alone, as "
         f"look {look} (bounds at {level_text(look)}), and shows a true gain of 10"
         f" points with a chance "
-        f"of {chances[0]}, of 20 points {chances[1]} (if two arms differ on {100 * differ:.0f} % "
+        f"of {chances[0]}, of 20 points {chances[1]} (if two arms differ on {100 * DIFFER:.0f} % "
         "of the rows). They alone show what changes made after reading failed rows gain"
     )
     return Observation(kind="locked", level="note", text=text, count=n)

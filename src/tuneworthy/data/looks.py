@@ -9,7 +9,7 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.look_text import Scope, look_line
 from tuneworthy.core.record import digest
 from tuneworthy.data.copies import input_text, normalised_text
-from tuneworthy.stats.power import equivalent_fresh_rows
+from tuneworthy.matrix.detectable import fresh_rows
 
 _ROWS_FOR_WIDTH = 10_000  # rows, so that rounding does not show in the width of a bound
 
@@ -37,7 +37,7 @@ def repeated_look_warning(look: int) -> str:
     """Return a warning that a look repeats an earlier one and widens bounds; "" for a first."""
     if look < 2:
         return ""
-    before, now = (equivalent_fresh_rows(_ROWS_FOR_WIDTH, at) for at in (look - 1, look))
+    before, now = (fresh_rows(_ROWS_FOR_WIDTH, at) for at in (look - 1, look))
     times = {2: "once", 3: "twice"}.get(look, f"{look - 1:,} times")
     return (
         f"these rows have been looked at {times}; another look widens every bound by about"
@@ -55,7 +55,7 @@ def look_observation(earlier: int, scored: int, scope: Scope) -> Observation | N
         f"{studies_text(earlier).replace('them', 'these cases')} (at least 1 in"
         f" 20 of them): another one "
         f"is {look_line(look, scope)}; {scored:,} cases then show what"
-        f" {equivalent_fresh_rows(scored, look):,} "
+        f" {fresh_rows(scored, look):,} "
         "fresh ones would"
     )
     fix = (

@@ -29,17 +29,12 @@ import numpy as np
 from tuneworthy.core.causes import BaseOutcomes, Effect, Intervention
 from tuneworthy.core.evidence import Interval
 from tuneworthy.matrix.design import Design
-from tuneworthy.stats.discordant import EXACT_BELOW
-from tuneworthy.stats.distributions import binomial_tail
 
 ALPHA = 0.05
 MOST_GUESSED_SHARE = 0.95
 """No effect can be shown if the placebo passes a larger share of the failures than this."""
 PASSED_SHARE = 0.5
 """A placebo fails a case if it passes in less than this share of its draws."""
-
-LEAST_ABOVE_ZERO = 1e-6
-"""The lower end of an interval that excludes 0 by an exact test, without a known value."""
 
 PassShares = Mapping[str, float]
 
@@ -182,7 +177,9 @@ def _net_passes(base: BaseOutcomes, one: PassShares, other: PassShares) -> Inter
         difference = _paired_interval(base, [*fails, *passes], one, other)
         return _rounded_interval(_scaled_interval(difference, len(fails) + len(passes)))
     parts = [
-        _scaled_interval(_paired_interval(base, part, one, other, few=0), len(population))
+        _scaled_interval(
+            _paired_interval(base, part, one, other, part_of_sum=True), len(population)
+        )
         for part, population in ((fails, base.fails), (passes, base.passes))
         if part
     ]
@@ -197,32 +194,24 @@ def _paired_interval(
     cases: Sequence[str],
     one: PassShares,
     other: PassShares,
-    few: int = EXACT_BELOW,
+    part_of_sum: bool = False,
 ) -> Interval:
     diffs = {i: float(one[i]) - float(other[i]) for i in sorted(cases)}
     if not diffs:
         return Interval(mean=0.0, low=-1.0, high=1.0)
-    bound = Design(base.groups).difference(diffs, ALPHA / 2, few=few)
+    bound = Design(base.groups).difference(diffs, ALPHA / 2, part_of_sum=part_of_sum)
     return Interval(mean=bound.mean, low=bound.low, high=bound.high)
 
 
 def _rescue_contrast(
     base: BaseOutcomes, fails: Sequence[str], one: PassShares, other: PassShares
 ) -> Interval:
-    """Return the share rescued beyond a rival; McNemar's exact test may lift the lower end above 0.
-
-    Below ten differing cases the bound of two shares is too wide to distinguish 6 of 12 from none.
-    McNemar's exact test rejects every difference up to 0 at the same level, so these values leave
-    the interval (any test may be inverted at each value). Not used for grouped cases.
-    """
-    bound = _paired_interval(base, fails, one, other)
-    diffs = [float(one[i]) - float(other[i]) for i in fails]
-    wins, losses = (sum(sign * d == 1 for d in diffs) for sign in (1, -1))
-    plain = all(d in (-1, 0, 1) for d in diffs) and not any(i in base.groups for i in fails)
-    if bound.low > 0 or not plain or not 0 < wins + losses < EXACT_BELOW:
-        return bound
-    p_value = binomial_tail(wins - 1, wins + losses, 0.5)
-    return bound.model_copy(update={"low": LEAST_ABOVE_ZERO}) if p_value <= ALPHA / 2 else bound
+    """Return the share rescued beyond a rival."""
+    diffs = {i: float(one[i]) - float(other[i]) for i in sorted(fails)}
+    if not diffs:
+        return Interval(mean=0.0, low=-1.0, high=1.0)
+    bound = Design(base.groups).contrast(diffs, ALPHA / 2)
+    return Interval(mean=bound.mean, low=bound.low, high=bound.high)
 
 
 def _scaled_interval(share: Interval, n: int) -> Interval:

@@ -33,7 +33,7 @@ from tuneworthy.extras.tuned_model import (
 )  # fmt: skip
 from tuneworthy.matrix.design import Design
 from tuneworthy.measure.units import Runner
-from tuneworthy.stats.summaries import ece
+from tuneworthy.metrics._summaries import ece
 
 LEAST_CASES, LEAST_FACTS = 20, 10  # the fewest cases, and the fewest highly known facts
 FigureOrReason = Interval | str

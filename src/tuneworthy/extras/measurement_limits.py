@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
-from statistics import NormalDist
 
 import numpy as np
 
@@ -16,7 +14,6 @@ from tuneworthy.core.order import best_first
 from tuneworthy.core.run import Run
 from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.task import Task
-from tuneworthy.data.audit import ASSUMED_DIFFERENCE_SHARE
 from tuneworthy.data.copies import near_copy_groups
 from tuneworthy.data.load import Loaded
 from tuneworthy.diagnose.consistency import (
@@ -39,10 +36,8 @@ from tuneworthy.diagnose.metric_ladder import (
     score_of_text,
 )  # fmt: skip
 from tuneworthy.matrix.design import Design
+from tuneworthy.matrix.detectable import detectable_by, smallest_effect
 from tuneworthy.metrics import Metric
-from tuneworthy.stats.discordant import EXACT_BELOW, discordant_bounds
-from tuneworthy.stats.power import POWER_QUANTILES, minimum_detectable_effect
-from tuneworthy.stats.sizing import is_graded, observed_width_factor
 
 NO_REPEATS = "nothing was asked twice: answers that are logged or greedy do not change"
 
@@ -146,45 +141,11 @@ def _best_pair_power(evidence: Evidence, margin: float) -> tuple[int, float | No
         n = evidence.n
         return (
             n,
-            round(min(1.0, minimum_detectable_effect(n, ASSUMED_DIFFERENCE_SHARE)), 6)
-            if n
-            else None,
+            round(smallest_effect(n), 6) if n else None,
             None,
         )
-    detectable, differ = _detectable_difference(pair, margin)
+    detectable, differ = detectable_by(pair, margin)
     return pair.n, round(min(1.0, detectable), 6), round(differ, 6)
-
-
-def _detectable_difference(pair: Pair, margin: float) -> tuple[float, float]:
-    """Return (smallest difference that a pair can show, share of differing cases).
-
-    The standard error is derived from the pair's bounds, which include groups, unstable folds and
-    exact tests. A difference within their half-width is never shown.
-    """
-    z = NormalDist().inv_cdf(1 - pair.level)
-    error, differ = _standard_error(pair, margin, z)
-    return max(z, POWER_QUANTILES * sqrt(pair.n / (pair.n + POWER_QUANTILES**2))) * error, differ
-
-
-def _standard_error(pair: Pair, margin: float, z: float) -> tuple[float, float]:
-    """Return (standard error of a difference of at most the margin, share of differing cases).
-
-    For graded scores it follows from the width alone. For 0/1 scores the width gives the ratio to
-    the normal bound; if fewer than ten cases differ, exact bounds at the margin are used.
-    """
-    error = pair.standard_error
-    if is_graded(pair):
-        return error, pair.differ / pair.n
-    net = abs(pair.wins - pair.losses) / pair.n
-    shared, least = min(pair.wins, pair.losses) / pair.n, min(net, margin)
-    differ = 2 * shared + least
-    if pair.differ < EXACT_BELOW:
-        counts = (shared + least) * pair.n, shared * pair.n
-        low, high = discordant_bounds(*counts, pair.n, pair.level)
-        return observed_width_factor(pair) * float(high - low) / 2 / z, differ
-    plain = sqrt(max(0.0, pair.differ / pair.n - net**2) / pair.n)
-    ratio = max(pair.factor, error / plain) if plain else pair.factor
-    return ratio * sqrt(differ / pair.n), differ
 
 
 def _pair_of_arms(evidence: Evidence, two: Sequence[ArmResult]) -> Pair | None:

@@ -25,10 +25,10 @@ from tuneworthy.core.specs import chooses, max_training_rows
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.data.folds import Part
 from tuneworthy.diagnose.label_errors import label_doubts
+from tuneworthy.extras.learning_curve import CurveScores, RowsNeeded, rows_needed
 from tuneworthy.matrix.design import Design, Fit
 from tuneworthy.measure.planning import PlanInputs
 from tuneworthy.measure.units import Runner, measure
-from tuneworthy.stats.learning_curve import CurveScores, RowsNeeded, rows_needed
 
 LEARNER_TOOLS = ("classifier", *TRAINED_TOOLS)
 UNTRAINED_TOOLS = ("keep", "prompt", "schema", "context")

@@ -14,10 +14,10 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.judged import JudgeCheck
 from tuneworthy.core.known import Proportion
+from tuneworthy.judge.agreement import slope, weighted_kappa
 from tuneworthy.judge.judge_metric import JudgeMetric, Verdicts, score_verdicts
 from tuneworthy.matrix.design import Design
 from tuneworthy.prompting.judging import INJECTIONS, NEUTRAL_WORDS
-from tuneworthy.stats.agreement import slope, weighted_kappa
 
 LEAST_GRADES, LEAST_SWAP_AGREEMENT, LEAST_KAPPA, MAX_FOOLED = 50, 0.8, 0.6, 0.02
 MOST_INJECTED = 50  # the most wrong answers that get an injected instruction

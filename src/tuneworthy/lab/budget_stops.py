@@ -114,9 +114,9 @@ def _stop_minutes(own: float, enough: float) -> Iterator[float]:
 def _stop_data(session: Session, minutes: float, plan: Plan) -> dict[str, Any]:
     """Return the data of a stop: arms, cuts, minutes, money, and the detectable differences."""
     from tuneworthy.core.specs import is_recorded
-    from tuneworthy.data.audit import visible_differences
     from tuneworthy.lab.study_facts import money_of, plan_lines, plan_rows
     from tuneworthy.ledger.elsewhere import next_look
+    from tuneworthy.matrix.detectable import visible_differences
     from tuneworthy.report._tables import visible_line
 
     live = [arm for arm in plan.arms if not arm.because and not is_recorded(session.task, arm.spec)]

@@ -19,6 +19,7 @@ from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.matrix.judge_correction import GradedRows
 from tuneworthy.stats import bounds
+from tuneworthy.stats.betting import ConfidenceSequence
 from tuneworthy.stats.clusters import (
     Folds,
     Groups,
@@ -28,12 +29,16 @@ from tuneworthy.stats.clusters import (
     fold_width_factor,
 )
 from tuneworthy.stats.discordant import EXACT_BELOW
+from tuneworthy.stats.distributions import binomial_tail
 from tuneworthy.stats.race import sequential_bound
 from tuneworthy.stats.ratio import ratio_of_means
+from tuneworthy.stats.trend import MIN_UNITS, ChangePoint, largest_change_point, neighbours_alike
 
 Values = Mapping[Any, float]
 Array = np.ndarray[Any, Any]
 CHOSEN_ARM_LEVEL = bounds.CHOSEN_ARM_LEVEL
+LEAST_UNITS_OF_A_TREND = MIN_UNITS
+LEAST_ABOVE_ZERO = 1e-6  # the lower end of an interval that an exact test puts above 0
 TAIL = 0.025
 """One-sided error of a difference that stands alone: both bounds together hold at 95 %."""
 
@@ -153,16 +158,17 @@ class Design:
         fit: Fit | None = None,
         *,
         factor: float | None = None,
-        few: int = EXACT_BELOW,
+        part_of_sum: bool = False,
     ) -> Difference:
         """Return the mean of paired differences in [-1, 1], with bounds at `tail` on each side.
 
-        `factor` replaces that of the folds, where another one is known. `few`: see
-        `stats.bounds.paired`. Raises ValueError for no values.
+        `factor` replaces that of the folds, where another one is known. `part_of_sum`: no exact
+        bounds of few differing rows, which add up to too wide ones. Raises ValueError for none.
         """
         ids, rows = _rows(values)
         own, folds = _width(ids, fit)
         wide = own if factor is None else factor
+        few = 0 if part_of_sum else EXACT_BELOW
         return Difference(*bounds.paired(rows, tail, wide, self.groups(ids), folds, few))
 
     def ratio(self, values: Values, base: Values, fit: Fit | None = None) -> Mean | None:
@@ -172,6 +178,47 @@ class Design:
         factor, _ = _width(ids, fit)
         found = ratio_of_means(rows, divisor, 2 * TAIL, factor, self.groups(ids).of)
         return None if found is None else Mean(*found)
+
+    def contrast(self, values: Values, tail: float = TAIL) -> Difference:
+        """Return a difference whose lower end McNemar's exact test may lift above 0.
+
+        Below ten differing cases the bound of two shares is too wide to distinguish 6 of 12 from
+        none. The test rejects every difference up to 0 at the same level, so these values leave
+        the interval (any test may be inverted at each value). Not used for grouped cases.
+        """
+        found = self.difference(values, tail)
+        wins, losses = (sum(sign * value == 1 for value in values.values()) for sign in (1, -1))
+        plain = all(value in (-1, 0, 1) for value in values.values())
+        grouped = any(self.group.get(i) is not None for i in values)
+        if found.low > 0 or grouped or not plain or not 0 < wins + losses < EXACT_BELOW:
+            return found
+        above = binomial_tail(wins - 1, wins + losses, 0.5) <= tail
+        return found._replace(low=LEAST_ABOVE_ZERO) if above else found
+
+    def change_over_time(self, values: Values, times: Any) -> ChangePoint | None:
+        """Return where differences change most, with its chance; see `stats.trend`."""
+        ids, rows = _rows(values)
+        return largest_change_point(rows, times, self.groups(ids).of)
+
+    def neighbours_alike(
+        self, values: Values, strata: Mapping[Any, Any] | None = None
+    ) -> tuple[int, float | None]:
+        """Return (units, chance) that units next to each other are as alike; see `stats.trend`.
+
+        A unit is a group with the mean of its values, in the order of the first of each.
+        """
+        units: dict[Any, list[Any]] = {}
+        for i in values:
+            units.setdefault(self.group.get(i, i), []).append(i)
+        means = [np.mean([values[i] for i in ids]) for ids in units.values()]
+        kinds = None if strata is None else [strata[ids[0]] for ids in units.values()]
+        return len(means), neighbours_alike(means, kinds)
+
+    def stream(self, level: float) -> ConfidenceSequence:
+        """Return bounds of a mean that hold after every value. Rows must be independent."""
+        if not self.because:
+            raise ValueError("values that may depend on each other have no such bounds")
+        return ConfidenceSequence(level)
 
     def raced(self, values: Values, tail: float, planned: int, fit: Fit | None) -> Difference:
         """Return the mean of paired differences, in the order measured, with bounds at every look.

@@ -6,7 +6,7 @@ is valid at any number of looks. Only dearer arms are stopped, never a simpler o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tuneworthy.compare.comparison import compare_with_simpler
@@ -20,7 +20,6 @@ from tuneworthy.matrix.inputs import ComparisonInputs, bets_allow_for_groups
 from tuneworthy.matrix.turn_order import race_order
 from tuneworthy.measure.units import Runner, measure
 from tuneworthy.metrics import JUDGE, scores_by_set
-from tuneworthy.stats.race import eliminated
 
 BLOCK_CASES = 64  # cases between two looks with a single split; with folds a block is a fold
 
@@ -125,6 +124,30 @@ def _find_unbeatable_arm(
     highs = {(own, pair.versus): pair.high for pair in pairs}
     out = (eliminated([pair.versus, own], highs, task.success.margin) for pair in pairs)
     return next((beaten[own] for beaten in out if own in beaten), "")
+
+
+def eliminated(
+    order: Sequence[str], highs: Mapping[tuple[str, str], float], margin: float
+) -> dict[str, str]:
+    """Return {arm that cannot win any more: the arm that excludes it}.
+
+    `order`: simplest first; `highs[b, s]` is an upper bound of b - s that holds at every look. An
+    arm is out if it is shown to be at most `margin` better than a simpler arm that is in: no climb
+    to it would pay. A simpler arm is out if it is shown to be worse by `margin`: it is beaten. So
+    each arm that is out is at most `margin` better than some arm that is in. A pair without a bound
+    excludes nobody.
+    """
+    out: dict[str, str] = {}
+    kept: list[str] = []
+    for arm in order:
+        blockers = [other for other in kept if highs.get((arm, other), 1.0) <= margin]
+        if blockers:
+            out[arm] = blockers[0]
+            continue
+        beaten = [other for other in kept if highs.get((other, arm), 1.0) <= -margin]
+        out |= dict.fromkeys(beaten, arm)
+        kept = [other for other in kept if other not in beaten] + [arm]
+    return out
 
 
 def _stop_reason(task: Task, other: str, answered: int, runner: Runner) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tuneworthy.compare.economics import breakeven, chance_better
 from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.task import Task
-from tuneworthy.stats.economics import breakeven, chance_better
 
 COST_KEYS = {
     "usd_per_1k": "economics.machine_hour or economics.prices",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from math import ceil
 
 from tuneworthy.core.counting import percent, points
 from tuneworthy.core.evidence import Evidence
@@ -16,8 +15,8 @@ from tuneworthy.diagnose.metric_ladder import (
     LEAST_GOLD_MEAN,
     MOST_UNSCORED_GOLD,
 )
+from tuneworthy.matrix.detectable import rows_to_reach
 from tuneworthy.questions._shown import finding, unmeasured
-from tuneworthy.stats.power import POWER_QUANTILES
 
 QUESTION = "Would this evaluation show an improvement?"
 PRIOR = None
@@ -92,6 +91,6 @@ def _missing_check(sound: Soundness, task: Task) -> str:
 
 
 def _rows_for_margin(sound: Soundness, margin: float) -> int:
-    """Return how many scored rows detect the margin; MDE^2 falls with n + Z^2."""
+    """Return how many scored rows detect the margin."""
     assert sound.mde is not None
-    return ceil((sound.n + POWER_QUANTILES**2) * (sound.mde / margin) ** 2 - POWER_QUANTILES**2)
+    return rows_to_reach(margin, sound.n, sound.mde)

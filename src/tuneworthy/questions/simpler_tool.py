@@ -9,9 +9,9 @@ from tuneworthy.core.evidence import Evidence, Pair
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.order import best_first
 from tuneworthy.core.task import TRAINED_TOOLS, Task
+from tuneworthy.matrix.sizing import level_at_next_look, superiority_assurance
 from tuneworthy.questions._arms import NO_TUNE, SIMPLER_TOOLS, finalists, listed, pair_of, ticked
 from tuneworthy.questions._shown import finding
-from tuneworthy.stats.sizing import level_at_next_look, superiority_assurance
 
 QUESTION = "Does a simpler tool do as well?"
 AGAINST = "yes"  # speaks against tuning

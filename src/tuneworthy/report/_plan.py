@@ -11,10 +11,10 @@ from tuneworthy.core.endpoint_keys import PRICE_EXAMPLE
 from tuneworthy.core.extra import OptionalMeasurement
 from tuneworthy.core.look_text import look_line
 from tuneworthy.core.plan import EndpointLoad, Plan, PlannedArm
+from tuneworthy.matrix.detectable import fresh_rows
 from tuneworthy.report import _words as words
 from tuneworthy.report._screens import cell, escape_line, finished, wrapped
 from tuneworthy.report._tables import counted_rows, visible_line
-from tuneworthy.stats.power import equivalent_fresh_rows
 
 TableSums = tuple[float, float, float, float | None, float | None]
 
@@ -55,7 +55,7 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
         lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
     lines += _cut_lines(plan, width, plain)
     if plan.looks > 1:
-        fresh = equivalent_fresh_rows(plan.scored, plan.looks)
+        fresh = fresh_rows(plan.scored, plan.looks)
         text = (
             f"{look_line(plan.looks, plan.looks_scope).capitalize()}. They show what {fresh:,} "
             "fresh ones would: score on rows that no study has opened, `tuneworthy settle` "

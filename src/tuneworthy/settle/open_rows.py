@@ -9,10 +9,11 @@ import numpy as np
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.settlement import PairwiseVote
 from tuneworthy.data.copies import normalised_text
+from tuneworthy.matrix.design import Design
 from tuneworthy.settle.pairwise_votes import PairwiseVotes, ScoreRange, right_answer
-from tuneworthy.stats.betting import ConfidenceSequence
 
 Row = dict[str, Any]
+NEW_INPUTS = Design.independent("copies of an input and rows of a group are drawn once")
 _LEAST_NEW_ROWS = 50  # the fewest new rows that bets are sized for
 
 
@@ -25,7 +26,7 @@ class PairStream:
     """
 
     def __init__(self, level: float, scored: np.ndarray, planned: int, pool: int) -> None:
-        self.at, self.apart, self.bounds = 0, 0, ConfidenceSequence(level)
+        self.at, self.apart, self.bounds = 0, 0, NEW_INPUTS.stream(level)
         for value in scored:
             self.bounds.see(float(value), float(value), 2 * len(scored))
         more = min(pool, max(planned - len(scored), _LEAST_NEW_ROWS))

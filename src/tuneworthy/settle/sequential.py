@@ -21,10 +21,10 @@ from tuneworthy.core.settlement import (
     PairwiseVote,
     Settlement,
     SettlementLog,
+    share_of_wrong_votes,
 )
 from tuneworthy.settle.open_rows import PairStream
 from tuneworthy.settle.pairwise_votes import PairwiseVotes, VoteQuestion, agreement_of_repeats
-from tuneworthy.stats.agreement import share_of_wrong_votes
 from tuneworthy.verdict.open_pairs import (
     OpenPair,
     PairNames,

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tuneworthy.core.look_text import look_cost
 from tuneworthy.stats import unseen
 from tuneworthy.stats.clusters import (
     Folds,
@@ -125,17 +126,6 @@ def width_factor(folds_run: int, n_test: float, n_train: float) -> float:
     `n_test`, `n_train`: mean rows per fold. 1.5 at 5 of 5 folds, 1.22 at 2 of 5; one split is 1.
     """
     return float(np.sqrt(1 + folds_run * n_test / n_train)) if folds_run > 1 else 1.0
-
-
-def look_cost(looks: int) -> float:
-    """Return the divisor of alpha for a look at the same cases: 1 for the first, then 2 L (L - 1).
-
-    The first look is free, and any number of looks spends at most 1.5 alpha together: 1 / (2 L (L -
-    1)) summed from the second look on is 1/2. With a divisor of L, ten looks would spend 2.9 alpha.
-    """
-    if looks < 1:
-        raise ValueError(f"no level for look {looks}")
-    return float(2 * looks * (looks - 1)) if looks > 1 else 1.0
 
 
 def level(alpha: float, looks: int = 1, arms: int = 2) -> float:

@@ -9,7 +9,8 @@ from math import ceil, sqrt
 
 import numpy as np
 
-from tuneworthy.stats.bounds import Array, look_cost, paired
+from tuneworthy.core.look_text import look_cost
+from tuneworthy.stats.bounds import Array, paired
 from tuneworthy.stats.discordant import discordant_bounds
 from tuneworthy.stats.distributions import (
     binomial_chance,

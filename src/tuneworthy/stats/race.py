@@ -6,7 +6,6 @@ win, every bound of the study is a betting bound instead (see `betting`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,30 +18,6 @@ from tuneworthy.stats.clusters import (
     cluster_width_factor,
     fold_width_factor,
 )
-
-
-def eliminated(
-    order: Sequence[str], highs: Mapping[tuple[str, str], float], margin: float
-) -> dict[str, str]:
-    """Return {arm that cannot win any more: the arm that excludes it}.
-
-    `order`: simplest first; `highs[b, s]` is an upper bound of b - s that holds at every look. An
-    arm is out if it is shown to be at most `margin` better than a simpler arm that is in: no climb
-    to it would pay. A simpler arm is out if it is shown to be worse by `margin`: it is beaten. So
-    each arm that is out is at most `margin` better than some arm that is in. A pair without a bound
-    excludes nobody.
-    """
-    out: dict[str, str] = {}
-    kept: list[str] = []
-    for arm in order:
-        blockers = [other for other in kept if highs.get((arm, other), 1.0) <= margin]
-        if blockers:
-            out[arm] = blockers[0]
-            continue
-        beaten = [other for other in kept if highs.get((other, arm), 1.0) <= -margin]
-        out |= dict.fromkeys(beaten, arm)
-        kept = [other for other in kept if other not in beaten] + [arm]
-    return out
 
 
 def sequential_bound(

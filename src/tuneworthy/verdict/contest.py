@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tuneworthy.core.evidence import ArmResult, Evidence, Pair, Policy
-from tuneworthy.stats.sizing import (
+from tuneworthy.matrix.sizing import (
     Assurance,
     SampleSize,
     VerdictAssurance,

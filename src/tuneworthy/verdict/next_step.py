@@ -8,7 +8,7 @@ from tuneworthy.core.counting import chance_text
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.verdict import Next
-from tuneworthy.stats.sizing import SampleSize
+from tuneworthy.matrix.sizing import SampleSize
 from tuneworthy.verdict.contest import UndecidedPair, find_undecided_pair
 from tuneworthy.verdict.drift import alike_neighbours, decisive_breaks
 from tuneworthy.verdict.effort import LABELS_PER_CLICK, StepOption

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tuneworthy.core.evidence import Evidence, Pair, Policy
-from tuneworthy.core.settlement import Settlement
-from tuneworthy.stats.agreement import share_of_wrong_votes
-from tuneworthy.stats.sizing import noninferiority_assurance, superiority_assurance
+from tuneworthy.core.settlement import Settlement, share_of_wrong_votes
+from tuneworthy.matrix.sizing import noninferiority_assurance, superiority_assurance
 from tuneworthy.verdict.prices import known_prices
 from tuneworthy.verdict.rule import LadderDecision, apply_rule, ladder_scenarios, still_open
 from tuneworthy.verdict.rungs import Ladder

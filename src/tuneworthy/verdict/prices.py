@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tuneworthy.compare.economics import breakeven, paying_margin
 from tuneworthy.core.evidence import ArmResult, Policy
-from tuneworthy.stats.economics import breakeven, paying_margin
 from tuneworthy.verdict.rungs import Ladder
 
 COST_NAMES = {

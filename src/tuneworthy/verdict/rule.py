@@ -15,7 +15,7 @@ from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.core.verdict import Status, Use
-from tuneworthy.stats.ladder import climb
+from tuneworthy.matrix.ladder import climb
 from tuneworthy.verdict.drift import alike_neighbours, decisive_breaks
 from tuneworthy.verdict.limit_states import unchecked_limits
 from tuneworthy.verdict.prices import Prices, known_prices

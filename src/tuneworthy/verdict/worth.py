@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from math import hypot
 from typing import Any
 
+from tuneworthy.compare.economics import chance_better
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
 from tuneworthy.core.task import TRAINED_TOOLS
-from tuneworthy.stats.economics import chance_better
 from tuneworthy.verdict.prices import (
     COST_NAMES,
     break_even,

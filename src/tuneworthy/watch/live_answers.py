@@ -21,13 +21,13 @@ from tuneworthy.data.answers import NO_ANSWER
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.matrix.columns import Column
 from tuneworthy.matrix.design import CHOSEN_ARM_LEVEL, Design
-from tuneworthy.metrics._labels import match_label
-from tuneworthy.stats.two_samples import (
+from tuneworthy.matrix.two_samples import (
     MeanWithBounds,
     independent_difference,
     label_shift,
     variation_bounds,
 )
+from tuneworthy.metrics._labels import match_label
 from tuneworthy.watch.shares import share_of
 
 LEAST_FOR_TAIL = 20  # the fewest values of which a 95 % quantile is shown

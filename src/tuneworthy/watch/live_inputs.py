@@ -10,7 +10,7 @@ import numpy as np
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.live_check import InputDrift, UnlikeInputs
 from tuneworthy.matrix.design import Design
-from tuneworthy.stats.two_samples import folds_of, separation, unlike_any
+from tuneworthy.matrix.two_samples import folds_of, separation, unlike_any
 from tuneworthy.watch.shares import share_of
 from tuneworthy.watch.text_classifier import Array, nearest_similarity, similarities, smoothers
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.stats.two_samples import Smoother
+from tuneworthy.matrix.two_samples import Smoother
 
 Array = np.ndarray[Any, Any]
 READ_CHARACTERS = 2_000  # of each text; longer texts differ at their start too

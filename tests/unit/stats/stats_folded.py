@@ -4,7 +4,8 @@ import numpy as np
 import stats_worlds as worlds
 from scipy.stats import norm
 
-from tuneworthy.stats import bounds, ladder
+from tuneworthy.matrix import ladder
+from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import RETRAINING_SD
 from tuneworthy.stats.discordant import clopper_pearson
 

@@ -8,7 +8,8 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 from scipy.stats import beta, norm, t
 
-from tuneworthy.stats import bounds, graded, ladder, unseen
+from tuneworthy.matrix import ladder
+from tuneworthy.stats import bounds, graded, unseen
 
 POINTS = 4096
 FAMILIES = {

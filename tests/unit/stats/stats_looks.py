@@ -8,13 +8,14 @@ import numpy as np
 from scipy.stats import norm
 from stats_worlds import answers
 
+from tuneworthy.core.look_text import look_cost
 from tuneworthy.stats import bounds
 from tuneworthy.stats.discordant import discordant_bounds
 
 ALPHA, LOCKED = 0.05, 0.2
 REDONE = 0.2  # the share of rows that a tweak answers anew
 SHOWN = 5  # failing rows that are read, and memorised, at a look
-PAYMENTS = {"free": lambda look: 1.0, "by look": float, "paid": bounds.look_cost}
+PAYMENTS = {"free": lambda look: 1.0, "by look": float, "paid": look_cost}
 SIZES = (10, 20)  # looks
 
 

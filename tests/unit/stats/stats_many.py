@@ -7,7 +7,8 @@ import stats_groups as groups
 import stats_worlds as worlds
 from scipy.stats import norm
 
-from tuneworthy.stats import bounds, ladder, many
+from tuneworthy.matrix import ladder
+from tuneworthy.stats import bounds, many
 
 MARGIN = 0.05
 

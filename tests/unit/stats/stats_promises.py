@@ -19,10 +19,11 @@ from tuneworthy.core.evidence import Policy
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Data, Task
+from tuneworthy.matrix import ladder
 from tuneworthy.matrix.columns import by_spec, column, group_by_place
 from tuneworthy.matrix.inputs import ALPHA, ComparisonInputs
 from tuneworthy.matrix.pairs import pairs
-from tuneworthy.stats import bounds, ladder, power
+from tuneworthy.stats import bounds, power
 from tuneworthy.stats.clusters import Folds, refitted_factor
 from tuneworthy.stats.discordant import discordant_bounds
 from tuneworthy.stats.distributions import binomial_chance
@@ -276,7 +277,7 @@ def outlook(evidence, policy):
     found = find_undecided_pair(evidence, policy, scenarios.seen, ruling)
     if found is None:
         return None
-    from tuneworthy.stats.sizing import superiority_assurance
+    from tuneworthy.matrix.sizing import superiority_assurance
 
     return found.outlook, superiority_assurance(found.pair, MARGIN, found.outlook.level)
 

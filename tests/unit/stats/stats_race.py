@@ -3,7 +3,8 @@
 import numpy as np
 import stats_worlds as worlds
 
-from tuneworthy.stats import betting, bounds, ladder
+from tuneworthy.matrix import ladder
+from tuneworthy.stats import betting, bounds
 from tuneworthy.stats.discordant import discordant_bounds
 
 LOOKS, STEP = 10, 0.005

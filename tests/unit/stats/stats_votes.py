@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from tuneworthy.core.settlement import share_of_wrong_votes
 from tuneworthy.stats import bounds
-from tuneworthy.stats.agreement import share_of_wrong_votes
 from tuneworthy.stats.betting import BettingTest
 
 MARGIN, POOL, PLANNED, MOST_PAIRS = 0.05, 2500, 700, 120

@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.stats import beta, norm
 
-from tuneworthy.stats import bounds, ladder, many
+from tuneworthy.matrix import ladder
+from tuneworthy.stats import bounds, many
 from tuneworthy.stats.discordant import clopper_pearson, discordant_bounds
 
 LARGEST = 0.2

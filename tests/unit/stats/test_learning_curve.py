@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from tuneworthy.stats import learning_curve
-from tuneworthy.stats.learning_curve import CurveScores, rows_needed
+from tuneworthy.extras import learning_curve
+from tuneworthy.extras.learning_curve import CurveScores, rows_needed
 
 SIZES = (50, 100, 200, 400)
 

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 import stats_looks as looks
 
-from tuneworthy.core.look_text import level_text, look_line
+from tuneworthy.core.look_text import level_text, look_cost, look_line
+from tuneworthy.matrix.sizing import level_at_next_look
 from tuneworthy.stats import bounds, power
-from tuneworthy.stats.sizing import level_at_next_look
 
 
 def test_the_first_look_pays_nothing_and_all_together_half_of_alpha_more():
-    assert [bounds.look_cost(look) for look in (1, 2, 3, 10)] == [1, 4, 12, 180]
-    spent = [1 / bounds.look_cost(look) for look in range(1, 2000)]
+    assert [look_cost(look) for look in (1, 2, 3, 10)] == [1, 4, 12, 180]
+    spent = [1 / look_cost(look) for look in range(1, 2000)]
     assert 1.499 < sum(spent) <= 1.5
     assert sum(1 / look for look in range(1, 11)) > 2.9  # what alpha / L would spend in ten
     with pytest.raises(ValueError, match="look 0"):
-        bounds.look_cost(0)
+        look_cost(0)
 
 
 def test_the_level_of_the_next_look_is_what_that_look_will_use():

@@ -6,6 +6,7 @@ import stats_race
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tuneworthy.measure.block_race import eliminated
 from tuneworthy.stats import bounds, race
 from tuneworthy.stats.betting import betting_cs
 from tuneworthy.stats.clusters import Folds
@@ -19,22 +20,22 @@ def highs(order, values):
 def test_a_dearer_arm_is_out_where_no_climb_to_it_pays():
     known = {"keep": 0.80, "prompt": 0.84, "tune": 0.86}
     order = list(known)
-    assert race.eliminated(order, highs(order, known), 0.05) == {"prompt": "keep", "keep": "tune"}
-    assert race.eliminated(order, highs(order, known), 0.10) == {"prompt": "keep", "tune": "keep"}
-    assert race.eliminated(order, highs(order, known), 0.03) == {"keep": "prompt", "tune": "prompt"}
-    assert race.eliminated(order, highs(order, known), 0.01) == {"keep": "prompt", "prompt": "tune"}
+    assert eliminated(order, highs(order, known), 0.05) == {"prompt": "keep", "keep": "tune"}
+    assert eliminated(order, highs(order, known), 0.10) == {"prompt": "keep", "tune": "keep"}
+    assert eliminated(order, highs(order, known), 0.03) == {"keep": "prompt", "tune": "prompt"}
+    assert eliminated(order, highs(order, known), 0.01) == {"keep": "prompt", "prompt": "tune"}
 
 
 def test_without_a_bound_nobody_is_out():
-    assert race.eliminated(["keep", "tune"], {}, 0.05) == {}
-    assert race.eliminated(["keep"], {}, 0.05) == {}
+    assert eliminated(["keep", "tune"], {}, 0.05) == {}
+    assert eliminated(["keep"], {}, 0.05) == {}
 
 
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=6), st.integers(0, 20))
 def test_one_is_always_left_and_it_is_within_margin_of_the_best(points, margin):
     order = [f"a{i}" for i in range(len(points))]
     values = dict(zip(order, points, strict=True))
-    out = race.eliminated(order, highs(order, values), margin)
+    out = eliminated(order, highs(order, values), margin)
     left = [arm for arm in order if arm not in out]
     assert left
     assert max(points) - max(values[arm] for arm in left) <= margin

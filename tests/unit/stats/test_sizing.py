@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from tuneworthy.stats import bounds, sizing
-from tuneworthy.stats.discordant import discordant_bounds
-from tuneworthy.stats.sizing import (
+from tuneworthy.matrix import sizing
+from tuneworthy.matrix.sizing import (
     MIN_CHANCE,
     POWER,
     level_at_next_look,
@@ -16,6 +15,8 @@ from tuneworthy.stats.sizing import (
     observed_width_factor,
     superiority_assurance,
 )
+from tuneworthy.stats import bounds
+from tuneworthy.stats.discordant import discordant_bounds
 
 LEVEL = bounds.level(0.05, 1, 2)
 NEXT = LEVEL / 2

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from tuneworthy.stats import betting, bounds, economics, ladder, power
+from tuneworthy.compare import economics
+from tuneworthy.matrix import ladder
+from tuneworthy.stats import betting, bounds, power
 
 ORDER = ["keep", "prompt", "schema", "tune"]
 COUNTS = {("prompt", "keep"): (18, 8), ("schema", "keep"): (41, 14), ("tune", "keep"): (46, 14),

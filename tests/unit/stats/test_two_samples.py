@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tuneworthy.stats import bounds, two_samples
-from tuneworthy.stats.two_samples import (
+from tuneworthy.matrix import two_samples
+from tuneworthy.matrix.two_samples import (
     Smoother,
     folds_of,
     independent_difference,
@@ -14,6 +14,7 @@ from tuneworthy.stats.two_samples import (
     unlike_any,
     variation_bounds,
 )
+from tuneworthy.stats import bounds
 
 
 def smoothers(points, folds, ridge=1.0):

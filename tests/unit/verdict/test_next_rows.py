@@ -5,7 +5,7 @@ import verdict_scenes as scenes
 
 from tuneworthy.core.counting import chance_text
 from tuneworthy.core.evidence import Policy
-from tuneworthy.stats.sizing import superiority_assurance
+from tuneworthy.matrix.sizing import superiority_assurance
 from tuneworthy.verdict.decide import decide
 
 PLAIN = Policy(margin=0.05)

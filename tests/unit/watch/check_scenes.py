@@ -12,7 +12,7 @@ from tuneworthy.core.live_check import (
     UnlikeInputs,
 )
 from tuneworthy.matrix.design import Design
-from tuneworthy.stats.two_samples import independent_difference
+from tuneworthy.matrix.two_samples import independent_difference
 from tuneworthy.watch import shares
 from tuneworthy.watch.conclusion import ERROR_SHARES
 

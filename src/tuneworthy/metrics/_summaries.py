@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
-from tuneworthy.stats.distributions import average_ranks
+from scipy.stats import rankdata
 
 
 def ece(confidence: Any, correct: Any, bins: int = 10) -> float | None:
@@ -34,4 +33,4 @@ def auroc(scores: Any, positive: Any) -> float | None:
     ups, downs = int(mark.sum()), int((~mark).sum())
     if not ups or not downs:
         return None
-    return float((average_ranks(values)[mark].sum() - ups * (ups + 1) / 2) / (ups * downs))
+    return float((rankdata(values)[mark].sum() - ups * (ups + 1) / 2) / (ups * downs))

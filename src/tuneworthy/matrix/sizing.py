@@ -17,10 +17,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from tuneworthy.core.counting import Bounded
-from tuneworthy.stats import bounds
+from tuneworthy.core.look_text import look_cost
+from tuneworthy.matrix.ladder import climb_many
 from tuneworthy.stats.discordant import discordant_bounds
 from tuneworthy.stats.distributions import normal_cdf, normal_quantile
-from tuneworthy.stats.ladder import climb_many
 from tuneworthy.stats.spending import nested_level
 
 # A mean that differs from (wins - losses) / n beyond rounding has graded scores.
@@ -263,7 +263,7 @@ def noninferiority_assurance(
 
 def level_at_next_look(level: float, looks: int) -> float:
     """Return the error level, at the next look, of a bound that has `level` at this look."""
-    return level * bounds.look_cost(looks) / bounds.look_cost(looks + 1)
+    return level * look_cost(looks) / look_cost(looks + 1)
 
 
 def is_graded(seen: PairedDifference) -> bool:

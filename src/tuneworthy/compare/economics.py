@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import Literal
-
-from tuneworthy.stats.distributions import normal_cdf
 
 Side = Literal["above", "below", "always", "never"]
 
@@ -50,4 +49,4 @@ def chance_better(mean: float, se: float) -> float:
     """Return the probability that a difference of net values is above 0, by the normal law."""
     if se <= 0:
         return 0.5 if mean == 0 else float(mean > 0)
-    return float(normal_cdf(mean / se))
+    return NormalDist().cdf(mean / se)

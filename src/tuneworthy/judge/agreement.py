@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
-from tuneworthy.stats.distributions import student_quantile
+from scipy.special import stdtrit
 
 
 def weighted_kappa(one: Any, other: Any, levels: int) -> float | None:
@@ -25,21 +24,6 @@ def weighted_kappa(one: Any, other: Any, levels: int) -> float | None:
     return None if chance == 0 else 1 - float((weights * observed).sum()) / chance
 
 
-PRIOR_VOTES, PRIOR_APART = 5.0, 0.1
-"""What is assumed of a judge before pairs were shown twice: worth so many pairs, of which this
-share got two answers, as with 5.3 % of wrong votes."""
-
-
-def share_of_wrong_votes(agreed: int, again: int) -> float:
-    """Return the estimated share of votes that are wrong, from pairs that were shown twice.
-
-    `agreed` of the `again` pairs got the same vote twice. If votes err independently in a share e,
-    two of them differ in 2 e (1 - e). At most .4: below that a vote says something.
-    """
-    apart = (again - agreed + PRIOR_VOTES * PRIOR_APART) / (again + PRIOR_VOTES)
-    return min(0.4, float(1 - np.sqrt(max(0.0, 1 - 2 * apart))) / 2)
-
-
 def slope(x: Any, y: Any, level: float = 0.05) -> tuple[float, float, float] | None:
     """Return the least-squares slope of y on x with its two-sided interval by Student's t.
 
@@ -53,5 +37,5 @@ def slope(x: Any, y: Any, level: float = 0.05) -> tuple[float, float, float] | N
     steep = float(off @ b) / spread
     residual = b - b.mean() - steep * off
     se = float(np.sqrt(residual @ residual / (a.size - 2) / spread))
-    half = student_quantile(1 - level / 2, a.size - 2) * se
+    half = float(stdtrit(a.size - 2, 1 - level / 2)) * se
     return steep, steep - half, steep + half

@@ -171,9 +171,12 @@ def _compare_two_columns(
 
 def _print_studies(first: Path, second: Path, json: bool) -> None:
     """Print the paired differences, second minus first, of two studies on their common cases."""
-    from tuneworthy.compare.graded_studies import why_uncorrected
     from tuneworthy.compare.same_scoring import Scoring, unknown_source
-    from tuneworthy.compare.two_studies import compare_studies, ids_with_other_inputs
+    from tuneworthy.compare.two_studies import (
+        compare_studies,
+        ids_with_other_inputs,
+        why_uncorrected,
+    )
     from tuneworthy.core.counting import with_verb
     from tuneworthy.core.record import canonical
     from tuneworthy.report.terminal import compare_screen, terminal_size

@@ -44,6 +44,7 @@ from tuneworthy.matrix.columns import (
     by_spec,
     column,
     group_by_place,
+    ladder_position,
     preselected_arm,
     rank_columns,
     shared_cases,
@@ -51,7 +52,6 @@ from tuneworthy.matrix.columns import (
 from tuneworthy.matrix.design import CHOSEN_ARM_LEVEL
 from tuneworthy.matrix.inputs import ALPHA, ComparisonInputs
 from tuneworthy.matrix.pairs import pair_of, simplest_equals
-from tuneworthy.matrix.turn_order import ladder_position
 
 TOTAL_LOSS = 1e-9  # a score below it counts as 0
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+")

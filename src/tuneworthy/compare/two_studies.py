@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from math import hypot
+
+import numpy as np
 
 from tuneworthy.compare.arm_slices import slices
-from tuneworthy.compare.graded_studies import corrected_pair
 from tuneworthy.compare.same_scoring import Scoring, check_same_metric, unknown_source
-from tuneworthy.core.answer import lacks_score, value_or_zero
+from tuneworthy.core.answer import Answer, lacks_score, value_or_zero
+from tuneworthy.core.case import right_answers
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run
 from tuneworthy.core.slices import Slices
-from tuneworthy.core.split import Split
+from tuneworthy.core.split import Part, Split
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.copies import full_text, normalised_text
-from tuneworthy.matrix.design import Design, Fit, Values
-from tuneworthy.matrix.refitted import fitted_arms, refitted_difference
+from tuneworthy.matrix.columns import by_spec, column
+from tuneworthy.matrix.design import Design, Difference, Fit, Mean, Values
+from tuneworthy.matrix.judge_correction import GradedRows
+from tuneworthy.metrics import JUDGE, metric_name
 
 ALPHA = 0.05
 
@@ -172,3 +178,104 @@ def _bounded_pair(
         losses=bound.losses,
         differ=bound.differ,
     )
+
+
+def fitted_arms(results: Results) -> dict[str, Fit]:
+    """Return how each candidate of a study that learns from rows learnt, by name."""
+    found: dict[str, Fit] = {}
+    for name, runs in by_spec(results.runs).items():
+        arm = column([run for run in runs if run.state == "measured"])
+        if arm is not None and arm.spec.role == "candidate":
+            fold = {answer.case: run.fold or 0 for run in arm.runs for answer in run.answers}
+            fit = replace(arm, fold=fold).fit(results.split or _equal_folds(fold))
+            found |= {name: fit} if fit else {}
+    return found
+
+
+def _equal_folds(fold: Mapping[str, int]) -> Split:
+    """Return the split of results of 0.1.0, which hold none: each fold learns from the others."""
+    names = range(max(fold.values()) + 1)
+    parts = [
+        Part(
+            train=tuple(i for i, at in fold.items() if at != name),
+            dev=(),
+            test=tuple(i for i, at in fold.items() if at == name),
+        )
+        for name in names
+    ]
+    return Split(k=len(parts), parts=tuple(parts))
+
+
+def refitted_difference(
+    design: Design, values: Values, tail: float, fits: Iterable[Fit | None]
+) -> tuple[Difference, float]:
+    """Return the mean difference with bounds at `tail` on each side, and its width factor.
+
+    `fits` are those of the arm in either study. Their folds may differ between the studies, so the
+    bound is the wider one of both. Both trainings vary: their variances add up.
+    """
+    known = [fit for fit in fits if fit is not None]
+    both = hypot(*(fit.retrained for fit in known))
+    widest, factor = design.difference(values, tail), 1.0
+    for fit in known:
+        own, folds = fit.width([*values])
+        if folds is not None:
+            found = design.difference(values, tail, replace(fit, retrained=both))
+            low, high = min(widest.low, found.low), max(widest.high, found.high)
+            widest, factor = widest._replace(low=low, high=high), max(factor, own)
+    return widest, factor
+
+
+Cells = dict[str, tuple[Answer, float]]
+
+
+def why_uncorrected(first: Results, second: Results) -> str:
+    """Return a caution if a judge's differences are not corrected by human grades; else ""."""
+    judged = metric_name(first.task) == JUDGE
+    if not judged or (first.grades is not None and second.grades is not None):
+        return ""
+    return (
+        "the differences are the judge's own, and it may favour one side: results of an older"
+        " version don't hold the human grades that correct it"
+    )
+
+
+def corrected_pair(
+    pair: Pair, first: Results, second: Results, ids: list[str], design: Design
+) -> Pair:
+    """Return the pair (second - first) on these cases, corrected by the studies' human grades.
+
+    It is returned as it is without a judge, and where a study does not hold its grades. What widens
+    the pair's bounds beyond those of independent fits widens the corrected ones as much.
+    """
+    if first.grades is None or second.grades is None:
+        return pair
+    old, new = _cells(first, pair.versus), _cells(second, pair.arm)
+    plain = design.difference({i: new[i][1] - old[i][1] for i in ids}, pair.level)
+    wide = max(1.0, (pair.high - pair.low) / (plain.high - plain.low))
+    rows = _graded_rows(second, new, ids).minus(_graded_rows(first, old, ids))
+    if rows.known is None:
+        bound = design.corrected(rows, ids, pair.level, -1.0, None)
+    else:
+        known = dict(zip(ids, rows.known.tolist(), strict=True))
+        bound = Mean(*design.difference(known, pair.level)[:3])
+    low, high = (bound.mean + wide * (end - bound.mean) for end in (bound.low, bound.high))
+    low, high = max(-1.0, low), min(1.0, high)
+    return pair.model_copy(update={"mean": bound.mean, "low": low, "high": high})
+
+
+def _cells(results: Results, arm: str) -> Cells:
+    """Return {case id: (answer, judge's score)} of an arm's best seed."""
+    seed = next((one.seed for one in results.evidence.arms if one.name == arm), None)
+    cells: Cells = {}
+    for run in results.runs:
+        if run.state == "measured" and run.spec.name == arm and run.seed == seed:
+            pairs = zip(run.answers, run.scores, strict=True)
+            cells.update({answer.case: (answer, value_or_zero(score)) for answer, score in pairs})
+    return cells
+
+
+def _graded_rows(results: Results, cells: Cells, ids: list[str]) -> GradedRows:
+    grades = {(grade.case, grade.answer): grade.grade for grade in results.grades or ()}
+    answers, scores = zip(*(cells[i] for i in ids), strict=True)
+    return GradedRows.of(np.array(scores), answers, grades, right_answers(results.cases))

@@ -25,6 +25,7 @@ from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.core.specs import chooses
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.extras.rewording import rewordings
+from tuneworthy.matrix.design import Design
 from tuneworthy.measure.model_roles import roles_of
 from tuneworthy.measure.units import COMMON_FOLDER, Runner, _key_fields, _Unit
 from tuneworthy.metrics import by_set, score_all
@@ -192,13 +193,14 @@ def _condition_result(
     if not judged:
         return
     values = dict(zip(ids, map(value_or_zero, scores), strict=True))
+    design = Design.of(runner.task, runner.split)
     yield RobustnessResult(
         arm=condition[0],
         how=condition[1],
         temperature=condition[2],
         n=len(answers),
-        valid=runner.design.share(judged),
-        score=runner.design.mean(values).interval,
+        valid=design.share(judged),
+        score=design.mean(values).interval,
     )
 
 

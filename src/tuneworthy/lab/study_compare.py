@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tuneworthy.compare.graded_studies import why_uncorrected
 from tuneworthy.compare.same_scoring import Scoring, other_tasks_line, unknown_source
 from tuneworthy.compare.two_studies import (
     compare_studies,
     ids_with_other_inputs,
     scores_by_arm,
     slices_of_pair,
+    why_uncorrected,
 )
 from tuneworthy.core.errors import TuneworthyError
 from tuneworthy.core.evidence import Pair

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.split import Split
-from tuneworthy.core.task import TRAINED_TOOLS, Task
+from tuneworthy.core.task import TOOLS, TRAINED_TOOLS, Task
 from tuneworthy.matrix.choice import best_by_fold
 from tuneworthy.matrix.design import Fit
 from tuneworthy.stats import many
@@ -155,3 +157,18 @@ def shared_cases(columns: Sequence[Column]) -> list[str]:
     if not columns:
         return []
     return sorted(set.intersection(*(set(column.cells) for column in columns)))
+
+
+def race_order(ids: Iterable[str], fold: Mapping[str, int], seed: int) -> list[str]:
+    """Return the case ids sorted by fold, then by a hash of seed and id."""
+    return sorted(ids, key=lambda i: (fold.get(i, 0), _random_key(seed, i)))
+
+
+@lru_cache(maxsize=100_000)  # called for every pair of arms
+def _random_key(seed: int, case: str) -> str:
+    return digest([seed, "race", case], 16)
+
+
+def ladder_position(spec: Spec) -> int:
+    """Return the position of an arm's tool on the ladder; an arm without a tool comes last."""
+    return TOOLS.index(spec.tool) if spec.tool else len(TOOLS)

@@ -12,12 +12,12 @@ from tuneworthy.core.audit_report import DetectableDifference
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.split import Split
 from tuneworthy.matrix.design import split_factor
+from tuneworthy.matrix.inputs import ALPHA
 from tuneworthy.matrix.sizing import is_graded, observed_width_factor
 from tuneworthy.stats import bounds, power
 from tuneworthy.stats.discordant import EXACT_BELOW, discordant_bounds
 from tuneworthy.stats.power import POWER_QUANTILES
 
-ALPHA = 0.05
 ASSUMED_DIFFERENCE_SHARE = 0.2
 """Assumed share of rows on which two arms differ, until it is measured."""
 STABLE_ARM_FACTOR = 1.3  # extra width of a stable arm's bound from the scatter of folds (simulated)

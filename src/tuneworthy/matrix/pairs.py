@@ -14,11 +14,16 @@ from functools import cached_property
 import numpy as np
 
 from tuneworthy.core.evidence import Pair
-from tuneworthy.matrix.columns import Column, rank_columns, shared_cases
+from tuneworthy.matrix.columns import (
+    Column,
+    ladder_position,
+    race_order,
+    rank_columns,
+    shared_cases,
+)
 from tuneworthy.matrix.design import Difference, Fit
 from tuneworthy.matrix.inputs import ALPHA, ComparisonInputs
 from tuneworthy.matrix.judge_correction import GradedRows
-from tuneworthy.matrix.turn_order import ladder_position, race_order
 from tuneworthy.stats import bounds, many
 from tuneworthy.stats.clusters import refitted_factor
 

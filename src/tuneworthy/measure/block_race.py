@@ -16,8 +16,8 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Run
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Task
+from tuneworthy.matrix.columns import race_order
 from tuneworthy.matrix.inputs import ComparisonInputs, bets_allow_for_groups
-from tuneworthy.matrix.turn_order import race_order
 from tuneworthy.measure.units import Runner, measure
 from tuneworthy.metrics import JUDGE, scores_by_set
 

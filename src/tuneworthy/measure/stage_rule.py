@@ -19,10 +19,16 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import learns_from_teacher, trains
 from tuneworthy.core.task import HardLimits
-from tuneworthy.matrix.columns import PRESENT_ARM, Column, by_spec, column, ladder_place
+from tuneworthy.matrix.columns import (
+    PRESENT_ARM,
+    Column,
+    by_spec,
+    column,
+    ladder_place,
+    ladder_position,
+)
 from tuneworthy.matrix.inputs import LOOK_SHARE, ComparisonInputs
 from tuneworthy.matrix.pairs import pair_of
-from tuneworthy.matrix.turn_order import ladder_position
 
 Standing = Literal["lost", "won", "open"]
 

@@ -41,7 +41,6 @@ from tuneworthy.data.recorded import skips_early_rows
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
 from tuneworthy.matrix.choice import simplest_prompts
-from tuneworthy.matrix.design import Design
 from tuneworthy.measure import latency
 from tuneworthy.measure.dev_scores import dev_score
 from tuneworthy.measure.executor import THIS_PROCESS, Executor, FitRequest, FreeAnswers
@@ -83,11 +82,6 @@ class Runner:
     timed: bool = True
     executor: Executor = THIS_PROCESS
     purse: Any = None
-
-    @property
-    def design(self) -> Design:
-        """Return how the scored rows depend on each other."""
-        return Design.of(self.task, self.split)
 
 
 @dataclass(frozen=True)

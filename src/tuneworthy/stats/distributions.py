@@ -44,9 +44,3 @@ def binomial_chance(k: Any, n: Any, p: float) -> Array:
 def binomial_tail(k: int, n: int, p: float) -> float:
     """Return the chance of more than `k` of `n` hits at rate `p`; 1 for a negative k."""
     return float(bdtrc(k, n, p)) if k >= 0 else 1.0
-
-
-def average_ranks(values: Any) -> Array:
-    """Return the rank of each value from 1 on; equal values share the mean of their ranks."""
-    _, place, times = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(times) - (times - 1) / 2)[place])

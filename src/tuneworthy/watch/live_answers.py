@@ -28,7 +28,6 @@ from tuneworthy.matrix.two_samples import (
     variation_bounds,
 )
 from tuneworthy.metrics._labels import match_label
-from tuneworthy.watch.shares import share_of
 
 LEAST_FOR_TAIL = 20  # the fewest values of which a 95 % quantile is shown
 LEAST_LABELS = 20  # on each side; of fewer only a very large shift could be shown
@@ -269,3 +268,13 @@ def _live_mean(
 
 def _label_shares(names: Sequence[str], counts: Sequence[int]) -> dict[str, float]:
     return {name: round(k / sum(counts), 6) for name, k in zip(names, counts, strict=True)}
+
+
+def share_of(hits: Mapping[int, bool], design: Design, level: float) -> LiveShare:
+    """Return the share of true values, by position in the log, with one-sided bounds at `level`.
+
+    Requests of one session are often slow together or about the same fact, so groups widen it.
+    """
+    k, n = sum(hits.values()), len(hits)
+    mean, low, high = design.mean(hits, 2 * level)
+    return LiveShare(k=k, n=n, share=mean, low=low, high=high, level=level)

@@ -14,8 +14,7 @@ from tuneworthy.data.docs import Doc
 from tuneworthy.data.rows import sortable_time
 from tuneworthy.retrieval.index import index
 from tuneworthy.retrieval.tokens import words
-from tuneworthy.watch.live_answers import design_of
-from tuneworthy.watch.shares import share_of
+from tuneworthy.watch.live_answers import design_of, share_of
 
 MOST_REQUESTS = 2_000  # the most requests looked up; of more, a sample by hash
 SHOWN_EXAMPLES = 5

@@ -11,7 +11,7 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.live_check import InputDrift, UnlikeInputs
 from tuneworthy.matrix.design import Design
 from tuneworthy.matrix.two_samples import folds_of, separation, unlike_any
-from tuneworthy.watch.shares import share_of
+from tuneworthy.watch.live_answers import share_of
 from tuneworthy.watch.text_classifier import Array, nearest_similarity, similarities, smoothers
 
 LEAST_INPUTS = 20  # and groups, on each side; of fewer only a very large drift could be shown

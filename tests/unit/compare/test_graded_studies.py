@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tuneworthy.compare.graded_studies import corrected_pair, why_uncorrected
+from tuneworthy.compare.two_studies import corrected_pair, why_uncorrected
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import Pair

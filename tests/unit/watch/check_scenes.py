@@ -13,13 +13,13 @@ from tuneworthy.core.live_check import (
 )
 from tuneworthy.matrix.design import Design
 from tuneworthy.matrix.two_samples import independent_difference
-from tuneworthy.watch import shares
+from tuneworthy.watch import live_answers
 from tuneworthy.watch.conclusion import ERROR_SHARES
 
 
 def share_of(k, n, level):
     """Return the share of k of n independent requests."""
-    return shares.share_of({at: at < k for at in range(n)}, Design(), level)
+    return live_answers.share_of({at: at < k for at in range(n)}, Design(), level)
 
 
 def interval(mean, low, high):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tuneworthy.compare.two_studies import compare_studies
+from tuneworthy.compare.two_studies import compare_studies, fitted_arms, refitted_difference
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import ArmResult, Evidence
@@ -11,7 +11,6 @@ from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Data, Success, Task
 from tuneworthy.matrix.design import Design, Fit
-from tuneworthy.matrix.refitted import fitted_arms, refitted_difference
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds
 

@@ -17,8 +17,9 @@ from tuneworthy.core.code import code_version
 from tuneworthy.core.errors import DoesNotFit
 from tuneworthy.core.free_memory import trim_heap
 from tuneworthy.core.record import digest
-from tuneworthy.deploy.parity import ASKED, ReferenceAnswers, compare_answers, compare_form
+from tuneworthy.deploy.parity import ReferenceAnswers, compare_answers, compare_form
 from tuneworthy.deploy.system import open_artefact
+from tuneworthy.matrix.design import Design
 from tuneworthy.measure.built_arm import DeployedArm
 
 ASKED_CASES = 100  # that every form answers; 86 equal answers exclude a drop of .05
@@ -97,15 +98,16 @@ class _ParityCheck:
     def _prompt_parity(self, system: System) -> FormParity:
         """Return the parity of the artefact's prompts with the fitted arm's; send nothing."""
         ours, theirs = self.arm.prompts(self.queries) or [], system.prompts(self.queries) or []
-        n = len(self.queries)
-        equal = sum(tuple(a) == tuple(b) for a, b in zip(ours, theirs, strict=True))
+        n, both = len(self.queries), zip(self.cases, ours, theirs, strict=True)
+        same = {case.id: tuple(one) == tuple(other) for case, one, other in both}
+        equal = sum(same.values())
         lost = () if equal == n else (f"{n - equal} of {n} prompts are not those of the arm",)
         return FormParity(
             form="artefact",
             engine="prompts compared, nothing sent",
             asked=n,
             equal=equal,
-            agreement=ASKED.rate(equal, n).interval,
+            agreement=Design.of_cases(self.cases).share(same).interval,
             failed=lost,
         )
 

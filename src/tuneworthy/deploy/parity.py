@@ -26,7 +26,6 @@ from tuneworthy.metrics import score_all
 
 COMPARED_ANSWERS = 24  # answers whose log-probabilities are compared
 _SHOWN_CASES = 5  # the most changed cases in a report
-ASKED = Design.independent("each case is asked once and drawn by a hash of its id")
 
 
 class Engine(Protocol):
@@ -85,8 +84,9 @@ def compare_answers(
     old = reference.answers
     (before, lost), (after, lost_now) = (_score_values(reference, own) for own in (old, new))
     equal = sum(a.text == b.text for a, b in zip(old, new, strict=True))
-    ids = [answer.case for answer in old]
-    bound = ASKED.difference({i: b - a for i, a, b in zip(ids, before, after, strict=True)})
+    ids, design = [answer.case for answer in old], Design.of_cases(reference.cases)
+    bound = design.difference({i: b - a for i, a, b in zip(ids, before, after, strict=True)})
+    share = design.share({a.case: a.text == b.text for a, b in zip(old, new, strict=True)})
     failed = []
     if bound.mean < -reference.margin:
         failed.append(
@@ -107,7 +107,7 @@ def compare_answers(
         engine=engine,
         asked=len(old),
         equal=equal,
-        agreement=ASKED.rate(equal, len(old)).interval,
+        agreement=share.interval,
         difference=bound.interval,
         margin=reference.margin,
         excluded=bound.low > -reference.margin,

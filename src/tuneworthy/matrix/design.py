@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tuneworthy.core.case import Case
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.known import Proportion
 from tuneworthy.core.split import Split
@@ -30,7 +31,6 @@ from tuneworthy.stats.clusters import (
 )
 from tuneworthy.stats.discordant import EXACT_BELOW
 from tuneworthy.stats.distributions import binomial_tail
-from tuneworthy.stats.race import sequential_bound
 from tuneworthy.stats.ratio import ratio_of_means
 from tuneworthy.stats.trend import MIN_UNITS, ChangePoint, largest_change_point, neighbours_alike
 
@@ -107,11 +107,26 @@ class Design:
     _codes: dict[Hashable, int] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def of(cls, task: Task, split: Split, group: Mapping[str, str] | None = None) -> Design:
-        """Return the design of a study's scored rows; `group` are those of the split if None."""
+    def of(cls, task: Task, split: Split | None, group: Mapping[str, str] | None = None) -> Design:
+        """Return the design of a study's scored rows; `group` are those of the split if None.
+
+        Results of 0.1.0 have no split: `split` is None.
+        """
         largest = float(task.data.largest_group or 0)
+        if split is None:
+            return cls(group or {}, largest)
         copies = split.only_copies and not largest
         return cls(split.groups if group is None else group, largest, copies)
+
+    @classmethod
+    def of_cases(cls, cases: Iterable[Case]) -> Design:
+        """Return the design of rows without a split: a case's group, else its input, is one group.
+
+        Where no case names a group, groups are copies of an input.
+        """
+        rows = {case.id: case for case in cases}
+        group = {i: case.group or f"input {case.input.casefold()}" for i, case in rows.items()}
+        return cls(group, copies=all(case.group is None for case in rows.values()))
 
     @classmethod
     def independent(cls, because: str) -> Design:
@@ -219,16 +234,6 @@ class Design:
         if not self.because:
             raise ValueError("values that may depend on each other have no such bounds")
         return ConfidenceSequence(level)
-
-    def raced(self, values: Values, tail: float, planned: int, fit: Fit | None) -> Difference:
-        """Return the mean of paired differences, in the order measured, with bounds at every look.
-
-        The bounds hold at `tail` on each side however often one looks, of `planned` rows in all.
-        """
-        ids, rows = _rows(values)
-        factor, folds = _width(ids, fit)
-        bound = sequential_bound(rows, tail, planned, factor, folds, self.groups(ids).of)
-        return Difference(*bound)
 
     def corrected(
         self, rows: GradedRows, ids: Sequence[Any], tail: float, lowest: float, fit: Fit | None

@@ -13,7 +13,6 @@ from tuneworthy.core.answer import Score
 from tuneworthy.core.case import Case
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.judged import JudgeCheck
-from tuneworthy.core.known import Proportion
 from tuneworthy.judge.agreement import slope, weighted_kappa
 from tuneworthy.judge.judge_metric import JudgeMetric, Verdicts, score_verdicts
 from tuneworthy.matrix.design import Design
@@ -44,8 +43,9 @@ def calibrate(
         names = ("swap", "kappa", "length", "fooled")
         return JudgeCheck(**plain, refused=why, missing=dict.fromkeys(names, why))
     verdicts = judging.verdicts([row[0] for row in rows], [row[1] for row in rows])
-    same = [one == two for one, two in verdicts if one and two]
-    result = JudgeCheck(**plain, swap=_proportion(same),
+    told = {at: one == two for at, (one, two) in enumerate(verdicts) if one and two}
+    design = Design({at: rows[at][0].group or rows[at][0].id for at in told})
+    result = JudgeCheck(**plain, swap=design.share(told) if told else None,
                    fooled=_injection_effect(judging, [row[0] for row in rows]))  # fmt: skip
     result = result.model_copy(update=_against_humans(rows, verdicts))
     failure = f"it could not be asked to the end: {judging.lost}" if judging.lost else ""
@@ -106,17 +106,11 @@ def _injection_effect(judging: JudgeMetric, cases: Sequence[Case]) -> Interval |
     if control.all():
         return None
     changes = dict(zip((case.id for case in own), (fooled - control).tolist(), strict=True))
-    return Design().difference(changes).interval
+    return Design.of_cases(own).difference(changes).interval
 
 
 def _differs(case: Case, other: Case) -> bool:
     return other.output.strip() not in {case.output.strip(), *case.accepted}
-
-
-def _proportion(flags: Sequence[bool]) -> Proportion | None:
-    if not flags:
-        return None
-    return Design.independent("for now").rate(sum(flags), len(flags))
 
 
 def _failed_check(result: JudgeCheck) -> str:

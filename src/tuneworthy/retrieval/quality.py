@@ -43,7 +43,7 @@ def quality(index: Index, cases: Sequence[Case], ks: Sequence[int] = KS) -> Qual
         case.id: _first_right_rank(ranking, right)
         for ranking, (case, right) in zip(rankings, pairs, strict=True)
     }
-    design = Design.independent("for now")
+    design = Design.of_cases(case for case, _ in pairs)
     inferred = sum(case.context_inferred for case, _ in pairs)
     if not ranks:
         return Quality(n=0, inferred=0, dense=index.dense, recall=None, mrr=None)

@@ -10,18 +10,17 @@ import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
-from tuneworthy.core.evidence import Interval
+from tuneworthy.core.known import Proportion
 from tuneworthy.core.record import Record
 from tuneworthy.data.docs import Doc
 from tuneworthy.matrix.design import Design
 from tuneworthy.retrieval.tokens import covers, words
 
 FactKind = Literal["new", "old", "other"]
-FACTS = Design.independent("for now")
 
 
 class Fact(Record):
@@ -35,13 +34,12 @@ class Fact(Record):
 class FactCounts(Record):
     """How many of `n` answers state the new fact, the old one, or something else (or both).
 
-    The shares have two-sided 95 % Clopper-Pearson intervals; None if n is 0.
+    The shares have two-sided 95 % intervals; there are none if n is 0.
     """
 
     arm: str
     n: int
-    counts: dict[FactKind, int]
-    shares: dict[FactKind, Interval] | None
+    shares: dict[FactKind, Proportion]
 
 
 @dataclass(frozen=True)
@@ -89,17 +87,18 @@ def change_facts(docs: Sequence[Doc], cases: Sequence[Case], seed: int) -> Chang
     )
 
 
-def count_stated_facts(arm: str, answers: Iterable[Answer], facts: Sequence[Fact]) -> FactCounts:
+def count_stated_facts(
+    arm: str, answers: Iterable[Answer], facts: Sequence[Fact], design: Design
+) -> FactCounts:
     """Return how many of an arm's answers state the new fact, the old one, or another.
 
     Cases without an answer are left out.
     """
     texts = {answer.case: answer.text for answer in answers}
-    kinds = [stated_fact(texts[fact.case], fact) for fact in facts if fact.case in texts]
-    counts: dict[FactKind, int] = {kind: kinds.count(kind) for kind in ("new", "old", "other")}
-    return FactCounts(
-        arm=arm, n=len(kinds), counts=counts, shares=_shares_by_kind(counts, len(kinds))
-    )
+    told = {fact.case: stated_fact(texts[fact.case], fact) for fact in facts if fact.case in texts}
+    kinds: tuple[FactKind, ...] = get_args(FactKind) if told else ()
+    shares = {kind: design.share({i: own == kind for i, own in told.items()}) for kind in kinds}
+    return FactCounts(arm=arm, n=len(told), shares=shares)
 
 
 def stated_fact(answer: str, fact: Fact) -> FactKind:
@@ -115,15 +114,6 @@ def stated_fact(answer: str, fact: Fact) -> FactKind:
     if says_new == says_old:
         return "other"
     return "new" if says_new else "old"
-
-
-def _shares_by_kind(counts: Mapping[FactKind, int], n: int) -> dict[FactKind, Interval] | None:
-    if not n:
-        return None
-    shares: dict[FactKind, Interval] = {}
-    for kind, count in counts.items():
-        shares[kind] = FACTS.rate(count, n).interval
-    return shares
 
 
 def _whole_word_pattern(text: str) -> re.Pattern[str]:

@@ -12,7 +12,7 @@ days.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import log1p
 
@@ -35,6 +35,7 @@ from tuneworthy.data.sealed import Sealed
 from tuneworthy.extras.changed_facts import (
     ChangedDocuments,
     FactCounts,
+    FactKind,
     change_facts,
     count_stated_facts,
 )
@@ -48,7 +49,7 @@ SECONDS_PER_DAY = 86_400.0
 MOST_FACTS = 60  # the most facts that are changed
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 NEEDS_OF_READERS = frozenset({"docs", "gold_passage"})  # needs of an arm that reads documents
-DOCUMENTS = Design.independent("for now")
+DOCUMENTS = Design.independent("each document counts once")
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def measure_freshness(
     after = _sampled_facts(change_facts(runner.docs, list(sealed.values()), runner.task.seed))
     if not after.facts:
         return []
+    design = Design.of(runner.task, runner.split)
     # Without the earlier runs, so that no prompt is chosen again.
     changed_runner, results = replace(_with_changed_documents(runner, after), runs=()), []
     folds = tuple(at for at, part in enumerate(changed_runner.split.parts) if part.test)
@@ -128,7 +130,7 @@ def measure_freshness(
             own = measure(changed_runner, once, own_prompts(own, planned.spec.name, recipes), False)
         answers = _answers_of_first_seed(own)
         if answers:
-            stated = count_stated_facts(planned.spec.name, answers, after.facts)
+            stated = count_stated_facts(planned.spec.name, answers, after.facts, design)
             results.append(FreshnessResult(stated, reads))
     return results
 
@@ -216,11 +218,5 @@ def _timestamp(text: str | None, sign: float) -> float:
     return sign * float("inf") if text is None else sortable_time(text)
 
 
-def _shares_by_arm(counted: Sequence[FactCounts], kind: str) -> dict[str, Proportion]:
-    shares: dict[str, Proportion] = {}
-    for arm_counts in counted:
-        counts: Mapping[str, int] = {str(name): n for name, n in arm_counts.counts.items()}
-        if arm_counts.n:
-            k = counts[kind]
-            shares[arm_counts.arm] = DOCUMENTS.rate(k, arm_counts.n)
-    return shares
+def _shares_by_arm(counted: Sequence[FactCounts], kind: FactKind) -> dict[str, Proportion]:
+    return {one.arm: one.shares[kind] for one in counted if one.n}

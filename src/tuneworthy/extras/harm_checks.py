@@ -107,7 +107,7 @@ def _tail_change(runner: Runner, runs: Sequence[Run], arm: str) -> FigureOrReaso
     if len(ids) < LEAST_CASES:
         return f"{len(ids)} cases with rare words; {LEAST_CASES} are needed"
     gain = {i: own[i][1] - before[i][1] for i in sorted(ids)}
-    return Design({i: gold[i].group for i in ids}).difference(gain).interval
+    return Design.of(runner.task, runner.split).difference(gain).interval
 
 
 def _refusal_changes(runner: Runner, runs: Sequence[Run], arm: str) -> dict[str, FigureOrReason]:
@@ -122,8 +122,9 @@ def _refusal_changes(runner: Runner, runs: Sequence[Run], arm: str) -> dict[str,
     before, after = (
         {i: answer for i, (answer, _) in best_cells(runs, name).items()} for name in (base, arm)
     )
+    design = Design.of(runner.task, runner.split)
     return {
-        name: refusal_change(cases, before, after, wanted=wanted)
+        name: refusal_change(cases, before, after, design, wanted=wanted)
         for name, wanted in zip(names, (False, True), strict=True)
     }
 
@@ -191,7 +192,8 @@ def _lost_fact_share(tuned: TunedPair, known: KnowledgeProbe | None) -> FigureOr
         store=lambda key, make: runner.ledger.unit(key, "known", make, runner.study, final_replies),
         salt=runner.salt,
     )
-    lost = lost_facts(known, probe_facts(setup, [gold[i] for i in facts if i in gold]))
+    asked = [gold[i] for i in facts if i in gold]
+    lost = lost_facts(known, probe_facts(setup, asked), Design.of_cases(asked))
     if lost.share is None:
         return lost.because
     return _rounded_interval(lost.share.share, lost.share.low, lost.share.high)

@@ -7,7 +7,7 @@ greedily and by sampling. Uses the model protocol only; knows no arm and no engi
 from __future__ import annotations
 
 import random
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -103,7 +103,7 @@ def knowledge_level(greedy: Sequence[bool], sampled: Sequence[bool]) -> Knowledg
     return "weakly_known" if any(sampled) else "unknown"
 
 
-def lost_facts(before: KnowledgeProbe, after: KnowledgeProbe) -> ForgottenFacts:
+def lost_facts(before: KnowledgeProbe, after: KnowledgeProbe, design: Design) -> ForgottenFacts:
     """Return which highly known facts training lost, among the cases of both probes.
 
     Facts that changed the other way are counted too, since chance moves cases both ways.
@@ -121,7 +121,7 @@ def lost_facts(before: KnowledgeProbe, after: KnowledgeProbe) -> ForgottenFacts:
         shaken=tuple(i for i in well_known if after.of[i] == "maybe_known"),
         learnt=learnt,
         unsure=len(unsure),
-        share=_share(len(lost), len(well_known)),
+        share=design.share({i: i in lost for i in well_known}),
     )
 
 
@@ -205,20 +205,23 @@ def _summarise_probe(
     if not of:
         why = "no answer came back" if lost else "no rows with an answer to ask for"
         return KnowledgeProbe(sets=EXAMPLE_SETS, answers=answers, lost=lost, because=why)
-    counts, n = Counter(of.values()), len(of)
-    unknown = _share(counts["unknown"], n)
+    design = Design.of_cases(probed)
+    shares = {
+        kind: design.share({i: own == kind for i, own in of.items()}) for kind in KNOWLEDGE_LEVELS
+    }
+    unknown = shares["unknown"]
     types = defaultdict[str, list[str]](list)
     for case in probed:
         if case.id in of and fact_type(case):
             types[fact_type(case)].append(case.id)
     by_type = {
-        name: _share(sum(of[i] == "unknown" for i in ids), len(ids))
+        name: design.share({i: of[i] == "unknown" for i in ids})
         for name, ids in sorted(types.items())
         if len(ids) >= LEAST_OF_A_TYPE
     }
     return KnowledgeProbe(
         of=dict(sorted(of.items())),
-        shares={name: _share(counts[name], n) for name in KNOWLEDGE_LEVELS},
+        shares=shares,
         unknown=unknown,
         by_type=by_type,
         sets=EXAMPLE_SETS,
@@ -242,7 +245,3 @@ def _summary_sentences(unknown: Proportion, by_type: Mapping[str, Proportion]) -
         "unknown"
     )
     return tuple(lines)
-
-
-def _share(k: int, n: int) -> Proportion:
-    return Design.independent("for now").rate(k, n)

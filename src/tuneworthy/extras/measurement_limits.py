@@ -17,10 +17,10 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.copies import near_copy_groups
 from tuneworthy.data.load import Loaded
 from tuneworthy.diagnose.consistency import (
+    FILE_ROWS,
     common_form_share,
     contradiction_share,
     neighbour_noise,
-    proportion,
     smallest_class_size,
 )
 from tuneworthy.diagnose.diagnosis import answer_columns, base_of
@@ -76,8 +76,8 @@ def soundness(
         differ=differ,
         ladder=ladder,
         gold=gold,
-        unscored=proportion(own.count(None), len(own)) if own else None,
-        flips=_base_flip_share(task, runs, again, missing),
+        unscored=FILE_ROWS.rate(own.count(None), len(own)) if own else None,
+        flips=_base_flip_share(inputs, runs, again, missing),
         leak=largest_leak_shift(inputs.loaded, runs, missing),
         contradictions=contradiction_share(task, rows),
         one_form=common_form_share(task, rows, missing),
@@ -186,20 +186,24 @@ def _metric_ladder(
     return measured, round(float(np.mean(scored)), 6)
 
 
-def flip_share(first: Mapping[str, bool], again: Mapping[str, bool]) -> Interval | None:
+def flip_share(
+    first: Mapping[str, bool], again: Mapping[str, bool], design: Design
+) -> Interval | None:
     """Return the share of cases run twice that pass only once; None if none was run twice."""
-    shared = [case for case in first if case in again]
-    if not shared:
-        return None
-    changed = sum(first[case] != again[case] for case in shared)
-    return Design.independent("for now").rate(changed, len(shared)).interval
+    changed = {case: first[case] != again[case] for case in first if case in again}
+    return design.share(changed).interval if changed else None
 
 
 def _base_flip_share(
-    task: Task, runs: Sequence[Run], again: Mapping[str, bool] | None, missing: dict[str, str]
+    inputs: MeasurementInputs,
+    runs: Sequence[Run],
+    again: Mapping[str, bool] | None,
+    missing: dict[str, str],
 ) -> Interval | None:
-    base = base_of(answer_columns(task, runs))
-    share = flip_share(base.passed, again) if base and again else None
+    base = base_of(answer_columns(inputs.task, runs))
+    share = (
+        flip_share(base.passed, again, Design.of_cases(inputs.cases)) if base and again else None
+    )
     if share is None:
         missing["flips"] = NO_REPEATS
     return share

@@ -39,6 +39,7 @@ def refusal_change(
     cases: Sequence[Case],
     before: Mapping[str, Answer],
     after: Mapping[str, Answer],
+    design: Design,
     *,
     wanted: bool,
 ) -> Interval | str:
@@ -56,4 +57,4 @@ def refusal_change(
         case.id: float(refuses(after[case.id].text)) - float(refuses(before[case.id].text))
         for case in kept
     }
-    return Design().difference(change).interval
+    return design.difference(change).interval

@@ -7,6 +7,7 @@ arms/_searched.py for the form). Its gain is measured on dev rows, its share on 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -42,7 +43,8 @@ def search_summary(
         return None
     numbers = zip(rows.cases, copy_groups(rows), strict=True)
     groups = {case.id: f"group {number}" for case, number in numbers}
-    rho, why = _share_of_tuning_gain(kept, evidence, groups, task.seed, split)
+    design = Design.of(task, split, groups)
+    rho, why = _share_of_tuning_gain(kept, evidence, design, task.seed, split)
     searches = [run for run in prompts if run.seed == task.seed and "search" in (run.trace or {})]
     if not searches:
         names = {run.spec.name for run in prompts}
@@ -55,7 +57,7 @@ def search_summary(
     )
     own = [run for run in searches if run.spec.name == name]
     folds = [_search_steps(run) for run in own]
-    gain, reason = _last_doubling_gain(folds, groups)
+    gain, reason = _last_doubling_gain(folds, design)
     return PromptSearch(
         arm=name,
         budget=max(int((run.trace or {})["search"]["budget"]) for run in own),
@@ -91,7 +93,7 @@ def _best_scores_after(steps: SearchSteps, tried: int) -> Mapping[str, float]:
 
 
 def _last_doubling_gain(
-    folds: Sequence[SearchSteps], groups: Mapping[str, str]
+    folds: Sequence[SearchSteps], design: Design
 ) -> tuple[Interval | None, tuple[str, ...]]:
     """Return (gain of the last doubling on the dev rows of all folds, or None; reasons if so)."""
     last = max(steps[-1][0] for steps in folds)
@@ -102,13 +104,13 @@ def _last_doubling_gain(
     for at, steps in enumerate(folds):
         before, after = _best_scores_after(steps, half), _best_scores_after(steps, last)
         diffs |= {(at, case): after[case] - before[case] for case in after}
-    design = Design({(at, case): groups.get(case, case) for at, case in diffs})
+    design = replace(design, group={key: design.group.get(key[1], key[1]) for key in diffs})
     low = design.difference(diffs, TAIL / (last - half)).low
     return design.difference(diffs)._replace(low=low).interval, ()
 
 
 def _share_of_tuning_gain(
-    runs: Sequence[Run], evidence: Evidence, groups: Mapping[str, str], seed: int, split: Split
+    runs: Sequence[Run], evidence: Evidence, design: Design, seed: int, split: Split
 ) -> tuple[Interval | None, list[str]]:
     """Return ((prompt - base) / (tune - base) on shared cases, or None; reasons if so)."""
     arm_runs = [_finalist_runs(runs, evidence, tool) for tool in ("prompt", "tune")]
@@ -123,7 +125,7 @@ def _share_of_tuning_gain(
         return None, ["prompt, base and tuned arm share no scored case"]
     prompt_gain = {i: prompt[i][0] - base[i][0] for i in ids}
     tune_gain = {i: tune[i][0] - base[i][0] for i in ids}
-    design, fit = Design(groups), None
+    fit = None
     if any(run.learned for own in arm_runs for run in own):  # recorded answers were not fitted here
         fit = Fit({i: tune[i][1] for i in ids}, split)
     bound = design.difference(tune_gain, fit=fit)

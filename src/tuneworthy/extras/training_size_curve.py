@@ -26,6 +26,7 @@ from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.data.folds import Part
 from tuneworthy.diagnose.label_errors import label_doubts
 from tuneworthy.extras.learning_curve import CurveScores, RowsNeeded, rows_needed
+from tuneworthy.matrix.columns import retraining_sd
 from tuneworthy.matrix.design import Design, Fit
 from tuneworthy.measure.planning import PlanInputs
 from tuneworthy.measure.units import Runner, measure
@@ -159,7 +160,7 @@ def _measure_curve(runner: Runner, learner: _Learner) -> LearningCurve:
     sizes.append((1.0, dict(_scores_on_all_rows(runner, learner))))
     spec = learner.planned.spec
     points = [_curve_point(runner, learner, share, scores) for share, scores in sizes]
-    last = _paired_gain(runner, sizes[-1][1], sizes[-2][1]) if len(sizes) > 1 else None
+    last = _paired_gain(runner, learner, sizes[-1][1], sizes[-2][1]) if len(sizes) > 1 else None
     cells = _shared_cells(runner, learner, [scores for _, scores in sizes])
     margin = runner.task.success.margin
     needed = rows_needed([p.rows for p in points], cells, margin, runner.task.seed)
@@ -244,7 +245,7 @@ def _curve_point(
         rows=round(share * rows),
         n=len(means),
         repeats=len(learner.folds) * len(learner.seeds),
-        score=Design(runner.split.groups).mean(means).interval,
+        score=Design.of(runner.task, runner.split).mean(means).interval,
     )
 
 
@@ -256,13 +257,16 @@ def _means_by_case(scores: ScoresByCell) -> dict[str, float]:
     return {case: float(np.mean(table[case])) for case in sorted(table)}
 
 
-def _paired_gain(runner: Runner, more: ScoresByCell, fewer: ScoresByCell) -> Interval | None:
+def _paired_gain(
+    runner: Runner, learner: _Learner, more: ScoresByCell, fewer: ScoresByCell
+) -> Interval | None:
     """Return the paired difference `more` - `fewer` of two fits at 95 %, None without pairs."""
     diffs_by_cell = {cell: value - fewer[cell] for cell, value in more.items() if cell in fewer}
     if not diffs_by_cell:
         return None
-    fit = Fit({case: at for _, at, case in diffs_by_cell}, runner.split)
-    design = Design(runner.split.groups)
+    fold = {case: at for _, at, case in diffs_by_cell}
+    fit = Fit(fold, runner.split, retraining_sd(learner.planned.spec))
+    design = Design.of(runner.task, runner.split)
     return design.difference(_means_by_case(diffs_by_cell), fit=fit).interval
 
 
@@ -304,7 +308,7 @@ def measure_label_cleaning(runner: Runner, learner: _Learner) -> LabelCleaningGa
     scores: ScoresByCell = {}
     for seed in learner.seeds:
         scores |= _fit_and_score(runner, learner, seed, parts)
-    gain = _paired_gain(runner, scores, dict(_scores_on_all_rows(runner, learner)))
+    gain = _paired_gain(runner, learner, scores, dict(_scores_on_all_rows(runner, learner)))
     why = "" if gain else "it could not be fitted without them"
     n = len({case for _, _, case in scores})
     return LabelCleaningGain(arm=name, rows=rows, dropped=mean_dropped, n=n, gain=gain, because=why)

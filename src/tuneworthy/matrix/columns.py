@@ -41,7 +41,7 @@ class Column:
 
     def fit(self, split: Split) -> Fit | None:
         """Return how the arm learnt in the folds of a split, None if it learns nothing."""
-        return Fit(self.fold, split, self._retrained) if self.learned else None
+        return Fit(self.fold, split, retraining_sd(self.spec)) if self.learned else None
 
     def fit_beside(self, versus: Column, split: Split) -> Fit | None:
         """Return the fit that widens the difference of two arms, None if neither learns.
@@ -49,12 +49,11 @@ class Column:
         A reference that learns (the most common answer) varies little, so it does not count.
         """
         learned = self.learned or (versus.learned and versus.spec.role == "candidate")
-        return Fit(self.fold, split, max(self._retrained, versus._retrained)) if learned else None
-
-    @property
-    def _retrained(self) -> float:
-        """Return the assumed standard deviation between trainings of the arm's tool."""
-        return RETRAINING_SD if self.spec.tool in TRAINED_TOOLS else 0.0
+        return (
+            Fit(self.fold, split, max(retraining_sd(self.spec), retraining_sd(versus.spec)))
+            if learned
+            else None
+        )
 
     @property
     def scores(self) -> dict[str, float]:
@@ -66,6 +65,11 @@ class Column:
         """Return the scores, in [0, 1], of these cases; an unscored case counts as `wrong`."""
         scores = [self.cells[i][1] for i in ids]
         return np.array([s.value if isinstance(s, Score) else wrong for s in scores])
+
+
+def retraining_sd(spec: Spec) -> float:
+    """Return the assumed standard deviation between trainings of an arm's tool; 0: untrained."""
+    return RETRAINING_SD if spec.tool in TRAINED_TOOLS else 0.0
 
 
 def by_spec(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -159,7 +163,7 @@ def shared_cases(columns: Sequence[Column]) -> list[str]:
     return sorted(set.intersection(*(set(column.cells) for column in columns)))
 
 
-def race_order(ids: Iterable[str], fold: Mapping[str, int], seed: int) -> list[str]:
+def row_order(ids: Iterable[str], fold: Mapping[str, int], seed: int) -> list[str]:
     """Return the case ids sorted by fold, then by a hash of seed and id."""
     return sorted(ids, key=lambda i: (fold.get(i, 0), _random_key(seed, i)))
 

@@ -31,7 +31,8 @@ class BaseOutcomes(Record):
 
     `rerun` maps case -> passed in a second run of the base (a sampled deployment); empty where its
     answers are greedy or logged, so that a second run changes nothing. `groups` maps case to group
-    where cases belong together. `conflicts` are failed cases whose label contradicts others (see
+    where cases belong together; `largest_group` and `only_copies`: see `matrix.design.Design`.
+    `conflicts` are failed cases whose label contradicts others (see
     diagnose/label_errors). `literal` are failed cases whose passage contains the gold answer word
     for word, None if no case has a passage. `recorded`: logged answers, which can't be asked again.
     """
@@ -41,6 +42,8 @@ class BaseOutcomes(Record):
     passes: tuple[str, ...]
     rerun: dict[str, bool] = Field(default_factory=dict)
     groups: dict[str, str] = Field(default_factory=dict)
+    largest_group: float = 0.0
+    only_copies: bool = False
     conflicts: tuple[str, ...] = ()
     literal: tuple[str, ...] | None = None
     margin: float = 0.05

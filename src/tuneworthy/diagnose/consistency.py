@@ -20,13 +20,13 @@ from tuneworthy.matrix.design import Design
 
 _LINE_KINDS = (("heading", r"#+ "), ("bullet", r"[-*•] "), ("number", r"\d+[.)] "),
                ("table", r"\|"), ("field", r"[\w ]{1,30}: "))  # fmt: skip
-FILE_ROWS = Design.independent("for now")
+FILE_ROWS = Design.independent("a description of the rows of this file, not of others")
 
 
 def contradiction_share(task: Task, rows: Sequence[Case]) -> Proportion | None:
     """Return the share of rows that another row with the same input contradicts, or None."""
     conflicts = contradictory_cases(rows, task.output.type == "text")
-    return proportion(sum(map(len, conflicts)), len(rows)) if rows else None
+    return FILE_ROWS.rate(sum(map(len, conflicts)), len(rows)) if rows else None
 
 
 def common_form_share(
@@ -37,7 +37,7 @@ def common_form_share(
         missing["one_form"] = "labels have one form" if rows else "there are no rows"
         return None
     forms = Counter(form_of(case.output, task.output.type == "number") for case in rows)
-    return proportion(forms.most_common(1)[0][1], len(rows))
+    return FILE_ROWS.rate(forms.most_common(1)[0][1], len(rows))
 
 
 def neighbour_noise(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Proportion | None:
@@ -46,7 +46,7 @@ def neighbour_noise(task: Task, rows: Sequence[Case], missing: dict[str, str]) -
         missing["noise"] = "neighbours are compared for closed labels only"
         return None
     denied = [doubt for doubt in label_doubts(task, rows) if doubt.ground == "neighbours"]
-    return proportion(len(denied), len(rows))
+    return FILE_ROWS.rate(len(denied), len(rows))
 
 
 def smallest_class_size(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> int | None:
@@ -77,8 +77,3 @@ def form_of(text: str, number: bool = False) -> str:
 
 def _mark_of_line(line: str) -> str:
     return next((name for name, mark in _LINE_KINDS if re.match(mark, line)), "text")
-
-
-def proportion(k: int, n: int) -> Proportion:
-    """Return the share k / n with its exact interval. Raises ValueError for n = 0."""
-    return FILE_ROWS.rate(k, n)

@@ -30,6 +30,7 @@ from tuneworthy.matrix.design import Design
 from tuneworthy.metrics import Metric
 
 NO_TIME_TO_DIAGNOSE = "the minutes have no room to read the matrix across (budget.minutes)"
+MAY_ACT = Design.independent("it only chooses what is tried next; a wide bound would try less")
 
 
 @dataclass(frozen=True)
@@ -107,11 +108,14 @@ def diagnose_runs(
     base = comparable_base(base, table, split)
     fails = tuple(sorted(i for i, passed in base.passed.items() if not passed))
     doubted = label_doubts(task, cases, others)
+    design = Design.of(task, split)
     base_cases = BaseOutcomes(
         arm=base.spec.name,
         fails=fails,
         passes=tuple(sorted(i for i, passed in base.passed.items() if passed)),
         groups={i: split.groups[i] for i in base.passed if i in split.groups},
+        largest_group=design.largest,
+        only_copies=design.copies,
         conflicts=contradicted_failures(doubted, fails),
         literal=cases_with_answer_in_passage(task, cases, fails),
         margin=task.success.margin,
@@ -270,7 +274,7 @@ def _gains(own: AnswerColumn, base: AnswerColumn) -> float:
     """Return the lower bound of what an arm passes more than the base; -1 without a common case."""
     shared = [i for i in base.passed if i in own.passed]
     gain = {i: float(own.passed[i]) - float(base.passed[i]) for i in shared}
-    return Design().difference(gain).low if gain else -1.0
+    return MAY_ACT.difference(gain).low if gain else -1.0
 
 
 def _prompt_alone_passes(

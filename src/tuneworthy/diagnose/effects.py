@@ -147,8 +147,12 @@ def share_interval(
     Raises ValueError for an empty `within`.
     """
     hit = set(cases)
-    mean, low, high = Design(base.groups).mean({i: i in hit for i in sorted(within)}, level)
+    mean, low, high = _design(base).mean({i: i in hit for i in sorted(within)}, level)
     return _rounded_interval(Interval(mean=mean, low=low, high=high))
+
+
+def _design(base: BaseOutcomes) -> Design:
+    return Design(base.groups, base.largest_group, base.only_copies)
 
 
 def _rerun_shares(base: BaseOutcomes) -> PassShares:
@@ -199,7 +203,7 @@ def _paired_interval(
     diffs = {i: float(one[i]) - float(other[i]) for i in sorted(cases)}
     if not diffs:
         return Interval(mean=0.0, low=-1.0, high=1.0)
-    bound = Design(base.groups).difference(diffs, ALPHA / 2, part_of_sum=part_of_sum)
+    bound = _design(base).difference(diffs, ALPHA / 2, part_of_sum=part_of_sum)
     return Interval(mean=bound.mean, low=bound.low, high=bound.high)
 
 
@@ -210,7 +214,7 @@ def _rescue_contrast(
     diffs = {i: float(one[i]) - float(other[i]) for i in sorted(fails)}
     if not diffs:
         return Interval(mean=0.0, low=-1.0, high=1.0)
-    bound = Design(base.groups).contrast(diffs, ALPHA / 2)
+    bound = _design(base).contrast(diffs, ALPHA / 2)
     return Interval(mean=bound.mean, low=bound.low, high=bound.high)
 
 

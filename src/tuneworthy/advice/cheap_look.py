@@ -25,8 +25,9 @@ def first_look_of(results: Results) -> tuple[MeasuredArm, ...]:
     ids = sorted(shared_cases(columns), key=digest)[:LOOK_CASES] if columns else []
     if not ids:
         return ()
+    design = Design.of(results.task, results.split)
     best = max(columns, key=lambda one: float(one.values(ids).mean()))
-    return tuple(_measured_arm(one, best, ids, Design()) for one in columns)
+    return tuple(_measured_arm(one, best, ids, design) for one in columns)
 
 
 def _measured_arm(one: Column, best: Column, ids: list[str], design: Design) -> MeasuredArm:

@@ -157,8 +157,12 @@ def scores_by_arm(results: Results, without: frozenset[str]) -> dict[str, dict[s
 def _shared_design(first: Results, second: Results) -> Design:
     """Return how the rows of both studies depend on each other: what either one says."""
     both = (first, second)
-    own, other = (Design.of(one.task, one.split or Split(k=1, parts=())) for one in both)
-    return Design({**own.group, **other.group}, max(own.largest, other.largest))
+    own, other = (Design.of(one.task, one.split) for one in both)
+    return Design(
+        {**own.group, **other.group},
+        max(own.largest, other.largest),
+        own.copies and other.copies,
+    )
 
 
 def _bounded_pair(

@@ -33,7 +33,6 @@ import stats_looks as tweaks
 import stats_lossy as lossy
 import stats_many as several
 import stats_promises as promises
-import stats_race as race
 import stats_worlds as worlds
 from _bench import RESULTS, write
 from threadpoolctl import threadpool_limits
@@ -189,11 +188,6 @@ def covers(studies: int, kind: str, **cell: Any) -> Iterator[tuple[str, Any]]:
     yield from coverage.KINDS[kind](seeded(kind, *cell.values()), studies, **cell)
 
 
-def raced(studies: int, truth: str, rho: float, n: int) -> Iterator[tuple[str, Any]]:
-    """Return studies that are looked at ten times, with the betting and the fixed bound."""
-    yield from race.cells(seeded("race", truth, rho, n), studies, n, race.TRUTHS[truth], rho)
-
-
 def seeded(*name: Any) -> np.random.Generator:
     """Return the generator of a cell: its name is its seed."""
     return np.random.default_rng(int(digest([str(part) for part in name], 12), 16))
@@ -212,9 +206,6 @@ def jobs() -> dict[str, Job]:
                 found[f"honest | {truth} | {spread} | n {n}"] = honest, {
                     "truth": truth, "rho": rho, "n": n}  # fmt: skip
             found[f"looks | {spread} | n {n}"] = looks, {"rho": rho, "n": n}
-            for truth in race.TRUTHS:
-                found[f"race | {truth} | {spread} | n {n}"] = raced, {
-                    "truth": truth, "rho": rho, "n": n}  # fmt: skip
         for family in graded.FAMILIES:
             for truth in GRADED:
                 for n in (100, 250):

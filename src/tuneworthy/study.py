@@ -22,7 +22,7 @@ from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import DataError, ModelError, TaskError
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.look_text import look_line
-from tuneworthy.core.plan import Plan, PlannedArm
+from tuneworthy.core.plan import Plan
 from tuneworthy.core.results import Grade, Results
 from tuneworthy.core.run import MODEL_UNAVAILABLE, Run
 from tuneworthy.core.run_options import RunOptions
@@ -39,11 +39,10 @@ from tuneworthy.judge.grading import blocks_ahead
 from tuneworthy.ledger.study_events import StudyEvents
 from tuneworthy.look_count import count_look, end_look, is_spent, look_warning, looks_so_far
 from tuneworthy.matrix.choice import best_on_dev, best_prompt
-from tuneworthy.measure.block_race import RaceState, measure_raced
 from tuneworthy.measure.placebos import probes
 from tuneworthy.measure.stage_runner import StageRunner, fit_extras
 from tuneworthy.measure.teacher_gate import why_not_taught
-from tuneworthy.measure.units import Runner
+from tuneworthy.measure.units import Runner, measure
 from tuneworthy.missing_keys import key_notice, key_observations, refuse_without_key
 from tuneworthy.models import is_paid
 from tuneworthy.models.local.serving import serve_command
@@ -242,12 +241,9 @@ def _measure_arms(
         if not arm.because and (why := why_not_taught(session.inputs, runs, arm.spec)):
             arm = arm.model_copy(update={"because": why})
         tell("arm", arm)
-        field = RaceState(session.inputs, runs, _count_competing(planned.arms))
         runnable = [other.spec for other in planned.arms if not other.because]
-        new = measure_raced(
-            runner, arm, recipes, needs_dev_scores(session.task, arm.spec, runnable), field
-        )
-        runs += new
+        dev = needs_dev_scores(session.task, arm.spec, runnable)
+        runs += measure(runner, arm, recipes, dev)
         # Later arms build on their fold's best prompt by dev score.
         recipes[:] = [best_prompt(runs, fold, session.seed) for fold in range(len(recipes))]
         yield
@@ -287,11 +283,6 @@ def _run_probes(
     for probe in probes(runner, [*planned.arms, *dear], runs, paid, planned.read):
         tell("arm", probe.planned)
         runs += probe.run(runner, recipes, runs)
-
-
-def _count_competing(arms: Sequence[PlannedArm]) -> int:
-    """Return the number of arms that may compete: candidates that run."""
-    return sum(not a.because and a.spec.role == "candidate" for a in arms)
 
 
 def _verdict_so_far(session: Session, planned: Plan, runs: Sequence[Run]) -> Verdict:

@@ -20,7 +20,7 @@ PATHS = ("data.file", "data.train", "data.test", "data.dev", "data.dev_share", "
          "device", "precision", "batch", "arms", "knowledge.changed_share", "knowledge.over",
          "economics.requests_per_month", "economics.value_of_correct", "economics.horizon_months",
          "economics.prices", "economics.label_each", "budget.minutes", "budget.usd",
-         "budget.tokens", "budget.stop_early", "seeds", "seed", "executor", "name", "instruction",
+         "budget.tokens", "seeds", "seed", "executor", "name", "instruction",
          "inferred", "data", "success", "nonsense")  # fmt: skip
 LIKELY = [
     "rows.jsonl",
@@ -142,7 +142,6 @@ SOUND = {
     "budget.minutes": [1e-12, 1e15, 0.5],
     "budget.usd": [0, 1e15],
     "budget.tokens": [0, 1, 10**15],
-    "budget.stop_early": [True],
     "seeds": [1, 3],
     "seed": [0, 2**32 - 1],
     "executor": ["local"],

@@ -6,10 +6,10 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 106_789,
-    "files": 897,
-    "public names": 3034,
-    "modules outside stats that import it": 64,
+    "lines": 106_640,
+    "files": 893,
+    "public names": 3032,
+    "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 37,
 }
 SLACK = {"lines": 500, "files": 3, "public names": 20}
@@ -44,7 +44,7 @@ def importers_of_stats():
             for node in ast.walk(tree)
         )
         for name, tree in trees().items()
-        if not name.startswith("stats/")
+        if not name.startswith(("stats/", "matrix/"))
     )
 
 
@@ -73,7 +73,7 @@ def counted():
         "lines": sum(len(text.splitlines()) for text in sources),
         "files": len(sources),
         "public names": public_names(),
-        "modules outside stats that import it": importers_of_stats(),
+        "modules outside the matrix that import stats": importers_of_stats(),
         "branches on our own sentences": branches_on_sentences(),
     }
 

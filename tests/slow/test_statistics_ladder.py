@@ -10,7 +10,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "stats"))
 
 import stats_folded as folded
 import stats_graded as graded
-import stats_race as race
 import stats_worlds as worlds
 
 from tuneworthy.matrix import ladder
@@ -223,17 +222,6 @@ def test_the_vectorised_fold_widening_is_the_shipped_one():
     for least in (0.0, 0.02):
         found = [fold_width_factor(row, Folds(folds, least), 1.5) for row in diffs]
         assert folded.fold_widening(diffs, folds, 1.5, least) == pytest.approx(found)
-
-
-@pytest.mark.parametrize("runs", TIERS)
-@pytest.mark.parametrize("name", race.TRUTHS)
-def test_p19_a_race_keeps_the_limits_at_ten_looks(name, runs):
-    for rho in (worlds.NEAR, worlds.FAR):
-        rng = np.random.default_rng(24)
-        found = dict(race.cells(rng, runs, 250, race.TRUTHS[name], rho, peeked=False))["betting"]
-        assert found["broken"] * runs <= allowed(runs), rho
-        if name.startswith("equal"):
-            assert found["needless"] * runs <= allowed(runs), rho
 
 
 @pytest.mark.parametrize("runs", PEEKS)

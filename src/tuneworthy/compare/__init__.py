@@ -1,6 +1,6 @@
-"""Build the evidence of a study: scores, costs, hard limits, slices, trends; two logs, two studies.
+"""Build the evidence of a study: scores, costs, hard limits, slices; two logs, two studies.
 
-Start with `comparison.py` (`compare` builds the evidence). Bounds come from `matrix/`. All functions
-are pure: this room calls no model, reads no file, writes nothing to the ledger and names no winner
+Start with `comparison.py` (`compare` builds the evidence). Bounds come from `matrix/`. All is
+pure: this room calls no model, reads no file, writes nothing to the ledger and names no winner
 (`verdict/` does that).
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
 from tuneworthy.core.record import Record, digest
 
@@ -155,10 +155,16 @@ class Economics(Record):
         return self.value_of_correct is not None and self.requests_per_month is not None
 
 
+LEFT_KEYS = {
+    "stop_early": "remove the line: the stage rule (`budget.stages`, on by default) stops arms that"
+    " cannot pay"
+}
+"""What replaces a key that is gone, as a fix."""
+
+
 class Budget(Record):
     """The budget of a study: `minutes` shapes the plan, `usd` and `tokens` are hard caps.
 
-    `stop_early`: an arm stops as soon as it cannot win; every bound is then a betting bound.
     `stages`: a rule decides, after the cheap arms, which others are worth their minutes; false runs
     every arm.
     """
@@ -166,8 +172,20 @@ class Budget(Record):
     minutes: Positive = 20
     usd: Amount | None = None
     tokens: Annotated[int, Field(ge=0, le=10**15)] | None = None
-    stop_early: bool = False
     stages: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_left(cls, value: Any) -> Any:
+        """Read results of versions that had `stop_early`; refuse those that used it.
+
+        Their bounds held at every look; those of now would be too narrow for them.
+        """
+        if isinstance(value, dict) and "stop_early" in value:
+            if value["stop_early"]:
+                raise ValueError(LEFT_KEYS["stop_early"])
+            value = {key: kept for key, kept in value.items() if key != "stop_early"}
+        return value
 
 
 class Task(Record):
@@ -227,11 +245,10 @@ class Task(Record):
         """Return the content hash (64 hex digits), which leaves out caps, batch size and folders.
 
         A raised cap lets a stopped study go on, so caps are not part of its identity; nor is the
-        path of the inputs to settle on. `stop_early` counts: it is declared before the run. Keys
-        added since then count only if they are set, so that older tasks keep their hash.
+        path of the inputs to settle on. Keys added since then count only if they are set, so that
+        older tasks keep their hash.
         """
-        early = set() if self.budget.stop_early else {"stop_early"}
-        early |= {"stages"} if self.budget.stages else set()
+        early = {"stages"} if self.budget.stages else set()
         data, success = self.data, self.success
         nothing = set() if data.locked else {"locked"}
         nothing |= set() if data.largest_group else {"largest_group"}

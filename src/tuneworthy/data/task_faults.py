@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.record import Record
+from tuneworthy.core.task import LEFT_KEYS
 from tuneworthy.data.plain_yaml import KeyPath, PlainDocument, dotted
 
 _NOT_WRITTEN = {"inferred"}  # filled by us, never read from the file
@@ -82,6 +83,8 @@ def _unknown_key_fault(
     key: str, known: list[str], path: KeyPath, homes: Sequence[str] = ()
 ) -> TaskFault:
     """Return the fault of an unknown key; `homes` are the sections here that have such a key."""
+    if key in LEFT_KEYS:
+        return TaskFault(path, "this key is gone", key, LEFT_KEYS[key])
     near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
     hint = f"did you mean `{near[0]}`? " if near else ""
     if homes:

@@ -72,8 +72,7 @@ class ComparisonInputs:
                 *((bounds.level(ALPHA, look) / rivals, seen) for look, seen in self.earlier),
                 *steps,
             ]
-        level = steps[-1][0] if self.is_raced else nested_level(steps)
-        return level / tail
+        return nested_level(steps) / tail
 
     def tail_of_measured(self, tail: float, compared: int, rivals: int) -> float:
         """Return the part of the error `tail` that may be spent on the measured rivals.
@@ -92,14 +91,6 @@ class ComparisonInputs:
     def tail_among(self, arms: int) -> float:
         """Return the error of each bound if so many arms (at least 2) are compared: Bonferroni."""
         return bounds.level(ALPHA, self.looks, max(2, arms))
-
-    @property
-    def is_raced(self) -> bool:
-        """Return whether arms may be stopped early, so that bounds must hold at every look.
-
-        False for grouped rows: betting bounds on single rows do not account for unseen groups.
-        """
-        return self.task.budget.stop_early and bets_allow_for_groups(self.task, self.split)
 
     @cached_property
     def design(self) -> Design:
@@ -120,11 +111,3 @@ class ComparisonInputs:
             return None
         answers = [column.cells[i][0] for i in ids]
         return GradedRows.of(column.values(ids), answers, self.grades, self.right)
-
-
-def bets_allow_for_groups(task: Task, split: Split) -> bool:
-    """Return whether bets on single rows hold: few rows share a group, and no larger one may come.
-
-    Such bets do not allow for a group that is not among the rows.
-    """
-    return not split.clustered and (task.data.largest_group or 0) <= 1

@@ -17,8 +17,8 @@ from tuneworthy.core.evidence import Pair
 from tuneworthy.matrix.columns import (
     Column,
     ladder_position,
-    race_order,
     rank_columns,
+    row_order,
     shared_cases,
 )
 from tuneworthy.matrix.design import Difference, Fit
@@ -33,7 +33,7 @@ ArmPair = tuple[str, str]
 
 @dataclass(frozen=True)
 class _PairedRows:
-    """The score differences `arm` - `versus` on the cases that both answered, in the race's order.
+    """The score differences `arm` - `versus` on the cases that both answered.
 
     `graded` has the human grades if a judge scored, else None.
     """
@@ -69,8 +69,6 @@ class _PairedRows:
 
     def _plain_bound(self, level: float) -> Difference:
         inputs, fit = self.inputs, self.fit
-        if inputs.is_raced:
-            return inputs.design.raced(self.diffs, level, len(inputs.split.scored), fit)
         bound = inputs.design.difference(self.diffs, level)
         if self.factor > 1:
             base = min(map(inputs.share, (self.arm, self.versus))) * inputs.tail
@@ -258,14 +256,14 @@ def _family_levels(
 ) -> dict[str, float]:
     """Return {arm: error level of its bounds against the others} from their shared rows (max-t).
 
-    Bonferroni is used where max-t does not apply: bounds that hold at every look, a judge with
-    human corrections (its own scores do not show the variance of the corrected ones), or no shared
-    rows. `share` is the part of the error that may be spent.
+    Bonferroni is used where max-t does not apply: no shared rows, or a judge with human corrections
+    (its own scores do not show the variance of the corrected ones). `share` is the part of the
+    error that may be spent.
     """
     names = [column.spec.name for column in columns]
     ids = shared_cases(columns)
     compared = sum(column.spec.role == "candidate" for column in columns)
-    if inputs.is_raced or inputs.grades is not None or len(ids) < 2:
+    if inputs.grades is not None or len(ids) < 2:
         most = max(2, len(columns), len(columns) + inputs.possible_arms - compared)
         level = share * bounds.level(ALPHA, inputs.looks, most)
         return dict.fromkeys(names, level)
@@ -280,7 +278,7 @@ def _family_levels(
 
 
 def _paired_rows(inputs: ComparisonInputs, arm: Column, versus: Column) -> _PairedRows:
-    ids = race_order(set(arm.cells) & set(versus.cells), arm.fold, inputs.task.seed)
+    ids = row_order(set(arm.cells) & set(versus.cells), arm.fold, inputs.task.seed)
     diffs, graded = arm.values(ids) - versus.values(ids), None
     own, other = inputs.graded_rows(arm, ids), inputs.graded_rows(versus, ids)
     if own is not None and other is not None:

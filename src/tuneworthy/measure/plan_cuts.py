@@ -101,8 +101,8 @@ def tighter_limits(
 
 
 def uses_stage_rule(task: Task) -> bool:
-    """Return whether the stage rule applies to a task; a race (`budget.stop_early`) has its own."""
-    return task.budget.stages and not task.budget.stop_early
+    """Return whether the stage rule decides which arms run."""
+    return task.budget.stages
 
 
 def decided_by_stage_rule(task: Task, spec: Spec) -> bool:

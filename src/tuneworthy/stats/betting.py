@@ -103,26 +103,6 @@ def candidate_means(step: float = 0.001) -> Array:
     return np.arange(0, 1 + step / 4, step / 2) * 2 - 1
 
 
-def betting_cs(
-    D: Any,  # noqa: N803 - the docs call the paired differences D
-    alpha: float,
-    n_plan: int,
-    step: float = 0.001,
-) -> list[tuple[float, float]]:
-    """Return bounds (low, high) of the mean of D after each value, all valid at 1 - alpha.
-
-    For a one-sided level l pass `alpha=2 * l`. If the values contradict every mean (their mean
-    drifts), the last non-empty interval is kept.
-    """
-    candidates, out = candidate_means(step), list[tuple[float, float]]()
-    bets = BettingTest(candidates, alpha)
-    for value in np.asarray(D, float).ravel():
-        kept = np.flatnonzero(bets.see(value, n_plan)[0])
-        ends = (float(candidates[kept[0]]), float(candidates[kept[-1]])) if kept.size else out[-1]
-        out.append(ends)
-    return out
-
-
 class ConfidenceSequence:
     """Bounds on the mean of differences in [-1, 1], updated value by value and valid at each.
 

@@ -153,7 +153,7 @@ def test_what_is_said_of_locked_rows_follows_from_their_number_and_the_looks():
 def test_a_task_that_locks_nothing_has_the_hash_it_always_had():
     data = {"file": "a.jsonl"}
     plain = Task(data=Data(**data)).model_dump(mode="json", by_alias=True)
-    for key in ("usd", "tokens", "stop_early", "stages"):
+    for key in ("usd", "tokens", "stages"):
         plain["budget"].pop(key)
     plain.pop("executor")
     plain["data"].pop("unlabelled")

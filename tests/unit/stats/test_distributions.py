@@ -38,12 +38,6 @@ def test_binomial_chances_and_tails_are_equal(n, p):
     assert tails == pytest.approx(stats.binom.sf([-1, *k], n, p), rel=1e-9, abs=1e-300)
 
 
-def test_equal_values_share_the_mean_of_their_ranks():
-    values = np.random.default_rng(7).integers(0, 9, 200) / 3
-    assert np.array_equal(own.average_ranks(values), stats.rankdata(values))
-    assert own.average_ranks([]).size == 0
-
-
 def test_commands_start_without_the_modules_that_take_long_to_import():
     code = (
         "import sys, tuneworthy.cli, tuneworthy.study, tuneworthy.report;"

@@ -31,7 +31,6 @@ WORLDS = Path(__file__).parent / "worlds"
 REAL = Path(__file__).parents[3] / "shared" / "data"
 PLANTED = {"format": 3, "convention": 6, "retrieval": 0, "learnable": 9}  # cause: variant
 NAMES = ("use", "arm", "status", "name", "state", "tool", "role", "versus", "cause", "do")
-CLOCKED = ("clause_type", "scripted_labels", "scripted_passages")  # the others are logs alone
 LONG_FLOAT = re.compile(r"\d+\.\d{9,}(e-?\d+)?")  # its last digits differ between machines
 MEASURED = {"seconds": 1.0, "fit_seconds": 1.0, "p50": 10.0, "p95": 20.0}
 
@@ -114,11 +113,9 @@ def unclocked(value: Any) -> Any:
     return [unclocked(inner) for inner in value] if isinstance(value, list) else value
 
 
-def studied(path: Path, clocked: bool) -> Results:
-    """Return the results of a study; if a clock measured any, with fixed times in their place."""
+def studied(path: Path) -> Results:
+    """Return the results of a study, with fixed times in place of measured ones."""
     results = tuneworthy.run(path).results
-    if not clocked:
-        return results
     whole = json.loads(results.model_dump_json(by_alias=True))
     fixed = {**unclocked(whole), "task": whole["task"]}
     for run in fixed["runs"]:
@@ -233,7 +230,7 @@ def test_a_study_tells_what_is_recorded(name, tmp_path):
     real = name.endswith("_systems")
     if real and not REAL.is_dir():
         pytest.skip("the real sets are not here")
-    results = studied(STUDIED[name](tmp_path), name in CLOCKED)
+    results = studied(STUDIED[name](tmp_path))
     texts, verdict = texts_of(results, tmp_path), verdict_of(results)
     if where := os.environ.get("GOLDEN_TEXTS"):
         whole = "".join(f"\n== {part}\n{text}\n" for part, text in texts.items())

@@ -6,58 +6,50 @@ by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.same_scoring import Scoring, check_same_metric
-from tuneworthy.compare.trends import with_fits_and_trends
 from tuneworthy.compare.two_studies import Repetition, compare_repetition
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.audit_report import Audit, Observation
-from tuneworthy.core.causes import Diagnosis
-from tuneworthy.core.counting import count_noun
-from tuneworthy.core.errors import DataError, ModelError, TaskError
-from tuneworthy.core.evidence import Evidence
-from tuneworthy.core.look_text import look_line
 from tuneworthy.core.plan import Plan
-from tuneworthy.core.results import Grade, Results
-from tuneworthy.core.run import MODEL_UNAVAILABLE, Run
+from tuneworthy.core.results import Results
+from tuneworthy.core.run import Run
 from tuneworthy.core.run_options import RunOptions
-from tuneworthy.core.specs import needs_dev_scores, specs, trains
+from tuneworthy.core.specs import specs
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.audit import audit, with_observations
 from tuneworthy.data.recorded import answer_observations, recorded_answers
 from tuneworthy.data.sealed import scored_cases
-from tuneworthy.diagnose.diagnosis import diagnose_runs, without_unread_causes
-from tuneworthy.diagnose.remedies import with_minutes
-from tuneworthy.extras.runner import ExtrasInputs, with_extras, with_slices
 from tuneworthy.identity import add_minutes, competing_arms, needs_met
 from tuneworthy.judge.grading import blocks_ahead
 from tuneworthy.ledger.study_events import StudyEvents
 from tuneworthy.look_count import count_look, end_look, is_spent, look_warning, looks_so_far
-from tuneworthy.matrix.choice import best_on_dev, best_prompt
-from tuneworthy.measure.placebos import probes
-from tuneworthy.measure.stage_runner import StageRunner, fit_extras
-from tuneworthy.measure.teacher_gate import why_not_taught
-from tuneworthy.measure.units import Runner, measure
+from tuneworthy.matrix.choice import best_on_dev
+from tuneworthy.measure.stage_runner import fit_extras
 from tuneworthy.missing_keys import key_notice, key_observations, refuse_without_key
-from tuneworthy.models import is_paid
 from tuneworthy.models.local.serving import serve_command
 from tuneworthy.models.remote.unlisted import misspelt, outdated
-from tuneworthy.questions import ask_all
-from tuneworthy.results_folder import find_results, folder_of, make_results_folder, read_results
+from tuneworthy.results_folder import folder_of, make_results_folder
 from tuneworthy.session import UNLOCKED_SUFFIX, Session, open_session, read
-from tuneworthy.verdict.policy import policy_of
+from tuneworthy.study_steps import (
+    LiveLine,
+    any_measured,
+    nothing_measured_error,
+    results_of_runs,
+    stage_runner,
+    study_to_repeat,
+    unlock,
+)
 
 __all__ = ["RunOptions", "Study", "Watch", "check", "plan", "run"]
 EXTRAS_LEAST_SHARE = 0.1  # of the minutes, always left to optional measurements
 EXTRAS_MOST_SHARE = 0.25  # of the minutes, at most, for them under the stage rule
 Watch = Callable[[str, Any], None]
 """Called as (event, data); events: look (a warning, before a second look is spent), audit, plan,
-arm, answers (number of new ones), say, step, done (Results)."""
+arm, answers (number of new ones), say, step (Standing or None), done (Results)."""
 
 
 @dataclass(frozen=True)
@@ -149,31 +141,9 @@ def run_again(
     """
     tell = watch or (lambda event, data: None)
     with open_session(Path(path), options, tell) as session:
-        before = _study_to_repeat(session)
+        before = study_to_repeat(session)
         study = _run_session(session, watch)
     return study, compare_repetition(before, study.results)
-
-
-def _study_to_repeat(session: Session) -> Results:
-    """Return the results of the study that this one repeats, and store which it is."""
-    home = session.task.folder
-    kept = session.ledger.frozen(session.study, "repeats")
-    folder = home / "results" / str(kept["folder"]) if kept else find_results(home)
-    before = read_results(folder)
-    if before.task.name != session.task.name:
-        raise TaskError("the latest study of this folder is of another task", where=str(folder),
-                        got=f"{before.task.name}, not {session.task.name}",
-                        fix="run this task once without --again")  # fmt: skip
-    check_same_metric(Scoring.of(before), Scoring(session.task, session.metric_source))
-    if before.reproduce.get("study") == session.study and session.finished() is not None:
-        raise TaskError(
-            "nothing changed since that verdict, so there is nothing to repeat",
-            where=str(folder),
-            got=before.verdict.__rich__(),
-            fix="change the model or add rows; --fresh measures the same ones anew",
-        )
-    session.ledger.freeze(session.study, "repeats", {"folder": folder.name})
-    return before
 
 
 def _run_session(session: Session, watch: Watch | None) -> Study:
@@ -192,7 +162,7 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
     session.tell = tell = StudyEvents(session.ledger, session.study, folder, tell)
     make_results_folder(session.task.folder)
     if options.unlock:
-        _unlock(session)
+        unlock(session)
     tell("audit", session.audit)
     planned = session.plan()
     if session.minutes > session.task.budget.minutes:
@@ -200,188 +170,18 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
     tell("plan", planned)
     runs: list[Run] = []
     recipes = [Recipe() for _ in session.split.parts]
-    stages = _stage_runner(session, planned, runs, recipes)
-    staged = planned.staged
-    for _ in stages.run() if staged else _measure_arms(session, planned, runs, recipes, tell):
+    stages, live = stage_runner(session, planned, runs, recipes), LiveLine(session)
+    for _ in stages.run():
         count_look(session, runs)
-        if watch and _any_measured(runs):
-            tell("step", _verdict_so_far(session, planned, runs))
+        if watch:
+            tell("step", live.standing(planned, runs))
     end_look(session, planned, runs)
-    if not _any_measured(runs):
-        raise _nothing_measured_error(runs)
-    if staged:
+    if not any_measured(runs):
+        raise nothing_measured_error(runs)
+    if planned.staged:
         room = max(EXTRAS_LEAST_SHARE * session.minutes, stages.left)
         planned = fit_extras(stages.plan, room, EXTRAS_MOST_SHARE * session.minutes)
-    results = _results_of_runs(session, planned, runs, recipes)
+    results = results_of_runs(session, planned, runs, recipes)
     results = session.finish(results.model_copy(update={"steps": tuple(stages.steps)}))
     tell("done", results)
     return Study(results, session.write(results))
-
-
-def _unlock(session: Session) -> None:
-    """Log and count the opening of the locked rows and tell the user, before any arm runs."""
-    rows = count_noun(len(session.loaded.test or ()), "locked row")
-    session.ledger.door(session.study, "unlock", rows)
-    look = look_line(session.looks.look, session.looks.scope, locked=True).removeprefix("look ")
-    session.tell("say", f"{rows} unlocked: look {look}")
-
-
-def _measure_arms(
-    session: Session, planned: Plan, runs: list[Run], recipes: list[Recipe], tell: Watch
-) -> Iterator[None]:
-    """Measure the planned arms one by one, simplest first; yield None after each.
-
-    `runs` and `recipes` (each fold's best prompt so far) are updated in place.
-    """
-    runner, diagnosed = replace(session.runner(), runs=runs), False  # shares the list, which grows
-    for arm in planned.arms:
-        if not diagnosed and not arm.because and trains(arm.spec):  # diagnose before training
-            diagnosed = True
-            _run_probes(session, runner, planned, runs, recipes, tell)
-        if not arm.because and (why := why_not_taught(session.inputs, runs, arm.spec)):
-            arm = arm.model_copy(update={"because": why})
-        tell("arm", arm)
-        runnable = [other.spec for other in planned.arms if not other.because]
-        dev = needs_dev_scores(session.task, arm.spec, runnable)
-        runs += measure(runner, arm, recipes, dev)
-        # Later arms build on their fold's best prompt by dev score.
-        recipes[:] = [best_prompt(runs, fold, session.seed) for fold in range(len(recipes))]
-        yield
-    if not diagnosed:
-        _run_probes(session, runner, planned, runs, recipes, tell)
-
-
-def _stage_runner(
-    session: Session, planned: Plan, runs: list[Run], recipes: list[Recipe]
-) -> StageRunner:
-    def diagnose() -> Diagnosis | None:
-        return _diagnose(session, planned, runs)
-
-    runner = replace(session.runner(), runs=runs)  # shares the list, which grows
-    return StageRunner(
-        runner, planned, session.inputs, runs, recipes, session.minutes, diagnose, session.tell
-    )
-
-
-def _any_measured(runs: Sequence[Run]) -> bool:
-    return any(run.state == "measured" and run.spec.role == "candidate" for run in runs)
-
-
-def _run_probes(
-    session: Session,
-    runner: Runner,
-    planned: Plan,
-    runs: list[Run],
-    recipes: Sequence[Recipe],
-    tell: Watch,
-) -> None:
-    """Run the placebos and pilots that the diagnosis needs; append their runs to `runs`."""
-    if planned.read == 0:
-        return
-    paid = is_paid(session.task.model)
-    dear = [arm for arm in planned.across if arm.spec.role == "candidate"]  # on failed cases only
-    for probe in probes(runner, [*planned.arms, *dear], runs, paid, planned.read):
-        tell("arm", probe.planned)
-        runs += probe.run(runner, recipes, runs)
-
-
-def _verdict_so_far(session: Session, planned: Plan, runs: Sequence[Run]) -> Verdict:
-    """Return the verdict on the runs so far, without diagnosis and findings."""
-    from tuneworthy.verdict.decide import decide_so_far
-
-    cases, done = tuple(session.sealed.open("compare").values()), {run.spec.name for run in runs}
-    waits = any(not arm.because and arm.spec.name not in done for arm in planned.arms)
-    return decide_so_far(compare(session.inputs, cases, runs), policy_of(session.task), waits)
-
-
-def _results_of_runs(
-    session: Session, planned: Plan, runs: Sequence[Run], recipes: Sequence[Recipe]
-) -> Results:
-    """Return the study's results: evidence with diagnosis and optional measurements, verdict."""
-    from tuneworthy.verdict.decide import decide, grid
-
-    cases, policy = tuple(session.sealed.open("compare").values()), policy_of(session.task)
-    evidence = with_fits_and_trends(
-        session.split, cases, runs, compare(session.inputs, cases, runs)
-    ).model_copy(
-        update={
-            "looks_scope": session.looks.scope,
-            "locked": session.options.unlock,
-            "diagnosis": _diagnose(session, planned, runs),
-        }
-    )
-    evidence = with_minutes(evidence, planned)
-    asking = ExtrasInputs(session.runner(), session.loaded, cases, planned, runs, recipes)
-    evidence = with_extras(asking, evidence)
-    findings = ask_all(evidence, session.task)
-    evidence = with_slices(
-        asking, evidence, *_named_and_best_other(decide(evidence, findings, policy))
-    )
-    verdict = decide(evidence, findings, policy)
-    return Results(
-        task=session.task,
-        audit=session.audit,
-        plan=planned,
-        cases=cases,
-        runs=tuple(runs),
-        evidence=evidence,
-        verdict=verdict,
-        grid=grid(evidence, findings, policy),
-        reproduce=session.reproduce() | _status_at_first_look(session, runs, evidence, verdict),
-        split=session.split,
-        policy=policy,
-        grades=_human_grades(session),
-    )
-
-
-def _status_at_first_look(
-    session: Session, runs: Sequence[Run], evidence: Evidence, verdict: Verdict
-) -> dict[str, str]:
-    """Return {"at_first_look": status and arm} if a first look would be firm; else {}."""
-    from tuneworthy.verdict.decide import decide
-
-    if session.looks.look < 2 or verdict.status != "provisional":
-        return {}
-    cases = tuple(session.sealed.open("compare").values())
-    first = compare(replace(session.inputs, looks=1, earlier=()), cases, runs)
-    seen = evidence.model_copy(update={"pairs": first.pairs, "looks": 1})
-    then = decide(seen, (), policy_of(session.task))
-    if then.status != "firm":
-        return {}
-    return {"at_first_look": f"firm: {then.arm}" if then.arm else "firm: no arm"}
-
-
-def _diagnose(session: Session, planned: Plan, runs: Sequence[Run]) -> Diagnosis | None:
-    cases = tuple(session.sealed.open("compare").values())
-    diagnosis = diagnose_runs(
-        session.task, cases, runs, session.metric, session.split, session.loaded.everyone
-    )
-    return diagnosis and without_unread_causes(diagnosis, planned.read)
-
-
-def _human_grades(session: Session) -> tuple[Grade, ...] | None:
-    """Return the human grades that correct the judge; None without a judge."""
-    if session.inputs.grades is None:
-        return None
-    grades = session.inputs.grades.items()
-    return tuple(Grade(case=case, answer=text, grade=grade) for (case, text), grade in grades)
-
-
-def _named_and_best_other(verdict: Verdict) -> tuple[str | None, str | None]:
-    """Return the verdict's arm and the other candidate with the largest delta; None for neither."""
-    others = [a for a in verdict.arms if a.delta and a.score and a.role == "candidate"]
-    best = max(others, key=lambda arm: arm.delta.mean if arm.delta else 0.0, default=None)
-    return verdict.arm, best.name if best else None
-
-
-def _nothing_measured_error(runs: Sequence[Run]) -> Exception:
-    reasons = "; ".join(f"{run.spec.name}: {run.because}" for run in runs if run.because)
-    if any(run.state == "failed" or run.because.startswith(MODEL_UNAVAILABLE) for run in runs):
-        return ModelError("no candidate could be measured", where="task.yaml arms", got=reasons,
-                          fix="see the reasons")  # fmt: skip
-    return DataError(
-        "no arm applies to these rows",
-        where="task.yaml arms",
-        got=reasons,
-        fix="`tuneworthy check` says what the rows can show; add recorded answers or a model",
-    )

@@ -26,6 +26,7 @@ LAYERS = [
     {"report", "artifact", "serve"},
     {"results_folder", "identity", "look_count", "missing_keys", "recognising", "stored_results"},
     {"session", "import_lines"},
+    {"study_steps"},
     {
         "study",
         "settling",

@@ -163,11 +163,10 @@ class Watcher:
             else:
                 self._view.progress(self._arm, 0, self._total)
         elif event == "step":
-            left = data.left_on_table.points if data.left_on_table else None
             if self._arm:
                 self._view.progress(self._arm, self._total or 1, self._total)
-            if not getattr(self._view, "short", False):
-                self._view.now(data.use, data.arm, left)
+            if data and not getattr(self._view, "short", False):
+                self._view.now(data.use, data.arm, data.left)
         elif event == "answers":
             self._done = min(self._done + data, self._total)
             if self._arm:  # requests outside the arms have a line of their own

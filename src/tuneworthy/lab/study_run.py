@@ -40,7 +40,7 @@ def _shown_events(events: list[dict[str, Any]], state: str) -> dict[str, Any]:
     """Return what a page shows of a run's events."""
     begun = [at for at, event in enumerate(events) if event["kind"] == "begin"]
     now = events[begun[-1] :] if begun else []
-    steps = [event["value"] for event in events if event["kind"] == "step"]
+    steps = [e["value"] for e in events if e["kind"] == "step" and e["value"]]
     said = [event for event in events if event["kind"] == "say"][-MOST_LINES:]
     return {
         "sentence": verdict_so_far(steps),

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from tuneworthy.core.plan import PlannedArm
-from tuneworthy.core.verdict import Verdict
 from tuneworthy.ledger.store import Ledger
 
 # Between two rows about answers or messages: each row is a durable write.
@@ -45,7 +44,7 @@ class StudyEvents:
         elif event == "step":
             if self._arm:
                 self._log("answers", {**self._progress(), "done": self._total})
-            self._log("step", so_far(data))
+            self._log("step", data.plain() if data else {})
         elif event == "say":
             self._seldom("say", {"text": str(data)[:MOST_TEXT]})
         self._tell(event, data)
@@ -67,28 +66,6 @@ class StudyEvents:
 
     def _log(self, kind: str, value: dict[str, Any]) -> None:
         self._ledger.log(self._study, kind, value)
-
-
-def so_far(verdict: Verdict) -> dict[str, Any]:
-    """Return a verdict as an event: use, arm, status, what may be left, and each arm's score."""
-    return {
-        "use": verdict.use,
-        "arm": verdict.arm,
-        "status": verdict.status,
-        "left": verdict.left_on_table.points if verdict.left_on_table else None,
-        "arms": [
-            {
-                "name": arm.name,
-                "tool": arm.tool,
-                "role": arm.role,
-                "n": arm.n,
-                "score": arm.score.plain() if arm.score else None,
-                "because": arm.because,
-            }
-            for arm in verdict.arms
-            if arm.role != "placebo"
-        ],
-    }
 
 
 def begun_studies(ledger: Ledger) -> dict[str, str]:

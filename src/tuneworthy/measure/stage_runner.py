@@ -87,6 +87,9 @@ class StageRunner:
 
     def run(self) -> Iterator[None]:
         """Measure all arms and probes of the plan; yield after each arm."""
+        if not self.plan.staged:
+            yield from self._measure_all()
+            return
         always = [arm for arm in self.plan.arms if not arm.follow_up]
         for arm in always:
             if why := self._beyond_reach(arm):
@@ -106,6 +109,26 @@ class StageRunner:
         self._run_probes(trained=True)
         self.plan = at_measured_pace(self.plan, self.runs, self._corrected_minutes)
         self._kept.end(self.minutes, self.spent)
+
+    def _measure_all(self) -> Iterator[None]:
+        """Measure every arm on all its folds; probes run before the first training."""
+        probed = False
+        for arm in self.plan.arms:
+            if not probed and not arm.because and trains(arm.spec):
+                probed = True
+                self._run_all_probes()
+            if not arm.because and (why := why_not_taught(self.inputs, self.runs, arm.spec)):
+                arm = arm.model_copy(update={"because": why})
+            self._measure(arm, arm.folds)
+            yield
+        if not probed:
+            self._run_all_probes()
+
+    def _run_all_probes(self) -> None:
+        dear = [arm for arm in self.plan.across if arm.spec.role == "candidate"]  # on failed cases
+        arms, paid = [*self.plan.arms, *dear], is_paid(self.runner.task.model)
+        if self.plan.read != 0:
+            self._run(probes(self.runner, arms, self.runs, paid, self.plan.read))
 
     def _beyond_reach(self, arm: PlannedArm) -> str:
         free = arm.because or always_runs(arm, self.plan.arms)
@@ -305,9 +328,11 @@ class StageRunner:
 
     def _run_probes(self, trained: bool) -> None:
         """Run the placebos, and the pilots of training arms, that the diagnosis needs."""
-        if self.plan.read == 0:
-            return
-        for probe in self._needed_probes(trained):
+        if self.plan.read != 0:
+            self._run(self._needed_probes(trained))
+
+    def _run(self, needed: Sequence[Probe]) -> None:
+        for probe in needed:
             self.tell("arm", probe.planned)
             with self._kept.count(f"probe {probe.planned.spec.name}") as took:
                 self.runs += probe.run(self.runner, self.recipes, self.runs)

@@ -14,6 +14,7 @@ from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.model_changes import for_verdict
 from tuneworthy.core.results import GridPoint
+from tuneworthy.core.standing import Standing
 from tuneworthy.core.verdict import Delta, LeftOnTable, TaskName, Verdict, VerdictArm, Wrong
 from tuneworthy.verdict.asked import complete_findings
 from tuneworthy.verdict.flips import MARGIN_GRID, at_margin, flips, rulings_by_margin
@@ -91,19 +92,17 @@ def decide(
     )
 
 
-def decide_so_far(evidence: Evidence, policy: Policy, waits: bool) -> Verdict:
-    """Return the verdict on the arms measured so far, without findings; `waits`: others follow.
+def standing_so_far(evidence: Evidence, policy: Policy, waits: bool) -> Standing:
+    """Return what the rule would name now; `waits`: other arms follow.
 
     What is left then covers those too: one of them may be right on every row.
     """
-    verdict = decide(evidence, (), policy)
-    left = verdict.left_on_table
-    if left is None or not waits:
-        return verdict
-    named = [arm.score for arm in evidence.arms if arm.name == verdict.arm and arm.score]
-    room = 1 - named[0].low if named else 1.0
-    left = left.model_copy(update={"points": max(left.points, room)})
-    return verdict.model_copy(update={"left_on_table": left, "status": "provisional"})
+    ruling = apply_rule(ladder_scenarios(evidence, policy), policy)
+    left, named = ruling.left, ruling.arm
+    if left is not None and waits:
+        left = max(left, 1 - named.score.low if named and named.score else 1.0)
+    use, name = ruling.use_and_name
+    return Standing(use, name, left, tuple(in_ladder_order(evidence)))
 
 
 def grid(evidence: Evidence, findings: Sequence[Finding], policy: Policy) -> tuple[GridPoint, ...]:

@@ -28,7 +28,7 @@ def test_a_plan_says_what_its_minutes_are_for(across, beside, said):
 
 
 def test_an_arm_that_was_skipped_is_not_called_done():
-    said, told = [], Some(left_on_table=None, use="none", arm=None)
+    said, told = [], Some(left=None, use="none", arm=None)
     view = Some(say=said.append, progress=lambda *row: said.append(row), now=lambda *verdict: None)
     watch = Watcher(view)
     for why in ("", "no schema", "needs bigger"):
@@ -55,7 +55,7 @@ def test_what_arms_lack_is_told_once_and_a_short_study_shows_no_verdict_so_far()
     for minutes in (0.1, 3.0):
         watch = Watcher(view)
         watch("plan", Some(arms=arms, sent=None, minutes=minutes, across=(), beside=()))
-        watch("step", Some(left_on_table=None, use="none", arm=None))
+        watch("step", Some(left=None, use="none", arm=None))
     assert said[1] == (
         "Not run: 2 arms need tuneworthy[train] (pip install 'tuneworthy[train]'); 1 arm needs"
         " data.docs."

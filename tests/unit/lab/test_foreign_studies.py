@@ -12,6 +12,8 @@ from tuneworthy.lab import study_facts
 from tuneworthy.ledger.place import HOME_FOLDER, STORE_FILE
 from tuneworthy.ledger.store import open_ledger
 from tuneworthy.report.json import verdict_json
+from tuneworthy.verdict.decide import standing_so_far
+from tuneworthy.verdict.policy import policy_of
 
 PAGE = {"accept": "text/html"}
 HOST = socket.gethostname()
@@ -86,7 +88,7 @@ def test_the_arm_at_which_a_study_was_stopped_is_not_done(browser, tmp_path):
     rows = browser.get(f"/api/studies/{KEY}/run").json()["arms"]
     assert [row["state"] for row in rows] == ["done", "done", "left out", "stopped"]
     with running(tmp_path) as tell:  # stopped after an arm, before the next one
-        tell("step", RESULTS.verdict)
+        tell("step", standing_so_far(RESULTS.evidence, policy_of(RESULTS.task), False))
     assert browser.get(f"/api/studies/{KEY}/run").json()["arms"][-1]["state"] == "done"
     with running(tmp_path):
         pass

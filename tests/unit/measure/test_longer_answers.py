@@ -8,8 +8,8 @@ from tuneworthy.core.arm import Fitted
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.run import Run, Spec
+from tuneworthy.matrix.design import Design
 from tuneworthy.measure.longer_answers import MOST_ANSWERS, SAMPLE_ANSWERS, rescore_cut_answers
-from tuneworthy.stats.clusters import Groups
 
 CASES = [Case(id=f"c{k:03}", messages=(Message(role="user", content="x"),), output="yes")
          for k in range(100)]  # fmt: skip
@@ -96,12 +96,8 @@ def run(longer):
     return Run(spec=Spec(name="a", arm="a"), seed=0, fold=None, state="measured", longer=longer)
 
 
-def alone(ids):
-    return Groups(None)
-
-
-def by_fifty(ids):
-    return Groups([int(one[1:]) // 50 for one in ids])
+alone = Design()
+by_fifty = Design({f"c{at:03}": at // 50 for at in range(100)})
 
 
 def cells(cut_from):

@@ -15,7 +15,7 @@ from tuneworthy.questions import ORDER, ask_all
 from tuneworthy.stats import bounds
 from tuneworthy.stats.spending import nested_level
 from tuneworthy.verdict.asked import NOT_MEASURED
-from tuneworthy.verdict.decide import decide, decide_so_far, grid
+from tuneworthy.verdict.decide import decide, grid, standing_so_far
 from tuneworthy.verdict.exit_code import exit_code
 from tuneworthy.verdict.limit_states import broken_limits
 from tuneworthy.verdict.missing import reasons_for_nulls
@@ -684,7 +684,7 @@ def test_over_classifiers_alone_only_what_no_arm_can_beat_is_firm(share, status)
 def test_while_arms_wait_what_is_left_covers_them():
     found = scenes.ladder_up_to("schema")
     arm = next(one for one in found.arms if one.name == "schema")
-    ends = [decide_so_far(found, Policy(margin=0.05), waits) for waits in (True, False)]
-    assert ends[0].left_on_table.points == pytest.approx(1 - arm.score.low)
-    assert ends[1].left_on_table.points < 0.05
-    assert [end.status for end in ends] == ["provisional", "firm"]
+    ends = [standing_so_far(found, Policy(margin=0.05), waits) for waits in (True, False)]
+    assert ends[0].left == pytest.approx(1 - arm.score.low)
+    assert ends[1].left < 0.05
+    assert [end.arm for end in ends] == ["schema"] * 2

@@ -1,0 +1,198 @@
+"""The steps of a study: what it repeats, who measures, the live line, results from runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tuneworthy.compare.comparison import compare
+from tuneworthy.compare.same_scoring import Scoring, check_same_metric
+from tuneworthy.compare.trends import with_fits_and_trends
+from tuneworthy.core.arm import Recipe
+from tuneworthy.core.causes import Diagnosis
+from tuneworthy.core.counting import count_noun
+from tuneworthy.core.errors import DataError, ModelError, TaskError
+from tuneworthy.core.evidence import Evidence
+from tuneworthy.core.look_text import look_line
+from tuneworthy.core.plan import Plan
+from tuneworthy.core.results import Grade, Results
+from tuneworthy.core.run import MODEL_UNAVAILABLE, Run
+from tuneworthy.core.standing import Standing
+from tuneworthy.core.verdict import Verdict
+from tuneworthy.diagnose.diagnosis import diagnose_runs, without_unread_causes
+from tuneworthy.diagnose.remedies import with_minutes
+from tuneworthy.extras.runner import ExtrasInputs, with_extras, with_slices
+from tuneworthy.measure.stage_runner import StageRunner
+from tuneworthy.questions import ask_all
+from tuneworthy.results_folder import find_results, read_results
+from tuneworthy.session import Session
+from tuneworthy.verdict.policy import policy_of
+
+
+def study_to_repeat(session: Session) -> Results:
+    """Return the results of the study that this one repeats, and store which it is."""
+    home = session.task.folder
+    kept = session.ledger.frozen(session.study, "repeats")
+    folder = home / "results" / str(kept["folder"]) if kept else find_results(home)
+    before = read_results(folder)
+    if before.task.name != session.task.name:
+        raise TaskError("the latest study of this folder is of another task", where=str(folder),
+                        got=f"{before.task.name}, not {session.task.name}",
+                        fix="run this task once without --again")  # fmt: skip
+    check_same_metric(Scoring.of(before), Scoring(session.task, session.metric_source))
+    if before.reproduce.get("study") == session.study and session.finished() is not None:
+        raise TaskError(
+            "nothing changed since that verdict, so there is nothing to repeat",
+            where=str(folder),
+            got=before.verdict.__rich__(),
+            fix="change the model or add rows; --fresh measures the same ones anew",
+        )
+    session.ledger.freeze(session.study, "repeats", {"folder": folder.name})
+    return before
+
+
+def unlock(session: Session) -> None:
+    """Log and count the opening of the locked rows and tell the user, before any arm runs."""
+    rows = count_noun(len(session.loaded.test or ()), "locked row")
+    session.ledger.door(session.study, "unlock", rows)
+    look = look_line(session.looks.look, session.looks.scope, locked=True).removeprefix("look ")
+    session.tell("say", f"{rows} unlocked: look {look}")
+
+
+def stage_runner(
+    session: Session, planned: Plan, runs: list[Run], recipes: list[Recipe]
+) -> StageRunner:
+    """Return what measures the arms; it adds to `runs` and `recipes` (each fold's best prompt)."""
+    runner = replace(session.runner(), runs=runs)  # shares the list, which grows
+    return StageRunner(
+        runner,
+        planned,
+        session.inputs,
+        runs,
+        recipes,
+        session.minutes,
+        lambda: diagnose(session, planned, runs),
+        session.tell,
+    )
+
+
+def any_measured(runs: Sequence[Run]) -> bool:
+    """Return whether a candidate was measured."""
+    return any(run.state == "measured" and run.spec.role == "candidate" for run in runs)
+
+
+class LiveLine:
+    """The verdict so far after an arm, where it takes at most a tenth of the study's time."""
+
+    def __init__(self, session: Session) -> None:
+        self._session, self._due = session, time.monotonic()
+
+    def standing(self, planned: Plan, runs: Sequence[Run]) -> Standing | None:
+        """Return what the rule would name now, without diagnosis; None if it is not due."""
+        from tuneworthy.verdict.decide import standing_so_far
+
+        begun, session = time.monotonic(), self._session
+        if begun < self._due or not any_measured(runs):
+            return None
+        cases, done = tuple(session.sealed.open("compare").values()), {r.spec.name for r in runs}
+        waits = any(not arm.because and arm.spec.name not in done for arm in planned.arms)
+        evidence = compare(session.inputs, cases, runs)
+        standing = standing_so_far(evidence, policy_of(session.task), waits)
+        self._due = time.monotonic() + 9 * (time.monotonic() - begun)
+        return standing
+
+
+def results_of_runs(
+    session: Session, planned: Plan, runs: Sequence[Run], recipes: Sequence[Recipe]
+) -> Results:
+    """Return the study's results: evidence with diagnosis and optional measurements, verdict."""
+    from tuneworthy.verdict.decide import decide, grid
+
+    cases, policy = tuple(session.sealed.open("compare").values()), policy_of(session.task)
+    evidence = with_fits_and_trends(
+        session.split, cases, runs, compare(session.inputs, cases, runs)
+    ).model_copy(
+        update={
+            "looks_scope": session.looks.scope,
+            "locked": session.options.unlock,
+            "diagnosis": diagnose(session, planned, runs),
+        }
+    )
+    evidence = with_minutes(evidence, planned)
+    asking = ExtrasInputs(session.runner(), session.loaded, cases, planned, runs, recipes)
+    evidence = with_extras(asking, evidence)
+    findings = ask_all(evidence, session.task)
+    evidence = with_slices(
+        asking, evidence, *_named_and_best_other(decide(evidence, findings, policy))
+    )
+    verdict = decide(evidence, findings, policy)
+    return Results(
+        task=session.task,
+        audit=session.audit,
+        plan=planned,
+        cases=cases,
+        runs=tuple(runs),
+        evidence=evidence,
+        verdict=verdict,
+        grid=grid(evidence, findings, policy),
+        reproduce=session.reproduce() | _status_at_first_look(session, runs, evidence, verdict),
+        split=session.split,
+        policy=policy,
+        grades=_human_grades(session),
+    )
+
+
+def _status_at_first_look(
+    session: Session, runs: Sequence[Run], evidence: Evidence, verdict: Verdict
+) -> dict[str, str]:
+    """Return {"at_first_look": status and arm} if a first look would be firm; else {}."""
+    from tuneworthy.verdict.decide import decide
+
+    if session.looks.look < 2 or verdict.status != "provisional":
+        return {}
+    cases = tuple(session.sealed.open("compare").values())
+    first = compare(replace(session.inputs, looks=1, earlier=()), cases, runs)
+    seen = evidence.model_copy(update={"pairs": first.pairs, "looks": 1})
+    then = decide(seen, (), policy_of(session.task))
+    if then.status != "firm":
+        return {}
+    return {"at_first_look": f"firm: {then.arm}" if then.arm else "firm: no arm"}
+
+
+def diagnose(session: Session, planned: Plan, runs: Sequence[Run]) -> Diagnosis | None:
+    """Return the diagnosis of the runs; None without a base arm."""
+    cases = tuple(session.sealed.open("compare").values())
+    diagnosis = diagnose_runs(
+        session.task, cases, runs, session.metric, session.split, session.loaded.everyone
+    )
+    return diagnosis and without_unread_causes(diagnosis, planned.read)
+
+
+def _human_grades(session: Session) -> tuple[Grade, ...] | None:
+    """Return the human grades that correct the judge; None without a judge."""
+    if session.inputs.grades is None:
+        return None
+    grades = session.inputs.grades.items()
+    return tuple(Grade(case=case, answer=text, grade=grade) for (case, text), grade in grades)
+
+
+def _named_and_best_other(verdict: Verdict) -> tuple[str | None, str | None]:
+    """Return the verdict's arm and the other candidate with the largest delta; None for neither."""
+    others = [a for a in verdict.arms if a.delta and a.score and a.role == "candidate"]
+    best = max(others, key=lambda arm: arm.delta.mean if arm.delta else 0.0, default=None)
+    return verdict.arm, best.name if best else None
+
+
+def nothing_measured_error(runs: Sequence[Run]) -> Exception:
+    """Return the error of a study without a measured candidate."""
+    reasons = "; ".join(f"{run.spec.name}: {run.because}" for run in runs if run.because)
+    if any(run.state == "failed" or run.because.startswith(MODEL_UNAVAILABLE) for run in runs):
+        return ModelError("no candidate could be measured", where="task.yaml arms", got=reasons,
+                          fix="see the reasons")  # fmt: skip
+    return DataError(
+        "no arm applies to these rows",
+        where="task.yaml arms",
+        got=reasons,
+        fix="`tuneworthy check` says what the rows can show; add recorded answers or a model",
+    )

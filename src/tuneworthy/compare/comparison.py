@@ -21,7 +21,7 @@ from tuneworthy.compare.interval_width import why_wide
 from tuneworthy.compare.valid_answers import ValidAnswers, valid_answers
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
-from tuneworthy.core.counting import count_noun
+from tuneworthy.core.counting import count_noun, percent
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import (
     ArmResult,
@@ -30,6 +30,7 @@ from tuneworthy.core.evidence import (
     Latency,
     LimitState,
     Pair,
+    Repeats,
     Tokens,
 )
 from tuneworthy.core.record import digest
@@ -52,6 +53,7 @@ from tuneworthy.matrix.columns import (
 from tuneworthy.matrix.design import CHOSEN_ARM_LEVEL
 from tuneworthy.matrix.inputs import ALPHA, ComparisonInputs
 from tuneworthy.matrix.pairs import pair_of, simplest_equals
+from tuneworthy.matrix.repeats import repeat_shares
 
 TOTAL_LOSS = 1e-9  # a score below it counts as 0
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+")
@@ -143,7 +145,7 @@ def _arm_result(
     seeds = sorted({run.seed for run in column.runs})
     best = Counter(run.seed for run in best_by_fold(column.runs))
     fields, missing = _measured_fields(inputs, column, ids, rivals or ())
-    sd = _seed_sd(column.runs)
+    sd, told = _seed_sd(column.runs), repeat_shares(column.draws)
     if sd is None:
         missing["seed_sd"] = "one seed: how much a retraining differs was not measured"
     devs = [run.dev for run in column.runs if run.dev is not None]
@@ -153,7 +155,7 @@ def _arm_result(
         **plain,
         **fields,
         state="stopped_early" if stopped else "measured",
-        because=stopped or joined_notes(column.runs),
+        because=stopped or "; ".join(filter(None, (joined_notes(column.runs), repeats_text(told)))),
         seed=best.most_common(1)[0][0],
         seeds=len(seeds),
         n=len(ids),
@@ -162,10 +164,22 @@ def _arm_result(
         chosen=_why_finalist(inputs, rivals) if rivals else "",
         dev=round(float(np.mean(devs)), 6) if devs else None,
         seed_sd=sd,
+        repeats=told,
         fit_seconds=round(sum(run.fit_seconds or 0.0 for run in column.runs), 3),
         missing=missing,
         present=spec.arm == PRESENT_ARM,
         wide=wide,
+    )
+
+
+def repeats_text(told: Repeats | None) -> str:
+    """Return what several answers to each case leave of an arm's uncertainty; "" without any."""
+    if told is None:
+        return ""
+    return (
+        f"{told.k} answers to each row: more answers would remove {percent(told.share)} of the"
+        f" variance of its mean, more rows the rest; {told.rows_alone:,} rows with one answer each"
+        " would say as much"
     )
 
 

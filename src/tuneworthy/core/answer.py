@@ -25,6 +25,7 @@ class Answer(Record):
     part of `tokens_out`. `samples` are all sampled texts where the answer was chosen among several;
     tokens, seconds and cost are then sums over the samples. `served` and `system_fingerprint` name
     the model that an endpoint reports, `concurrency` is the number of requests in flight there.
+    `repeats` are further answers of the same arm to the same case.
     """
 
     case: str
@@ -44,19 +45,22 @@ class Answer(Record):
     served: Text | None = None
     system_fingerprint: Text | None = None
     concurrency: int | None = None
+    repeats: tuple[Answer, ...] = Field(default=(), exclude_if=lambda value: not value)
 
 
 class Score(Record):
     """The score of one answer in [0, 1], with its reason, the extracted answer and its validity.
 
     `valid`: the answer ended by itself and parses (json: matches the schema; label: equals a label
-    after trimming space and case; number: one number; text: not empty).
+    after trimming space and case; number: one number; text: not empty). `repeats` has the value of
+    each answer where the case was answered several times; `value` is then their mean.
     """
 
     value: float = Field(ge=0, le=1)
     why: Text = ""
     extracted: Text | None = None
     valid: bool | None = None
+    repeats: tuple[float, ...] = Field(default=(), exclude_if=lambda value: not value)
 
 
 class Unscored(Record):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from statistics import NormalDist
 from typing import Any, Literal
 
@@ -113,6 +114,7 @@ class ArmResult(Record):
     chosen: str = ""
     dev: float | None = None
     seed_sd: float | None = None
+    repeats: Repeats | None = None
     limits: dict[str, LimitState] = Field(default_factory=dict)
     missing: dict[str, str] = Field(default_factory=dict)
     present: bool = False
@@ -142,6 +144,26 @@ class ArmResult(Record):
         return self.compared or self.finalist
 
 
+class Repeats(Record):
+    """How often an arm answered each case, and what that leaves.
+
+    `share` is the part of the variance of its mean that more answers a case would remove; more
+    cases remove the rest. As wide an interval needs `rows_alone` cases with one answer each.
+    """
+
+    k: int
+    share: float
+    rows_alone: int
+
+    def instead_of(self, rows: int, n: int) -> int | None:
+        """Return how many more answers a case narrow as `rows` more cases beside n do; None: none.
+
+        1 - share + share * k / (k + r) = n / (n + rows), solved for r.
+        """
+        part = n / (n + rows) - (1 - self.share)
+        return ceil(self.k * self.share / part) - self.k if part > 0 else None
+
+
 class Pair(Record):
     """Paired difference `arm` minus `versus` on the n cases that both answered.
 
@@ -164,6 +186,7 @@ class Pair(Record):
     differ: int
     by_errors: bool = False
     apart: int | None = None
+    repeats: Repeats | None = None
     low_level: float | None = None
 
     @property

@@ -25,10 +25,12 @@ class ImportedRow:
 
     `answers` maps a system to {"answer", "seconds"?, "usd"?, "tokens_in"?, "tokens_out"?}.
     Records of one `key` are one row; "" is a row of its own. `part` is `train`, `test` or `dev` for
-    a row of a file with such parts, "" for any other.
+    a row of a file with such parts, "" for any other. `repeat` counts how often a system answered
+    the row so far, where the file says so.
     """
 
     fields: dict[str, Any]
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
     key: str = ""
     part: str = ""
+    repeat: int = 1

@@ -32,13 +32,15 @@ class AlignedAnswers:
 
     `unmatched` are the places (file:line) of answers that belong to no row. `matched_by` is the key
     that matched the answers; `other_inputs` are places of answers with the id of a row but another
-    input (only if the task file says to match by id).
+    input (only if the task file says to match by id). `alike`: how often each row was answered, if
+    all answers of a row are one text; they count once.
     """
 
     answers: tuple[Answer, ...]
     unmatched: tuple[str, ...] = ()
     matched_by: Match = "id"
     other_inputs: tuple[str, ...] = ()
+    alike: int = 1
 
 
 def read_answers(
@@ -78,11 +80,19 @@ def align_answers(
         )
     missing = [Answer(case=case.id, text="", finish="error", error=NO_ANSWER) for case in cases]
     answers = [
-        _make_answer(matches.rows[case.id], case) if case.id in matches.rows else none
+        _repeated_answer([matches.rows[case.id], *matches.repeats.get(case.id, ())], case)
+        if case.id in matches.rows
+        else none
         for case, none in zip(cases, missing, strict=True)
     ]
+    times = 1 + max(map(len, matches.repeats.values()), default=0)
+    if times > 1 and all(len({a.text, *(b.text for b in a.repeats)}) == 1 for a in answers):
+        answers = [answer.model_copy(update={"repeats": ()}) for answer in answers]
     strangers = _stranger_places(rows, matches, (*cases, *others))
-    return AlignedAnswers(tuple(answers), strangers, matches.matched_by, matches.other_inputs)
+    alike = times if not any(answer.repeats for answer in answers) else 1
+    return AlignedAnswers(
+        tuple(answers), strangers, matches.matched_by, matches.other_inputs, alike
+    )
 
 
 def _stranger_places(
@@ -154,6 +164,11 @@ def _wrong_field(row: RawRow, key: str, what: str, fix: str) -> DataError:
 def _first_key_text(row: RawRow) -> str:
     key = "id" if row.fields.get("id") is not None else "input"
     return f"first {key}: {row.fields.get(key)}"
+
+
+def _repeated_answer(rows: Sequence[RawRow], case: Case) -> Answer:
+    first, *others = (_make_answer(row, case) for row in rows)
+    return first.model_copy(update={"repeats": tuple(others)}) if others else first
 
 
 def _make_answer(row: RawRow, case: Case) -> Answer:

@@ -72,7 +72,7 @@ class ImportFiles:
         self._names: dict[str, str] = {}  # by system: its name in files, which no other one has
         self._ids: set[str] = set()
         self._keys: dict[str, str] = {}
-        self._answered_pairs: set[tuple[str, str]] = set()
+        self._answered_pairs: set[tuple[str, str, int]] = set()
         self._held_answers: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
         self._held_prompts: dict[str, Any] = {}  # the turns of rows that are held back, by key
 
@@ -136,7 +136,7 @@ class ImportFiles:
         if key in self._keys:
             if answered and not answers:
                 self._leave_out(REPEATED_INPUT, where)
-            self._write_answers(self._keys[key], where, answers)
+            self._write_answers(self._keys[key], where, answers, row.repeat)
         elif not answered and key:
             self._held_answers.setdefault(key, []).append((where, answers))
             if _has_prompt(fields):
@@ -163,17 +163,20 @@ class ImportFiles:
             self.prompts[str(turns[0]["content"])] += 1
         self._write_line(_ROWS_PREFIX + part, {"id": fields["id"], **fields})
 
-    def _write_answers(self, row: str, where: str, answers: Mapping[str, Any]) -> None:
+    def _write_answers(
+        self, row: str, where: str, answers: Mapping[str, Any], repeat: int = 1
+    ) -> None:
         for system, found in answers.items():
             if self._merge or len(self._keys) > 0:
-                if (system, row) in self._answered_pairs:
+                if (system, row, repeat) in self._answered_pairs:
                     self._leave_out(SECOND_ANSWER, where)
                     continue
-                self._answered_pairs.add((system, row))
+                self._answered_pairs.add((system, row, repeat))
             self.answers[system] += 1
             if row in self.said or len(self.said) < _MOST_SAMPLED_ROWS:
                 self.said.setdefault(row, []).append(as_text(found["answer"]))
-            self._write_line(system, {"id": row, **found})
+            again = {"repeat": repeat} if repeat > 1 else {}
+            self._write_line(system, {"id": row, **again, **found})
 
     def _make_id(self, own: Any, where: str) -> str:
         """Return the row's own id if it is usable and new, else an id made of its place."""

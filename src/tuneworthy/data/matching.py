@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -40,11 +40,15 @@ class LogRows:
 
 @dataclass(frozen=True)
 class MatchResult:
-    """{case id: its row of the log}, the key they were matched by, and places with other inputs."""
+    """{case id: its row of the log}, the key they were matched by, and places with other inputs.
+
+    `repeats` has further rows of a case: the same system asked again.
+    """
 
     rows: dict[str, RawRow]
     matched_by: Match
     other_inputs: tuple[str, ...] = ()
+    repeats: dict[str, list[RawRow]] = field(default_factory=dict)
 
 
 def match_answers(
@@ -119,23 +123,50 @@ def _refuse_missing_key(log: LogRows, key: Match) -> NoReturn:
 def _by_id(log: LogRows, cases: Sequence[Case]) -> MatchResult:
     by_name = {case.where: case for case in cases} | {case.id: case for case in cases}
     row_of: dict[str, RawRow] = {}
-    first: dict[str, str] = {}
+    again: dict[str, list[RawRow]] = {}
+    first: dict[str, RawRow] = {}
     differ = []
     for row in log.rows:
         name = row_text(row, "id") or ""
         if name in first:
-            raise DataError(
-                "two recorded answers belong to one row",
-                where=f"{first[name]} and {row.where}",
-                got=name,
-                fix="keep one of them",
-            )
-        first[name] = row.where
+            _refuse_other_row(first[name], row, name)
+            if case := by_name.get(name):
+                again.setdefault(case.id, []).append(row)
+            continue
+        first[name] = row
         if case := by_name.get(name):
             row_of[case.id] = row
             if (text := row_text(row, "input")) is not None and not _has_input(case, text):
                 differ.append(row.where)
-    return MatchResult(row_of, "id", tuple(differ))
+    counts = {case: 1 + len(again.get(case, ())) for case in row_of}
+    if len(set(counts.values())) > 1:
+        _refuse_other_counts(log, counts)
+    return MatchResult(row_of, "id", tuple(differ), again)
+
+
+def _refuse_other_row(first: RawRow, again: RawRow, name: str) -> None:
+    """Refuse a second answer to one id unless it says `repeat: 2`, or both say the same input."""
+    number = again.fields.get("repeat")
+    if isinstance(number, int | str) and str(number).isdecimal() and int(number) > 1:
+        return
+    one, other = (row_text(row, "input") for row in (first, again))
+    if one is None or other is None or normalised_text(one) != normalised_text(other):
+        raise DataError(
+            "two recorded answers belong to one row",
+            where=f"{first.where} and {again.where}",
+            got=name,
+            fix="keep one of them; if the system was asked again, write `repeat: 2` or the `input`",
+        )
+
+
+def _refuse_other_counts(log: LogRows, counts: Mapping[str, int]) -> NoReturn:
+    few, most = (pick(counts, key=lambda case: counts[case]) for pick in (min, max))
+    raise DataError(
+        "rows were not answered equally often",
+        where=log.path.name,
+        got=f"{counts[most]} answers to {most}, {count_noun(counts[few], 'answer')} to {few}",
+        fix="keep as many answers of each row",
+    )
 
 
 def _refuse_other_inputs(log: LogRows, matches: MatchResult) -> NoReturn:

@@ -61,6 +61,9 @@ def answer_observations(
         file = quoted(files[name], 60)
         yield from _missing_answers(_without_early(aligned, early), file)
         yield from _doubtful_matches(aligned, name, file)
+        if aligned.alike > 1:
+            text = f"{file} answers each row {aligned.alike} times, always alike: that counts once"
+            yield Observation(kind="answers_alike", level="note", text=text, count=aligned.alike)
         yield from _gold_copies(aligned, {case.id: case for case in loaded.everyone}, name, file)
         if aligned.unmatched:
             count = len(aligned.unmatched)

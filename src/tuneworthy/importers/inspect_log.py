@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from tuneworthy.core.imported import ImportedRow, SourceRecord
-from tuneworthy.data.raw import BadRow
 from tuneworthy.importers._values import (
     answer_fields,
     answer_text,
@@ -34,10 +33,8 @@ def note(record: SourceRecord, notes: dict[str, Any]) -> None:
 
 
 def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
-    """Yield the row of a sample with the model's answer; only the first epoch counts."""
-    value = record.value
-    if value.get("epoch") not in (None, 1):
-        raise BadRow("a later epoch of the same sample", f"epoch {value['epoch']}", "")
+    """Yield the row of a sample with the model's answer; later epochs are repeats of it."""
+    value, epoch = record.value, record.value.get("epoch")
     fields = input_fields(value["input"]) or {}
     choices, letters = value.get("choices"), string.ascii_uppercase
     if isinstance(choices, list) and "input" in fields:
@@ -58,7 +55,8 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     )
     name = str(notes.get("model") or nested_value(output, "model") or "model")
     row = {**fields, **right_answer_fields(value["target"])}
-    yield ImportedRow(row, {name: found} if found else {}, f"{value.get('id')}")
+    repeat = epoch if isinstance(epoch, int) else 1
+    yield ImportedRow(row, {name: found} if found else {}, f"{value.get('id')}", repeat=repeat)
 
 
 def _chosen_letter(value: dict[str, Any]) -> str | None:

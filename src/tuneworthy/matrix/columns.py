@@ -61,6 +61,12 @@ class Column:
         ids = sorted(self.cells)
         return dict(zip(ids, self.values(ids).tolist(), strict=True))
 
+    @property
+    def draws(self) -> dict[str, tuple[float, ...]]:
+        """Return the score of each answer, for cases that were answered several times."""
+        scores = ((i, self.cells[i][1]) for i in sorted(self.cells))
+        return {i: s.repeats for i, s in scores if isinstance(s, Score) and s.repeats}
+
     def values(self, ids: Sequence[str], wrong: float = 0.0) -> Array:
         """Return the scores, in [0, 1], of these cases; an unscored case counts as `wrong`."""
         scores = [self.cells[i][1] for i in ids]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from types import ModuleType
 from typing import Any
 
 from tuneworthy.core import plugins
-from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.task import Task
@@ -66,14 +67,38 @@ def by_set(metric: Metric) -> bool:
 def score_all(metric: Metric, cases: Sequence[Case], answers: Sequence[Answer]) -> Scores:
     """Return one score per case of the answers of one arm, in order.
 
-    A metric with `all` is called once; any other one case by case. Raises ValueError if the numbers
-    of cases and answers differ.
+    A metric with `all` is called once; any other one case by case. Of a case with several answers
+    the mean counts, an unscored one as 0. Raises ValueError if the numbers of cases and answers
+    differ.
     """
+    if any(answer.repeats for answer in answers):
+        return _score_repeats(metric, cases, answers)
     together = getattr(metric, "all", None)
     if together is not None and len(cases) == len(answers):
         found: Scores = together(cases, answers)
         return found
     return [metric(case, answer) for case, answer in zip(cases, answers, strict=True)]
+
+
+def _score_repeats(metric: Metric, cases: Sequence[Case], answers: Sequence[Answer]) -> Scores:
+    most = 1 + max(len(answer.repeats) for answer in answers)
+    rounds = []
+    for at in range(most):
+        asked = [(c, (a, *a.repeats)[at]) for c, a in zip(cases, answers, strict=True)
+                 if at <= len(a.repeats)]  # fmt: skip
+        first = [answer.model_copy(update={"repeats": ()}) for _, answer in asked]
+        scores = score_all(metric, [case for case, _ in asked], first)
+        rounds.append({case.id: score for (case, _), score in zip(asked, scores, strict=True)})
+    return [_mean_score([own[case.id] for own in rounds if case.id in own]) for case in cases]
+
+
+def _mean_score(scores: Scores) -> Score | Unscored:
+    """Return the score of the first answer that has one, with the mean of all; else the first."""
+    whole = next((score for score in scores if isinstance(score, Score)), None)
+    if whole is None or len(scores) < 2:
+        return scores[0]
+    values = tuple(value_or_zero(score) for score in scores)
+    return whole.model_copy(update={"value": fmean(values), "repeats": values})
 
 
 def load_metrics(task: Task, names: Sequence[str]) -> list[Metric]:

@@ -262,9 +262,12 @@ def _label_option(policy: Policy, open_now: UndecidedPair, size: SampleSize) -> 
         aim = f"of a firm verdict (most open: whether {pair})"
     else:
         aim = f"to show whether {pair}"
+    repeats = open_now.pair.repeats
+    again = repeats.instead_of(rows, n) if repeats else None
+    instead = f"; {again:,} more answers to each row narrow as much" if again else ""
     why = (
         f"with {rows:,} more labelled rows the chance {aim} is"
-        f" {chance_text(size.chance)}{sooner}{open_now.why}"
+        f" {chance_text(size.chance)}{sooner}{open_now.why}{instead}"
     )
     return StepOption(
         rows,

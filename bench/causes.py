@@ -15,6 +15,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from itertools import combinations
+from pathlib import Path
 
 from _bench import write
 
@@ -22,7 +23,11 @@ from tuneworthy.core.causes import BaseOutcomes, Effect, Intervention
 from tuneworthy.diagnose.cause_shares import CAUSES as NAMES
 from tuneworthy.diagnose.cause_shares import attribute_causes
 from tuneworthy.diagnose.effects import effect
-from tuneworthy.planted import (
+from tuneworthy.report import _rates
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.planted import (
     CAUSES,
     VARIANTS,
     PlantedSystem,
@@ -32,7 +37,6 @@ from tuneworthy.planted import (
     plant,
     table,
 )
-from tuneworthy.report import _rates
 
 FAILURES, REPORTED = (8, 20, 40, 60), 2000
 PLAIN, NUDGED, NOISY = 50, 30, (6, 7)

@@ -28,7 +28,7 @@ from tuneworthy.judge.grading import blocks_ahead
 from tuneworthy.ledger.study_events import StudyEvents
 from tuneworthy.look_count import count_look, end_look, is_spent, look_warning, looks_so_far
 from tuneworthy.matrix.choice import best_on_dev
-from tuneworthy.measure.stage_runner import fit_extras
+from tuneworthy.measure.plan_cuts import fit_extras
 from tuneworthy.missing_keys import key_notice, key_observations, refuse_without_key
 from tuneworthy.models.local.serving import serve_command
 from tuneworthy.models.remote.unlisted import misspelt, outdated

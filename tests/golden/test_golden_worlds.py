@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from tests import studies
 from tests.golden.test_golden_verdicts import near
+from tests.planted import plant
 
 import tuneworthy
 from tuneworthy.core.record import digest
 from tuneworthy.core.results import Results
 from tuneworthy.diagnose.cause_shares import diagnose
-from tuneworthy.planted import plant
 from tuneworthy.report.html import page
 from tuneworthy.report.json import verdict_json
 from tuneworthy.report.terminal import ladder_screen

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src" / "tuneworthy"
-FOUND_BY_NAME = {"arms", "metrics", "questions", "suite", "planted", "logs", "run_logs", "build",
+FOUND_BY_NAME = {"arms", "metrics", "questions", "suite", "logs", "run_logs", "build",
                  "containers", "importers", "executors", "cli"}  # fmt: skip
 ALLOWED = {
     "as_lines": "the text of a shipped file: tools/record_soup.py writes it, a test compares it",

@@ -32,7 +32,7 @@ def test_what_is_registered_is_documented(kind):
 
 
 def test_every_plug_in_has_a_line_for_its_catalogue():
-    for kind in ("arms", "metrics", "suite", "planted", "cli"):
+    for kind in ("arms", "metrics", "suite", "cli"):
         for name, line in catalogue(kind).items():
             assert line.endswith("."), f"{kind}/{name}: {line!r}"
 

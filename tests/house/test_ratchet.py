@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 106_640,
-    "files": 893,
-    "public names": 3032,
+    "lines": 105_450,
+    "files": 876,
+    "public names": 2990,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 37,
 }

@@ -6,8 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-
-from tuneworthy.planted import confusion_summary
+from tests.planted import confusion_summary
 
 BENCH = Path(__file__).parents[2] / "bench"
 FIRST = 2000

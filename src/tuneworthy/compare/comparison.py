@@ -21,7 +21,7 @@ from tuneworthy.compare.interval_width import why_wide
 from tuneworthy.compare.valid_answers import ValidAnswers, valid_answers
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
-from tuneworthy.core.counting import count_noun, percent
+from tuneworthy.core.counting import count_noun
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import (
     ArmResult,
@@ -30,7 +30,6 @@ from tuneworthy.core.evidence import (
     Latency,
     LimitState,
     Pair,
-    Repeats,
     Tokens,
 )
 from tuneworthy.core.record import digest
@@ -155,7 +154,8 @@ def _arm_result(
         **plain,
         **fields,
         state="stopped_early" if stopped else "measured",
-        because=stopped or "; ".join(filter(None, (joined_notes(column.runs), repeats_text(told)))),
+        because=stopped
+        or "; ".join(filter(None, (joined_notes(column.runs), told.text if told else ""))),
         seed=best.most_common(1)[0][0],
         seeds=len(seeds),
         n=len(ids),
@@ -169,17 +169,6 @@ def _arm_result(
         missing=missing,
         present=spec.arm == PRESENT_ARM,
         wide=wide,
-    )
-
-
-def repeats_text(told: Repeats | None) -> str:
-    """Return what several answers to each case leave of an arm's uncertainty; "" without any."""
-    if told is None:
-        return ""
-    return (
-        f"{told.k} answers to each row: more answers would remove {percent(told.share)} of the"
-        f" variance of its mean, more rows the rest; {told.rows_alone:,} rows with one answer each"
-        " would say as much"
     )
 
 

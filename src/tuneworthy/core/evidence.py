@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tuneworthy.core.arm import Role
 from tuneworthy.core.causes import Diagnosis
-from tuneworthy.core.counting import about_rows
+from tuneworthy.core.counting import about_rows, percent
 from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.difference_trend import Neighbours, Trend
 from tuneworthy.core.freshness import Freshness
@@ -154,6 +154,15 @@ class Repeats(Record):
     k: int
     share: float
     rows_alone: int
+
+    @property
+    def text(self) -> str:
+        """Return what more answers and more rows would remove, as a clause."""
+        return (
+            f"{self.k} answers to each row: more answers would remove {percent(self.share)} of the"
+            f" variance of its mean, more rows the rest; {self.rows_alone:,} rows with one answer"
+            " each would say as much"
+        )
 
     def instead_of(self, rows: int, n: int) -> int | None:
         """Return how many more answers a case narrow as `rows` more cases beside n do; None: none.

@@ -24,7 +24,6 @@ REQUIRED_NAMES: dict[str, tuple[str, ...]] = {
     "models": (),
     "servers": ("PROGRAM", "HEALTH", "command", "environment"),
     "suite": ("make",),
-    "planted": ("KINDS", "STYLE", "answer"),
     "questions": ("QUESTION", "PRIOR", "ask"),
     "logs": ("EXAMPLE", "reads", "requests"),
     "run_logs": ("finds", "read"),

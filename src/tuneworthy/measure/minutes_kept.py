@@ -9,13 +9,41 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tuneworthy.core.errors import StoreError
 from tuneworthy.core.plan import Plan
 from tuneworthy.core.run import Run
 from tuneworthy.ledger.store import Ledger
 from tuneworthy.matrix.columns import by_spec
+
+LEAST_MEASURED_MINUTES = 0.5  # planned minutes that must be measured before estimates are corrected
+MOST_CORRECTION = 4.0  # the largest factor by which estimates are corrected, up or down
+
+
+@dataclass
+class PaceCorrection:
+    """The minutes that were planned and that were taken so far, by pace."""
+
+    planned: dict[str, float] = field(default_factory=dict)
+    took: dict[str, float] = field(default_factory=dict)
+
+    def add(self, pace: str, planned: float, took: float) -> None:
+        """Add what an arm was planned to take, and took."""
+        for totals, minutes in ((self.planned, planned), (self.took, took)):
+            totals[pace] = totals.get(pace, 0.0) + minutes
+
+    def corrected(self, planned: float, pace: str) -> float:
+        """Return planned minutes corrected by the ratio of measured to planned time so far.
+
+        The ratio is that of arms of the same pace if enough of those were measured, else of all.
+        """
+        known = self.planned.get(pace, 0.0) >= LEAST_MEASURED_MINUTES and pace
+        before = self.planned.get(pace, 0.0) if known else sum(self.planned.values())
+        if before < LEAST_MEASURED_MINUTES:
+            return planned
+        took = self.took[pace] if known else sum(self.took.values())
+        return planned * min(MOST_CORRECTION, max(1 / MOST_CORRECTION, took / before))
 
 
 def spent_key(minutes: float) -> str:

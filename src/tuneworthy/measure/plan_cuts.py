@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tuneworthy.core.plan import LEAST_DIAGNOSED_CASES, NO_DIAGNOSIS_CUT, PlannedArm
+from tuneworthy.core.plan import LEAST_DIAGNOSED_CASES, NO_DIAGNOSIS_CUT, NO_ROOM, Plan, PlannedArm
 from tuneworthy.core.run import Spec
 from tuneworthy.core.specs import is_recorded, trains, variant_of
 from tuneworthy.core.split import Split
@@ -137,3 +137,18 @@ def prompts_tried(spec: Spec) -> int:
 def cuttable_rows(spec: Spec, rows: int) -> int:
     """Return how many rows an arm learns from, 0 if a plan may not cut them."""
     return rows if "rows" in spec.options and "(" not in spec.name else 0
+
+
+def fit_extras(plan: Plan, left: float, share: float) -> Plan:
+    """Return the plan with only the optional measurements that fit the minutes left.
+
+    Together they take at most `share` minutes, in the order of the plan; what a limit needs stays.
+    """
+    room, extras = max(0.0, min(left, share)), []
+    for extra in plan.beside:
+        if not extra.because and extra.minutes > room and not extra.needed:
+            extra = extra.model_copy(update={"because": NO_ROOM})
+        elif not extra.because:
+            room -= extra.minutes
+        extras.append(extra)
+    return plan.model_copy(update={"beside": tuple(extras)})

@@ -19,7 +19,7 @@ from tuneworthy.diagnose.remedies import advised_against, repairable_share
 from tuneworthy.matrix.choice import best_prompt
 from tuneworthy.matrix.columns import by_spec, column
 from tuneworthy.matrix.inputs import ComparisonInputs
-from tuneworthy.measure.minutes_kept import KeptMinutes, at_measured_pace
+from tuneworthy.measure.minutes_kept import KeptMinutes, PaceCorrection, at_measured_pace
 from tuneworthy.measure.placebos import Probe, probes
 from tuneworthy.measure.plan_cuts import FOLDS_BEFORE_LOOK
 from tuneworthy.measure.stage_rule import (
@@ -35,8 +35,6 @@ from tuneworthy.models import is_paid
 
 OVERRUN_SHARE = 0.5  # share of the minutes by which the first training arm may exceed them
 PLACEBO_SHARE = 0.1  # share of the minutes by which placebos of training arms may exceed them
-LEAST_MEASURED_MINUTES = 0.5  # planned minutes that must be measured before estimates are corrected
-MOST_CORRECTION = 4.0  # the largest factor by which estimates are corrected, up or down
 
 
 @dataclass(frozen=True)
@@ -68,8 +66,7 @@ class StageRunner:
     steps: list[StageDecision] = field(default_factory=list)
     spent: float = 0.0
     looked: list[LookedAt] = field(default_factory=list)
-    _planned: dict[str, float] = field(default_factory=dict)  # minutes by pace
-    _took: dict[str, float] = field(default_factory=dict)
+    _pace: PaceCorrection = field(default_factory=PaceCorrection)
 
     @property
     def rule(self) -> StageRule:
@@ -107,7 +104,7 @@ class StageRunner:
         yield from self._measure_more_folds()
         yield from self._measure_follow_ups(follow_up[len(training) :], wrong, shares)
         self._run_probes(trained=True)
-        self.plan = at_measured_pace(self.plan, self.runs, self._corrected_minutes)
+        self.plan = at_measured_pace(self.plan, self.runs, self._pace.corrected)
         self._kept.end(self.minutes, self.spent)
 
     def _measure_all(self) -> Iterator[None]:
@@ -257,7 +254,7 @@ class StageRunner:
         Only if another arm ran on them too: else there would be nothing to compare.
         """
         costs = [
-            self._corrected_minutes(arm.minutes - arm.first_minutes, arm.pace)
+            self._pace.corrected(arm.minutes - arm.first_minutes, arm.pace)
             / (len(arm.folds) - arm.look_after)
             for arm in arms
         ]
@@ -307,7 +304,7 @@ class StageRunner:
         if not trains(spec) and not self.rule.may_be_named(spec):
             return "its tool is shown to be behind by more than the margin"
         room = self.left + (OVERRUN_SHARE * self.minutes if first else 0.0)
-        return NO_ROOM if self._corrected_minutes(arm.first_minutes, arm.pace) > room else ""
+        return NO_ROOM if self._pace.corrected(arm.first_minutes, arm.pace) > room else ""
 
     def _measure(self, arm: PlannedArm, folds: tuple[int, ...]) -> list[Run]:
         part = arm.model_copy(update={"folds": folds, "requests": _requests_in(arm, folds)})
@@ -318,8 +315,7 @@ class StageRunner:
             new = measure(self.runner, part, self.recipes, dev)
         self.spent += took[0]
         planned = arm.minutes * len(folds) / max(len(arm.folds), 1)
-        for totals, minutes in ((self._planned, planned), (self._took, took[0])):
-            totals[arm.pace] = totals.get(arm.pace, 0.0) + minutes
+        self._pace.add(arm.pace, planned, took[0])
         self.runs += new
         folds_in_all = range(len(self.recipes))
         # Later arms build on the best prompt on dev in their own fold.
@@ -354,7 +350,7 @@ class StageRunner:
         result = probes(self.runner, arms, runs, paid, self.plan.read)
         planned = {arm.spec.name: (arm.minutes, arm.pace) for arm in self.plan.across}
         known = [planned.get(probe.planned.spec.name, probe.most_minutes) for probe in result]
-        costs = [self._corrected_minutes(*minutes_and_pace) for minutes_and_pace in known]
+        costs = [self._pace.corrected(*minutes_and_pace) for minutes_and_pace in known]
         if trained:
             return [] if sum(costs) > self.left + PLACEBO_SHARE * self.minutes else result
         return self._beside_training(result, costs)
@@ -365,7 +361,7 @@ class StageRunner:
         Failures that only the dropped probes could explain count as not tried.
         """
         planned = [arm for arm in self.plan.arms if trains(arm.spec) and not arm.because]
-        first = [self._corrected_minutes(arm.first_minutes, arm.pace) for arm in planned]
+        first = [self._pace.corrected(arm.first_minutes, arm.pace) for arm in planned]
         kept = max(first, default=0.0)
         room, result = self.left - kept, []
         for probe, cost in zip(probes, costs, strict=True):
@@ -387,18 +383,6 @@ class StageRunner:
         step = {"arm": arm.spec.name, "do": do, "why": why, "minutes": round(self.spent, 2)}
         self.steps.append(StageDecision.model_validate(step))
 
-    def _corrected_minutes(self, planned: float, pace: str) -> float:
-        """Return planned minutes corrected by the ratio of measured to planned time so far.
-
-        The ratio is that of arms of the same pace if enough of those were measured, else of all.
-        """
-        known = self._planned.get(pace, 0.0) >= LEAST_MEASURED_MINUTES and pace
-        before = self._planned.get(pace, 0.0) if known else sum(self._planned.values())
-        if before < LEAST_MEASURED_MINUTES:
-            return planned
-        took = self._took[pace] if known else sum(self._took.values())
-        return planned * min(MOST_CORRECTION, max(1 / MOST_CORRECTION, took / before))
-
 
 def _requests_in(arm: PlannedArm, folds: Sequence[int]) -> int:
     """Return the share of an arm's requests that falls on these folds, as a number of requests."""
@@ -408,18 +392,3 @@ def _requests_in(arm: PlannedArm, folds: Sequence[int]) -> int:
 def _times_it_fits(room: float, cost: float) -> int:
     """Return how many times `cost` fits into `room`, despite rounding errors of floats."""
     return int(max(room, 0.0) / cost + 1e-9) if cost > 0 else 1_000
-
-
-def fit_extras(plan: Plan, left: float, share: float) -> Plan:
-    """Return the plan with only the optional measurements that fit the minutes left.
-
-    Together they take at most `share` minutes, in the order of the plan; what a limit needs stays.
-    """
-    room, extras = max(0.0, min(left, share)), []
-    for extra in plan.beside:
-        if not extra.because and extra.minutes > room and not extra.needed:
-            extra = extra.model_copy(update={"because": NO_ROOM})
-        elif not extra.because:
-            room -= extra.minutes
-        extras.append(extra)
-    return plan.model_copy(update={"beside": tuple(extras)})

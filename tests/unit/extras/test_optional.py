@@ -14,8 +14,8 @@ from tuneworthy.extras.optional import (
     plan_extras,
     why_left_out,
 )
+from tuneworthy.measure.plan_cuts import fit_extras
 from tuneworthy.measure.planning import make_plan
-from tuneworthy.measure.stage_runner import fit_extras
 
 
 def planned(speed, minutes=1.0, brief=False, **more):

@@ -11,6 +11,7 @@ from tuneworthy.measure.machine_speed import (
     TRAINING_FACTOR,
     Speed,
 )
+from tuneworthy.measure.minutes_kept import PaceCorrection
 from tuneworthy.measure.stage_runner import StageRunner
 from tuneworthy.models import size_beside
 from tuneworthy.models.scripted import Scripted
@@ -74,19 +75,19 @@ def test_what_was_not_measured_is_said():
 
 def runner(planned, took):
     made = StageRunner.__new__(StageRunner)
-    made._planned, made._took, made.spent = planned, took, sum(took.values())
+    made._pace, made.spent = PaceCorrection(planned, took), sum(took.values())
     return made
 
 
 def test_a_measured_pace_corrects_its_own_estimates():
     mixed = runner({"": 1.0, "adapter": 1.0, "whole": 0.1}, {"": 1.0, "adapter": 3.0, "whole": 0.1})
-    assert mixed._corrected_minutes(10, "adapter") == 30
-    assert mixed._corrected_minutes(10, "whole") == pytest.approx(10 * 4.1 / 2.1), (
+    assert mixed._pace.corrected(10, "adapter") == 30
+    assert mixed._pace.corrected(10, "whole") == pytest.approx(10 * 4.1 / 2.1), (
         "too little was seen of it"
     )
-    assert mixed._corrected_minutes(10, "") == pytest.approx(10 * 4.1 / 2.1)
-    assert runner({"": 0.1}, {"": 0.4})._corrected_minutes(10, "adapter") == 10
-    assert runner({"whole": 1.0}, {"whole": 100.0})._corrected_minutes(1, "whole") == 4, (
+    assert mixed._pace.corrected(10, "") == pytest.approx(10 * 4.1 / 2.1)
+    assert runner({"": 0.1}, {"": 0.4})._pace.corrected(10, "adapter") == 10
+    assert runner({"whole": 1.0}, {"whole": 100.0})._pace.corrected(1, "whole") == 4, (
         "within a limit"
     )
 

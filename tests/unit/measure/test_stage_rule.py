@@ -21,7 +21,8 @@ from tuneworthy.matrix.inputs import LOOK_SHARE, ComparisonInputs
 from tuneworthy.matrix.pairs import pairs
 from tuneworthy.measure import stage_runner
 from tuneworthy.measure.placebos import Probe, _probe_plan
-from tuneworthy.measure.stage_runner import StageRunner, fit_extras
+from tuneworthy.measure.plan_cuts import fit_extras
+from tuneworthy.measure.stage_runner import StageRunner
 
 FOLDS, N = 5, 400
 IDS = [f"c{i:03}" for i in range(N)]
@@ -62,7 +63,7 @@ class Drawn(StageRunner):
         ]  # fmt: skip
         self.runs += new
         self.spent += self.slower * arm.minutes * len(folds) / len(arm.folds)
-        self._planned, self._took = {"": self.spent / self.slower}, {"": self.spent}
+        self._pace.planned, self._pace.took = {"": self.spent / self.slower}, {"": self.spent}
         with self._kept.count_folds(arm.spec.name, folds):
             return new
 
@@ -398,7 +399,7 @@ def test_the_best_arm_gets_no_folds_on_which_nothing_can_be_compared_with_it():
 def test_a_dear_probe_leaves_the_minutes_that_training_needs():
     """A vote on the failures took 9 of 20 minutes, and no training arm had room."""
     follow = followed({"zero_shot": 0.1, "lora": 0.9}, minutes=6.0)
-    follow.spent, follow._planned, follow._took = 0.5, {"": 0.5}, {"": 0.5}
+    follow.spent, follow._pace.planned, follow._pace.took = 0.5, {"": 0.5}, {"": 0.5}
     vote, placebo = (
         SimpleNamespace(planned=PlannedArm(spec=spec("vote").model_copy(update={"role": role})))
         for role in ("candidate", "placebo")
@@ -414,10 +415,10 @@ def test_a_dear_probe_leaves_the_minutes_that_training_needs():
 
 def test_minutes_of_placebos_do_not_make_the_arms_estimates_longer():
     follow = followed({"zero_shot": 0.1, "lora": 0.9})
-    follow._planned, follow._took, follow.spent = {"": 5.0}, {"": 5.0}, 10.0
-    assert follow._corrected_minutes(8.0, "adapter") == 8.0
-    follow._took = {"": 10.0}
-    assert follow._corrected_minutes(8.0, "adapter") == 16.0
+    follow._pace.planned, follow._pace.took, follow.spent = {"": 5.0}, {"": 5.0}, 10.0
+    assert follow._pace.corrected(8.0, "adapter") == 8.0
+    follow._pace.took = {"": 10.0}
+    assert follow._pace.corrected(8.0, "adapter") == 16.0
 
 
 def test_placebos_that_the_plan_did_not_cost_count_the_minutes_of_their_arms(monkeypatch):
@@ -427,7 +428,7 @@ def test_placebos_that_the_plan_did_not_cost_count_the_minutes_of_their_arms(mon
     placebo = PlannedArm(spec=lora.spec.model_copy(update={"role": "placebo"}), minutes=5.0)
     monkeypatch.setattr(stage_runner, "probes", lambda *told: [Probe(placebo, frozenset())])
     follow.runner.task = follow.runner.task.model_copy(update={"model": "hf:a/b"})
-    follow.spent, follow._planned, follow._took = 4.0, {"": 4.0}, {"": 4.0}
+    follow.spent, follow._pace.planned, follow._pace.took = 4.0, {"": 4.0}, {"": 4.0}
     assert follow._needed_probes(trained=True) == [], "2 minutes are left"
     follow.spent = 1.0
     assert [probe.planned for probe in follow._needed_probes(trained=True)] == [placebo]

@@ -1,25 +1,26 @@
 """Planted causes: each system behaves as its cause says, and the diagnosis names plain ones."""
 
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import pytest
+from tests import planted
+from tests.planted import CAUSES, VARIANTS, confusion_summary, outcome, plant, table
+from tests.planted._columns import correctness_check, trained_table, worked_examples
+from tests.planted._likeness import LikenessSearch, is_same_answer, label_conflicts
+from tests.planted._plant import _draw_item
+from tests.planted._system import majority_answer, system_answer
+from tests.planted._world import PromptIngredients, load, make_world
 
-from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.diagnose.cause_shares import diagnose
-from tuneworthy.planted import CAUSES, VARIANTS, confusion_summary, outcome, plant, table
-from tuneworthy.planted._columns import correctness_check, trained_table, worked_examples
-from tuneworthy.planted._likeness import LikenessSearch, is_same_answer, label_conflicts
-from tuneworthy.planted._plant import _draw_item
-from tuneworthy.planted._system import majority_answer, system_answer
-from tuneworthy.planted._world import PromptIngredients, make_world
 from tuneworthy.prompting.lenient import lenient
 
 CALM = replace(VARIANTS[0], churn=0.0, strength=0.9)
 
 
 def worlds(cause):
-    module = load("planted", cause)
+    module = load(cause)
     for kind in module.KINDS:
         world = make_world(f"{cause} {kind}", kind, CALM, module.STYLE)
         rng = Random(kind)
@@ -39,7 +40,11 @@ def gold(item):
 
 
 def test_every_cause_has_a_file_and_the_control_is_one_more():
-    assert set(catalogue("planted")) == {*CAUSES, "hard", "nudge"}
+    assert set({path.stem for path in Path(planted.__file__).parent.glob("[a-z]*.py")}) == {
+        *CAUSES,
+        "hard",
+        "nudge",
+    }
 
 
 @pytest.mark.parametrize("cause", CAUSES)
@@ -170,7 +175,7 @@ def test_same_arguments_same_plant_and_another_seed_another():
 def test_two_causes_need_an_answer_type_in_common(monkeypatch):
     both = plant("retrieval", 0, 20, 0, "format")
     assert (both.second, len(both.base.fails)) == ("format", 20)
-    monkeypatch.setattr(load("planted", "format"), "KINDS", ("number",))
+    monkeypatch.setattr(load("format"), "KINDS", ("number",))
     with pytest.raises(ValueError, match="no answer type fits both"):
         plant("metric", 0, 8, second="format")
 

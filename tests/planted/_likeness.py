@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Sequence
 from math import log
 
+from tests.planted._world import word_set
 from tuneworthy.core.case import Case
 from tuneworthy.metrics._numbers import equal, numbers
-from tuneworthy.planted._world import word_set
 
 NEIGHBOURS, LEAST_AGREEING = 5, 4
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from tuneworthy.planted._system import answer_from_passage
-from tuneworthy.planted._world import (
+from tests.planted._system import answer_from_passage
+from tests.planted._world import (
     TERMS,
     CaseContent,
     Item,

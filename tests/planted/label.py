@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from tuneworthy.planted._world import CaseContent, Item, PromptIngredients, World, plain_question
+from tests.planted._world import CaseContent, Item, PromptIngredients, World, plain_question
 
 KINDS = ("label", "text")
 STYLE = "like"
@@ -15,6 +15,6 @@ def pose(world: World, truth: str, rng: Random) -> CaseContent:
     return plain_question(world, truth, rng)._replace(gold=world.other_answer(rng, truth))
 
 
-def answer(world: World, item: Item, prompt: PromptIngredients, rng: Random) -> str:  # noqa: ARG001
+def answer(world: World, item: Item, prompt: PromptIngredients, rng: Random) -> str:
     """Return the true answer, whatever the prompt."""
     return world.in_form(item.case, item.truth)

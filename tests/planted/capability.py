@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from random import Random
 
-from tuneworthy.planted._world import CaseContent, Item, PromptIngredients, World, plain_question
+from tests.planted._world import CaseContent, Item, PromptIngredients, World, plain_question
 
 KINDS = ("number", "text", "label", "json")
 STYLE = "plain"

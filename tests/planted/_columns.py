@@ -13,12 +13,12 @@ from functools import cache
 from random import Random
 from typing import NamedTuple
 
+from tests.planted._likeness import LikenessSearch, is_same_answer
+from tests.planted._system import majority_answer, system_answer
+from tests.planted._world import Item, PromptIngredients, TrainedTable, World
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.causes import Intervention, Remedy
 from tuneworthy.metrics import scorer
-from tuneworthy.planted._likeness import LikenessSearch, is_same_answer
-from tuneworthy.planted._system import majority_answer, system_answer
-from tuneworthy.planted._world import Item, PromptIngredients, TrainedTable, World
 from tuneworthy.prompting.lenient import lenient
 
 MOST_SAMPLED_CASES, GOLD_SWAPS, SHOT_COUNT, TRAINING_ROWS, PASSAGES, FOLDS = (

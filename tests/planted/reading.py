@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from tuneworthy.planted._world import (
+from tests.planted._world import (
     TERMS,
     CaseContent,
     Item,

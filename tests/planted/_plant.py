@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from tuneworthy.core import plugins
-from tuneworthy.core.causes import BaseOutcomes, Intervention
-from tuneworthy.planted._columns import AnswerCheck, PlantCases, correctness_check, interventions
-from tuneworthy.planted._likeness import label_conflicts
-from tuneworthy.planted._shape import CAUSES, VARIANTS, PlantVariant
-from tuneworthy.planted._system import system_answer
-from tuneworthy.planted._world import (
+from tests.planted._columns import AnswerCheck, PlantCases, correctness_check, interventions
+from tests.planted._likeness import label_conflicts
+from tests.planted._shape import CAUSES, VARIANTS, PlantVariant
+from tests.planted._system import system_answer
+from tests.planted._world import (
     Item,
     PromptIngredients,
     World,
+    load,
     make_case,
     make_world,
     plain_question,
 )
+from tuneworthy.core.causes import BaseOutcomes, Intervention
 
 CONTROL, NUDGED = "hard", "nudge"
 CONTROL_RATIO = 20
@@ -54,8 +54,8 @@ def plant(
     have that cause. Same arguments, same plant. Raises TaskError for an unknown cause, ValueError
     if no answer type fits both causes.
     """
-    module = plugins.load("planted", cause)
-    also = plugins.load("planted", second) if second else module
+    module = load(cause)
+    also = load(second) if second else module
     kinds = [kind for kind in module.KINDS if kind in also.KINDS]
     if not kinds:
         raise ValueError(f"no answer type fits both {cause} and {second}")
@@ -105,7 +105,7 @@ def _failures_by_cause(
     fits = [
         other
         for other in CAUSES
-        if other not in {cause, *NEVER_MINOR} and world.kind in plugins.load("planted", other).KINDS
+        if other not in {cause, *NEVER_MINOR} and world.kind in load(other).KINDS
     ]
     less = int(shape.minor * failures)
     return {cause: rest - less, Random(f"minor {world.seed}").choice(fits): less, CONTROL: hard}
@@ -176,7 +176,7 @@ def _draw_cases(world: World, lacks: Mapping[str, int], failures: int) -> _Drawn
 
 def _draw_item(world: World, number: int, lack: str, rng: Random) -> Item:
     truth = rng.choice(world.pool)
-    module = plugins.load("planted", lack) if lack else None
+    module = load(lack) if lack else None
     posed = getattr(module, "pose", plain_question)(world, truth, rng)
     return Item(make_case(world, number, truth, posed), truth, lack, posed)
 

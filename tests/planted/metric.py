@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from random import Random
 
-from tuneworthy.planted._world import Item, PromptIngredients, World
+from tests.planted._world import Item, PromptIngredients, World
 
 KINDS = ("text", "label", "json")
 STYLE = "plain"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from random import Random
 
-from tuneworthy.planted._world import CaseContent, Item, PromptIngredients, World
+from tests.planted._world import CaseContent, Item, PromptIngredients, World
 
 KINDS = ("label", "text", "json", "number")
 STYLE = "plain"
 
 
-def pose(world: World, truth: str, rng: Random) -> CaseContent:  # noqa: ARG001
+def pose(world: World, truth: str, rng: Random) -> CaseContent:
     """Return a question on a key of the table; its gold answer is the key's entry."""
     key = rng.choice(list(world.table))
     question = f"Which answer goes with {key} in note {rng.randrange(10**6)}?"

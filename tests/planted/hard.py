@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from tuneworthy.planted._system import true_with_chance
-from tuneworthy.planted._world import (
+from tests.planted._system import true_with_chance
+from tests.planted._world import (
     CaseContent,
     Item,
     PromptIngredients,
@@ -26,6 +26,6 @@ def pose(world: World, truth: str, rng: Random) -> CaseContent:
     return posed._replace(passage=make_document(rng, "What holds here is settled case by case."))
 
 
-def answer(world: World, item: Item, prompt: PromptIngredients, rng: Random) -> str:  # noqa: ARG001
+def answer(world: World, item: Item, prompt: PromptIngredients, rng: Random) -> str:
     """Return a wrong answer, or with probability `luck` the true one, whatever the prompt."""
     return true_with_chance(world, item, rng, world.shape.luck)

@@ -7,12 +7,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from random import Random
+from types import ModuleType
 from typing import Any, NamedTuple
 
+from tests.planted._shape import PlantVariant
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import OutputType, Task
-from tuneworthy.planted._shape import PlantVariant
 
 PRESENT = "present"
 METRIC_BY_TYPE = {"label": "accuracy", "number": "number", "text": "exact", "json": "exact"}
@@ -31,6 +33,11 @@ _FILLER_SENTENCES = (
     "Ask the front desk where in doubt.", "This page was checked last spring.",
     "Other sites keep rules of their own.", "Copies are kept in the archive.",
 )  # fmt: skip
+
+
+def load(cause: str) -> ModuleType:
+    """Return the module of a planted cause."""
+    return import_module(f"tests.planted.{cause}")
 
 
 class CaseContent(NamedTuple):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from random import Random
 
-from tuneworthy.planted._system import answer_from_passage
-from tuneworthy.planted._world import Item, PromptIngredients, World
+from tests.planted._system import answer_from_passage
+from tests.planted._world import Item, PromptIngredients, World
 
 KINDS = ("text", "number", "label", "json")
 STYLE = "docs"

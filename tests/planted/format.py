@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from random import Random
 
-from tuneworthy.planted._world import Item, PromptIngredients, World
+from tests.planted._world import Item, PromptIngredients, World
 
 KINDS = ("json", "label", "number")
 STYLE = "plain"

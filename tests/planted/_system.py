@@ -6,8 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from random import Random
 
-from tuneworthy.core import plugins
-from tuneworthy.planted._world import PRESENT, Item, PromptIngredients, World, find_answer
+from tests.planted._world import PRESENT, Item, PromptIngredients, World, find_answer, load
 
 RANDOM_SHARE = 0.8  # share of answers drawn at random after training on shuffled answers
 SAMPLES_PER_VOTE = 8
@@ -28,7 +27,7 @@ def system_answer(world: World, item: Item, prompt: PromptIngredients) -> str:
         return world.in_form(item.case, world.other_answer(rng, item.truth))
     if not item.cause:
         return world.in_form(item.case, item.truth)
-    text: str = plugins.load("planted", item.cause).answer(world, item, prompt, rng)
+    text: str = load(item.cause).answer(world, item, prompt, rng)
     return text
 
 

@@ -11,9 +11,9 @@ A system maps a case and the ingredients of a prompt to a text, with random draw
 own metrics score its answers, so no pass is taken from a table.
 """
 
-from tuneworthy.planted._plant import PlantedSystem, plant
-from tuneworthy.planted._shape import CAUSES, VARIANTS
-from tuneworthy.planted._tally import PlantOutcome, confusion_summary, outcome, table
+from tests.planted._plant import PlantedSystem, plant
+from tests.planted._shape import CAUSES, VARIANTS
+from tests.planted._tally import PlantOutcome, confusion_summary, outcome, table
 
 __all__ = [
     "CAUSES",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from tuneworthy.planted._system import true_with_chance
-from tuneworthy.planted._world import PRESENT, Item, PromptIngredients, World
+from tests.planted._system import true_with_chance
+from tests.planted._world import PRESENT, Item, PromptIngredients, World
 
 KINDS = ("text", "label", "number", "json")
 STYLE = "plain"

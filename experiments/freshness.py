@@ -30,10 +30,12 @@ from tuneworthy.extras.changed_facts import (
     count_stated_facts,
     stated_fact,
 )
+from tuneworthy.matrix.design import Design
 from tuneworthy.metrics import scorer
 from tuneworthy.models import open_model
 from tuneworthy.suite import policy_faq
 
+FACTS = Design.independent("every question is on another fact")
 EPOCHS = 12  # invented facts are learnt by heart slowly; dev rows are none, so the last is kept
 
 
@@ -80,7 +82,7 @@ def main() -> None:
     answers = {}
     for name, fit in systems.items():
         answers[name] = kept(out, name, fit, after.cases, "new passage" in name)
-        print(row(count_stated_facts(name, answers[name], after.facts)), flush=True)
+        print(row(count_stated_facts(name, answers[name], after.facts, FACTS)), flush=True)
     print("where the system without a passage says the old fact:")
     for name, alone in (("bare model", "bare model"), ("tuned on the old", "tuned on the old")):
         shown = answers[f"{name} + new passage"]
@@ -99,7 +101,7 @@ def faithfulness(
     conflicts = [
         f for f in facts if f.case in texts_alone and stated_fact(texts_alone[f.case], f) == "old"
     ]
-    return count_stated_facts(arm, shown, conflicts)
+    return count_stated_facts(arm, shown, conflicts, FACTS)
 
 
 def made(n: int) -> tuple[tuple[Doc, ...], list[Case]]:
@@ -134,8 +136,8 @@ def kept(
 def row(told: FactCounts) -> str:
     """Return one line: how many answers, and the share of each kind with its interval."""
     shares = [
-        f"{kind} {share.mean:.3f} [{share.low:.3f}, {share.high:.3f}]"
-        for kind, share in (told.shares or {}).items()
+        f"{kind} {share.share:.3f} [{share.low:.3f}, {share.high:.3f}]"
+        for kind, share in told.shares.items()
     ]
     return f"{told.arm:32} n {told.n:4}  " + ("  ".join(shares) or "no such case")
 

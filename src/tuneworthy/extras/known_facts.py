@@ -206,6 +206,7 @@ def _summarise_probe(
         why = "no answer came back" if lost else "no rows with an answer to ask for"
         return KnowledgeProbe(sets=EXAMPLE_SETS, answers=answers, lost=lost, because=why)
     design = Design.of_cases(probed)
+    alone = Design.of_cases(probed, named=False)  # a type may be a group: it is about that alone
     shares = {
         kind: design.share({i: own == kind for i, own in of.items()}) for kind in KNOWLEDGE_LEVELS
     }
@@ -215,7 +216,7 @@ def _summarise_probe(
         if case.id in of and fact_type(case):
             types[fact_type(case)].append(case.id)
     by_type = {
-        name: design.share({i: of[i] == "unknown" for i in ids})
+        name: alone.share({i: of[i] == "unknown" for i in ids})
         for name, ids in sorted(types.items())
         if len(ids) >= LEAST_OF_A_TYPE
     }

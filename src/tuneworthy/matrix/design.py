@@ -119,14 +119,15 @@ class Design:
         return cls(split.groups if group is None else group, largest, copies)
 
     @classmethod
-    def of_cases(cls, cases: Iterable[Case]) -> Design:
+    def of_cases(cls, cases: Iterable[Case], named: bool = True) -> Design:
         """Return the design of rows without a split: a case's group, else its input, is one group.
 
-        Where no case names a group, groups are copies of an input.
+        Where no case names a group, or they do not count (`named`), groups are copies of an input.
         """
         rows = {case.id: case for case in cases}
-        group = {i: case.group or f"input {case.input.casefold()}" for i, case in rows.items()}
-        return cls(group, copies=all(case.group is None for case in rows.values()))
+        known = {i: case.group for i, case in rows.items() if case.group and named}
+        group = {i: known.get(i) or f"input {case.input.casefold()}" for i, case in rows.items()}
+        return cls(group, copies=not known)
 
     @classmethod
     def independent(cls, because: str) -> Design:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 
 def ece(confidence: Any, correct: Any, bins: int = 10) -> float | None:
@@ -33,4 +32,6 @@ def auroc(scores: Any, positive: Any) -> float | None:
     ups, downs = int(mark.sum()), int((~mark).sum())
     if not ups or not downs:
         return None
-    return float((rankdata(values)[mark].sum() - ups * (ups + 1) / 2) / (ups * downs))
+    _, place, times = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(times) - (times - 1) / 2)[place]  # equal values share the mean of theirs
+    return float((ranks[mark].sum() - ups * (ups + 1) / 2) / (ups * downs))

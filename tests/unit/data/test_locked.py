@@ -136,16 +136,16 @@ def read_or_refused(folder, found):
 def test_what_is_said_of_locked_rows_follows_from_their_number_and_the_looks():
     turns = [Message(role="user", content=digest(at)) for at in range(50)]
     rows = [Case(id=f"r{at}", messages=(turn,), output="a") for at, turn in enumerate(turns)]
-    first, again = locked_observation(rows, 0, 0.2), locked_observation(rows, 2, 0.2)
+    first, again = locked_observation(rows, 0), locked_observation(rows, 2)
     assert "50 rows are locked, no study has opened them" in first.text
     assert "look 1 (bounds at .05)" in first.text
     assert "10 points with a chance of 29 %" in first.text
     assert "look 3 (bounds at .05/12)" in again.text
     assert "10 points with a chance of 6 %" in again.text
-    none = locked_observation((), 0, 0.2)
+    none = locked_observation((), 0)
     assert (none.level, none.count) == ("warning", 0)
     pairs = [row.model_copy(update={"group": f"g{at // 2}"}) for at, row in enumerate(rows)]
-    grouped, half = (locked_observation(some, 0, 0.2).text for some in (pairs, rows[:25]))
+    grouped, half = (locked_observation(some, 0).text for some in (pairs, rows[:25]))
     assert grouped == half.replace("25 rows", "50 rows"), "two alike are worth one"
     assert grouped != first.text
 

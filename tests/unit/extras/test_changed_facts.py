@@ -13,6 +13,7 @@ from tuneworthy.extras.changed_facts import (
     count_stated_facts,
     stated_fact,
 )
+from tuneworthy.matrix.design import Design
 from tuneworthy.suite import policy_faq
 
 FACT = Fact(case="a", old="19 days", new="9 days")
@@ -82,11 +83,11 @@ def answers(facts, say):
 def test_a_reader_is_fresh_and_a_memory_is_stale():
     facts = change_facts(*policy(), 0).facts
     n = len(facts)
-    reader = count_stated_facts("reader", answers(facts, lambda f: f.new), facts)
-    memory = count_stated_facts("memory", answers(facts, lambda f: f.old), facts)
-    assert reader.counts == {"new": n, "old": 0, "other": 0}
-    assert memory.counts == {"new": 0, "old": n, "other": 0}
-    assert reader.shares["new"].mean == 1
+    reader = count_stated_facts("reader", answers(facts, lambda f: f.new), facts, Design())
+    memory = count_stated_facts("memory", answers(facts, lambda f: f.old), facts, Design())
+    assert [share.k for share in reader.shares.values()] == [n, 0, 0]
+    assert [share.k for share in memory.shares.values()] == [0, n, 0]
+    assert reader.shares["new"].share == 1
     assert reader.shares["new"].low > 0.96
     assert reader.shares["old"].high < 0.04
 
@@ -112,9 +113,9 @@ def test_what_cannot_be_changed_takes_no_part():
 def test_the_three_kinds_add_up(said):
     facts = [FACT.model_copy(update={"case": f"{n}"}) for n in range(len(said))]
     told_of = count_stated_facts(
-        "x", [Answer(case=f"{n}", text=t) for n, t in enumerate(said)], facts
+        "x", [Answer(case=f"{n}", text=t) for n, t in enumerate(said)], facts, Design()
     )
-    assert sum(told_of.counts.values()) == told_of.n == len(said)
+    assert sum(share.k for share in told_of.shares.values()) == told_of.n == len(said)
     if said:
-        assert sum(share.mean for share in told_of.shares.values()) == pytest.approx(1)
-        assert told_of.counts["new"] == said.count("9 days")
+        assert sum(share.share for share in told_of.shares.values()) == pytest.approx(1, abs=1e-5)
+        assert told_of.shares["new"].k == said.count("9 days")

@@ -29,6 +29,7 @@ from tuneworthy.extras.measurement_limits import (
     leaked_rows,
     soundness,
 )
+from tuneworthy.matrix.design import Design
 from tuneworthy.metrics import scorer
 from tuneworthy.questions import evaluation
 from tuneworthy.stats import bounds
@@ -320,10 +321,10 @@ def test_every_test_row_that_is_a_near_copy_of_a_training_row_is_leaked(tmp_path
 
 def test_flips():
     first = {str(i): i < 10 for i in range(20)}
-    assert flip_share(first, first).mean == 0.0
-    changed = flip_share(first, {**first, "0": False, "19": True})
+    assert flip_share(first, first, Design()).mean == 0.0
+    changed = flip_share(first, {**first, "0": False, "19": True}, Design())
     assert (changed.mean, round(changed.low, 3)) == (0.1, 0.012)
-    assert flip_share(first, {}) is None
+    assert flip_share(first, {}, Design()) is None
 
 
 @pytest.mark.full

@@ -6,6 +6,7 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.interval import Interval
 from tuneworthy.extras.refusals import refusal_change, refuses
+from tuneworthy.matrix.design import Design
 
 YES = [
     "I'm sorry, but I can't help with that.",
@@ -47,16 +48,18 @@ def said(n, text):
 
 def test_more_refusals_where_none_is_right_are_shown_and_none_without_a_change():
     rows = cases(40, "Paris")
-    found = refusal_change(rows, said(40, "Paris"), said(40, YES[0]), wanted=False)
+    found = refusal_change(rows, said(40, "Paris"), said(40, YES[0]), Design(), wanted=False)
     assert isinstance(found, Interval)
     assert found.mean == 1
     assert found.low > 0.5
-    same = refusal_change(rows, said(40, "Paris"), said(40, "London"), wanted=False)
+    same = refusal_change(rows, said(40, "Paris"), said(40, "London"), Design(), wanted=False)
     assert same.low <= 0 == same.mean <= same.high
 
 
 def test_answers_where_a_refusal_is_right_count_the_other_way():
     rows = cases(40, "I don't know.")
-    found = refusal_change(rows, said(40, "I don't know"), said(40, "Paris"), wanted=True)
+    found = refusal_change(rows, said(40, "I don't know"), said(40, "Paris"), Design(), wanted=True)
     assert found.mean == -1
-    assert isinstance(refusal_change(rows, said(40, "x"), said(40, "x"), wanted=False), str)
+    assert isinstance(
+        refusal_change(rows, said(40, "x"), said(40, "x"), Design(), wanted=False), str
+    )

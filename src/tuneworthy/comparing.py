@@ -20,7 +20,7 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.task import Data, Match, Recorded, Success, Task
 from tuneworthy.data.answer_columns import AnswerTable, ColumnNames, read_answer_table
 from tuneworthy.data.answer_form import choose_answer_form, with_form
-from tuneworthy.data.answers import NO_ANSWER, NULL_ANSWER, AlignedAnswers, align_answers
+from tuneworthy.data.answers import AlignedAnswers, align_answers
 from tuneworthy.data.bad_rows import BadRows
 from tuneworthy.data.copies import copy_groups
 from tuneworthy.data.infer import output_type, with_inferred
@@ -90,7 +90,7 @@ def compare_files(
     left_out = {f"gold row left out: {why}": n for why, n in loaded.excluded.items()}
     named = {A: str(first), B: str(second)}
     for name, file in named.items():
-        if lost := sum(answer.error == NO_ANSWER for answer in found[name].answers):
+        if lost := sum(answer.lost == "not recorded" for answer in found[name].answers):
             left_out[f"no answer in {quoted(file, 60)}"] = lost
     if len({named[A], named[B]}) == 1:
         notes.append("A and B are one file: every difference is 0")
@@ -190,9 +190,9 @@ def _rows_answered_by_both(
 ) -> list[tuple[Case, Answer, Answer]]:
     """Return (case, A's answer, B's answer) of each row that both answer; DataError if none."""
     rows = list(zip(cases, found[A].answers, found[B].answers, strict=True))
-    both = [row for row in rows if NO_ANSWER not in (row[1].error, row[2].error)]
+    both = [row for row in rows if "not recorded" not in (row[1].lost, row[2].lost)]
     if not both:
-        counts = [sum(own.error != NO_ANSWER for own in found[name].answers) for name in (A, B)]
+        counts = [sum(own.lost != "not recorded" for own in found[name].answers) for name in (A, B)]
         raise DataError(
             "no row is answered in both files, so nothing can be compared",
             where=f"{files[A]} and {files[B]}",
@@ -345,5 +345,5 @@ def _null_answer_notes(names: tuple[str, str], answers: Sequence[Sequence[Answer
         f"{with_verb(lost, 'answer', 'are')} empty in {quoted(name, 60)}, and"
         f" count{'s' if lost == 1 else ''} as wrong"
         for name, own in zip(names, answers, strict=True)
-        if (lost := sum(answer.error == NULL_ANSWER for answer in own))
+        if (lost := sum(answer.lost == "null" for answer in own))
     ]

@@ -5,15 +5,16 @@ If any part of the identity changes, it is another study. Opens no model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.code import ALL_SOURCES, code_version
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.plugins import load as plugin
+from tuneworthy.core.reason import Reason
 from tuneworthy.core.record import digest
-from tuneworthy.core.specs import needs_of, reads_unlabelled, specs, unmet_needs
+from tuneworthy.core.specs import Available, needs_of, reads_unlabelled, specs, unmet_needs
 from tuneworthy.core.task import Task
 from tuneworthy.data.fingerprint import docs_digest, file_digest, rows_digest
 from tuneworthy.data.load import Loaded
@@ -28,10 +29,10 @@ FOLDER_SCOPE = "all studies of this folder"
 """The name under which the ledger counts the fresh starts of all studies in a folder."""
 
 
-def study_identity(loaded: Loaded, available: Mapping[str, str]) -> dict[str, Any]:
+def study_identity(loaded: Loaded, available: Available) -> dict[str, Any]:
     """Return the identity of a study: hashes of its task and inputs, and which needs are met."""
     needed = needs_of_arms(loaded.task)
-    met = {need: why for need, why in available.items() if need in needed}
+    met = {need: str(why or "") for need, why in available.items() if need in needed}
     return {"task": loaded.task.hash, "read": input_digests(loaded), "here": met}
 
 
@@ -51,25 +52,25 @@ def input_digests(loaded: Loaded) -> dict[str, str]:
         ),  # inputs used by settling alone are left out
         "docs": docs_digest(loaded.docs),
         **(
-            {"encoder": missing()} if loaded.docs else {}
+            {"encoder": str(missing() or "")} if loaded.docs else {}
         ),  # a newly installed encoder retrieves other passages
         "metric": digest(fingerprint(task)),
         **{f"file {name}": file_digest(task.folder / file) for name, file in files.items() if file},
     }
 
 
-def needs_met(loaded: Loaded) -> dict[str, str]:
-    """Return, for each need of an arm, why it is not met here; "" if it is met."""
+def needs_met(loaded: Loaded) -> dict[str, Reason | None]:
+    """Return, for each need of an arm, why it is not met here; None if it is met."""
     task = loaded.task
     absent = model_absent(task)
-    training = untrainable(task) or (absent if task.tune in (None, task.model) else "")
+    training = untrainable(task) or (absent if task.tune in (None, task.model) else None)
     gold = any(case.context for case in loaded.everyone)
     met = needs_of(task, model=absent, training=training, gold=gold, vectors=missing(),
-                   bigger=unusable(task.bigger) if task.bigger else "")  # fmt: skip
+                   bigger=unusable(task.bigger) if task.bigger else None)  # fmt: skip
     return met | {"teacher": unusable(task.teacher)} if task.teacher else met
 
 
-def competing_arms(task: Task, available: Mapping[str, str]) -> int:
+def competing_arms(task: Task, available: Available) -> int:
     """Return how many arms of a task may be compared: its candidates whose needs are met here."""
     candidates = [spec for spec in specs(task) if spec.role == "candidate"]
     return sum(not unmet_needs(spec, available) for spec in candidates)

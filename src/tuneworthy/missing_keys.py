@@ -8,7 +8,8 @@ from typing import Any
 from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.errors import ProviderError, TaskError, TuneworthyError
 from tuneworthy.core.plugins import load
-from tuneworthy.core.specs import specs, unmet_needs
+from tuneworthy.core.reason import Reason
+from tuneworthy.core.specs import Available, specs, unmet_needs
 from tuneworthy.core.task import Task
 from tuneworthy.measure.model_roles import BASE_ROLE, ROLE_OF_NEED
 from tuneworthy.models import is_launched, is_local, lacks_key
@@ -18,7 +19,7 @@ _SET_KEY_FIX = "set OPENAI_API_KEY and run again"
 _NOTHING_ASKED = "everything: nothing was asked, no look was spent"
 
 
-def refuse_without_key(task: Task, available: Mapping[str, str], models: Mapping[str, Any]) -> None:
+def refuse_without_key(task: Task, available: Available, models: Mapping[str, Any]) -> None:
     """Raise TaskError if an arm asks the base model and there is no key for its endpoint.
 
     Raises ProviderError if the endpoint refuses the key. `models` are the task's models by role.
@@ -45,7 +46,7 @@ def _key_refusal(models: Mapping[str, Any]) -> str:
     return "" if refusal is None else str(refusal())
 
 
-def key_notice(task: Task, available: Mapping[str, str] = {}) -> str:
+def key_notice(task: Task, available: Mapping[str, Reason | None] = {}) -> str:
     """Return the notice that `OPENAI_API_KEY` is not set and what a run does then; "" if set."""
     lacking = _models_without_key(task, available)
     if not lacking:
@@ -62,13 +63,13 @@ def key_observations(task: Task) -> list[Observation]:
                         fix="set OPENAI_API_KEY before `run`")] if notice else []  # fmt: skip
 
 
-def _models_without_key(task: Task, available: Mapping[str, str]) -> dict[str, str]:
+def _models_without_key(task: Task, available: Available) -> dict[str, str]:
     """Return {role: spec} of the models that the study asks and that lack their API key."""
     asked = _asked_roles(task, available)
     return {r: s for r, s in wanted_models(task).items() if r in asked and lacks_key(s)}
 
 
-def _asked_roles(task: Task, available: Mapping[str, str]) -> set[str]:
+def _asked_roles(task: Task, available: Available) -> set[str]:
     """Return the roles of the models that the study asks: the judge, and those that arms need."""
     asked: set[str] = {"judge"}
     for spec in specs(task):

@@ -19,6 +19,7 @@ from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import DoesNotApply, TuneworthyError
 from tuneworthy.core.model import Limits, Model, Prompt, Reply
 from tuneworthy.core.plugins import load
+from tuneworthy.core.reason import Why
 from tuneworthy.core.run import Spec
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.core.specs import chooses, chooses_prompt, is_recorded, specs, trains, unmet_needs
@@ -28,7 +29,6 @@ from tuneworthy.session import Session, open_session
 
 MODEL_NEEDS = frozenset({"model", "bigger", "teacher", "present", "reflection"})
 NOTHING_SENT = "asks no model: nothing is sent"
-INSTALL_HINT = "pip install"
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def _preview_of_arm(session: Session, spec: Spec) -> PromptPreview:
     arm = load("arms", spec.arm)
     if is_recorded(session.task, spec):
         return PromptPreview(spec.name, note="recorded answers: nothing is sent")
-    lacking = [why for why in unmet_needs(spec, session.available).split("; ") if why]
-    if lacking := [why for why in lacking if INSTALL_HINT not in why]:
+    unmet = unmet_needs(spec, session.available)
+    if lacking := [str(reason) for reason in unmet if reason.why is not Why.NOT_INSTALLED]:
         return PromptPreview(spec.name, note=f"not asked: {'; '.join(lacking)}")
     if trains(spec):
         rows = max((len(part.train) for part in session.split.parts), default=0)

@@ -23,7 +23,7 @@ from tuneworthy.core.plan import Plan
 from tuneworthy.core.plugins import load as plugin
 from tuneworthy.core.results import Results
 from tuneworthy.core.run_options import RunOptions
-from tuneworthy.core.specs import highest_rank, reads_unlabelled, specs, unmet_needs
+from tuneworthy.core.specs import Available, highest_rank, reads_unlabelled, specs, unmet_needs
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import AlignedAnswers
 from tuneworthy.data.audit import audit, with_observations
@@ -130,8 +130,8 @@ class Session:
         return Models(usable, opened, request_fields(task))
 
     @cached_property
-    def available(self) -> dict[str, str]:
-        """Return, for each need of an arm, why it is not met here; "" if it is met."""
+    def available(self) -> Available:
+        """Return, for each need of an arm, why it is not met here; None if it is met."""
         return needs_met(self.loaded)
 
     @cached_property

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tuneworthy.core.reason import Why, is_reason
 from tuneworthy.core.results import Results, as_read_back, canonical_pieces
-from tuneworthy.core.run import MODEL_UNAVAILABLE, temporary_failures
+from tuneworthy.core.run import temporary_failures
 from tuneworthy.ledger.store import Ledger
 
 _REPETITION = "failed rows asked again"
@@ -39,7 +40,7 @@ class StoredResults:
 
         If a model was unavailable nothing is stored, so that the next run tries that model again.
         """
-        if any(run.because.startswith(MODEL_UNAVAILABLE) for run in results.runs):
+        if any(is_reason(run.because, Why.MODEL_UNAVAILABLE) for run in results.runs):
             return results
         key = self._key(self._repetitions())
         keyed = results.model_copy(update={"reproduce": {**results.reproduce, "stored": key}})

@@ -16,8 +16,9 @@ from tuneworthy.core.errors import DataError, ModelError, TaskError
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.look_text import look_line
 from tuneworthy.core.plan import Plan
+from tuneworthy.core.reason import Why, is_reason
 from tuneworthy.core.results import Grade, Results
-from tuneworthy.core.run import MODEL_UNAVAILABLE, Run
+from tuneworthy.core.run import Run
 from tuneworthy.core.standing import Standing
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.diagnose.diagnosis import diagnose_runs, without_unread_causes
@@ -187,7 +188,7 @@ def _named_and_best_other(verdict: Verdict) -> tuple[str | None, str | None]:
 def nothing_measured_error(runs: Sequence[Run]) -> Exception:
     """Return the error of a study without a measured candidate."""
     reasons = "; ".join(f"{run.spec.name}: {run.because}" for run in runs if run.because)
-    if any(run.state == "failed" or run.because.startswith(MODEL_UNAVAILABLE) for run in runs):
+    if any(run.state == "failed" or is_reason(run.because, Why.MODEL_UNAVAILABLE) for run in runs):
         return ModelError("no candidate could be measured", where="task.yaml arms", got=reasons,
                           fix="see the reasons")  # fmt: skip
     return DataError(

@@ -11,7 +11,6 @@ from tuneworthy.core.freshness import Freshness
 from tuneworthy.core.harm import SideEffects
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.known import KnowledgeProbe, Proportion
-from tuneworthy.core.run import RECORDED
 from tuneworthy.core.search import PromptSearch, SearchStep
 from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.task import Data, Economics, Success, Task
@@ -82,7 +81,7 @@ def learning(**more):
 
 def recorded(mean=0.12, low=0.03, high=0.2, **more):
     """Return a tuned arm and a prompt that are known by their recorded answers alone."""
-    logs = {"because": RECORDED}
+    logs = {"recorded": True}
     arms = (arm("prompt", "prompt", **logs), arm("lora", "tune", 0.9, **logs))
     return evidence(arms, (pair("lora", "prompt", mean, low, high),), **more)
 

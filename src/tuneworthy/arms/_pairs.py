@@ -20,7 +20,7 @@ from tuneworthy.arms._prompted import answer_token_limit, as_answer
 from tuneworthy.arms._sampled import draw_samples
 from tuneworthy.arms._searched import read_cached_json, write_json_atomically
 from tuneworthy.arms._teaching import TeacherOptions, teacher_recipe
-from tuneworthy.core.answer import Answer, Score, failed_temporarily
+from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Setup
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import Unanswered
@@ -135,7 +135,7 @@ def write_pairs(
                 written.pairs.append(verdict)
             else:
                 written.rejected.setdefault(verdict, []).append(source.query.id)
-                lost += any(failed_temporarily(reply.error) for reply in replies)
+                lost += any(reply.lost == "for now" for reply in replies)
         done = min(start + INPUTS_AT_ONCE, len(sources))
         setup.say(f"the teacher wrote for {done:,} of {len(sources):,} inputs")
     if lost > MOST_LOST * len(sources):

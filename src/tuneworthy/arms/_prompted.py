@@ -163,6 +163,7 @@ def as_answer(query: Query, prompt: Sequence[Message], reply: Reply) -> Answer:
         usd=reply.usd,
         finish="error" if reply.error else reply.finish,
         error=reply.error,
+        lost=reply.lost,
         prompt=tuple(prompt),
         served=reply.served,
         system_fingerprint=reply.system_fingerprint,

@@ -14,8 +14,7 @@ def recorded_arm(setup: Setup) -> Fitted:
     """Return an arm that looks up each answer; a case without one is an error, never dropped."""
 
     def look_up(query: Query) -> Answer:
-        missing = Answer(case=query.id, text="", finish="error", error="no recorded answer")
-        return setup.recorded.get(query.id, missing)
+        return setup.recorded.get(query.id) or Answer.missing(query.id, "not recorded")
 
     def answer(queries: Sequence[Query]) -> list[Answer]:
         return [look_up(query) for query in queries]

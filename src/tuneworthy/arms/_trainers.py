@@ -7,6 +7,7 @@ from typing import Any
 
 from tuneworthy.core.arm import Setup
 from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.reason import Reason
 from tuneworthy.core.specs import trainer_address
 
 OWN, TRL = "own", "trl"
@@ -19,8 +20,8 @@ def check_trainer(options: Any, objective: Any) -> None:
         raise DoesNotApply("`trainer: trl` trains on the likelihood of the answers alone")
     extra, needed = ("tinker", ["tinker"]) if hosted else ("trl", ["trl", "datasets"])
     missing = [name for name in needed if find_spec(name) is None]
-    if missing and options.trainer != OWN:
-        raise DoesNotApply(f"needs {', '.join(missing)}: pip install 'tuneworthy[{extra}]'")
+    if options.trainer != OWN and (reason := Reason.not_installed(missing, f"tuneworthy[{extra}]")):
+        raise DoesNotApply(reason)
     if not hosted:
         return
     if objective is not None:

@@ -22,7 +22,7 @@ from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask, ShownRow
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import Record, Text
 from tuneworthy.core.results import Results
-from tuneworthy.core.run import RECORDED, Run, temporary_failures
+from tuneworthy.core.run import Run, temporary_failures
 from tuneworthy.core.task import Output, Success
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.matrix.choice import best_by_fold
@@ -220,7 +220,7 @@ def _total_seconds(runs: Sequence[Run]) -> float | None:
 
     None too for recorded answers: another system took their seconds, not the entry's machine.
     """
-    if any(RECORDED in run.notes for run in runs):
+    if any(run.recorded for run in runs):
         return None
     own = [answer.seconds for run in runs for answer in run.answers if answer.error is None]
     timed = [value for value in own if value is not None]
@@ -270,8 +270,8 @@ def _measured_task(results: Results, named: EntryLabels, measured: date) -> Meas
 def _model_name(results: Results) -> str:
     """Return the model that arms used or trained; else "recorded answers" or "no model"."""
     measured = [run for run in results.runs if run.state == "measured"]
-    logged = [run for run in measured if RECORDED in run.notes]
-    own = [run for run in measured if RECORDED not in run.notes]
+    logged = [run for run in measured if run.recorded]
+    own = [run for run in measured if not run.recorded]
     if any(load("arms", run.spec.arm).NEEDS & {"model", "training"} for run in own):
         return results.task.model
     return "recorded answers" if logged else NO_MODEL
@@ -319,7 +319,7 @@ def _measured_arms(results: Results) -> list[MeasuredArm]:
             build_usd=arm.build_usd,
             usd_per_1k=arm.usd_per_1k,
             tokens_per_request=tokens,
-            because=arm.because,
+            because=str(arm.because or ""),
             holds_facts=holds_facts(runs) if runs else None,
             n=arm.n if arm.score and arm.n else None,
             breaks_limits=broken_limits(arm, policy) if arm.role == "candidate" else (),

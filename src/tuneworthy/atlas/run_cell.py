@@ -133,7 +133,7 @@ def _refuse_absent_model(cell: Cell, options: CellOptions) -> None:
         raise ModelError(
             "the model of this cell can't be asked here",
             where=cell.id,
-            got=unusable(options.model) or f"{MODEL} is not fetched",
+            got=str(unusable(options.model) or f"{MODEL} is not fetched"),
             fix=f"tuneworthy models get {MODEL}; or --arms majority,tfidf",
         )
 

@@ -158,7 +158,7 @@ class Watcher:
             self._arm, self._total, self._done = data.spec.name, _expected_requests(data), 0
             if data.because:
                 self._arm = ""
-                if not data.because.startswith("needs "):  # the plan's line counts those
+                if not data.because.lacking:  # the plan's line counts those
                     self._view.say(f"{data.spec.name}: skipped, {data.because}")
             else:
                 self._view.progress(self._arm, 0, self._total)

@@ -32,9 +32,10 @@ from tuneworthy.core.evidence import (
     Pair,
     Tokens,
 )
+from tuneworthy.core.reason import Reason, Why
 from tuneworthy.core.record import digest
 from tuneworthy.core.repairs import CAUSES_BY_TOOL, asks_another_model, repairable_causes
-from tuneworthy.core.run import RECORDED, Run
+from tuneworthy.core.run import Run
 from tuneworthy.core.task import Task
 from tuneworthy.matrix.choice import best_by_fold
 from tuneworthy.matrix.columns import (
@@ -141,25 +142,22 @@ def _arm_result(
         bad = next((r for r in runs if r.state in {"failed", "skipped"}), runs[0])
         return ArmResult(**plain, state=bad.state, because=bad.because)
     ids = sorted(column.cells)
-    seeds = sorted({run.seed for run in column.runs})
-    best = Counter(run.seed for run in best_by_fold(column.runs))
     fields, missing = _measured_fields(inputs, column, ids, rivals or ())
     sd, told = _seed_sd(column.runs), repeat_shares(column.draws)
     if sd is None:
         missing["seed_sd"] = "one seed: how much a retraining differs was not measured"
     devs = [run.dev for run in column.runs if run.dev is not None]
-    wide = why_wide(inputs, column, ids, fields["score"], len(rivals or ()))
-    stopped = next((r.because for r in runs if r.state == "stopped_early"), "")
+    stopped = next((r.because for r in runs if r.state == "stopped_early"), None)
     return ArmResult(
         **plain,
         **fields,
         state="stopped_early" if stopped else "measured",
-        because=stopped
-        or "; ".join(filter(None, (joined_notes(column.runs), told.text if told else ""))),
-        seed=best.most_common(1)[0][0],
-        seeds=len(seeds),
+        because=stopped or _joined_notes(column.runs, told.text if told else ""),
+        seed=Counter(run.seed for run in best_by_fold(column.runs)).most_common(1)[0][0],
+        seeds=len({run.seed for run in column.runs}),
         n=len(ids),
         learned=column.learned,
+        recorded=any(run.recorded for run in column.runs),
         finalist=rivals is not None,
         chosen=_why_finalist(inputs, rivals) if rivals else "",
         dev=round(float(np.mean(devs)), 6) if devs else None,
@@ -168,21 +166,26 @@ def _arm_result(
         fit_seconds=round(sum(run.fit_seconds or 0.0 for run in column.runs), 3),
         missing=missing,
         present=spec.arm == PRESENT_ARM,
-        wide=wide,
+        wide=why_wide(inputs, column, ids, fields["score"], len(rivals or ())),
     )
 
 
-def joined_notes(runs: Sequence[Run]) -> str:
-    """Return the notes of an arm's runs as text; of notes that differ only in figures, one."""
+def _joined_notes(runs: Sequence[Run], more: str = "") -> Reason | None:
+    """Return the notes of an arm's runs, and `more`, as one reason; of those that differ in figures
+    alone, one.
+    """
     alike: dict[str, list[str]] = {}
     for note in sorted(note for run in runs for note in run.notes):
         alike.setdefault(_NUMBER.sub("", note), []).append(note)
-    return "; ".join(
+    text = "; ".join(
         notes[0]
         if len(set(notes)) == 1
         else f"{notes[0]}; the figures differ over {len(notes)} runs"
         for notes in alike.values()
     )
+    text = "; ".join(filter(None, (text, more)))
+    why = next((run.because.why for run in runs if run.because), Why.OTHER)
+    return Reason(why=why, text=text) if text else None
 
 
 def _total_seconds(runs: Sequence[Run]) -> float:
@@ -191,7 +194,7 @@ def _total_seconds(runs: Sequence[Run]) -> float:
     The seconds of recorded answers are not counted: another system took them, not this study.
     """
     fit = sum(run.fit_seconds or 0.0 for run in runs)
-    asked = [run for run in runs if RECORDED not in run.notes]
+    asked = [run for run in runs if not run.recorded]
     return round(fit + sum(a.seconds or 0.0 for run in asked for a in run.answers), 3)
 
 
@@ -309,7 +312,7 @@ def _score_interval(
 def _latency_quantiles(
     runs: Sequence[Run], answers: Sequence[Answer], missing: dict[str, str]
 ) -> Latency | None:
-    times, logged = request_times(runs), any(RECORDED in run.notes for run in runs)
+    times, logged = request_times(runs), any(run.recorded for run in runs)
     if not times and not any(run.fingerprint for run in runs):
         times = [a.seconds * 1000 for a in answers if a.seconds is not None]
     if not times:
@@ -344,8 +347,7 @@ def _why_p95_open(
         return {}
     if times := request_times(runs):
         return {"limits.p95_ms": why_p95_open(times, limit)}
-    logged = any(RECORDED in run.notes for run in runs)
-    return {"limits.p95_ms": NO_SECONDS} if logged else {}
+    return {"limits.p95_ms": NO_SECONDS} if any(run.recorded for run in runs) else {}
 
 
 def _mean_tokens(answers: Sequence[Answer], missing: dict[str, str]) -> Tokens | None:
@@ -382,7 +384,7 @@ def _evidence_hash(inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequen
                     "spec": run.spec.plain(), "seed": run.seed, "fold": run.fold,
                     "state": run.state, "dev": run.dev,
                     "answers": [[a.case, a.text, a.finish, a.error] for a in run.answers],
-                    "scores": [score.plain() for score in run.scores],
+                    "scores": [score.model_dump(exclude={"lost"}) for score in run.scores],
                     **({"longer": run.longer} if run.longer else {}),
                 }
                 for run in runs

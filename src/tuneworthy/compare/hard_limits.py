@@ -9,7 +9,7 @@ from tuneworthy.core.counting import count_noun, percent_with_bounds
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval, LimitState
 from tuneworthy.core.harm import SideEffects
 from tuneworthy.core.known import Proportion
-from tuneworthy.core.run import RECORDED, Run
+from tuneworthy.core.run import Run
 from tuneworthy.core.task import Task
 from tuneworthy.matrix.design import Design
 
@@ -117,7 +117,7 @@ def state_at_least(measured: Interval | None, limit: float) -> LimitState:
 def request_times(runs: Sequence[Run]) -> list[float]:
     """Return the milliseconds of the timed requests; for recorded answers those in their log."""
     times = [ms for run in runs for ms in run.latency_ms or ()]
-    logged = (run for run in runs if RECORDED in run.notes)
+    logged = (run for run in runs if run.recorded)
     return times or [1000 * a.seconds for r in logged for a in r.answers if a.seconds is not None]
 
 
@@ -155,4 +155,4 @@ def _local_only_state(runs: Sequence[Run]) -> LimitState:
     engines = {run.fingerprint.get("engine", "") for run in runs}
     if any(engine.startswith("openai") for engine in engines):
         return "violated"
-    return "not shown" if any(RECORDED in run.notes for run in runs) else "met"
+    return "not shown" if any(run.recorded for run in runs) else "met"

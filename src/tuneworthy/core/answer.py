@@ -7,15 +7,32 @@ from typing import Literal
 from pydantic import Field
 
 from tuneworthy.core.case import Message
-from tuneworthy.core.record import Record, Text
+from tuneworthy.core.record import Record, Text, told_before
 
 Finish = Literal["stop", "length", "error"]
-TEMPORARY = "temporary failure: "
-"""Prefix of the error of a request that may be answered later (the server was down, too slow or
-broke off). Such an answer is not stored, so that the next run asks for it again."""
+Lost = Literal["for now", "not recorded", "null"]
+"""Why there is no answer, where code asks. `for now`: the server was down, too slow or broke off;
+such an answer is not stored, so that the next run asks for it again."""
+LOST_WORDS: dict[Lost, str] = {
+    "for now": "temporary failure: ",
+    "not recorded": "no recorded answer",
+    "null": "the recorded answer is null",
+}
 
 
-class Answer(Record):
+class Lossy(Record):
+    """A record with an `error`, and in `lost` which kind it is (None: another, or no error)."""
+
+    error: Text | None = None
+    lost: Lost | None = None
+
+    _older = told_before(
+        lost=lambda told: next((kind for kind, words in LOST_WORDS.items()
+                                if (told.get("error") or "").startswith(words)), None)
+    )  # fmt: skip
+
+
+class Answer(Lossy):
     """One answer: text, tokens, seconds, cost. A value that was not measured is None, never 0.
 
     `finish` is `stop` if the answer ended by itself, `length` if the token limit cut it, None if a
@@ -37,7 +54,6 @@ class Answer(Record):
     seconds: float | None = None
     usd: float | None = None
     finish: Finish | None = None
-    error: Text | None = None
     prompt: tuple[Message, ...] = ()
     labels: dict[str, float] | None = None
     passages: tuple[str, ...] = ()
@@ -46,6 +62,11 @@ class Answer(Record):
     system_fingerprint: Text | None = None
     concurrency: int | None = None
     repeats: tuple[Answer, ...] = Field(default=(), exclude_if=lambda value: not value)
+
+    @classmethod
+    def missing(cls, case: str, lost: Lost) -> Answer:
+        """Return the failed answer to a case that a log does not answer."""
+        return cls(case=case, text="", finish="error", error=LOST_WORDS[lost], lost=lost)
 
 
 class Score(Record):
@@ -67,11 +88,11 @@ class Unscored(Record):
     """Why an answer has no score; the mean is then bounded by "all wrong" and "all right"."""
 
     reason: Text
+    lost: Lost | None = None
 
-
-def failed_temporarily(error: str | None) -> bool:
-    """Return whether an error, or a reason that quotes one, is of a failure that may pass."""
-    return error is not None and TEMPORARY in error
+    _older = told_before(
+        lost=lambda told: "for now" if LOST_WORDS["for now"] in told.get("reason", "") else None
+    )
 
 
 def lacks_score(answer: Answer, score: Score | Unscored) -> bool:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from tuneworthy.core.doubt import LabelDoubt
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.record import Record
+from tuneworthy.core.record import Record, told_before
 
 Remedy = Literal[
     "metric", "format", "convention", "knowledge", "retrieval", "latent", "capability", "learnable"
@@ -145,6 +145,9 @@ class RemedyOverlap(Record):
     both: int
 
 
+_UNREAD = ("the causes are not known", "what was wrong was not read")  # of older versions
+
+
 class Diagnosis(Record):
     """Why the base arm fails: classes of failure with their shares; `cause` maps each failed case.
 
@@ -157,7 +160,7 @@ class Diagnosis(Record):
     (retrieval against reading, the cost of constrained output, how much the passages can show at
     all). `doubts` are gold answers to check. `because` says why there is no diagnosis (then `wrong`
     is empty), or why only part of the failures could be diagnosed: then no row `hard` covers the
-    rest.
+    rest. `unread`: no remedy that asks a model was run, so that no cause is known.
     """
 
     arm: str
@@ -173,6 +176,9 @@ class Diagnosis(Record):
     said: tuple[str, ...] = ()
     doubts: tuple[LabelDoubt, ...] = ()
     because: str = ""
+    unread: bool = False
+
+    _older = told_before(unread=lambda told: str(told.get("because", "")).startswith(_UNREAD))
 
 
 def share_of(wrong: Sequence[Wrong], causes: Collection[str]) -> float:

@@ -125,4 +125,4 @@ class StoreError(TuneworthyError):
 
 
 class DoesNotApply(Exception):
-    """Raised by an arm that can't be measured on this task; the text is the reason shown."""
+    """Raised by an arm that can't be measured on this task, with the Reason or its words."""

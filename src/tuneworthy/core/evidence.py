@@ -19,13 +19,13 @@ from tuneworthy.core.interval import Interval as Interval
 from tuneworthy.core.known import KnowledgeProbe
 from tuneworthy.core.look_text import Scope
 from tuneworthy.core.model_changes import ModelChanges
-from tuneworthy.core.record import Record
-from tuneworthy.core.run import State
+from tuneworthy.core.reason import Because, Why, is_reason
+from tuneworthy.core.record import Record, told_before
+from tuneworthy.core.run import RECORDED, State
 from tuneworthy.core.search import PromptSearch
 from tuneworthy.core.settlement import Settlement
 from tuneworthy.core.slices import Slices
 from tuneworthy.core.soundness import Soundness
-from tuneworthy.core.style import Style
 from tuneworthy.core.task import HardLimits, Tool
 
 LimitState = Literal["met", "violated", "not shown", "not measured"]
@@ -73,7 +73,8 @@ class ArmResult(Record):
     retrainings, None below two seeds. `errors`: answers that failed (they stay in n and count as
     wrong; `score_if_right` bounds the mean from above). `cut`: answers that the token limit cut,
     None if there are none. `lost`: share of graded answers that score 0, None for scores of 0 and 1
-    and for a judge's. `missing`: field -> reason.
+    and for a judge's. `missing`: field -> reason. `recorded`: its
+    answers were recorded elsewhere, so that its training is unknown.
 
     `present`: this is the system in production. `build_usd` is its one-off cost, `upkeep_usd_month`
     its monthly cost apart from requests; of that, `retrain_usd` falls due every `retrain_days`
@@ -94,7 +95,7 @@ class ArmResult(Record):
     simplicity: int
     options: dict[str, Any]
     state: State
-    because: str = ""
+    because: Because = None
     seed: int | None = None
     seeds: int = 0
     n: int = 0
@@ -109,6 +110,7 @@ class ArmResult(Record):
     lost: Interval | None = None
     cut: TruncatedAnswers | None = None
     learned: bool = False
+    recorded: bool = False
     finalist: bool = False
     compared: bool = False
     chosen: str = ""
@@ -132,6 +134,13 @@ class ArmResult(Record):
     more_usd: float | None = None
     whole_minutes: float | None = None
     wide: tuple[str, ...] = ()
+
+    _older = told_before(recorded=lambda told: RECORDED in str(told.get("because", "")))
+
+    @property
+    def left_out_for_time(self) -> bool:
+        """Return whether it has no score because the minutes had no room for it."""
+        return not self.score and is_reason(self.because, Why.NO_ROOM)
 
     @property
     def rows_learnt(self) -> str:
@@ -204,6 +213,24 @@ class Pair(Record):
         ends = (self.level, self.low_level or self.level)
         z = sum(NormalDist().inv_cdf(1 - level) for level in ends)
         return (self.high - self.low) / z
+
+
+class Style(Record):
+    """How well a classifier tells one arm's answers from the gold ones to the same inputs.
+
+    `auc` is that of a cross-fitted classifier: .5 cannot tell them apart, 1 always can. `score` is
+    the mean of min(1, 2 (1 - P)), P the probability of an arm's answer; `n` counts the answers.
+    `control` is the same AUC of gold answers against gold answers (a random half of the rows each;
+    mean, minimum and maximum of five draws): values inside it are chance. None with `because` if
+    there are too few answers.
+    """
+
+    arm: str
+    n: int
+    auc: float | None = None
+    score: float | None = None
+    control: Interval | None = None
+    because: str = ""
 
 
 class Evidence(Record):

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
-from tuneworthy.core.answer import Finish, failed_temporarily
+from tuneworthy.core.answer import Finish, Lossy
 from tuneworthy.core.case import Message
 from tuneworthy.core.record import Record, Text
 
@@ -53,7 +53,7 @@ class Limits(Record):
     thought_tokens: int = Field(default=0, ge=0)
 
 
-class Reply(Record):
+class Reply(Lossy):
     """A model's reply to one prompt. `seconds` is its share of the batch, by tokens.
 
     `text` is the answer without the reasoning before it; `tokens_thought` counts the reasoning and
@@ -70,7 +70,6 @@ class Reply(Record):
     seconds: float | None = None
     usd: float | None = None
     finish: Finish = "stop"
-    error: Text | None = None
     served: Text | None = None
     system_fingerprint: Text | None = None
     concurrency: int | None = None
@@ -78,7 +77,7 @@ class Reply(Record):
 
 def final_replies(stored: Mapping[str, Any]) -> bool:
     """Return whether none of the replies of a unit ({"replies": ...}) failed for now."""
-    return not any(failed_temporarily(reply["error"]) for reply in stored["replies"])
+    return not any(reply["lost"] == "for now" for reply in stored["replies"])
 
 
 @runtime_checkable

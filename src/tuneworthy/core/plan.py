@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 from tuneworthy.core.arm import Pace
 from tuneworthy.core.audit_report import DetectableDifference
-from tuneworthy.core.extra import OptionalMeasurement
 from tuneworthy.core.look_text import Scope
-from tuneworthy.core.record import Record
+from tuneworthy.core.reason import Because
+from tuneworthy.core.record import GrownRecord, Record
 from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Budget
 
-NO_ROOM = "the minutes have no room for it (budget.minutes)"
-# Part of the note of an arm whose other folds the minutes had no room for.
-NO_ROOM_FOR_FOLDS = "the minutes have no room for its other folds"
 # The printed line of a plan without diagnosis.
 NO_DIAGNOSIS_CUT = "what was wrong is not read across"
 DIAGNOSIS_STEP = "what was wrong"  # the step a cap stops a run in, if not an arm
@@ -63,7 +60,7 @@ class PlannedArm(Record):
     minutes: float = 0.0
     usd: float | None = None
     sent: EndpointLoad | None = None
-    because: str = ""
+    because: Because = None
     follow_up: bool = False
     look_after: int = 0
     pace: Pace = ""
@@ -81,6 +78,21 @@ class StageDecision(Record):
     do: Literal["run", "leave out", "stop", "all folds", "more folds"]
     why: str
     minutes: float
+
+
+class OptionalMeasurement(GrownRecord):
+    """One optional measurement after the arms, named by `what`; `because` is why it is left out.
+
+    `needed`: a hard limit of the task is tested by it, so it is never cut.
+    """
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"needed"})
+
+    what: str
+    requests: int = 0
+    minutes: float = 0.0
+    because: str = ""
+    needed: bool = False
 
 
 class Plan(Record):

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -16,6 +17,7 @@ from pydantic import (
     ConfigDict,
     SerializerFunctionWrapHandler,
     model_serializer,
+    model_validator,
 )
 
 
@@ -44,6 +46,20 @@ class GrownRecord(Record):
         fields, plain = type(self).model_fields, write(self)
         unset = {name for name in self.LATER if getattr(self, name) == fields[name].default}
         return {name: value for name, value in plain.items() if name not in unset}
+
+
+def told_before(**facts: Callable[[dict[str, Any]], Any]) -> Any:
+    """Return a validator for fields that an older version did not write.
+
+    It told such a fact by words in another field: each function reads it there.
+    """
+
+    def read(data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {name: fact(data) for name, fact in facts.items() if name not in data} | data
+
+    return model_validator(mode="before")(read)
 
 
 def well_formed(text: str) -> str:

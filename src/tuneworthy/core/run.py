@@ -6,15 +6,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tuneworthy.core.answer import Answer, Score, Unscored, failed_temporarily
+from tuneworthy.core.answer import LOST_WORDS, Answer, Score, Unscored
 from tuneworthy.core.arm import Recipe, Role
-from tuneworthy.core.record import Record
+from tuneworthy.core.reason import NO_ROOM_FOR_FOLDS, Because
+from tuneworthy.core.record import Record, told_before
 from tuneworthy.core.task import Tool
 
-RECORDED = "recorded answers"
-MODEL_UNAVAILABLE = "its model can't be asked"
-"""Prefix of `because` for an arm without answers because its model is unavailable. That can be
-fixed, so such a run is not stored and the study's results are not final."""
+RECORDED = "recorded answers"  # the note of such an arm: read only where `recorded` is missing
 State = Literal["measured", "stopped_early", "skipped", "failed"]
 
 
@@ -36,21 +34,24 @@ class Spec(Record):
 class Run(Record):
     """One arm, one seed, one fold: answers and scores of the fold's cases, in the same order.
 
-    `dev` is the mean dev score inside the training fold (None: no dev answers were needed).
-    `fit_seconds` is measured once and stored, as is `latency_ms`: of single requests, with at most
-    `latency_concurrency` in flight. `fold` is None for one split. `artefact` is the path of the
-    trained artefact, relative to the task's folder. `longer` holds the score of truncated answers
-    that were generated again with more tokens, by case; None where the token limit is not ours.
+    `dev` is the mean dev score inside the training fold (None: no dev answers were needed), where
+    `dev_lost` says that some of those answers failed for now. `fit_seconds` is measured once and
+    stored, as is `latency_ms`: of single requests, with at most `latency_concurrency` in flight.
+    `fold` is None for one split. `artefact` is the path of the trained artefact, relative to the
+    task's folder. `longer` holds the score of truncated answers that were generated again with more
+    tokens, by case; None where the token limit is not ours. `recorded`: the answers were recorded
+    elsewhere.
     """
 
     spec: Spec
     seed: int
     fold: int | None
     state: State
-    because: str = ""
+    because: Because = None
     answers: tuple[Answer, ...] = ()
     scores: tuple[Score | Unscored, ...] = ()
     dev: float | None = None
+    dev_lost: bool = False
     learned: bool = False
     recipe: Recipe | None = None
     fingerprint: dict[str, str] = Field(default_factory=dict)
@@ -59,8 +60,16 @@ class Run(Record):
     latency_ms: tuple[float, ...] | None = None
     latency_concurrency: int | None = None
     notes: tuple[str, ...] = ()
+    recorded: bool = False
     artefact: str | None = None
     longer: dict[str, float] | None = None
+
+    _older = told_before(
+        recorded=lambda told: RECORDED in told.get("notes", ()),
+        dev_lost=lambda told: any(LOST_WORDS["for now"] in note for note in told.get("notes", ())),
+        because=lambda told: next((note for note in told.get("notes", ())
+                                   if str(NO_ROOM_FOR_FOLDS) in note), None),
+    )  # fmt: skip
 
 
 def temporary_failures(run: Run) -> int:
@@ -70,9 +79,9 @@ def temporary_failures(run: Run) -> int:
     """
     asked = bool(run.fingerprint)
     lost = sum(
-        asked and failed_temporarily(answer.error)
+        asked and answer.lost == "for now"
         if answer.error is not None
-        else isinstance(score, Unscored) and failed_temporarily(score.reason)
+        else isinstance(score, Unscored) and score.lost == "for now"
         for answer, score in zip(run.answers, run.scores, strict=True)
     )
-    return lost + any(map(failed_temporarily, run.notes))
+    return lost + run.dev_lost

@@ -8,20 +8,21 @@ from typing import Any
 from tuneworthy.core.answer_files import recorded_files
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.core.reason import Reason
 from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Task
 
 DEV_ROWS_FOR_CHOICE = 24  # dev rows to choose a prompt or a seed on; no choice needs more
 _TASK_KEY_OF_NEED = {
-    "labels": "answers from a closed set (output.labels)",
-    "schema": "JSON answers (output.schema)",
-    "docs": "data.docs",
-    "gold_passage": "rows with `context`",
-    "bigger": "bigger",
-    "teacher": "teacher",
-    "unlabelled": "data.unlabelled",
-    "present": "present",
-    "reflection": "teacher or bigger (a capable model that writes prompts)",
+    "labels": ("answers from a closed set", " (output.labels)"),
+    "schema": ("JSON answers", " (output.schema)"),
+    "docs": ("data.docs", ""),
+    "gold_passage": ("rows with `context`", ""),
+    "bigger": ("bigger", ""),
+    "teacher": ("teacher", ""),
+    "unlabelled": ("data.unlabelled", ""),
+    "present": ("present", ""),
+    "reflection": ("teacher or bigger", " (a capable model that writes prompts)"),
 }
 
 
@@ -253,20 +254,18 @@ def learns_from_teacher(spec: Spec) -> bool:
     return "teacher" in needs and spec.tool == "distil"
 
 
-def unmet_needs(spec: Spec, available: Mapping[str, str]) -> str:
-    """Return why an arm can't be measured here, or "" if all its needs are met.
+Available = Mapping[str, Reason | None]
+"""For each need of an arm why it is not met here, None if it is."""
 
-    `available` maps a need to "" (met) or to the reason why it is not.
-    """
+
+def unmet_needs(spec: Spec, available: Available) -> list[Reason]:
+    """Return why an arm can't be measured here: a reason for each of its needs that is not met."""
     needs = load("arms", spec.arm).NEEDS
-    reasons = [available[need] for need in sorted(needs) if available.get(need)]
-    return "; ".join(reasons)
+    return [reason for need in sorted(needs) if (reason := available.get(need))]
 
 
-def needs_of(
-    task: Task, *, model: str, training: str, gold: bool, bigger: str = "", vectors: str = ""
-) -> dict[str, str]:
-    """Return {need: "" if met, else why not}; `model`, `training`... are reasons, "" if met."""
+def needs_of(task: Task, *, gold: bool, **known: Reason | None) -> dict[str, Reason | None]:
+    """Return {need: None if met, else why not}; `known` has such reasons for some needs."""
     met = {
         "labels": task.output.type == "label",
         "schema": task.output.type == "json",
@@ -278,7 +277,11 @@ def needs_of(
         "present": task.present is not None,
         "reflection": (task.teacher or task.bigger) is not None,
     }
-    reasons = {need: "" if ok else f"needs {_TASK_KEY_OF_NEED[need]}" for need, ok in met.items()}
-    reasons["bigger"] = reasons["bigger"] or bigger
-    reasons["reflection"] = reasons["reflection"] or ("" if task.teacher else bigger)
-    return {**reasons, "model": model, "training": training or model, "vectors": vectors}
+    reasons: dict[str, Reason | None] = {
+        need: None if ok else Reason.needs(*_TASK_KEY_OF_NEED[need]) for need, ok in met.items()
+    }
+    reasons["bigger"] = reasons["bigger"] or known.get("bigger")
+    reasons["reflection"] = reasons["reflection"] or (None if task.teacher else known.get("bigger"))
+    training = known.get("training") or known.get("model")
+    rest = {"model": known.get("model"), "training": training, "vectors": known.get("vectors")}
+    return reasons | rest

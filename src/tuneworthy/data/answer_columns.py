@@ -11,7 +11,6 @@ from typing import Any
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DataError, TaskError
-from tuneworthy.data.answers import NULL_ANSWER
 from tuneworthy.data.column_choice import column_like
 from tuneworthy.data.csv_rows import delimiter_of, read_table
 from tuneworthy.data.lines import check_text_file, text_encoding
@@ -159,5 +158,5 @@ def _labelled_cases(
 
 def _make_answer(case: str, cell: str) -> Answer:
     if not cell.strip():
-        return Answer(case=case, text="", finish="error", error=NULL_ANSWER)
+        return Answer.missing(case, "null")
     return Answer(case=case, text=cell)

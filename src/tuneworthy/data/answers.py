@@ -18,8 +18,6 @@ from tuneworthy.data.matching import LogRows, MatchResult, input_texts, match_an
 from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.rows import read_records
 
-NO_ANSWER = "no recorded answer"
-NULL_ANSWER = "the recorded answer is null"
 KNOWN_FINISHES = ("stop", "length", "error")
 # A month of work and a million dollars for one answer: a larger value is a unit or typing error,
 # and one such value would dominate every mean of its arm.
@@ -78,7 +76,7 @@ def align_answers(
             got=_first_key_text(rows[0]),
             fix='give each row the "id" (or the "input") of the row it answers',
         )
-    missing = [Answer(case=case.id, text="", finish="error", error=NO_ANSWER) for case in cases]
+    missing = [Answer.missing(case.id, "not recorded") for case in cases]
     answers = [
         _repeated_answer([matches.rows[case.id], *matches.repeats.get(case.id, ())], case)
         if case.id in matches.rows
@@ -174,7 +172,7 @@ def _repeated_answer(rows: Sequence[RawRow], case: Case) -> Answer:
 def _make_answer(row: RawRow, case: Case) -> Answer:
     value = row.fields.get("answer", row.fields.get("output"))
     if value is None:
-        return Answer(case=case.id, text="", finish="error", error=NULL_ANSWER)
+        return Answer.missing(case.id, "null")
     plain = {
         key: row.fields[key] for key in (*MAX_VALUES, "finish") if row.fields.get(key) is not None
     }

@@ -12,7 +12,7 @@ from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.task import Task
-from tuneworthy.data.answers import NO_ANSWER, NULL_ANSWER, AlignedAnswers, align_answers
+from tuneworthy.data.answers import AlignedAnswers, align_answers
 from tuneworthy.data.fingerprint import file_digest
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.observations import observation
@@ -46,7 +46,7 @@ def recorded_answers(loaded: Loaded, scored: Sequence[Case]) -> dict[str, Aligne
 
 def skips_early_rows(answers: Mapping[str, Answer], early: Collection[str]) -> bool:
     """Return whether answers exist for none of the `early` rows, which are then not scored."""
-    return all(i not in answers or answers[i].error == NO_ANSWER for i in early)
+    return all(i not in answers or answers[i].lost == "not recorded" for i in early)
 
 
 def answer_observations(
@@ -176,7 +176,7 @@ def _missing_answers(aligned: AlignedAnswers, file: str) -> Iterator[Observation
     lost = [answer for answer in aligned.answers if answer.error is not None]
     if not lost:
         return
-    null = sum(answer.error == NULL_ANSWER for answer in lost)
+    null = sum(answer.lost == "null" for answer in lost)
     verb, they = ("has", "it counts") if len(lost) == 1 else ("have", "they count")
     text = (
         f"{len(lost):,} of {len(aligned.answers):,} rows {verb} no recorded answer in {file}"

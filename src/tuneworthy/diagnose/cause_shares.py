@@ -142,9 +142,10 @@ def attribute_causes(
             "overlap": tuple(_remedy_overlaps(ranked)),
             "few": few,
             "said": tuple(attribution.sentences),
-            "because": why_unread.replace("the causes", "the other causes", 1)
+            "because": _why_unread(pairs, base.recorded, "the other causes")
             if wrong
             else why_unread,
+            "unread": bool(why_unread) and not wrong and any(item.n_fail for item in ranked),
         }
     )
 
@@ -166,7 +167,7 @@ def _n_read(base: BaseOutcomes, pairs: Sequence[TriedEffect]) -> int:
     return min([len(base.fails), *open_sizes])
 
 
-def _why_unread(pairs: Sequence[TriedEffect], recorded: bool) -> str:
+def _why_unread(pairs: Sequence[TriedEffect], recorded: bool, what: str = "the causes") -> str:
     """Return why causes are unknown if no remedy called a model on a failed case, else ""."""
     if any(tried.asks and result.n_fail for tried, result in pairs):
         return ""
@@ -175,7 +176,7 @@ def _why_unread(pairs: Sequence[TriedEffect], recorded: bool) -> str:
         return NO_REMEDY_TRIED
     why = " (recorded answers can't be asked again)" if recorded else ""
     return (
-        f"the causes are not known: only {names} could be tried; no remedy that asks a model was"
+        f"{what} are not known: only {names} could be tried; no remedy that asks a model was"
         f" run{why}"
     )
 

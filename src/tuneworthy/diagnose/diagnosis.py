@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
 from tuneworthy.core.causes import BaseOutcomes, Diagnosis, Intervention, Remedy, Wrong
-from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.plugins import load
+from tuneworthy.core.reason import Why, is_reason
 from tuneworthy.core.record import digest
 from tuneworthy.core.repairs import asks_another_model
-from tuneworthy.core.run import MODEL_UNAVAILABLE, Run, Spec
+from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import is_recorded, variant_of
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Split
@@ -202,16 +202,15 @@ def _untried_remedies(
     left_out: dict[str, Intervention] = {}
     for run in runs:
         remedy = getattr(load("arms", run.spec.arm), "REMEDY", None)
-        because = run.because
-        stopped = (
-            because == NO_ROOM or because.startswith(MODEL_UNAVAILABLE) or run.state == "failed"
+        stopped = run.state == "failed" or is_reason(
+            run.because, Why.NO_ROOM, Why.MODEL_UNAVAILABLE
         )
         if run.state not in {"skipped", "failed"} or not stopped or run.spec.of:
             continue
         if remedy is None or remedy in covered or variant_of(task, run.spec) >= 0:
             continue
         left_out[run.spec.name] = Intervention(
-            name=run.spec.name, remedy=remedy, passed={}, because=because
+            name=run.spec.name, remedy=remedy, passed={}, because=str(run.because or "")
         )
     return list(left_out.values())
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from tuneworthy.core.causes import Wrong, argues_against_training, share_of
 from tuneworthy.core.evidence import ArmResult, Evidence
-from tuneworthy.core.plan import NO_ROOM, NO_ROOM_FOR_FOLDS, Plan, PlannedArm
+from tuneworthy.core.plan import Plan, PlannedArm
+from tuneworthy.core.reason import Why, is_reason
 from tuneworthy.core.repairs import repairable_causes
 from tuneworthy.core.run import Spec
 
@@ -44,7 +45,7 @@ def with_minutes(evidence: Evidence, plan: Plan) -> Evidence:
                 "more_usd": plan_arm.usd if plan_arm.sent else 0.0,
             }
         )
-        if (plan_arm := planned.get(arm.name)) and not arm.score and arm.because.startswith(NO_ROOM)
+        if (plan_arm := planned.get(arm.name)) and arm.left_out_for_time
         else _with_whole_minutes(_with_further_minutes(arm, evidence, planned), evidence, plan)
         for arm in evidence.arms
     )
@@ -55,7 +56,8 @@ def _with_further_minutes(
     arm: ArmResult, evidence: Evidence, planned: Mapping[str, PlannedArm]
 ) -> ArmResult:
     plan_arm = planned.get(arm.name)
-    if plan_arm is None or NO_ROOM_FOR_FOLDS not in arm.because or not arm.score:
+    short = is_reason(arm.because, Why.NO_ROOM_FOR_FOLDS)
+    if plan_arm is None or not short or not arm.score:
         return arm
     left = (1 - arm.n / evidence.n) * plan_arm.minutes
     return arm.model_copy(update={"more_minutes": round(left, 3), "more_usd": 0.0})

@@ -70,6 +70,6 @@ def _is_curve_point(run: Run) -> bool:
 
 
 def _curve_point(k: int, arm: ArmResult) -> CurvePoint:
-    because = arm.because if arm.score is None else arm.missing.get("tokens", "")
+    because = str(arm.because or "") if arm.score is None else arm.missing.get("tokens", "")
     tokens = arm.tokens.prompt if arm.tokens else None
     return CurvePoint(k=k, arm=arm.name, score=arm.score, tokens=tokens, because=because)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from tuneworthy.core.arm import Work
-from tuneworthy.core.extra import OptionalMeasurement
-from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm
+from tuneworthy.core.plan import OptionalMeasurement, Plan, PlannedArm
+from tuneworthy.core.reason import NO_ROOM
 from tuneworthy.core.specs import trains
 from tuneworthy.extras import knowledge_probe, robustness, tuned_model
 from tuneworthy.extras.training_size_curve import LEARNER_TOOLS, curve_minutes
@@ -46,7 +46,7 @@ def plan_extras(
         elif brief:
             extra = extra.model_copy(update={"because": BRIEF_NOTE})
         elif not plan.staged and extra.minutes > max(left, 0.0):
-            extra = extra.model_copy(update={"because": NO_ROOM})
+            extra = extra.model_copy(update={"because": str(NO_ROOM)})
         else:
             left -= extra.minutes
         result.append(extra)

@@ -13,7 +13,7 @@ from typing import Any
 
 from tuneworthy.core.answer import Score
 from tuneworthy.core.evidence import Evidence, Interval
-from tuneworthy.core.run import RECORDED, Run
+from tuneworthy.core.run import Run
 from tuneworthy.core.search import PromptSearch, SearchStep
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
@@ -48,7 +48,7 @@ def search_summary(
     searches = [run for run in prompts if run.seed == task.seed and "search" in (run.trace or {})]
     if not searches:
         names = {run.spec.name for run in prompts}
-        logged = all(RECORDED in run.notes for run in prompts)
+        logged = all(run.recorded for run in prompts)
         why = [SEARCH_UNKNOWN if logged else NO_SEARCH, *why]
         best = max(sorted(names), key=lambda name: _mean_dev(prompts, name))
         return PromptSearch(arm=best, budget=len(names), rho=rho, because="; ".join(why))

@@ -21,7 +21,7 @@ from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.harm import RobustnessResult
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
-from tuneworthy.core.run import RECORDED, Run
+from tuneworthy.core.run import Run
 from tuneworthy.core.specs import chooses
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.extras.rewording import rewordings
@@ -38,11 +38,7 @@ MOST_CASES, ENOUGH_CASES = 60, 40  # the most cases; below ENOUGH_CASES a fold i
 
 def robustness_arms(evidence: Evidence, runs: Sequence[Run]) -> tuple[str, ...]:
     """Return the names of the two best finalists that call a model, and the best trained one."""
-    asks = {
-        r.spec.name
-        for r in runs
-        if r.state == "measured" and r.fingerprint and RECORDED not in r.notes
-    }
+    asks = {r.spec.name for r in runs if r.state == "measured" and r.fingerprint and not r.recorded}
     ranked = sorted(
         (a for a in evidence.arms if a.finalist and a.score and a.name in asks),
         key=lambda a: (-_mean_score(a), a.simplicity, a.name),

@@ -8,9 +8,9 @@ from statistics import median
 import numpy as np
 
 from tuneworthy.core.case import Case
+from tuneworthy.core.evidence import Style
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.run import Run
-from tuneworthy.core.style import Style
 from tuneworthy.core.task import Task
 from tuneworthy.metrics._style import LEAST_PAIRS, separate, separate_halves
 

@@ -8,11 +8,13 @@ import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from pydantic import Field
 
 from tuneworthy.core.answer import Score
 from tuneworthy.core.case import Case
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.judged import JudgeCheck
+from tuneworthy.core.known import Proportion
+from tuneworthy.core.record import Record
 from tuneworthy.judge.agreement import slope, weighted_kappa
 from tuneworthy.judge.judge_metric import JudgeMetric, Verdicts, score_verdicts
 from tuneworthy.matrix.design import Design
@@ -21,6 +23,28 @@ from tuneworthy.prompting.judging import INJECTIONS, NEUTRAL_WORDS
 LEAST_GRADES, LEAST_SWAP_AGREEMENT, LEAST_KAPPA, MAX_FOOLED = 50, 0.8, 0.6, 0.02
 MOST_INJECTED = 50  # the most wrong answers that get an injected instruction
 Grades = Mapping[tuple[str, str], float]
+
+
+class JudgeCheck(Record):
+    """A judge model, checked on the answers that humans graded.
+
+    `graded` counts them. `swap` is the share on which both orders of the two answers gave the same
+    verdict, `kappa` the agreement with the humans (weighted by distance), `length` how much its
+    grade departs from theirs for an answer twice as long, `fooled` how many more wrong answers pass
+    with an injected instruction at the end than with neutral words there. `warning` names a judge
+    of an arm's own model family. `refused` says why the judge does not count, "" if it does.
+    `missing`: field -> reason for every None.
+    """
+
+    model: str
+    graded: int
+    swap: Proportion | None = None
+    kappa: float | None = None
+    length: Interval | None = None
+    fooled: Interval | None = None
+    warning: str = ""
+    refused: str = ""
+    missing: dict[str, str] = Field(default_factory=dict)
 
 
 def calibrate(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import starmap
 from typing import Any
 
 from tuneworthy.core.answer import Answer, Score, Unscored
@@ -59,22 +60,22 @@ class JudgeMetric:
                  if (score := _score_without_judge(*pair)) is not None}  # fmt: skip
         to_judge = [i for i in range(len(cases)) if i not in trivial]
         verdicts = self._verdicts([cases[i] for i in to_judge], [answers[i].text for i in to_judge])
-        judged = {
-            i: score_verdicts(both, why) for i, (both, why) in zip(to_judge, verdicts, strict=True)
-        }
+        judged = dict(zip(to_judge, starmap(score_verdicts, verdicts), strict=True))
         return [trivial.get(i) or judged[i] for i in range(len(cases))]
 
     def verdicts(self, cases: Sequence[Case], texts: Sequence[str]) -> list[Verdicts]:
         """Return, for each text, the winner against the right answer in each order."""
         return [both for both, _ in self._verdicts(cases, texts)]
 
-    def _verdicts(self, cases: Sequence[Case], texts: Sequence[str]) -> list[tuple[Verdicts, str]]:
-        """Return, for each text, the winner in each order and the error of a failed request."""
+    def _verdicts(
+        self, cases: Sequence[Case], texts: Sequence[str]
+    ) -> list[tuple[Verdicts, Reply | None]]:
+        """Return, for each text, the winner in each order and the reply of a failed request."""
         prompts: list[Prompt] = []
         for case, text in zip(cases, texts, strict=True):
             prompts.append(comparison_messages(self.task, case, text, case.output, self.salt))
             prompts.append(comparison_messages(self.task, case, case.output, text, self.salt))
-        replies, result = self._replies(prompts), list[tuple[Verdicts, str]]()
+        replies, result = self._replies(prompts), list[tuple[Verdicts, Reply | None]]()
         for first, second in zip(replies[::2], replies[1::2], strict=True):
             winner, winner_swapped = (
                 None if r.error else read_verdict(r.text) for r in (first, second)
@@ -83,7 +84,7 @@ class JudgeMetric:
                 _ANSWER_AS_A[winner] if winner else None,
                 _ANSWER_AS_B[winner_swapped] if winner_swapped else None,
             )
-            result.append((both, first.error or second.error or ""))
+            result.append((both, next((one for one in (first, second) if one.error), None)))
         return result
 
     def _replies(self, prompts: Sequence[Prompt]) -> list[Reply]:
@@ -117,14 +118,16 @@ class JudgeMetric:
         return [reply.plain() for reply in self.model.reply(prompts, limits)]
 
 
-def score_verdicts(both: Verdicts, why: str = "") -> Score | Unscored:
+def score_verdicts(both: Verdicts, failed: Reply | None = None) -> Score | Unscored:
     """Return the score that the winners of both orders give; contradicting ones are a tie.
 
-    `why` is the reason for a missing verdict, if known.
+    `failed` is the reply of a request that failed, if one did.
     """
     if None in both:
         reason = "the judge gave no verdict"
-        return Unscored(reason=f"{reason}: {quoted(why)}" if why else reason)
+        if failed is None:
+            return Unscored(reason=reason)
+        return Unscored(reason=f"{reason}: {quoted(failed.error or '')}", lost=failed.lost)
     if "gold" not in both:
         return Score(value=1, why="the judge finds it as good as the right answer or better")
     if both == ("gold", "gold"):

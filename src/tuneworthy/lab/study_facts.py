@@ -120,7 +120,7 @@ def _plan_row(arm: PlannedArm) -> dict[str, Any]:
     return {
         "name": arm.spec.name,
         "tool": arm.spec.tool or arm.spec.role,
-        "because": arm.because,
+        "because": str(arm.because or ""),
         "later": later,
         "runs": f"{len(arm.folds)} × {len(arm.seeds)}" if arm.folds else "",
         "requests": sent.requests if sent else arm.requests,

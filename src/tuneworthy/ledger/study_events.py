@@ -53,7 +53,7 @@ class StudyEvents:
         self._arm = "" if planned.because else planned.spec.name
         self._total, self._done = planned.requests, 0
         self._log("arm", {"arm": planned.spec.name, "total": self._total,
-                          "because": planned.because})  # fmt: skip
+                          "because": str(planned.because or "")})  # fmt: skip
 
     def _progress(self) -> dict[str, Any]:
         return {"arm": self._arm, "done": self._done, "total": self._total}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tuneworthy.core.arm import Recipe
-from tuneworthy.core.run import RECORDED, Run
+from tuneworthy.core.run import Run
 
 MOST_PROMPTS = 3  # the most prompts that an arm may choose among
 NO_DEV = -1.0  # the rank of runs without a dev score: below every score
@@ -56,7 +56,7 @@ def simplest_prompts(runs: Sequence[Run], fold: int, seed: int) -> tuple[Recipe,
     with the fewest examples. Recorded arms are left out: their prompt text is not known.
     """
     prompts = [(run, recipe) for run, recipe in _prompt_runs(runs, fold, seed)
-             if RECORDED not in run.notes]  # fmt: skip
+             if not run.recorded]  # fmt: skip
     prompts.sort(key=lambda pair: (pair[1] != Recipe(), pair[0].spec.simplicity, pair[1].k))
     simplest: dict[object, Recipe] = {}
     for _, recipe in prompts:

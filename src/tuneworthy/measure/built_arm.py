@@ -13,7 +13,7 @@ from itertools import takewhile
 from typing import Any
 
 from tuneworthy.arms._pack import open_pack
-from tuneworthy.core.answer import Answer, failed_temporarily
+from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Recipe
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply, ModelError
@@ -36,7 +36,7 @@ from tuneworthy.measure.units import (
 
 def _all_came(stored: Mapping[str, Any]) -> bool:
     """Return whether no answer of a shard failed for now."""
-    return not any(failed_temporarily(answer["error"]) for answer in stored["answers"])
+    return not any(answer["lost"] == "for now" for answer in stored["answers"])
 
 
 class DeployedArm:

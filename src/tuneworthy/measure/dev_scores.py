@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tuneworthy.core.answer import TEMPORARY, Answer, Score, failed_temporarily
+from tuneworthy.core.answer import LOST_WORDS, Answer, Score
 from tuneworthy.core.case import Case
 from tuneworthy.metrics import Metric, score_all
 
@@ -18,6 +18,7 @@ def dev_score(
     """
     scores = score_all(metric, cases, [answers[case.id] for case in cases])
     values = [score.value if isinstance(score, Score) else 0.0 for score in scores]
-    lost = sum(failed_temporarily(answers[case.id].error) for case in cases)
-    note = f"{TEMPORARY}{lost} of {len(cases)} dev answers did not come, and count as wrong"
-    return (sum(values) / len(values) if values else None), ((note,) if lost else ())
+    lost = sum(answers[case.id].lost == "for now" for case in cases)
+    note = f"{lost} of {len(cases)} dev answers did not come, and count as wrong"
+    notes = (LOST_WORDS["for now"] + note,) if lost else ()
+    return (sum(values) / len(values) if values else None), notes

@@ -15,7 +15,7 @@ from tuneworthy.core.errors import (
     Unanswered,
 )
 from tuneworthy.core.model import Model
-from tuneworthy.core.run import MODEL_UNAVAILABLE
+from tuneworthy.core.reason import Reason, Why
 from tuneworthy.models import is_local
 
 BASE_ROLE = "base"
@@ -50,8 +50,8 @@ def base_failed(models: Mapping[str, Model], needs: Iterable[str], error: Provid
     return any(is_base(models, role) for role in remote or roles)
 
 
-def why_not_opened(models: Mapping[str, Model], needs: Iterable[str]) -> str:
-    """Return why a model of an arm can't be opened, or ""; the other arms go on without it.
+def why_not_opened(models: Mapping[str, Model], needs: Iterable[str]) -> Reason | None:
+    """Return why a model of an arm can't be opened, or None; the other arms go on without it.
 
     Raises the error if it is the base model.
     """
@@ -62,11 +62,10 @@ def why_not_opened(models: Mapping[str, Model], needs: Iterable[str]) -> str:
             if is_base(models, role):
                 raise
             return unavailable_note(error)
-    return ""
+    return None
 
 
-def unavailable_note(error: TuneworthyError) -> str:
-    """Return one line that says why an arm has no answers, from the error of its model."""
-    return f"{MODEL_UNAVAILABLE}: " + ", ".join(
-        part for part in (error.what, error.where, error.got) if part
-    )
+def unavailable_note(error: TuneworthyError) -> Reason:
+    """Return why an arm has no answers, from the error of its model."""
+    parts = filter(None, (error.what, error.where, error.got))
+    return Reason(why=Why.MODEL_UNAVAILABLE, about=", ".join(parts))

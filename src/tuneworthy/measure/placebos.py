@@ -14,6 +14,7 @@ from typing import Any
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
+from tuneworthy.core.reason import Reason
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import diagnosis_runs, trains, variant_of
@@ -31,7 +32,7 @@ from tuneworthy.measure.units import Runner, measure
 from tuneworthy.metrics import scores_by_set
 
 MOST_PASSED = 60  # the most passed cases that a placebo runs on
-PART_NOTE = "asked on failed cases and some of the passed ones, to read across"
+IN_PART = Reason(text="asked on failed cases and some of the passed ones, to read across")
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Probe:
         )
         folds = tuple(fold for fold in self.planned.folds if parts[fold].test)
         measured = measure(subset, self.planned.model_copy(update={"folds": folds}), recipes, False)
-        change = {"state": "stopped_early", "because": PART_NOTE}
+        change = {"state": "stopped_early", "because": IN_PART}
         return [
             run.model_copy(update=change) if run.state == "measured" else run for run in measured
         ]

@@ -147,7 +147,7 @@ def fit_extras(plan: Plan, left: float, share: float) -> Plan:
     room, extras = max(0.0, min(left, share)), []
     for extra in plan.beside:
         if not extra.because and extra.minutes > room and not extra.needed:
-            extra = extra.model_copy(update={"because": NO_ROOM})
+            extra = extra.model_copy(update={"because": str(NO_ROOM)})
         elif not extra.because:
             room -= extra.minutes
         extras.append(extra)

@@ -5,7 +5,7 @@ Knows no arm by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -13,9 +13,11 @@ from tuneworthy.core.arm import Sizes, Work
 from tuneworthy.core.audit_report import Audit
 from tuneworthy.core.plan import EndpointLoad, Plan, PlannedArm
 from tuneworthy.core.plugins import load
+from tuneworthy.core.reason import Reason
 from tuneworthy.core.run import Spec
 from tuneworthy.core.specs import (
     DEV_ROWS_FOR_CHOICE,
+    Available,
     builds_on_prompt,
     chooses,
     chooses_prompt,
@@ -68,7 +70,7 @@ class PlanInputs:
     task: Task
     split: Split
     audit: Audit
-    available: Mapping[str, str]
+    available: Available
     sizes: Sizes
     speed: Speed | None
     remote: RemoteModels | None = None
@@ -364,15 +366,11 @@ def _arm_sizes(facts: PlanInputs, spec: Spec, cases: int) -> Sizes:
     return facts.sizes.model_copy(update={"cases": cases, "folds": folds, "prompts": handed})
 
 
-def _does_not_apply(task: Task, spec: Spec) -> str:
-    """Return why an arm does not apply to a task, or "" as far as known before it is fitted."""
-    reason = getattr(load("arms", spec.arm), "does_not_apply", None)
-    return str(reason(task)) if reason else ""
-
-
 def _plan_arm(facts: PlanInputs, spec: Spec, choice: PlanLimits, arms: list[Spec]) -> PlannedArm:
-    if reason := unmet_needs(spec, facts.available) or _does_not_apply(facts.task, spec):
+    if reason := Reason.joined(unmet_needs(spec, facts.available)):
         return PlannedArm(spec=spec, because=reason)
+    if says := getattr(load("arms", spec.arm), "does_not_apply", lambda task: "")(facts.task):
+        return PlannedArm(spec=spec, because=Reason.of(says))
     training = trains(spec)
     by_rule = uses_stage_rule(facts.task) and not is_recorded(facts.task, spec)
     parts = facts.split.learning[: choice.folds if training else choice.parts]

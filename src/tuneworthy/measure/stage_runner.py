@@ -12,7 +12,8 @@ from typing import Any
 
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.causes import Diagnosis, Wrong
-from tuneworthy.core.plan import NO_ROOM, NO_ROOM_FOR_FOLDS, Plan, PlannedArm, StageDecision
+from tuneworthy.core.plan import Plan, PlannedArm, StageDecision
+from tuneworthy.core.reason import NO_ROOM, NO_ROOM_FOR_FOLDS, Reason, Why
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import builds_on_prompt, needs_dev_scores, trains
 from tuneworthy.diagnose.remedies import advised_against, repairable_share
@@ -90,7 +91,7 @@ class StageRunner:
         always = [arm for arm in self.plan.arms if not arm.follow_up]
         for arm in always:
             if why := self._beyond_reach(arm):
-                self._leave_out(arm, why)
+                self._leave_out(arm, Reason.of(why))
                 continue
             self._measure_first_folds(arm)
             yield
@@ -115,7 +116,7 @@ class StageRunner:
                 probed = True
                 self._run_all_probes()
             if not arm.because and (why := why_not_taught(self.inputs, self.runs, arm.spec)):
-                arm = arm.model_copy(update={"because": why})
+                arm = arm.model_copy(update={"because": Reason(text=why)})
             self._measure(arm, arm.folds)
             yield
         if not probed:
@@ -141,13 +142,11 @@ class StageRunner:
         for arm in arms:
             measured_before = self._kept.folds_done(arm.spec.name, arm.folds) > 0
             if not measured_before and (why := self._not_worth_it(arm, wrong)):
-                self._leave_out(arm, why)
+                self._leave_out(arm, Reason.of(why))
                 continue
             share = shares[arm.spec.name]
-            reason = (
-                f"it may repair {share:.0%} of the failures" if share else "nothing rules it out"
-            )
-            self._record_decision(arm, "run", reason)
+            why = f"it may repair {share:.0%} of the failures" if share else "nothing rules it out"
+            self._record_decision(arm, "run", why)
             self._measure_first_folds(arm)
             yield
 
@@ -165,7 +164,7 @@ class StageRunner:
             return
         standing, why = self.rule.standing(new)
         if standing == "lost" and trains(arm.spec):
-            self._stop_arm(arm, why)
+            self._stop_arm(arm, Reason(text=why))
         else:
             self.looked.append(LookedAt(arm, standing, why))
 
@@ -192,7 +191,7 @@ class StageRunner:
             if (stop := stops[entry.arm.spec.name]) and entry.arm.spec.name not in built_on:
                 if kept := self._measured_before(entry.arm):
                     self._measure(entry.arm, kept)
-                self._stop_arm(entry.arm, stop, len(kept))
+                self._stop_arm(entry.arm, Reason(text=stop), len(kept))
         open_arms = [
             entry.arm for entry in ranked
             if not stops[entry.arm.spec.name] or entry.arm.spec.name in built_on
@@ -204,12 +203,12 @@ class StageRunner:
             folds = arm.folds[arm.look_after :][:count]
             rest = len(arm.folds) - arm.look_after - len(folds)
             if not folds:
-                self._stop_arm(arm, f"still open, and {NO_ROOM_FOR_FOLDS}")
+                self._stop_arm(arm, Reason(why=Why.NO_ROOM_FOR_FOLDS, about="still open, and "))
                 continue
-            why = "neither shown better nor shown not to be worth it"
+            decided = "neither shown better nor shown not to be worth it"
             if stops[arm.spec.name]:
-                why = f"{stops[arm.spec.name]}, but an open arm builds on it"
-            self._record_decision(arm, "more folds" if rest else "all folds", why)
+                decided = f"{stops[arm.spec.name]}, but an open arm builds on it"
+            self._record_decision(arm, "more folds" if rest else "all folds", decided)
             self._measure(arm, folds)
             if rest:
                 self._add_note(arm, len(arm.folds) - rest, NO_ROOM_FOR_FOLDS)
@@ -267,7 +266,7 @@ class StageRunner:
         alone = _times_it_fits(self.left, costs[0]) if fold in others else 0
         return [alone, *[0] * (len(arms) - 1)]
 
-    def _stop_arm(self, arm: PlannedArm, why: str, further: int = 0) -> None:
+    def _stop_arm(self, arm: PlannedArm, why: Reason, further: int = 0) -> None:
         self._record_decision(arm, "stop", why)
         if (folds := arm.look_after + further) < len(arm.folds):
             self._add_note(arm, folds, why)
@@ -277,13 +276,13 @@ class StageRunner:
         folds = arm.folds[arm.look_after :]
         return folds[: self._kept.folds_done(arm.spec.name, folds)]
 
-    def _add_note(self, arm: PlannedArm, folds: int, why: str) -> None:
+    def _add_note(self, arm: PlannedArm, folds: int, why: Reason) -> None:
         note = f"scored on {folds} of {len(arm.folds)} folds: {why}"
         last = max(at for at, run in enumerate(self.runs) if run.spec.name == arm.spec.name)
-        run = self.runs[last]
-        self.runs[last] = run.model_copy(update={"notes": (*run.notes, note)})
+        told = {"notes": (*self.runs[last].notes, note), "because": Reason(why=why.why, text=note)}
+        self.runs[last] = self.runs[last].model_copy(update=told)
 
-    def _not_worth_it(self, arm: PlannedArm, wrong: Sequence[Wrong]) -> str:
+    def _not_worth_it(self, arm: PlannedArm, wrong: Sequence[Wrong]) -> str | Reason:
         """Return why a follow-up arm is not run, or "" if it is."""
         spec = arm.spec
         if why := self.rule.beyond_reach(spec):
@@ -373,14 +372,14 @@ class StageRunner:
             result.append(probe)
         return result
 
-    def _leave_out(self, arm: PlannedArm, why: str) -> None:
+    def _leave_out(self, arm: PlannedArm, why: Reason) -> None:
         self._record_decision(arm, "leave out", why)
         left_out = arm.model_copy(update={"because": why})
         self.tell("arm", left_out)
         self.runs += measure(self.runner, left_out, self.recipes, False)
 
-    def _record_decision(self, arm: PlannedArm, do: str, why: str) -> None:
-        step = {"arm": arm.spec.name, "do": do, "why": why, "minutes": round(self.spent, 2)}
+    def _record_decision(self, arm: PlannedArm, do: str, why: str | Reason) -> None:
+        step = {"arm": arm.spec.name, "do": do, "why": str(why), "minutes": round(self.spent, 2)}
         self.steps.append(StageDecision.model_validate(step))
 
 

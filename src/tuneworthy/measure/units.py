@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from tuneworthy.arms._teaching import pair_settings
-from tuneworthy.core.answer import Answer, failed_temporarily
+from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.code import code_version
@@ -31,8 +31,9 @@ from tuneworthy.core.free_memory import trim_heap
 from tuneworthy.core.model import Model
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
+from tuneworthy.core.reason import Reason
 from tuneworthy.core.record import digest
-from tuneworthy.core.run import Run, Spec, temporary_failures
+from tuneworthy.core.run import Run, Spec, State, temporary_failures
 from tuneworthy.core.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt, reads_unlabelled
 from tuneworthy.core.task import Task
 from tuneworthy.data.fingerprint import docs_digest, present_fields
@@ -111,15 +112,14 @@ def measure(runner: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev:
     spec = planned.spec
     if because := planned.because or _why_unopened(runner, spec):
         return [Run(spec=spec, seed=0, fold=None, state="skipped", because=because)]
-    executor = runner.executor.of_arm(spec, runner.task, runner.models)
-    runner, runs = replace(runner, executor=executor), list[Run]()
-    several, folds = len(planned.seeds) > 1, planned.folds
+    runner = replace(runner, executor=runner.executor.of_arm(spec, runner.task, runner.models))
+    runs, seeds, folds = list[Run](), planned.seeds, planned.folds
     units = [
-        _Unit(spec, seed, fold, part, recipes[fold], dev, several, prompts, folds)
-        for seed in planned.seeds
+        _Unit(spec, seed, fold, part, recipes[fold], dev, len(seeds) > 1, prompts, folds)
+        for seed in seeds
         for fold, part, prompts in _folds_with_prompts(runner, planned)
     ]
-    for run in executor.map(partial(_run_unit, runner), units):
+    for run in runner.executor.map(partial(_run_unit, runner), units):
         runs.append(run)
         if run.state in {"skipped", "failed"}:
             return [run]
@@ -150,17 +150,17 @@ def _run_unit(runner: Runner, unit: _Unit) -> Run:
         return Run.model_validate(stored)
     try:
         run = _measured_run(runner, unit, arm, identity)
-    except DoesNotApply as reason:
-        run = Run(spec=unit.spec, seed=unit.seed, fold=None, state="skipped", because=str(reason))
+    except DoesNotApply as error:
+        run = _lost_run(unit, Reason.of(*error.args), "skipped")
     except DoesNotFit as error:
-        return _failed_run(unit, str(error))  # not stored: memory may be free in a later run
+        return _lost_run(unit, Reason.of(str(error)))  # not stored: memory may be free later
     except (ModelError, NumericError) as error:
-        run = _failed_run(unit, str(error))
+        run = _lost_run(unit, Reason.of(str(error)))
     except ProviderError as error:
         if base_failed(runner.models, arm.NEEDS, error):
             raise
         runner.say(f"{unit.spec.name}: {unavailable_note(error)}")
-        return _failed_run(unit, unavailable_note(error))  # not stored: a later run tries again
+        return _lost_run(unit, unavailable_note(error))  # not stored: a later run tries again
     trim_heap()
     if temporary_failures(run):  # not stored, so that a later run asks again
         runner.ledger.hold(key, run.plain())
@@ -169,15 +169,15 @@ def _run_unit(runner: Runner, unit: _Unit) -> Run:
     return run
 
 
-def _why_unopened(runner: Runner, spec: Spec) -> str:
-    why = why_not_opened(runner.models, load("arms", spec.arm).NEEDS)
-    if why:
+def _why_unopened(runner: Runner, spec: Spec) -> Reason | None:
+    if why := why_not_opened(runner.models, load("arms", spec.arm).NEEDS):
         runner.say(f"{spec.name}: {why}")
     return why
 
 
-def _failed_run(unit: _Unit, because: str) -> Run:
-    return Run(spec=unit.spec, seed=unit.seed, fold=unit.fold, state="failed", because=because)
+def _lost_run(unit: _Unit, because: Reason, state: State = "failed") -> Run:
+    fold = None if state == "skipped" else unit.fold
+    return Run(spec=unit.spec, seed=unit.seed, fold=fold, state=state, because=because)
 
 
 def _measured_run(runner: Runner, unit: _Unit, arm: ModuleType, identity: dict[str, Any]) -> Run:
@@ -220,7 +220,9 @@ def _measured_run(runner: Runner, unit: _Unit, arm: ModuleType, identity: dict[s
             runner.metric, gold, fitted, (pairs, queries), unit.fold, notes.append
         ),
         dev=dev,
+        dev_lost=bool(dev_notes),
         learned=fitted.learned,
+        recorded=bool(setup.recorded),
         recipe=fitted.recipe,
         fingerprint=dict(fitted.model.fingerprint) if fitted.model else {},
         trace=fitted.trace,
@@ -348,7 +350,7 @@ def _answer_shards(
         answers = _answers_by_case(fitted, [query for shard in new.values() for query in shard])
         for key, shard in new.items():
             found[key] = {"answers": [answers[query.id].plain() for query in shard]}
-            if any(failed_temporarily(answers[query.id].error) for query in shard):
+            if any(answers[query.id].lost == "for now" for query in shard):
                 runner.ledger.hold(key, found[key])
             else:
                 runner.ledger.put(key, "answers", found[key], study=runner.study)

@@ -10,6 +10,7 @@ from tuneworthy.core.answer_files import recorded_files
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DoesNotFit, TuneworthyError
 from tuneworthy.core.model import Model
+from tuneworthy.core.reason import Reason
 from tuneworthy.core.record import canonical
 from tuneworthy.core.task import Task
 from tuneworthy.models import is_launched, is_local, takes_adapters
@@ -20,8 +21,8 @@ from tuneworthy.models.remote.server_process import address_of, missing_program,
 
 BASE = "base"
 UNTRAINED = (
-    "needs a model that can be trained here (`{}` is not one): set `tune`, or record the answers of"
-    " a hosted tune under `answers`, or distil it as `teacher`"
+    " (`{}` is not one): set `tune`, or record the answers of a hosted tune under `answers`, or"
+    " distil it as `teacher`"
 )
 TRAINING_PACKAGES = ("torch", "transformers", "peft")
 
@@ -148,8 +149,8 @@ def _in_memory(spec: str) -> bool:
     return is_local(spec) and not spec.startswith("scripted:")
 
 
-def model_absent(task: Task) -> str:
-    """Return why the base model can't answer here, "" if it can; load nothing.
+def model_absent(task: Task) -> Reason | None:
+    """Return why the base model can't answer here, None if it can; load nothing.
 
     A missing embedded model is a reason only beside recorded answers: they need no model, so the
     run skips the model's arms. Without recorded answers, opening the model ends the run.
@@ -157,8 +158,8 @@ def model_absent(task: Task) -> str:
     if why := unusable(task.model):
         return why
     if task.model == embedded.NAME and recorded_files(task) and embedded.locate() is None:
-        return f"needs {embedded.NAME}: tuneworthy models get {embedded.NAME} (93 MB, once)"
-    return ""
+        return Reason.not_fetched(embedded.NAME, embedded.NAME, 93)
+    return None
 
 
 def wanted_models(task: Task) -> dict[str, str]:
@@ -184,13 +185,14 @@ def tuned_spec(task: Task) -> str | None:
     return task.tune or (task.model if is_local(task.model) else None)
 
 
-def untrainable(task: Task) -> str:
-    """Return why no model of a task can be trained here, "" if one can; load nothing."""
+def untrainable(task: Task) -> Reason | None:
+    """Return why no model of a task can be trained here, None if one can; load nothing."""
     spec = tuned_spec(task) or task.model
     if is_local(spec):
         return unusable(spec)
     if not takes_adapters(spec):
-        return UNTRAINED.format(spec) + _why_no_adapters(spec)
+        more = UNTRAINED.format(spec) + _why_no_adapters(spec)
+        return Reason.needs("a model that can be trained here", more)
     return unusable(spec) or _missing_packages()
 
 
@@ -203,15 +205,16 @@ def _why_no_adapters(spec: str) -> str:
     return f"; {kind} takes adapters in a form that nothing here writes"
 
 
-def _missing_packages() -> str:
-    missing = [name for name in TRAINING_PACKAGES if find_spec(name) is None]
-    return f"needs {', '.join(missing)}: pip install 'tuneworthy[train]'" if missing else ""
+def _missing_packages() -> Reason | None:
+    return Reason.not_installed(
+        [name for name in TRAINING_PACKAGES if find_spec(name) is None], "tuneworthy[train]"
+    )
 
 
-def unusable(spec: str) -> str:
-    """Return why a model can't be opened here, "" if it can; load nothing."""
+def unusable(spec: str) -> Reason | None:
+    """Return why a model can't be opened here, None if it can; load nothing."""
     if is_launched(spec):
         return missing_program(spec.partition(":")[0])
     if not is_local(spec) or spec.startswith("scripted:"):
-        return ""
+        return None
     return _missing_packages()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence, Pair
-from tuneworthy.core.run import RECORDED
 from tuneworthy.core.task import TRAINED_TOOLS, Task, Tool
 
 SIMPLER_TOOLS: tuple[Tool, ...] = ("classifier", "prompt", "schema", "context")
@@ -27,12 +26,7 @@ def finalists(evidence: Evidence, tools: Sequence[Tool]) -> list[ArmResult]:
 def trained_here(evidence: Evidence) -> list[ArmResult]:
     """Return the finalists trained in this study: neither what runs today nor recorded answers."""
     trained = finalists(evidence, TRAINED_TOOLS)
-    return [arm for arm in trained if not arm.present and not is_recorded(arm)]
-
-
-def is_recorded(arm: ArmResult) -> bool:
-    """Return whether an arm's answers were recorded elsewhere, so that its training is unknown."""
-    return RECORDED in arm.because
+    return [arm for arm in trained if not arm.present and not arm.recorded]
 
 
 def learners(evidence: Evidence) -> list[ArmResult]:
@@ -40,7 +34,7 @@ def learners(evidence: Evidence) -> list[ArmResult]:
     return [
         arm
         for arm in evidence.arms
-        if arm.role == "candidate" and not arm.present and not is_recorded(arm)
+        if arm.role == "candidate" and not arm.present and not arm.recorded
         if arm.learned or arm.tool in LEARNING_TOOLS
     ]
 

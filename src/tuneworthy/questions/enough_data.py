@@ -8,7 +8,6 @@ from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.task import TRAINED_TOOLS, Task
 from tuneworthy.questions._arms import (
-    is_recorded,
     learners,
     listed,
     pair_of,
@@ -78,7 +77,7 @@ def _without_learners(evidence: Evidence) -> PartialFinding | None:
     if learners(evidence):
         return None
     why = "nothing that was measured learns from these rows"
-    if any(is_recorded(arm) for arm in evidence.arms if arm.tool in TRAINED_TOOLS):
+    if any(arm.recorded for arm in evidence.arms if arm.tool in TRAINED_TOOLS):
         why = "the tuned model is known by recorded answers: what it learnt from is not known"
     return "not_measured", unmeasured({}, "", why), "let a training arm run"
 

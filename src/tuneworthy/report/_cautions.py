@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from tuneworthy.core.arm import RETRY_TOKEN_FACTOR
-from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import TRAINED_TOOLS
 
@@ -67,7 +66,7 @@ def _untrained_caution(results: Results) -> list[str]:
     ]
     if not trainable or any(arm.score for arm in trainable):
         return []
-    left_out = [arm.name for arm in trainable if arm.because == NO_ROOM]
+    left_out = [arm.name for arm in trainable if arm.left_out_for_time]
     minutes = {arm.spec.name: arm.first_minutes for arm in results.plan.arms}
     if not left_out:
         return []

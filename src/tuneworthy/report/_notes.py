@@ -92,7 +92,7 @@ def _missing_reason(results: Results, pointer: str) -> str:
     if parts[0] == "arms" and parts[1].isdigit():
         arm = arms.get(results.verdict.arms[int(parts[1])].name)
         if arm and (why := arm.missing.get(parts[2]) or arm.because):
-            return why
+            return str(why)
         if parts[2] == "delta":
             return "it is the named arm or was not compared: no paired claim is made"
         if parts[2] == "fit_seconds":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -10,6 +9,7 @@ from tuneworthy.core.answer_files import recorded_files
 from tuneworthy.core.counting import with_verb
 from tuneworthy.core.escape import visible
 from tuneworthy.core.evidence import ArmResult, Pair
+from tuneworthy.core.reason import Reason
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.questions import CHECKLIST
@@ -18,8 +18,6 @@ from tuneworthy.report._time import bounds_hold
 from tuneworthy.report._two_logs import lead_line
 
 TRAIN_EXTRA = "tuneworthy[train]"
-NEEDS_PREFIX = "needs "
-UNREAD_REASONS = ("the causes are not known", "what was wrong was not read")  # now, before
 LEAST_USD_PER_1K = 1e-4  # dollars per 1,000 requests below which two systems cost the same
 
 
@@ -120,14 +118,9 @@ def _pair_and_sign(pairs: Iterable[Pair], one: str, other: str) -> tuple[Pair | 
     return None, 1
 
 
-def lacks_requirement(because: str) -> bool:
-    """Return whether an arm was skipped because something that it needs is missing."""
-    return because.startswith(NEEDS_PREFIX)
-
-
-def needs_line(reasons: Iterable[str]) -> str:
+def needs_line(reasons: Iterable[Reason | None]) -> str:
     """Return one line on what arms lack: `Not run: 11 arms need tuneworthy[train] …`; or ""."""
-    counts = Counter(filter(None, map(_lacking_requirement, reasons)))
+    counts = Counter(visible(reason.about) for reason in reasons if reason and reason.lacking)
     if not counts:
         return ""
     ranked = sorted(counts.items(), key=lambda item: (item[0] != TRAIN_EXTRA, -item[1], item[0]))
@@ -139,20 +132,6 @@ def needs_line(reasons: Iterable[str]) -> str:
     if names := [name for name, _ in ranked if name != TRAIN_EXTRA]:
         parts.append(f"{with_verb(counts.total(), 'arm', 'need')} {', '.join(names)}")
     return f"Not run: {'; '.join(parts)}."
-
-
-def _lacking_requirement(because: str) -> str:
-    """Return the first thing that an arm lacks: a key, rows, a package; "" if it lacks none."""
-    if not lacks_requirement(because):
-        return ""
-    first = because.removeprefix(NEEDS_PREFIX).split("; ")[0]
-    if "pip install" in first:
-        return TRAIN_EXTRA
-    if first.startswith("an open model"):  # the text goes on with what to do instead
-        return visible(first)
-    if get := re.match(r"(.*): (tuneworthy models get \S+)", first):
-        return visible(f"{get[1]} ({get[2]})")
-    return visible(re.split(r" \(|: ", first)[0])
 
 
 def answered_questions(results: Results) -> str:
@@ -168,7 +147,5 @@ def tells_no_cause(results: Results) -> bool:
     No failure could have one without a model, or if no remedy was tried that uses a model.
     """
     seen = results.evidence.diagnosis
-    unread = without_model(results) or (
-        seen is not None and seen.because.startswith(UNREAD_REASONS)
-    )
+    unread = without_model(results) or (seen is not None and seen.unread)
     return unread and all(row.cause in words.NO_ACTION for row in results.verdict.wrong)

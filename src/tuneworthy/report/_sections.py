@@ -240,7 +240,7 @@ def _trade_off_arms(results: Results) -> list[ArmResult]:
 def _why_not_drawn(arm: ArmResult, field: str, free: set[str]) -> str:
     if arm.name in free:
         return "at no cost: off a logarithmic axis"
-    return arm.missing.get(field) or arm.because or words.UNKNOWN
+    return str(arm.missing.get(field) or arm.because or words.UNKNOWN)
 
 
 def _mark_of_arm(arm: ArmResult, results: Results) -> str:
@@ -256,7 +256,7 @@ def training_sections(results: Results) -> list[dict[str, Any]]:
         if run.trace and "steps" in run.trace and run.spec.role == "candidate":
             traces[run.spec.name].append(run.trace)
     out = []
-    because = {arm.name: arm.because for arm in results.evidence.arms}
+    because = {arm.name: str(arm.because or "") for arm in results.evidence.arms}
     for name, kept in traces.items():
         runs = [charts.training_points(trace) for trace in kept]
         losses = [run["loss"] for run in runs if run["loss"]]
@@ -309,7 +309,7 @@ def failure_map(results: Results, matrix: ScoreMatrix) -> list[dict[str, Any]]:
 def uncompared_arms(results: Results) -> list[dict[str, Any]]:
     """Return the candidates that the verdict does not compare, each with its reason."""
     return [
-        {"arm": arm, "why": arm.because or _why_not_compared(arm)}
+        {"arm": arm, "why": str(arm.because or _why_not_compared(arm))}
         for arm in words.ladder_order(results.evidence.arms)
         if arm.role == "candidate" and not arm.competes
     ]

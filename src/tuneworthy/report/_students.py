@@ -83,7 +83,7 @@ def _score_columns(results: Results, spec: Spec) -> list[tuple[str, str, str]]:
 
 def _score_text(arm: ArmResult | None) -> str:
     if arm is None or arm.score is None:
-        why = arm.because if arm else ""
+        why = arm.because if arm else None
         return "not measured" + (f" ({why})" if why else "")
     ends = f"{words.score(arm.score.low)} to {words.score(arm.score.high)}"
     return f"{words.score(arm.score.mean)} ({ends})"

@@ -289,7 +289,7 @@ def _why_untrained(results: Results, *, lacking: bool) -> str:
     """Return why training arms have no score; with `lacking` also those that lack a requirement."""
     arms = [a for a in results.evidence.arms if a.role == "candidate"]
     trained = [a for a in arms if a.tool in TRAINED_TOOLS]
-    told = [a for a in trained if lacking or not a.because.startswith("needs ")]
+    told = [a for a in trained if lacking or not (a.because and a.because.lacking)]
     return "; ".join(visible(f"{a.name}: {a.because or a.state}") for a in told)
 
 

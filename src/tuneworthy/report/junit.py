@@ -25,9 +25,10 @@ def junit_xml(results: Results) -> str:
     for arm in results.evidence.arms:
         out = [name for name, state in arm.limits.items() if state == "violated"]
         why = f"violated: {', '.join(out)}" if out else ""
-        test = _add_test(suite, f"arm {arm.name}", arm.because if arm.state == "failed" else why)
+        told = str(arm.because or "")
+        test = _add_test(suite, f"arm {arm.name}", told if arm.state == "failed" else why)
         if arm.state == "skipped":
-            ET.SubElement(test, "skipped", message=_xml_text(arm.because))
+            ET.SubElement(test, "skipped", message=_xml_text(told))
     suite.set("tests", str(len(suite)))
     suite.set("failures", str(len(suite.findall("*/failure"))))
     suite.set("skipped", str(len(suite.findall("*/skipped"))))

@@ -138,10 +138,8 @@ def _ladder_lines(results: Results, width: int, plain: bool) -> Iterator[Text]:
     if recorded.without_model(results):  # a reference that does not apply tells nothing here
         named = {str(arm) for arm in results.task.arms if results.task.arms != "auto"}
         listed = [a for a in listed if a.score or a.role == "candidate" or a.name in named]
-    lacking = [
-        arm.because for arm in listed if not arm.score and recorded.lacks_requirement(arm.because)
-    ]
-    shown_arms = [arm for arm in listed if arm.score or not recorded.lacks_requirement(arm.because)]
+    lacking = [arm for arm in listed if not arm.score and arm.because and arm.because.lacking]
+    shown_arms = [arm for arm in listed if arm not in lacking]
     most = max((cell_len(_arm_title(arm, plain)) for arm in shown_arms), default=0)
     name = min(max(most, 14), 24 if width < 110 else 36)
     rest = width - 2 - name - 1 - length - 1 - 4 - 1 - side - 1 - 7 - 2
@@ -171,13 +169,13 @@ def _ladder_lines(results: Results, width: int, plain: bool) -> Iterator[Text]:
             why = escape_line(f"out: {', '.join(out)} violated", plain)
             yield Text(" " * (name + 3) + cell(why, width - name - 3).rstrip(), "dim")
         if arm.because and arm.fit_seconds:
-            for line in wrapped(escape_line(arm.because, plain), width, " " * (name + 3)):
+            for line in wrapped(escape_line(str(arm.because), plain), width, " " * (name + 3)):
                 yield Text(line, "dim")
         pair = pairs.get(arm.name)
         if pair and pair.high > 0 and results.verdict.arm not in (None, arm.name):
             note = words.rival_line(pair, results.task.success.margin)
             yield Text(" " * (name + 3) + note, "dim")
-    if needs := recorded.needs_line(lacking):
+    if needs := recorded.needs_line(arm.because for arm in lacking):
         yield from (Text(line, "dim") for line in wrapped(escape_line(needs, plain), width))
     if unit == "p50" and (said := escape_line(timing_line(results), plain)):
         yield from (Text(line, "dim") for line in wrapped(said, width))

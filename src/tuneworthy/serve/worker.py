@@ -300,6 +300,6 @@ def _answers_of(jobs: Sequence[AnswerJob]) -> list[Answer]:
 
 def _answer_from_reply(job: AnswerJob, reply: Reply) -> Answer:
     names = ("text", "tokens_in", "tokens_cached", "tokens_out", "tokens_thought", "seconds",
-             "finish", "error")  # fmt: skip
+             "finish", "error", "lost")  # fmt: skip
     case = job.query.id if job.query else ""
     return Answer(case=case, **{name: getattr(reply, name) for name in names})

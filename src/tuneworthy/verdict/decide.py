@@ -158,7 +158,8 @@ def _left_on_table(evidence: Evidence, ruling: LadderDecision) -> LeftOnTable | 
 def _verdict_arm(arm: ArmResult, delta: Delta | None) -> VerdictArm:
     same = set(VerdictArm.model_fields) & set(ArmResult.model_fields) - {"valid"}
     valid = arm.valid.mean if arm.valid else None
-    return VerdictArm(**{key: getattr(arm, key) for key in same}, valid=valid, delta=delta)
+    plain = {key: getattr(arm, key) for key in same} | {"because": str(arm.because or "")}
+    return VerdictArm(**plain, valid=valid, delta=delta)
 
 
 def _delta_to_named(ladder: Ladder, arm: ArmResult, ruling: LadderDecision) -> Delta | None:

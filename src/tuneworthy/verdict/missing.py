@@ -103,7 +103,7 @@ def _arm_reason(
     if why := arm.missing.get(".".join(map(str, rest))):
         return why
     if arm.state != "measured" and key not in ("tool", "seed"):
-        return arm.because or f"the arm was {arm.state}"
+        return str(arm.because or f"the arm was {arm.state}")
     if key == "tool" and arm.role != "candidate":
         return f"a {arm.role} is no tool"
     return "too few were timed" if len(rest) > 1 else ARM_REASONS[key]

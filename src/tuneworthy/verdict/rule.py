@@ -12,7 +12,6 @@ from typing import Literal
 from tuneworthy.core.causes import argues_against_training, share_of
 from tuneworthy.core.difference_trend import Neighbours, Trend
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
-from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.core.verdict import Status, Use
 from tuneworthy.matrix.ladder import climb
@@ -153,7 +152,7 @@ def untrained_arms(evidence: Evidence, margin: float) -> tuple[ArmResult, ...]:
     left = [
         arm
         for arm in trainable
-        if arm.role == "candidate" and not arm.score and arm.because.startswith(NO_ROOM)
+        if arm.role == "candidate" and arm.left_out_for_time
         if not argues_against_training(wrong, arm.repairs)
     ]
     measured = [arm for arm in trainable if arm.score]

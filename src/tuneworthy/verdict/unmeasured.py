@@ -11,7 +11,6 @@ from math import ceil
 from tuneworthy.core.causes import Diagnosis, Wrong, argues_against_training, share_of
 from tuneworthy.core.counting import percent
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
-from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.repairs import CAUSES_BY_TOOL
 from tuneworthy.core.verdict import Next
 from tuneworthy.verdict.effort import LABELS_PER_MODEL, StepOption, in_labels
@@ -151,11 +150,7 @@ def _best_unmeasured_arm(evidence: Evidence, policy: Policy) -> ArmResult | None
 
 def _arms_without_room(evidence: Evidence) -> list[ArmResult]:
     """Return the candidates that were not scored because the minutes had no room."""
-    return [
-        arm
-        for arm in evidence.arms
-        if arm.because.startswith(NO_ROOM) and arm.role == "candidate" and not arm.score
-    ]
+    return [arm for arm in evidence.arms if arm.left_out_for_time and arm.role == "candidate"]
 
 
 def _causes_of_failures(evidence: Evidence) -> tuple[Wrong, ...]:

@@ -17,7 +17,6 @@ from tuneworthy.core.live_check import LabelDrift, LiveMean, LiveShare, LiveSpre
 from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
-from tuneworthy.data.answers import NO_ANSWER
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.matrix.columns import Column
 from tuneworthy.matrix.design import CHOSEN_ARM_LEVEL, Design
@@ -93,7 +92,7 @@ class StudyArm:
 def _known_validity(answer: Answer, score: Score | Unscored) -> bool | None:
     """Return whether an answer is valid; a failed one is not, as in a log. None if not known."""
     if answer.error is not None:
-        return None if answer.error == NO_ANSWER else False
+        return None if answer.lost == "not recorded" else False
     return score.valid if isinstance(score, Score) else None
 
 

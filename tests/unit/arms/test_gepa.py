@@ -111,7 +111,7 @@ def test_it_needs_a_second_model_and_runs_only_where_it_is_named(tmp_path):
     why = {}
     for key in ("", "teacher", "bigger"):
         given = job.model_copy(update={key: "openai:x"} if key else {})
-        why[key] = unmet_needs(spec, needs_of(given, model="", training="", gold=False))
+        why[key] = "; ".join(map(str, unmet_needs(spec, needs_of(given, gold=False))))
     assert "teacher or bigger" in why[""]
     assert why["teacher"] == why["bigger"] == ""
     assert "gepa" not in {one.arm for one in specs(job.model_copy(update={"arms": "auto"}))}

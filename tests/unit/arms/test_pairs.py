@@ -7,7 +7,7 @@ from arms_kit import label_cases, setup
 
 from tuneworthy.arms import _pairs
 from tuneworthy.arms._pairs import PairOptions, TeacherInput, write_pairs
-from tuneworthy.core.answer import TEMPORARY, Score
+from tuneworthy.core.answer import LOST_WORDS, Score
 from tuneworthy.core.errors import ProviderError, Unanswered
 from tuneworthy.core.model import Reply
 from tuneworthy.models.scripted import Scripted
@@ -85,7 +85,7 @@ def test_failed_requests_are_told_apart_from_cut_answers(tmp_path):
     assert written.summary()["tokens_in"] is None
 
 
-def failing(inputs, error=TEMPORARY + "busy", samples=5):
+def failing(inputs, error=LOST_WORDS["for now"] + "busy", samples=5):
     """Return a teacher whose server fails on the first `samples` requests of some inputs."""
     bad = {source.query.messages for source in sources(inputs)}
 

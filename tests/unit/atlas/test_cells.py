@@ -19,7 +19,7 @@ from tuneworthy.atlas.cells import (
 from tuneworthy.atlas.check_entry import check_entry
 from tuneworthy.atlas.entry import is_key
 from tuneworthy.atlas.run_cell import CellOptions, run_cell, write_cell
-from tuneworthy.core.answer import TEMPORARY
+from tuneworthy.core.answer import LOST_WORDS
 from tuneworthy.core.errors import ModelError, TaskError, Unanswered
 from tuneworthy.core.model import Reply
 from tuneworthy.core.plugins import catalogue
@@ -122,7 +122,7 @@ def test_answers_that_failed_for_now_make_no_entry_and_are_asked_for_again(
     )  # fmt: skip
     path = write_cell(cell, tmp_path, options)
     studies.lines(path.parent / "replies.jsonl", [{"when": "", "say": "payment"}])
-    down = Reply(text="", finish="error", error=f"{TEMPORARY}503")
+    down = Reply(text="", finish="error", error=f"{LOST_WORDS['for now']}503")
     with monkeypatch.context() as patch:
         patch.setattr(Scripted, "_reply_to", lambda *given: down)
         with pytest.raises(Unanswered, match="20 answers"):

@@ -14,8 +14,8 @@ from tuneworthy.compare.comparison import (
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import Policy
-from tuneworthy.core.plan import NO_ROOM
-from tuneworthy.core.run import RECORDED, Run, Spec
+from tuneworthy.core.reason import NO_ROOM
+from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Success, Task
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.matrix.inputs import ComparisonInputs
@@ -273,8 +273,8 @@ def test_the_seconds_of_a_study_are_not_those_that_a_recorded_system_once_took()
     answers = tuple(Answer(case=case.id, text="x", seconds=30.0) for case in cases())
     scores = tuple(Score(value=1.0) for _ in answers)
     logged = Run(spec=spec, seed=0, fold=0, state="measured", answers=answers, scores=scores,
-                 notes=(RECORDED,))  # fmt: skip
-    asked = logged.model_copy(update={"notes": (), "fit_seconds": 2.0})
+                 recorded=True)  # fmt: skip
+    asked = logged.model_copy(update={"recorded": False, "fit_seconds": 2.0})
     assert _total_seconds([logged]) == 0
     assert _total_seconds([logged, asked]) == 30.0 * len(answers) + 2
 

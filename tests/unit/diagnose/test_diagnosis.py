@@ -10,8 +10,8 @@ from tests import studies
 
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
-from tuneworthy.core.plan import NO_ROOM
-from tuneworthy.core.run import MODEL_UNAVAILABLE, Run, Spec
+from tuneworthy.core.reason import NO_ROOM
+from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Task
 from tuneworthy.diagnose.diagnosis import _prompt_alone_passes, answer_columns, diagnose_runs
 from tuneworthy.measure import planning
@@ -295,8 +295,8 @@ def test_a_whole_arm_shows_what_it_fails_where_its_pilot_was_not_tried(study):
 @pytest.mark.parametrize(
     ("state", "because", "waits"),
     [
-        ("skipped", NO_ROOM, True),
-        ("skipped", f"{MODEL_UNAVAILABLE}: no answer", True),
+        ("skipped", str(NO_ROOM), True),
+        ("skipped", "its model can't be asked: no answer", True),
         ("failed", "the loss is not finite", True),
         ("skipped", "it needs a model whose weights are here", False),
     ],

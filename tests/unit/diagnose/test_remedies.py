@@ -5,8 +5,9 @@ import pytest
 from tuneworthy.core.audit_report import DetectableDifference
 from tuneworthy.core.causes import Wrong
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval
-from tuneworthy.core.plan import NO_ROOM, NO_ROOM_FOR_FOLDS, EndpointLoad, Plan, PlannedArm
+from tuneworthy.core.plan import EndpointLoad, Plan, PlannedArm
 from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.core.reason import NO_ROOM, NO_ROOM_FOR_FOLDS, Reason
 from tuneworthy.core.repairs import CAUSES_BY_REMEDY, repairable_causes
 from tuneworthy.core.run import Spec
 from tuneworthy.diagnose.remedies import advised_against, repairable_share, with_minutes
@@ -149,7 +150,7 @@ def test_an_arm_whose_further_folds_had_no_room_says_what_they_would_take():
         plan = Plan(task="t", rows="r", k=5, scored=400, train=320, dev=0, arms=(arm,),
                     visible=visible)  # fmt: skip
         scored = result("lora", score=Interval(mean=0.5, low=0.4, high=0.6))
-        scored = scored.model_copy(update={"n": n, "because": note})
+        scored = scored.model_copy(update={"n": n, "because": Reason.from_older(note)})
         found = Evidence(task="t", hash="e" * 64, n=400, looks=1, alpha=0.05, arms=(scored,),
                          pairs=())  # fmt: skip
         return with_minutes(found, plan).arms[0].more_minutes

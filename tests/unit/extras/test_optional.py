@@ -2,7 +2,7 @@
 
 from tests.unit.measure.test_auto_arms import facts
 
-from tuneworthy.core.plan import NO_ROOM
+from tuneworthy.core.reason import NO_ROOM
 from tuneworthy.core.specs import specs
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.extras.optional import (
@@ -34,7 +34,7 @@ def test_a_fast_machine_measures_all_a_slow_one_what_there_is_room_for():
         found = planned(speed)
         names = [extra.what for extra in found]
         assert names == [kind for kind in KINDS if kind in names]
-        assert all(extra.because in ("", NO_ROOM) for extra in found)
+        assert all(extra.because in ("", str(NO_ROOM)) for extra in found)
         kept[speed] = [extra.what for extra in found if not extra.because]
         cut[speed] = [extra.what for extra in found if extra.because]
         assert sum(extra.minutes for extra in found if not extra.because) <= 1.0

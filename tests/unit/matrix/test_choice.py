@@ -5,7 +5,7 @@ import pytest
 from tuneworthy.compare.built_cells import best_runs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
-from tuneworthy.core.run import RECORDED, Run, Spec
+from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Data, Task
 from tuneworthy.diagnose.diagnosis import answer_columns
@@ -100,7 +100,7 @@ def test_the_simplest_prompts_are_the_plain_one_and_each_kind_with_the_fewest_ex
         shown("schema", nearest(2), 1, tool="schema"),
         shown("other seed", nearest(2), 1, seed=1),
         shown("on some cases", nearest(2), 1, state="stopped_early"),
-        shown("logged", nearest(2), 1, notes=(RECORDED,)),
+        shown("logged", nearest(2), 1, recorded=True),
         shown("other fold", nearest(3), 1, fold=1),
     ]
     assert simplest_prompts(runs, 0, 0) == (Recipe(), few, nearest(4))

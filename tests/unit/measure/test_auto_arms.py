@@ -6,6 +6,7 @@ from math import ceil
 from tuneworthy.core.arm import Sizes
 from tuneworthy.core.audit_report import Audit, DetectableDifference
 from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.core.reason import Reason
 from tuneworthy.core.specs import failure_only_arms, needs_of, specs
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.data.folds import Part, Split
@@ -42,7 +43,8 @@ def test_auto_adds_the_variants_and_a_list_does_not():
 def facts(job, speed, training="no torch"):
     split = Split(k=1, parts=(Part(train=IDS[:20], dev=IDS[20:25], test=IDS[25:]),))
     sizes = Sizes(cases=25, train=20, dev=5, shared=50, own=20, shot=40, answer=5, cap=8, labels=6)
-    available = needs_of(job, model="", training=training, gold=False, vectors="needs MiniLM")
+    why = Reason.from_older(training)
+    available = needs_of(job, training=why, gold=False, vectors=Reason.needs("MiniLM"))
     return PlanInputs(job, split, AUDIT, available, sizes, Speed(read=speed, written=speed))
 
 
@@ -212,11 +214,11 @@ def test_what_nobody_would_read_across_is_not_said_to_be_cut():
 
 def test_an_arm_without_its_vectors_or_its_larger_model_is_skipped_with_why():
     arms = {arm.spec.name: arm for arm in planned(task(), 1e6).arms}
-    assert arms["embedding_head"].because == "needs MiniLM"
-    assert "bigger" in arms["bigger"].because
-    met = needs_of(task(bigger="hf:x/y"), model="", training="", gold=False, bigger="needs torch")
-    assert met["bigger"] == "needs torch"
-    assert needs_of(task(bigger="hf:x/y"), model="", training="", gold=False)["bigger"] == ""
+    assert arms["embedding_head"].because == Reason.needs("MiniLM")
+    assert "bigger" in str(arms["bigger"].because)
+    met = needs_of(task(bigger="hf:x/y"), gold=False, bigger=Reason.needs("torch"))
+    assert met["bigger"] == Reason.needs("torch")
+    assert needs_of(task(bigger="hf:x/y"), gold=False)["bigger"] is None
 
 
 def test_an_arm_on_the_best_prompt_is_planned_with_the_examples_that_it_may_bring():
@@ -280,8 +282,10 @@ def test_the_plan_counts_the_answers_that_are_asked_for():
 def test_the_plan_prices_no_constrained_answers_where_nothing_can_be_constrained():
     text = Task(data=Data(file="rows.jsonl"), output=Output(type="text", max_tokens=4))
     arms = {arm.spec.name: arm for arm in planned(text, 1e6).arms}
-    assert arms["constrained"].because.startswith("the answers are free text")
+    assert str(arms["constrained"].because).startswith("the answers are free text")
     assert arms["constrained"].requests == 0 < arms["zero_shot"].requests
     assert not {
-        arm.spec.name for arm in planned(task(), 1e6).arms if arm.because.startswith("the answers")
+        arm.spec.name
+        for arm in planned(task(), 1e6).arms
+        if str(arm.because).startswith("the answers")
     }

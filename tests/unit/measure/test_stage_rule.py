@@ -10,8 +10,9 @@ from tests.memory_ledger import MemoryLedger
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.causes import Diagnosis, Wrong
-from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm
+from tuneworthy.core.plan import Plan, PlannedArm
 from tuneworthy.core.plugins import load
+from tuneworthy.core.reason import NO_ROOM
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import trains
 from tuneworthy.core.split import Part, Split
@@ -246,7 +247,7 @@ def test_the_first_training_arm_may_exceed_the_minutes_by_a_half_and_no_other_ar
     for minutes, expected in ((2.5, "stop"), (1.5, "leave out")):  # 2 are spent, lora asks for 1
         found = followed(arms, minutes=minutes)
         assert did(found)["lora"] == expected
-    assert why(found, "lora") == why(found, "nearest_shots(k=16)") == NO_ROOM
+    assert why(found, "lora") == why(found, "nearest_shots(k=16)") == str(NO_ROOM)
     assert followed(arms, minutes=60.0).left == pytest.approx(57.0)
 
 
@@ -272,7 +273,7 @@ def test_the_minutes_of_the_next_step_are_enough_for_the_rule(monkeypatch):
     right = {"zero_shot": 0.4, "nearest_shots": 0.5, "nearest_shots/16": 0.5}
     monkeypatch.setattr(Drawn, "slower", 2.0)
     first = followed(right, minutes=2.0, dear=("nearest_shots/16", 3.0))
-    assert why(first, "nearest_shots(k=16)") == NO_ROOM
+    assert why(first, "nearest_shots(k=16)") == str(NO_ROOM)
     asked = next(arm.minutes for arm in first.plan.arms if arm.follow_up)
     assert asked == 6.0
     for more, expected in ((3.0, "leave out"), (asked, "run")):
@@ -315,7 +316,7 @@ def test_arms_that_may_run_and_looks_between_folds_widen_bounds():
 
 
 def test_beside_the_arms_takes_its_share_of_what_is_left():
-    from tuneworthy.core.extra import OptionalMeasurement
+    from tuneworthy.core.plan import OptionalMeasurement
 
     kinds = tuple(
         OptionalMeasurement(what=w, minutes=m) for w, m in (("a", 2.0), ("b", 3.0), ("c", 1.0))
@@ -323,7 +324,7 @@ def test_beside_the_arms_takes_its_share_of_what_is_left():
     plan = Plan.model_construct(arms=(), beside=kinds)
     kept = [e.what for e in fit_extras(plan, 10.0, 4.0).beside if not e.because]
     assert kept == ["a", "c"]
-    assert all(e.because == NO_ROOM for e in fit_extras(plan, -1.0, 4.0).beside)
+    assert all(e.because == str(NO_ROOM) for e in fit_extras(plan, -1.0, 4.0).beside)
 
 
 def folds(follow, arm):
@@ -405,7 +406,7 @@ def test_a_dear_probe_leaves_the_minutes_that_training_needs():
         for role in ("candidate", "placebo")
     )
     assert follow._beside_training([vote, placebo], [5.2, 0.3]) == [placebo]
-    assert (did(follow)["vote"], why(follow, "vote")) == ("leave out", NO_ROOM)
+    assert (did(follow)["vote"], why(follow, "vote")) == ("leave out", str(NO_ROOM))
     follow.steps.clear()
     assert follow._beside_training([vote, placebo], [4.2, 0.2]) == [vote, placebo]
     assert follow._beside_training([placebo], [99.0]) == follow.steps == []

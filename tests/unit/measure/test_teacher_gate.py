@@ -4,6 +4,7 @@ import pytest
 from test_stage_rule import FOLDS, IDS, SPLIT, N, did, followed, ran, spec, why
 
 from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.reason import Reason
 from tuneworthy.core.run import Run
 from tuneworthy.core.task import Task
 from tuneworthy.matrix.inputs import ComparisonInputs
@@ -113,7 +114,7 @@ def test_each_student_is_judged_by_the_teacher_under_its_own_prompt():
         assert why_not_taught(shape_of(), given, taught("best")) == ""
         assert "better than lora" in why_not_taught(shape_of(), given, taught("zero"))
     assert "better than lora" in why_not_taught(shape_of(), runs, taught("input")), "the first one"
-    failed = [run.model_copy(update={"state": "failed", "because": "too long"})
+    failed = [run.model_copy(update={"state": "failed", "because": Reason.of("too long")})
               for run in teachers("best", 0.9)]  # fmt: skip
     left = [*teachers("zero", 0.9), *failed]
     assert why_not_taught(shape_of(), left, taught("best")).endswith("these cases: too long")

@@ -6,7 +6,6 @@ import pytest
 from models_kit import says
 from tests import studies
 
-from tuneworthy.core.answer import TEMPORARY
 from tuneworthy.models.remote.wire import RetryPolicy
 from tuneworthy.study import RunOptions, run
 
@@ -103,7 +102,7 @@ def test_a_failure_that_may_have_been_billed_is_asked_in_two_runs_at_most(study)
     for asked in ([5, 9], [9], [9]):  # an error that costs nothing is asked again in each run
         done = own.run()
         assert errors(done) == 2
-        assert TEMPORARY in " ".join(
+        assert "temporary failure: " in " ".join(
             a.error or "" for r in done.results.runs for a in r.answers if r.fingerprint
         )
         assert set(asked) <= set(own.asked)

@@ -356,11 +356,14 @@ def make_verdict(arms: tuple[ArmResult, ...], pairs: tuple[Pair, ...], task: Tas
     for i, arm in enumerate(arms):
         pair = against.get(arm.name)
         delta = pair and Delta(versus=named, mean=pair.mean, low=pair.low, high=pair.high)
+        plain = arm.model_dump(include=SHARED) | {"because": str(arm.because or "")}
         rows.append(VerdictArm(delta=delta, valid=arm.valid.mean if arm.valid else None,
-                               **arm.model_dump(include=SHARED)))  # fmt: skip
+                               **plain))  # fmt: skip
         for field in NULLABLE:
             if getattr(rows[-1], field) is None:
-                missing[f"/arms/{i}/{field}"] = arm.missing.get(field) or arm.because or NO_CLAIM
+                missing[f"/arms/{i}/{field}"] = str(
+                    arm.missing.get(field) or arm.because or NO_CLAIM
+                )
     tools = {arm.name: arm.tool for arm in arms}
     strip = [(m / 100, *climb(pairs, m / 100)) for m in range(21)]
     missing["/changes"] = "what tuning changed is measured with --changes only"
@@ -451,7 +454,8 @@ def attacked(results: Results, attack: str) -> Results:
             key in FREE or key in ("ids", "blocks", "cuts", "notes") or path[:1] == ("reproduce",)
         )
         free = free or "missing" in path
-        if path[-2:] in {("task", "name"), ("spec", "arm")}:  # checked names: data can't set them
+        free = free or path[-2:] in {("because", "about"), ("because", "text")}
+        if path[-2:] in {("task", "name"), ("spec", "arm"), ("because", "why")}:  # data sets none
             return value
         return value + attack if isinstance(value, str) and free else value
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from study_fixture import study
 
 from tuneworthy.core.causes import Diagnosis, UntriedRemedy, Wrong
-from tuneworthy.core.plan import NO_ROOM
+from tuneworthy.core.reason import NO_ROOM
 from tuneworthy.report._causes import (
     expected_line,
     whole_percents,
@@ -70,7 +70,7 @@ def test_few_failures_and_few_tried_are_said_before_any_share(results):
     assert wrong_lines(alone) == (
         "zero_shot fails 60 of 100. 20 failures read: too few to say for certain."
     )
-    left_out = UntriedRemedy(name="lora", remedy="learnable", n=40, because=NO_ROOM)
+    left_out = UntriedRemedy(name="lora", remedy="learnable", n=40, because=str(NO_ROOM))
     open_ = read(results, [row("format", 20), row("untried", 40)], untried=(left_out,))
     why = f"lora was not tried ({NO_ROOM})"
     said = wrong_lines(open_)

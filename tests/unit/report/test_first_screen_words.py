@@ -7,6 +7,7 @@ from tests import studies
 import tuneworthy
 from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.causes import Diagnosis
+from tuneworthy.core.reason import Reason
 from tuneworthy.core.task import Present
 from tuneworthy.core.verdict import Wrong
 from tuneworthy.report import _words as words
@@ -30,7 +31,7 @@ def with_arms(results, change):
 
 def unscored(names):
     def change(arm):
-        gone = {"score": None, "state": "skipped", "because": "no room"}
+        gone = {"score": None, "state": "skipped", "because": Reason.of("no room")}
         return arm.model_copy(update=gone) if arm.name in names else arm
 
     return change

@@ -9,6 +9,7 @@ from rich.console import Console
 from study_fixture import attacked, study
 
 from tuneworthy.core.evidence import Interval, TruncatedAnswers
+from tuneworthy.core.reason import Reason
 from tuneworthy.core.task import Economics
 from tuneworthy.core.verdict import Next
 from tuneworthy.report import _words as words
@@ -151,7 +152,7 @@ def test_a_limited_run_is_stamped(results):
 
 def test_what_was_not_trained_is_said(results):
     arms = tuple(
-        arm.model_copy(update={"score": None, "state": "skipped", "because": "no GPU"})
+        arm.model_copy(update={"score": None, "state": "skipped", "because": Reason.of("no GPU")})
         if arm.name == "lora"
         else arm
         for arm in results.evidence.arms
@@ -162,7 +163,11 @@ def test_what_was_not_trained_is_said(results):
 
 
 def test_one_reason_of_several_skipped_arms_is_told_once(results):
-    skipped = {"score": None, "state": "skipped", "because": "even a perfect score would not pay"}
+    skipped = {
+        "score": None,
+        "state": "skipped",
+        "because": Reason.of("even a perfect score would not pay"),
+    }
     names = ("zero_shot", "nearest_shots", "constrained")
     arms = tuple(arm.model_copy(update=skipped if arm.name in names else {})
                  for arm in results.evidence.arms)  # fmt: skip

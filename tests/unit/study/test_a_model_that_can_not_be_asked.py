@@ -7,7 +7,7 @@ import pytest
 from tests import studies
 
 from tuneworthy.core.errors import ModelError, TaskError
-from tuneworthy.core.run import MODEL_UNAVAILABLE
+from tuneworthy.core.reason import Why
 from tuneworthy.models._roles import Models
 from tuneworthy.models.remote.wire import RetryPolicy
 from tuneworthy.models.scripted import Scripted
@@ -27,12 +27,12 @@ def test_d4_a_bigger_model_that_can_not_be_opened_skips_its_arm(spec, tmp_path):
     study = run(path, BRIEF, lambda event, data: said.append(data) if event == "say" else None)
     (skipped,) = runs_of(study, "bigger")
     assert skipped.state == "skipped"
-    assert skipped.because.startswith(MODEL_UNAVAILABLE)
-    assert any(str(line).startswith(f"bigger: {MODEL_UNAVAILABLE}") for line in said)
+    assert skipped.because.why is Why.MODEL_UNAVAILABLE
+    assert any(str(line).startswith("bigger: its model can't be asked: ") for line in said)
     assert all(run_.state == "measured" for run_ in runs_of(study, "zero_shot"))
     shown = next(arm for arm in study.verdict.arms if arm.name == "bigger")
     assert shown.state == "skipped"
-    assert shown.because == skipped.because
+    assert shown.because == str(skipped.because)
 
 
 def test_d4_once_the_model_is_there_the_arm_is_asked_and_nothing_else(tmp_path, monkeypatch):

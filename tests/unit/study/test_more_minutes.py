@@ -6,7 +6,8 @@ from tests import studies
 from tuneworthy import results_folder
 from tuneworthy.cli._options import minutes
 from tuneworthy.core.errors import TaskError
-from tuneworthy.core.plan import NO_DIAGNOSIS_CUT, NO_ROOM
+from tuneworthy.core.plan import NO_DIAGNOSIS_CUT
+from tuneworthy.core.reason import NO_ROOM
 from tuneworthy.diagnose.diagnosis import NO_TIME_TO_DIAGNOSE
 from tuneworthy.session import Session
 from tuneworthy.study import RunOptions, run

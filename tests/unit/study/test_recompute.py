@@ -11,7 +11,7 @@ import tuneworthy
 from tuneworthy import results_folder as shelf
 from tuneworthy.cli._frame import run
 from tuneworthy.core.errors import TaskError
-from tuneworthy.core.plan import NO_ROOM
+from tuneworthy.core.reason import NO_ROOM
 from tuneworthy.report.json import verdict_json
 
 
@@ -88,9 +88,9 @@ def test_what_an_arm_left_out_would_take_is_read_from_the_plan(folder):
     def left_out(whole):
         run = next(run for run in whole["runs"] if run["spec"]["name"] == "tfidf")
         spec = {**run["spec"], "name": "another"}
-        whole["plan"]["arms"].append({"spec": spec, "minutes": 5.5, "because": NO_ROOM})
+        whole["plan"]["arms"].append({"spec": spec, "minutes": 5.5, "because": NO_ROOM.plain()})
         whole["runs"].append(
-            {"spec": spec, "seed": 0, "fold": None, "state": "skipped", "because": NO_ROOM}
+            {"spec": spec, "seed": 0, "fold": None, "state": "skipped", "because": NO_ROOM.plain()}
         )
         blank = whole["evidence"]["arms"][0]
         whole["evidence"]["arms"].append({**blank, "name": "another"})

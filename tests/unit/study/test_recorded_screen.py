@@ -7,6 +7,7 @@ from tests import recorded
 
 import tuneworthy
 from tuneworthy.core.causes import Diagnosis
+from tuneworthy.core.reason import Reason
 from tuneworthy.report._recorded import _cost_and_gain_sentence, tells_no_cause
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen
@@ -77,7 +78,7 @@ def test_causes_that_were_not_read_are_not_listed_whichever_build_says_so(reason
         task=SimpleNamespace(answers={}, present=None),
     )  # fmt: skip
     assert tells_no_cause(kept)
-    seen = found.model_copy(update={"because": ""})
+    seen = found.model_copy(update={"unread": False})
     kept.evidence.diagnosis = seen
     assert not tells_no_cause(kept)
 
@@ -85,7 +86,7 @@ def test_causes_that_were_not_read_are_not_listed_whichever_build_says_so(reason
 def test_arms_without_their_package_or_key_stand_in_one_line(tmp_path, monkeypatch):
     for room in ("session", "models._roles"):
         monkeypatch.setattr(f"tuneworthy.{room}.unusable", lambda spec:
-                            "needs torch: pip install 'tuneworthy[train]'")  # fmt: skip
+                            Reason.not_installed(["torch"], "tuneworthy[train]"))  # fmt: skip
     results = study(tmp_path, arms=["zero_shot", "few_shot", "lora", "rag", "bigger", "tfidf"])
     text = " ".join(told(results).split())
     assert "Not run: 3 arms need tuneworthy[train] (pip install 'tuneworthy[train]');" in text

@@ -5,7 +5,7 @@ import verdict_scenes as scenes
 
 from tuneworthy.core.causes import Diagnosis, Wrong
 from tuneworthy.core.evidence import Policy
-from tuneworthy.core.plan import NO_ROOM
+from tuneworthy.core.reason import NO_ROOM, Reason
 from tuneworthy.verdict.decide import decide
 from tuneworthy.verdict.effort import in_labels
 from tuneworthy.verdict.rule import untrained_arms
@@ -106,7 +106,7 @@ def test_the_diagnosis_decides_which_arm_is_worth_its_minutes(case, wrong, left,
 
 
 def test_an_arm_that_can_not_be_measured_here_is_not_offered():
-    reader = left_out("rag_lora", "tune", READER, 3.0, because="needs a GPU")
+    reader = left_out("rag_lora", "tune", READER, 3.0, because=Reason.needs("a GPU"))
     assert step(study({"reading": 0.9}, reader)).do == "measure bigger"
     reader = left_out("rag_lora", "tune", READER, 3.0, role="ceiling")
     assert step(study({"reading": 0.9}, reader)).do == "measure bigger"
@@ -204,7 +204,7 @@ def test_no_verdict_is_firm_while_training_that_may_win_was_left_out():
     )
     unread = found.model_copy(update={"arms": (*tools, reader), "diagnosis": None})
     assert decide(unread, (), PLAIN).next.do == "raise budget.minutes"
-    for change in ({"because": "needs a GPU"}, {"tool": "context"}):
+    for change in ({"because": Reason.needs("a GPU")}, {"tool": "context"}):
         other = reader.model_copy(update=change)
         kept = found.model_copy(update={"arms": (*tools, other)})
         assert decide(kept, (), PLAIN).status == "firm"

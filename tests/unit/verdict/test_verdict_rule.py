@@ -9,7 +9,7 @@ from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.evidence import Policy
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.plan import NO_ROOM
+from tuneworthy.core.reason import NO_ROOM, Reason
 from tuneworthy.core.task import Data, HardLimits, Task
 from tuneworthy.questions import ORDER, ask_all
 from tuneworthy.stats import bounds
@@ -127,7 +127,12 @@ def test_a_tool_left_out_for_want_of_minutes_is_measured_before_anything_is_labe
             columns["schema"] = ("schema", scenes.scores(n, rival, 3, 0.5))
         found = scenes.evidence(columns)
         left = found.arms[1].model_copy(
-            update={"name": "lora", "tool": tool, "score": None, "because": because}
+            update={
+                "name": "lora",
+                "tool": tool,
+                "score": None,
+                "because": Reason.from_older(because),
+            }
         )
         return decide(found.model_copy(update={"arms": (*found.arms, left)}), (), policy).next
 
@@ -394,8 +399,8 @@ def test_a_candidate_without_a_tool_is_listed_and_never_named():
     found = two()
     free = scenes.arm("other_system", None, 290, 300)
     skipped = scenes.arm("rag", "context", 0, 300).model_copy(
-        update={"state": "skipped", "because": "no documents", "score": None, "finalist": False,
-                "n": 0, "options": {"k": None}}
+        update={"state": "skipped", "because": Reason.of("no documents"), "score": None,
+                "finalist": False, "n": 0, "options": {"k": None}}
     )  # fmt: skip
     free = free.model_copy(update={"missing": {"tokens": "the rows have none"}})
     verdict = decide(found.model_copy(update={"arms": (*found.arms, free, skipped)}), (), PLAIN)

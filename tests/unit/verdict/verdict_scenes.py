@@ -14,7 +14,7 @@ from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Pair, Policy
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.known import Proportion
-from tuneworthy.core.plan import NO_ROOM
+from tuneworthy.core.reason import NO_ROOM
 from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.task import TOOLS, Data, HardLimits, Success, Task
 from tuneworthy.questions import ask_all

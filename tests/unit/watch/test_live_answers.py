@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 from tests.unit.watch.check_scenes import share_of
 
-from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.answer import LOST_WORDS, Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.core.run import Spec
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Data, Output, Success, Task
-from tuneworthy.data.answers import NO_ANSWER, NULL_ANSWER
 from tuneworthy.matrix.columns import Column
 from tuneworthy.metrics import scorer
 from tuneworthy.metrics._validity import validity
@@ -46,7 +45,7 @@ def requests(errors):
 
 
 def test_a_failed_answer_is_not_valid_in_the_study_either():
-    errors = [NULL_ANSWER if at % 10 == 0 else None for at in range(200)]
+    errors = [LOST_WORDS["null"] if at % 10 == 0 else None for at in range(200)]
     found = validity_of(studied(errors), requests(errors), validity(LABELS), 0.005)
     assert (found.n_then, found.then.mean, found.now.mean) == (200, 0.9, 0.9)
     assert found.difference.mean == 0
@@ -58,7 +57,7 @@ def test_the_studys_share_has_the_bounds_of_the_study(only_copies, largest):
     split = Split(k=1, parts=(), groups=dict.fromkeys(ids[:3], "r0"), only_copies=only_copies)
     data = LABELS.data.model_copy(update={"largest_group": largest})
     task = LABELS.model_copy(update={"data": data})
-    plain = studied([NULL_ANSWER if at % 10 == 0 else None for at in range(200)])
+    plain = studied([LOST_WORDS["null"] if at % 10 == 0 else None for at in range(200)])
     arm = StudyArm(plain.column, split, task)
     values = [float(int(one[1:]) % 10 > 0) for one in arm.ids]
     groups = Groups([split.groups.get(one, one) for one in arm.ids], largest or 0, only_copies)
@@ -67,10 +66,10 @@ def test_the_studys_share_has_the_bounds_of_the_study(only_copies, largest):
 
 
 def test_a_row_that_the_study_has_no_record_of_says_nothing_about_validity():
-    arm = studied([NO_ANSWER, "timeout", *[None] * 8])
+    arm = studied([LOST_WORDS["not recorded"], "timeout", *[None] * 8])
     assert arm.valid(0.005)[0] == 9
     assert arm.valid(0.005)[1][0] == 8 / 9
-    assert studied([NO_ANSWER, "timeout"]).valid(0.005) is None
+    assert studied([LOST_WORDS["not recorded"], "timeout"]).valid(0.005) is None
 
 
 def gold_case(output, **more):

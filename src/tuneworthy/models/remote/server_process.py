@@ -22,6 +22,7 @@ from types import ModuleType
 
 from tuneworthy.core.errors import ModelError, NotInstalled, TaskError
 from tuneworthy.core.plugins import load
+from tuneworthy.core.reason import Reason
 from tuneworthy.core.served import ServerModel
 from tuneworthy.models.remote import server_guard
 from tuneworthy.models.remote.endpoint import keyless
@@ -84,12 +85,13 @@ def address_of(kind: str) -> str:
     return keyless(named).url
 
 
-def missing_program(kind: str) -> str:
-    """Return why a server of a kind can't be started here, "" if it can; start nothing."""
+def missing_program(kind: str) -> Reason | None:
+    """Return why a server of a kind can't be started here, None if it can; start nothing."""
     words = _command_words(kind, load("servers", kind))
     if address_of(kind) or shutil.which(words[0]) is not None:
-        return ""
-    return f"needs `{words[0]}` to start {kind}, or {variable(kind)}: its command or an address"
+        return None
+    about = f"`{words[0]}` to start {kind}, or {variable(kind)}"
+    return Reason.needs(about, ": its command or an address")
 
 
 def start(kind: str, model: ServerModel, say: Callable[[str], None]) -> RunningServer:

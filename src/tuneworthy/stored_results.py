@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from tuneworthy.core.reason import Why, is_reason
 from tuneworthy.core.results import Results, as_read_back, canonical_pieces
-from tuneworthy.core.run import temporary_failures
 from tuneworthy.ledger.store import Ledger
 
 _REPETITION = "failed rows asked again"
@@ -52,7 +51,7 @@ class StoredResults:
 
         A repetition that was interrupted is continued under its own number.
         """
-        failures = sum(map(temporary_failures, latest.runs))
+        failures = sum(run.temporary_failures for run in latest.runs)
         number = self._repetitions()
         if failures and self.ledger.get(self._key(number)):
             self.ledger.freeze(self.name, f"{_REPETITION} {number + 1}", {"failures": failures})

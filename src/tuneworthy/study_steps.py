@@ -57,8 +57,8 @@ def unlock(session: Session) -> None:
     """Log and count the opening of the locked rows and tell the user, before any arm runs."""
     rows = count_noun(len(session.loaded.test or ()), "locked row")
     session.ledger.door(session.study, "unlock", rows)
-    look = look_line(session.looks.look, session.looks.scope, locked=True).removeprefix("look ")
-    session.tell("say", f"{rows} unlocked: look {look}")
+    look = look_line(session.looks.look, session.looks.scope, locked=True)
+    session.tell("say", f"{rows} unlocked: {'look ' if session.looks.look < 2 else ''}{look}")
 
 
 def stage_runner(

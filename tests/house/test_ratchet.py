@@ -6,15 +6,16 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 105_450,
-    "files": 876,
-    "public names": 2990,
+    "lines": 106_916,
+    "files": 895,
+    "public names": 3034,
     "modules outside the matrix that import stats": 0,
-    "branches on our own sentences": 37,
+    "branches on our own sentences": 12,
 }
 SLACK = {"lines": 500, "files": 3, "public names": 20}
 """How far below its limit a number may lie before the limit must follow; others follow at once."""
 SENTENCES = {"because", "reason", "note", "notes", "error", "why", "missing", "said", "fix"}
+OF_SERVERS = {"models/remote/request.py"}  # reads the words of a server, which are not ours
 TEXT_METHODS = {
     "startswith", "endswith", "removeprefix", "removesuffix", "replace", "partition", "split",
 }  # fmt: skip
@@ -49,22 +50,53 @@ def importers_of_stats():
 
 
 def is_sentence(node):
-    """Return whether an expression is one of our own sentences, by the name that it has."""
+    """Return whether an expression is one of our own sentences, by the name that it has.
+
+    So is what `look_line` returns, and a function whose name ends in `_note` or `_sentence`.
+    """
+    if isinstance(node, ast.Call):
+        name = getattr(node.func, "id", "")
+        return name.endswith(("look_line", "_note", "studies_text", "_sentence"))
+    if isinstance(node, ast.Attribute) and node.attr == "what":
+        return True
     name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
     return name in SENTENCES
 
 
+def reads_older(node):
+    """Return whether code reads what an older version told by words: there they are data."""
+    if isinstance(node, ast.FunctionDef):
+        return node.name == "from_older"
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") == "told_before"
+
+
+def asked(node):
+    """Return whether a node decides or cuts by the words of a sentence of ours."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        if getattr(node.func.value, "id", "") == "re":
+            return any(map(is_sentence, node.args))
+        return node.func.attr in TEXT_METHODS and is_sentence(node.func.value)
+    if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn):
+        name = getattr(node.comparators[0], "attr", getattr(node.comparators[0], "id", ""))
+        held = name == "said"  # a set or a dict of what was said, here and there
+        fixed = isinstance(node.left, ast.Constant) and name != "why"
+        return is_sentence(node.comparators[0]) and not held and not fixed
+    return False
+
+
 def branches_on_sentences():
-    """Count calls like `why.startswith(...)` and tests like `NO_ROOM in arm.because`."""
-    found = 0
-    for tree in trees().values():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                found += node.func.attr in TEXT_METHODS and is_sentence(node.func.value)
-            elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn):
-                names = is_sentence(node.comparators[0])
-                found += names and not isinstance(node.left, ast.Constant)
-    return found
+    """Return the places like `why.startswith(...)` and `NO_ROOM in arm.because`, by file."""
+    found = []
+    for name, root in trees().items():
+        nodes = [] if name in OF_SERVERS else [root]
+        while nodes:
+            node = nodes.pop()
+            if reads_older(node):
+                continue
+            if asked(node):
+                found.append(f"{name}:{node.lineno}: {ast.unparse(node)}")
+            nodes += ast.iter_child_nodes(node)
+    return sorted(found)
 
 
 def counted():
@@ -74,7 +106,7 @@ def counted():
         "files": len(sources),
         "public names": public_names(),
         "modules outside the matrix that import stats": importers_of_stats(),
-        "branches on our own sentences": branches_on_sentences(),
+        "branches on our own sentences": len(branches_on_sentences()),
     }
 
 

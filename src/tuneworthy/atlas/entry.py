@@ -22,7 +22,7 @@ from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask, ShownRow
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import Record, Text
 from tuneworthy.core.results import Results
-from tuneworthy.core.run import Run, temporary_failures
+from tuneworthy.core.run import Run
 from tuneworthy.core.task import Output, Success
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.matrix.choice import best_by_fold
@@ -129,7 +129,7 @@ def make_entry(
     clicks or prices settled it: its verdict doesn't follow from the recorded answers. Raises
     Unanswered if answers failed that a later run asks for again: they count as wrong until then.
     """
-    if failures := sum(map(temporary_failures, results.runs)):
+    if failures := sum(run.temporary_failures for run in results.runs):
         raise Unanswered(
             "the figures of this study are not final: answers failed that may come now",
             where=named.key,

@@ -71,17 +71,17 @@ class Run(Record):
                                    if str(NO_ROOM_FOR_FOLDS) in note), None),
     )  # fmt: skip
 
+    @property
+    def temporary_failures(self) -> int:
+        """Return how many answers or judge's scores failed for now; 1 more for dev answers.
 
-def temporary_failures(run: Run) -> int:
-    """Return how many answers or judge's scores of a run failed for now; 1 more for dev answers.
-
-    Errors of recorded answers do not count: nothing is asked there.
-    """
-    asked = bool(run.fingerprint)
-    lost = sum(
-        asked and answer.lost == "for now"
-        if answer.error is not None
-        else isinstance(score, Unscored) and score.lost == "for now"
-        for answer, score in zip(run.answers, run.scores, strict=True)
-    )
-    return lost + run.dev_lost
+        Errors of recorded answers do not count: nothing is asked there.
+        """
+        asked = bool(self.fingerprint)
+        lost = sum(
+            asked and answer.lost == "for now"
+            if answer.error is not None
+            else isinstance(score, Unscored) and score.lost == "for now"
+            for answer, score in zip(self.answers, self.scores, strict=True)
+        )
+        return lost + self.dev_lost

@@ -26,11 +26,12 @@ def input_digests(cases: Iterable[Case]) -> tuple[str, ...]:
     return tuple(sorted({digest(normalised_text(input_text(case)), HASH_DIGITS) for case in cases}))
 
 
-def studies_text(earlier: int) -> str:
-    """Return a clause on how many earlier studies opened `them` (some cases)."""
-    if not earlier:
-        return "no study has opened them"
-    return "1 study has opened them" if earlier == 1 else f"{earlier:,} studies have opened them"
+def studies_text(earlier: int, what: str = "them") -> str:
+    """Return a clause on how many earlier studies opened some cases."""
+    many = (
+        f"{earlier:,} studies have" if earlier > 1 else "1 study has" if earlier else "no study has"
+    )
+    return f"{many} opened {what}"
 
 
 def repeated_look_warning(look: int) -> str:
@@ -52,7 +53,7 @@ def look_observation(earlier: int, scored: int, scope: Scope) -> Observation | N
         return None
     look = earlier + 1
     text = (
-        f"{studies_text(earlier).replace('them', 'these cases')} (at least 1 in"
+        f"{studies_text(earlier, 'these cases')} (at least 1 in"
         f" 20 of them): another one "
         f"is {look_line(look, scope)}; {scored:,} cases then show what"
         f" {fresh_rows(scored, look):,} "

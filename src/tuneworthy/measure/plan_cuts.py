@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tuneworthy.core.plan import LEAST_DIAGNOSED_CASES, NO_DIAGNOSIS_CUT, NO_ROOM, Plan, PlannedArm
+from tuneworthy.core.plan import LEAST_DIAGNOSED_CASES, NO_DIAGNOSIS_CUT, Plan, PlannedArm
+from tuneworthy.core.reason import NO_ROOM
 from tuneworthy.core.run import Spec
 from tuneworthy.core.specs import is_recorded, trains, variant_of
 from tuneworthy.core.split import Split

@@ -33,7 +33,7 @@ from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.reason import Reason
 from tuneworthy.core.record import digest
-from tuneworthy.core.run import Run, Spec, State, temporary_failures
+from tuneworthy.core.run import Run, Spec, State
 from tuneworthy.core.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt, reads_unlabelled
 from tuneworthy.core.task import Task
 from tuneworthy.data.fingerprint import docs_digest, present_fields
@@ -162,7 +162,7 @@ def _run_unit(runner: Runner, unit: _Unit) -> Run:
         runner.say(f"{unit.spec.name}: {unavailable_note(error)}")
         return _lost_run(unit, unavailable_note(error))  # not stored: a later run tries again
     trim_heap()
-    if temporary_failures(run):  # not stored, so that a later run asks again
+    if run.temporary_failures:  # not stored, so that a later run asks again
         runner.ledger.hold(key, run.plain())
     else:
         runner.ledger.put(key, "run", run.plain(), study=runner.study)

@@ -20,7 +20,7 @@ def cautions(results: Results) -> list[str]:
         _later_look_caution(results)
         + _untrained_caution(results)
         + _cut_answers_caution(results)
-        + [_as_sentence(text) for kind in SHOWN_KINDS for text in seen[kind]]
+        + [as_sentence(text) for kind in SHOWN_KINDS for text in seen[kind]]
         + _few_groups_caution(results)
     )
 
@@ -28,7 +28,7 @@ def cautions(results: Results) -> list[str]:
 def _few_groups_caution(results: Results) -> list[str]:
     """Return a caution if the rows come in so few groups that one more could change the verdict."""
     return [
-        f"{_as_sentence(seen.text)} {_as_sentence(seen.fix)}"
+        f"{as_sentence(seen.text)} {as_sentence(seen.fix)}"
         for seen in results.audit.observations
         if seen.kind == "groups" and seen.level == "warning"
     ]
@@ -78,5 +78,6 @@ def _untrained_caution(results: Results) -> list[str]:
     ]
 
 
-def _as_sentence(text: str) -> str:
+def as_sentence(text: str) -> str:
+    """Return a note as a sentence: with a capital letter, and a full stop if none ends it."""
     return text[:1].upper() + text[1:] + ("" if text.endswith(("?", ".")) else ".")

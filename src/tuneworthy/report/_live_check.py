@@ -41,8 +41,8 @@ def live_check_screen(check: LiveCheck, width: int = 80, plain: bool = False) ->
         )
         lines += _row_lines(name, said, width, plain, "" if known else "dim")
     expiry = check.expiry
-    said = f"{'expired' if expiry.passed else 'holds'} until {expiry.day}: {expiry.because}"
-    said = said.replace("expired until", "expired on") if expiry.day else f"none: {expiry.because}"
+    until = f"{'expired on' if expiry.passed else 'holds until'} {expiry.day}"
+    said = f"{until if expiry.day else 'none'}: {expiry.because}"
     lines += _row_lines("expiry", said, width, plain, "" if expiry.day else "dim")
     return finished(lines, plain)
 

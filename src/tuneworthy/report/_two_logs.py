@@ -11,6 +11,7 @@ from rich.text import Text
 
 from tuneworthy.core.counting import chance_text
 from tuneworthy.report import _words as words
+from tuneworthy.report._cautions import as_sentence
 from tuneworthy.report._screens import bar, cell, escape_line, finished, wrapped
 
 if TYPE_CHECKING:  # the report computes no statistics, so it must not import them
@@ -187,8 +188,7 @@ def _shortened(text: str, room: int, plain: bool) -> str:
 def _note_lines(compared: LogComparison, width: int, plain: bool) -> Iterator[Text]:
     lines = [f"Not counted: {words.counted(n, 'row')}, {why}."
              for why, n in compared.left_out.items()]  # fmt: skip
-    lines += [f"{note[:1].upper()}{note[1:]}{'' if note.endswith(('.', '?')) else '.'}"
-              for note in compared.notes]  # fmt: skip
+    lines += map(as_sentence, compared.notes)
     for line in lines:
         yield from (Text(x, "yellow") for x in wrapped(escape_line(line, plain), width))
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tuneworthy.compare.comparison import (
+    _joined_notes,
     _total_seconds,
     compare,
     compare_with_simpler,
-    joined_notes,
 )
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
@@ -263,9 +263,9 @@ def test_notes_of_folds_that_differ_in_their_figures_alone_are_shown_once():
     same = "stands on zero_shot: few_shot was no better than zero_shot on 40 dev rows"
     runs = [run(0, f"{same} (.21, .19)", "no vectors"), run(1, f"{same} (.20, .20)", "no vectors")]
     both = f"no vectors; {same} (.20, .20); the figures differ over 2 runs"
-    assert joined_notes([*runs, run(2)]) == both
-    assert joined_notes(runs[1:]) == f"no vectors; {same} (.20, .20)"
-    assert joined_notes([run(0)]) == ""
+    assert str(_joined_notes([*runs, run(2)])) == both
+    assert str(_joined_notes(runs[1:])) == f"no vectors; {same} (.20, .20)"
+    assert _joined_notes([run(0)]) is None
 
 
 def test_the_seconds_of_a_study_are_not_those_that_a_recorded_system_once_took():

@@ -4,7 +4,7 @@ from tuneworthy.compare.comparison import _joined_notes
 from tuneworthy.core.answer import Answer, Unscored
 from tuneworthy.core.evidence import ArmResult
 from tuneworthy.core.model import Reply
-from tuneworthy.core.run import Run, Spec, temporary_failures
+from tuneworthy.core.run import Run, Spec
 
 SPEC = {"name": "own", "arm": "answers"}
 ARM = {"name": "own", "tool": None, "role": "candidate", "simplicity": 0, "options": {},
@@ -45,7 +45,7 @@ def test_a_failure_that_may_pass_is_told_by_a_field():
     assert Unscored(reason="the judge gave no verdict").lost is None
     run = {"spec": SPEC, "seed": 0, "fold": 0, "state": "measured"}
     note = "temporary failure: 1 of 9 dev answers did not come, and count as wrong"
-    assert temporary_failures(Run.model_validate(run | {"notes": [note]})) == 1
+    assert Run.model_validate(run | {"notes": [note]}).temporary_failures == 1
     asked = {"fingerprint": {"model": "m"}, "answers": [older.plain()], "scores": [judged]}
-    assert temporary_failures(Run.model_validate(run | asked)) == 1
-    assert temporary_failures(Run.model_validate(run | asked | {"fingerprint": {}})) == 0
+    assert Run.model_validate(run | asked).temporary_failures == 1
+    assert Run.model_validate(run | asked | {"fingerprint": {}}).temporary_failures == 0

@@ -245,7 +245,7 @@ def test_without_its_program_the_arms_that_ask_it_are_left_out(monkeypatch, tmp_
         tmp_path, n=40, model="vllm:org/name", arms=["majority", "tfidf", "zero_shot"]
     )
     planned = tuneworthy.plan(path)
-    left = {arm.spec.name: arm.because for arm in planned.arms}
+    left = {arm.spec.name: str(arm.because or "") for arm in planned.arms}
     assert "needs `no-such-program` to start vllm, or TUNEWORTHY_VLLM" in left["zero_shot"]
     assert left["tfidf"] == ""
     monkeypatch.setenv("TUNEWORTHY_VLLM", "http://127.0.0.1:9/v1")

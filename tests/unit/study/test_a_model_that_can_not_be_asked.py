@@ -72,7 +72,7 @@ def test_d4_an_endpoint_that_never_answers_fails_the_arm_of_its_role_alone(tmp_p
     study = run(path, BRIEF)
     (failed,) = runs_of(study, "bigger")
     assert failed.state == "failed"
-    assert "does not answer for model `m`" in failed.because
+    assert "does not answer for model `m`" in str(failed.because)
     assert study.verdict.status in {"firm", "provisional"}
 
 

@@ -250,7 +250,7 @@ def test_without_its_program_the_arms_that_ask_it_are_left_out(monkeypatch, tmp_
     assert left["tfidf"] == ""
     monkeypatch.setenv("TUNEWORTHY_VLLM", "http://127.0.0.1:9/v1")
     planned = tuneworthy.plan(path)
-    assert [arm.because for arm in planned.arms if arm.spec.name == "zero_shot"] == [""]
+    assert [str(arm.because or "") for arm in planned.arms if arm.spec.name == "zero_shot"] == [""]
     assert planned.free
     screen = " ".join(plan_screen(planned, 80).plain.split())
     assert "No cap is needed: nothing that is asked costs money." in screen

@@ -1,9 +1,12 @@
 """Test the reasons that are values, and how studies of older versions are read."""
 
+import pytest
+
 from tuneworthy.compare.comparison import _joined_notes
 from tuneworthy.core.answer import Answer, Unscored
 from tuneworthy.core.evidence import ArmResult
 from tuneworthy.core.model import Reply
+from tuneworthy.core.reason import Reason, Why
 from tuneworthy.core.run import Run, Spec
 
 SPEC = {"name": "own", "arm": "answers"}
@@ -49,3 +52,26 @@ def test_a_failure_that_may_pass_is_told_by_a_field():
     asked = {"fingerprint": {"model": "m"}, "answers": [older.plain()], "scores": [judged]}
     assert Run.model_validate(run | asked).temporary_failures == 1
     assert Run.model_validate(run | asked | {"fingerprint": {}}).temporary_failures == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "why", "about"),
+    [
+        ("the minutes have no room for it (budget.minutes)", Why.NO_ROOM, ""),
+        ("its model can't be asked: down, here", Why.MODEL_UNAVAILABLE, "down, here"),
+        ("needs peft: pip install 'tuneworthy[train]'", Why.NOT_INSTALLED, "tuneworthy[train]"),
+        ("needs MiniLM: tuneworthy models get minilm (84 MB, once)", Why.NEEDS,
+         "MiniLM (tuneworthy models get minilm)"),
+        ("needs JSON answers (output.schema)", Why.NEEDS, "JSON answers"),
+        ("scored on 1 of 5 folds: the minutes have no room for its other folds",
+         Why.NO_ROOM_FOR_FOLDS, ""),
+        ("no documents", Why.OTHER, ""),
+    ],
+)  # fmt: skip
+def test_the_words_of_an_older_version_are_read_as_their_kind(said, why, about):
+    found = ArmResult.model_validate(ARM | {"because": said}).because
+    assert (found.why, found.about, str(found)) == (why, about, said)
+    assert ArmResult.model_validate(ARM | {"because": found.plain()}).because == found
+    assert ArmResult.model_validate(ARM | {"because": ""}).because is None
+    kept = Reason.of(said)  # a reason that was written by now keeps its kind, whatever its words
+    assert ArmResult.model_validate(ARM | {"because": kept.plain()}).because.why is Why.OTHER

@@ -57,4 +57,5 @@ def test_an_arm_that_learns_nothing_asks_each_row_once_over_five_folds(study):
 def test_an_arm_says_which_prompt_it_stands_on(study):
     done, _ = study
     (larger,) = (arm for arm in done.results.evidence.arms if arm.name == "bigger")
-    assert str(larger.because).startswith("stands on zero_shot: few_shot was no better than zero_shot")
+    told = "stands on zero_shot: few_shot was no better than zero_shot"
+    assert str(larger.because).startswith(told)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 106_916,
-    "files": 895,
-    "public names": 3034,
+    "lines": 105_550,
+    "files": 874,
+    "public names": 2991,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 12,
 }

@@ -27,7 +27,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from typing import Any
 
@@ -51,7 +50,7 @@ from tuneworthy.verdict.decide import decide, grid
 Array = np.ndarray[Any, Any]
 Rng = np.random.Generator
 MARGIN, STUDIES, FOLDS, CHECKED = 0.05, 1000, 5, 3
-EQUAL, GAP = (0.8, 0.8, 0.8), (0.75, 0.75, 0.801)
+TRUTHS = {"gap": np.array([0.75, 0.75, 0.801]), "equal": np.array([0.8, 0.8, 0.8])}
 LIMITS = {"left": 0.05, "high": 0.05, "low": 0.05, "needless": 0.05, "wrong": 0.025}
 BROKEN = (*LIMITS, "needless, no bound", "between")  # what counts if it happens at any look
 POLICY = Policy(margin=MARGIN)
@@ -62,18 +61,14 @@ TASK = Task(data=Data(file="rows.jsonl"), success={"metric": "exact", "margin": 
 class Look:
     """What a study has measured at one look.
 
-    `scores` (n, A), NaN where an arm was not asked; `truth` (A,). `groups` (n,) are the named
-    groups, None if no row names one. `fold` (n,) is each row's fold, `learned` which arms learnt in
-    folds. `timed`: the rows have times, in the order of the file. `spent` are further fields of the
-    comparison's inputs: what earlier looks paid.
-    """
+        `scores` (n, A), NaN where an arm was not asked; `truth` (A,). `groups` (n,) are the named
+    XX"""
 
     scores: Array
     truth: Array
     groups: Array | None = None
     fold: Array | None = None
     learned: tuple[bool, ...] = ()
-    timed: bool = False
     spent: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -104,6 +99,7 @@ def right(rng: Rng, truth: Array, shares: Mapping[str, float], numbers: Array) -
 
 ROWS_ALONE = {"case": 0.5}
 TOGETHER = {"case": 0.2, "cluster": 0.1, "arm": 0.4}
+SLIGHTLY = {"case": 0.4, "cluster": 0.05, "arm": 0.12}
 
 
 def sizes_until(rng: Rng, rows: int, most: int) -> Array:
@@ -119,25 +115,28 @@ def independent(rng: Rng, truth: Array, n: int = 250) -> Iterator[Look]:
     yield Look(right(rng, truth, ROWS_ALONE, np.arange(n)), truth)
 
 
-def hidden(rng: Rng, truth: Array, n: int = 300, most: int = 0, turns: int = 1) -> Iterator[Look]:
+def hidden(
+    rng: Rng, truth: Array, most: int = 0, turns: int = 1, shares: Mapping[str, float] = TOGETHER
+) -> Iterator[Look]:
     """Clusters in time order without a key: of 10 rows, or of 1 to `most`; `turns` at a time.
 
     With several turns that many clusters alternate row by row, as conversations do in a log.
     """
+    n = 200
     numbers = sizes_until(rng, n, most) if most else np.arange(n) // 10
     if turns > 1:
         block = np.arange(n) // (10 * turns)
         numbers = block * turns + np.arange(n) % turns
-    yield Look(right(rng, truth, TOGETHER, numbers), truth, timed=True)
+    yield Look(right(rng, truth, shares, numbers), truth)
 
 
-def crossed(rng: Rng, truth: Array, n: int = 300, templates: int = 15) -> Iterator[Look]:
+def crossed(rng: Rng, truth: Array, n: int = 200, templates: int = 15) -> Iterator[Look]:
     """Rows name their customer, which is harmless; what they share is one of few templates."""
     customer, template = np.arange(n) // 3, rng.integers(0, templates, n)
     yield Look(right(rng, truth, TOGETHER, template), truth, groups=customer)
 
 
-def named(rng: Rng, truth: Array, rows: int = 400, most: int = 60) -> Iterator[Look]:
+def named(rng: Rng, truth: Array, rows: int = 300, most: int = 60) -> Iterator[Look]:
     """Named groups with sizes 1 to 60."""
     numbers = sizes_until(rng, rows, most)
     yield Look(right(rng, truth, TOGETHER, numbers), truth, groups=numbers)
@@ -189,7 +188,7 @@ def total_losses(
 # What several looks see.
 
 
-def more(rng: Rng, truth: Array, learned: bool, n: int = 300, size: int = 1) -> Iterator[Look]:
+def more(rng: Rng, truth: Array, learned: bool, n: int = 200, size: int = 1) -> Iterator[Look]:
     """`run --more` until firm: what runs today whole, two arms fold after fold."""
     numbers = np.arange(n) // size
     fold = numbers % FOLDS
@@ -208,11 +207,11 @@ def more(rng: Rng, truth: Array, learned: bool, n: int = 300, size: int = 1) -> 
 
 
 def rows_added(
-    rng: Rng, truth: Array, kind: str = "", at: tuple[int, ...] = (100, 160, 240, 320, 400)
+    rng: Rng, truth: Array, kind: str = "", at: tuple[int, ...] = (80, 120, 160, 220, 300)
 ) -> Iterator[Look]:
     """Rows are added until firm: new ones, or of the `same groups`, or of `hidden clusters`."""
     n = at[-1]
-    numbers = {"": np.arange(n), "same groups": np.arange(n) % 40, "hidden": np.arange(n) // 10}
+    numbers = {"": np.arange(n), "same groups": np.arange(n) % 20, "hidden": np.arange(n) // 10}
     number = numbers[kind]
     whole = right(rng, truth, TOGETHER if kind else ROWS_ALONE, number)
     named = number if kind == "same groups" else None
@@ -220,7 +219,7 @@ def rows_added(
         earlier = tuple((k + 1, _worth(number, at[k], rows, named)) for k in range(look - 1))
         spent = {"looks": look, "earlier": earlier}
         groups = None if named is None else named[:rows]
-        yield Look(whole[:rows], truth, groups, timed=kind == "hidden", spent=spent)
+        yield Look(whole[:rows], truth, groups, spent=spent)
 
 
 def _worth(number: Array, part: int, rows: int, named: Array | None) -> float:
@@ -244,47 +243,46 @@ def arms_added(rng: Rng, truth: Array, n: int = 250, most: int = 6) -> Iterator[
 def many_arms(rng: Rng, truth: Array, arms: int = 9) -> Iterator[Look]:
     """Eight prompts beside what runs today, in hidden clusters."""
     chances = np.r_[truth[0], np.full(arms - 2, truth[1]), truth[2]]
-    yield Look(right(rng, chances, TOGETHER, np.arange(300) // 10), chances, timed=True)
+    yield Look(right(rng, chances, TOGETHER, np.arange(200) // 10), chances)
 
 
 def cells() -> dict[str, World]:
     """Return the worlds by name."""
     found: dict[str, World] = {}
-    for name, truth in (("equal", np.array(EQUAL)), ("gap", np.array(GAP))):
-        two = truth[1:]
-
-        def add(title: str, make: Callable[..., Iterator[Look]], *args: Any, **more: Any) -> None:
-            found[f"{title} | {name}"] = partial(make, *args, **more)  # noqa: B023
-
-        add("independent", independent, truth=truth)
-        add("independent, two arms, 60 rows", independent, truth=two, n=60)
-        add("hidden clusters of 10", hidden, truth=truth)
-        add("hidden clusters of 1 to 40", hidden, truth=truth, most=40)
-        add("hidden clusters, ten at a time", hidden, truth=truth, turns=10)
-        add("hidden templates across named groups", crossed, truth=truth)
-        add("named groups of 1 to 60", named, truth=truth)
-        add("a named group of 60 among single rows", one_customer, truth=truth)
-        add("eight prompts, hidden clusters", many_arms, truth=truth)
-        add("more until firm, no training", more, truth=truth, learned=False)
-        add("more until firm, trained", more, truth=truth, learned=True)
-        add("more until firm, named groups of 5", more, truth=truth, learned=False, size=5)
-        add("rows added until firm", rows_added, truth=truth)
-        add("rows added to the same groups", rows_added, truth=truth, kind="same groups")
-        add("rows added, hidden clusters", rows_added, truth=truth, kind="hidden")
-        add("arms added until firm", arms_added, truth=truth)
     for against in ("gold", "labels"):
         found[f"gold wrong for two arms | against the {against}"] = partial(
             wrong_gold, against=against
         )
+    several = {
+        "independent": independent,
+        "rows added until firm": rows_added,
+        "arms added until firm": arms_added,
+        "more until firm, no training": partial(more, learned=False),
+        "hidden clusters of 10": hidden,
+        "hidden clusters of 10, slight": partial(hidden, shares=SLIGHTLY),
+        "hidden clusters of 1 to 40": partial(hidden, most=40),
+        "hidden clusters, ten at a time": partial(hidden, turns=10),
+        "named groups of 1 to 60": named,
+        "hidden templates across named groups": crossed,
+        "rows added, hidden clusters": partial(rows_added, kind="hidden"),
+        "rows added to the same groups": partial(rows_added, kind="same groups"),
+        "more until firm, trained": partial(more, learned=True),
+        "a named group of 60 among single rows": one_customer,
+        "eight prompts, hidden clusters": many_arms,
+        "more until firm, named groups of 5": partial(more, learned=False, size=5),
+    }
+    for truth, both in TRUTHS.items():
+        found |= {f"{name} | {truth}": partial(make, truth=both) for name, make in several.items()}
+    for truth, both in TRUTHS.items():
+        found[f"independent, two arms, 60 rows | {truth}"] = partial(
+            independent, truth=both[1:], n=60
+        )
     found["named groups of 1 to 60, large ones differ | gap"] = size_tells
-    found["rare total losses, 75 rows | gap"] = partial(total_losses, n=75, losses=(0.061, 0.001))
-    found["rare total losses, 250 rows | gap"] = partial(
-        total_losses, n=250, losses=(0.071, 0.071, 0.01)
-    )
-    found["rare total losses | equal"] = partial(total_losses, n=150, losses=(0.02,) * 3)
-    found["rare total losses of named groups of 5 | gap"] = partial(
-        total_losses, n=250, losses=(0.071, 0.071, 0.01), group=5
-    )
+    losses = {"75 rows": (75, (0.061, 0.001), 1), "250 rows": (250, (0.071, 0.071, 0.01), 1),
+              "250 rows in groups of 5": (250, (0.071, 0.071, 0.01), 5),
+              "equal": (150, (0.02,) * 3, 1)}  # fmt: skip
+    for name, (n, share, group) in losses.items():
+        found[f"rare total losses | {name}"] = partial(total_losses, n=n, losses=share, group=group)
     return found
 
 
@@ -292,16 +290,14 @@ def cells() -> dict[str, World]:
 
 
 @lru_cache(maxsize=12)
-def rows_of(n: int, named: bool, timed: bool) -> tuple[tuple[Case, ...], dict[bool, list[Answer]]]:
+def rows_of(n: int, named: bool) -> tuple[tuple[Case, ...], dict[bool, list[Answer]]]:
     """Return cases with lines of a file, and their answers by whether they are right."""
-    start, rng = datetime(2026, 1, 1), np.random.default_rng(n)
-    words = rng.permutation(n * 3).reshape(n, 3)
+    words = np.random.default_rng(n).permutation(n * 3).reshape(n, 3)
     cases = tuple(
         Case(
             id=f"c{i:04}", where=f"rows.jsonl:{i + 1}", output="yes",
             messages=(Message(role="user", content="case " + " ".join(map(str, words[i]))),),
             group="named" if named else None,
-            time=(start + timedelta(hours=i)).isoformat() if timed else None,
         )
         for i in range(n)
     )  # fmt: skip
@@ -341,7 +337,7 @@ def score_of(value: float) -> Score:
 def evidence_of(look: Look) -> Evidence:
     """Return the evidence of a look's recorded scores, as a study computes it."""
     n, arms = look.scores.shape
-    cases, answers = rows_of(n, look.groups is not None, look.timed)
+    cases, answers = rows_of(n, look.groups is not None)
     split = split_of(look, [case.id for case in cases])
     learned = look.learned or (False,) * arms
     runs = []

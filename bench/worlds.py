@@ -190,27 +190,28 @@ def total_losses(
 
 
 def more(rng: Rng, truth: Array, learned: bool, n: int = 200, size: int = 1) -> Iterator[Look]:
-    """`run --more` until firm: what runs today whole, two arms fold after fold."""
+    """`run --more` until firm: what runs today whole, another arm fold after fold."""
+    truth = truth[[0, 2]]
     numbers = np.arange(n) // size
     fold = numbers % FOLDS
-    chance = np.broadcast_to(truth, (FOLDS, 3)).copy()
+    chance = np.broadcast_to(truth, (FOLDS, 2)).copy()
     if learned:  # retrainings differ by two points
-        chance[:, 1:] = np.clip(chance[:, 1:] + rng.normal(0, 0.02, (FOLDS, 2)), 0.01, 0.99)
+        chance[:, 1] += rng.normal(0, 0.02, FOLDS)
     alike = TOGETHER if size > 1 else ROWS_ALONE
     whole = right(rng, chance[fold], alike, numbers)
     for done in range(1, FOLDS + 1):
         scores = whole.copy()
         scores[fold >= done, 1:] = np.nan
-        steps = dict.fromkeys(("a1", "a2"), tuple(range(1, done + 1)))
-        spent = {"folds": dict.fromkeys(("a1", "a2"), FOLDS), "looked": steps}
+        spent = {"folds": {"a1": FOLDS}, "looked": {"a1": tuple(range(1, done + 1))}}
         groups = numbers if size > 1 else None
-        yield Look(scores, truth, groups, fold, (False, learned, learned), spent=spent)
+        yield Look(scores, truth, groups, fold, (False, learned), spent=spent)
 
 
 def rows_added(
     rng: Rng, truth: Array, kind: str = "", at: tuple[int, ...] = (80, 120, 160, 220, 300)
 ) -> Iterator[Look]:
-    """Rows are added until firm: new ones, or of the `same groups`, or of `hidden clusters`."""
+    """Rows are added until firm: new ones, of the `same groups`, or of `hidden` clusters."""
+    truth = truth[[0, 2]]
     n = at[-1]
     numbers = {"": np.arange(n), "same groups": np.arange(n) % 20, "hidden": np.arange(n) // 10}
     number = numbers[kind]
@@ -374,9 +375,9 @@ def judged(look: Look, check: bool) -> dict[str, float]:
     own = {arm.name: arm.score for arm in evidence.arms if arm.score}
     measured = {name: truth[name] for name in own}
     missed = [not s.low - 1e-9 <= truth[a] <= s.high + 1e-9 for a, s in own.items()]
-    told: dict[str, float] = {"own": float(np.mean(missed)), "firm": found.status == "firm"}
     claims = found.arm is not None and found.left is not None
-    told["claims"] = claims
+    told: dict[str, float] = {"firm": found.status == "firm", "claims": claims}
+    told["own"] = float(np.mean(missed)) if claims else 0.0
     if found.arm is None:
         return {**dict.fromkeys(BROKEN, 0.0), **told}
     behind = max(measured.values()) - truth[found.arm]

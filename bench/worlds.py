@@ -36,7 +36,6 @@ from _bench import RESULTS, write
 from scipy.stats import norm
 
 from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.inputs import ComparisonInputs
 from tuneworthy.compare.trends import with_fits_and_trends
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
@@ -46,6 +45,7 @@ from tuneworthy.core.results import GridPoint
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Data, Task
+from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.verdict.decide import decide, grid
 
 Array = np.ndarray[Any, Any]

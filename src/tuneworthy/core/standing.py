@@ -26,7 +26,7 @@ class Standing:
                 "role": arm.role,
                 "n": arm.n,
                 "score": arm.score.plain() if arm.score else None,
-                "because": arm.because,
+                "because": str(arm.because or ""),
             }
             for arm in self.arms
             if arm.role != "placebo"

@@ -13,6 +13,8 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.core.evidence import Repeats
 from tuneworthy.matrix.design import Design
 from tuneworthy.matrix.repeats import repeat_shares, share_of_difference
+from tuneworthy.report.html import page
+from tuneworthy.report.terminal import ladder_screen
 
 SYSTEMS, CASES = 200, 120
 
@@ -93,7 +95,9 @@ def test_a_log_with_three_answers_to_each_row(tmp_path):
     results = tuneworthy.run(asked_twice(tmp_path)).results
     arm = next(one for one in results.evidence.arms if one.name == "bot")
     assert (arm.n, arm.repeats.k) == (60, 3)
-    assert "3 answers to each row" in arm.because
+    assert "3 answers to each row" in str(arm.because)
+    for screen in (ladder_screen(results, 80).plain, page(results)):
+        assert "3 answers to each row" in screen
     assert len({score.value for run in results.runs for score in run.scores}) > 2, "means of three"
 
 

@@ -104,7 +104,6 @@ class Design:
     largest: float = 0.0
     copies: bool = False
     because: str = ""
-    _codes: dict[Hashable, int] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, task: Task, split: Split | None, group: Mapping[str, str] | None = None) -> Design:
@@ -136,7 +135,7 @@ class Design:
 
     def groups(self, ids: Sequence[Any]) -> Groups:
         """Return the groups of these cases, as the functions of `stats` take them."""
-        codes, names = self._codes, ((self.group.get(i), i) for i in ids)
+        codes, names = dict[Hashable, int](), ((self.group.get(i), i) for i in ids)
         of = [codes.setdefault(i if name is None else name, len(codes)) for name, i in names]
         return Groups(np.array(of, int), self.largest, self.copies)
 

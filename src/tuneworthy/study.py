@@ -173,7 +173,7 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
     stages, live = stage_runner(session, planned, runs, recipes), LiveLine(session)
     for _ in stages.run():
         count_look(session, runs)
-        if watch:
+        if watch and any_measured(runs):
             tell("step", live.standing(planned, runs))
     end_look(session, planned, runs)
     if not any_measured(runs):

@@ -102,7 +102,7 @@ RIGHT = {"instruction": "Say where.", "input": ASKED, "output": "Shelf 4"}
 MADE = {
     "alpaca": (written("a.jsonl", RIGHT, {**RIGHT, "input": "", "instruction": "Hi"}), 2, {}, 0),
     "dspy": (sample("dspy_program.json"), 3, {}, 0),
-    "inspect_log": (sample("inspect_where.eval"), 3, {"mockllm/model": 3}, 3),
+    "inspect_log": (sample("inspect_where.eval"), 3, {"mockllm/model": 6}, 0),
     "kiln": (kiln, 3, {"gpt_4o": 2}, 1),
     "langfuse": (sample("langfuse_items.jsonl"), 3, {}, 0),
     "lm_eval": (lm_eval, 2, {"org__model": 2}, 1),

@@ -16,6 +16,7 @@ import jinja2
 from markupsafe import Markup
 
 from tuneworthy.core.escape import for_html, visible
+from tuneworthy.core.reason import Reason
 from tuneworthy.core.results import Results
 from tuneworthy.report import _across as reading
 from tuneworthy.report import _changes, _curve, _fresh, _money, _robust
@@ -127,4 +128,6 @@ def _printable(value: object) -> object:
     """Return a value to print: control and bidi characters escaped, None as "not measured"."""
     if value is None:
         return NOT_MEASURED
+    if isinstance(value, Reason):
+        value = str(value)
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -6,6 +6,7 @@ import pytest
 import typer
 
 from tuneworthy.cli._options import Watcher
+from tuneworthy.core.reason import Reason
 
 SMALL = Some(minutes=0.2, because="")
 
@@ -21,7 +22,7 @@ SMALL = Some(minutes=0.2, because="")
 )
 def test_a_plan_says_what_its_minutes_are_for(across, beside, said):
     lines = []
-    arms = [Some(because=""), Some(because="needs bigger")]
+    arms = [Some(because=None), Some(because=Reason.needs("bigger"))]
     plan = Some(arms=arms, sent=None, minutes=12.1, across=across, beside=beside)
     Watcher(Some(say=lines.append))("plan", plan)
     assert lines[0].endswith(said)
@@ -31,8 +32,9 @@ def test_an_arm_that_was_skipped_is_not_called_done():
     said, told = [], Some(left=None, use="none", arm=None)
     view = Some(say=said.append, progress=lambda *row: said.append(row), now=lambda *verdict: None)
     watch = Watcher(view)
-    for why in ("", "no schema", "needs bigger"):
-        watch("arm", Some(spec=Some(name=f"arm {why}"), requests=0, because=why, sent=None))
+    reasons = None, Reason(text="no schema"), Reason.needs("bigger")
+    for why, because in zip(("", "no schema", "needs bigger"), reasons, strict=True):
+        watch("arm", Some(spec=Some(name=f"arm {why}"), requests=0, because=because, sent=None))
         watch("step", told)
     assert said == [("arm ", 0, 0), ("arm ", 1, 0), "arm no schema: skipped, no schema"]
 
@@ -50,8 +52,9 @@ def test_the_progress_of_an_endpoint_counts_the_requests_that_the_plan_expects()
 def test_what_arms_lack_is_told_once_and_a_short_study_shows_no_verdict_so_far():
     said, seen = [], []
     view = Some(say=said.append, progress=lambda *row: None, now=lambda *verdict: seen.append(1))
-    train = "needs torch, peft: pip install 'tuneworthy[train]'"
-    arms = [Some(because=why) for why in ("", train, train, "needs data.docs; needs torch", "cut")]
+    train = Reason.not_installed(["torch", "peft"], "tuneworthy[train]")
+    docs = Reason.joined([Reason.needs("data.docs"), train])
+    arms = [Some(because=why) for why in (None, train, train, docs, Reason(text="cut"))]
     for minutes in (0.1, 3.0):
         watch = Watcher(view)
         watch("plan", Some(arms=arms, sent=None, minutes=minutes, across=(), beside=()))

@@ -2,7 +2,11 @@
 
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+
+from tuneworthy.verdict.decide import standing_so_far
+from tuneworthy.verdict.policy import policy_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 from study_fixture import attacked, study  # noqa: F401
@@ -38,8 +42,8 @@ def running(home, steps=(0.14, 0.09)):
         for number, left in enumerate(steps):
             tell("arm", arm(f"arm {number}"))
             tell("answers", 10)
-            table = RESULTS.verdict.left_on_table.model_copy(update={"points": left})
-            tell("step", RESULTS.verdict.model_copy(update={"left_on_table": table}))
+            now = standing_so_far(RESULTS.evidence, policy_of(RESULTS.task), False)
+            tell("step", replace(now, left=left))
         tell("arm", arm("left out", because="no room"))
         tell("arm", arm("at work now"))
         tell("answers", 7)

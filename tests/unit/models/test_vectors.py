@@ -110,7 +110,7 @@ def test_a_folder_that_is_no_encoder_is_a_model_error(tmp_path):
 def test_without_minilm_the_error_says_how_to_get_it():
     with pytest.raises(ModelError, match="models get minilm"):
         _vectors.encode(["a"])
-    assert "models get minilm" in _minilm.missing()
+    assert "models get minilm" in str(_minilm.missing())
     assert _minilm.known().present is False
 
 

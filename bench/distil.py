@@ -141,7 +141,7 @@ def judged(task: Path) -> dict[str, Any]:
     """Return what a study says of each arm, and its verdict."""
     done = study.run(task, RunOptions(pay=True, brief=True))
     arms = [json.loads(canonical(arm)) for arm in done.results.evidence.arms]
-    why = {run.spec.name: run.because for run in done.results.runs if run.because}
+    why = {run.spec.name: str(run.because) for run in done.results.runs if run.because}
     told = next(((run.trace or {}).get("distilled") for run in done.results.runs
                  if (run.trace or {}).get("distilled")), None)  # fmt: skip
     verdict = done.verdict

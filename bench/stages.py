@@ -145,7 +145,7 @@ def run(drawn: Drawn, spec: Spec, fold: int) -> Run:
     values = drawn.scores[at, drawn.names.index(spec.name)]
     learned = spec.arm not in ("zero_shot", "rag")
     return Run.model_construct(
-        spec=spec, seed=0, fold=fold, state="measured", because="", dev=None, learned=learned,
+        spec=spec, seed=0, fold=fold, state="measured", because=None, dev=None, learned=learned,
         answers=tuple(ANSWERS[i] for i in at), scores=tuple(SCORES[v] for v in values.tolist()),
         recipe=None, notes=(), fingerprint={}, longer=None, latency_ms=None, fit_seconds=0.0,
     )  # fmt: skip

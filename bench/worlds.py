@@ -355,7 +355,7 @@ def evidence_of(look: Look) -> Evidence:
             said = tuple(answers[bool(v > 0.5)][p] for v, p in zip(own, places, strict=True))
             scores = tuple(map(score_of, own.round(6).tolist()))
             runs.append(Run.model_construct(
-                spec=spec, seed=0, fold=number, state="measured", because="", answers=said,
+                spec=spec, seed=0, fold=number, state="measured", because=None, answers=said,
                 scores=scores, dev=None, learned=learned[at], recipe=None, fingerprint={},
                 trace=None, fit_seconds=0.0, latency_ms=None, latency_concurrency=None, notes=(),
                 artefact=None, longer=None,

@@ -160,7 +160,7 @@ def study(scores, tools, inputs):
     runs = [
         Run.model_construct(
             spec=Spec(name=f"a{at}", arm=f"a{at}", tool=tool, simplicity=at), seed=0, fold=0,
-            state="measured", because="", answers=answers, learned=False, dev=None, recipe=None,
+            state="measured", because=None, answers=answers, learned=False, dev=None, recipe=None,
             scores=tuple(SCORES[int(right)] for right in scores[:, at]), notes=(), fingerprint={},
             longer=None, latency_ms=None, fit_seconds=0.0, trace=None, artefact=None,
             latency_concurrency=None,

@@ -40,7 +40,6 @@ from _stage_worlds import (
 )  # fmt: skip
 from threadpoolctl import threadpool_limits
 
-from tuneworthy.compare import pairs as matrix_pairs
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.evidence import Evidence, Policy
@@ -49,6 +48,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import trains
 from tuneworthy.core.task import Task
+from tuneworthy.matrix import pairs as matrix_pairs
 from tuneworthy.matrix.columns import by_spec, column, group_by_place
 from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.matrix.pairs import pairs

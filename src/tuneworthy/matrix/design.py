@@ -56,16 +56,8 @@ class Mean(NamedTuple):
         return Interval.of(self)
 
 
-class Difference(NamedTuple):
+class Difference(bounds.Bound):
     """A mean paired difference with one-sided bounds, and on how many rows which side is better."""
-
-    mean: float
-    low: float
-    high: float
-    wins: int
-    losses: int
-    differ: int
-    n: int
 
     @property
     def interval(self) -> Interval:

@@ -84,7 +84,7 @@ def any_measured(runs: Sequence[Run]) -> bool:
 
 
 class LiveLine:
-    """The verdict so far after an arm, where it takes at most a tenth of the study's time."""
+    """The verdict so far after an arm, where it takes about a tenth of the study's time at most."""
 
     def __init__(self, session: Session) -> None:
         self._session, self._due = session, time.monotonic()

@@ -53,7 +53,7 @@ from tuneworthy.matrix.columns import (
 from tuneworthy.matrix.design import CHOSEN_ARM_LEVEL
 from tuneworthy.matrix.inputs import ALPHA, ComparisonInputs
 from tuneworthy.matrix.pairs import pair_of, simplest_equals
-from tuneworthy.matrix.repeats import repeat_shares
+from tuneworthy.matrix.repeats import repeats_of
 
 TOTAL_LOSS = 1e-9  # a score below it counts as 0
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+")
@@ -143,7 +143,7 @@ def _arm_result(
         return ArmResult(**plain, state=bad.state, because=bad.because)
     ids = sorted(column.cells)
     fields, missing = _measured_fields(inputs, column, ids, rivals or ())
-    sd, told = _seed_sd(column.runs), repeat_shares(column.draws)
+    sd, told = _seed_sd(column.runs), repeats_of(inputs.design, column.scores, [column.draws])
     if sd is None:
         missing["seed_sd"] = "one seed: how much a retraining differs was not measured"
     devs = [run.dev for run in column.runs if run.dev is not None]

@@ -19,7 +19,7 @@ from tuneworthy.core.known import Proportion
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.matrix.judge_correction import GradedRows
-from tuneworthy.stats import bounds
+from tuneworthy.stats import bounds, many
 from tuneworthy.stats.betting import ConfidenceSequence
 from tuneworthy.stats.clusters import (
     Folds,
@@ -138,6 +138,11 @@ class Design:
     def worth(self, ids: Sequence[Any]) -> float:
         """Return as how many independent rows these count if the rows of a group are alike."""
         return effective_groups(self.numbers(ids))
+
+    def variance(self, values: Values) -> float:
+        """Return the variance of the mean of values, clustered by group."""
+        ids, rows = _rows(values)
+        return float(many.covariance(rows[:, None], self.numbers(ids))[0, 0])
 
     def mean(
         self, values: Values, level: float = 0.05, fit: Fit | None = None, *, scatter: bool = True

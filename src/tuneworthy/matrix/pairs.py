@@ -24,7 +24,7 @@ from tuneworthy.matrix.columns import (
 from tuneworthy.matrix.design import Difference, Fit
 from tuneworthy.matrix.inputs import ALPHA, ComparisonInputs
 from tuneworthy.matrix.judge_correction import GradedRows
-from tuneworthy.matrix.repeats import share_of_difference
+from tuneworthy.matrix.repeats import repeats_of
 from tuneworthy.stats import bounds, many
 from tuneworthy.stats.clusters import refitted_factor
 
@@ -309,7 +309,7 @@ def _bounded_pair(rows: _PairedRows, levels: tuple[float, float], key: ArmPair) 
         losses=above.losses,
         differ=above.differ,
         apart=_different_answers(rows),
-        repeats=share_of_difference((rows.arm.draws, rows.versus.draws), rows.diffs),
+        repeats=repeats_of(rows.inputs.design, rows.diffs, (rows.arm.draws, rows.versus.draws)),
     )
 
 

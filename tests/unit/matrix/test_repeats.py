@@ -12,11 +12,17 @@ import tuneworthy
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.evidence import Repeats
 from tuneworthy.matrix.design import Design
-from tuneworthy.matrix.repeats import repeat_shares, share_of_difference
+from tuneworthy.matrix.repeats import repeats_of
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen
 
 SYSTEMS, CASES = 200, 120
+ALONE = Design()
+
+
+def told_of(draws, design=ALONE):
+    means = {case: float(np.mean(row)) for case, row in draws.items()}
+    return repeats_of(design, means, [draws])
 
 
 def drawn(rng, k, between, within):
@@ -35,7 +41,7 @@ def test_bounds_cover_and_the_shares_are_right(k):
         draws = drawn(rng, k, between, within)
         bound = Design().mean({case: float(np.mean(row)) for case, row in draws.items()})
         covered += bound.low <= 0.5 <= bound.high
-        told.append(repeat_shares(draws))
+        told.append(told_of(draws))
     assert covered / SYSTEMS >= 0.94 - 0.02  # 1.3 standard errors of 200 below the promise
     if k == 1:
         assert set(told) == {None}
@@ -48,20 +54,33 @@ def test_bounds_cover_and_the_shares_are_right(k):
 
 def test_answers_that_never_vary_say_nothing_and_pure_noise_says_all():
     same = {f"c{at}": (at % 2, at % 2, at % 2) for at in range(40)}
-    assert repeat_shares(same) == Repeats(k=3, share=0.0, rows_alone=40)
+    assert told_of(same) == Repeats(k=3, share=0.0, rows_alone=40)
     rng = np.random.default_rng(1)
     noise = {f"c{at}": tuple(rng.integers(0, 2, 5).tolist()) for at in range(400)}
-    assert repeat_shares(noise).share > 0.8
-    assert repeat_shares(dict(list(noise.items())[:9])) is None, "nine cases tell no part"
+    assert told_of(noise).share > 0.8
+    assert told_of(dict(list(noise.items())[:9])) is None, "nine cases tell no part"
+
+
+def test_groups_that_are_alike_leave_less_to_more_answers():
+    """Ten cases each are alike: the mean varies ten times as much by case, and as much by draw."""
+    rng = np.random.default_rng(4)
+    groups = 0.5 + 0.2 * rng.uniform(-1, 1, 100)
+    values = groups.repeat(10)[:, None] + 0.25 * rng.uniform(-1, 1, (1000, 3))
+    draws = {f"c{at}": tuple(row) for at, row in enumerate(values.tolist())}
+    design = Design({case: at // 10 for at, case in enumerate(draws)})
+    between, within = 0.2**2, 0.25**2 / 3
+    assert told_of(draws).share == pytest.approx(within / (between + within), abs=0.05)
+    found = told_of(draws, design).share
+    assert found == pytest.approx(within / (10 * between + within), abs=0.02)
 
 
 def test_the_share_of_a_difference_adds_what_both_arms_draw():
     rng = np.random.default_rng(2)
     one, two = drawn(rng, 3, 0.2, 0.2), drawn(rng, 3, 0.2, 0.2)
     diffs = {case: float(np.mean(one[case]) - np.mean(two[case])) for case in one}
-    found = share_of_difference((one, two), diffs)
+    found = repeats_of(ALONE, diffs, (one, two))
     assert found.share == pytest.approx(0.25, abs=0.1)  # 2/9 of .02 over 2 (.04 + .04 / 3) / 3
-    assert share_of_difference((one, {}), diffs) is None, "one arm was asked once"
+    assert repeats_of(ALONE, diffs, (one, {})) is None, "one arm was asked once"
 
 
 @pytest.mark.parametrize(("share", "rows", "more"), [(0.5, 40, 3), (0.1, 200, None), (0.9, 10, 1)])

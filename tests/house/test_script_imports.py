@@ -1,6 +1,7 @@
-"""Scripts that no test runs name what exists: each import from tuneworthy, in every benchmark."""
+"""Files that no other test runs together: imports of scripts exist, names of tests differ."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -50,3 +51,9 @@ def test_every_script_imports_what_exists():
 def test_the_check_can_fail():
     gone = "from tuneworthy.compare import pairs\nfrom tuneworthy.study import policy_of\n"
     assert list(faults(gone)) == ["tuneworthy.compare.pairs", "tuneworthy.study.policy_of"]
+
+
+def test_every_file_of_tests_has_a_name_of_its_own():
+    """Two files of one name in two folders stop a run that collects both."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, times in names.items() if times > 1] == []

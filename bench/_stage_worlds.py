@@ -96,8 +96,8 @@ SCORES = {part / LEVELS: Score(value=part / LEVELS) for part in range(LEVELS + 1
 ANSWERS = [Answer(case=f"c{i:04}", text="", seconds=0.0, finish="stop") for i in range(400)]
 
 
-def split_of(n: int, size: int = 1) -> tuple[Split, dict[str, str]]:
-    """Return five folds of n rows in groups of a size, and the group of each row."""
+def split_of(n: int, size: int = 1) -> Split:
+    """Return five folds of n rows in groups of a size."""
     ids = [a.case for a in ANSWERS[:n]]
     parts = []
     for fold in range(FOLDS):
@@ -105,7 +105,7 @@ def split_of(n: int, size: int = 1) -> tuple[Split, dict[str, str]]:
         test = tuple(i for at, i in enumerate(ids) if at // size % FOLDS == fold)
         parts.append(Part(train=rest[len(rest) // 5 :], dev=rest[: len(rest) // 5], test=test))
     groups = {i: ids[at // size * size] for at, i in enumerate(ids)} if size > 1 else {}
-    return Split(k=FOLDS, parts=tuple(parts), groups=groups), groups
+    return Split(k=FOLDS, parts=tuple(parts), groups=groups)
 
 
 KINDS = ((150, PLAIN), (400, PLAIN), (400, GROUPED), (400, GRADED))

@@ -126,7 +126,7 @@ def by_matrix(arms: int, n: int, task: Any) -> Work:
                     scores=tuple(Score(value=float(r)) for r in right),
                 )
             )  # fmt: skip
-    shape = ComparisonInputs(task, "0" * 64, Split(k=5, parts=parts), {})
+    shape = ComparisonInputs(task, "0" * 64, Split(k=5, parts=parts))
 
     def judged() -> None:
         evidence = compare(shape, cases, runs)

@@ -220,8 +220,7 @@ def fixed(drawn: Drawn, folds: int) -> dict[str, Any]:
 
 def shape_of(drawn: Drawn) -> ComparisonInputs:
     """Return the task, split and folds that the comparison of a simulated study needs."""
-    split, groups = SPLITS[len(drawn.fold), drawn.rows]
-    return ComparisonInputs(task=TASK, study="stages", split=split, groups=groups)
+    return ComparisonInputs(TASK, "stages", SPLITS[len(drawn.fold), drawn.rows])
 
 
 def spent(runs: Sequence[Run]) -> dict[str, Any]:

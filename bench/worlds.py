@@ -361,7 +361,7 @@ def evidence_of(look: Look) -> Evidence:
                 artefact=None, longer=None,
             ))  # fmt: skip
     spent = {"possible_arms": arms, **look.spent}
-    inputs = ComparisonInputs(TASK, "study", split, split.groups, **spent)
+    inputs = ComparisonInputs(TASK, "study", split, **spent)
     return with_fits_and_trends(split, cases, runs, compare(inputs, cases, runs))
 
 

@@ -32,7 +32,7 @@ from tuneworthy.ledger.elsewhere import (
     shown_parts,
 )
 from tuneworthy.ledger.store import RETAKEN_LOOK, Ledger, read_ledger
-from tuneworthy.matrix.columns import Column, by_spec, column
+from tuneworthy.matrix.columns import Column, columns_of
 from tuneworthy.measure.refits import score_variances
 
 
@@ -131,8 +131,7 @@ def charge_look(session: Any, runs: Sequence[Run]) -> None:
 
 
 def _candidates(runs: Sequence[Run]) -> list[Column]:
-    tables = by_spec([run for run in runs if run.spec.role == "candidate"]).values()
-    return [found for each in tables if (found := column(each)) is not None]
+    return [each for each in columns_of(runs).values() if each.spec.role == "candidate"]
 
 
 def _marks(session: Any) -> dict[str, str]:

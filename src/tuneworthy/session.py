@@ -284,7 +284,6 @@ class Session:
             task=self.task,
             study=self.study,
             split=self.split,
-            groups=self.split.groups,
             grades=grades,
             right=right_answers(scored),
             blocks=(*blocking_reasons(self.task, self.audit, scored, self.metric), *refused),

@@ -31,7 +31,7 @@ def verdict(rng, truth, policy, prices=()):
     `prices`: what each arm costs, USD for 1,000 requests and a month.
     """
     task = Task(data=Data(file="rows.jsonl"), success={"metric": "exact", "margin": policy.margin})
-    shape = ComparisonInputs(task, "study", Split(k=5, parts=PARTS), {})
+    shape = ComparisonInputs(task, "study", Split(k=5, parts=PARTS))
     ease, runs = rng.random(N), []
     for tool, q in zip(TOOLS, truth, strict=False):
         own = np.where(rng.random(N) < 0.6, ease, rng.random(N)) < q  # hard cases are hard for all

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tuneworthy.core.measured_task import MeasuredArm
 from tuneworthy.core.record import digest
 from tuneworthy.core.results import Results
-from tuneworthy.matrix.columns import Column, by_spec, column, shared_cases
+from tuneworthy.matrix.columns import Column, columns_of, shared_cases
 from tuneworthy.matrix.design import Design
 
 LOOK_CASES = 75
@@ -19,9 +19,8 @@ def first_look_of(results: Results) -> tuple[MeasuredArm, ...]:
     have two-sided 95 % intervals; `behind` is paired with the best of these arms. A classifier
     learnt from all the rows that the study gave it.
     """
-    groups = by_spec([run for run in results.runs if run.spec.tool in CHEAP_TOOLS])
-    found = [one for runs in groups.values() if (one := column(runs)) is not None]
-    columns = [one for one in found if one.spec.role == "candidate" and not one.stopped]
+    cheap = columns_of([run for run in results.runs if run.spec.tool in CHEAP_TOOLS])
+    columns = [one for one in cheap.values() if one.spec.role == "candidate" and not one.stopped]
     ids = sorted(shared_cases(columns), key=digest)[:LOOK_CASES] if columns else []
     if not ids:
         return ()

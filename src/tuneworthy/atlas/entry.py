@@ -17,7 +17,7 @@ from tuneworthy.core.answer import Score
 from tuneworthy.core.case import Case
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import TaskError, Unanswered
-from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Policy
+from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask, ShownRow
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import Record, Text
@@ -306,7 +306,7 @@ def _measured_arms(results: Results) -> list[MeasuredArm]:
     for arm in _arms_shown(evidence):
         runs = [run for run in results.runs if run.spec.name == arm.name]
         pair = pairs.get((best or "", arm.name))
-        behind = Interval(mean=pair.mean, low=pair.low, high=pair.high) if pair else None
+        behind = pair.interval if pair else None
         tokens = arm.tokens.prompt + arm.tokens.answer if arm.tokens else None
         found.append(MeasuredArm(
             name=arm.name,

@@ -6,22 +6,25 @@ twenty misses by chance: the table reports how many slices there are.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tuneworthy.compare.built_cells import best_cells, rare_word_cases
 from tuneworthy.core.case import Case
 from tuneworthy.core.run import Run
 from tuneworthy.core.slices import SMALL_SLICE, Slice, SliceKind, Slices
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
-from tuneworthy.matrix.design import Design, Values
+from tuneworthy.matrix.design import Design
+from tuneworthy.matrix.matrix import Matrix
 from tuneworthy.metrics import JUDGE, metric_name
+from tuneworthy.retrieval.tokens import words
 
 ONE_GROUP = Design.independent("a slice of one group is about that group alone")
+LEVEL = 0.05  # of each interval by itself
 MOST_SLICES = 12  # the most classes or groups that get their own slice
 LEAST_CASES = 6  # the fewest cases that are cut into thirds or quarters
 JUDGE_NOTE = (
@@ -45,24 +48,18 @@ def slices(
     frequencies behind "rare words".
     """
     arm, rival = arms
-    own = {i: score for i, (_, score) in best_cells(runs, arm).items()}
-    versus = {i: score for i, (_, score) in best_cells(runs, rival).items()} if rival else {}
-    scored = [case for case in cases if case.id in own and (not versus or case.id in versus)]
-    if not scored:
+    matrix = Matrix.explaining(task, split, runs)
+    columns = matrix.columns
+    named = [name for name in arms if name is not None and name in columns]
+    scored = [case for case in cases if all(case.id in columns[name].cells for name in named)]
+    if arm not in named or not scored:
         return None
     missing: dict[str, str] = {}
     rows: list[Slice] = []
-    design = Design.of(task, split)
-    for kind, parts in _slices_by_kind(task, scored, _scores_of_other_arms(runs, arms), others):
+    for kind, parts in _slices_by_kind(task, scored, _scores_of_other_arms(matrix, arms), others):
+        alone = ONE_GROUP if kind == "group" else None
         part_slices = [
-            _score_slice(
-                (kind, name),
-                {i: own[i] for i in ids},
-                {i: versus[i] for i in ids} if versus else None,
-                ONE_GROUP if kind == "group" else design,
-            )
-            for name, ids in parts
-            if ids
+            _score_slice((kind, name), matrix.part(ids, alone), named) for name, ids in parts if ids
         ]
         if part_slices:
             rows += part_slices
@@ -70,11 +67,11 @@ def slices(
             missing[kind] = MISSING_REASONS[kind]
     return Slices(
         arm=arm,
-        rival=rival if versus else None,
+        rival=rival if rival in named else None,
         n=len(scored),
         slices=tuple(rows),
         said=(
-            *_slice_notes(rows, folded=len({run.fold for run in runs}) > 1),
+            *_slice_notes(rows),
             *([JUDGE_NOTE] if metric_name(task) == JUDGE else []),
         ),
         missing=missing,
@@ -132,6 +129,23 @@ def named_parts(names: Mapping[str, str | None], least: int = 2) -> SliceParts:
             yield name, [i for i, own in names.items() if own == name]
 
 
+def rare_word_cases(cases: Sequence[Case], others: Sequence[Case] = ()) -> frozenset[str]:
+    """Return the ids of the quarter of cases with the rarest words.
+
+    Rarity is the mean inverse document frequency of a case's distinct words: -log of the share of
+    all rows (`others` included) that contain the word. Empty below 4 cases.
+    """
+    rows = {case.id: set(words(case.input)) for case in (*others, *cases)}
+    document_count = Counter(word for row in rows.values() for word in row)
+
+    def rarity(case: Case) -> float:
+        own = rows[case.id]
+        return sum(math.log(len(rows) / document_count[w]) for w in own) / len(own) if own else 0.0
+
+    ranked = sorted(cases, key=lambda case: (-rarity(case), case.id))
+    return frozenset(case.id for case in ranked[: len(ranked) // 4])
+
+
 def _slices_by_rarity(cases: Sequence[Case], others: Sequence[Case]) -> SliceParts:
     if len(cases) < LEAST_CASES:
         return
@@ -155,38 +169,30 @@ def _hardest_slices(cases: Sequence[Case], scores: Mapping[str, Sequence[float]]
     yield "the rest", [case.id for case in ranked[tenth:]]
 
 
-def _scores_of_other_arms(
-    runs: Sequence[Run], arms: tuple[str, str | None]
-) -> dict[str, list[float]]:
+def _scores_of_other_arms(matrix: Matrix, arms: tuple[str, str | None]) -> dict[str, list[float]]:
     """Return {case id: scores} of the measured candidates other than these two arms."""
-    names = {r.spec.name for r in runs if r.spec.role == "candidate" and r.state == "measured"}
     scores: dict[str, list[float]] = {}
-    for name in sorted(names - set(arms)):
-        for case, (_, score) in best_cells(runs, name).items():
+    for name, column in sorted(matrix.with_role("candidate").items()):
+        for case, score in column.scores.items() if name not in arms else ():
             scores.setdefault(case, []).append(score)
     return scores
 
 
-def _score_slice(
-    what: tuple[SliceKind, str], mine: Values, theirs: Values | None, design: Design
-) -> Slice:
-    rival = delta = None
-    if theirs is not None:
-        rival = design.mean(theirs).interval
-        delta = design.difference({i: mine[i] - theirs[i] for i in mine}).interval
-    score = design.mean(mine).interval
-    return Slice(kind=what[0], name=what[1], n=len(mine), score=score, rival=rival, delta=delta)
+def _score_slice(what: tuple[SliceKind, str], part: Matrix, named: Sequence[str]) -> Slice:
+    """Return the scores of one or two arms on a part of the cases, and their difference."""
+    score, *versus = (part.mean(name, LEVEL).interval for name in named)
+    delta = part.difference(named[0], named[1], LEVEL / 2).interval if versus else None
+    rival = versus[0] if versus else None
+    return Slice(kind=what[0], name=what[1], n=len(part.columns[named[0]].cells), score=score,
+                 rival=rival, delta=delta)  # fmt: skip
 
 
-def _slice_notes(rows: Sequence[Slice], folded: bool) -> tuple[str, ...]:
+def _slice_notes(rows: Sequence[Slice]) -> tuple[str, ...]:
     missed = len(rows) / 20
     lines = [
         f"{len(rows)} slices were looked at: at 95 % each, about {missed:.1f} of their intervals "
         "miss by chance. A slice is a reason to look at its cases, not a verdict on them."
     ]
-    if folded:
-        lines.append("Differences are not widened for folds that share training rows; those the "
-                     "verdict reads are.")  # fmt: skip
     if small := sum(row.small for row in rows):
         lines.append(f"Fewer than {SMALL_SLICE} cases: {small} of them, greyed.")
     return tuple(lines)

@@ -29,7 +29,6 @@ from tuneworthy.core.evidence import (
     Interval,
     Latency,
     LimitState,
-    Pair,
     Tokens,
 )
 from tuneworthy.core.reason import Reason, Why
@@ -41,18 +40,12 @@ from tuneworthy.matrix.choice import best_by_fold
 from tuneworthy.matrix.columns import (
     PRESENT_ARM,
     Column,
-    MeanFunction,
     by_spec,
-    column,
-    group_by_place,
-    ladder_position,
     preselected_arm,
     rank_columns,
-    shared_cases,
 )
-from tuneworthy.matrix.design import CHOSEN_ARM_LEVEL
 from tuneworthy.matrix.inputs import ALPHA, ComparisonInputs
-from tuneworthy.matrix.pairs import pair_of, simplest_equals
+from tuneworthy.matrix.matrix import Matrix
 from tuneworthy.matrix.repeats import repeats_of
 
 TOTAL_LOSS = 1e-9  # a score below it counts as 0
@@ -63,19 +56,14 @@ LEAST_TIMES_FOR_P95 = 20  # below it the 95th percentile is little more than the
 
 def compare(inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]) -> Evidence:
     """Return the evidence of all runs so far on the scored cases."""
-    table = by_spec(runs)
-    columns = {
-        name: arm_column for name, rs in table.items() if (arm_column := column(rs)) is not None
-    }
-    places = group_by_place(columns.values(), inputs.task, _mean_by_grades(inputs))
-    references = {n: c for n, c in columns.items() if c.spec.role == "reference"}
-    finalists, all_pairs = simplest_equals(inputs, places.values(), references)
-    compared = {one.spec.name for rivals in places.values() for one in rivals}
+    matrix = Matrix.of(inputs, runs)
+    finalists, all_pairs = matrix.competition
+    compared = {one.spec.name for rivals in matrix.places.values() for one in rivals}
     arms = [
-        _arm_result(inputs, rs, columns.get(name), finalists.get(name)).model_copy(
+        _arm_result(matrix, rs, finalists.get(name)).model_copy(
             update={"compared": name in compared}
         )
-        for name, rs in table.items()
+        for name, rs in by_spec(runs).items()
     ]
     differ = [
         p.differ / p.n for p in all_pairs if p.n and p.arm in finalists and p.versus in finalists
@@ -100,36 +88,10 @@ def compare(inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]
     return with_costs(evidence, inputs.task, runs)
 
 
-def compare_with_simpler(
-    inputs: ComparisonInputs, runs: Sequence[Run], new: Sequence[Run], level: float
-) -> list[Pair]:
-    """Return the paired differences of a new arm's runs so far with each arm of a simpler tool.
-
-    There are none if the new arm shares no case with one of them: nothing is known then.
-    """
-    columns = [arm_column for rs in by_spec(runs).values() if (arm_column := column(rs))]
-    own = column(new)
-    assert own is not None  # callers pass measured runs only
-    places = group_by_place(columns, inputs.task, _mean_by_grades(inputs))
-    simpler = [
-        c
-        for rivals in places.values()
-        for c in rivals
-        if ladder_position(c.spec) < ladder_position(own.spec)
-    ]
-    if not all(set(own.cells) & set(arm_column.cells) for arm_column in simpler):
-        return []
-    return [pair_of(inputs, own, arm_column, level) for arm_column in simpler]
-
-
-def _arm_result(
-    inputs: ComparisonInputs,
-    runs: Sequence[Run],
-    column: Column | None,
-    rivals: Sequence[Column] | None,
-) -> ArmResult:
+def _arm_result(matrix: Matrix, runs: Sequence[Run], rivals: Sequence[Column] | None) -> ArmResult:
     """Return the ArmResult of an arm; `rivals`: the arms of its tool if it is the best of them."""
-    spec = runs[0].spec
+    spec, inputs = runs[0].spec, matrix.inputs
+    column = matrix.columns.get(spec.name)
     plain: dict[str, Any] = {
         "name": spec.name, "tool": spec.tool, "role": spec.role,
         "simplicity": spec.simplicity, "options": spec.options,
@@ -142,7 +104,7 @@ def _arm_result(
         bad = next((r for r in runs if r.state in {"failed", "skipped"}), runs[0])
         return ArmResult(**plain, state=bad.state, because=bad.because)
     ids = sorted(column.cells)
-    fields, missing = _measured_fields(inputs, column, ids, rivals or ())
+    fields, missing = _measured_fields(matrix, column, ids, rivals or ())
     sd, told = _seed_sd(column.runs), repeats_of(inputs.design, column.scores, [column.draws])
     if sd is None:
         missing["seed_sd"] = "one seed: how much a retraining differs was not measured"
@@ -198,13 +160,6 @@ def _total_seconds(runs: Sequence[Run]) -> float:
     return round(fit + sum(a.seconds or 0.0 for run in asked for a in run.answers), 3)
 
 
-def _mean_by_grades(inputs: ComparisonInputs) -> MeanFunction | None:
-    """Return the function for an arm's mean corrected by human grades; None without a judge."""
-    if inputs.grades is None:
-        return None
-    return lambda column: _score_interval(inputs, column, sorted(column.cells), ()).mean
-
-
 def _why_finalist(inputs: ComparisonInputs, rivals: Sequence[Column]) -> str:
     """Return why the first of these arms of one tool holds the tool's place on the ladder."""
     spec, finalist = rivals[0].spec, preselected_arm(inputs.task, rivals[0].spec)
@@ -223,11 +178,11 @@ def _why_finalist(inputs: ComparisonInputs, rivals: Sequence[Column]) -> str:
 
 
 def _measured_fields(
-    inputs: ComparisonInputs, column: Column, ids: Sequence[str], rivals: Sequence[Column]
+    matrix: Matrix, column: Column, ids: Sequence[str], rivals: Sequence[Column]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return (measured fields of an arm's ArmResult, reasons of the missing ones by field)."""
-    answers = [column.cells[i][0] for i in ids]
-    score = _score_interval(inputs, column, ids, rivals)
+    inputs, answers = matrix.inputs, [column.cells[i][0] for i in ids]
+    score = matrix.mean(column.spec.name, rivals=rivals).interval
     valid = valid_answers(inputs, column, ids)
     errors = sum(isinstance(column.cells[i][1], Unscored) for i in ids)
     missing: dict[str, str] = {}
@@ -283,30 +238,6 @@ def _total_loss_share(
         return None
     lost = dict(zip(ids, (values < TOTAL_LOSS).tolist(), strict=True))
     return inputs.design.mean(lost).interval
-
-
-def _score_interval(
-    inputs: ComparisonInputs, column: Column, ids: Sequence[str], rivals: Sequence[Column]
-) -> Interval:
-    """Return the mean score with its interval.
-
-    The best of several arms of a tool is selected for a high score. Its lower end therefore uses
-    the level at which the lower ends of all these arms hold simultaneously.
-    """
-    fit, graded = column.fit(inputs.split), inputs.graded_rows(column, ids)
-    if graded is not None and graded.known is None:
-        level = CHOSEN_ARM_LEVEL / 2
-        return inputs.design.corrected(graded, ids, level, 0.0, fit).interval
-    known = graded.known if graded is not None else None
-    values = column.values(ids) if known is None else known
-    scores = dict(zip(ids, values.tolist(), strict=True))
-    score = inputs.design.mean(scores, CHOSEN_ARM_LEVEL, fit)
-    common = shared_cases(rivals)
-    if len(rivals) > 1 and len(common) > 1:
-        level = inputs.level_of_best([rival.values(common) for rival in rivals], common)
-        low = min(score.low, inputs.design.mean(scores, level, fit).low)
-        score = score._replace(low=low)
-    return score.interval
 
 
 def _latency_quantiles(

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.compare.built_cells import best_cells
 from tuneworthy.core.case import Case
 from tuneworthy.core.difference_trend import Neighbours, SegmentMeans, Trend
 from tuneworthy.core.evidence import ArmResult, Evidence
@@ -17,6 +16,7 @@ from tuneworthy.core.run import Run
 from tuneworthy.core.specs import chooses, max_training_rows
 from tuneworthy.core.split import Split
 from tuneworthy.data.rows import sortable_time
+from tuneworthy.matrix.columns import columns_of
 from tuneworthy.matrix.design import LEAST_UNITS_OF_A_TREND, Design
 
 SORTED_SHARE = 0.9
@@ -32,7 +32,8 @@ def with_fits_and_trends(
     arms = tuple(arm.model_copy(update=_fits_and_rows(split, runs, arm)) for arm in evidence.arms)
     trends = tuple(_finalist_trends(split, cases, runs, arms))
     names = [arm.name for arm in arms if arm.finalist and arm.score]
-    cells = {name: {i: v for i, (_, v) in best_cells(runs, name).items()} for name in names}
+    columns = columns_of(runs)
+    cells = {name: columns[name].scores for name in names}
     alike = tuple(neighbours(cases, cells, split.groups))
     return evidence.model_copy(update={"arms": arms, "trends": trends, "neighbours": alike})
 
@@ -60,7 +61,8 @@ def _finalist_trends(
     if not cases or len(times) < len(cases):
         return
     names = [arm.name for arm in arms if arm.finalist and arm.score]
-    cells = {name: {i: v for i, (_, v) in best_cells(runs, name).items()} for name in names}
+    columns = columns_of(runs)
+    cells = {name: columns[name].scores for name in names}
     for arm, versus in combinations(names, 2):
         yield _pair_trend((arm, versus), (cells[arm], cells[versus]), times, split.groups)
 

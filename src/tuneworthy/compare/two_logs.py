@@ -12,15 +12,19 @@ from dataclasses import dataclass
 from tuneworthy.compare.arm_slices import ONE_GROUP, named_parts, slice_parts
 from tuneworthy.compare.interval_width import EXPLAINED_RATIO
 from tuneworthy.compare.trends import neighbours
-from tuneworthy.compare.two_studies import ALPHA as INTERVAL_ALPHA
 from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.case import Case
 from tuneworthy.core.difference_trend import ALPHA, Neighbours
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.interval import Interval
+from tuneworthy.core.run import Spec
 from tuneworthy.core.slices import SMALL_SLICE
+from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
-from tuneworthy.matrix.design import Design, Values
+from tuneworthy.matrix.columns import Column
+from tuneworthy.matrix.design import TAIL, Design
+from tuneworthy.matrix.inputs import ComparisonInputs
+from tuneworthy.matrix.matrix import Matrix
 from tuneworthy.matrix.sizing import Assurance, SampleSize
 
 ALONE = Design.independent("how wide the interval would be if no row depended on another")
@@ -144,22 +148,20 @@ def compare_answers(
         )
         for i, case in enumerate(cases)
     )
-    design = _design_of(cases, groups)
-    diffs = {row.case.id: row.difference for row in both}
-    pair = _bounded_pair(names, diffs, design)
-    slices = list(_slice_differences(task, both, design))
-    one, two = (
-        design.mean({row.case.id: row.scores[at] for row in both}).interval for at in (0, 1)
+    matrix = _matrix_of(task, cases, (first, second), groups)
+    pair = matrix.difference("B", "A", TAIL).model_copy(
+        update={"arm": names[1], "versus": names[0]}
     )
+    slices = list(_slice_differences(task, cases, matrix))
     return TwoLogs(
         names=names,
-        scores=(one, two),
+        scores=(matrix.mean("A", 2 * TAIL).interval, matrix.mean("B", 2 * TAIL).interval),
         pair=pair,
         more=None if _same_answers(both) else more_rows(pair),
         slices=tuple(sorted(slices, key=_slice_sort_key)),
         looked_at=len(slices),
         cases=both,
-        grouped=_group_effect(diffs, design, pair),
+        grouped=_group_effect(matrix, pair),
         dependent=_dependence(both, groups),
     )
 
@@ -172,9 +174,27 @@ def _dependence(both: Sequence[AnsweredCase], groups: Mapping[str, str]) -> Neig
     return None
 
 
-def _design_of(cases: Sequence[Case], groups: Mapping[str, str]) -> Design:
-    """Return how the rows depend on each other; where no case names a group, they are copies."""
-    return Design(groups, copies=all(case.group is None for case in cases))
+def _matrix_of(
+    task: Task,
+    cases: Sequence[Case],
+    sides: tuple[tuple[Sequence[Answer], Scores], ...],
+    groups: Mapping[str, str],
+) -> Matrix:
+    """Return the matrix of a study with two recorded arms, "A" and "B".
+
+    Where no case names a group, groups are copies.
+    """
+    copies = all(case.group is None for case in cases)
+    split = Split(k=1, parts=(), groups=groups, only_copies=copies)
+    ids = [case.id for case in cases]
+    columns = {
+        name: Column(
+            Spec(name=name, arm="answers"), dict(zip(ids, zip(*side, strict=True), strict=True)),
+            {}, learned=False, runs=(),
+        )
+        for name, side in zip("AB", sides, strict=True)
+    }  # fmt: skip
+    return Matrix(ComparisonInputs(task, "", split), columns)
 
 
 def _same_answers(both: Sequence[AnsweredCase]) -> bool:
@@ -192,46 +212,27 @@ def more_rows(pair: Pair) -> SampleSize | None:
     return Assurance(pair, pair.level, 0.0, 0.0, 0.0).size()
 
 
-def _bounded_pair(names: tuple[str, str], diffs: Values, design: Design) -> Pair:
-    bound = design.difference(diffs, INTERVAL_ALPHA / 2)
-    return Pair(
-        arm=names[1],
-        versus=names[0],
-        n=bound.n,
-        mean=round(bound.mean, 6),
-        low=round(bound.low, 6),
-        high=round(bound.high, 6),
-        level=INTERVAL_ALPHA / 2,
-        factor=1.0,
-        wins=bound.wins,
-        losses=bound.losses,
-        differ=bound.differ,
-    )
-
-
-def _group_effect(diffs: Values, design: Design, pair: Pair) -> GroupEffect | None:
+def _group_effect(matrix: Matrix, pair: Pair) -> GroupEffect | None:
     """Return how far groups of rows widen the interval, None if hardly."""
-    alone = ALONE.difference(diffs, INTERVAL_ALPHA / 2)
+    ids = [*matrix.columns["A"].cells]
+    alone = matrix.part(ids, ALONE).difference("B", "A", TAIL)
     wider = (pair.high - pair.low) / (alone.high - alone.low)
     if wider <= EXPLAINED_RATIO:
         return None
-    count = int(design.numbers([*diffs]).max()) + 1
-    return GroupEffect(count, len(diffs) / wider**2, alone.low, alone.high)
+    count = int(matrix.inputs.design.numbers(ids).max()) + 1
+    return GroupEffect(count, len(ids) / wider**2, alone.low, alone.high)
 
 
 def _slice_differences(
-    task: Task, both: Sequence[AnsweredCase], design: Design
+    task: Task, cases: Sequence[Case], matrix: Matrix
 ) -> Iterator[SliceDifference]:
     """Yield the difference on each slice of enough rows, with bounds that pay for all of them."""
-    cases = [row.case for row in both]
     parts = [*slice_parts(task, cases), *_by_meta(cases)]
     parts = [part for part in parts if SMALL_SLICE <= len(part[2]) < len(cases)]
-    rows = {row.case.id: row for row in both}
     for kind, name, ids in parts:
-        own = ONE_GROUP if kind == "group" else design
-        values = {i: rows[i].difference for i in ids}
-        bound = own.difference(values, INTERVAL_ALPHA / 2 / len(parts))
-        yield SliceDifference(kind, name, len(ids), bound.interval)
+        part = matrix.part(ids, ONE_GROUP if kind == "group" else None)
+        delta = part.difference("B", "A", TAIL / len(parts)).interval
+        yield SliceDifference(kind, name, len(ids), delta)
 
 
 def _by_meta(cases: Sequence[Case]) -> Iterator[tuple[str, str, list[str]]]:

@@ -208,6 +208,11 @@ class Pair(Record):
     low_level: float | None = None
 
     @property
+    def interval(self) -> Interval:
+        """Return the mean with its bounds."""
+        return Interval(mean=self.mean, low=self.low, high=self.high)
+
+    @property
     def standard_error(self) -> float:
         """Return the standard error that the bounds imply."""
         ends = (self.level, self.low_level or self.level)

@@ -58,7 +58,6 @@ def inputs_of(results: Results) -> ComparisonInputs:
         task=results.task,
         study=stored.task_hash,
         split=split,
-        groups=split.groups,
         looks=stored.looks,
         blocks=stored.blocks,
         pool=stored.pool,

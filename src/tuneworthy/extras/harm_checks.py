@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.compare.built_cells import best_artefact_run, best_cells, rare_word_cases
+from tuneworthy.compare.arm_slices import rare_word_cases
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import NumericError
@@ -31,7 +31,10 @@ from tuneworthy.extras.tuned_model import (
     relative_rise,
     score_value,
 )  # fmt: skip
+from tuneworthy.matrix.choice import best_artefact_run
+from tuneworthy.matrix.columns import columns_of, shared_cases
 from tuneworthy.matrix.design import Design
+from tuneworthy.matrix.matrix import Matrix
 from tuneworthy.measure.units import Runner
 from tuneworthy.metrics._summaries import ece
 
@@ -100,14 +103,14 @@ def _tail_change(runner: Runner, runs: Sequence[Run], arm: str) -> FigureOrReaso
     base = base_prompt_arm(runs)
     if base is None:
         return "no prompt of the base model was measured to compare with"
-    own, before = best_cells(runs, arm), best_cells(runs, base)
+    matrix = Matrix.explaining(runner.task, runner.split, runs)
     gold = runner.sealed.open("harm")
-    shared = [case for i, case in gold.items() if i in own and i in before]
+    both = shared_cases([matrix.columns[name] for name in (arm, base)])
+    shared = [gold[i] for i in both if i in gold]
     ids = rare_word_cases(shared, list(runner.learn_cases.values()))
     if len(ids) < LEAST_CASES:
         return f"{len(ids)} cases with rare words; {LEAST_CASES} are needed"
-    gain = {i: own[i][1] - before[i][1] for i in sorted(ids)}
-    return Design.of(runner.task, runner.split).difference(gain).interval
+    return matrix.part(ids).difference(arm, base).interval
 
 
 def _refusal_changes(runner: Runner, runs: Sequence[Run], arm: str) -> dict[str, FigureOrReason]:
@@ -119,8 +122,9 @@ def _refusal_changes(runner: Runner, runs: Sequence[Run], arm: str) -> dict[str,
         why = "no prompt of the base model was measured to compare with"
         return dict.fromkeys(names, why)
     cases = list(runner.sealed.open("harm").values())
+    columns = columns_of(runs)
     before, after = (
-        {i: answer for i, (answer, _) in best_cells(runs, name).items()} for name in (base, arm)
+        {i: answer for i, (answer, _) in columns[name].cells.items()} for name in (base, arm)
     )
     design = Design.of(runner.task, runner.split)
     return {

@@ -12,7 +12,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.compare.built_cells import best_runs
 from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
@@ -25,6 +24,7 @@ from tuneworthy.core.run import Run
 from tuneworthy.core.specs import chooses
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.extras.rewording import rewordings
+from tuneworthy.matrix.choice import best_runs
 from tuneworthy.matrix.design import Design
 from tuneworthy.measure.model_roles import roles_of
 from tuneworthy.measure.units import COMMON_FOLDER, Runner, _key_fields, _Unit

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tuneworthy.compare.built_cells import best_artefact_run
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.errors import NumericError
 from tuneworthy.core.harm import RobustnessResult
 from tuneworthy.core.model_changes import BeforeAfter, LayerChange, ModelChanges
 from tuneworthy.core.run import Run
 from tuneworthy.extras.tuned_model import TunedPair, divergence, open_tuned, score_value
+from tuneworthy.matrix.choice import best_artefact_run
 from tuneworthy.measure.units import Runner
 
 SHOWN_EXAMPLES, SHOWN_CHARACTERS = 3, 400

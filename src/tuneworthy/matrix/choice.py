@@ -37,6 +37,20 @@ def best_by_fold(runs: Iterable[Run]) -> list[Run]:
     return [best_on_dev(folds[fold]) for fold in sorted(folds)]
 
 
+def best_runs(runs: Sequence[Run], arm: str) -> list[Run]:
+    """Return an arm's measured runs, one per fold: that of the seed that is best on dev."""
+    return best_by_fold([run for run in runs if run.spec.name == arm])
+
+
+def best_artefact_run(runs: Sequence[Run], arm: str) -> Run | None:
+    """Return the best run on dev among those of an arm that saved an artefact; None if none did.
+
+    Ties go to the smaller fold and seed.
+    """
+    own = [run for run in best_runs(runs, arm) if run.artefact]
+    return best_on_dev(own) if own else None
+
+
 def best_prompt(runs: Sequence[Run], fold: int, seed: int) -> Recipe:
     """Return the recipe of the best prompt on dev in a fold, among the runs with this seed.
 

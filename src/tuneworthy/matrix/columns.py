@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -39,6 +39,10 @@ class Column:
     runs: tuple[Run, ...]
     stopped: bool = False
 
+    def part(self, ids: Collection[str]) -> Column:
+        """Return the column of these cases alone."""
+        return replace(self, cells={i: self.cells[i] for i in ids if i in self.cells})
+
     def fit(self, split: Split) -> Fit | None:
         """Return how the arm learnt in the folds of a split, None if it learns nothing."""
         return Fit(self.fold, split, retraining_sd(self.spec)) if self.learned else None
@@ -60,6 +64,11 @@ class Column:
         """Return the score of each case, by id in order; an unscored case counts 0."""
         ids = sorted(self.cells)
         return dict(zip(ids, self.values(ids).tolist(), strict=True))
+
+    @property
+    def mean(self) -> float:
+        """Return the mean score over the cases that the arm answered."""
+        return float(self.values(sorted(self.cells)).mean())
 
     @property
     def draws(self) -> dict[str, tuple[float, ...]]:
@@ -99,6 +108,12 @@ def column(runs: Sequence[Run]) -> Column | None:
     learned = any(run.learned for run in done)
     stopped = any(run.state == "stopped_early" for run in runs)
     return Column(done[0].spec, cells, fold, learned, tuple(done), stopped)
+
+
+def columns_of(runs: Sequence[Run]) -> dict[str, Column]:
+    """Return the column of each arm that has one, by name in the order of the runs."""
+    table = {name: column(own) for name, own in by_spec(runs).items()}
+    return {name: one for name, one in table.items() if one is not None}
 
 
 def ladder_place(spec: Spec) -> LadderPlace:
@@ -149,9 +164,7 @@ def rank_columns(columns: Sequence[Column], corrected: MeanFunction | None = Non
         return sorted(columns, key=lambda column: (-corrected(column), column.spec.simplicity))
     ids = shared_cases(columns)
     if not ids:
-        return sorted(
-            columns, key=lambda column: -float(column.values(sorted(column.cells)).mean())
-        )
+        return sorted(columns, key=lambda column: -column.mean)
     scores = np.stack([column.values(ids) for column in columns], 1)
     means, spread = scores.mean(0).round(9), many.covariance(scores).round(12)
 

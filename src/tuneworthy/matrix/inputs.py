@@ -26,7 +26,7 @@ LOOK_SHARE = 0.2  # share of an arm's error that the stage rule spends after its
 
 @dataclass(frozen=True)
 class ComparisonInputs:
-    """The inputs of a comparison besides the runs: the task, its folds, groups and looks.
+    """The inputs of a comparison besides the runs: the task, its folds with groups, and looks.
 
     `grades` are human grades if the metric is a judge, else None; `right` holds the (case id, text)
     of the answers that then need no grade (see `judge_correction`).
@@ -35,13 +35,13 @@ class ComparisonInputs:
     `folds` has the planned folds of each arm of a staged study, `looked` the numbers of folds after
     which it was looked at, those of its stage rule first. `earlier` has (look, rows) of each
     earlier look at a part of these rows that showed the same answers. `refits` has, by arm that was
-    fitted on several partitions, the mean variance of a row's score over them.
+    fitted on several partitions, the mean variance of a row's score over them. `own_design` is how
+    rows depend on each other where it is not what task and split say.
     """
 
     task: Task
     study: str
     split: Split
-    groups: Mapping[str, str]
     looks: int = 1
     blocks: tuple[str, ...] = ()
     pool: int = 0
@@ -53,6 +53,7 @@ class ComparisonInputs:
     looked: Mapping[str, Sequence[int]] = field(default_factory=dict)
     earlier: Sequence[tuple[int, float]] = ()
     refits: Mapping[str, float] = field(default_factory=dict)
+    own_design: Design | None = None
 
     def share(self, column: Column, rivals: int = 1) -> float:
         """Return how many times the error `tail` an arm's bounds may spend at this look.
@@ -95,7 +96,7 @@ class ComparisonInputs:
     @cached_property
     def design(self) -> Design:
         """Return how the scored rows depend on each other."""
-        return Design.of(self.task, self.split, self.groups)
+        return self.own_design or Design.of(self.task, self.split)
 
     def level_of_best(self, scores: Sequence[Array], ids: Sequence[str]) -> float:
         """Return the level at which the lower ends of several arms of a tool hold together.

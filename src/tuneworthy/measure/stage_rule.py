@@ -13,22 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tuneworthy.compare.comparison import compare_with_simpler
+from tuneworthy.core.evidence import Pair
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import learns_from_teacher, trains
 from tuneworthy.core.task import HardLimits
-from tuneworthy.matrix.columns import (
-    PRESENT_ARM,
-    Column,
-    by_spec,
-    column,
-    ladder_place,
-    ladder_position,
-)
+from tuneworthy.matrix.columns import PRESENT_ARM, Column, ladder_place, ladder_position
 from tuneworthy.matrix.inputs import LOOK_SHARE, ComparisonInputs
-from tuneworthy.matrix.pairs import pair_of
+from tuneworthy.matrix.matrix import Matrix
 
 Standing = Literal["lost", "won", "open"]
 
@@ -41,14 +34,14 @@ class StageRule:
     runs: Sequence[Run]
 
     @property
+    def matrix(self) -> Matrix:
+        """Return the matrix of the arms that were measured so far."""
+        return Matrix.of(self.inputs, self.runs)
+
+    @property
     def columns(self) -> list[Column]:
         """Return a column for each candidate that was measured so far."""
-        all_columns = (column(runs) for runs in by_spec(self.runs).values())
-        return [
-            arm_column
-            for arm_column in all_columns
-            if arm_column is not None and arm_column.spec.role == "candidate"
-        ]
+        return [*self.matrix.with_role("candidate").values()]
 
     @property
     def by_score(self) -> bool:
@@ -88,10 +81,10 @@ class StageRule:
 
     def _left_to_gain(self, one: Column) -> float:
         """Return how far the lower bound of an arm's score is below a perfect score."""
-        gap = 1 - mean_score(one)
+        gap = 1 - one.mean
         # The bound is costly, and below the mean: its gap is larger still.
         far = gap > self.inputs.task.success.margin
-        return gap if far else 1 - score_lower_bound(self.inputs, one)
+        return gap if far else 1 - self.matrix.mean(one.spec.name, 2 * self.inputs.tail).low
 
     def _may_replace(self, one: Column, other: Column) -> bool:
         """Return whether the verdict may name `one`, if no more complex, instead of `other`.
@@ -103,20 +96,17 @@ class StageRule:
             return False
         alike = ladder_place(one.spec) == ladder_place(other.spec)
         if alike and one.spec.simplicity >= other.spec.simplicity:
-            return mean_score(one) >= mean_score(other)
-        if not set(one.cells) & set(other.cells):
+            return one.mean >= other.mean
+        if not self.matrix.meets(one.spec.name, other.spec.name):
             return True
-        gain = pair_of(self.inputs, other, one, self._error_level())
+        gain = self.matrix.difference(other.spec.name, one.spec.name, self._error_level())
         return gain.low <= 0 or not (alike or gain.mean >= self.inputs.task.success.margin)
 
     def standing(self, new: Sequence[Run]) -> tuple[Standing, str]:
         """Return (standing, reason) of an arm's first folds against all arms of simpler tools."""
         if not self.by_score:
             return "open", "more than its score decides"
-        strict, margin = self._first_level(), self.inputs.task.success.margin
-        pairs = compare_with_simpler(
-            self.inputs, [r for r in self.runs if r not in new], new, strict
-        )
+        margin, pairs = self.inputs.task.success.margin, self._pairs_with_simpler(new)
         lost_to = [pair for pair in pairs if pair.high <= margin]
         points = f"{100 * margin:g} points"
         if lost_to:
@@ -126,18 +116,33 @@ class StageRule:
             return "won", f"shown to be more than {points} better than every arm of a simpler tool"
         return "open", "neither shown better nor shown not to be worth it"
 
+    def _pairs_with_simpler(self, new: Sequence[Run]) -> list[Pair]:
+        """Return the difference of an arm's first folds and each arm of a simpler tool.
+
+        There are none if it shares no case with one of them: nothing is known then.
+        """
+        spec = new[0].spec
+        matrix = Matrix.of(self.inputs, [*(run for run in self.runs if run not in new), *new])
+        simpler = [
+            one.spec.name
+            for rivals in matrix.places.values()
+            for one in rivals
+            if ladder_position(one.spec) < ladder_position(spec)
+        ]
+        if not all(matrix.meets(spec.name, name) for name in simpler):
+            return []
+        return [matrix.difference(spec.name, name, self._first_level()) for name in simpler]
+
     def why_behind(self, spec: Spec, leader: Spec) -> str:
         """Return why an arm needs no further folds given the leader, or "" if it does.
 
         At the level of a first look, an arm of the leader's or a dearer tool is shown to be at most
         the margin better; an arm of a simpler tool is shown to be beaten by the margin or more.
         """
-        columns = {arm_column.spec.name: arm_column for arm_column in self.columns}
-        arm, best = columns[spec.name], columns[leader.name]
         margin = self.inputs.task.success.margin
-        if not self.by_score or not set(arm.cells) & set(best.cells):
+        if not self.by_score or not self.matrix.meets(spec.name, leader.name):
             return ""
-        difference = pair_of(self.inputs, arm, best, self._first_level())
+        difference = self.matrix.difference(spec.name, leader.name, self._first_level())
         points = f"{100 * margin:g} points"
         if ladder_position(spec) >= ladder_position(leader):
             lost = difference.high <= margin
@@ -156,10 +161,10 @@ class StageRule:
         own = [arm_column for arm_column in columns if arm_column.spec.tool == spec.tool]
         if not own or len(columns) < 2:
             return True
-        best, leader = (max(group, key=mean_score) for group in (own, columns))
-        if best.spec.name == leader.spec.name or not set(best.cells) & set(leader.cells):
+        best, leader = (max(group, key=lambda one: one.mean).spec.name for group in (own, columns))
+        if best == leader or not self.matrix.meets(best, leader):
             return True
-        difference = pair_of(self.inputs, best, leader, self._error_level())
+        difference = self.matrix.difference(best, leader, self._error_level())
         return difference.high > -self.inputs.task.success.margin
 
     def _first_level(self) -> float:
@@ -202,13 +207,3 @@ def always_runs(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
         if not one.because and one.spec.tool == "prompt" and one.spec.role == "candidate"
     ]  # fmt: skip
     return bool(prompts) and spec == min(prompts, key=lambda s: (s.simplicity, s.name))
-
-
-def score_lower_bound(inputs: ComparisonInputs, one: Column) -> float:
-    """Return the one-sided lower bound of an arm's mean score at the error level of this look."""
-    return inputs.design.mean(one.scores, 2 * inputs.tail, one.fit(inputs.split)).low
-
-
-def mean_score(one: Column) -> float:
-    """Return the mean score of an arm over the cases that it answered."""
-    return float(one.values(sorted(one.cells)).mean())

@@ -18,7 +18,7 @@ from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import builds_on_prompt, needs_dev_scores, trains
 from tuneworthy.diagnose.remedies import advised_against, repairable_share
 from tuneworthy.matrix.choice import best_prompt
-from tuneworthy.matrix.columns import by_spec, column
+from tuneworthy.matrix.columns import columns_of
 from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.measure.minutes_kept import KeptMinutes, PaceCorrection, at_measured_pace
 from tuneworthy.measure.placebos import Probe, probes
@@ -28,7 +28,6 @@ from tuneworthy.measure.stage_rule import (
     Standing,
     always_runs,
     follow_up_order,
-    mean_score,
 )
 from tuneworthy.measure.teacher_gate import why_not_taught
 from tuneworthy.measure.units import Runner, measure
@@ -184,7 +183,7 @@ class StageRunner:
         compared on the rows that they share; the best one alone if there is no room for all.
         """
         columns = {entry.spec.name: entry for entry in self.rule.columns}
-        ranked = sorted(self.looked, key=lambda entry: -mean_score(columns[entry.arm.spec.name]))
+        ranked = sorted(self.looked, key=lambda entry: -columns[entry.arm.spec.name].mean)
         stops = self._stop_reasons(ranked)
         built_on = self._prompts_of_open_arms(ranked, stops)
         for entry in ranked:
@@ -334,7 +333,7 @@ class StageRunner:
             self.spent += took[0]
 
     def _needed_probes(self, trained: bool) -> list[Probe]:
-        measured = {name for name, runs in by_spec(self.runs).items() if column(runs)}
+        measured = columns_of(self.runs)
         dear = [arm for arm in self.plan.across if arm.spec.role == "candidate"]
         arms = [*self.plan.arms, *dear]
         if trained:

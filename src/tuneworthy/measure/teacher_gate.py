@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import learns_from_teacher
-from tuneworthy.matrix.columns import Column, by_spec, column
+from tuneworthy.matrix.columns import Column
 from tuneworthy.matrix.inputs import ComparisonInputs
-from tuneworthy.matrix.pairs import pair_of
+from tuneworthy.matrix.matrix import Matrix
 
 
 def why_not_taught(inputs: ComparisonInputs, runs: Sequence[Run], spec: Spec) -> str:
@@ -26,7 +26,8 @@ def why_not_taught(inputs: ComparisonInputs, runs: Sequence[Run], spec: Spec) ->
     """
     if not learns_from_teacher(spec):
         return ""
-    columns = [found for each in by_spec(runs).values() if (found := column(each)) is not None]
+    matrix = Matrix.of(inputs, runs)
+    columns = [*matrix.columns.values()]
     own = _own_teacher({run.spec.name: run.spec for run in runs}.values(), spec)
     teacher = next((one for one in columns if own is not None and one.spec == own), None)
     if teacher is None:
@@ -37,7 +38,7 @@ def why_not_taught(inputs: ComparisonInputs, runs: Sequence[Run], spec: Spec) ->
         return ""
     shared = {one.spec.name: sorted(set(one.cells) & set(teacher.cells)) for one in rivals}
     best = max(rivals, key=lambda one: float(one.values(shared[one.spec.name]).mean()))
-    pair = pair_of(inputs, teacher, best, inputs.tail)
+    pair = matrix.difference(teacher.spec.name, best.spec.name, inputs.tail)
     if pair.low > 0:
         return ""
     return (

@@ -2,13 +2,14 @@
 
 import pytest
 
-from tuneworthy.compare.arm_slices import slices
-from tuneworthy.compare.built_cells import best_artefact_run, best_cells, best_runs, rare_word_cases
+from tuneworthy.compare.arm_slices import rare_word_cases, slices
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Data, Judge, Output, Success, Task
+from tuneworthy.matrix.choice import best_artefact_run, best_runs
+from tuneworthy.matrix.columns import columns_of
 from tuneworthy.stats.bounds import mean_interval, rate
 from tuneworthy.stats.clusters import Groups
 
@@ -135,9 +136,7 @@ def test_the_run_that_would_be_built_is_best_on_dev():
     other = run("a", cases[1:], [1], dev=0.5, fold=1, artefact="f1")
     assert best_runs([first, best, other], "a") == [best, other]
     assert best_artefact_run([first, best, other], "a") == best
-    assert {i: s for i, (_, s) in best_cells([first, best, other], "a").items()} == {
-        "c000": 1.0, "c001": 1.0,
-    }  # fmt: skip
+    assert columns_of([first, best, other])["a"].scores == {"c000": 1.0, "c001": 1.0}
     assert best_artefact_run([run("a", cases, [1, 1])], "a") is None
 
 

@@ -9,7 +9,6 @@ from tuneworthy.compare.comparison import (
     _joined_notes,
     _total_seconds,
     compare,
-    compare_with_simpler,
 )
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
@@ -19,6 +18,7 @@ from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Success, Task
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.matrix.inputs import ComparisonInputs
+from tuneworthy.measure.stage_rule import StageRule
 from tuneworthy.stats import bounds
 from tuneworthy.verdict.decide import decide
 
@@ -35,7 +35,7 @@ def shape():
     parts = tuple(Part(train=(), dev=(), test=test) for test in FOLDS)
     parts = tuple(p.model_copy(update={"train": FOLDS[1 - i]}) for i, p in enumerate(parts))
     task = Task(data=Data(file="rows.jsonl"), success={"metric": "exact"})
-    return ComparisonInputs(task, "study", Split(k=2, parts=parts), {})
+    return ComparisonInputs(task, "study", Split(k=2, parts=parts))
 
 
 def made(name, tool, value, fold, **more):
@@ -92,7 +92,8 @@ def test_arms_that_ran_on_different_folds_are_no_pair_and_leave_the_verdict_open
     assert evidence.pairs == ()
     verdict = decide(evidence, (), Policy(margin=0.05))
     assert (verdict.arm, verdict.status) == ("common", "provisional")
-    assert compare_with_simpler(shape(), runs[:1], runs[1:], 0.05) == []
+    rule = StageRule(shape(), runs[:1])
+    assert rule.standing(runs[1:])[0] == "open"
 
 
 def test_a_finalist_named_before_the_run_is_the_only_one_compared_of_its_tool():
@@ -287,7 +288,7 @@ def drawn(rng, **rates):
     ids = [f"c{i}" for i in range(250)]
     parts = (Part(train=(), dev=(), test=tuple(ids)),)
     task = Task(data=Data(file="rows.jsonl"), success={"metric": "exact"})
-    inputs = ComparisonInputs(task, "study", Split(k=1, parts=parts), {})
+    inputs = ComparisonInputs(task, "study", Split(k=1, parts=parts))
     hard = rng.standard_normal(250)
     runs = []
     for name, share in rates.items():

@@ -32,7 +32,7 @@ def shape(n=N, groups=None, **more):
     )
     task = Task(data=Data(file="rows.jsonl"), success={"metric": "exact"})
     groups = groups or {}
-    return ComparisonInputs(task, "s", Split(k=K, parts=parts, groups=groups), groups, **more)
+    return ComparisonInputs(task, "s", Split(k=K, parts=parts, groups=groups), **more)
 
 
 def runs(made, means, recipes=None, **more):

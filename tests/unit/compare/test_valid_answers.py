@@ -30,7 +30,7 @@ def measured(valid, failed=0, groups=None, limit=LIMIT):
     split = Split(k=1, parts=(Part(train=(), dev=(), test=tuple(ids)),), groups=kept)
     turn = (Message(role="user", content="hi"),)
     cases = [Case(id=i, messages=turn, output="yes") for i in ids]
-    (arm,) = compare(ComparisonInputs(task, "study", split, kept), cases, [run]).arms
+    (arm,) = compare(ComparisonInputs(task, "study", split), cases, [run]).arms
     return arm
 
 

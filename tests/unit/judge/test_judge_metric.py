@@ -336,7 +336,7 @@ def judged_pair(human, bias, graded, right=0.0, empty=0.0, seed=3):
     grades = {(i, text[name, i]): truth[name, i] for i in some for name in "ab"}
     split = Split(k=1, parts=(Part(train=(), dev=(), test=tuple(ids)),))
     shape = ComparisonInputs(
-        TASK, "study", split, {}, grades=grades if human else None, right=right_answers(rows)
+        TASK, "study", split, grades=grades if human else None, right=right_answers(rows)
     )
     evidence = compare(shape, rows, runs)
     mean = {name: sum(truth[name, i] for i in ids) / 200 for name in "ab"}

@@ -2,7 +2,6 @@
 
 import pytest
 
-from tuneworthy.compare.built_cells import best_runs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.run import Run, Spec
@@ -14,6 +13,7 @@ from tuneworthy.matrix.choice import (
     best_by_fold,
     best_on_dev,
     best_prompt,
+    best_runs,
     own_prompts,
     simplest_prompts,
     sorted_by_dev,

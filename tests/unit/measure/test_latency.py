@@ -68,7 +68,7 @@ def test_a_limit_on_the_tail_that_stays_open_says_why(tmp_path, times, state, wh
     runs = [run.model_copy(update={"latency_ms": tuple(times) if run.fold == 0 else None})
             for run in runs_of(tmp_path, task, 140)]  # fmt: skip
     with bench_of(tmp_path, task, rows, {}) as bench:
-        (arm,) = compare(ComparisonInputs(task, "study", bench.split, {}), rows, runs).arms
+        (arm,) = compare(ComparisonInputs(task, "study", bench.split), rows, runs).arms
     assert (arm.limits["p95_ms"], arm.missing.get("limits.p95_ms")) == (state, why)
 
 

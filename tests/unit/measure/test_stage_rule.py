@@ -93,7 +93,7 @@ def followed(right, minutes=60.0, wrong=(), arms="auto", every=False, stand=None
                                   minutes=cost,
                                   look_after=int(trains(one) or asks)))  # fmt: skip
     plan = Plan.model_construct(arms=tuple(planned), across=(), read=None, staged=True)
-    shape = ComparisonInputs(task=job, study="s", split=SPLIT, groups={},
+    shape = ComparisonInputs(task=job, study="s", split=SPLIT,
                              possible_arms=plan.possible_arms,
                              folds=plan.folds_by_arm, looked=plan.looks_at)  # fmt: skip
     rows = [Wrong(cause=c, share=s, low=s, high=s, n=N, arm=None, placebo=None) for c, s in wrong]

@@ -16,7 +16,7 @@ LARGE = {"teacher": "hf:large"}
 
 def shape_of(**more):
     task = Task(data={"file": "rows.jsonl"}, **LARGE)
-    return ComparisonInputs(task=task, study="s", split=SPLIT, groups={}, **more)
+    return ComparisonInputs(task=task, study="s", split=SPLIT, **more)
 
 
 def runs_of(name, right, model="", ids=IDS):

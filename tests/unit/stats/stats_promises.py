@@ -80,7 +80,7 @@ def shape(n, k=1, **more):
         for part in parts
     )  # fmt: skip
     task = Task(data=Data(file="rows.jsonl"), success={"metric": "exact", "margin": MARGIN})
-    return ComparisonInputs(task, "study", Split(k=k, parts=made), {}, **more)
+    return ComparisonInputs(task, "study", Split(k=k, parts=made), **more)
 
 
 def folded(rng, studies, gap, losses, margin, n=400):

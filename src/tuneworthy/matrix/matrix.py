@@ -1,0 +1,105 @@
+"""Arms x cases: a column for each measured arm, and every mean and difference of them. Pure.
+
+The case is the unit: a cell holds an arm's answer to it, or the mean of several. How cases depend
+on each other, what an arm learnt from, human grades and looks are inside, so no caller tells them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from tuneworthy.core.evidence import Pair
+from tuneworthy.core.run import Run
+from tuneworthy.core.split import Split
+from tuneworthy.core.task import Task
+from tuneworthy.matrix.columns import (
+    Column,
+    LadderPlace,
+    columns_of,
+    group_by_place,
+    shared_cases,
+)
+from tuneworthy.matrix.design import CHOSEN_ARM_LEVEL, TAIL, Design, Mean
+from tuneworthy.matrix.inputs import ComparisonInputs
+from tuneworthy.matrix.pairs import pair_of, simplest_equals
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The measured arms of a study, or of two logs, by name in the order of their runs."""
+
+    inputs: ComparisonInputs
+    columns: Mapping[str, Column]
+
+    @classmethod
+    def of(cls, inputs: ComparisonInputs, runs: Sequence[Run]) -> Matrix:
+        """Return the matrix of these runs; arms that failed or were skipped have no column."""
+        return cls(inputs, columns_of(runs))
+
+    @classmethod
+    def explaining(cls, task: Task, split: Split, runs: Sequence[Run]) -> Matrix:
+        """Return the matrix for figures that only explain: one look, a judge's own scores."""
+        return cls.of(ComparisonInputs(task, "", split), runs)
+
+    def with_role(self, role: str) -> dict[str, Column]:
+        """Return the columns of the arms with this role, by name."""
+        return {name: one for name, one in self.columns.items() if one.spec.role == role}
+
+    def part(self, ids: Collection[str], design: Design | None = None) -> Matrix:
+        """Return the matrix of these cases alone; arms that answered none of them are left out.
+
+        `design` says how its cases depend on each other, where a part differs from the whole.
+        """
+        parts = {name: one.part(ids) for name, one in self.columns.items()}
+        inputs = self.inputs if design is None else replace(self.inputs, own_design=design)
+        return Matrix(inputs, {name: one for name, one in parts.items() if one.cells})
+
+    def mean(
+        self, arm: str, level: float = CHOSEN_ARM_LEVEL, rivals: Sequence[Column] = ()
+    ) -> Mean:
+        """Return the mean score of an arm with its interval, two-sided at `level`.
+
+        Human grades correct a judge's. The best of several `rivals` for a place was chosen for its
+        score: its lower end has the level at which those of all of them hold together.
+        """
+        inputs, column = self.inputs, self.columns[arm]
+        ids, fit = sorted(column.cells), column.fit(inputs.split)
+        graded = inputs.graded_rows(column, ids)
+        known = None if graded is None else graded.known
+        if graded is not None and known is None:
+            return inputs.design.corrected(graded, ids, level / 2, 0.0, fit)
+        values = column.values(ids) if known is None else known
+        scores = dict(zip(ids, values.tolist(), strict=True))
+        score = inputs.design.mean(scores, level, fit)
+        common = shared_cases(rivals)
+        if len(rivals) > 1 and len(common) > 1:
+            lower = inputs.level_of_best([rival.values(common) for rival in rivals], common)
+            score = score._replace(low=min(score.low, inputs.design.mean(scores, lower, fit).low))
+        return score
+
+    def difference(self, arm: str, versus: str, tail: float = TAIL) -> Pair:
+        """Return the paired difference of two arms on the cases of both, bounds at `tail` each.
+
+        Raises ValueError if they share no case.
+        """
+        return pair_of(self.inputs, self.columns[arm], self.columns[versus], tail)
+
+    def meets(self, arm: str, versus: str) -> bool:
+        """Return whether both arms answered at least one common case."""
+        return not self.columns[arm].cells.keys().isdisjoint(self.columns[versus].cells)
+
+    @cached_property
+    def places(self) -> dict[LadderPlace, list[Column]]:
+        """Return the candidates that compete for each place on the ladder, best mean first."""
+        mean = None if self.inputs.grades is None else lambda one: self.mean(one.spec.name).mean
+        return group_by_place(self.columns.values(), self.inputs.task, mean)
+
+    @cached_property
+    def competition(self) -> tuple[dict[str, Sequence[Column]], list[Pair]]:
+        """Return {finalist: the arms of its place, itself first}, and all pairs with a finalist.
+
+        The bounds hold together for all arms, looks and stages (`pairs.simplest_equals`).
+        """
+        return simplest_equals(self.inputs, self.places.values(), self.with_role("reference"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from tuneworthy.core.errors import StoreError, TaskError
 from tuneworthy.core.own_files import write_atomic
 from tuneworthy.core.record import Record, digest, plain_file
 from tuneworthy.core.results import Results, json_pieces
+from tuneworthy.core.verdict import Verdict
 from tuneworthy.ledger.place import why_unread
 from tuneworthy.ledger.store import open_ledger
 from tuneworthy.ledger.trouble import output_errors
@@ -25,6 +26,45 @@ RESULTS_FILE = "results.json"
 VERDICT_FILE = "verdict.json"
 LISTED_STUDIES = 12  # the most studies that an error lists
 MIN_HASH = 4  # digits of a hash that name a study; fewer could be a word
+
+
+@dataclass(frozen=True)
+class Study:
+    """The results of a finished study and the folder they were written to."""
+
+    results: Results
+    folder: Path
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the verdict."""
+        return self.results.verdict
+
+    def serving(self) -> str:
+        """Return the vLLM command that serves the trained adapter; "" if no arm trained one.
+
+        It is the named arm's adapter if that arm trained one; of several, the best on dev.
+        """
+        from tuneworthy.matrix.choice import best_on_dev
+        from tuneworthy.models.local.serving import serve_command
+
+        built = [r for r in self.results.runs if r.artefact and r.spec.role == "candidate"]
+        if not built:
+            return ""
+        arm_name = self.verdict.arm
+        best = best_on_dev([r for r in built if r.spec.name == arm_name] or built)
+        task, home = self.results.task, self.folder.parent.parent
+        adapter = home / str(best.artefact)
+        return serve_command(task.tune or task.model or "", home, adapter, best.spec.name)
+
+    def table(self) -> Any:
+        """Return the final table of arms as a rich renderable, which notebooks display too."""
+        from tuneworthy.report.terminal import table
+
+        return table(self.results)
+
+    def _repr_html_(self) -> str:
+        return self.verdict._repr_html_()
 
 
 def write_results(results: Results, home: Path, study: str, suffix: str = "") -> Path:

@@ -7,7 +7,6 @@ by name.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,9 @@ from tuneworthy.compare.two_studies import Repetition, compare_repetition
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.audit_report import Audit, Observation
 from tuneworthy.core.plan import Plan
-from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.core.specs import specs
-from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.audit import audit, with_observations
 from tuneworthy.data.recorded import answer_observations, recorded_answers
 from tuneworthy.data.sealed import scored_cases
@@ -27,14 +24,13 @@ from tuneworthy.identity import add_minutes, competing_arms, needs_met
 from tuneworthy.judge.grading import blocks_ahead
 from tuneworthy.ledger.study_events import StudyEvents
 from tuneworthy.look_count import count_look, end_look, is_spent, look_warning, looks_so_far
-from tuneworthy.matrix.choice import best_on_dev
 from tuneworthy.measure.plan_cuts import fit_extras
 from tuneworthy.missing_keys import key_notice, key_observations, refuse_without_key
-from tuneworthy.models.local.serving import serve_command
 from tuneworthy.models.remote.unlisted import misspelt, outdated
-from tuneworthy.results_folder import folder_of, make_results_folder
+from tuneworthy.results_folder import Study, folder_of, make_results_folder
 from tuneworthy.session import UNLOCKED_SUFFIX, Session, open_session, read
 from tuneworthy.study_steps import (
+    Diagnosing,
     LiveLine,
     any_measured,
     nothing_measured_error,
@@ -50,42 +46,6 @@ EXTRAS_MOST_SHARE = 0.25  # of the minutes, at most, for them under the stage ru
 Watch = Callable[[str, Any], None]
 """Called as (event, data); events: look (a warning, before a second look is spent), audit, plan,
 arm, answers (number of new ones), say, step (Standing or None), done (Results)."""
-
-
-@dataclass(frozen=True)
-class Study:
-    """The results of a finished study and the folder they were written to."""
-
-    results: Results
-    folder: Path
-
-    @property
-    def verdict(self) -> Verdict:
-        """Return the verdict."""
-        return self.results.verdict
-
-    def serving(self) -> str:
-        """Return the vLLM command that serves the trained adapter; "" if no arm trained one.
-
-        It is the named arm's adapter if that arm trained one; of several, the best on dev.
-        """
-        built = [r for r in self.results.runs if r.artefact and r.spec.role == "candidate"]
-        if not built:
-            return ""
-        arm_name = self.verdict.arm
-        best = best_on_dev([r for r in built if r.spec.name == arm_name] or built)
-        task, home = self.results.task, self.folder.parent.parent
-        adapter = home / str(best.artefact)
-        return serve_command(task.tune or task.model or "", home, adapter, best.spec.name)
-
-    def table(self) -> Any:
-        """Return the final table of arms as a rich renderable, which notebooks display too."""
-        from tuneworthy.report.terminal import table
-
-        return table(self.results)
-
-    def _repr_html_(self) -> str:
-        return self.verdict._repr_html_()
 
 
 def check(path: Path, options: RunOptions = RunOptions(), watch: Watch | None = None) -> Audit:
@@ -170,7 +130,8 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
     tell("plan", planned)
     runs: list[Run] = []
     recipes = [Recipe() for _ in session.split.parts]
-    stages, live = stage_runner(session, planned, runs, recipes), LiveLine(session)
+    read, live = Diagnosing(session), LiveLine(session)
+    stages = stage_runner(session, planned, runs, recipes, read)
     for _ in stages.run():
         count_look(session, runs)
         if watch and any_measured(runs):
@@ -181,7 +142,7 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
     if planned.staged:
         room = max(EXTRAS_LEAST_SHARE * session.minutes, stages.left)
         planned = fit_extras(stages.plan, room, EXTRAS_MOST_SHARE * session.minutes)
-    results = results_of_runs(session, planned, runs, recipes)
+    results = results_of_runs(session, planned, runs, recipes, read)
     results = session.finish(results.model_copy(update={"steps": tuple(stages.steps)}))
     tell("done", results)
     return Study(results, session.write(results))

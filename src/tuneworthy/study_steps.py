@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from tuneworthy.compare.comparison import compare
 from tuneworthy.compare.same_scoring import Scoring, check_same_metric
 from tuneworthy.compare.trends import with_fits_and_trends
 from tuneworthy.core.arm import Recipe
+from tuneworthy.core.case import Case
 from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.counting import count_noun
+from tuneworthy.core.doubt import LabelDoubt
 from tuneworthy.core.errors import DataError, ModelError, TaskError
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.look_text import look_line
@@ -22,6 +25,7 @@ from tuneworthy.core.run import Run
 from tuneworthy.core.standing import Standing
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.diagnose.diagnosis import diagnose_runs, without_unread_causes
+from tuneworthy.diagnose.label_errors import label_doubts
 from tuneworthy.diagnose.remedies import with_minutes
 from tuneworthy.extras.runner import ExtrasInputs, with_extras, with_slices
 from tuneworthy.measure.stage_runner import StageRunner
@@ -62,7 +66,7 @@ def unlock(session: Session) -> None:
 
 
 def stage_runner(
-    session: Session, planned: Plan, runs: list[Run], recipes: list[Recipe]
+    session: Session, planned: Plan, runs: list[Run], recipes: list[Recipe], read: Diagnosing
 ) -> StageRunner:
     """Return what measures the arms; it adds to `runs` and `recipes` (each fold's best prompt)."""
     runner = replace(session.runner(), runs=runs)  # shares the list, which grows
@@ -73,7 +77,7 @@ def stage_runner(
         runs,
         recipes,
         session.minutes,
-        lambda: diagnose(session, planned, runs),
+        lambda: read.of(planned, runs),
         session.tell,
     )
 
@@ -105,7 +109,11 @@ class LiveLine:
 
 
 def results_of_runs(
-    session: Session, planned: Plan, runs: Sequence[Run], recipes: Sequence[Recipe]
+    session: Session,
+    planned: Plan,
+    runs: Sequence[Run],
+    recipes: Sequence[Recipe],
+    read: Diagnosing,
 ) -> Results:
     """Return the study's results: evidence with diagnosis and optional measurements, verdict."""
     from tuneworthy.verdict.decide import decide, grid
@@ -117,7 +125,7 @@ def results_of_runs(
         update={
             "looks_scope": session.looks.scope,
             "locked": session.options.unlock,
-            "diagnosis": diagnose(session, planned, runs),
+            "diagnosis": read.of(planned, runs),
         }
     )
     evidence = with_minutes(evidence, planned)
@@ -161,13 +169,31 @@ def _status_at_first_look(
     return {"at_first_look": f"firm: {then.arm}" if then.arm else "firm: no arm"}
 
 
-def diagnose(session: Session, planned: Plan, runs: Sequence[Run]) -> Diagnosis | None:
-    """Return the diagnosis of the runs; None without a base arm."""
-    cases = tuple(session.sealed.open("compare").values())
-    diagnosis = diagnose_runs(
-        session.task, cases, runs, session.metric, session.split, session.loaded.everyone
-    )
-    return diagnosis and without_unread_causes(diagnosis, planned.read)
+class Diagnosing:
+    """The diagnosis of the runs so far, computed anew only after another run."""
+
+    def __init__(self, session: Session) -> None:
+        self._session, self._of = session, tuple[Run, ...]()
+        self._found: Diagnosis | None = None
+
+    @cached_property
+    def _cases(self) -> tuple[Case, ...]:
+        return tuple(self._session.sealed.open("compare").values())
+
+    @cached_property
+    def _doubted(self) -> list[LabelDoubt]:
+        session = self._session
+        return label_doubts(session.task, self._cases, session.loaded.everyone)
+
+    def of(self, planned: Plan, runs: Sequence[Run]) -> Diagnosis | None:
+        """Return the diagnosis of the runs; None without a base arm."""
+        session = self._session
+        if [*map(id, runs)] != [*map(id, self._of)]:
+            self._found = diagnose_runs(
+                session.task, self._cases, runs, session.metric, session.split, self._doubted
+            )
+            self._of = tuple(runs)
+        return self._found and without_unread_causes(self._found, planned.read)
 
 
 def _human_grades(session: Session) -> tuple[Grade, ...] | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
 from tuneworthy.core.causes import BaseOutcomes, Diagnosis, Intervention, Remedy, Wrong
+from tuneworthy.core.doubt import LabelDoubt
 from tuneworthy.core.plugins import load
 from tuneworthy.core.reason import Why, is_reason
 from tuneworthy.core.record import digest
@@ -22,7 +23,7 @@ from tuneworthy.data.folds import Split
 from tuneworthy.diagnose.answer_in_passage import cases_with_answer_in_passage
 from tuneworthy.diagnose.cause_shares import FEW_IF_NONE_ACTS, attribute_causes, diagnose
 from tuneworthy.diagnose.effects import rescued_cases
-from tuneworthy.diagnose.label_errors import consensus_doubts, contradicted_failures, label_doubts
+from tuneworthy.diagnose.label_errors import consensus_doubts, contradicted_failures
 from tuneworthy.diagnose.rescore import passes, placebo_cases, rescore_interventions
 from tuneworthy.matrix.choice import sorted_by_dev
 from tuneworthy.matrix.columns import PRESENT_ARM
@@ -95,11 +96,11 @@ def diagnose_runs(
     runs: Sequence[Run],
     metric: Metric,
     split: Split,
-    others: Sequence[Case] = (),
+    doubted: Sequence[LabelDoubt],
 ) -> Diagnosis | None:
     """Return the diagnosis that the runs support; None without a base arm.
 
-    `others` are further labelled rows, used only to check labels against.
+    `doubted` are the labels of these cases that other rows contradict (`label_doubts`).
     """
     table = answer_columns(task, runs)
     base = base_of(table)
@@ -107,7 +108,6 @@ def diagnose_runs(
         return None
     base = comparable_base(base, table, split)
     fails = tuple(sorted(i for i, passed in base.passed.items() if not passed))
-    doubted = label_doubts(task, cases, others)
     design = Design.of(task, split)
     base_cases = BaseOutcomes(
         arm=base.spec.name,

@@ -16,6 +16,7 @@ from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.results import Results
 from tuneworthy.core.split import Split
 from tuneworthy.diagnose.diagnosis import diagnose_runs, without_unread_causes
+from tuneworthy.diagnose.label_errors import label_doubts
 from tuneworthy.diagnose.remedies import with_minutes
 from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.metrics import JUDGE, Metric, metric_name, score_all
@@ -35,9 +36,8 @@ def recompute_evidence(results: Results, metric: Metric | None = None) -> Eviden
     not_recomputed = set(Evidence.model_fields) - compared.model_fields_set
     carried = {field: getattr(stored, field) for field in not_recomputed}
     if metric is not None and stored.diagnosis is not None and all_rows_scored(results, split):
-        diagnosis = diagnose_runs(
-            results.task, results.cases, results.runs, metric, split, results.cases
-        )
+        doubted = label_doubts(results.task, results.cases)
+        diagnosis = diagnose_runs(results.task, results.cases, results.runs, metric, split, doubted)
         carried["diagnosis"] = diagnosis and without_unread_causes(diagnosis, results.plan.read)
     evidence = with_costs(compared.model_copy(update=carried), results.task, results.runs)
     return evidence.model_copy(update={"arms": with_optional_limits(results.task, evidence)})

@@ -90,7 +90,7 @@ class Bookings:
 
     def __init__(self) -> None:
         self._attempts: GroupCommit[Entry] = GroupCommit(
-            lambda entries: self.journal.append("attempt", *entries)
+            lambda entries: [row.seq for row in self.journal.append("attempt", *entries)]
         )
         self._outcomes: GroupCommit[_Outcome] = GroupCommit(self._book)
 

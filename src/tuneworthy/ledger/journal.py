@@ -108,8 +108,8 @@ class Journal:
             with self.engine.begin() as connection:
                 yield connection
 
-    def append(self, step: str, *entries: Entry) -> list[int]:
-        """Append rows in one durable transaction and return their sequence numbers.
+    def append(self, step: str, *entries: Entry) -> list[Row]:
+        """Append rows in one durable transaction and return them.
 
         If that fails, `failed` is set: whether the rows are there must be checked before the next
         run, and replies that only the mirror has must be read back.
@@ -124,7 +124,7 @@ class Journal:
             self.failed = failed
             if self._head:
                 self._head.note(rows[-1].seq, rows[-1].link)
-        return [row.seq for row in rows]
+        return rows
 
     def check_end(self) -> None:
         """Raise StoreError if rows at the end, or of the mirror, are lost (see `head.py`)."""

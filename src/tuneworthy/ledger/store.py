@@ -213,7 +213,7 @@ class Ledger(Bookings):
     def log(self, study: str, kind: str, value: Any) -> int:
         """Append an event and return its number; events may repeat and affect no result."""
         self._check_writable()
-        return self.journal.append("log", self._entry("event", None, kind, study, value))[0]
+        return self.journal.append("log", self._entry("event", None, kind, study, value))[0].seq
 
     def events(self, study: str, after: int = 0) -> list[dict[str, Any]]:
         """Return a study's events after a number, in order: seq, kind, at and value."""
@@ -275,10 +275,7 @@ class Ledger(Bookings):
             if (row := self.journal.find(entry.sort, entry.name)) is not None:
                 return True, row
             self._check_writable()
-            self.journal.append(step, entry)
-            row = self.journal.find(entry.sort, entry.name)
-        assert row is not None
-        return False, row
+            return False, self.journal.append(step, entry)[0]
 
     def _entry(
         self, sort: str, name: str | None, kind: str, study: str, value: Any,

@@ -14,6 +14,7 @@ from tuneworthy.core.reason import NO_ROOM
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Task
 from tuneworthy.diagnose.diagnosis import _prompt_alone_passes, answer_columns, diagnose_runs
+from tuneworthy.diagnose.label_errors import label_doubts
 from tuneworthy.measure import planning
 from tuneworthy.measure.placebos import MOST_PASSED, probes
 from tuneworthy.metrics import scorer
@@ -253,7 +254,8 @@ def copies(results, spec, right, folds=range(5)):
 
 def reread(results, runs):
     metric = scorer(results.task)
-    return diagnose_runs(results.task, results.cases, runs, metric, results.split, results.cases)
+    doubted = label_doubts(results.task, results.cases)
+    return diagnose_runs(results.task, results.cases, runs, metric, results.split, doubted)
 
 
 TRAINED = Spec(name="lora", arm="lora", tool="tune", simplicity=60)

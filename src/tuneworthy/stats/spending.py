@@ -14,7 +14,7 @@ import numpy as np
 
 from tuneworthy.stats.distributions import normal_cdf, normal_quantile
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(240)
+_nodes_and_weights = lru_cache(np.polynomial.legendre.leggauss)  # slow: not at each start
 _FAR = 8.0  # standard deviations beyond which no mean is expected
 _NEAREST = 0.97
 """Rows of an earlier look count as at most this share of the next one's: a lower correlation than
@@ -37,7 +37,7 @@ def nested_level(steps: Sequence[tuple[float, float]]) -> float:
 @lru_cache(maxsize=1024)
 def _level(errors: tuple[float, ...], rows: tuple[float, ...]) -> float:
     level, ends, density = errors[0], np.zeros(1), np.ones(1)  # a walk that starts at 0
-    before = 0.0
+    before, (unit_nodes, weights) = 0.0, _nodes_and_weights(240)
     for at, (error, size) in enumerate(zip(errors, rows, strict=True)):
         step = np.sqrt(size - before)
         low, high = 0.0, _FAR
@@ -47,8 +47,8 @@ def _level(errors: tuple[float, ...], rows: tuple[float, ...]) -> float:
             low, high = (middle, high) if crossed > error else (low, middle)
         level = max(error, float(normal_cdf(-high))) if at else error
         line, floor = float(normal_quantile(1 - level)) * np.sqrt(size), -_FAR * np.sqrt(size)
-        nodes = (line - floor) / 2 * _NODES + (line + floor) / 2
+        nodes = (line - floor) / 2 * unit_nodes + (line + floor) / 2
         kernel = np.exp(-0.5 * ((nodes - ends[:, None]) / step) ** 2) / (step * np.sqrt(2 * np.pi))
-        ends, density = nodes, (density @ kernel) * _WEIGHTS * (line - floor) / 2
+        ends, density = nodes, (density @ kernel) * weights * (line - floor) / 2
         before = size
     return level

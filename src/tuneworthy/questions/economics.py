@@ -37,8 +37,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         why = NO_TUNE if not tuned else "not measured (nothing to compare the tuned model with)"
         return _finding("not_measured", why, "let a training arm and a simpler arm run")
     if keys := missing_keys(task, [*tuned, *others]):
-        word = "key" if len(keys) == 1 else "keys"
-        why = f"not measured ({word} {', '.join(keys)})"
+        why = f"not measured (task.yaml lacks {', '.join(keys)})"
         step = " and ".join(keys) if len(keys) < 3 else "these keys of economics"
         return _finding("not_measured", why, f"write down {step}")
     contests = [list(_compare_with_each(evidence, task, arm, others)) for arm in tuned]

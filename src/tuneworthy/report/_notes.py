@@ -54,7 +54,6 @@ def _question_row(finding: Finding) -> dict[str, Any]:
     known = finding.name in catalogue("questions")
     module = load("questions", finding.name) if known else None
     because = NOT_MEASURED.sub(r"\1", finding.because, count=1)
-    because = re.sub(r"^keys? (?=economics\.)", "task.yaml lacks ", because)
     return {
         "name": finding.name,
         "question": module.QUESTION if module else finding.name.replace("_", " "),

@@ -23,7 +23,7 @@ def complete_findings(findings: Sequence[Finding], policy: Policy) -> tuple[Find
 def _missing_finding(name: str, policy: Policy) -> Finding:
     because, step = NOT_MEASURED, "finish the study"
     if name == "economics" and (keys := _missing_keys(policy)):
-        because = f"not measured ({'key' if len(keys) == 1 else 'keys'} {', '.join(keys)})"
+        because = f"not measured (task.yaml lacks {', '.join(keys)})"
         step = f"write down {' and '.join(keys)}"
     prior: str | None = load("questions", name).PRIOR
     return Finding(name=name, answer="not_measured", because=because, next=step, prior=prior)

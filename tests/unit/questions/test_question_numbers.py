@@ -43,7 +43,7 @@ def test_the_worked_example_pays_above_382_067_requests_a_month():
     many = economics.ask(found, task(**MONEY | {"requests_per_month": 4_000_000}))
     assert many.answer == "yes"
     lacking = economics.ask(found, task(requests_per_month=40_000))
-    assert "key economics.value_of_correct" in lacking.because
+    assert "lacks economics.value_of_correct" in lacking.because
 
 
 def test_the_worked_example_needs_750_rows_to_tell_tuning_from_the_schema():

@@ -5,7 +5,6 @@ No ledger is opened and no look is counted: nothing of a study is read or writte
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.data.load import Loaded, load
 from tuneworthy.data.open_answers import propose_metric
 from tuneworthy.data.own_columns import OwnColumns, Records, RenamedFiles, gold_cases, renamed_files
-from tuneworthy.data.recorded import answer_observations, recorded_answers, refuse_gold
+from tuneworthy.data.recorded import answer_observations, refuse_gold
 from tuneworthy.diagnose.blocks import TOLERATED_UNSCORED, why_metric_is_broken
 from tuneworthy.diagnose.metric_ladder import MOST_CASES
 from tuneworthy.metrics import JUDGE, metric_name, score_all, scorer
@@ -77,13 +76,10 @@ def compare_files(
     else:
         loaded = _loaded_records(task, renamed.gold, options)
     loaded = replace(loaded, task=loaded.task.model_copy(update={"answers": wanted}).at(Path()))
-    try:
-        found = _aligned_answers(loaded, renamed, (first, second), options)
-    except DataError as error:
-        raise _naming_options(error, {A: str(first), B: str(second)}) from None
+    found = _aligned_answers(loaded, renamed, (first, second), options)
     notes = [*(renamed.notes if renamed else ()), *_encoding_notes(gold, first, second)]
     notes += [
-        (f"{o.text}: {o.fix}" if o.fix else o.text).replace("match: order", "--match order")
+        f"{o.text}: {o.fix}" if o.fix else o.text
         for o in answer_observations(loaded, found)
         if o.kind in REPORTED_KINDS
     ]
@@ -115,25 +111,12 @@ def _aligned_answers(
     loaded: Loaded, renamed: RenamedFiles | None, files: tuple[Path, Path], options: CompareOptions
 ) -> dict[str, AlignedAnswers]:
     """Return the answers of file A and of file B, aligned to the cases, by "A" and "B"."""
-    if renamed is None:
-        return recorded_answers(loaded, loaded.cases)
-    names = dict(zip((A, B), map(str, files), strict=True))
-    refuse_gold(loaded.task, names)
+    refuse_gold(loaded.task, list(map(str, files)))
+    logs = renamed.logs if renamed else (None, None)
     return {
-        name: align_answers(file, loaded.cases, (), options.match, f"answers.{name}", records)
-        for name, file, records in zip((A, B), files, renamed.logs, strict=True)
+        name: align_answers(file, loaded.cases, loaded.everyone, options.match, "", records)
+        for name, file, records in zip((A, B), files, logs, strict=True)
     }
-
-
-def _naming_options(error: DataError, files: dict[str, str]) -> DataError:
-    """Return the error with file names and options in place of keys of a task file."""
-    for name, file in files.items():
-        key = f"`answers.{name}`"
-        error.fix = error.fix.replace(f"under {key} write", "write").replace(f" under {key}", "")
-        error.where = error.where.replace(f"task.yaml answers.{name}", quoted(file, 100))
-    error.fix = re.sub(r"`match: (\w+)`", r"`--match \1`", error.fix)
-    error.fix = error.fix.replace("leave `match` out", "leave `--match` out")
-    return error
 
 
 def compare_columns(

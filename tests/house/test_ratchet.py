@@ -10,7 +10,7 @@ LIMITS = {
     "files": 874,
     "public names": 2991,
     "modules outside the matrix that import stats": 0,
-    "branches on our own sentences": 12,
+    "branches on our own sentences": 0,
 }
 SLACK = {"lines": 500, "files": 3, "public names": 20}
 """How far below its limit a number may lie before the limit must follow; others follow at once."""

@@ -172,7 +172,6 @@ def _report_error(error: TuneworthyError, as_json: bool, words: Sequence[str] = 
     named = next((word for word in words if word.endswith((".yaml", ".yml"))), "")
     if named and Path(named).name != TASK_FILE:  # the file that was given, not the usual one
         error.where = error.where.replace(TASK_FILE, visible(named))
-        error.fix = error.fix.replace(TASK_FILE, visible(named))
     if as_json:
         with contextlib.suppress(OSError):
             print(json.dumps(error.plain()))

@@ -141,13 +141,11 @@ def _draft_task(
     """
     from tuneworthy.core.errors import DataError
     from tuneworthy.data.draft import draft
-    from tuneworthy.data.label_spelling import is_spelling_error, write_usual_spelling
+    from tuneworthy.data.label_spelling import write_usual_spelling
 
     try:
         return draft(found.rows, systems, folder, about), ()
     except DataError as error:
-        if not (found.made_of and is_spelling_error(error)):
-            raise
-        if not (said := write_usual_spelling(found.files)):
+        if not (found.made_of and error.misspelt and (said := write_usual_spelling(found.files))):
             raise
         return draft(found.rows, systems, folder, about), (said,)

@@ -79,9 +79,13 @@ class SecurityError(TaskError):
 
 
 class DataError(TuneworthyError):
-    """Rows, files, labels or splits that can't be used for measurement."""
+    """Rows, files, labels or splits that can't be used for measurement.
+
+    `misspelt`: labels of a meaning differ only in case or spaces.
+    """
 
     exit_code = 5
+    misspelt = False
 
 
 class ModelError(TuneworthyError):

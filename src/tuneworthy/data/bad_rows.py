@@ -86,9 +86,11 @@ class BadRows:
         if first.lost > 1 and policy == "exclude":
             many = "nobody knows how many" if first.lost == math.inf else f"{first.lost:,.0f}"
             what += f"; {many} rows are lost there"
-        raise DataError(
+        error = DataError(
             what, where=self._where(first.why), got=first.got, fix=self._fix(first, policy)
         )
+        error.misspelt = first.misspelt
+        raise error
 
     def _where(self, headline: str) -> list[str]:
         """Return a line for each reason of the first bad rows; the last line counts other rows."""

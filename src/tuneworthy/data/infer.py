@@ -94,9 +94,6 @@ def _is_json(text: str) -> bool:
     return True
 
 
-SPELLING = "labels differ only by "
-
-
 def label_key(text: str) -> str:
     """Return a label with case, space and Unicode form normalised."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
@@ -124,9 +121,9 @@ def usual_spelling(counts: Counter[str]) -> str:
 
 def _variant_fault(case: Case, usual: str, times: int) -> RowFault:
     got = f'"{case.output}" where {times} other row{"s say" if times > 1 else " says"} "{usual}"'
-    fix = "correct the row, or declare both labels in task.yaml"
-    why = SPELLING + _spelling_difference(case.output, usual)
-    return RowFault(case.where, why, got, fix, "output", case.id)
+    fix = "correct the row, or declare both labels in the task file"
+    why = f"labels differ only by {_spelling_difference(case.output, usual)}"
+    return RowFault(case.where, why, got, fix, "output", case.id, misspelt=True)
 
 
 def _spelling_difference(one: str, other: str) -> str:

@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tuneworthy.core.counting import with_verb
-from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.own_files import write_atomic
-from tuneworthy.data.infer import SPELLING, label_key, usual_spelling
+from tuneworthy.data.infer import label_key, usual_spelling
 
 # A misspelt label has at most this share of the rows of the right one.
 _RARE_SHARE = 0.1
@@ -48,11 +47,6 @@ def near_labels(counts: Mapping[str, int]) -> dict[str, str]:
 
 def _digits_and_marks(label: str) -> list[str]:
     return re.findall(r"\d+|[^\w\s]", label)
-
-
-def is_spelling_error(error: DataError) -> bool:
-    """Return whether an error is about labels that differ only in case or spaces."""
-    return error.what.startswith(SPELLING)
 
 
 def write_usual_spelling(files: Sequence[Path]) -> str:

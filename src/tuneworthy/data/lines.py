@@ -68,7 +68,7 @@ def check_text_file(path: Path, shown: str) -> int:
     except FileNotFoundError:
         raise DataError(
             "there is no such file", where=shown, got=f"looked in {path.parent}",
-            fix="correct the path in task.yaml; it starts at the folder of task.yaml",
+            fix="correct the path in the task file; it starts at the folder of that file",
         ) from None  # fmt: skip
     except OSError as error:
         raise DataError(

@@ -27,15 +27,19 @@ _SHOWN_PLACES = 3
 
 @dataclass(frozen=True)
 class LogRows:
-    """The rows of a file of recorded answers, and how the task file says to match them.
+    """The rows of a file of recorded answers, and how the user says to match them.
 
-    `key` is the task-file key that says so: `present`, `answers.NAME`.
+    `key` is the task-file key that says so (`present`, `answers.NAME`), "" for an option.
     """
 
     path: Path
     rows: Sequence[RawRow]
     match: Match | None = None
     key: str = "answers.NAME"
+
+    def setting(self, match: Match) -> str:
+        """Return how the user says to match them so: by a key of the task file, or an option."""
+        return f"`match: {match}` under `{self.key}`" if self.key else f"`--match {match}`"
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ def _refuse_unmatchable(log: LogRows, cases: Sequence[Case]) -> NoReturn:
     got = f"{count_noun(len(log.rows), 'answer')}, {count_noun(len(cases), 'scored row')}"
     fix = 'give every answer the "id" (or the "input") of its row'
     if bare and len(log.rows) == len(cases):
-        fix += f"; where answer k is that of row k, write `match: order` under `{log.key}`"
+        fix += f"; where answer k is that of row k, write {log.setting('order')}"
     if bare:
         got += f"; {with_verb(len(bare), 'answer', 'have')} neither `id` nor `input`"
     raise DataError(
@@ -113,7 +117,7 @@ def _refuse_missing_key(log: LogRows, key: Match) -> NoReturn:
         f"recorded answers without `{key}` can't be matched by it",
         where=bare[0].where,
         got=f"{len(bare):,} of {len(log.rows):,} answers have no `{key}`",
-        fix=f"add it to each, or change `match: {key}` under `{log.key}`",
+        fix=f"add it to each, or change {log.setting(key)}",
     )
 
 
@@ -176,8 +180,8 @@ def _refuse_other_inputs(log: LogRows, matches: MatchResult) -> NoReturn:
         where=", ".join(matches.other_inputs[:_SHOWN_PLACES]),
         got=f"{same:,} of {len(matches.rows):,} have the input of the row with their id,"
         f" {len(matches.other_inputs):,} have another",
-        fix=f"under `{log.key}` write `match: input` where the ids are those of other rows, or"
-        " `match: id` where the same inputs are only written another way",
+        fix=f"write {log.setting('input')} where the ids are those of other rows, or"
+        f" {log.setting('id')} where the same inputs are only written another way",
     )
 
 
@@ -298,8 +302,8 @@ def _by_order(log: LogRows, cases: Sequence[Case]) -> MatchResult:
             "recorded answers fit their rows better in another order than by `match: order`",
             where=log.path.name,
             got=said,
-            fix='give every answer the "id" (or the "input") of its row, and remove `match: order`'
-            f" under `{log.key}`",
+            fix='give every answer the "id" (or the "input") of its row, and remove'
+            f" {log.setting('order')}",
         )
     return MatchResult({case.id: row for row, case in both}, "order")
 
@@ -322,13 +326,13 @@ def _refuse_inputs_in_other_order(log: LogRows, both: Sequence[tuple[RawRow, Cas
 
 
 def _refuse_order(
-    log: LogRows, what: str, same: int, other: Sequence[RawRow], key: str
+    log: LogRows, what: str, same: int, other: Sequence[RawRow], key: Match
 ) -> NoReturn:
     raise DataError(
         f"the {what} of recorded answers say another order than that of the rows",
         where=", ".join(row.where for row in other[:_SHOWN_PLACES]),
         got=f"in the order of the rows {same:,} {what} match and {len(other):,} do not",
-        fix=f"write `match: {key}` under `{log.key}`, or leave `match` out",
+        fix=f"write {log.setting(key)}, or leave it out",
     )
 
 

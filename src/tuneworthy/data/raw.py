@@ -41,7 +41,8 @@ class RowFault:
     """A bad row: its place (`file:line:column`), what is wrong, what was got, a fix, field, id.
 
     `lost` counts the records that are lost with it, `math.inf` where the file breaks and nobody
-    knows how many would have followed.
+    knows how many would have followed. `misspelt`: its label differs from a frequent one only in
+    case or spaces.
     """
 
     where: str
@@ -51,6 +52,7 @@ class RowFault:
     field: str = ""
     id: str = ""
     lost: float = 1
+    misspelt: bool = False
 
     def place(self) -> str:
         """Return the place of the row, with its field and id if known."""

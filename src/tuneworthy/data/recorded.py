@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.answer_files import match_setting, recorded_files
@@ -34,7 +35,7 @@ def recorded_answers(loaded: Loaded, scored: Sequence[Case]) -> dict[str, Aligne
     more = loaded.aside
     if loaded.unlocked and loaded.test and not loaded.aside:  # one file: these are training rows
         more = loaded.cases
-    refuse_gold(loaded.task, files)
+    refuse_gold(loaded.task, files.values(), (match_setting(loaded.task, n)[1] for n in files))
     aligned = {
         name: align_answers(
             folder / file, [*scored, *more], others, *match_setting(loaded.task, name)
@@ -107,20 +108,21 @@ def _systems_without_tool(names: Sequence[str]) -> Iterator[Observation]:
     yield Observation(kind="no_tool", level="note", text=text, count=len(names), fix=fix)
 
 
-def refuse_gold(task: Task, files: Mapping[str, str]) -> None:
+def refuse_gold(task: Task, files: Collection[str], keys: Iterable[str] = ()) -> None:
     """Raise DataError if a file of recorded answers is the task's own file of gold answers.
 
-    Its answers (`output`) are all right, so it would win every comparison.
+    Its answers (`output`) are all right, so it would win every comparison. `keys` are those of
+    task.yaml that name the files, if they do.
     """
     data, folder = task.data, task.folder
     rows = [name for name in (data.file, data.train, data.test, data.dev) if name]
     known = {digest: name for name in rows if (digest := file_digest(folder / name))}
-    for name, file in files.items():
+    for file, key in zip_longest(files, keys):
         same = known.get(file_digest(folder / file))
         if same is not None:
             raise DataError(
                 "the file of recorded answers is the file of right answers",
-                where=f"task.yaml {match_setting(task, name)[1]}",
+                where=f"task.yaml {key}" if key else file,
                 got=f"{file}, the same bytes as {same}",
                 fix="name a file of what the system itself answered",
             )
@@ -149,7 +151,7 @@ def _doubtful_matches(aligned: AlignedAnswers, name: str, file: str) -> Iterator
     if aligned.matched_by == "order":
         text = (
             f"the answers of `{quoted(name, 60)}` in {file} are matched to the rows by their order"
-            " alone (match: order)"
+            " alone"
         )
         fix = 'the "id" or the "input" of its row beside each answer would show a wrong order'
         yield Observation(kind="matched_by_order", level="warning", text=text,
@@ -158,9 +160,9 @@ def _doubtful_matches(aligned: AlignedAnswers, name: str, file: str) -> Iterator
         count = len(aligned.other_inputs)
         text = (
             f"{_count_answers(count)} in {file} {'has' if count == 1 else 'have'} the id of a row"
-            " and another input than it (match: id)"
+            " and another input than it"
         )
-        fix = "correct the ids, or remove `match: id`, if they are those of other rows"
+        fix = "correct the ids; if they are those of other rows, don't match by id"
         yield observation("inputs_differ", "warning", text, aligned.other_inputs, fix)
 
 

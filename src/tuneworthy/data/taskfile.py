@@ -91,7 +91,7 @@ def _read_text(path: Path) -> str:
     except OSError as error:
         raise TaskError(
             "the task file can't be opened", where=str(path), got=error.strerror or "",
-            fix="give the path of a readable task.yaml",
+            fix="give the path of a readable task file",
         ) from None  # fmt: skip
     if len(raw) > plain_yaml.MAX_BYTES:
         raise TaskError("the task file is larger than 1 MB", where=str(path), fix="shorten it")

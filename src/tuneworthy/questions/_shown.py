@@ -66,5 +66,4 @@ def rows_needed_clause(
 
 def unmeasured(missing: Mapping[str, str], field: str, otherwise: str) -> str:
     """Return "not measured" with a field's recorded reason, else with `otherwise`."""
-    why = missing.get(field) or otherwise
-    return why if why.startswith("not measured") else f"not measured ({why})"
+    return f"not measured ({missing.get(field) or otherwise})"

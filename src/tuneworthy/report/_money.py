@@ -13,6 +13,7 @@ from tuneworthy.core.escape import visible
 from tuneworthy.core.results import Results
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _words as words
+from tuneworthy.verdict.prices import keys_lacking
 
 CHART_VOLUMES = tuple(10 ** (3 + step / 10) for step in range(41))  # 1,000 to 10 million a month
 COST_TERMS = ("usd_per_request", "build_usd", "upkeep_usd_month")
@@ -79,7 +80,8 @@ def chance_line(results: Results) -> str:
     chance, rival = economics.get("p_net_higher"), economics.get("rival")
     if chance is None:
         why = results.verdict.missing.get("/economics/p_net_higher", words.UNKNOWN)
-        why = why.removeprefix("not known: ")
+        if needs := keys_lacking(results):
+            why = f"economics (task.yaml) lacks {needs}"
         return f"Whether another arm is worth more to you is not known: {visible(why)}."
     volume = results.task.economics.requests_per_month or 0.0
     return (

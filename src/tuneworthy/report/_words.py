@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from tuneworthy.core.task import TOOLS, TRAINED_TOOLS
 from tuneworthy.core.verdict import Next, Verdict
 from tuneworthy.questions import CHECKLIST
 from tuneworthy.report._time import bounds_hold
+from tuneworthy.verdict.prices import keys_lacking
 
 BLOCKED_HEADLINE = "No verdict."
 HEADLINES = {
@@ -309,23 +309,9 @@ def pays_line(results: Results) -> str:
     if economics.get("side") in ("always", "never"):
         return f"{who} {economics['side']} pays at these prices{yours}."
     why = missing.get("/economics/break_even_per_month") or missing.get("/economics") or UNKNOWN
-    if needs := _keys_lacking(why, results):  # the full reason names the keys
+    if needs := keys_lacking(results):
         return f"Costs are not weighed: economics (task.yaml) lacks {needs}."
     return f"At which volume tuning pays is not measured: {visible(why)}."
-
-
-def _keys_lacking(why: str, results: Results) -> str:
-    """Return the keys of `economics:` that a reason names and the task lacks."""
-    keys = ["machine_hour"] if "cost a request" in why else []
-    for found in re.findall(r"\(economics\.([^()]*)\)", why):
-        keys += [
-            key for key in found.split(", ") if key != "label_each"
-        ]  # labels may have been paid for already
-    given = results.task.economics
-    lacking = [key for key in keys if getattr(given, key, 0) is None]
-    if "cost a request" in why and given.machine_hour is not None:
-        lacking.insert(0, "prices (of the remote model)")
-    return ", ".join(lacking)
 
 
 def rival_line(pair: Pair, margin: float) -> str:
@@ -373,8 +359,7 @@ def next_line(results: Results) -> str:
     size = f", {price_of_next_step(step)}" if price_of_next_step(step) else ""
     if step.do == "settle":
         return f"To be sure within {points(margin)} points: tuneworthy settle{size}"
-    why = step.why.replace("(see by_margin)", "(the report shows the verdict at every margin)")
-    return f"Next: {visible(step.do)}{size}" + (f": {visible(why)}" if why else "")
+    return f"Next: {visible(step.do)}{size}" + (f": {visible(step.why)}" if step.why else "")
 
 
 def target_line(verdict: Verdict, target: float) -> str:

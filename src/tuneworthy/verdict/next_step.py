@@ -315,8 +315,7 @@ def _step_at_margin(policy: Policy, open_now: UndecidedPair) -> Next:
         f"{tool_with_name(open_now.arm)} stands near the margin of {points(policy.margin)}: with"
         f" {outlook.most_rows - open_now.pair.n:,} more labelled rows the chance {aim} is"
         f" {chance_text(outlook.chance(outlook.most_rows))}; what such a gain is worth"
-        f" to you decides (see"
-        f" by_margin)"
+        " to you decides (the report shows the verdict at every margin)"
     )
     return Next(do="decide the margin", why=why)
 

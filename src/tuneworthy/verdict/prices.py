@@ -8,12 +8,18 @@ from typing import Any
 
 from tuneworthy.compare.economics import breakeven, paying_margin
 from tuneworthy.core.evidence import ArmResult, Policy
+from tuneworthy.core.results import Results
 from tuneworthy.verdict.rungs import Ladder
 
+PRICE_KEYS = {
+    "usd_per_1k": ("machine_hour",),
+    "build_usd": ("hours_to_build", "engineer_hour", "label_each"),
+    "upkeep_usd_month": ("hosting_month", "hours_per_retrain"),
+}
 COST_NAMES = {
     "usd_per_1k": "cost a request",
-    "build_usd": "one-off cost (economics.hours_to_build, engineer_hour, label_each)",
-    "upkeep_usd_month": "monthly upkeep (economics.hosting_month, hours_per_retrain)",
+    "build_usd": f"one-off cost (economics.{', '.join(PRICE_KEYS['build_usd'])})",
+    "upkeep_usd_month": f"monthly upkeep (economics.{', '.join(PRICE_KEYS['upkeep_usd_month'])})",
 }
 
 
@@ -56,6 +62,21 @@ class Prices:
 def unknown_costs(order: Sequence[ArmResult]) -> list[str]:
     """Return the names of the costs that are unknown for any of these arms."""
     return [text for key, text in COST_NAMES.items() if any(getattr(a, key) is None for a in order)]
+
+
+def keys_lacking(results: Results) -> str:
+    """Return the unset keys of `economics` without which the rival can't be weighed; or ""."""
+    verdict, given = results.verdict, results.task.economics
+    if (rival := verdict.economics.get("rival")) is None:
+        return ""
+    pair = [arm for arm in results.evidence.arms if arm.name in (verdict.arm, rival)]
+    unknown = [key for key in PRICE_KEYS if any(getattr(arm, key) is None for arm in pair)]
+    keys = [key for cost in unknown for key in PRICE_KEYS[cost] if key != "label_each"]
+    keys += ["value_of_correct"] if results.task.success.motive != "cost" else []
+    lacking = [key for key in keys if getattr(given, key) is None]
+    if "usd_per_1k" in unknown and given.machine_hour is not None:
+        lacking.insert(0, "prices (of the remote model)")
+    return ", ".join(lacking)
 
 
 def known_prices(order: Sequence[ArmResult], policy: Policy) -> Prices | None:

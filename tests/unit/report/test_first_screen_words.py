@@ -100,17 +100,6 @@ def test_failed_answers_that_could_change_nothing_have_no_bound():
     assert "at most if right" in words.unanswered_line(more)
 
 
-def test_the_next_step_names_no_key_of_a_file():
-    results = study()
-    step = results.verdict.next.model_copy(
-        update={"do": "decide the margin", "why": "what it is worth decides (see by_margin)"}
-    )
-    verdict = results.verdict.model_copy(update={"next": step})
-    line = words.next_line(results.model_copy(update={"verdict": verdict}))
-    assert "by_margin" not in line
-    assert "the report shows the verdict at every margin" in line
-
-
 def test_an_arm_that_is_not_shown_better_than_a_reference_is_not_called_better():
     results = study()
     verdict = results.verdict.model_copy(update={"arm": None, "use": "none"})

@@ -182,14 +182,16 @@ def test_a_missing_number_is_named_not_zero(results):
                    missing={"/left_on_table": "one arm", "/economics": "no prices"})  # fmt: skip
     assert left_line(bare).endswith("is not measured: one arm.")
     assert words.pays_line(bare).endswith("is not measured: no prices.")
-    known = (
-        "not known: cost a request, one-off cost (economics.hours_to_build, label_each),"
-        " value of a right answer (economics.value_of_correct)"
-    )
     empty = results.task.model_copy(update={"economics": Economics()})
-    results = results.model_copy(update={"task": empty})
-    bare = changed(results, economics={}, missing={"/economics/break_even_per_month": known})
-    assert words.pays_line(bare).endswith("lacks machine_hour, hours_to_build, value_of_correct.")
+    unpriced = {"usd_per_1k": None, "build_usd": None, "upkeep_usd_month": 0.0}
+    arms = tuple(arm.model_copy(update=unpriced) for arm in results.evidence.arms)
+    evidence = results.evidence.model_copy(update={"arms": arms})
+    bare = changed(
+        results.model_copy(update={"task": empty, "evidence": evidence}),
+        economics={"rival": "lora"}, missing={"/economics/break_even_per_month": "not known: …"},
+    )  # fmt: skip
+    keys = "machine_hour, hours_to_build, engineer_hour, value_of_correct"
+    assert words.pays_line(bare).endswith(f"lacks {keys}.")
 
 
 def test_the_named_arm_is_said_in_plain_words_with_its_score(results):

@@ -27,7 +27,7 @@ from tuneworthy.arms import full, lora
 from tuneworthy.core.arm import Setup
 from tuneworthy.core.case import Case
 from tuneworthy.core.run_options import RunOptions
-from tuneworthy.extras.general_text import ANSWER_TOKENS, chat_prompts, openings
+from tuneworthy.extras.general_text import GENERAL_TOKENS, chat_prompts, openings
 from tuneworthy.extras.tuned_model import divergence, relative_rise
 from tuneworthy.metrics import score_all, scorer
 from tuneworthy.models import open_model
@@ -149,7 +149,7 @@ def main() -> None:
     task, train, test = task_of(asked.data, work, asked.rows, asked.test)
     base = open_model("smollm2-135m", folder=work)
     general = stored(work / "general.json", lambda: changes.sample_passages(
-        base, [*chat_prompts(), *openings()], ANSWER_TOKENS, 0))  # fmt: skip
+        base, [*chat_prompts(), *openings()], GENERAL_TOKENS, 0))  # fmt: skip
     general = general[:: max(1, len(general) // asked.texts)]
     points = []
     for epochs in map(int, asked.epochs.split(",")):

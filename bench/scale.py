@@ -35,7 +35,7 @@ from tuneworthy.ledger.place import HOME_FOLDER, LEDGER_VARIABLE, STORE_FILE
 from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.ledger.store import open_ledger
 from tuneworthy.measure.units import CASES_PER_SHARD
-from tuneworthy.report._data import MOST_CASES
+from tuneworthy.report._data import MOST_PAGE_CASES
 
 ROWS = (100, 1_000, 10_000, 100_000)
 CASES = (100, 1_000, 10_000, 100_000)
@@ -272,7 +272,7 @@ def simulate(plan: Plan, cost: Mapping[str, Any], *, database: str, paid: bool) 
     booked = (answers if paid else rows) * (cost["ledger"][database][what] + waits / 1000)
     moved = answers * (4 * plan.tokens_in + ANSWER)  # prompts out, answers back
     whole = answers * cost["bytes of results.json"]
-    listed = min(plan.cases, MOST_CASES)
+    listed = min(plan.cases, MOST_PAGE_CASES)
     shares = {
         "nodes": 1.0,
         "ledger writes": booked / seconds,

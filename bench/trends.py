@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tuneworthy.core.difference_trend import TREND_ALPHA
 from tuneworthy.stats.trend import largest_change_point
-from tuneworthy.verdict.drift import ALPHA
 
 Array = np.ndarray[Any, Any]
 Draw = Callable[[np.random.Generator, int], Array]
@@ -51,7 +51,7 @@ def step(before: float, after: float, share: float) -> Draw:
 def rate(draw: Draw, n: int, draws: int, groups: Array | None = None) -> float:
     rng = np.random.default_rng(0)
     found = [largest_change_point(draw(rng, n), np.arange(n), groups) for _ in range(draws)]
-    return sum(one is not None and one.p <= ALPHA for one in found) / draws
+    return sum(one is not None and one.p <= TREND_ALPHA for one in found) / draws
 
 
 def main(draws: int) -> None:

@@ -73,7 +73,7 @@ def write_results(results: Results, home: Path, study: str, suffix: str = "") ->
     `suffix` is appended to the folder's name, for later results of the same study. `results/latest`
     is a text file with the folder's name. Each file is replaced atomically.
     """
-    from tuneworthy.report._data import CSV_FILE, MOST_CASES
+    from tuneworthy.report._data import CSV_FILE, MOST_PAGE_CASES
     from tuneworthy.report.csv import answers_csv
     from tuneworthy.report.html import page
     from tuneworthy.report.json import verdict_json
@@ -84,7 +84,7 @@ def write_results(results: Results, home: Path, study: str, suffix: str = "") ->
         _write_results(folder / RESULTS_FILE, results)
         write_atomic(folder / VERDICT_FILE, verdict_json(results.verdict) + "\n")
         write_atomic(folder / "plan.json", _as_json(results.plan, 2) + "\n")
-        if len(results.cases) > MOST_CASES:  # the page lists the hardest alone
+        if len(results.cases) > MOST_PAGE_CASES:  # the page lists the hardest alone
             write_atomic(folder / CSV_FILE, answers_csv(results))
         write_atomic(folder / "report.html", page(results))
         write_atomic(home / "results" / "latest", folder.name + "\n")

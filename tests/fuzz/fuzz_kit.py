@@ -225,4 +225,4 @@ def patient(monkeypatch) -> None:
     """Make what waits for hostile code wait less: the contract is that it ends."""
     monkeypatch.setattr(schemas, "SECONDS", 0.3)
     monkeypatch.setattr(schemas, "START_SECONDS", 5.0)
-    monkeypatch.setattr("tuneworthy.metrics._user.SECONDS", 0.3)
+    monkeypatch.setattr("tuneworthy.metrics._user.USER_SECONDS", 0.3)

@@ -18,7 +18,7 @@ from tuneworthy.core.record import digest
 SKILL_FILE = Path(__file__).parent / "skill.md"
 WITH_SKILL = " + skill"
 BATCH_SIZE = 8  # requests between two writes to the file
-MOST_SHARE = 1e9  # of a reply's numbers, which are scaled; a larger one is no share
+MOST_WEIGHT = 1e9  # of a reply's numbers, which are scaled; a larger one is no share
 _MOST_SHOWN_CHARACTERS = 1_000  # of an input or output in the prompt
 TOOL_MEANINGS = {
     "keep": "what runs today, unchanged",
@@ -130,7 +130,7 @@ def read_reply(text: str) -> tuple[dict[str, float] | None, str]:
             return None, because
         values = {key: value for key, value in inner.items() if key != "because"}
         good = set(values) <= set(TOOL_CHOICES) and all(
-            isinstance(v, int | float) and not isinstance(v, bool) and 0 <= v <= MOST_SHARE
+            isinstance(v, int | float) and not isinstance(v, bool) and 0 <= v <= MOST_WEIGHT
             for v in values.values()
         )
         total = sum(values.values()) if good else 0

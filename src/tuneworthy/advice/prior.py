@@ -19,7 +19,6 @@ from tuneworthy.core.measured_task import MeasuredTask
 from tuneworthy.core.record import Record
 from tuneworthy.matrix.design import Design
 
-ALPHA = 0.05
 LEAST_KINDS = 3
 FORECAST_WEIGHT = 0.9  # weight of the fitted forecast; the rest are the winners' frequencies
 Array = np.ndarray[Any, Any]

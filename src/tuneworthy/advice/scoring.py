@@ -22,7 +22,6 @@ from tuneworthy.matrix.design import Design
 
 Outcome = Literal["right", "wrong", "open", "unmeasured", "silent"]
 OUTCOMES: tuple[Outcome, ...] = ("right", "wrong", "open", "unmeasured", "silent")
-ALPHA = 0.05
 
 
 class AnswerOutcome(Record):

@@ -19,7 +19,7 @@ from tuneworthy.core.case import Case, Query
 from tuneworthy.core.counting import score_text
 from tuneworthy.metrics import score_all
 
-DEV_LEAST, DEV_MOST = 10, 24  # dev rows for the choice of a prompt
+CHOICE_LEAST, CHOICE_MOST = 10, 24  # dev rows for the choice of a prompt
 LEAST_GAIN = 0.02  # mean gain on dev rows below which the simpler prompt is kept
 MOST_PROMPTS, MOST_PROMPTS_PAID = 3, 2  # most prompts tried: on a local model, on a paid one
 # Expected share of dev rows that a further prompt answers: half may suffice to drop it.
@@ -46,15 +46,15 @@ def choose_prompt(
     `setup.recipe`. `gold` adds each dev row's gold passage (for a ceiling).
     """
     prompts = list(setup.prompts)[:most]
-    rows = sorted(setup.dev, key=lambda case: case.id)[:DEV_MOST]
-    if len(prompts) < 2 or len(rows) < DEV_LEAST:
+    rows = sorted(setup.dev, key=lambda case: case.id)[:CHOICE_MOST]
+    if len(prompts) < 2 or len(rows) < CHOICE_LEAST:
         best = Recipe() if Recipe() in prompts else setup.recipe
         few = (
             f"stands on {prompt_name(best)}: {len(rows)} dev rows are too few to choose a prompt on"
         )
         return PromptChoice(best, (few,) if len(prompts) > 1 else ())
     queries = [case.query(gold_passage=gold) for case in rows]
-    half = max(DEV_LEAST, len(rows) // 2)
+    half = max(CHOICE_LEAST, len(rows) // 2)
     best, best_answers = prompts[0], ask(prompts[0], queries)
     comparisons = []
     for other in prompts[1:]:
@@ -119,7 +119,7 @@ def choice_tokens(sizes: Sizes, passages: float = 0.0) -> tuple[float, float]:
 def _choice_rows(sizes: Sizes, most: int) -> tuple[int, int]:
     """Return the dev rows of all folds, and the number of prompts tried besides the simplest."""
     further = max(min(sizes.prompts, most) - 1, 0)
-    rows = min(sizes.dev, DEV_MOST) if sizes.dev >= DEV_LEAST and further else 0
+    rows = min(sizes.dev, CHOICE_MOST) if sizes.dev >= CHOICE_LEAST and further else 0
     return sizes.folds * rows, further if rows else 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tuneworthy.arms._choice import DEV_MOST
+from tuneworthy.arms._choice import CHOICE_MOST
 from tuneworthy.arms._classified import softmax
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Recipe, Setup
@@ -42,7 +42,7 @@ def prompting_arm(
     names = [str(label) for label in setup.task.output.labels or ()]
     scores = labels and 0 < len(names) <= SCORED_LABELS and hasattr(target, "reply_scored")
 
-    unscored = set(sorted(case.id for case in setup.dev)[DEV_MOST:])
+    unscored = set(sorted(case.id for case in setup.dev)[CHOICE_MOST:])
 
     def ask(queries: Sequence[Query], scored: bool, limits: Limits = usual) -> list[Answer]:
         prompts = build_all(setup.task, queries, recipe, setup.train)

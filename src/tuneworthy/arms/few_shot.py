@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from tuneworthy.arms._choice import DEV_LEAST
+from tuneworthy.arms._choice import CHOICE_LEAST
 from tuneworthy.arms._prompted import mean_score, prompting_arm
 from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply
@@ -46,7 +46,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     ]
     arms = [prompting_arm(setup, Recipe(kind="few", k=options.k, shots=shots)) for shots in sets]
     dev = sorted(setup.dev, key=lambda case: case.id)[:TRIED_DEV_ROWS]
-    if options.draws == 1 or len(dev) < DEV_LEAST:
+    if options.draws == 1 or len(dev) < CHOICE_LEAST:
         best, best_answers = arms[0], []
     else:
         tried = [arm.answer([case.query() for case in dev]) for arm in arms]
@@ -68,7 +68,7 @@ def placebo(options: Options) -> Options:
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     """Return the endpoint requests: the cases, and each set of examples on the folds' dev rows."""
-    tried = min(sizes.dev, TRIED_DEV_ROWS) if options.draws > 1 and sizes.dev >= DEV_LEAST else 0
+    tried = min(sizes.dev, TRIED_DEV_ROWS) if options.draws > 1 and sizes.dev >= CHOICE_LEAST else 0
     read, more = sizes.shared + options.k * sizes.shot + sizes.own, options.draws * tried
     return (
         Asks(requests=sizes.cases, most=sizes.cases, read=read),
@@ -78,7 +78,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
 
 def estimate(sizes: Sizes, options: Options) -> Work:
     """Return the cost; the examples belong to the shared prompt, which is read once per set."""
-    tried = min(sizes.dev, TRIED_DEV_ROWS) if options.draws > 1 and sizes.dev >= DEV_LEAST else 0
+    tried = min(sizes.dev, TRIED_DEV_ROWS) if options.draws > 1 and sizes.dev >= CHOICE_LEAST else 0
     asked = sizes.cases + sizes.folds * options.draws * tried
     shared = (sizes.shared + options.k * sizes.shot) * (
         1 + sizes.folds * options.draws * bool(tried)

@@ -22,7 +22,7 @@ from tuneworthy.ledger.trouble import output_errors
 
 ENTRY_FILE, CASES_FILE, ANSWERS_FILE = "entry.json", "cases.jsonl", "answers.jsonl"
 PACKED_SUFFIX = ".json.xz"
-MOST_BYTES = 50_000_000  # the most bytes of a file of an entry, and of an unpacked entry
+ENTRY_BYTES = 50_000_000  # the most bytes of a file of an entry, and of an unpacked entry
 MOST_HEAD_BYTES = 5_000_000  # the most bytes of the figures of a packed entry
 BYTES_AT_ONCE = 65_536  # bytes unpacked at a time; an entry's figures are about a tenth of them
 MOST_UNPACKING_MEMORY = 256_000_000
@@ -126,7 +126,7 @@ def pack_entry(entry: Entry) -> bytes:
         )
     except UnicodeEncodeError as error:
         raise _unreadable_entry(Path(entry.card.key), str(error), "write texts as UTF-8") from None
-    sizes = ((ENTRY_FILE, len(head), MOST_HEAD_BYTES), ("all", len(head) + len(rest), MOST_BYTES))
+    sizes = ((ENTRY_FILE, len(head), MOST_HEAD_BYTES), ("all", len(head) + len(rest), ENTRY_BYTES))
     for part, size, most in sizes:
         if size >= most:
             raise _unreadable_entry(Path(entry.card.key), f"{part}: {size:,} bytes",
@@ -149,7 +149,7 @@ def read_head(path: Path) -> EntryHead:
 
 def read_packed(path: Path) -> Entry:
     """Return a packed entry with its answers. Raises DataError."""
-    head, _, body = _unpack(path, MOST_BYTES).partition(b"\n")
+    head, _, body = _unpack(path, ENTRY_BYTES).partition(b"\n")
     parts = _parse_object(path, head), _parse_object(path, body)
     if not all(isinstance(part, dict) for part in parts):
         raise _unreadable_entry(path, "lists or numbers", "an entry is two JSON objects")
@@ -193,13 +193,13 @@ def _numbered_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        content = plain_file(path, MOST_BYTES + 1)
+        content = plain_file(path, ENTRY_BYTES + 1)
     except OSError as error:
         raise _unreadable_entry(
             path, error.strerror or "", f"an entry has the file {path.name}"
         ) from None
-    if len(content) > MOST_BYTES:
-        raise _unreadable_entry(path, "too large", f"at most {MOST_BYTES:,} bytes")
+    if len(content) > ENTRY_BYTES:
+        raise _unreadable_entry(path, "too large", f"at most {ENTRY_BYTES:,} bytes")
     return content
 
 

@@ -40,7 +40,7 @@ from tuneworthy.session import open_session, read
 from tuneworthy.study import Watch, run
 
 CELLS_FOLDER = Path("atlas")  # below the working folder
-UNLIMITED_MINUTES = 100_000  # so many that no plan is cut; the caller stops the run
+CELL_MINUTES = 100_000  # so many that no plan is cut; the caller stops the run
 SCORING_PURPOSES = ("compare", "score")  # of opening scored rows, in the ledger's log
 SHOWN_ROWS = 10  # rows to learn from that an adviser may see
 
@@ -85,7 +85,7 @@ def write_cell(cell: Cell, working: Path, options: CellOptions = CellOptions()) 
     task = {key: made.task[key] for key in ("instruction", "output", "success")}
     keys: dict[str, Any] = {"name": cell.id, **task, "data": data, "model": options.model}
     keys |= {"arms": list(arms), "seeds": options.seeds}
-    keys |= {"budget": {"stages": False, "minutes": UNLIMITED_MINUTES, "usd": options.usd}}
+    keys |= {"budget": {"stages": False, "minutes": CELL_MINUTES, "usd": options.usd}}
     keys |= {"teacher": options.teacher} if options.teacher else {}
     texts["task.yaml"] = json.dumps(keys, indent=1, ensure_ascii=False) + "\n"
     folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.core.case import Case
+from tuneworthy.core.interval import ALPHA
 from tuneworthy.core.run import Run
 from tuneworthy.core.slices import SMALL_SLICE, Slice, SliceKind, Slices
 from tuneworthy.core.split import Split
@@ -24,9 +25,8 @@ from tuneworthy.metrics import JUDGE, metric_name
 from tuneworthy.retrieval.tokens import words
 
 ONE_GROUP = Design.independent("a slice of one group is about that group alone")
-LEVEL = 0.05  # of each interval by itself
 MOST_SLICES = 12  # the most classes or groups that get their own slice
-LEAST_CASES = 6  # the fewest cases that are cut into thirds or quarters
+LEAST_SLICED_CASES = 6  # the fewest cases that are cut into thirds or quarters
 JUDGE_NOTE = (
     "Scores of slices are the judge's own: a slice has too few human grades to correct them."
 )
@@ -79,11 +79,11 @@ def slices(
 
 
 MISSING_REASONS: dict[SliceKind, str] = {
-    "length": f"fewer than {LEAST_CASES} cases",
+    "length": f"fewer than {LEAST_SLICED_CASES} cases",
     "class": "the answers are not labels of a closed set",
     "group": "no two scored rows share a `group`",
-    "time": f"fewer than {LEAST_CASES} scored rows have a `time`",
-    "rare words": f"fewer than {LEAST_CASES} cases",
+    "time": f"fewer than {LEAST_SLICED_CASES} scored rows have a `time`",
+    "rare words": f"fewer than {LEAST_SLICED_CASES} cases",
     "hardest": "other arms answered fewer than 10 of these cases, too few to say which are hard",
 }
 
@@ -109,7 +109,7 @@ def _slices_by_kind(
 def _split_in_thirds(
     cases: Sequence[Case], key: Callable[[Case], Any], names: tuple[str, str, str]
 ) -> SliceParts:
-    if len(cases) < LEAST_CASES:
+    if len(cases) < LEAST_SLICED_CASES:
         return
     ranked = sorted(cases, key=lambda case: (key(case), case.id))
     for name, part in zip(names, np.array_split(np.arange(len(ranked)), 3), strict=True):
@@ -147,7 +147,7 @@ def rare_word_cases(cases: Sequence[Case], others: Sequence[Case] = ()) -> froze
 
 
 def _slices_by_rarity(cases: Sequence[Case], others: Sequence[Case]) -> SliceParts:
-    if len(cases) < LEAST_CASES:
+    if len(cases) < LEAST_SLICED_CASES:
         return
     ids = rare_word_cases(cases, others)
     yield "the quarter with the rarest words", [case.id for case in cases if case.id in ids]
@@ -180,8 +180,8 @@ def _scores_of_other_arms(matrix: Matrix, arms: tuple[str, str | None]) -> dict[
 
 def _score_slice(what: tuple[SliceKind, str], part: Matrix, named: Sequence[str]) -> Slice:
     """Return the scores of one or two arms on a part of the cases, and their difference."""
-    score, *versus = (part.mean(name, LEVEL).interval for name in named)
-    delta = part.difference(named[0], named[1], LEVEL / 2).interval if versus else None
+    score, *versus = (part.mean(name, ALPHA).interval for name in named)
+    delta = part.difference(named[0], named[1], ALPHA / 2).interval if versus else None
     rival = versus[0] if versus else None
     return Slice(kind=what[0], name=what[1], n=len(part.columns[named[0]].cells), score=score,
                  rival=rival, delta=delta)  # fmt: skip

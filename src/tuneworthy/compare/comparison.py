@@ -31,6 +31,7 @@ from tuneworthy.core.evidence import (
     LimitState,
     Tokens,
 )
+from tuneworthy.core.interval import ALPHA
 from tuneworthy.core.reason import Reason, Why
 from tuneworthy.core.record import digest
 from tuneworthy.core.repairs import CAUSES_BY_TOOL, asks_another_model, repairable_causes
@@ -44,7 +45,7 @@ from tuneworthy.matrix.columns import (
     preselected_arm,
     rank_columns,
 )
-from tuneworthy.matrix.inputs import ALPHA, ComparisonInputs
+from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.matrix.matrix import Matrix
 from tuneworthy.matrix.repeats import repeats_of
 

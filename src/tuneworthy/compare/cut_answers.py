@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.evidence import TruncatedAnswers
+from tuneworthy.core.interval import ALPHA
 from tuneworthy.core.run import Run
 from tuneworthy.matrix.design import Design
-
-ALPHA = 0.05  # error of the upper bound on the gain of answers not generated again
 
 
 def cut_summary(

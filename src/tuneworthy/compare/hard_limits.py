@@ -13,7 +13,7 @@ from tuneworthy.core.run import Run
 from tuneworthy.core.task import Task
 from tuneworthy.matrix.design import Design
 
-LEAST_TIMES_FOR_P95 = 59  # the fewest times that can show p95 below a limit: .95 ** 59 < .05
+LEAST_TIMES_FOR_LIMIT = 59  # the fewest times that can show p95 below a limit: .95 ** 59 < .05
 TIMED = Design.independent("prompts are timed one at a time, drawn at random")
 
 
@@ -125,7 +125,7 @@ def _p95_state(times: Sequence[float], limit: float) -> LimitState:
     """Return the state of the p95 limit: is the 95th percentile shown to be above or below it.
 
     Uses the one-sided 95 % Clopper-Pearson bound on the share of times above the limit: `met` needs
-    LEAST_TIMES_FOR_P95 prompts with none above it, or 93 with one. `measure.latency` times that
+    LEAST_TIMES_FOR_LIMIT prompts with none above it, or 93 with one. `measure.latency` times that
     many prompts.
     """
     if not times:
@@ -140,8 +140,8 @@ def why_p95_open(times: Sequence[float], limit: float) -> str:
     """Return why these times show the p95 limit neither met nor violated."""
     late, prompts = sum(ms > limit for ms in times), count_noun(len(times), "prompt")
     were = f"{prompts} {'was' if len(times) == 1 else 'were'} timed"
-    if len(times) < LEAST_TIMES_FOR_P95:
-        return f"{were}; {LEAST_TIMES_FOR_P95} are the fewest that can show it"
+    if len(times) < LEAST_TIMES_FOR_LIMIT:
+        return f"{were}; {LEAST_TIMES_FOR_LIMIT} are the fewest that can show it"
     share = percent_with_bounds(_late_share(times, limit).interval)
     return f"{were}, {late} of them over it: {share} of all, and 5 % may be"
 

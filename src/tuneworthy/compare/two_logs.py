@@ -14,7 +14,7 @@ from tuneworthy.compare.interval_width import EXPLAINED_RATIO
 from tuneworthy.compare.trends import neighbours
 from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.case import Case
-from tuneworthy.core.difference_trend import ALPHA, Neighbours
+from tuneworthy.core.difference_trend import TREND_ALPHA, Neighbours
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.run import Spec
@@ -169,7 +169,7 @@ def compare_answers(
 def _dependence(both: Sequence[AnsweredCase], groups: Mapping[str, str]) -> Neighbours | None:
     scores = {name: {row.case.id: row.scores[at] for row in both} for at, name in enumerate("AB")}
     for test in neighbours([row.case for row in both], scores, groups):
-        if test.p is not None and test.p <= ALPHA:
+        if test.p is not None and test.p <= TREND_ALPHA:
             return test
     return None
 

@@ -14,6 +14,7 @@ from tuneworthy.core.answer import Answer, lacks_score, value_or_zero
 from tuneworthy.core.case import right_answers
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.evidence import Pair
+from tuneworthy.core.interval import ALPHA
 from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run
 from tuneworthy.core.slices import Slices
@@ -24,8 +25,6 @@ from tuneworthy.matrix.columns import by_spec, column
 from tuneworthy.matrix.design import Design, Difference, Fit, Mean, Values
 from tuneworthy.matrix.judge_correction import GradedRows
 from tuneworthy.metrics import JUDGE, metric_name
-
-ALPHA = 0.05
 
 
 def compare_studies(first: Results, second: Results) -> list[Pair]:

@@ -15,7 +15,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, iterparse
 from zipfile import ZipFile
 
-MOST_BYTES = 2_000_000_000  # bytes of a part of the workbook, unpacked
+MOST_SHEET_BYTES = 2_000_000_000  # bytes of a part of the workbook, unpacked
 LEAST_TABLE_ROWS = 8  # rows of two cells or more from which a sheet is a table
 _DATE_FORMATS = {*range(14, 23), *range(45, 48)}  # numbers of the built-in formats that show dates
 # Quoted text, [brackets] and escaped characters of a number format: none is a date code.
@@ -47,8 +47,8 @@ def _elements(book: ZipFile, name: str, tag: str) -> Iterator[Element]:
     """Yield a part's elements of one tag, emptied after use; none if the part is missing."""
     if name not in book.namelist():
         return
-    if book.getinfo(name).file_size > MOST_BYTES:
-        raise ValueError(f"{name} is larger than {MOST_BYTES:,} bytes")
+    if book.getinfo(name).file_size > MOST_SHEET_BYTES:
+        raise ValueError(f"{name} is larger than {MOST_SHEET_BYTES:,} bytes")
     with book.open(name) as file:
         wanted = f"}}{tag}"
         for _, element in iterparse(file):

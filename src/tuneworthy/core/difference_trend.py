@@ -43,7 +43,7 @@ class Trend(Record):
         return self.model_copy(update={"arm": self.versus, "versus": self.arm, **turned})
 
 
-ALPHA = 0.01  # family-wise error over all tests of one verdict: false warnings are ignored
+TREND_ALPHA = 0.01  # family-wise error over all tests of one verdict: false warnings are ignored
 
 
 class Neighbours(Record):

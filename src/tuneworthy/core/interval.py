@@ -6,6 +6,8 @@ from pydantic import Field
 
 from tuneworthy.core.record import Record
 
+ALPHA = 0.05  # the error of what is told as 95 % sure
+
 
 class Interval(Record):
     """A mean with its two-sided 95 % interval, in score points from 0 to 1 (or -1 to 1)."""

@@ -26,7 +26,7 @@ from tuneworthy.data.rows import as_text, to_case
 NO_ANSWER = "no right answer"
 REPEATED_INPUT = "an input that stands in an earlier record"
 SECOND_ANSWER = "a second answer of one system to one row"
-_ID_PATTERN = re.compile(r"\S(.{0,150}\S)?")
+_NAMED_ID_PATTERN = re.compile(r"\S(.{0,150}\S)?")
 _MOST_PROMPTS = 1_000  # distinct system prompts that are counted
 _MOST_SAMPLED_ROWS = 1_000
 _ROWS_PREFIX = "\0"  # before the name of a part, where a system's name may stand
@@ -181,7 +181,7 @@ class ImportFiles:
     def _make_id(self, own: Any, where: str) -> str:
         """Return the row's own id if it is usable and new, else an id made of its place."""
         named = "" if own is None or isinstance(own, bool) else str(own)
-        usable = _ID_PATTERN.fullmatch(named) and named not in self._ids
+        usable = _NAMED_ID_PATTERN.fullmatch(named) and named not in self._ids
         name = named if usable else where[-160:]
         while name in self._ids:
             name += "'"

@@ -26,7 +26,7 @@ from ruamel.yaml.events import (
 
 from tuneworthy.core.errors import SecurityError, TaskError
 
-MAX_BYTES, MAX_DEPTH, MAX_ALIASES, MAX_NODES = 1_000_000, 32, 20, 50_000
+MAX_BYTES, MOST_YAML_DEPTH, MAX_ALIASES, MAX_NODES = 1_000_000, 32, 20, 50_000
 _INT = re.compile(r"[-+]?[0-9]{1,400}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INFINITY_OR_NAN = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
@@ -121,7 +121,7 @@ class _Builder:
         self.nodes += 1
         if not self.sections:  # a task file; others may be long
             self.out.lines.setdefault(path, event.start_mark.line + 1)
-        if len(path) > MAX_DEPTH or self.nodes > self.most_nodes:
+        if len(path) > MOST_YAML_DEPTH or self.nodes > self.most_nodes:
             raise self.fault("the file is nested too deep or too long", event, "", "simplify it")
         if isinstance(event, AliasEvent):
             return self.alias(event)

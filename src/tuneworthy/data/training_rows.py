@@ -20,7 +20,7 @@ from tuneworthy.data.json_array import array_rows, is_array
 from tuneworthy.data.raw import MOST_UNREAD, BadRow, RawRow, ReadCount, RowFault
 from tuneworthy.data.rows import as_text, read_rows
 
-MOST_ROWS = 50_000
+MOST_TRAINING_ROWS = 50_000
 _ROLE_OF_SPEAKER = {"human": "user", "gpt": "assistant", "user": "user", "assistant": "assistant",
              "system": "system", "tool": "tool", "function": "tool"}  # fmt: skip
 
@@ -82,7 +82,7 @@ def read_training_rows(path: Path, option: str) -> TrainingRows:
             faults += [found] if bad <= 5 else []
         else:
             rows.append(found)
-        if len(rows) >= MOST_ROWS:
+        if len(rows) >= MOST_TRAINING_ROWS:
             break
     if not rows:
         first = faults[0] if faults else None

@@ -46,8 +46,9 @@ from tuneworthy.core.causes import (
     RemedyOverlap,
     UntriedRemedy,
 )
+from tuneworthy.core.interval import ALPHA
 from tuneworthy.core.verdict import Wrong
-from tuneworthy.diagnose.effects import ALPHA, effect, passed_by_both, share_interval
+from tuneworthy.diagnose.effects import effect, passed_by_both, share_interval
 from tuneworthy.diagnose.failure_classes import (
     CaseIds,
     FailureClass,

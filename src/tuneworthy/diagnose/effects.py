@@ -28,9 +28,9 @@ import numpy as np
 
 from tuneworthy.core.causes import BaseOutcomes, Effect, Intervention
 from tuneworthy.core.evidence import Interval
+from tuneworthy.core.interval import ALPHA
 from tuneworthy.matrix.design import Design
 
-ALPHA = 0.05
 MOST_GUESSED_SHARE = 0.95
 """No effect can be shown if the placebo passes a larger share of the failures than this."""
 PASSED_SHARE = 0.5

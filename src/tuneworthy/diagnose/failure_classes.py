@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tuneworthy.core.causes import BaseOutcomes, Cause, Intervention, Remedy, UntriedRemedy
-from tuneworthy.diagnose.effects import ALPHA, decided_cases, share_interval
+from tuneworthy.core.interval import ALPHA
+from tuneworthy.diagnose.effects import decided_cases, share_interval
 from tuneworthy.diagnose.relations import QUARTER, TriedEffect
 
 CAUSE_OF_REMEDY: dict[Remedy, Cause] = {"retrieval": "knowledge"}

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tuneworthy.core.causes import BaseOutcomes, Effect, Intervention, Remedy
-from tuneworthy.diagnose.effects import ALPHA, share_interval
+from tuneworthy.core.interval import ALPHA
+from tuneworthy.diagnose.effects import share_interval
 
 LEAST_LITERAL_SHARE = 0.8  # the least share of failures with their answer in the passage
 HALF, QUARTER = 0.5, 0.25  # shares of rescued cases below which retrieval, or reading, fails

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tuneworthy.core.case import Message
 
-ANSWER_TOKENS = 48  # tokens generated per prompt
+GENERAL_TOKENS = 48  # tokens generated per prompt
 REQUESTS = (
     "Explain in two sentences how {} works.",
     "Write three short tips for someone who is new to {}.",

@@ -24,7 +24,7 @@ from tuneworthy.core.run import Run
 from tuneworthy.extras.known_facts import ProbeSetup, lost_facts, probe_facts
 from tuneworthy.extras.refusals import refusal_change
 from tuneworthy.extras.tuned_model import (
-    DRAWS,
+    RESAMPLES,
     TunedPair,
     divergence,
     open_tuned,
@@ -161,7 +161,7 @@ def _label_is_right(runner: Runner, gold: Mapping[str, Case], case: str, label: 
 
 def _ece_change(before: tuple[Any, Any], after: tuple[Any, Any]) -> Interval:
     n = len(before[0])
-    picked = np.random.default_rng(20_251).integers(0, n, (DRAWS // 4, n))
+    picked = np.random.default_rng(20_251).integers(0, n, (RESAMPLES // 4, n))
 
     def change(at: Any) -> float:
         sides = [ece(sure[at], right[at]) or 0.0 for sure, right in (before, after)]

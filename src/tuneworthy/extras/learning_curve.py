@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 BETAS = (0.15, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 FLAT_SHARES = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0)
 """n0 over nmax**beta: the part of the measured range before the bend."""
-DRAWS, INTERVAL_LEVEL = 400, 0.8
+CURVE_DRAWS, INTERVAL_LEVEL = 400, 0.8
 WIDEST_RATIO = 4.0  # the largest ratio of an interval's ends
 FURTHEST_RATIO = 4.0  # how many times the rows at hand a curve is trusted
 LEAST_SIZES = 3  # minimum number of sizes; fewer say nothing about a bend
@@ -116,13 +116,13 @@ def _bootstrap_scores(cells: CurveScores, seed: int) -> Array:
     """
     rng = np.random.default_rng(seed)
     table = np.column_stack([cells.scores, cells.rival])
-    weights = np.ones((DRAWS, table.shape[0]))
+    weights = np.ones((CURVE_DRAWS, table.shape[0]))
     both = np.unique(np.column_stack([cells.cases, cells.repeats]), axis=0)
     crossed = both.shape[0] > np.unique(cells.cases).size
     for numbers in (cells.cases, cells.repeats) if crossed else (cells.cases,):
         kinds = int(numbers.max()) + 1
         if kinds > 1:
-            weights *= rng.multinomial(kinds, np.full(kinds, 1 / kinds), DRAWS)[:, numbers]
+            weights *= rng.multinomial(kinds, np.full(kinds, 1 / kinds), CURVE_DRAWS)[:, numbers]
     weights = weights[weights.sum(1) > 0]
     return np.asarray(weights @ table / weights.sum(1, keepdims=True))
 

@@ -33,7 +33,7 @@ from tuneworthy.models import is_local
 from tuneworthy.models._overrides import Change, RequestOverrides, with_overrides
 
 TEMPERATURES = (0.0, 0.3, 0.7, 1.0, 1.3)
-MOST_CASES, ENOUGH_CASES = 60, 40  # the most cases; below ENOUGH_CASES a fold is added
+MOST_ROBUSTNESS_CASES, ENOUGH_CASES = 60, 40  # the most cases; below ENOUGH_CASES a fold is added
 
 
 def robustness_arms(evidence: Evidence, runs: Sequence[Run]) -> tuple[str, ...]:
@@ -154,7 +154,7 @@ def _drawn_cases(runner: Runner, runs: Sequence[Run]) -> frozenset[str]:
     """Return the ids of at most 60 cases of these runs, drawn by the task's seed."""
     ids = [answer.case for run in runs for answer in run.answers]
     ranked = sorted(ids, key=lambda i: digest([runner.task.seed, "shake", i]))
-    return frozenset(ranked[:MOST_CASES])
+    return frozenset(ranked[:MOST_ROBUSTNESS_CASES])
 
 
 def _answers_in_setting(
@@ -214,7 +214,7 @@ def estimate(sizes: Sizes, arms: int = 3) -> Work:
     Nine conditions (five temperatures, three wordings, the other prompt length), with the examples
     of the best prompt.
     """
-    cases = min(sizes.cases, MOST_CASES)
+    cases = min(sizes.cases, MOST_ROBUSTNESS_CASES)
     conditions = len(TEMPERATURES) + 4
     requests = arms * conditions * cases
     read = arms * conditions * sizes.shared + requests * sizes.input_tokens

@@ -32,9 +32,9 @@ from tuneworthy.measure.planning import PlanInputs
 from tuneworthy.measure.units import Runner, measure
 
 LEARNER_TOOLS = ("classifier", *TRAINED_TOOLS)
-UNTRAINED_TOOLS = ("keep", "prompt", "schema", "context")
+TOOLS_WITHOUT_FIT = ("keep", "prompt", "schema", "context")
 ROW_SHARES = (0.125, 0.25, 0.5)
-LEAST_EIGHTH, LEAST_ROWS = 20, 5  # the fewest rows of an eighth, and of any size
+LEAST_EIGHTH, LEAST_CURVE_ROWS = 20, 5  # the fewest rows of an eighth, and of any size
 CurveCell = tuple[int, int, str]  # seed, fold, case
 ScoresByCell = dict[CurveCell, float]
 
@@ -115,7 +115,7 @@ def curve_minutes(facts: PlanInputs, planned: PlannedArm) -> float:
 def _row_shares(rows: int) -> list[float]:
     """Return the shares of the rows to fit on: an eighth (from 160 rows on), a quarter, half."""
     eighth = rows * ROW_SHARES[0] >= LEAST_EIGHTH
-    return [s for s in ROW_SHARES if rows * s >= LEAST_ROWS and (eighth or s > ROW_SHARES[0])]
+    return [s for s in ROW_SHARES if rows * s >= LEAST_CURVE_ROWS and (eighth or s > ROW_SHARES[0])]
 
 
 def _learner_of(
@@ -134,7 +134,7 @@ def _learner_of(
 def _best_untrained_arm(runs: Sequence[Run], evidence: Evidence) -> tuple[str, dict[str, float]]:
     """Return (best untrained arm, {case id: its score}), ("", {}) without one."""
     scored = [arm for arm in evidence.arms if arm.score and arm.state == "measured"]
-    untrained = [a for a in scored if a.role == "candidate" and a.tool in UNTRAINED_TOOLS]
+    untrained = [a for a in scored if a.role == "candidate" and a.tool in TOOLS_WITHOUT_FIT]
     if not untrained:
         return "", {}
     best = best_first(evidence, untrained)[0]

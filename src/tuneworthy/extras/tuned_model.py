@@ -23,12 +23,12 @@ from tuneworthy.core.model import SCORED_LABELS, Scorer
 from tuneworthy.core.record import digest
 from tuneworthy.core.request_limits import limits_for
 from tuneworthy.core.run import Run
-from tuneworthy.extras.general_text import ANSWER_TOKENS, chat_prompts, openings
+from tuneworthy.extras.general_text import GENERAL_TOKENS, chat_prompts, openings
 from tuneworthy.measure.units import Runner
 
 # The most cases: teacher-forced, answered by the base model, with scored labels.
 MOST_TASK_CASES, MOST_ASKED_CASES, MOST_LABEL_CASES = 60, 12, 120
-DRAWS = 4000
+RESAMPLES = 4000
 _TENSORS = ("adapter_model.safetensors", "model.safetensors")  # of an adapter, of full tuning
 
 
@@ -86,7 +86,7 @@ class TunedPair:
             "changes",
             lambda: {
                 "rows": changes.sample_passages(
-                    self.base, [*chat_prompts(), *openings()], ANSWER_TOKENS, 0
+                    self.base, [*chat_prompts(), *openings()], GENERAL_TOKENS, 0
                 )
             },
             self.runner.study,
@@ -171,7 +171,7 @@ class TunedPair:
 
 def _general_prompts() -> list[Any]:
     """Return all that the general text depends on besides the model, for its key."""
-    return [ANSWER_TOKENS, openings(), [chat[0].content for chat in chat_prompts()]]
+    return [GENERAL_TOKENS, openings(), [chat[0].content for chat in chat_prompts()]]
 
 
 def open_tuned(runner: Runner, run: Run) -> TunedPair | str:
@@ -215,7 +215,7 @@ def _checked_array(rows: Sequence[Sequence[float]]) -> np.ndarray[Any, Any]:
 
 
 def _bootstrap_interval(table: np.ndarray[Any, Any], figure: Any) -> Interval:
-    picked = np.random.default_rng(20_251).integers(0, len(table), (DRAWS, len(table)))
+    picked = np.random.default_rng(20_251).integers(0, len(table), (RESAMPLES, len(table)))
     draws = figure(table[picked].sum(1))
     low, high = np.quantile(draws, [0.025, 0.975])
     mean = float(figure(table.sum(0)))
@@ -238,8 +238,8 @@ def estimate(sizes: Sizes) -> Work:
     repeated = min(sizes.cases, MOST_ASKED_CASES)
     return Work(
         requests=texts + repeated,
-        read=4 * texts * (ANSWER_TOKENS + 30) + 4 * cases * own + labels,
-        written=texts * ANSWER_TOKENS + repeated * sizes.answer,
+        read=4 * texts * (GENERAL_TOKENS + 30) + 4 * cases * own + labels,
+        written=texts * GENERAL_TOKENS + repeated * sizes.answer,
     )
 
 

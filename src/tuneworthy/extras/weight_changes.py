@@ -14,7 +14,7 @@ from tuneworthy.extras.tuned_model import TunedPair, divergence, open_tuned, sco
 from tuneworthy.matrix.choice import best_artefact_run
 from tuneworthy.measure.units import Runner
 
-SHOWN_EXAMPLES, SHOWN_CHARACTERS = 3, 400
+SHOWN_CHANGES, SHOWN_LENGTH = 3, 400
 
 
 def training_changes(
@@ -98,7 +98,7 @@ def _example_fields(tuned: TunedPair) -> dict[str, Any]:
     """
     rows, gold = tuned.asked_again(), tuned.runner.sealed.open("changes")
     differ = [r for r in rows if r["before"].strip() != tuned.answers[r["case"]].text.strip()]
-    shown = [*differ, *(row for row in rows if row not in differ)][:SHOWN_EXAMPLES]
+    shown = [*differ, *(row for row in rows if row not in differ)][:SHOWN_CHANGES]
     return {
         "examples": tuple(_before_and_after(tuned, gold, row) for row in shown),
         "asked": len(rows),
@@ -121,4 +121,4 @@ def _before_and_after(
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
+    return text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 1] + "…"

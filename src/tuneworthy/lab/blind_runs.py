@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.lab.case_data import CLEAN_ONE_IN
-from tuneworthy.lab.events import MOST_BYTES, Event
+from tuneworthy.lab.events import MOST_EVENT_BYTES, Event
 from tuneworthy.lab.lab_folder import is_id, private_file, read_file
 from tuneworthy.lab.problem import Problem
 
@@ -69,7 +69,7 @@ class BlindRuns:
 
     def _lines(self) -> list[dict[str, Any]]:
         try:
-            content = read_file(self._path, MOST_BYTES).decode("utf-8", "replace")
+            content = read_file(self._path, MOST_EVENT_BYTES).decode("utf-8", "replace")
         except OSError:
             return []
         lines = []

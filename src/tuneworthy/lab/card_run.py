@@ -18,7 +18,7 @@ from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.card import CardAnswer, CardLook
 from tuneworthy.core.failure import Config, LabRow, LabSetup, RunFacts, Runs
 from tuneworthy.lab.card_tools import LabTools
-from tuneworthy.lab.cases import ASKED_ROWS, SHOWN_ROWS, LabCase, scored_case
+from tuneworthy.lab.cases import ASKED_ROWS, SHOWN_LOSS_ROWS, LabCase, scored_case
 from tuneworthy.lab.encode import clean_row
 from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, run_id
 from tuneworthy.metrics import scorer
@@ -96,7 +96,7 @@ class CardRun:
                     "id": row.id,
                     "tokens": [[text, "i", None] for text in _token_texts(tokenizer, row)],
                 }
-                for row in self.rows.new[:SHOWN_ROWS]
+                for row in self.rows.new[:SHOWN_LOSS_ROWS]
             ],
             "questions": [{"input": row.input, "gold": row.output} for row in self.rows.new],
         }

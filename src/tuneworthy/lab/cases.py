@@ -28,7 +28,7 @@ from tuneworthy.data.docs import Doc
 
 NEW_ROWS = 40  # new rows that measure a run
 # Training rows whose tokens are shown; new rows that each look answers.
-SHOWN_ROWS, ASKED_ROWS = 3, 4
+SHOWN_LOSS_ROWS, ASKED_ROWS = 3, 4
 ANSWER_TOKENS = 64  # most tokens of an answer
 HELD_ROWS = 16  # new rows whose loss each look reads
 DEMAND_KEYS = ("accepted", "must_say", "must_not_say")

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tuneworthy.core.escape import visible
-from tuneworthy.lab.events import MOST_BYTES, Event, event_line
+from tuneworthy.lab.events import MOST_EVENT_BYTES, Event, event_line
 from tuneworthy.lab.lab_folder import private_file, read_file
 
 Waiter = tuple[asyncio.AbstractEventLoop, asyncio.Event]
@@ -43,7 +43,7 @@ class EventLog:
     def refresh(self) -> bool:
         """Read the lines that another process appended; return whether the file can be read."""
         try:
-            content = read_file(self.path, MOST_BYTES)
+            content = read_file(self.path, MOST_EVENT_BYTES)
         except OSError:
             return False
         if len(content) < self._size:  # the run was begun again

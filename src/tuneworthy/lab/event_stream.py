@@ -17,7 +17,7 @@ from tuneworthy.lab.events import event_line
 from tuneworthy.lab.open_lab import Lab
 from tuneworthy.lab.problem import Problem
 
-POLL_SECONDS = 0.5  # seconds between two reads of a log that another lab on this folder writes
+LOG_SECONDS = 0.5  # seconds between two reads of a log that another lab on this folder writes
 
 
 class Stream:
@@ -68,6 +68,6 @@ async def numbered_lines(stream: Stream) -> AsyncIterator[tuple[int, str]]:
         with log.waiter() as changed:
             if sent >= len(log.lines) and not log.closed:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), POLL_SECONDS if stream.polls else None)
+                    await asyncio.wait_for(changed.wait(), LOG_SECONDS if stream.polls else None)
         if stream.polls:
             log.refresh()

@@ -24,7 +24,7 @@ Event = dict[str, Any]
 Emit = Callable[[Event], None]
 RECORDED_KINDS = ("begin", "steps", "look", "end")
 BATCH_SECONDS = 0.25  # seconds between two batches of steps
-MOST_BYTES = 16 << 20  # the most bytes of an unpacked record; a real one has about 40 kB
+MOST_EVENT_BYTES = 16 << 20  # the most bytes of an unpacked record; a real one has about 40 kB
 
 
 def run_id(case: str, config: Config, seed: int) -> str:
@@ -99,7 +99,7 @@ def _unpack(content: bytes) -> bytes:
     """Return the content of gzipped bytes. Raises ValueError if it is too large or damaged."""
     reader = zlib.decompressobj(wbits=31)
     try:
-        plain = reader.decompress(content, MOST_BYTES)
+        plain = reader.decompress(content, MOST_EVENT_BYTES)
     except zlib.error as error:
         raise ValueError(str(error)) from error
     if not reader.eof:

@@ -22,7 +22,7 @@ from tuneworthy.lab.cases import (
     ANSWER_TOKENS,
     ASKED_ROWS,
     HELD_ROWS,
-    SHOWN_ROWS,
+    SHOWN_LOSS_ROWS,
     LabCase,
     scored_case,
 )
@@ -157,7 +157,7 @@ class Experiment:
     def _look(self, look: Any) -> None:
         self.batches.flush()
         new_loss, p_end = look.mean_loss(self.held_examples[:HELD_ROWS])
-        losses = look.token_losses([_ids_to_show(row) for row in self.encoded[:SHOWN_ROWS]])
+        losses = look.token_losses([_ids_to_show(row) for row in self.encoded[:SHOWN_LOSS_ROWS]])
         final = look.step == self.total
         asked = self.rows.new if final else self.rows.new[:ASKED_ROWS]
         tuned = look.tuned(self.folder / f"look {look.step}")
@@ -196,7 +196,7 @@ class Experiment:
     def _send_begin(self, losses: Sequence[Sequence[float]]) -> None:
         token = self.model.tokenizer.convert_ids_to_tokens
         rows = []
-        for row, before in zip(self.encoded[:SHOWN_ROWS], losses, strict=True):
+        for row, before in zip(self.encoded[:SHOWN_LOSS_ROWS], losses, strict=True):
             texts = _token_texts(self.model.tokenizer, _ids_to_show(row))
             states = _token_states(row)
             values = [None, *before]

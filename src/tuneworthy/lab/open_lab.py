@@ -29,7 +29,7 @@ from tuneworthy.lab.study_settling import OpenSettling
 from tuneworthy.ledger.lock import WriterLock, acquire, holder
 from tuneworthy.serve.listening import is_loopback
 
-REPEAT_AFTER_SECONDS = 60.0  # the least seconds between two equal lines about refused requests
+REFUSAL_REPEAT_SECONDS = 60.0  # the least seconds between two equal lines about refused requests
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Lab:
     def log_problem(self, line: str) -> None:
         """Log a line on a refused or failed request, equal lines at most once a minute."""
         now = time.monotonic()
-        if now - self._logged_at.get(line, -REPEAT_AFTER_SECONDS) >= REPEAT_AFTER_SECONDS:
+        if now - self._logged_at.get(line, -REFUSAL_REPEAT_SECONDS) >= REFUSAL_REPEAT_SECONDS:
             self._logged_at[line] = now
             self.say(visible(line))
 

@@ -41,7 +41,7 @@ from tuneworthy.prompting.messages import build
 from tuneworthy.retrieval.index import Index, index
 
 SHOWN_ALTERNATIVES = 5  # alternatives of a token
-BATCH_SECONDS = 0.1  # seconds between two batches of tokens
+TOKEN_BATCH_SECONDS = 0.1  # seconds between two batches of tokens
 STEPS_PER_LINE = 8  # steps of the adapter's training between two lines about it
 RECORD_FILE = Path(__file__).parent / "records" / "play.json.gz"
 Control = Callable[[], None]
@@ -144,7 +144,7 @@ class PlayRun:
         while batcher.busy:
             batcher.advance()
             control()
-            if time.perf_counter() - last >= BATCH_SECONDS:
+            if time.perf_counter() - last >= TOKEN_BATCH_SECONDS:
                 self._send_new(emit)
                 last = time.perf_counter()
         self._send_new(emit)

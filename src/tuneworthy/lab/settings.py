@@ -24,7 +24,7 @@ KNOB_BOUNDS: dict[str, tuple[float, float]] = {
     "serve.temperature": (0.0, 2.0),
 }
 KNOB_FACTOR = 10  # a knob without bounds may exceed a case's own options by this factor
-MOST_STEPS = 600
+RUN_STEPS = 600
 MOST_SEED = 9999
 
 
@@ -118,8 +118,8 @@ def _check_length(config: dict[str, Value]) -> None:
     sizes: dict[str, Any] = config
     rows, epochs, batch = (int(sizes.get(key) or 1) for key in ("rows", "epochs", "batch"))
     steps = epochs * math.ceil(rows / batch)
-    if steps > MOST_STEPS:
+    if steps > RUN_STEPS:
         raise Problem(
             422, "this run would take too long", where="config: rows, epochs, batch",
-            got=f"{steps} steps", fix=f"at most {MOST_STEPS} steps: fewer epochs or a larger batch",
+            got=f"{steps} steps", fix=f"at most {RUN_STEPS} steps: fewer epochs or a larger batch",
         )  # fmt: skip

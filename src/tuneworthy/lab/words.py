@@ -18,7 +18,7 @@ NOT_MEASURED = "not measured"
 NEAR_SHARE = 0.1  # shares of 40 rows that differ by under 4 rows may differ by chance
 UNITS_IN_VALUE = ("", "share", "answers", "0 to 1")  # units that the value or title contains
 LEAST_LOSS = 0.005  # nats a token; a smaller loss is shown as "under .01"
-ROUNDING = 1e-9  # so that a half is rounded up, as the scripts do
+HALF_UP = 1e-9  # so that a half is rounded up, as the scripts do
 NEAR_PART = 0.1  # sizes that differ by at most this part of the larger are near
 
 
@@ -78,13 +78,13 @@ def decimals(value: FactValue, _: RunFacts | None = None) -> str:
     if value >= 10 or value == int(value):
         return f"{value:,.0f}"
     if value >= 1:
-        return f"{value + ROUNDING:.1f}"
-    text = f"{value + ROUNDING:.2f}" if value >= 0.01 else f"{value:.2g}"
+        return f"{value + HALF_UP:.1f}"
+    text = f"{value + HALF_UP:.2f}" if value >= 0.01 else f"{value:.2g}"
     return text.replace("0.", ".", 1) if "e" not in text else text
 
 
 def _percent_text(value: FactValue, _: RunFacts) -> str:
-    return f"{100 * float(value or 0) + ROUNDING:.0f} %"
+    return f"{100 * float(value or 0) + HALF_UP:.0f} %"
 
 
 def _nats_text(value: FactValue, _: RunFacts) -> str:
@@ -97,7 +97,7 @@ def _of_answers_text(value: FactValue, facts: RunFacts) -> str:
 
 
 def _times_text(value: FactValue, _: RunFacts) -> str:
-    return f"{float(value or 0) + ROUNDING:.1f} times".removeprefix("0")
+    return f"{float(value or 0) + HALF_UP:.1f} times".removeprefix("0")
 
 
 def _is_near_share(one: float, two: float) -> bool:

@@ -10,9 +10,9 @@ from statistics import NormalDist
 
 from tuneworthy.core.audit_report import DetectableDifference
 from tuneworthy.core.evidence import Pair
+from tuneworthy.core.interval import ALPHA
 from tuneworthy.core.split import Split
 from tuneworthy.matrix.design import split_factor
-from tuneworthy.matrix.inputs import ALPHA
 from tuneworthy.matrix.sizing import is_graded, observed_width_factor
 from tuneworthy.stats import bounds, power
 from tuneworthy.stats.discordant import EXACT_BELOW, discordant_bounds

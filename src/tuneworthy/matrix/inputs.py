@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tuneworthy.core.interval import ALPHA
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.matrix.columns import Column
@@ -19,7 +20,6 @@ from tuneworthy.matrix.judge_correction import GradedRows
 from tuneworthy.stats import bounds, many
 from tuneworthy.stats.spending import nested_level
 
-ALPHA = 0.05
 Array = np.ndarray[Any, Any]
 LOOK_SHARE = 0.2  # share of an arm's error that the stage rule spends after its first folds
 

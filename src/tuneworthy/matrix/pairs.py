@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from tuneworthy.core.evidence import Pair
+from tuneworthy.core.interval import ALPHA
 from tuneworthy.matrix.columns import (
     Column,
     ladder_position,
@@ -22,7 +23,7 @@ from tuneworthy.matrix.columns import (
     shared_cases,
 )
 from tuneworthy.matrix.design import Difference, Fit
-from tuneworthy.matrix.inputs import ALPHA, ComparisonInputs
+from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.matrix.judge_correction import GradedRows
 from tuneworthy.matrix.repeats import repeats_of
 from tuneworthy.stats import bounds, many

@@ -15,7 +15,7 @@ from tuneworthy.core.evidence import Repeats
 from tuneworthy.matrix.design import Design, Values
 
 Draws = Mapping[str, Sequence[float]]
-LEAST_CASES = 10  # of fewer cases no part is told
+LEAST_REPEATED_CASES = 10  # of fewer cases no part is told
 
 
 def repeats_of(design: Design, means: Values, draws: Sequence[Draws]) -> Repeats | None:
@@ -26,7 +26,7 @@ def repeats_of(design: Design, means: Values, draws: Sequence[Draws]) -> Repeats
     more. Groups of cases make the variance larger, and so the part smaller.
     """
     times = {len(values) for one in draws for values in one.values()}
-    if not all(draws) or len(means) < LEAST_CASES or len(times) != 1 or times == {1}:
+    if not all(draws) or len(means) < LEAST_REPEATED_CASES or len(times) != 1 or times == {1}:
         return None
     (k,), n = times, len(means)
     within = sum(fmean(variance(values) for values in one.values()) for one in draws)

@@ -29,7 +29,7 @@ POWER = 0.8  # the chance of settling that a forecast size must have
 MIN_CHANCE = 0.25
 """No size is named if even `Assurance.far` rows have less chance: three of four such plans fail.
 So it is if a rival is within a cheaper arm's margin, or the margin too small for the rows."""
-DRAWS = 2000  # verdicts that are drawn for a forecast
+VERDICT_DRAWS = 2000  # verdicts that are drawn for a forecast
 BETTING_INFLATION = 1.5
 """Fresh inputs needed per row of a fixed sample: bounds that hold at every click are wider."""
 
@@ -226,7 +226,7 @@ class VerdictAssurance(Assurance):
 
     @cached_property
     def _scatter(self) -> Any:
-        """Return draws (DRAWS, arms) of how far each arm's lead on the first rung may be off.
+        """Return draws (VERDICT_DRAWS, arms): how far an arm's lead on the first rung may be off.
 
         Two arms whose difference was not bounded are taken to be correlated by a half.
         """
@@ -239,7 +239,7 @@ class VerdictAssurance(Assurance):
         variance = np.where(np.isnan(variance), unknown, variance)
         spread = (own[:, None] + own - variance) / 2
         values, vectors = np.linalg.eigh(spread)
-        drawn = np.random.default_rng(20_251).standard_normal((DRAWS // 2, own.size))
+        drawn = np.random.default_rng(20_251).standard_normal((VERDICT_DRAWS // 2, own.size))
         both = np.concatenate([drawn, -drawn])
         return both @ (vectors * np.sqrt(np.maximum(values, 0))).T
 

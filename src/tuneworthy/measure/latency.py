@@ -10,7 +10,7 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Query
 from tuneworthy.models._reply_cache import uncached
 
-MOST_PROMPTS, LEAST_PROMPTS, TIMED_SECONDS = 30, 3, 0.5
+MOST_TIMED_PROMPTS, LEAST_PROMPTS, TIMED_SECONDS = 30, 3, 0.5
 # Shown below a limit on the 95th percentile: 59 prompts with none above it, or 93 with one.
 TAIL_PROMPTS = 93
 

@@ -16,7 +16,7 @@ from tuneworthy.core.errors import ModelError, NumericError
 from tuneworthy.metrics import Metric, score_all
 
 # Cut answers generated again: the sample, and the most if one gained.
-SAMPLE_ANSWERS, MOST_ANSWERS = 16, 60
+SAMPLE_ANSWERS, MOST_LONGER_ANSWERS = 16, 60
 
 ScoredAnswers = Sequence[tuple[Answer, Score | Unscored]]
 
@@ -37,7 +37,7 @@ def rescore_cut_answers(
 
     Only fold 0 generates again: each further token is a decoding step, so a few rows take as long
     as many. `scored` is (answers with scores, queries by case). The rest of the cut answers (up to
-    MOST_ANSWERS) follows only if one of the sample gained.
+    MOST_LONGER_ANSWERS) follows only if one of the sample gained.
     """
     pairs, queries = scored
     if fitted.longer is None:
@@ -47,7 +47,7 @@ def rescore_cut_answers(
     waiting = sorted(answer.case for answer, score in pairs if score_shortfall(answer, score) > 0)
     shortfall = {answer.case: score_shortfall(answer, score) for answer, score in pairs}
     rescored, tried = dict[str, float](), set[str]()
-    for limit in (SAMPLE_ANSWERS, MOST_ANSWERS):
+    for limit in (SAMPLE_ANSWERS, MOST_LONGER_ANSWERS):
         rest = [case for case in _evenly_spaced(waiting, limit) if case not in tried]
         tried |= set(rest)
         if rest:

@@ -19,7 +19,7 @@ FOLDS_BEFORE_LOOK = 1  # folds that an arm runs on before the stage rule looks a
 LEAST_FOLDS = 2  # folds of a training arm if there is no time for all of them
 DEAR_SHARE = 0.04  # share of the minutes above which an arm that does not train is worth a look
 SEARCH_SHARE = 0.15  # share of the minutes that a prompt search may be planned to take
-SHOWN_EXAMPLES = 4  # examples left in a prompt whose examples differ by input
+LEFT_EXAMPLES = 4  # examples left in a prompt whose examples differ by input
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ def tighter_limits(
     if dear:
         text = "prompts are scored on one fold first, and on others only while they may be named"
         yield path.cut("look", text, look=True)
-    if any(spec.options.get("k", 0) > SHOWN_EXAMPLES for spec in arms):
-        text = f"at most {SHOWN_EXAMPLES} examples in prompts whose examples differ by input"
-        yield path.cut("examples", text, most_k=SHOWN_EXAMPLES)
+    if any(spec.options.get("k", 0) > LEFT_EXAMPLES for spec in arms):
+        text = f"at most {LEFT_EXAMPLES} examples in prompts whose examples differ by input"
+        yield path.cut("examples", text, most_k=LEFT_EXAMPLES)
     yield from path.cut_diagnosis(LEAST_DIAGNOSED_CASES)
     folds = path.now.folds
     fewest = folds if dear else LEAST_FOLDS  # a look takes one fold anyway

@@ -24,7 +24,7 @@ from tuneworthy.core.run import Spec
 from tuneworthy.core.specs import is_recorded, trains
 from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
-from tuneworthy.measure.longer_answers import MOST_ANSWERS, SAMPLE_ANSWERS
+from tuneworthy.measure.longer_answers import MOST_LONGER_ANSWERS, SAMPLE_ANSWERS
 from tuneworthy.measure.price_notes import price_notes
 from tuneworthy.models import is_launched, is_local
 from tuneworthy.models.remote import prices as _prices
@@ -46,7 +46,7 @@ _MESSAGE_TOKENS = 16  # most tokens around one message
 _BYTES_PER_TOKEN = 4  # of English, roughly; the longest answer is taken as twice that
 _BYTES_PER_FORM_TOKEN = 3  # bytes per token of a schema or a list of labels
 # The most cut answers of an arm that are generated again, rounded up in 20 folds.
-MOST_REGENERATED = SAMPLE_ANSWERS + MOST_ANSWERS + 40
+MOST_REGENERATED = SAMPLE_ANSWERS + MOST_LONGER_ANSWERS + 40
 _COUNT_FIELDS = ("cases", "train", "dev", "folds", "prompts")
 REPLACING_NEEDS = ("bigger", "present")  # needs that replace the base model of an arm
 

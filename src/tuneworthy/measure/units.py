@@ -394,7 +394,7 @@ def _measure_latency(
         return latency.UNTIMED_SAMPLE
     share = -(-latency.TAIL_PROMPTS // len(runner.split.parts))
     own = [answer.case for answer in answers]
-    ids = own[:share] if tail else all_cases[: latency.MOST_PROMPTS]
+    ids = own[:share] if tail else all_cases[: latency.MOST_TIMED_PROMPTS]
     ceiling = load("arms", unit.spec.arm).ROLE == "ceiling"
     queries = runner.sealed.queries(ids, gold_passage=ceiling)
     return runner.executor.latency(fitted, queries, runner.check, tail)

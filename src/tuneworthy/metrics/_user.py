@@ -17,8 +17,8 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.metrics._breaker import CircuitBreaker, MetricBroken
 from tuneworthy.sandbox.child import Child, ChildFailed
 
-SECONDS = 10.0
-MEMORY = 2 * 1024**3
+USER_SECONDS = 10.0
+USER_MEMORY = 2 * 1024**3
 _FUNCTION_PATH = re.compile(r"\./(?P<file>[^\\:\x00]+\.py):(?P<name>[A-Za-z_][A-Za-z0-9_]*)")
 _UNSCORED = "unscored:"
 
@@ -52,7 +52,7 @@ def locate_function(name: str, folder: Path) -> tuple[Path, str]:
 
 
 def load_user_metric(
-    name: str, folder: Path, *, seconds: float = SECONDS, memory: int = MEMORY
+    name: str, folder: Path, *, seconds: float = USER_SECONDS, memory: int = USER_MEMORY
 ) -> Callable[[Case, Answer], Score | Unscored]:
     """Return the user's function as a metric; its source is read here, once.
 

@@ -6,7 +6,7 @@ from tuneworthy.core.counting import count_noun, percent
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.questions._shown import unmeasured
 
-LEAST_ROWS, LEAST_OF_A_CLASS = 50, 10  # default: the fewest rows, and rows of a class
+LEAST_EXAMPLES, LEAST_OF_A_CLASS = 50, 10  # default: the fewest rows, and rows of a class
 MOST_CONTRADICTING = 0.02  # default: share of rows that contradict another row
 LEAST_ONE_FORM = 0.98  # default: share of answers in the most frequent form
 PartialFinding = tuple[str, str, str]
@@ -24,9 +24,9 @@ def contradictory_rows(evidence: Evidence) -> PartialFinding | None:
 
 def too_few_rows(evidence: Evidence) -> PartialFinding | None:
     """Return a no if too few rows, or rows of one class, are there to learn from, else None."""
-    if evidence.train is not None and evidence.train < LEAST_ROWS:
-        many = f"{count_noun(evidence.train, 'row')} to learn from, fewer than {LEAST_ROWS}"
-        return "no", many, f"collect {LEAST_ROWS - evidence.train} or more rows"
+    if evidence.train is not None and evidence.train < LEAST_EXAMPLES:
+        many = f"{count_noun(evidence.train, 'row')} to learn from, fewer than {LEAST_EXAMPLES}"
+        return "no", many, f"collect {LEAST_EXAMPLES - evidence.train} or more rows"
     fewest = evidence.soundness.fewest_of_a_class if evidence.soundness else None
     if fewest is not None and fewest < LEAST_OF_A_CLASS:
         many = f"one class has {count_noun(fewest, 'row')}, fewer than {LEAST_OF_A_CLASS}"

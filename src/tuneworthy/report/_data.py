@@ -10,7 +10,7 @@ from tuneworthy.report import _words as words
 from tuneworthy.report._cells import AnsweredCell, ScoreMatrix
 
 MOST_PROMPT_CHARACTERS = 12_000_000
-MOST_CASES = 5_000  # the most cases on a page: what a browser shows with some twenty arms
+MOST_PAGE_CASES = 5_000  # the most cases on a page: what a browser shows with some twenty arms
 CSV_FILE = "answers.csv"  # beside the page of a study with more cases
 
 
@@ -43,9 +43,9 @@ class TextTable:
 def page_data(results: Results, matrix: ScoreMatrix) -> dict[str, Any]:
     """Return all data that the script shows, ready for JSON; an unmeasured value is null or absent.
 
-    Of more than MOST_CASES cases the hardest are shown; `all_cases` counts them all.
+    Of more than MOST_PAGE_CASES cases the hardest are shown; `all_cases` counts them all.
     """
-    texts, hardest = TextTable(), matrix.order[:MOST_CASES]
+    texts, hardest = TextTable(), matrix.order[:MOST_PAGE_CASES]
     shown = sorted(hardest)
     place = {case: at for at, case in enumerate(shown)}
     arms = [a for a in words.ladder_order(results.evidence.arms) if a.name in matrix.values]

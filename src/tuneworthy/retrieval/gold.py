@@ -19,7 +19,7 @@ from tuneworthy.retrieval.index import Index, index
 from tuneworthy.retrieval.tokens import covers
 
 SEARCHED_RANKS, NEAR_RANKS = 10, 3  # top ranks that are searched for the answer
-MOST_ROWS = 5000  # the most rows examined; of more, a sample by the hash of their id
+MOST_EXAMINED_ROWS = 5000  # the most rows examined; of more, a sample by the hash of their id
 # output types whose answers can occur in a passage; labels and records rarely do
 _TYPES_IN_PASSAGES = {"text", "number"}
 
@@ -100,7 +100,7 @@ def _passage_observations(cases: Sequence[Case], gone: Sequence[str]) -> list[Ob
         text = f"{len(made):,} rows have no passage; one that holds the answer was inferred"
         out.append(observation("passage_inferred", "note", text, made))
     if gone:
-        scope = f" (of {MOST_ROWS:,} looked at)" if len(cases) > MOST_ROWS else ""
+        scope = f" (of {MOST_EXAMINED_ROWS:,} looked at)" if len(cases) > MOST_EXAMINED_ROWS else ""
         text = f"{len(gone):,} gold answers are supported by no current passage{scope}"
         fix = "correct the answer, add the document, or give the row a `time`"
         out.append(observation("unsupported", "warning", text, gone, fix))
@@ -108,6 +108,6 @@ def _passage_observations(cases: Sequence[Case], gone: Sequence[str]) -> list[Ob
 
 
 def _sample_cases(cases: Sequence[Case]) -> Sequence[Case]:
-    if len(cases) <= MOST_ROWS:
+    if len(cases) <= MOST_EXAMINED_ROWS:
         return cases
-    return sorted(cases, key=lambda case: digest(case.id))[:MOST_ROWS]
+    return sorted(cases, key=lambda case: digest(case.id))[:MOST_EXAMINED_ROWS]

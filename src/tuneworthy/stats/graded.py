@@ -12,7 +12,7 @@ from tuneworthy.stats.distributions import normal_cdf, normal_quantile, student_
 
 Array = np.ndarray[Any, Any]
 
-DRAWS = 5000
+BOOTSTRAPS = 5000
 MIN_BOOTSTRAP_TAIL = 3e-4  # the smallest tail for a bootstrap: 160,000 means
 TIE = 1e-9  # means closer than this are the same
 _CHUNK = 2_000_000  # drawn unit numbers at a time
@@ -28,7 +28,8 @@ def bca_bounds(values: Array, tail: float) -> tuple[float, float]:
     rows = np.sort(values)
     mean = float(rows.mean())
     draws = _bootstrap_means_of(
-        rows.tobytes(), DRAWS * 2 ** int(np.ceil(np.log2(max(1, 50 / tail / DRAWS))))
+        rows.tobytes(),
+        BOOTSTRAPS * 2 ** int(np.ceil(np.log2(max(1, 50 / tail / BOOTSTRAPS)))),
     )
     tied = np.abs(draws - mean) < TIE  # else rounding decides which draws are below the mean
     below = float(((draws < mean) & ~tied).mean() + 0.5 * tied.mean())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.stats.clusters import cluster_numbers
-from tuneworthy.stats.graded import DRAWS, bootstrap_means
+from tuneworthy.stats.graded import BOOTSTRAPS, bootstrap_means
 
 
 def ratio_of_means(
@@ -29,11 +29,12 @@ def ratio_of_means(
     numbers = np.arange(over.size) if groups is None else cluster_numbers(groups, over.size)
     sizes = np.bincount(numbers).astype(float)
     drawn = [
-        mean + factor * (bootstrap_means(np.bincount(numbers, weights=row), sizes, DRAWS) - mean)
+        mean
+        + factor * (bootstrap_means(np.bincount(numbers, weights=row), sizes, BOOTSTRAPS) - mean)
         for mean, row in zip(centre, (over, under), strict=True)
     ]
     there = drawn[1] * np.sign(centre[1]) > 1e-12
-    ratios = np.divide(drawn[0], drawn[1], out=np.full(DRAWS, np.inf), where=there)
+    ratios = np.divide(drawn[0], drawn[1], out=np.full(BOOTSTRAPS, np.inf), where=there)
     if (lost := float(np.isinf(ratios).mean())) >= level / 2:
         return None
     # a lost draw may belong to either tail, so each tail shrinks by the share of lost draws

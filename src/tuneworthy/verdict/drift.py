@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tuneworthy.core.counting import score_text
-from tuneworthy.core.difference_trend import ALPHA, Neighbours, Trend
+from tuneworthy.core.difference_trend import TREND_ALPHA, Neighbours, Trend
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.verdict.rungs import Ladder, ladder_key
@@ -27,7 +27,7 @@ def significant_breaks(
         if trend.p is not None and {trend.arm, trend.versus} - {arm.name} <= others
         if arm.name in (trend.arm, trend.versus)
     ]
-    return [trend for trend in mine if (trend.p or 0.0) <= ALPHA / len(mine)]
+    return [trend for trend in mine if (trend.p or 0.0) <= TREND_ALPHA / len(mine)]
 
 
 def favours_other_arm(ladder: Ladder, policy: Policy, trend: Trend) -> bool:
@@ -116,7 +116,7 @@ def alike_neighbours(
         if test.p is not None and {test.arm, test.versus} <= competing
         if arm is None or arm.name in (test.arm, test.versus)
     ]
-    clear = [test for test in own if (test.p or 0.0) <= ALPHA / len(own)]
+    clear = [test for test in own if (test.p or 0.0) <= TREND_ALPHA / len(own)]
     return min(clear, key=lambda test: (test.p, test.arm, test.versus), default=None)
 
 

@@ -14,7 +14,6 @@ from tuneworthy.core.counting import count_noun, percent, points, points_with_bo
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.live_check import Conclusion, LiveCheck, LiveMean
 
-ALPHA = 0.05
 ERROR_SHARES = {"inputs": 0.02, "score": 0.01, "labels": 0.005, "valid": 0.005, "facts": 0.005,
           "slow": 0.005}  # fmt: skip
 """The one-sided error of each measure; their sum is ALPHA."""

@@ -9,7 +9,11 @@ from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.matrix.design import Design
-from tuneworthy.measure.longer_answers import MOST_ANSWERS, SAMPLE_ANSWERS, rescore_cut_answers
+from tuneworthy.measure.longer_answers import (
+    MOST_LONGER_ANSWERS,
+    SAMPLE_ANSWERS,
+    rescore_cut_answers,
+)
 
 CASES = [Case(id=f"c{k:03}", messages=(Message(role="user", content="x"),), output="yes")
          for k in range(100)]  # fmt: skip
@@ -47,7 +51,7 @@ def test_a_sample_is_asked_first_and_more_only_where_one_gained():
     rich = rescore_cut_answers(metric, GOLD, asked(some), (pairs(), queries()), 0)
     assert some[0] == SAMPLE_ANSWERS
     assert len(some) == 2
-    assert MOST_ANSWERS <= len(rich) <= SAMPLE_ANSWERS + MOST_ANSWERS
+    assert MOST_LONGER_ANSWERS <= len(rich) <= SAMPLE_ANSWERS + MOST_LONGER_ANSWERS
     assert set(rich.values()) == {1.0}
 
 

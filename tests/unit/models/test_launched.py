@@ -128,7 +128,7 @@ def test_it_ends_with_a_process_that_is_killed(tmp_path, sent):
 
 
 def test_one_that_ignores_the_signal_is_killed(start, monkeypatch):
-    monkeypatch.setattr(server_guard, "GRACE_SECONDS", 1.0)  # the guard itself has the real one
+    monkeypatch.setattr(server_guard, "GUARD_SECONDS", 1.0)  # the guard itself has the real one
     model = start("stubborn")
     process = model.server.process
     monkeypatch.setattr(process, "wait", waits_less(process.wait))

@@ -55,11 +55,11 @@ def bca_many(values, tail):
     """`graded.bca` of every row of `values` (R, n); `tail` is one number or (R,)."""
     runs = len(values)
     values, tail = np.sort(values, 1), np.broadcast_to(tail, (runs,))
-    times = 2 ** np.ceil(np.log2(np.maximum(1, 50 / tail / graded.DRAWS))).astype(int)
+    times = 2 ** np.ceil(np.log2(np.maximum(1, 50 / tail / graded.BOOTSTRAPS))).astype(int)
     out = np.empty((2, runs))
     for many in np.unique(times):
         rows = np.flatnonzero(times == many)
-        out[:, rows] = _bca(values[rows], tail[rows], graded.DRAWS * int(many))
+        out[:, rows] = _bca(values[rows], tail[rows], graded.BOOTSTRAPS * int(many))
     return out[0], out[1]
 
 

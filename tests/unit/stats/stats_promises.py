@@ -16,12 +16,13 @@ from tuneworthy.compare.comparison import compare
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import Policy
+from tuneworthy.core.interval import ALPHA
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Data, Task
 from tuneworthy.matrix import ladder
 from tuneworthy.matrix.columns import by_spec, column, group_by_place
-from tuneworthy.matrix.inputs import ALPHA, ComparisonInputs
+from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.matrix.pairs import pairs
 from tuneworthy.stats import bounds, power
 from tuneworthy.stats.clusters import Folds, refitted_factor

@@ -104,7 +104,7 @@ def test_many_tokens_are_multiplied_by_torch_and_that_changes_little(tiny, monke
     assert entered
     entered.clear()
     for place in (plain, stack):
-        monkeypatch.setattr(place, "FEW", 3)
+        monkeypatch.setattr(place, "FEW_TOKENS", 3)
     assert apart(gradient(net, rows)[1].double(), few) < 0.03
     assert not entered
 

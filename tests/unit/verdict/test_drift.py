@@ -3,10 +3,10 @@
 import pytest
 from verdict_scenes import evidence, scores
 
-from tuneworthy.core.difference_trend import Neighbours, SegmentMeans, Trend
+from tuneworthy.core.difference_trend import TREND_ALPHA, Neighbours, SegmentMeans, Trend
 from tuneworthy.core.evidence import Policy
 from tuneworthy.verdict.decide import decide, grid
-from tuneworthy.verdict.drift import ALPHA, break_sentence, decisive_breaks, significant_breaks
+from tuneworthy.verdict.drift import break_sentence, decisive_breaks, significant_breaks
 from tuneworthy.verdict.rule import apply_rule, ladder_scenarios
 
 N = 400
@@ -117,7 +117,7 @@ def test_the_break_that_turns_comes_first_and_the_unimportant_is_left_out():
     assert today.startswith("`present` scores .30"), "no arm is named: what runs today"
     assert "this verdict" not in today
     assert significant_breaks(laid, [TURNED], None) == []
-    many = [TURNED.model_copy(update={"p": ALPHA / 2}), mild]
+    many = [TURNED.model_copy(update={"p": TREND_ALPHA / 2}), mild]
     assert significant_breaks(laid, many, tune) == many
 
 

@@ -4,8 +4,9 @@ import pytest
 from check_scenes import check, drift, facts, labels, mean, unlike
 from tests.unit.watch.check_scenes import share_of
 
+from tuneworthy.core.interval import ALPHA
 from tuneworthy.core.live_check import Expiry
-from tuneworthy.watch.conclusion import ALPHA, ERROR_SHARES, LEAST_ROWS, conclude
+from tuneworthy.watch.conclusion import ERROR_SHARES, LEAST_ROWS, conclude
 
 SHOWN, NOT_SHOWN = ERROR_SHARES["inputs"], ERROR_SHARES["inputs"] + 0.001
 

@@ -27,7 +27,7 @@ from tuneworthy.cpu_engine.sizes import ROUND
 from tuneworthy.cpu_engine.train import gradient_kernels as kernels
 from tuneworthy.cpu_engine.train.adapted_linears import AdaptedLinears, Adapters, Norm, open_norm
 from tuneworthy.cpu_engine.train.attention_gradient import Attention
-from tuneworthy.cpu_engine.train.pooled_linears import FEW, PooledLinears
+from tuneworthy.cpu_engine.train.pooled_linears import FEW_TOKENS, PooledLinears
 from tuneworthy.cpu_engine.train.recorded_step import Arena, RecordedStep, Span
 
 _MOST_PADDING_SHARE = 0.08  # above it, removing the padding is worth the copies
@@ -153,7 +153,7 @@ class Stack:
 
     def uses_pool(self, tokens: int) -> bool:
         """Return whether a step of `tokens` tokens uses the thread pool, not torch's threads."""
-        return self.plain and tokens <= FEW
+        return self.plain and tokens <= FEW_TOKENS
 
     def parallel_lists(self, tokens: int) -> int:
         """Return the number of call lists that run in parallel in a step of `tokens` tokens."""

@@ -21,7 +21,7 @@ from tuneworthy.cpu_engine.train.recorded_step import RecordedStep
 
 # Most tokens of a step for which the thread pool is faster. With more, torch's products are as
 # fast, and its threads also run the operations between them.
-FEW = 1500
+FEW_TOKENS = 1500
 
 
 class PooledLinears(AdaptedLinears):
@@ -55,7 +55,7 @@ class PooledLinears(AdaptedLinears):
 
     def forward(self, x: Any, step: RecordedStep, add: Any = None) -> tuple[list[Any], Any]:
         """Return each layer's x Wᵀ + b + s · (x Aᵀ) Bᵀ (plus `add`), and all layers' x Aᵀ."""
-        if step.tokens > FEW:
+        if step.tokens > FEW_TOKENS:
             return super().forward(x, step, add)
         low: Any = None
         if self.ranks:
@@ -82,7 +82,7 @@ class PooledLinears(AdaptedLinears):
 
         `kept` are x and the x Aᵀ of `forward`. The gradient of each A still lacks its scale.
         """
-        if step.tokens > FEW:
+        if step.tokens > FEW_TOKENS:
             return super().backward(slopes_of_y, kept, step, whole=whole)
         (x, low_rank), pool, at = kept, self.pool, 0
         dx, fed = step.take_brief_like(x), None

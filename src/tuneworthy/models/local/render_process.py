@@ -19,7 +19,7 @@ from tuneworthy.sandbox.child import Child, ChildFailed, TimedOut
 RENDER_SECONDS = 10.0  # timeout of one rendering
 CHILD_BYTES = 1 << 30  # memory limit of the child
 RENDERED_BYTES = 32_000_000  # largest rendered conversation
-MOST_TIMEOUTS = 3  # timeouts of one template after which its model fails
+MAX_TIMEOUTS = 3  # timeouts of one template after which its model fails
 _SOURCE = Path(__file__).with_name("render_child.py")
 _timeouts: dict[str, int] = {}
 
@@ -34,17 +34,17 @@ def rendered(
     """Return the text of (role, content) turns; `header` adds the start of the model's next turn.
 
     Raises Refused if the template fails on this conversation or takes longer than RENDER_SECONDS,
-    and ModelError once it has timed out MOST_TIMEOUTS times.
+    and ModelError once it has timed out MAX_TIMEOUTS times.
     """
     child = _child()
     try:
         text = child.call(template, dict(specials), [list(turn) for turn in turns], header)
     except TimedOut as late:
         _timeouts[template] = _timeouts.get(template, 0) + 1
-        if _timeouts[template] >= MOST_TIMEOUTS:
+        if _timeouts[template] >= MAX_TIMEOUTS:
             raise ModelError(
                 "the chat template does not end",
-                got=f"{MOST_TIMEOUTS} conversations took longer than {RENDER_SECONDS:g} s each",
+                got=f"{MAX_TIMEOUTS} conversations took longer than {RENDER_SECONDS:g} s each",
                 fix="choose another model, or repair its chat template",
             ) from late
         raise Refused(f"the chat template ran longer than {RENDER_SECONDS:g} s") from late

@@ -30,7 +30,7 @@ from tuneworthy.models.remote.server_requests import ServerScores
 PROOFS_FILE = "proofs.json"  # beside the folder of the adapter
 MOST_PROOF_ROWS = 16  # training answers that are compared
 PREFIX_ROWS = 6  # prompts that are sent with and without the prefix cache
-CHECKED_ROWS = 2  # training answers that are compared again after each call
+PROVED_ROWS = 2  # training answers that are compared again after each call
 
 
 class ProofRow(Record):
@@ -108,10 +108,10 @@ class AdapterProof:
 
         Raises ProviderError if the server does not answer.
         """
-        given = [row.given for row in self.rows[:CHECKED_ROWS]]
+        given = [row.given for row in self.rows[:PROVED_ROWS]]
         limit = _self_distance_limit(self.floor)
         for name, before in ((self.names.adapter, self.tuned), (self.names.base, self.base)):
-            gap = mean_distance(server.scores(name, given), before[:CHECKED_ROWS])
+            gap = mean_distance(server.scores(name, given), before[:PROVED_ROWS])
             if gap > limit:
                 what = "the adapter" if name == self.names.adapter else "the base"
                 _raise_not_proven(

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 # A shorter key ("none", "EMPTY", "ollama") is no secret, and may be a word in answers.
 LEAST_KEY_LENGTH = 8
-SHOWN_CHARACTERS = 4  # leading characters of a key (`sk-…`) that reveal nothing
+SHOWN_KEY_CHARACTERS = 4  # leading characters of a key (`sk-…`) that reveal nothing
 REMOVED = "[key removed]"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -42,7 +42,7 @@ class Redactor:
         cuts = [
             size
             for key in self._spellings_of_key
-            for size in range(SHOWN_CHARACTERS, len(key))
+            for size in range(SHOWN_KEY_CHARACTERS, len(key))
             if text.endswith(key[:size])
         ]
         return text[: -max(cuts)] + REMOVED if cuts else text

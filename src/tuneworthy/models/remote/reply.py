@@ -15,7 +15,7 @@ from tuneworthy.models.remote import reasoning as _reasoning
 from tuneworthy.models.remote.request import LABEL
 
 MOST_NAME_CHARACTERS = 200  # kept of a model's name or fingerprint
-MOST_TOKENS = 10_000_000  # of one request: more than any context window, so more is no count
+MOST_REQUEST_TOKENS = 10_000_000  # of one request: above any context window, so more is no count
 
 
 def read_reply(answer: Mapping[str, Any], limits: Limits, asked: int) -> Reply:
@@ -38,7 +38,7 @@ def read_reply(answer: Mapping[str, Any], limits: Limits, asked: int) -> Reply:
     text = parted.text
     if limits.grammar is not None and limits.grammar.kind == "labels":
         text = _label_in(text)
-    used = _tokens(usage, max(asked, MOST_TOKENS))
+    used = _tokens(usage, max(asked, MOST_REQUEST_TOKENS))
     if used["tokens_thought"] is None and reasons:
         used["tokens_thought"] = _estimate_reasoning(used["tokens_out"], thought, text)
     return Reply(

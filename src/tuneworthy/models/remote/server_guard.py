@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 
-GRACE_SECONDS = 20.0  # seconds between asking the server to end and killing it
+GUARD_SECONDS = 20.0  # seconds between asking the server to end and killing it
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def _end_with_input(server: subprocess.Popen[bytes]) -> None:
         pass
     os.killpg(0, signal.SIGTERM)
     try:
-        server.wait(GRACE_SECONDS)
+        server.wait(GUARD_SECONDS)
     except subprocess.TimeoutExpired:
         os.killpg(0, signal.SIGKILL)
 

@@ -62,7 +62,7 @@ class RunningServer:
         if self.process.stdin and not self.process.stdin.closed:
             self.process.stdin.close()  # the guard then ends the server
         try:
-            self.process.wait(server_guard.GRACE_SECONDS + 5)
+            self.process.wait(server_guard.GUARD_SECONDS + 5)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()

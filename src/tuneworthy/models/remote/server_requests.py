@@ -14,7 +14,7 @@ from tuneworthy.core.case import Message
 from tuneworthy.core.errors import ProviderError
 from tuneworthy.models.remote.server_process import DIRECT, RunningServer
 
-SECONDS = 600.0  # most seconds that one of these requests may take
+MOST_REQUEST_SECONDS = 600.0  # most seconds that one of these requests may take
 _MOST_BYTES = 64_000_000  # most bytes of an answer that are read
 _SHOWN_CHARACTERS = 300  # most characters of a refusal in an error
 
@@ -27,7 +27,7 @@ def post(server: RunningServer, path: str, body: dict[str, Any]) -> Any:
         {"Authorization": f"Bearer {server.key}", "Content-Type": "application/json"},
     )
     try:
-        with DIRECT.open(request, timeout=SECONDS) as page:
+        with DIRECT.open(request, timeout=MOST_REQUEST_SECONDS) as page:
             text = page.read(_MOST_BYTES).decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
         answer = error.read(_MOST_BYTES).decode("utf-8", "replace").replace(server.key, "[the key]")

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from tuneworthy.core.counting import Bounded
+from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.look_text import look_cost
 from tuneworthy.matrix.ladder import climb_many
 from tuneworthy.stats.discordant import discordant_bounds
@@ -242,6 +243,26 @@ class VerdictAssurance(Assurance):
         drawn = np.random.default_rng(20_251).standard_normal((VERDICT_DRAWS // 2, own.size))
         both = np.concatenate([drawn, -drawn])
         return both @ (vectors * np.sqrt(np.maximum(values, 0))).T
+
+
+class MoreRows(NamedTuple):
+    """How many rows are still to be collected, with the ends of its 80 % interval; 0: enough."""
+
+    rows: int
+    low: int
+    high: int
+
+
+def rows_to_collect(curve: LearningCurve, train: int | None) -> MoreRows | None:
+    """Return how many more rows a learner needs to beat its rival; None if its curve can't tell.
+
+    All rows at hand count, also those that were not learnt from in a fold; `train` None: the
+    largest size that was measured.
+    """
+    if curve.needed is None or curve.low is None or curve.high is None:
+        return None
+    have = train or max((point.rows for point in curve.points), default=0)
+    return MoreRows(*(max(0, round(n - have)) for n in (curve.needed, curve.low, curve.high)))
 
 
 def superiority_assurance(

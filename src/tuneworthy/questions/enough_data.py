@@ -7,6 +7,7 @@ from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.task import TRAINED_TOOLS, Task
+from tuneworthy.matrix.sizing import rows_to_collect
 from tuneworthy.questions._arms import (
     learners,
     listed,
@@ -108,8 +109,7 @@ def _judge_curve(evidence: Evidence, task: Task, curve: LearningCurve | None) ->
 
 
 def _collect_step(evidence: Evidence, curve: LearningCurve) -> str:
-    if curve.needed is None:
-        return f"collect more rows ({curve.because})" if curve.because else "collect more rows"
-    # All rows at hand are subtracted, used or not.
-    more = max(1, round(curve.needed - (evidence.train or 0)))
-    return f"collect about {count_noun(more, 'more row')}"
+    more = rows_to_collect(curve, evidence.train)
+    if more and more.rows:
+        return f"collect about {count_noun(more.rows, 'more row')}"
+    return f"collect more rows ({curve.because})" if curve.because else "collect more rows"

@@ -10,6 +10,7 @@ from typing import Any
 from tuneworthy.core.curve import LabelCleaningGain, LearningCurve
 from tuneworthy.core.escape import visible
 from tuneworthy.core.results import Results
+from tuneworthy.matrix.sizing import rows_to_collect
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _words as words
 
@@ -32,7 +33,8 @@ def _curve_section(results: Results, curve: LearningCurve) -> dict[str, Any]:
         for p in curve.points
     ]  # fmt: skip
     enough = len(points) > 1
-    lines = [rows_line(curve, margin), doubling_line(curve), cleaning_line(curve.cleaning)]
+    collect = rows_line(curve, margin, results.evidence.train)
+    lines = [collect, doubling_line(curve), cleaning_line(curve.cleaning)]
     return {
         "arm": curve.arm,
         "chart": charts.intervals_chart(points, ("rows", "score"), goal) if enough else None,
@@ -41,32 +43,30 @@ def _curve_section(results: Results, curve: LearningCurve) -> dict[str, Any]:
     }
 
 
-def rows_line(curve: LearningCurve, margin: float) -> str:
+def rows_line(curve: LearningCurve, margin: float, train: int | None = None) -> str:
     """Return a sentence on how many more rows to collect, or why that is unknown.
 
     `Collect about 120 more rows (80 %: 60 to 260): …`.
     """
     arm, rival = visible(curve.arm), visible(curve.rival)
-    if curve.needed is None or curve.low is None or curve.high is None:
+    more = rows_to_collect(curve, train)
+    if more is None or curve.high is None:
         why = visible(curve.because or words.UNKNOWN)
         return f"How many rows {arm} needs is not known: {why}."
     sizes = [point.rows for point in curve.points] or [0]
-    have = max(sizes)
     goal = f"to beat {rival} by {words.points(margin)} points"
     span = f"{curve.low:,.0f} to {curve.high:,.0f}"
     if curve.high <= min(sizes):  # no smaller size was measured: the bounds end there
         return f"{arm} has enough rows {goal}: {curve.high:,.0f} or fewer do (fewer not measured)."
-    if curve.high <= have:
+    if not more.high:
         return f"{arm} has enough rows {goal}: about {curve.needed:,.0f} do (80 %: {span})."
-    more, low, high = (max(0.0, n - have) for n in (curve.needed, curve.low, curve.high))
-    if more == 0:
+    if not more.rows:
         return (
             f"{arm} may have enough rows {goal}: about {curve.needed:,.0f} do (80 %: {span}); "
-            f"you have {have:,}."
+            f"you have {train or max(sizes):,}."
         )
-    return (
-        f"Collect about {more:,.0f} more rows (80 %: {low:,.0f} to {high:,.0f}) for {arm} {goal}."
-    )
+    ends = f"(80 %: {more.low:,} to {more.high:,})"
+    return f"Collect about {more.rows:,} more rows {ends} for {arm} {goal}."
 
 
 def doubling_line(curve: LearningCurve) -> str:

@@ -8,7 +8,7 @@ from tuneworthy.core.counting import chance_text
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.verdict import Next
-from tuneworthy.matrix.sizing import SampleSize
+from tuneworthy.matrix.sizing import SampleSize, rows_to_collect
 from tuneworthy.verdict.contest import UndecidedPair, find_undecided_pair
 from tuneworthy.verdict.drift import alike_neighbours, decisive_breaks
 from tuneworthy.verdict.effort import LABELS_PER_CLICK, StepOption
@@ -281,10 +281,11 @@ def _collect_options(
 ) -> list[StepOption]:
     """Return the option of more training rows if the rival is tuned and its curve climbs, or []."""
     curve = next((one for one in evidence.curves if one.arm == open_now.arm.name), None)
-    if curve is None or curve.needed is None or evidence.train is None:
+    more = rows_to_collect(curve, evidence.train) if curve else None
+    if curve is None or more is None or evidence.train is None:
         return []
     climbs = curve.last_doubling is not None and curve.last_doubling.low > 0
-    rows = round(curve.needed - evidence.train)
+    rows = more.rows
     if open_now.arm.tool != "tune" or not climbs or not 0 < rows <= 3 * evidence.train:
         return []
     usd = None if policy.label_each is None else rows * policy.label_each

@@ -11,15 +11,15 @@ from tuneworthy.core.evidence import ArmResult, Policy
 from tuneworthy.core.results import Results
 from tuneworthy.verdict.rungs import Ladder
 
-PRICE_KEYS = {
+COST_KEYS_OF = {
     "usd_per_1k": ("machine_hour",),
     "build_usd": ("hours_to_build", "engineer_hour", "label_each"),
     "upkeep_usd_month": ("hosting_month", "hours_per_retrain"),
 }
 COST_NAMES = {
     "usd_per_1k": "cost a request",
-    "build_usd": f"one-off cost (economics.{', '.join(PRICE_KEYS['build_usd'])})",
-    "upkeep_usd_month": f"monthly upkeep (economics.{', '.join(PRICE_KEYS['upkeep_usd_month'])})",
+    "build_usd": f"one-off cost (economics.{', '.join(COST_KEYS_OF['build_usd'])})",
+    "upkeep_usd_month": f"monthly upkeep (economics.{', '.join(COST_KEYS_OF['upkeep_usd_month'])})",
 }
 
 
@@ -70,8 +70,8 @@ def keys_lacking(results: Results) -> str:
     if (rival := verdict.economics.get("rival")) is None:
         return ""
     pair = [arm for arm in results.evidence.arms if arm.name in (verdict.arm, rival)]
-    unknown = [key for key in PRICE_KEYS if any(getattr(arm, key) is None for arm in pair)]
-    keys = [key for cost in unknown for key in PRICE_KEYS[cost] if key != "label_each"]
+    unknown = [key for key in COST_KEYS_OF if any(getattr(arm, key) is None for arm in pair)]
+    keys = [key for cost in unknown for key in COST_KEYS_OF[cost] if key != "label_each"]
     keys += ["value_of_correct"] if results.task.success.motive != "cost" else []
     lacking = [key for key in keys if getattr(given, key) is None]
     if "usd_per_1k" in unknown and given.machine_hour is not None:

@@ -5,6 +5,8 @@ import study_fixture
 
 from tuneworthy.core.curve import LabelCleaningGain, LearningCurve, LearningPoint
 from tuneworthy.core.interval import Interval
+from tuneworthy.matrix.sizing import rows_to_collect
+from tuneworthy.questions import enough_data
 from tuneworthy.report import _curve, _money
 
 
@@ -107,3 +109,15 @@ def test_what_is_not_known_of_money_is_said_once(results):
     line = _money.chance_line(results.model_copy(update={"verdict": verdict}))
     keys = "hours_to_build, engineer_hour, hosting_month, hours_per_retrain"
     assert line.endswith(f"is not known: economics (task.yaml) lacks {keys}.")
+
+
+def test_rows_to_collect_are_one_number_on_page_and_in_the_question(results):
+    evidence = results.evidence.model_copy(update={"curves": (CURVE,), "train": 250})
+    step = enough_data._collect_step(evidence, CURVE)
+    more = rows_to_collect(CURVE, 250)
+    assert (more.rows, more.low, more.high) == (70, 10, 210)
+    assert step == "collect about 70 more rows"
+    assert "about 70 more rows (80 %: 10 to 210)" in _curve.rows_line(CURVE, 0.05, 250)
+    assert enough_data._collect_step(evidence.model_copy(update={"train": 330}), CURVE) == (
+        "collect more rows"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from pydantic_core import PydanticSerializationError
 
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import StoreError, TaskError
+from tuneworthy.core.escape import visible
 from tuneworthy.core.own_files import write_atomic
 from tuneworthy.core.record import Record, digest, plain_file
 from tuneworthy.core.results import Results, json_pieces
@@ -205,6 +207,20 @@ def read_results(folder: Path) -> Results:
             got=str(error).splitlines()[0],
             fix="`tuneworthy run` writes them again from the store; nothing is measured twice",
         ) from None
+
+
+def repeats_lines(home: Path) -> list[str]:
+    """Return what more answers and more rows would do in a folder's latest study, a line an arm.
+
+    Nothing if there is no such study, or no arm of it was asked several times.
+    """
+    with suppress(TaskError, OSError):
+        folder = find_results(home)
+        if b'"rows_alone"' in plain_file(folder / RESULTS_FILE):
+            arms = read_results(folder).evidence.arms
+            return [f"{visible(a.name)} of {folder.name}: {a.repeats.or_rows(a.n)}."
+                    for a in arms if a.repeats]  # fmt: skip
+    return []
 
 
 def settled_key(results: Results) -> str:

@@ -69,12 +69,16 @@ def prompting_arm(
     def longer(queries: Sequence[Query]) -> list[Answer]:
         return ask(queries, False, scaled_limits(usual, RETRY_TOKEN_FACTOR))
 
+    def again(queries: Sequence[Query], n: int) -> list[Answer]:
+        return ask(queries, False, usual.model_copy(update={"sample": n}))
+
     return Fitted(
         answer=answer,
         learned=recipe.learned,
         recipe=recipe,
         model=target,
         longer=longer,
+        again=again,
         pack=prompt_pack(setup, recipe, limits=usual),
     )
 

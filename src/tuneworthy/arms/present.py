@@ -47,7 +47,9 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     def longer(queries: Sequence[Query]) -> list[Answer]:
         return answer(queries, scaled_limits(limits, RETRY_TOKEN_FACTOR))
 
+    def again(queries: Sequence[Query], n: int) -> list[Answer]:
+        return answer(queries, limits.model_copy(update={"sample": n}))
+
     ours = "max_tokens" not in present.options  # the user's own cap also cuts answers in production
-    return Fitted(
-        answer=answer, learned=False, recipe=recipe, model=model, longer=longer if ours else None
-    )
+    return Fitted(answer=answer, learned=False, recipe=recipe, model=model, again=again,
+                  longer=longer if ours else None)  # fmt: skip

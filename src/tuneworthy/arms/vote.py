@@ -23,6 +23,7 @@ REMEDY = "latent"
 PERMUTED = True
 CHOOSES_PROMPT = True
 ON_FAILURES = True
+APART = 256 * 1_000_003  # between the seeds of two draws: no sample of one is that of another
 
 
 class Options(Record):
@@ -58,8 +59,12 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     def longer(queries: Sequence[Query]) -> list[Answer]:
         return answer(queries, scaled_limits(limits, RETRY_TOKEN_FACTOR))
 
+    def again(queries: Sequence[Query], n: int) -> list[Answer]:
+        return answer(queries, limits.model_copy(update={"seed": limits.seed + n * APART}))
+
     return Fitted(
         answer=answer,
+        again=again,
         learned=recipe.learned,
         recipe=recipe,
         model=model,

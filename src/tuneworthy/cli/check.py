@@ -101,6 +101,7 @@ def command(
             show(live_check_screen(found, *terminal_size()))
         return
     _refuse_alone("--live", gold=gold, arm=arm, show=show_inputs)
+    from tuneworthy.results_folder import repeats_lines
     from tuneworthy.study import RunOptions, check
 
     options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit)
@@ -112,7 +113,8 @@ def command(
         show_json(audit.model_dump_json(by_alias=True, indent=2))
     else:
         show(audit_screen(audit, *terminal_size()))
-        if line := _tool_forecast(task_path(task), options):
+        forecast = _tool_forecast(task_path(task), options)
+        for line in (*filter(None, [forecast]), *repeats_lines(task_path(task).parent)):
             print_line(line)
 
 

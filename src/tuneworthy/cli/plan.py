@@ -15,6 +15,7 @@ from tuneworthy.cli._options import (
     MaxBad,
     TaskFile,
     messages_view,
+    print_line,
     share,
     show,
     show_json,
@@ -39,6 +40,7 @@ def command(
     """Show what `run` would do: arms, requests, minutes, money, how small a gain it can show."""
     from tuneworthy.core.run_options import RunOptions
     from tuneworthy.report.terminal import plan_screen, terminal_size
+    from tuneworthy.results_folder import repeats_lines
     from tuneworthy.study import plan
 
     options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit, brief=brief)
@@ -50,6 +52,8 @@ def command(
         show_json(made.model_dump_json(by_alias=True, indent=2))
     else:
         show(plan_screen(made, *terminal_size()))
+        for line in repeats_lines(task_path(task).parent):
+            print_line(line)
 
 
 def _print_prompts(path: Path, options: RunOptions, json: bool) -> None:

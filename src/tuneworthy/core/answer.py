@@ -84,6 +84,9 @@ class Score(Record):
     repeats: tuple[float, ...] = Field(default=(), exclude_if=lambda value: not value)
 
 
+HALF_OF_REPEATS = 0.5  # of several right or wrong answers to a case: from here on it passes
+
+
 class Unscored(Record):
     """Why an answer has no score; the mean is then bounded by "all wrong" and "all right"."""
 

@@ -185,7 +185,8 @@ class Fitted:
     training. `artefact`: what was written to `setup.folder`. `model` is the answering model, for
     latency and fingerprint. `known(query)` returns the answer of `answer` if it is available
     without a request, else None. `longer(queries)` answers again with RETRY_TOKEN_FACTOR times the
-    tokens, for answers that the token limit cut; None where that limit is not ours. `pack`: how it
+    tokens, for answers that the token limit cut; None where that limit is not ours.
+    `again(queries, n)` draws the answers anew, for the n-th time. `pack`: how it
     answers, as plain data, for `build`; None for an arm that is never deployed. `classifier` is the
     fitted scikit-learn estimator of an arm without a model.
     """
@@ -199,5 +200,6 @@ class Fitted:
     notes: tuple[str, ...] = field(default=())
     known: Callable[[Query], Answer | None] | None = None
     longer: Callable[[Sequence[Query]], list[Answer]] | None = None
+    again: Callable[[Sequence[Query], int], list[Answer]] | None = None
     pack: Pack | None = None
     classifier: Any = None

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tuneworthy.core.arm import Role
 from tuneworthy.core.causes import Diagnosis
-from tuneworthy.core.counting import about_rows, percent
+from tuneworthy.core.counting import about_rows, count_noun, percent
 from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.difference_trend import Neighbours, Trend
 from tuneworthy.core.freshness import Freshness
@@ -171,6 +171,14 @@ class Repeats(Record):
             f"{self.k} answers to each row: more answers would remove {percent(self.share)} of the"
             f" variance of its mean, more rows the rest; {self.rows_alone:,} rows with one answer"
             " each would say as much"
+        )
+
+    def or_rows(self, n: int) -> str:
+        """Return as how many more rows beside n twice the answers would narrow the mean."""
+        rows = ceil(n * self.share / (2 - self.share))
+        return (
+            f"{self.k} more answers to each row, or {count_noun(rows, 'more row')}, narrow its"
+            " score as much"
         )
 
     def instead_of(self, rows: int, n: int) -> int | None:

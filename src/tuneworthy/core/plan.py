@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from tuneworthy.core.arm import Pace
 from tuneworthy.core.audit_report import DetectableDifference
 from tuneworthy.core.look_text import Scope
@@ -110,7 +112,8 @@ class Plan(Record):
     `whole` are the minutes that would avoid all `cuts` (None: there are none). `staged`: the stage
     rule decides which follow-up arms run; the bounds pay for every arm that it may run
     (`possible_arms`). `minutes` are then those of the arms that always run and of the most
-    expensive training arm up to its first check.
+    expensive training arm up to its first check. `again` says which arms are asked several times
+    a row, where the task wants that.
     """
 
     task: str
@@ -140,6 +143,7 @@ class Plan(Record):
     visible: DetectableDifference
     limited: bool = False
     staged: bool = False
+    again: str = Field(default="", exclude_if=lambda value: not value)
 
     def with_diagnosis(self) -> Plan:
         """Return the plan with a diagnosis on a few cases if it has none: more minutes allow it."""

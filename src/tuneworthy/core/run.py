@@ -82,6 +82,7 @@ class Run(Record):
             asked and answer.lost == "for now"
             if answer.error is not None
             else isinstance(score, Unscored) and score.lost == "for now"
-            for answer, score in zip(self.answers, self.scores, strict=True)
+            for first, score in zip(self.answers, self.scores, strict=True)
+            for answer in (first, *first.repeats)
         )
         return lost + self.dev_lost

@@ -10,7 +10,7 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.reason import Reason
 from tuneworthy.core.run import Spec
-from tuneworthy.core.task import Task
+from tuneworthy.core.task import ModelRole, Task
 
 DEV_ROWS_FOR_CHOICE = 24  # dev rows to choose a prompt or a seed on; no choice needs more
 _TASK_KEY_OF_NEED = {
@@ -198,6 +198,23 @@ def needs_dev_scores(task: Task, spec: Spec, arms: Sequence[Spec]) -> bool:
         return arm.tool == "prompt" and arm.role == "candidate" and not is_recorded(task, arm)
 
     return is_prompt(spec) and sum(map(is_prompt, arms)) > 1
+
+
+def times_asked(task: Task, spec: Spec) -> int:
+    """Return how often each case is asked: `repeats` times of an arm that draws its answers.
+
+    Those are what runs today and prompts, at a temperature above 0 by their own options or those of
+    their endpoint. All else is asked once.
+    """
+    warm, candidate = spec.options.get("temperature", 0), spec.role == "candidate"
+    if "present" in load("arms", spec.arm).NEEDS:
+        warm = task.present.options.get("temperature", 0) if task.present else 0
+    elif spec.tool in ("prompt", "bigger"):
+        role: ModelRole = "bigger" if spec.tool == "bigger" else "model"
+        warm = task.options.get(role, {}).get("temperature", warm)
+    else:
+        warm = 0
+    return task.repeats if warm and candidate and not is_recorded(task, spec) else 1
 
 
 def trains(spec: Spec) -> bool:

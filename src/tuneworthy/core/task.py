@@ -195,8 +195,9 @@ class Task(Record):
     `folder`, which is not part of the hash. `thinking`: whether a model that can reason before it
     answers does so (`auto`: only if its template can't switch it off), in up to `thinking_tokens`
     tokens in addition to those of the answer. `options` are request fields of a model behind an
-    endpoint, by role. `batch` is the largest number of rows in one batch. `ledger` is the address
-    of a Postgres server that holds the ledger's rows.
+    endpoint, by role. `batch` is the largest number of rows in one batch. `repeats`: how often a
+    case is asked of an arm that draws its answers. `ledger` is the address of a Postgres server
+    that holds the ledger's rows.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "task"
@@ -222,6 +223,7 @@ class Task(Record):
     economics: Economics = Economics()
     budget: Budget = Budget()
     seeds: Annotated[int, Field(ge=1, le=20)] = 2
+    repeats: Annotated[int, Field(ge=1, le=20)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     executor: Literal["local", "ray", "slurm"] = "local"
     ledger: str | None = None
@@ -262,7 +264,7 @@ class Task(Record):
                                     "ledger": True}  # fmt: skip
         if self.present is not None and self.present.match is None:
             left_out["present"] = {"match"}
-        for key in ("thinking", "thinking_tokens", "options", "device", "precision"):
+        for key in ("thinking", "thinking_tokens", "options", "device", "precision", "repeats"):
             if getattr(self, key) == type(self).model_fields[key].get_default(
                 call_default_factory=True
             ):

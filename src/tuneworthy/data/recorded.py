@@ -65,6 +65,9 @@ def answer_observations(
         if aligned.alike > 1:
             text = f"{file} answers each row {aligned.alike} times, always alike: that counts once"
             yield Observation(kind="answers_alike", level="note", text=text, count=aligned.alike)
+        elif times := max((len(answer.repeats) for answer in aligned.answers), default=0):
+            text = f"{file} answers each row {times + 1} times: the mean of a row's answers counts"
+            yield Observation(kind="answers_repeated", level="note", text=text, count=times + 1)
         yield from _gold_copies(aligned, {case.id: case for case in loaded.everyone}, name, file)
         if aligned.unmatched:
             count = len(aligned.unmatched)

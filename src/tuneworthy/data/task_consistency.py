@@ -36,7 +36,7 @@ def check_consistency(task: Task, plain: PlainDocument, name: str) -> None:
     """Raise TaskError if keys contradict each other or a name is unknown."""
     parts = (_data_faults, _knowledge_faults, _output_faults, _metric_faults, _arm_faults,
              _finalist_faults, _model_faults, _price_faults, _present_faults, _field_faults,
-             _executor_faults, _ledger_faults)  # fmt: skip
+             _executor_faults, _repeat_faults, _ledger_faults)  # fmt: skip
     if faults := [fault for part in parts for fault in part(task)]:
         raise_faults(faults, plain, name)
 
@@ -327,6 +327,16 @@ def _executor_faults(task: Task) -> Iterator[TaskFault]:
     if task.executor == "slurm":  # part of the contract, not implemented
         fix = "start Ray inside a Slurm job and write `ray` (docs/how-to/from-laptop-to-cluster.md)"
         yield TaskFault(("executor",), "arms run here or on Ray, not on Slurm", "slurm", fix)
+
+
+def _repeat_faults(task: Task) -> Iterator[TaskFault]:
+    if task.repeats > 1 and task.success.judge:
+        fix = "use a metric without a judge, or leave `repeats` out: people graded one answer a row"
+        yield TaskFault(("repeats",), "a judge scores one answer a row", str(task.repeats), fix)
+    if task.repeats > 1 and task.executor != "local":
+        fix = "leave `repeats` out, or write `executor: local`"
+        yield TaskFault(("repeats",), "rows are asked again on this machine alone",
+                        str(task.repeats), fix)  # fmt: skip
 
 
 def _ledger_faults(task: Task) -> Iterator[TaskFault]:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
-from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.answer import HALF_OF_REPEATS, Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.causes import Intervention, Remedy
 from tuneworthy.core.task import Task
@@ -82,7 +82,12 @@ def rescore_interventions(
 
 
 def passes(score: Score | Unscored, pass_at: float) -> bool:
-    """Return whether a score passes; an unscored case does not."""
+    """Return whether a score passes; an unscored case does not.
+
+    Of several answers that are right or wrong, half must be right.
+    """
+    if isinstance(score, Score) and score.repeats and {*score.repeats} <= {0, 1}:
+        pass_at = min(pass_at, HALF_OF_REPEATS)
     return isinstance(score, Score) and score.value >= pass_at - 1e-9
 
 

@@ -29,7 +29,8 @@ from tuneworthy.extras.learning_curve import CurveScores, RowsNeeded, rows_neede
 from tuneworthy.matrix.columns import retraining_sd
 from tuneworthy.matrix.design import Design, Fit
 from tuneworthy.measure.planning import PlanInputs
-from tuneworthy.measure.units import Runner, measure
+from tuneworthy.measure.runner import Runner
+from tuneworthy.measure.units import measure
 
 LEARNER_TOOLS = ("classifier", *TRAINED_TOOLS)
 TOOLS_WITHOUT_FIT = ("keep", "prompt", "schema", "context")

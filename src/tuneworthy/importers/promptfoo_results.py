@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -29,7 +30,11 @@ def fits(record: SourceRecord) -> bool:
 
 
 def learn(sample: Sequence[SourceRecord], notes: dict[str, Any]) -> None:
-    """Write to `notes` the variables that reveal the answer, and each provider's prompts."""
+    """Write to `notes` the variables that reveal the answer, each provider's prompts, and repeats.
+
+    With `--repeat` each repetition of a test has a number of its own: tests are repeated if all of
+    them, but for the last one of the sample, were answered equally often by each prompt.
+    """
     values = [record.value for record in sample]
     notes["told"] = revealing_variables([(value["vars"], _assertions(value)) for value in values])
     prompts: dict[str, set[int]] = {}
@@ -37,6 +42,10 @@ def learn(sample: Sequence[SourceRecord], notes: dict[str, Any]) -> None:
         if isinstance(number := value.get("promptIdx"), int):
             prompts.setdefault(_provider_name(value), set()).add(number)
     notes["prompts"] = {name: sorted(found) for name, found in prompts.items()}
+    asked = Counter((_same_test(v), _provider_name(v), v.get("promptIdx")) for v in values)
+    whole = {n for (test, *_), n in asked.items() if test != _same_test(values[-1])}
+    times = whole or {*asked.values()}
+    notes["asked"] = Counter() if len(times) == 1 and times != {1} else None
 
 
 def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
@@ -64,9 +73,18 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
         tokens_out=nested_value(usage, "completion"),
     )
     number = value.get("testIdx")
-    key = f"test {number}" if isinstance(number, int) else json.dumps(value["vars"], sort_keys=True)
+    key = f"test {number}" if isinstance(number, int) else _same_test(value)
+    repeat = 1
+    if (asked := notes.get("asked")) is not None:
+        key = _same_test(value)
+        asked[name, key] += 1
+        repeat = asked[name, key]
     fields = {"input": text_lines(without_revealing(given, notes.get("told", ()))), **right}
-    yield ImportedRow(fields, {name: found} if found else {}, key)
+    yield ImportedRow(fields, {name: found} if found else {}, key, repeat=repeat)
+
+
+def _same_test(value: dict[str, Any]) -> str:
+    return json.dumps([value["vars"], _assertions(value)], sort_keys=True)
 
 
 def _assertions(value: dict[str, Any]) -> list[Any]:

@@ -71,8 +71,20 @@ class Column:
         return float(self.values(sorted(self.cells)).mean())
 
     @property
+    def alike(self) -> str:
+        """Return that each case was answered several times and always alike, "" if not so."""
+        times = 1 + max((len(answer.repeats) for answer, _ in self.cells.values()), default=0)
+        told = f"{times} answers to each row, always alike: they count once"
+        return told if times > 1 and not self.draws else ""
+
+    @property
     def draws(self) -> dict[str, tuple[float, ...]]:
-        """Return the score of each answer, for cases that were answered several times."""
+        """Return the score of each answer, for cases that were answered several times.
+
+        Nothing if the answers to each case are one text: they say no more than one of them.
+        """
+        if all(a.text == b.text for a, _ in self.cells.values() for b in a.repeats):
+            return {}
         scores = ((i, self.cells[i][1]) for i in sorted(self.cells))
         return {i: s.repeats for i, s in scores if isinstance(s, Score) and s.repeats}
 

@@ -24,14 +24,8 @@ from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.matrix.choice import best_prompt, simplest_prompts
-from tuneworthy.measure.dev_scores import dev_score
-from tuneworthy.measure.units import (
-    CASES_PER_SHARD,
-    Runner,
-    _key_fields,
-    _setup_of,
-    _Unit,
-)
+from tuneworthy.measure.runner import CASES_PER_SHARD, Runner, dev_score
+from tuneworthy.measure.units import _key_fields, _setup_of, _Unit
 
 
 def _all_came(stored: Mapping[str, Any]) -> bool:

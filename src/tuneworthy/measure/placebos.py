@@ -28,7 +28,8 @@ from tuneworthy.diagnose.diagnosis import (
 )
 from tuneworthy.matrix.choice import own_prompts
 from tuneworthy.measure.planning import ON_FAILURES
-from tuneworthy.measure.units import Runner, measure
+from tuneworthy.measure.runner import Runner
+from tuneworthy.measure.units import measure
 from tuneworthy.metrics import scores_by_set
 
 MOST_PASSED = 60  # the most passed cases that a placebo runs on

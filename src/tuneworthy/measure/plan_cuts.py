@@ -9,7 +9,7 @@ from typing import Any
 from tuneworthy.core.plan import LEAST_DIAGNOSED_CASES, NO_DIAGNOSIS_CUT, Plan, PlannedArm
 from tuneworthy.core.reason import NO_ROOM
 from tuneworthy.core.run import Spec
-from tuneworthy.core.specs import is_recorded, trains, variant_of
+from tuneworthy.core.specs import is_recorded, times_asked, trains, variant_of
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 
@@ -153,3 +153,14 @@ def fit_extras(plan: Plan, left: float, share: float) -> Plan:
             room -= extra.minutes
         extras.append(extra)
     return plan.model_copy(update={"beside": tuple(extras)})
+
+
+def asked_again_line(task: Task, planned: Sequence[PlannedArm]) -> str:
+    """Return which arms are asked `repeats` times a row, "" for a task that asks once."""
+    if task.repeats == 1:
+        return ""
+    again = [a.spec.name for a in planned if not a.because and times_asked(task, a.spec) > 1]
+    if not again:
+        return "No arm draws its answers (temperature 0), so each row is asked once."
+    names = ", ".join(again)
+    return f"Asked {task.repeats} times a row: {names}. All else is asked once (temperature 0)."

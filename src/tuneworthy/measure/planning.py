@@ -25,6 +25,7 @@ from tuneworthy.core.specs import (
     failure_only_arms,
     is_recorded,
     needs_dev_scores,
+    times_asked,
     trains,
     unmet_needs,
     variant_of,
@@ -40,6 +41,7 @@ from tuneworthy.measure.plan_cuts import (
     LEAST_PROMPTS_TRIED,
     SEARCH_SHARE,
     PlanLimits,
+    asked_again_line,
     cuttable_rows,
     decided_by_stage_rule,
     look_after,
@@ -86,7 +88,7 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
     lines: tuple[str, ...] = ()
     shown, planned = _plan_arms(facts, arms, choice)
     across = tuple(_diagnosis_arms(shown, planned, choice))
-    needed = needed_minutes if by_rule else _total_minutes
+    needed = needed_minutes if by_rule else lambda arms: sum(arm.minutes for arm in arms)
     uncut = needed(planned) + diagnosis_minutes(across, by_rule)
     uncut = max(uncut, _minutes_for_all_folds(planned)[0])
     runnable = [spec for spec in arms if not unmet_needs(spec, facts.available)]
@@ -123,6 +125,7 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
         staged=by_rule,
         whole=round(uncut, 2) if lines else None,
         tokens_per_second=round(facts.speed.written, 1) if facts.speed else None,
+        again=asked_again_line(facts.task, planned),
         looks=facts.looks,
         visible=facts.audit.visible,
         limited=facts.limited,
@@ -135,10 +138,6 @@ def _speed_assumptions(facts: PlanInputs, planned: Sequence[PlannedArm]) -> tupl
         return ()
     kept, cases = [arm.spec for arm in planned if not arm.because], facts.sizes.cases
     return facts.speed.assumptions((spec, _arm_work(spec, facts, cases)) for spec in kept)
-
-
-def _total_minutes(arms: Sequence[PlannedArm]) -> float:
-    return sum(arm.minutes for arm in arms)
 
 
 def needed_minutes(arms: Sequence[PlannedArm]) -> float:
@@ -184,7 +183,7 @@ def diagnosis_minutes(across: Sequence[PlannedArm], by_rule: bool) -> float:
     A placebo runs only if its arm passes more than the base. Under the stage rule (`by_rule`) those
     that train run only in the minutes that are left, so they count nothing.
     """
-    return _total_minutes([arm for arm in across if not (by_rule and trains(arm.spec))]) / 2
+    return sum(arm.minutes for arm in across if not (by_rule and trains(arm.spec))) / 2
 
 
 def _plan_arms(
@@ -284,7 +283,7 @@ def _endpoint_load(
         shots = max(16, 2 * shots)
     sizes, rows = _arm_sizes(facts, spec, cases), cases
     if not shots and not spec.options.get("k"):  # one prompt in all folds: one request per row
-        rows = min(cases, facts.audit.scored)
+        rows = min(cases, facts.audit.scored * times_asked(facts.task, spec))
     return arm_load(facts.remote, facts.task, spec, sizes, BestPrompt(shots, grown, rows))
 
 
@@ -382,7 +381,7 @@ def _plan_arm(facts: PlanInputs, spec: Spec, choice: PlanLimits, arms: list[Spec
     seeds = tuple(facts.task.seed + i for i in range(choice.seeds if training else 1))
     times = len(parts) * len(seeds)
     dev = needs_dev_scores(facts.task, spec, arms)
-    scored = sum(len(part.test) for part in parts) * len(seeds)
+    scored = sum(len(part.test) for part in parts) * len(seeds) * times_asked(facts.task, spec)
     extra = _dev_row_count(parts, spec) * len(seeds) if dev and not training else 0
     work = _arm_work(spec, facts, scored + extra)
     if training and times > 1:

@@ -23,6 +23,7 @@ from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.measure.minutes_kept import KeptMinutes, PaceCorrection, at_measured_pace
 from tuneworthy.measure.placebos import Probe, probes
 from tuneworthy.measure.plan_cuts import FOLDS_BEFORE_LOOK
+from tuneworthy.measure.runner import Runner
 from tuneworthy.measure.stage_rule import (
     StageRule,
     Standing,
@@ -30,7 +31,7 @@ from tuneworthy.measure.stage_rule import (
     follow_up_order,
 )
 from tuneworthy.measure.teacher_gate import why_not_taught
-from tuneworthy.measure.units import Runner, measure
+from tuneworthy.measure.units import measure
 from tuneworthy.models import is_paid
 
 OVERRUN_SHARE = 0.5  # share of the minutes by which the first training arm may exceed them

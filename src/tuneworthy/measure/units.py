@@ -7,8 +7,8 @@ Knows no arm by name and no verdict. The sealed side is opened only here, to sco
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +17,6 @@ from typing import Any
 from tuneworthy.arms._teaching import pair_settings
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Recipe, Setup
-from tuneworthy.core.case import Case, Query
 from tuneworthy.core.code import code_version
 from tuneworthy.core.errors import (
     DoesNotApply,
@@ -25,64 +24,32 @@ from tuneworthy.core.errors import (
     ModelError,
     NumericError,
     ProviderError,
-    TaskError,
 )  # fmt: skip
 from tuneworthy.core.free_memory import trim_heap
-from tuneworthy.core.model import Model
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.reason import Reason
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec, State
-from tuneworthy.core.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt, reads_unlabelled
-from tuneworthy.core.task import Task
+from tuneworthy.core.specs import (
+    DEV_ROWS_FOR_CHOICE,
+    chooses,
+    chooses_prompt,
+    reads_unlabelled,
+    times_asked,
+)
 from tuneworthy.data.fingerprint import docs_digest, present_fields
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.recorded import skips_early_rows
-from tuneworthy.data.sealed import Sealed
-from tuneworthy.ledger.store import Ledger
 from tuneworthy.matrix.choice import simplest_prompts
 from tuneworthy.measure import latency
-from tuneworthy.measure.dev_scores import dev_score
-from tuneworthy.measure.executor import THIS_PROCESS, Executor, FitRequest, FreeAnswers
+from tuneworthy.measure.executor import FitRequest, FreeAnswers
 from tuneworthy.measure.longer_answers import rescore_cut_answers
 from tuneworthy.measure.model_roles import base_failed, roles_of, unavailable_note, why_not_opened
-from tuneworthy.metrics import Metric, score_all
+from tuneworthy.measure.runner import Runner, answer_cases, dev_score, with_repeats
+from tuneworthy.metrics import score_all
 
-CASES_PER_SHARD = 64
 COMMON_FOLDER = "common"
-
-
-@dataclass(frozen=True)
-class Runner:
-    """What all units of a study share. `learn_cases` holds the cases to learn from, by id.
-
-    `metric_digest` is the hash of the metric's code (and its judge), `salt` distinguishes studies
-    that were started anew, `recorded` has logged answers by spec name and case, `runs` the earlier
-    runs. `timed`: also time prompts one at a time. `executor`: where arms are fitted and asked.
-    `purse` pays for training at an API.
-    """
-
-    task: Task
-    study: str
-    split: Split
-    sealed: Sealed
-    learn_cases: Mapping[str, Case]
-    models: Mapping[str, Model]
-    ledger: Ledger
-    metric: Metric
-    metric_digest: str
-    salt: str = ""
-    recorded: Mapping[str, Mapping[str, Answer]] = field(default_factory=dict)
-    unlabelled: Sequence[Query] = ()
-    docs: Sequence[Any] = ()
-    runs: Sequence[Run] = ()
-    say: Callable[[str], None] = lambda text: None
-    done: Callable[[int], None] = lambda answers: None
-    check: Callable[[], None] = lambda: None
-    timed: bool = True
-    executor: Executor = THIS_PROCESS
-    purse: Any = None
 
 
 @dataclass(frozen=True)
@@ -143,9 +110,10 @@ def _run_unit(runner: Runner, unit: _Unit) -> Run:
     runner.check()
     arm = load("arms", unit.spec.arm)
     identity = _key_fields(runner, unit, arm)
-    scored = runner.sealed.digest(unit.part.test)
+    scored, times = runner.sealed.digest(unit.part.test), times_asked(runner.task, unit.spec)
     key = digest({"what": "run", "unit": identity, "metric": runner.metric_digest, "dev": unit.dev,
-                  "cases": scored, **({"seeds": True} if unit.seeds else {})})  # fmt: skip
+                  "cases": scored, **({"seeds": True} if unit.seeds else {}),
+                  **({"repeats": times} if times > 1 else {})})  # fmt: skip
     if stored := runner.ledger.get(key):
         return Run.model_validate(stored)
     try:
@@ -198,12 +166,16 @@ def _measured_run(runner: Runner, unit: _Unit, arm: ModuleType, identity: dict[s
     dev_ids = sorted(part.dev)[:DEV_ROWS_FOR_CHOICE]
     extra_dev = sorted(set(dev_ids) - set(case_ids)) if by_dev else []
     scored = runner.sealed.queries(case_ids, gold_passage=arm.ROLE == "ceiling")
-    answers = dict(_answer_cases(runner, fitted, source, scored, extra_dev))
+    answers = dict(answer_cases(runner, fitted, source, scored, extra_dev))
     dev_notes: tuple[str, ...] = ()
     if by_dev:
         dev_cases = [runner.learn_cases[i] for i in dev_ids]
         dev, dev_notes = dev_score(runner.metric, dev_cases, answers)
     test = [answers[i] for i in sorted(part.test)]
+    if (times := times_asked(runner.task, spec)) > 1:
+        ids = {answer.case for answer in test}
+        mine = [query for query in scored if query.id in ids]
+        test = with_repeats(runner, fitted, source, mine, test, times)
     gold = runner.sealed.open("score")
     scores = score_all(runner.metric, [gold[a.case] for a in test], test)
     queries = {query.id: query for query in scored}
@@ -308,72 +280,6 @@ def _arm_context(runner: Runner, spec: Spec, arm: ModuleType) -> dict[str, Any]:
 
 def _all_cases(split: Split, folds: Sequence[int]) -> list[str]:
     return sorted({i for fold in folds for i in split.parts[fold].test})
-
-
-def _answer_cases(
-    runner: Runner,
-    fitted: Fitted,
-    source: dict[str, Any],
-    scored: Sequence[Query],
-    dev_ids: Sequence[str],
-) -> Iterator[tuple[str, Answer]]:
-    """Yield (case id, answer) for sealed and dev cases; each complete shard is stored.
-
-    A local model gets the missing shards together, up to one full shard, to keep its batches full.
-    """
-    size = getattr(fitted.model, "shard", CASES_PER_SHARD)
-    most = size if hasattr(fitted.model, "shard") else 0
-    groups: list[dict[str, Sequence[Query]]] = [{}]
-    dev = [runner.learn_cases[i].query() for i in dev_ids]
-    for what, queries in (("answers", scored), ("dev", dev)):
-        for start in range(0, len(queries), size):
-            shard = queries[start : start + size]
-            key = digest({"what": what, **source, "queries": [query.plain() for query in shard]})
-            if (stored := runner.ledger.get(key)) is not None:
-                yield from _stored_answers(stored)
-                continue
-            if groups[-1] and sum(map(len, groups[-1].values())) + len(shard) > most:
-                groups.append({})
-            groups[-1][key] = shard
-    for answers in runner.executor.map(partial(_answer_shards, runner, fitted), groups):
-        yield from answers
-
-
-def _answer_shards(
-    runner: Runner, fitted: Fitted, shards: Mapping[str, Sequence[Query]]
-) -> list[tuple[str, Answer]]:
-    """Answer these shards in one call, store each under its key; return (case id, answer) pairs."""
-    runner.check()
-    with runner.executor.turn(shards):
-        found = {key: stored for key in shards if (stored := runner.ledger.get(key)) is not None}
-        new = {key: shard for key, shard in shards.items() if key not in found}
-        answers = _answers_by_case(fitted, [query for shard in new.values() for query in shard])
-        for key, shard in new.items():
-            found[key] = {"answers": [answers[query.id].plain() for query in shard]}
-            if any(answers[query.id].lost == "for now" for query in shard):
-                runner.ledger.hold(key, found[key])
-            else:
-                runner.ledger.put(key, "answers", found[key], study=runner.study)
-            runner.done(len(shard))
-    return [pair for stored in found.values() for pair in _stored_answers(stored)]
-
-
-def _answers_by_case(fitted: Fitted, queries: Sequence[Query]) -> dict[str, Answer]:
-    """Return {case id: answer} of these queries; known answers are not requested again."""
-    by_case = {q.id: a for q in queries if fitted.known and (a := fitted.known(q)) is not None}
-    pending = [query for query in queries if query.id not in by_case]
-    answers = fitted.answer(pending) if pending else []
-    if [answer.case for answer in answers] != [query.id for query in pending]:
-        raise TaskError(
-            "an arm must give one answer a query, in order",
-            got=f"{len(answers)} answers to {len(pending)} queries",
-            fix="mend its `answer`",
-        )
-    return by_case | {answer.case: answer for answer in answers}
-
-
-def _stored_answers(stored: Mapping[str, Any]) -> Iterator[tuple[str, Answer]]:
-    yield from ((a["case"], Answer.model_validate(a)) for a in stored["answers"])
 
 
 def _measure_latency(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.answer import HALF_OF_REPEATS, Answer, Score, Unscored
 from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run
 
@@ -42,6 +42,13 @@ def score_matrix(results: Results) -> ScoreMatrix:
         for name, row in answers.items()
     }
     return ScoreMatrix(hardest_first(results, values), values, answers)
+
+
+def passing_score(results: Results) -> float:
+    """Return the score from which a case passes; half, of several right or wrong answers."""
+    scores = (score for run in results.runs for score in run.scores if isinstance(score, Score))
+    drawn, least = {v for score in scores for v in score.repeats}, results.task.success.passes_from
+    return min(least, HALF_OF_REPEATS) if drawn and drawn <= {0, 1} else least
 
 
 def combine_seeds(cell: Sequence[AnsweredCell], seed: int | None) -> float | None:

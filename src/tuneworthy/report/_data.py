@@ -7,7 +7,7 @@ from typing import Any
 from tuneworthy.core.answer import Score
 from tuneworthy.core.results import Results
 from tuneworthy.report import _words as words
-from tuneworthy.report._cells import AnsweredCell, ScoreMatrix
+from tuneworthy.report._cells import AnsweredCell, ScoreMatrix, passing_score
 
 MOST_PROMPT_CHARACTERS = 12_000_000
 MOST_PAGE_CASES = 5_000  # the most cases on a page: what a browser shows with some twenty arms
@@ -60,7 +60,7 @@ def page_data(results: Results, matrix: ScoreMatrix) -> dict[str, Any]:
         "arms": [{"name": n, "tool": tools.get(n), "role": roles.get(n, "")} for n in names],
         "named": results.verdict.arm,
         "finalists": [a.name for a in arms if a.finalist],
-        "pass": results.task.success.passes_from,
+        "pass": passing_score(results),
         "order": [place[case] for case in hardest],
         "all_cases": len(results.cases),
         "cases": [

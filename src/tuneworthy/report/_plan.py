@@ -52,6 +52,8 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
     if plan.paces:
         text = f"Minutes of training: {'; '.join(plan.paces)}. Its first folds correct them."
         lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
+    if plan.again:
+        lines += [Text(x) for x in wrapped(escape_line(plan.again, plain), width)]
     lines += _cut_lines(plan, width, plain)
     if plan.looks > 1:
         fresh = fresh_rows(plan.scored, plan.looks)

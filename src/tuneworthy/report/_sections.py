@@ -16,7 +16,7 @@ from tuneworthy.core.verdict import ByMargin
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
 from tuneworthy.report import _words as words
-from tuneworthy.report._cells import ScoreMatrix, bin_means, scores_hardest_first
+from tuneworthy.report._cells import ScoreMatrix, bin_means, passing_score, scores_hardest_first
 from tuneworthy.report._time import timed_as
 
 MOST_STRIPES = 600
@@ -294,7 +294,7 @@ def trace_figures(trace: dict[str, Any]) -> list[tuple[str, str]]:
 
 def failure_map(results: Results, matrix: ScoreMatrix) -> list[dict[str, Any]]:
     """Return each measured arm's strip of cases and number of failures, placebos included."""
-    least, rows = results.task.success.passes_from, []
+    least, rows = passing_score(results), []
     order = [arm.name for arm in words.ladder_order(results.evidence.arms)]
     for name in sorted(matrix.values, key=lambda n: order.index(n) if n in order else len(order)):
         known = [v for v in matrix.values[name] if v is not None]

@@ -11,10 +11,15 @@ from tests import studies
 import tuneworthy
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.evidence import Repeats
+from tuneworthy.diagnose.rescore import passes
 from tuneworthy.matrix.design import Design
 from tuneworthy.matrix.repeats import repeats_of
+from tuneworthy.report._cells import score_matrix
+from tuneworthy.report._data import page_data
+from tuneworthy.report._sections import failure_map
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen
+from tuneworthy.results_folder import repeats_lines
 
 SYSTEMS, CASES = 200, 120
 ALONE = Design()
@@ -83,6 +88,12 @@ def test_the_share_of_a_difference_adds_what_both_arms_draw():
     assert repeats_of(ALONE, diffs, (one, {})) is None, "one arm was asked once"
 
 
+def test_twice_the_answers_do_what_so_many_rows_do():
+    told = Repeats(k=3, share=0.5, rows_alone=0)
+    assert told.or_rows(120).startswith("3 more answers to each row, or 40 more rows, narrow")
+    assert told.instead_of(40, 120) == 3
+
+
 @pytest.mark.parametrize(("share", "rows", "more"), [(0.5, 40, 3), (0.1, 200, None), (0.9, 10, 1)])
 def test_more_answers_instead_of_more_rows(share, rows, more):
     """With half of the variance from draws, 3 answers more of 3 do what 40 rows more of 120 do."""
@@ -118,6 +129,13 @@ def test_a_log_with_three_answers_to_each_row(tmp_path):
     for screen in (ladder_screen(results, 80).plain, page(results)):
         assert "3 answers to each row" in screen
     assert len({score.value for run in results.runs for score in run.scores}) > 2, "means of three"
+    (line,) = repeats_lines(tmp_path)
+    assert line.endswith(f": {arm.repeats.or_rows(60)}.")
+    for command in ("check", "plan"):
+        done = subprocess.run([sys.executable, "-m", "tuneworthy", command], cwd=tmp_path,
+                              capture_output=True, text=True, timeout=100)  # fmt: skip
+        assert "3 more answers to each row, or" in " ".join(done.stdout.split()), command
+    assert repeats_lines(tmp_path / "nowhere") == []
 
 
 def test_epochs_of_an_inspect_log_are_repeats(tmp_path):
@@ -133,6 +151,53 @@ def test_epochs_of_an_inspect_log_are_repeats(tmp_path):
     (said,) = [p for p in tmp_path.rglob("*.jsonl") if "rows" not in p.name]
     lines = [json.loads(line) for line in said.read_text().splitlines()]
     assert [line.get("repeat") for line in lines] == [None] * 30 + [2] * 30
+
+
+def promptfoo_results(tests, times):
+    """Results of promptfoo: each repetition of a test has a number of its own."""
+    rows = [{"vars": {"q": f"question {n}"}, "provider": {"id": "bot"}, "success": True,
+             "promptIdx": 0, "response": {"output": "yes" if (n + at) % 3 else "no"},
+             "testCase": {"assert": [{"type": "equals", "value": "yes"}]}}
+            for at in range(times) for n in range(tests)]  # fmt: skip
+    return [{**row, "testIdx": at} for at, row in enumerate(rows)]
+
+
+def imported(folder, results):
+    (folder / "out.json").write_text(json.dumps({"version": 3, "results": results}))
+    done = subprocess.run(
+        [sys.executable, "-m", "tuneworthy", "init", "out.json"],
+        cwd=folder, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = {p.name: [json.loads(line) for line in p.read_text().splitlines()]
+             for p in folder.rglob("*.jsonl")}  # fmt: skip
+    (rows,), (said,) = ([v for k, v in found.items() if ("rows" in k) == own] for own in (1, 0))
+    return rows, [line.get("repeat") for line in said]
+
+
+def test_tests_that_promptfoo_repeated_are_one_row_with_several_answers(tmp_path):
+    rows, repeats = imported(tmp_path, promptfoo_results(30, 3))
+    assert len(rows) == 30
+    assert repeats == [None] * 30 + [2] * 30 + [3] * 30
+
+
+def test_a_test_that_stands_twice_is_no_repeat(tmp_path):
+    again = promptfoo_results(30, 1)
+    rows, repeats = imported(tmp_path, [*again[:3], {**again[0], "testIdx": 77}, *again[3:]])
+    assert len(rows) == 31
+    assert set(repeats) == {None}
+
+
+def test_a_case_with_one_wrong_answer_of_three_did_not_fail(tmp_path):
+    results = tuneworthy.run(asked_twice(tmp_path)).results
+    scores = {a.case: s for run in results.runs if run.spec.name == "bot"
+              for a, s in zip(run.answers, run.scores, strict=True)}  # fmt: skip
+    failed = {case for case, score in scores.items() if score.value < 0.5}
+    assert any(0.5 < score.value < 1 for score in scores.values())
+    rows = failure_map(results, score_matrix(results))
+    assert next(row["failed"] for row in rows if row["name"] == "bot") == len(failed)
+    assert {case for case, score in scores.items() if not passes(score, 1.0)} == failed
+    assert page_data(results, score_matrix(results))["pass"] == 0.5
 
 
 def test_answers_that_are_all_alike_count_once_and_that_is_told(tmp_path):

@@ -1,0 +1,158 @@
+"""What all units of a study share, and how an arm answers cases: shard by shard, each stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from tuneworthy.core.answer import LOST_WORDS, Answer, Score
+from tuneworthy.core.arm import Fitted
+from tuneworthy.core.case import Case, Query
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.model import Model
+from tuneworthy.core.record import digest
+from tuneworthy.core.run import Run
+from tuneworthy.core.task import Task
+from tuneworthy.data.folds import Split
+from tuneworthy.data.sealed import Sealed
+from tuneworthy.ledger.store import Ledger
+from tuneworthy.measure.executor import THIS_PROCESS, Executor
+from tuneworthy.metrics import Metric, score_all
+
+CASES_PER_SHARD = 64
+
+
+@dataclass(frozen=True)
+class Runner:
+    """What all units of a study share. `learn_cases` holds the cases to learn from, by id.
+
+    `metric_digest` is the hash of the metric's code (and its judge), `salt` distinguishes studies
+    that were started anew, `recorded` has logged answers by spec name and case, `runs` the earlier
+    runs. `timed`: also time prompts one at a time. `executor`: where arms are fitted and asked.
+    `purse` pays for training at an API.
+    """
+
+    task: Task
+    study: str
+    split: Split
+    sealed: Sealed
+    learn_cases: Mapping[str, Case]
+    models: Mapping[str, Model]
+    ledger: Ledger
+    metric: Metric
+    metric_digest: str
+    salt: str = ""
+    recorded: Mapping[str, Mapping[str, Answer]] = field(default_factory=dict)
+    unlabelled: Sequence[Query] = ()
+    docs: Sequence[Any] = ()
+    runs: Sequence[Run] = ()
+    say: Callable[[str], None] = lambda text: None
+    done: Callable[[int], None] = lambda answers: None
+    check: Callable[[], None] = lambda: None
+    timed: bool = True
+    executor: Executor = THIS_PROCESS
+    purse: Any = None
+
+
+def answer_cases(
+    runner: Runner,
+    fitted: Fitted,
+    source: dict[str, Any],
+    scored: Sequence[Query],
+    dev_ids: Sequence[str],
+) -> Iterator[tuple[str, Answer]]:
+    """Yield (case id, answer) for sealed and dev cases; each complete shard is stored.
+
+    A local model gets the missing shards together, up to one full shard, to keep its batches full.
+    """
+    size = getattr(fitted.model, "shard", CASES_PER_SHARD)
+    most = size if hasattr(fitted.model, "shard") else 0
+    groups: list[dict[str, Sequence[Query]]] = [{}]
+    dev = [runner.learn_cases[i].query() for i in dev_ids]
+    for what, queries in (("answers", scored), ("dev", dev)):
+        for start in range(0, len(queries), size):
+            shard = queries[start : start + size]
+            key = digest({"what": what, **source, "queries": [query.plain() for query in shard]})
+            if (stored := runner.ledger.get(key)) is not None:
+                yield from _stored_answers(stored)
+                continue
+            if groups[-1] and sum(map(len, groups[-1].values())) + len(shard) > most:
+                groups.append({})
+            groups[-1][key] = shard
+    for answers in runner.executor.map(partial(_answer_shards, runner, fitted), groups):
+        yield from answers
+
+
+def with_repeats(
+    runner: Runner,
+    fitted: Fitted,
+    source: dict[str, Any],
+    queries: Sequence[Query],
+    answers: Sequence[Answer],
+    times: int,
+) -> list[Answer]:
+    """Return the answers with those to the same cases asked again, until each has `times`."""
+    more = []
+    for n in range(1, times):
+        drawn = replace(fitted, answer=partial(_drawn_again, fitted, n), known=None)
+        more.append(dict(answer_cases(runner, drawn, {**source, "repeat": n}, queries, ())))
+    return [a.model_copy(update={"repeats": tuple(o[a.case] for o in more)}) for a in answers]
+
+
+def _drawn_again(fitted: Fitted, n: int, queries: Sequence[Query]) -> list[Answer]:
+    assert fitted.again is not None  # each arm that `times_asked` names has it
+    return fitted.again(queries, n)
+
+
+def _answer_shards(
+    runner: Runner, fitted: Fitted, shards: Mapping[str, Sequence[Query]]
+) -> list[tuple[str, Answer]]:
+    """Answer these shards in one call, store each under its key; return (case id, answer) pairs."""
+    runner.check()
+    with runner.executor.turn(shards):
+        found = {key: stored for key in shards if (stored := runner.ledger.get(key)) is not None}
+        new = {key: shard for key, shard in shards.items() if key not in found}
+        answers = _answers_by_case(fitted, [query for shard in new.values() for query in shard])
+        for key, shard in new.items():
+            found[key] = {"answers": [answers[query.id].plain() for query in shard]}
+            if any(answers[query.id].lost == "for now" for query in shard):
+                runner.ledger.hold(key, found[key])
+            else:
+                runner.ledger.put(key, "answers", found[key], study=runner.study)
+            runner.done(len(shard))
+    return [pair for stored in found.values() for pair in _stored_answers(stored)]
+
+
+def _answers_by_case(fitted: Fitted, queries: Sequence[Query]) -> dict[str, Answer]:
+    """Return {case id: answer} of these queries; known answers are not requested again."""
+    by_case = {q.id: a for q in queries if fitted.known and (a := fitted.known(q)) is not None}
+    pending = [query for query in queries if query.id not in by_case]
+    answers = fitted.answer(pending) if pending else []
+    if [answer.case for answer in answers] != [query.id for query in pending]:
+        raise TaskError(
+            "an arm must give one answer a query, in order",
+            got=f"{len(answers)} answers to {len(pending)} queries",
+            fix="mend its `answer`",
+        )
+    return by_case | {answer.case: answer for answer in answers}
+
+
+def _stored_answers(stored: Mapping[str, Any]) -> Iterator[tuple[str, Answer]]:
+    yield from ((a["case"], Answer.model_validate(a)) for a in stored["answers"])
+
+
+def dev_score(
+    metric: Metric, cases: Sequence[Case], answers: Mapping[str, Answer]
+) -> tuple[float | None, tuple[str, ...]]:
+    """Return the mean score of the answers to these cases, and a note if some failed for now.
+
+    An unscored answer counts as wrong.
+    """
+    scores = score_all(metric, cases, [answers[case.id] for case in cases])
+    values = [score.value if isinstance(score, Score) else 0.0 for score in scores]
+    lost = sum(answers[case.id].lost == "for now" for case in cases)
+    note = f"{lost} of {len(cases)} dev answers did not come, and count as wrong"
+    notes = (LOST_WORDS["for now"] + note,) if lost else ()
+    return (sum(values) / len(values) if values else None), notes

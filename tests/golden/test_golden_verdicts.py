@@ -47,5 +47,5 @@ def test_every_use_and_status_has_a_golden_file():
 
 def test_another_policy_gives_another_verdict():
     whole = json.loads((Path(__file__).parent / "worked-example.json").read_text())
-    whole["policy"]["margin"] = 0.10
-    assert decided(whole).arm == "prompt" != whole["verdict"]["arm"]
+    whole["policy"]["margin"] = 0.15
+    assert decided(whole).arm == "keep" != whole["verdict"]["arm"]

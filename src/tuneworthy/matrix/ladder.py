@@ -8,17 +8,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+IN_BETWEEN = 0.4
+"""An arm that gains a smaller part of what the best one gains over a beaten arm is passed over. At
+.5 an arm that is no better than a simpler one is firm in up to 5.7 % of studies, at .4 in 4.2."""
 
 
 class Rung(NamedTuple):
     """The chosen arm, and `left`: the upper bound of how much better another arm may be.
 
-    `firm`: no other arm may be better by more than the margin.
+    `firm`: no other arm may be better by more than the margin. `passed`: the simpler arms that are
+    not shown to be beaten.
     """
 
     name: str
     left: float
     firm: bool
+    passed: tuple[str, ...] = ()
 
 
 def climb(
@@ -27,12 +32,13 @@ def climb(
     margin: float | Callable[[str, str], float],
     others: Sequence[str] = (),
 ) -> Rung:
-    """Return the simplest rung that no other arm beats, with what may be left on the table.
+    """Return the simplest rung that no other arm beats and that is not passed over.
 
     `order`: the rungs, simplest first; `others` are arms that were compared but have no rung.
     `bounds[b, s]` starts with (mean, low, high) of b - s, one-sided bounds. `margin`: smallest gain
     worth a climb, or `margin(s, b)` for a climb from s to b. s is beaten if some b has low > 0 and
-    mean >= margin. Raises ValueError for no rungs.
+    mean >= margin. A rung above s is passed over if it gains less than IN_BETWEEN of what such a b
+    gains over s. Raises ValueError for no rungs.
     """
     if not order:
         raise ValueError("no arm to name")
@@ -44,8 +50,9 @@ def climb(
             if i != j:
                 mean[i, j], low[i, j], high[i, j] = bounds[b, s][:3]
                 margins[i, j] = margin(s, b) if callable(margin) else margin
-    rung, left, firm = climb_many(mean, low, high, margins)
-    return Rung(order[int(rung)], float(left), bool(firm))
+    (rung, left, firm), beaten = climb_many(mean, low, high, margins), _beats(mean, low, margins)
+    passed = (order[at] for at in range(int(rung)) if not beaten[at].any())
+    return Rung(order[int(rung)], float(left), bool(firm), tuple(passed))
 
 
 def climb_many(
@@ -57,11 +64,20 @@ def climb_many(
     arms first among the B rivals; the diagonal is 0 and never beats. `margin` broadcasts. If all
     rungs are beaten, the last one is returned.
     """
-    beaten = ((low > 0) & (mean >= margin)).any(-1)
-    rung = np.where(beaten.all(-1), beaten.shape[-1] - 1, (~beaten).argmax(-1))
+    beats = _beats(mean, low, margin)
+    unbeaten, rungs = ~beats.any(-1), beats.shape[-2]
+    most = np.where(beats, mean, -np.inf).max(-1, keepdims=True)
+    passed = np.triu(mean[..., :rungs] < IN_BETWEEN * most, 1).any(-2)
+    best = unbeaten & ~passed
+    best = np.where(best.any(-1, keepdims=True), best, unbeaten)
+    rung = np.where(best.any(-1), best.argmax(-1), rungs - 1)
     at = rung[..., None, None]
     above = np.take_along_axis(high, at, -2)[..., 0, :]
     allowed = np.take_along_axis(np.broadcast_to(margin, high.shape), at, -2)[..., 0, :]
     own = np.arange(high.shape[-1]) == rung[..., None]
     left = np.maximum(np.where(own, 0.0, above), 0.0).max(-1)
     return rung, left, (own | (above <= allowed)).all(-1)
+
+
+def _beats(mean: Array, low: Array, margin: Array | float) -> Array:
+    return np.asarray((low > 0) & (mean >= margin))

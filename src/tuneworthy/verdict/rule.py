@@ -49,7 +49,8 @@ class LadderDecision:
     which of the two) that would not change the name if they were right, but may leave more than the
     margin to gain. `unchecked` are hard limits that were not tested on the named arm; if it breaks
     one, it may not be named. `only_classifiers`: no prompt and no tuned model was measured, and
-    one could be better by more than the margin.
+    one could be better by more than the margin. `passed` are simpler arms that are not shown to be
+    beaten, and gain too little over one that is.
     """
 
     use: Use
@@ -67,6 +68,7 @@ class LadderDecision:
     unsettled_by: tuple[ArmResult, Literal["failed", "cut"]] | None = None
     unchecked: tuple[str, ...] = ()
     only_classifiers: bool = False
+    passed: tuple[str, ...] = ()
 
     @property
     def use_and_name(self) -> tuple[Use, str | None]:
@@ -285,14 +287,15 @@ def _decide_by_quality(ladder: Ladder, policy: Policy) -> LadderDecision:
     names, others = [arm.name for arm in ladder.order], [arm.name for arm in ladder.others]
     margin, bounds = prices.margin if prices else policy.margin, _bounds_with_prices(ladder, prices)
     # What may not be named (a cheaper arm of one tool, say) makes no dearer tool worth its price.
-    name = climb(names, bounds, margin).name
-    arm = ladder.order[names.index(name)]
+    rung = climb(names, bounds, margin)
+    name, arm = rung.name, ladder.order[names.index(rung.name)]
     firm = climb([name], bounds, margin, [*(n for n in names if n != name), *others]).firm
     status: Status = "firm" if firm else "provisional"
     if policy.motive == "cost":  # today's arm is unknown, so quality decides for now
         status = "provisional"
     reason: Reason = "climbed" if names.index(name) else "first rung"
-    return LadderDecision(_use_of(ladder, arm), arm, status, ladder.most_gain(arm), reason)
+    left = ladder.most_gain(arm)
+    return LadderDecision(_use_of(ladder, arm), arm, status, left, reason, passed=rung.passed)
 
 
 def _bounds_with_prices(

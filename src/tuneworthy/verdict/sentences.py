@@ -113,9 +113,10 @@ def _reason_sentence(context: SentenceContext) -> str:
         return f"{arm} is the simplest arm and {none} is shown to beat it; {left}."
     paid = known_prices(context.ladder.rivals, context.policy)
     gain = "enough to pay for the climb" if paid else f"{margin} or more"
+    but = "".join(f" (except `{quoted(a, 60)}` with a small gain)" for a in ruling.passed)
     return (
-        f"every arm simpler than {arm} is shown to be beaten, by {gain} on these rows, and {arm}"
-        f" is not; {left}."
+        f"every arm simpler than {arm}{but} is shown to be beaten, by {gain} on these rows, and"
+        f" {arm} is not; {left}."
     )
 
 

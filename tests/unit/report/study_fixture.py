@@ -27,6 +27,7 @@ from tuneworthy.core.verdict import (
     VerdictArm,
     Wrong,
 )  # fmt: skip
+from tuneworthy.matrix import ladder
 
 LEVEL, FACTOR = 0.05 / 3, 1.5
 # how many of 250 cases keep, prompt, schema and tune answer right: chosen so that every pair has
@@ -340,12 +341,9 @@ def make_plan(n: int) -> Plan:
 
 def climb(pairs: tuple[Pair, ...], margin: float) -> tuple[str, float, str]:
     """Return (arm, left, status) by the ladder rule; the drawn grid uses it."""
-    for arm in FINALISTS:
-        rivals = [p for p in pairs if p.versus == arm]
-        if not any(p.low > 0 and p.mean >= margin for p in rivals):
-            break
-    left = max(0.0, *(p.high for p in rivals))
-    return arm, left, "firm" if left <= margin else "provisional"
+    known = {(p.arm, p.versus): (p.mean, p.low, p.high) for p in pairs}
+    rung = ladder.climb(FINALISTS, known, margin)
+    return rung.name, rung.left, "firm" if rung.firm else "provisional"
 
 
 def make_verdict(arms: tuple[ArmResult, ...], pairs: tuple[Pair, ...], task: Task) -> Verdict:

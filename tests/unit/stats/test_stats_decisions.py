@@ -24,15 +24,16 @@ def example():
 
 
 def test_the_worked_example_names_schema_and_leaves_7_points(example):
-    name, left, firm = ladder.climb(ORDER, example, 0.05)
+    name, left, firm, _ = ladder.climb(ORDER, example, 0.05)
     assert (name, round(left, 3), firm) == ("schema", 0.072, False)
 
 
 def test_the_strip_of_the_worked_example(example):
     strip = [ladder.climb(ORDER, example, points / 100) for points in range(21)]
     names = [rung.name for rung in strip]
-    assert names == ["schema"] * 9 + ["prompt"] * 4 + ["keep"] * 8
-    assert [rung.firm for rung in strip] == [points == 8 for points in range(21)]
+    assert names == ["schema"] * 13 + ["keep"] * 8
+    assert [rung.firm for rung in strip] == [8 <= points <= 12 for points in range(21)]
+    assert [rung.passed for rung in strip[8:10]] == [(), ("prompt",)]
 
 
 def test_a_margin_a_pair_makes_it_firm(example):
@@ -42,11 +43,31 @@ def test_a_margin_a_pair_makes_it_firm(example):
 
 
 def test_one_arm_stands_none_is_refused_and_a_circle_ends_at_the_top():
-    assert ladder.climb(["keep"], {}, 0.05) == ("keep", 0.0, True)
+    assert ladder.climb(["keep"], {}, 0.05)[:3] == ("keep", 0.0, True)
     with pytest.raises(ValueError):
         ladder.climb([], {}, 0.05)
     circle = {(b, s): (0.1, 0.05, 0.2) for b in "abc" for s in "abc" if b != s}
-    assert ladder.climb("abc", circle, 0.05) == ("c", 0.2, False)
+    assert ladder.climb("abc", circle, 0.05) == ("c", 0.2, False, ())
+
+
+@pytest.mark.parametrize(("middle", "named"), [(0.03, "c"), (0.05, "b")])
+def test_a_step_in_between_is_passed_over_where_it_gains_little(middle, named):
+    """The first is beaten by the third by 10 points; nothing is shown of the second."""
+    means = {"a": 0.0, "b": middle, "c": 0.1}
+    known = {
+        (b, s): (means[b] - means[s], 0.01 if b + s == "ca" else -0.02, 0.2)
+        for b in "abc" for s in "abc" if b != s
+    }  # fmt: skip
+    found = ladder.climb("abc", known, 0.05)
+    assert (found.name, found.passed) == (named, ("b",) if named == "c" else ())
+    assert ladder.climb("abc", known, 0.11).name == "a"
+
+
+def test_a_dearer_arm_that_does_not_pay_passes_over_nothing():
+    known = {(b, s): (-0.1, -0.2, 0.2) for b in "abc" for s in "abc" if b != s}
+    known |= {("b", "a"): (0.1, 0.05, 0.2), ("c", "a"): (0.4, 0.3, 0.5)}
+    known |= {("c", "b"): (0.3, 0.2, 0.4)}
+    assert ladder.climb("abc", known, lambda s, b: 0.9 if b == "c" else 0.05).name == "b"
 
 
 def test_many_studies_at_once_equal_one_at_a_time(example):

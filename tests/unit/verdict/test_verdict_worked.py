@@ -42,8 +42,17 @@ def test_the_strip_over_margins():
     found, policy = scenes.worked()
     strip = decide(found, (), policy).by_margin
     uses = [point.use for point in strip]
-    assert uses == ["schema"] * 9 + ["prompt"] * 4 + ["keep"] * 8
-    assert [point.margin for point in strip if point.status == "firm"] == [0.08]
+    assert uses == ["schema"] * 13 + ["keep"] * 8
+    assert [point.margin for point in strip if point.status == "firm"] == [
+        0.08, 0.09, 0.10, 0.11, 0.12
+    ]  # fmt: skip
+
+
+def test_the_verdict_says_which_simpler_arm_is_not_shown_to_be_beaten():
+    found, policy = scenes.worked()
+    verdict = decide(found, (), policy.model_copy(update={"margin": 0.10}))
+    assert (verdict.use, verdict.status) == ("schema", "firm")
+    assert "simpler than `schema` (except `prompt` with a small gain) is shown" in verdict.because
 
 
 def test_next_is_168_clicks_or_else_750_labels():

@@ -51,7 +51,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.matrix import pairs as matrix_pairs
 from tuneworthy.matrix.columns import by_spec, column, group_by_place
 from tuneworthy.matrix.inputs import ComparisonInputs
-from tuneworthy.matrix.pairs import pairs
+from tuneworthy.matrix.pairs import PairTable
 from tuneworthy.measure import plan_cuts as cuts
 from tuneworthy.measure import stage_rule as stages
 from tuneworthy.measure import stage_runner as follow_module
@@ -235,7 +235,7 @@ def named(shape: ComparisonInputs, runs: Sequence[Run]) -> dict[str, Any]:
     seats = group_by_place(columns, shape.task)
     final = [rivals[0].spec.name for rivals in seats.values()]
     arms = {one.spec.name: one for one in columns}
-    found = pairs(shape, arms, final, {})
+    found = PairTable(shape, arms, {}).pairs(final)
     evidence = Evidence.model_construct(
         arms=tuple(result(arms[a], a in final) for a in arms), pairs=tuple(found), blocks=(),
         limited=False, trends=(), settled=(), diagnosis=None, n=len(shape.split.scored),

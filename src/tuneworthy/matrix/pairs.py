@@ -97,21 +97,6 @@ class _PairedRows:
         return refitted_factor(within, np.array([*self.diffs.values()]), self.factor)
 
 
-def pairs(
-    inputs: ComparisonInputs,
-    arms: Mapping[str, Column],
-    finalists: Iterable[str],
-    references: Mapping[str, Column],
-) -> list[Pair]:
-    """Return every ordered pair that includes a finalist, and each arm against each reference.
-
-    Arms that share no case, such as two that ran on other folds, are no pair: nothing is known.
-    A pair's `high` has the level of its `arm`, its `low` that of `versus`. The levels are computed
-    over all arms, then again without the rivals that an arm beats by far.
-    """
-    return _PairTable(inputs, arms, references).pairs(finalists)
-
-
 def simplest_equals(
     inputs: ComparisonInputs,
     places: Collection[Sequence[Column]],
@@ -125,14 +110,14 @@ def simplest_equals(
     """
     rows = sorted(places, key=lambda columns: ladder_position(columns[0].spec))
     arms = {column.spec.name: column for rivals in places for column in rivals}
-    table, found = _PairTable(inputs, arms, references), dict[str, Sequence[Column]]()
+    table, found = PairTable(inputs, arms, references), dict[str, Sequence[Column]]()
     for rivals in rows:
         first = table.simplest_equal(rivals, [*found, *references])
         found[first.spec.name] = [first, *(one for one in rivals if one is not first)]
     return found, table.pairs(found)
 
 
-class _PairTable:
+class PairTable:
     """The pairs of all arms, with the levels of all of them; each is computed when it is asked."""
 
     def __init__(
@@ -176,9 +161,10 @@ class _PairTable:
         return pair is not None and pair.low > 0
 
     def pairs(self, finalists: Iterable[str]) -> list[Pair]:
-        """Return the pairs with a finalist or a reference, at the levels of the rivals that count.
+        """Return every ordered pair that includes a finalist, and each arm against each reference.
 
-        Rivals that an arm beats by far are left out of its levels.
+        Arms that share no case are no pair: nothing is known. A pair's `high` has the level of its
+        `arm`, its `low` that of `versus`, without the rivals that an arm beats by far.
         """
         final = set(finalists)
         wanted = [(a, b) for a in self._arms for b in self._arms

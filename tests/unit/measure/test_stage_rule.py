@@ -19,7 +19,7 @@ from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Economics, Task
 from tuneworthy.matrix.columns import by_spec, column
 from tuneworthy.matrix.inputs import LOOK_SHARE, ComparisonInputs
-from tuneworthy.matrix.pairs import pairs
+from tuneworthy.matrix.pairs import PairTable
 from tuneworthy.measure import stage_runner
 from tuneworthy.measure.placebos import Probe, _probe_plan
 from tuneworthy.measure.plan_cuts import fit_extras
@@ -302,7 +302,7 @@ def test_arms_that_may_run_and_looks_between_folds_widen_bounds():
 
     def told(**change):
         shape = replace(found.inputs, **{"possible_arms": 0, "folds": {}, "looked": {}, **change})
-        both = pairs(shape, columns, ["lora", "tfidf"], {})
+        both = PairTable(shape, columns, {}).pairs(["lora", "tfidf"])
         return [next(p for p in both if (p.arm, p.versus) == (arm, "tfidf"))
                 for arm in ("few_shot", "lora")]  # fmt: skip
 

@@ -23,7 +23,7 @@ from tuneworthy.core.task import Data, Task
 from tuneworthy.matrix import ladder
 from tuneworthy.matrix.columns import by_spec, column, group_by_place
 from tuneworthy.matrix.inputs import ComparisonInputs
-from tuneworthy.matrix.pairs import pairs
+from tuneworthy.matrix.pairs import PairTable
 from tuneworthy.stats import bounds, power
 from tuneworthy.stats.clusters import Folds, refitted_factor
 from tuneworthy.stats.discordant import discordant_bounds
@@ -178,7 +178,7 @@ def best_of_tool(runs, evidence, inputs):
     first = {rivals[0].spec.name for rivals in places.values()}
     arms = tuple(a.model_copy(update={"finalist": a.name in first}) for a in evidence.arms)
     return evidence.model_copy(
-        update={"arms": arms, "pairs": tuple(pairs(inputs, columns, first, {}))}
+        update={"arms": arms, "pairs": tuple(PairTable(inputs, columns, {}).pairs(first))}
     )
 
 

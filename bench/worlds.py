@@ -10,8 +10,8 @@ verdict or the last look. A promise is broken in a study if it is broken at any 
     high, low  the true difference of some arm and the named one lies above, below its bound: each
                alone is promised, not all of them together
     wrong      firm, and the named arm is behind the best by more than the margin
-    needless   a more complex arm is named although a simpler one is the best of all
-    between    one is named that is no better than a simpler arm, as another one beats that arm
+    needless   the named arm is no better than a simpler one, and it is firm or all arms are equal
+    between    it is no better than a simpler one, provisional, and not all are equal: not promised
     own        the share of arms whose true score lies outside their own 95 % interval
     claims     the verdict names a bound at all (it doesn't where rows depend on neighbours)
 
@@ -62,8 +62,10 @@ TASK = Task(data=Data(file="rows.jsonl"), success={"metric": "exact", "margin": 
 class Look:
     """What a study has measured at one look.
 
-        `scores` (n, A), NaN where an arm was not asked; `truth` (A,). `groups` (n,) are the named
-    XX"""
+    `scores` (n, A), NaN where an arm was not asked; `truth` (A,). `groups` (n,) are the named ones.
+    `fold` (n,), `learned` by arm; `spent` are arguments of `ComparisonInputs`. `answers` (n, A, k)
+    are the scores of several answers to a case, whose means are its `scores`.
+    """
 
     scores: Array
     truth: Array
@@ -384,7 +386,8 @@ def judged(look: Look, check: bool) -> dict[str, float]:
     pairs = [pair for pair in evidence.pairs if pair.versus == found.arm] if claims else []
     ahead = {pair.arm: truth[pair.arm] - truth[found.arm] for pair in pairs}
     simpler = [q for a, q in measured.items() if a < found.arm and q >= truth[found.arm]]
-    needless = bool(simpler) and max(simpler) >= max(measured.values())
+    equal = min(measured.values()) == max(measured.values())
+    needless = bool(simpler) and (equal or found.status == "firm")
     return {
         **told,
         "left": claims and behind > (found.left or 0.0) + 1e-9,

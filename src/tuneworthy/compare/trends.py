@@ -30,10 +30,10 @@ def with_fits_and_trends(
 ) -> Evidence:
     """Return the evidence with each arm's training rows and each finalist pair's time trend."""
     arms = tuple(arm.model_copy(update=_fits_and_rows(split, runs, arm)) for arm in evidence.arms)
-    trends = tuple(_finalist_trends(split, cases, runs, arms))
     names = [arm.name for arm in arms if arm.finalist and arm.score]
     columns = columns_of(runs)
     cells = {name: columns[name].scores for name in names}
+    trends = tuple(_finalist_trends(split, cases, cells))
     alike = tuple(neighbours(cases, cells, split.groups))
     return evidence.model_copy(update={"arms": arms, "trends": trends, "neighbours": alike})
 
@@ -54,16 +54,13 @@ def _fits_and_rows(split: Split, runs: Sequence[Run], arm: ArmResult) -> dict[st
 
 
 def _finalist_trends(
-    split: Split, cases: Sequence[Case], runs: Sequence[Run], arms: Sequence[ArmResult]
+    split: Split, cases: Sequence[Case], cells: Mapping[str, Mapping[str, float]]
 ) -> Iterator[Trend]:
     """Yield the trend of each pair of finalists; none if a scored row has no time."""
     times = {case.id: case.time for case in cases if case.time is not None}
     if not cases or len(times) < len(cases):
         return
-    names = [arm.name for arm in arms if arm.finalist and arm.score]
-    columns = columns_of(runs)
-    cells = {name: columns[name].scores for name in names}
-    for arm, versus in combinations(names, 2):
+    for arm, versus in combinations(cells, 2):
         yield _pair_trend((arm, versus), (cells[arm], cells[versus]), times, split.groups)
 
 
@@ -102,14 +99,15 @@ def _segment_means(mine: np.ndarray, theirs: np.ndarray) -> SegmentMeans:
 def neighbours(
     cases: Sequence[Case], scores: Mapping[str, Mapping[str, float]], groups: Mapping[str, str]
 ) -> Iterator[Neighbours]:
-    """Yield for each two arms whether neighbours in the file have like differences.
+    """Yield for each two arms whether rows near each other in the file have like differences.
 
-    `scores` maps an arm to its score by case, `groups` a case to the set of copies that it is of.
-    There are none if a row names a group (who names groups knows them), if the place of a row is
-    not known, or if the rows are sorted by input, where neighbours are alike by the order alone.
+    `scores` maps an arm to its score by case, `groups` a case to its group or set of copies. There
+    are none if every row names a group of its own (who does knows it), if the place of a row is not
+    known, or if the rows are sorted by input, where neighbours are alike by the order alone.
     """
     places = [_place_in_file(case) for case in cases]
-    if not cases or any(case.group is not None for case in cases) or None in places:
+    named = {case.group for case in cases} - {None}
+    if not cases or len(named) == len(cases) or None in places:
         return
     order = sorted(range(len(cases)), key=lambda at: places[at] or ("", 0))
     rows = [cases[at] for at in order]
@@ -122,13 +120,7 @@ def neighbours(
         both = [case.id for case in rows if case.id in scores[arm] and case.id in scores[versus]]
         diffs = {i: scores[arm][i] - scores[versus][i] for i in both}
         n, p = Design(groups).neighbours_alike(diffs, classes if known else None)
-        yield Neighbours(
-            arm=arm,
-            versus=versus,
-            n=n,
-            p=None if p is None else round(p, 6),
-            column=column,
-        )
+        yield Neighbours(arm=arm, versus=versus, n=n, p=p and round(p, 6), column=column)
 
 
 def _place_in_file(case: Case) -> tuple[str, int] | None:

@@ -168,10 +168,8 @@ def compare_answers(
 
 def _dependence(both: Sequence[AnsweredCase], groups: Mapping[str, str]) -> Neighbours | None:
     scores = {name: {row.case.id: row.scores[at] for row in both} for at, name in enumerate("AB")}
-    for test in neighbours([row.case for row in both], scores, groups):
-        if test.p is not None and test.p <= TREND_ALPHA:
-            return test
-    return None
+    tests = neighbours([row.case for row in both], scores, groups)
+    return next((test for test in tests if test.p is not None and test.p <= TREND_ALPHA), None)
 
 
 def _matrix_of(

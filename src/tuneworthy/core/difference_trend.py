@@ -47,10 +47,10 @@ TREND_ALPHA = 0.01  # family-wise error over all tests of one verdict: false war
 
 
 class Neighbours(Record):
-    """Whether rows next to each other in the file have a like difference of `arm` and `versus`.
+    """Whether rows near each other in the file have a like difference of `arm` and `versus`.
 
-    `p` is the share of random orders of the rows with neighbours at least as alike, None if it was
-    not tested. `column` is a field of the rows that may name their common source, "" if none does.
+    `p` is the share of random orders of the rows with those at least as alike, None if it was not
+    tested. `column` is a field of the rows that may name their common source, "" if none does.
     """
 
     arm: str

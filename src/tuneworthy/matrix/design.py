@@ -215,16 +215,11 @@ class Design:
     def neighbours_alike(
         self, values: Values, strata: Mapping[Any, Any] | None = None
     ) -> tuple[int, float | None]:
-        """Return (units, chance) that units next to each other are as alike; see `stats.trend`.
-
-        A unit is a group with the mean of its values, in the order of the first of each.
-        """
-        units: dict[Any, list[Any]] = {}
-        for i in values:
-            units.setdefault(self.group.get(i, i), []).append(i)
-        means = [np.mean([values[i] for i in ids]) for ids in units.values()]
-        kinds = None if strata is None else [strata[ids[0]] for ids in units.values()]
-        return len(means), neighbours_alike(means, kinds)
+        """Return (groups, chance) that rows near each other are as alike; see `stats.trend`."""
+        numbers = self.numbers([*values])
+        kinds = None if strata is None else [strata[i] for i in values]
+        chance = neighbours_alike([*values.values()], kinds, numbers) if values else None
+        return len(set(numbers.tolist())), chance
 
     def stream(self, level: float) -> ConfidenceSequence:
         """Return bounds of a mean that hold after every value. Rows must be independent."""

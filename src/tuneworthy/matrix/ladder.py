@@ -43,13 +43,10 @@ def climb(
     if not order:
         raise ValueError("no arm to name")
     rivals = (*order, *others)
-    mean, low, high = np.zeros((3, len(order), len(rivals)))
-    margins = np.zeros((len(order), len(rivals)))
-    for i, s in enumerate(order):
-        for j, b in enumerate(rivals):
-            if i != j:
-                mean[i, j], low[i, j], high[i, j] = bounds[b, s][:3]
-                margins[i, j] = margin(s, b) if callable(margin) else margin
+    asked = margin if callable(margin) else lambda s, b: margin
+    table = [[(*bounds[b, s][:3], asked(s, b)) if b != s else (0.0,) * 4 for b in rivals]
+             for s in order]  # fmt: skip
+    mean, low, high, margins = np.moveaxis(np.array(table), -1, 0)
     (rung, left, firm), beaten = climb_many(mean, low, high, margins), _beats(mean, low, margins)
     passed = (order[at] for at in range(int(rung)) if not beaten[at].any())
     return Rung(order[int(rung)], float(left), bool(firm), tuple(passed))

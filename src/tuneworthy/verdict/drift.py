@@ -129,10 +129,10 @@ def neighbours_line(test: Neighbours) -> str:
     arms = f"`{quoted(test.arm, 60)}` and `{quoted(test.versus, 60)}`"
     chance = f"{100 * (test.p or 0.0):.2g} % of random orders of the rows"
     return (
-        f"Rows next to each other in the file have like differences of {arms}, as rows of one"
-        f" document or customer have (by chance alone in {chance}). The bounds take every row as"
-        f" independent. Give rows of one source the same `group`{source}; if each row has a source"
-        " of its own, give each its own `group`."
+        f"Rows near each other in the file have like differences of {arms}, as rows of one"
+        f" document or customer have (by chance alone in {chance}). The bounds take rows without a"
+        f" common `group` as independent. Give rows of one source the same `group`{source}; if each"
+        " row has a source of its own, give each its own `group`."
     )
 
 

@@ -66,15 +66,22 @@ def test_copies_of_one_input_count_once():
     assert test.p > 0.01
 
 
+def test_documents_that_lie_across_the_named_groups_are_found():
+    cases = [case.model_copy(update={"group": f"g{at % 40}"}) for at, case in enumerate(rows())]
+    (test,) = alike(cases, groups={case.id: case.group for case in cases})
+    assert test.n == 40
+    assert test.p < 0.01
+
+
 @pytest.mark.parametrize(
     "cases",
     [
-        rows(group="mine"),
+        [case.model_copy(update={"group": case.id}) for case in rows()],
         [case.model_copy(update={"where": ""}) for case in rows()],
         [case.model_copy(update={"messages": (Message(role="user", content=f"{at:03}"),)})
          for at, case in enumerate(rows())],
     ],
-    ids=["a row names a group", "no place is known", "sorted by input"],
+    ids=["each row is a group", "no place is known", "sorted by input"],
 )  # fmt: skip
 def test_what_says_nothing_is_not_tested(cases):
     assert alike(cases) == []

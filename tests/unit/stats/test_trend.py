@@ -86,6 +86,26 @@ def test_rows_sorted_by_class_are_no_alarm_where_classes_are_named():
     assert neighbours_alike(values, classes) > 0.01
 
 
+@pytest.mark.parametrize(
+    ("cluster", "group", "least", "most"),
+    [("tens", None, 90, 100), ("alternate", None, 75, 100), ("tens", "threes", 60, 100),
+     ("alternate", "scattered", 75, 100), ("tens", "tens", 0, 5), ("scattered", "scattered", 0, 5),
+     ("sizes", "sizes", 0, 5)],
+)  # fmt: skip
+def test_clusters_are_seen_in_a_row_alternating_and_across_groups(cluster, group, least, most):
+    """100 studies of 200 rows, level .01: 6 alarms of independent groups are 1 run in 1,900."""
+    rng, at = np.random.default_rng(7), np.arange(200)
+    of = {"tens": at // 10, "alternate": at // 100 * 10 + at % 10, "threes": at // 3,
+          "scattered": at % 67, "sizes": np.repeat(np.arange(45), np.arange(45) % 9 + 1)[:200],
+          None: None}  # fmt: skip
+    found = 0
+    for _ in range(100):
+        shared = rng.random(200) < 0.6
+        lead = np.where(shared, rng.normal(size=200)[of[cluster]], rng.normal(size=200))
+        found += neighbours_alike(lead, groups=of[group]) <= 0.01
+    assert least <= found <= most
+
+
 def test_few_or_equal_values_are_not_tested():
     assert neighbours_alike([0.0, 1.0] * 9) is None
     assert neighbours_alike([1.0] * 50) is None

@@ -12,26 +12,22 @@ disturbs them less; what a disk's sync and a round trip take is part of the plan
 from __future__ import annotations
 
 import json
-import os
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import psutil
 from _bench import RESULTS, exponent, write
 
 import tuneworthy
 from tuneworthy.ledger import parts
-from tuneworthy.ledger.place import HOME_FOLDER, LEDGER_VARIABLE, STORE_FILE
+from tuneworthy.ledger.place import HOME_FOLDER, STORE_FILE
 from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.ledger.store import open_ledger
 from tuneworthy.measure.runner import CASES_PER_SHARD
@@ -43,7 +39,6 @@ ARMS = (2, 4, 8)
 GOAL = 1.1
 PUTS, PAID, ANSWER = 200, 100, 400  # rows put, requests paid, bytes of an answer
 SYNCS = {"put": 1, "paid request": 3}  # of a disk; a reply is synced into the mirror, too
-TRIPS = {"put": 12, "paid request": 15}  # round trips to a server
 LABELS = tuple(f"label {i}" for i in range(10))
 Figures = Mapping[int, Mapping[str, float]]
 WORDS = [f"{a}{b}" for a in ("lo", "mi", "ra", "tu", "ve", "so", "ke", "pa") for b in range(500)]
@@ -63,7 +58,6 @@ class Plan:
     driver_gb: float = 64
     network_mb: float = 1_000
     sync_ms: float = 1.0
-    trip_ms: float = 0.5
 
 
 # Studies
@@ -167,39 +161,11 @@ def growth(points: Figures) -> dict[str, dict[str, float]]:
 # The ledger
 
 
-@contextmanager
-def postgres() -> Iterator[tuple[str, int] | None]:
-    """Yield address and pid of a server that is started for this, None without its programs."""
-    try:
-        sys.path.insert(0, str(Path(__file__).parents[1]))
-        from tests.postgres_kit import Server, programs
-    except ImportError:
-        yield None
-        return
-    if (found := programs()) is None:
-        yield None
-        return
-    folder = Path(tempfile.mkdtemp(prefix="tw-pg-"))
-    folder.chmod(0o755)
-    if os.getuid() == 0:
-        shutil.chown(folder, "postgres", "postgres")
-    server = Server(found, folder)
-    try:
-        address = server.make().url()
-        yield address, int((folder / "data" / "postmaster.pid").read_text().split()[0])
-    finally:
-        server.stop("immediate")
-        shutil.rmtree(folder, ignore_errors=True)
+def ledger_costs() -> dict[str, float]:
+    """Return processor seconds a row of a ledger.
 
-
-def ledger_costs(address: str | None, server: int | None = None) -> dict[str, float]:
-    """Return processor seconds a row of one ledger, of this process and of the server's.
-
-    A disk's syncs and a network's round trips are no part of them: `SYNCS` and `TRIPS` count these.
+    A disk's syncs are no part of them: `SYNCS` counts these.
     """
-    os.environ.pop(LEDGER_VARIABLE, None)
-    if address:
-        os.environ[LEDGER_VARIABLE] = address
     text = "x" * (CASES_PER_SHARD * ANSWER)
     with tempfile.TemporaryDirectory() as name, open_ledger(Path(name)) as ledger:
         purse = SpendingCap(ledger, usd=1000, study="s")
@@ -209,30 +175,20 @@ def ledger_costs(address: str | None, server: int | None = None) -> dict[str, fl
             purse.settle(ticket, "0.005", 50, {"text": "x" * ANSWER})
 
         costs = {
-            "put": each(PUTS, lambda i: ledger.put(f"k{i}", "answers", {"t": text}, "s"), server),
-            "find": each(PUTS, lambda i: ledger.get(f"k{i}"), server),
-            "verify": each(1, lambda i: ledger.verify(), server) / PUTS,
-            "paid request": each(PAID, pay, server),
+            "put": each(PUTS, lambda i: ledger.put(f"k{i}", "answers", {"t": text}, "s")),
+            "find": each(PUTS, lambda i: ledger.get(f"k{i}")),
+            "verify": each(1, lambda i: ledger.verify()) / PUTS,
+            "paid request": each(PAID, pay),
         }
-    os.environ.pop(LEDGER_VARIABLE, None)
     return {what: round(seconds, 7) for what, seconds in costs.items()}
 
 
-def each(n: int, work: Callable[[int], Any], server: int | None) -> float:
-    """Return the processor seconds of one of n calls of `work(i)`, with those of a server."""
-    begun = time.process_time() + of_server(server)
+def each(n: int, work: Callable[[int], Any]) -> float:
+    """Return the processor seconds of one of n calls of `work(i)`."""
+    begun = time.process_time()
     for i in range(n):
         work(i)
-    return (time.process_time() + of_server(server) - begun) / n
-
-
-def of_server(pid: int | None) -> float:
-    """Return the processor seconds of a server and of its processes so far."""
-    if pid is None:
-        return 0.0
-    parent = psutil.Process(pid)
-    times = [process.cpu_times() for process in (parent, *parent.children(recursive=True))]
-    return sum(t.user + t.system for t in times)
+    return (time.process_time() - begun) / n
 
 
 # The simulation
@@ -268,7 +224,7 @@ def simulate(plan: Plan, cost: Mapping[str, Any], *, database: str, paid: bool) 
     seconds = tokens / (plan.rate * plan.nodes)
     rows = 3 * answers if paid else answers / CASES_PER_SHARD + plan.arms
     what = "paid request" if paid else "put"
-    waits = SYNCS[what] * plan.sync_ms + (database != "sqlite") * TRIPS[what] * plan.trip_ms
+    waits = SYNCS[what] * plan.sync_ms
     booked = (answers if paid else rows) * (cost["ledger"][database][what] + waits / 1000)
     moved = answers * (4 * plan.tokens_in + ANSWER)  # prompts out, answers back
     whole = answers * cost["bytes of results.json"]
@@ -314,10 +270,7 @@ def main() -> None:
     last = json.loads(path.read_text("utf-8")) if "--resume" in sys.argv and path.exists() else {}
     known: dict[str, Any] = last.get("studies", {})
     if not (ledgers := last.get("ledgers", {})):
-        ledgers = {"sqlite": ledger_costs(None)}
-        with postgres() as started:
-            if started:
-                ledgers["postgres"] = ledger_costs(*started)
+        ledgers = {"sqlite": ledger_costs()}
     points = axes(most, known, ledgers)
     costs = unit_costs(points["cases"], ledgers)
     grown = {axis: growth(sizes) for axis, sizes in points.items()}

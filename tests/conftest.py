@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.postgres_kit import database, postgres  # noqa: F401  (fixtures)
 from tuneworthy.models.local.weights import cache_folder
 
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="tuneworthy-state-")
@@ -44,8 +43,6 @@ def pytest_addoption(parser):
 def pytest_collection_modifyitems(items):
     number = Counter()
     for item in items:
-        if _twice_on_postgres(item):
-            item.add_marker(pytest.mark.long)
         mark = item.get_closest_marker("every")
         if mark is None or item.get_closest_marker("long"):
             continue
@@ -70,10 +67,3 @@ def pytest_terminal_summary(terminalreporter):
             crash = getattr(report.longrepr, "reprcrash", None)
             said = crash.message.splitlines()[0] if crash and crash.message else ""
             file.write(f"  {report.nodeid}  {said[:120]}\n")
-
-
-def _twice_on_postgres(item):
-    """Return whether a test on Postgres is in the full tier already on SQLite."""
-    where = getattr(item, "callspec", None)
-    twice = len(list(item.iter_markers("full"))) > 1
-    return where is not None and where.params.get("database") == "postgres" and twice

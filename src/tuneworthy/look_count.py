@@ -39,7 +39,7 @@ from tuneworthy.measure.refits import score_variances
 def looks_so_far(loaded: Loaded, cases: Sequence[Case]) -> Iterator[Observation]:
     """Yield observations on earlier looks at the scored cases and at the locked ones."""
     task = loaded.task
-    with read_ledger(task.folder, at=task.ledger, task=task.name) as ledger:
+    with read_ledger(task.folder) as ledger:
         yield from _look_observations(ledger, loaded, cases)
 
 

@@ -369,7 +369,7 @@ def open_session(
     """Yield the open session of a task, as the one writer of its ledger; close it afterwards."""
     loaded, parts = read(path, options, tell)
     task, budget = loaded.task, loaded.task.budget
-    with open_ledger(task.folder, at=task.ledger, task=task.name) as ledger:
+    with open_ledger(task.folder) as ledger:
         empty_side = Sealed((), lambda door, purpose: None)
         session = Session(task, loaded, parts, empty_side, ledger, options, "", tell)
         session.metric_source = own_source(task)

@@ -276,8 +276,7 @@ def _task_docs(task: Task) -> Sequence[Any]:
 
 def _study_opened_at(home: Path, study: Results) -> str | None:
     """Return the time at which the study opened its rows, by its ledger; None without one."""
-    task = study.task
-    with read_ledger(home, at=task.ledger, task=task.name) as ledger:
+    with read_ledger(home) as ledger:
         if ledger is None:
             return None
         return made_on(ledger.doors(str(study.reproduce.get("study", ""))))

@@ -13,7 +13,6 @@ from pathlib import Path
 import psutil  # noqa: F401
 import pytest
 from killing import Ended, forked, kill_chain, kill_everywhere, run
-from tests.postgres_kit import on_postgres
 
 # Imported here, once, so that the forked children don't each pay for it.
 import tuneworthy.ledger.migrations  # noqa: F401
@@ -23,7 +22,6 @@ from tuneworthy.ledger.blobs import atomic_folder, is_whole
 from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.ledger.store import open_ledger, read_ledger
 
-pytestmark = pytest.mark.usefixtures("database")
 QUIET = {"say": lambda text: None}
 
 
@@ -189,8 +187,8 @@ def test_p1_random_kills_all(fresh):
 
 
 def test_p2_no_answered_request_is_sent_again_and_unknown_ones_are_listed(fresh):
-    # The steps of asking alone: attempt and outcome, before and after. On Postgres one of each.
-    for k in range(1, 60, 3 if on_postgres() else 1):
+    # The steps of asking alone: attempt and outcome, before and after.
+    for k in range(1, 60):
         folder = fresh()
         spec = f"{('attempt', 'outcome')[k % 2]}.*:{(k + 1) // 2}:kill"
         if run(study, folder, spec).code == 0:

@@ -25,7 +25,7 @@ def imported():
                 yield path, node.module.split(".")[0]
 
 
-EXTRAS = ("train", "trl", "serve", "lab", "build", "postgres", "ray", "tinker")
+EXTRAS = ("train", "trl", "serve", "lab", "build", "ray", "tinker")
 
 
 def declared():

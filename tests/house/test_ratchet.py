@@ -6,8 +6,8 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 105_550,
-    "files": 874,
+    "lines": 104_850,
+    "files": 869,
     "public names": 2991,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,

@@ -193,7 +193,7 @@ def measured_on(folder: Path, results: Results) -> date:
     """
     study, home = str(results.reproduce.get("study", "")), folder.resolve().parent.parent
     days: list[str] = []
-    with suppress(TuneworthyError), read_ledger(home, task=results.task.name) as ledger:
+    with suppress(TuneworthyError), read_ledger(home) as ledger:
         doors = ledger.doors(study) if ledger else []
         days = [str(door["at"]) for door in doors if door["purpose"] in SCORING_PURPOSES]
     if days:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from tuneworthy.core.audit_report import Audit
 from tuneworthy.core.case import Case
@@ -16,7 +16,7 @@ from tuneworthy.core.record import Record, canonical
 from tuneworthy.core.run import Run
 from tuneworthy.core.settlement import SettlementLog
 from tuneworthy.core.split import Split
-from tuneworthy.core.task import Task
+from tuneworthy.core.task import Task, without_left_keys
 from tuneworthy.core.verdict import Verdict
 
 
@@ -49,7 +49,7 @@ class Results(Record):
     the study, None if it was not settled. `steps` are the decisions of the stage rule.
     """
 
-    task: Task
+    task: Annotated[Task, BeforeValidator(without_left_keys)]
     audit: Audit
     plan: Plan
     cases: tuple[Case, ...]

@@ -157,9 +157,22 @@ class Economics(Record):
 
 LEFT_KEYS = {
     "stop_early": "remove the line: the stage rule (`budget.stages`, on by default) stops arms that"
-    " cannot pay"
+    " cannot pay",
+    "ledger": "remove the line: the ledger is .tuneworthy/ledger.sqlite in the study's folder;"
+    " to go on elsewhere, copy the folder",
 }
 """What replaces a key that is gone, as a fix."""
+
+
+def without_left_keys(value: Any) -> Any:
+    """Read what older versions stored without the keys that are gone; refuse those that were used.
+
+    Raises ValueError for one that was set: a bound that held at every look, for example, is wider.
+    """
+    left = LEFT_KEYS.keys() & value if isinstance(value, dict) else set()
+    if used := [LEFT_KEYS[key] for key in sorted(left) if value[key]]:
+        raise ValueError("; ".join(used))
+    return {key: kept for key, kept in value.items() if key not in left} if left else value
 
 
 class Budget(Record):
@@ -174,18 +187,7 @@ class Budget(Record):
     tokens: Annotated[int, Field(ge=0, le=10**15)] | None = None
     stages: bool = True
 
-    @model_validator(mode="before")
-    @classmethod
-    def _without_what_left(cls, value: Any) -> Any:
-        """Read results of versions that had `stop_early`; refuse those that used it.
-
-        Their bounds held at every look; those of now would be too narrow for them.
-        """
-        if isinstance(value, dict) and "stop_early" in value:
-            if value["stop_early"]:
-                raise ValueError(LEFT_KEYS["stop_early"])
-            value = {key: kept for key, kept in value.items() if key != "stop_early"}
-        return value
+    _read = model_validator(mode="before")(without_left_keys)
 
 
 class Task(Record):
@@ -196,8 +198,7 @@ class Task(Record):
     answers does so (`auto`: only if its template can't switch it off), in up to `thinking_tokens`
     tokens in addition to those of the answer. `options` are request fields of a model behind an
     endpoint, by role. `batch` is the largest number of rows in one batch. `repeats`: how often a
-    case is asked of an arm that draws its answers. `ledger` is the address of a Postgres server
-    that holds the ledger's rows.
+    case is asked of an arm that draws its answers.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "task"
@@ -226,7 +227,6 @@ class Task(Record):
     repeats: Annotated[int, Field(ge=1, le=20)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     executor: Literal["local", "ray", "slurm"] = "local"
-    ledger: str | None = None
     inferred: tuple[str, ...] = ()
 
     _folder: Path = PrivateAttr(default=Path())

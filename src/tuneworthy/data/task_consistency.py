@@ -13,7 +13,6 @@ from pydantic_core import to_json
 
 from tuneworthy.core import plugins
 from tuneworthy.core.endpoint_keys import OWN_FIELDS, PRICE_KEYS, price_fault
-from tuneworthy.core.ledger_url import parse_ledger_url
 from tuneworthy.core.model import Limits
 from tuneworthy.core.record import Record
 from tuneworthy.core.span import duration_days
@@ -36,7 +35,7 @@ def check_consistency(task: Task, plain: PlainDocument, name: str) -> None:
     """Raise TaskError if keys contradict each other or a name is unknown."""
     parts = (_data_faults, _knowledge_faults, _output_faults, _metric_faults, _arm_faults,
              _finalist_faults, _model_faults, _price_faults, _present_faults, _field_faults,
-             _executor_faults, _repeat_faults, _ledger_faults)  # fmt: skip
+             _executor_faults, _repeat_faults)  # fmt: skip
     if faults := [fault for part in parts for fault in part(task)]:
         raise_faults(faults, plain, name)
 
@@ -337,19 +336,3 @@ def _repeat_faults(task: Task) -> Iterator[TaskFault]:
         fix = "leave `repeats` out, or write `executor: local`"
         yield TaskFault(("repeats",), "rows are asked again on this machine alone",
                         str(task.repeats), fix)  # fmt: skip
-
-
-def _ledger_faults(task: Task) -> Iterator[TaskFault]:
-    if task.ledger is None:
-        return
-    got = "(not shown: it may hold a password)"
-    try:
-        secret = bool(parse_ledger_url(task.ledger).secrets)
-    except ValueError as error:
-        fix = f"it is {error}; leave it out for an SQLite file"
-        yield TaskFault(("ledger",), "the ledger's address can't be read", got, fix)
-        return
-    if secret:  # the task is stored, shown and shared
-        fix = "take it out, and set PGPASSWORD or ~/.pgpass; or put the address into"
-        fix += " TUNEWORTHY_LEDGER in its place"
-        yield TaskFault(("ledger",), "a password stands in the task file", got, fix)

@@ -15,7 +15,7 @@ from tuneworthy.core.artefact import Artefact, System
 from tuneworthy.core.case import Message, Query
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.model import Limits, Model, Prompt
-from tuneworthy.core.task import Data, Task
+from tuneworthy.core.task import Data, Task, without_left_keys
 from tuneworthy.data.docs import Doc
 from tuneworthy.deploy.artefact_folder import (
     ADAPTER_FOLDER,
@@ -113,7 +113,9 @@ def deciding_settings(task: Task, role: str) -> dict[str, Any]:
 
 def task_of(artefact: Artefact, home: Path) -> Task:
     """Return the task that an artefact stores, with paths relative to `home`."""
-    return Task.model_validate({**artefact.task, "data": Data().plain()}).at(home)
+    return Task.model_validate({**without_left_keys(artefact.task), "data": Data().plain()}).at(
+        home
+    )
 
 
 def read_built_docs(path: Path) -> tuple[Doc, ...]:

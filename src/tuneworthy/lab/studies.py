@@ -23,7 +23,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.lab.problem import Problem
 from tuneworthy.ledger.lock import LOCK_FILE, holder
-from tuneworthy.ledger.place import HOME_FOLDER, STORE_FILE, place_to_read
+from tuneworthy.ledger.place import HOME_FOLDER, STORE_FILE
 from tuneworthy.ledger.store import Ledger, open_ledger
 from tuneworthy.ledger.study_events import begun_studies
 from tuneworthy.results_folder import RESULTS_FILE, VERDICT_FILE, read_results
@@ -154,7 +154,7 @@ def read_ledger(home: Path) -> Iterator[Ledger | None]:
     Each query is a transaction of its own, so that no page blocks the writer.
     """
     ledger = None
-    if _is_plain(home / HOME_FOLDER / STORE_FILE) or _on_server(home):
+    if _is_plain(home / HOME_FOLDER / STORE_FILE):
         try:
             with _open_lock:  # see `read_journal` on files that are closed beside an open one
                 ledger = open_ledger(home, write=False, say=lambda line: None)
@@ -165,14 +165,6 @@ def read_ledger(home: Path) -> Iterator[Ledger | None]:
     finally:
         if ledger is not None:
             ledger.close()
-
-
-def _on_server(home: Path) -> bool:
-    """Return whether a folder's ledger is on a database server (see TUNEWORTHY_LEDGER)."""
-    try:
-        return place_to_read(home, None, None).url is not None
-    except TaskError:  # an address that can't be read
-        return False
 
 
 def running_since(home: Path) -> datetime | None:

@@ -17,7 +17,7 @@ from tuneworthy.ledger.head import REPLIES_FILE
 from tuneworthy.ledger.mirror import append_replies
 from tuneworthy.ledger.trouble import store_errors
 
-if TYPE_CHECKING:  # SQLAlchemy is slow to import, which would delay `--help`
+if TYPE_CHECKING:
     from tuneworthy.ledger.journal import Entry, Journal
 
 Value = TypeVar("Value")

@@ -11,13 +11,9 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from tuneworthy.core.errors import StoreError
 from tuneworthy.core.record import plain_file
-
-if TYPE_CHECKING:
-    from tuneworthy.ledger.database import Database
 
 HEAD_FILE = "head"
 REPLIES_FILE = "replies.jsonl"  # the mirror: a plain-text copy of paid replies
@@ -43,7 +39,7 @@ class Head:
 
     def note(self, seq: int, link: str) -> None:
         """Write number and hash of the last row, and the present size of the mirror."""
-        text = f"{seq} {link} {_file_size(self._mirror)} ".ljust(_HEAD_BYTES - 1) + "\n"
+        text = f"{seq} {link} {size_of(self._mirror)} ".ljust(_HEAD_BYTES - 1) + "\n"
         with contextlib.suppress(OSError):
             os.pwrite(self._fd, text.encode(), 0)
 
@@ -68,39 +64,8 @@ def remove_head(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def lost_data_error(
-    database: Database, seq: int, link: str | None, noted: HeadRecord | None
-) -> StoreError | None:
-    """Return the error for a store or mirror that lost data; None if neither did.
-
-    `seq` is the last row of the store, `link` the hash that the store has for the noted row. A
-    missing mirror was removed on purpose: the store has all its replies.
-    """
-    if noted is None:
-        return None
-    if seq < noted.seq or (link is not None and link != noted.link):
-        return StoreError(
-            "the end of the ledger is gone",
-            where=database.shown,
-            got=f"{min(seq, noted.seq)} rows, and {noted.seq} were written",
-            fix=f"restore {database.files} from a backup; or remove {database.head} and run again:"
-            " what is gone is measured again, paid replies are read back from "
-            f"{REPLIES_FILE}",
-            kept="the ledger as it is, untouched",
-        )
-    mirror = database.head.with_name(REPLIES_FILE)
-    if mirror.exists() and (size := _file_size(mirror)) < noted.mirror:
-        return StoreError(
-            "the second copy of the paid replies was cut",
-            where=str(mirror),
-            got=f"{size:,} bytes, and {noted.mirror:,} were written",
-            fix=f"restore it from a backup, or remove it: {database.called} holds every reply",
-            kept="the ledger, with every reply",
-        )
-    return None
-
-
-def _file_size(path: Path) -> int:
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, 0 if there is none."""
     try:
         return path.stat().st_size
     except OSError:

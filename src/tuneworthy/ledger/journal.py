@@ -1,45 +1,27 @@
-"""The store's table of rows, append-only, in a hash chain: the same on SQLite and on Postgres.
+"""The store's table of rows, append-only, in a hash chain.
 
-Independent of what rows mean; what differs between databases is in `database.py`. Imports
-SQLAlchemy, so light commands import this file lazily. Each append is one transaction, on the disk
-when it returns. The hash of a row covers the row and the previous hash, so an edited, removed or
-swapped row is detected (A86).
+Independent of what rows mean. Each append is one transaction, on the disk when it returns. The
+hash of a row covers the row and the previous hash, so an edited, removed or swapped row is
+detected (A86).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import sqlalchemy as sa
-
 from tuneworthy.core.errors import StoreError
-from tuneworthy.ledger.database import Database, Definitions
+from tuneworthy.ledger.database import Database, Definitions, as_definitions
 from tuneworthy.ledger.failpoint import failpoint
-from tuneworthy.ledger.head import Head, lost_data_error, read_head
+from tuneworthy.ledger.head import REPLIES_FILE, Head, HeadRecord, read_head, size_of
 
 FIRST_LINK = "tuneworthy"
-ROWS_TABLE = sa.Table(
-    "rows",
-    sa.MetaData(),
-    sa.Column("seq", sa.Integer, primary_key=True),
-    sa.Column("sort", sa.Text, nullable=False),
-    sa.Column("name", sa.Text),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("study", sa.Text, nullable=False),
-    sa.Column("value", sa.Text, nullable=False),
-    sa.Column("seconds", sa.Float),
-    sa.Column("at", sa.Text, nullable=False),
-    sa.Column("link", sa.Text, nullable=False),
-    sa.UniqueConstraint("sort", "name"),
-    sa.Index("rows_by_study", "sort", "study"),
-    sqlite_autoincrement=True,
-)
 
 
 class Entry(NamedTuple):
@@ -92,20 +74,24 @@ def row_hash(previous: str, seq: int, entry: Sequence[Any], at: str) -> str:
 
 
 class Journal:
-    """An open table of rows. A writer has one connection, a reader one transaction per query."""
+    """An open table of rows. A reader sees one state of it within a query."""
 
     def __init__(self, database: Database, *, write: bool) -> None:
         self.database, self.write, self.shown = database, write, database.shown
         self.lock, self.closed, self.failed = threading.RLock(), False, False
-        self.engine = database.engine(write=write)
+        self._connection: sqlite3.Connection | None = None
         self._head: Head | None = None
 
     @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Yield the connection in a transaction, which an error rolls back."""
         with self.lock, self.database.errors():
             if self.closed:
                 raise StoreError("the ledger is closed", where=self.shown, fix="open it again")
-            with self.engine.begin() as connection:
+            if self._connection is None:
+                self._connection = self.database.connect(write=self.write)
+            with self._connection as connection:  # commits, or rolls back
+                connection.execute("BEGIN IMMEDIATE" if self.write else "BEGIN")
                 yield connection
 
     def append(self, step: str, *entries: Entry) -> list[Row]:
@@ -116,9 +102,8 @@ class Journal:
         """
         with self.lock, self.database.errors():
             failed, self.failed = self.failed, True
-            with self._transaction() as connection:
+            with self.transaction() as connection:
                 rows = [_insert(connection, entry) for entry in entries]
-                self.database.count(connection, rows[-1].seq, rows[-1].link, len(rows))
                 failpoint(f"{step}.before")
             failpoint(f"{step}.after")
             self.failed = failed
@@ -130,12 +115,11 @@ class Journal:
         """Raise StoreError if rows at the end, or of the mirror, are lost (see `head.py`)."""
         noted = read_head(self.database.head)  # first: a writer may append meanwhile
         seq = self.counted()
-        query = sa.select(ROWS_TABLE.c.link).where(
-            ROWS_TABLE.c.seq == (noted.seq if noted else seq)
-        )
-        with self._transaction() as connection:
-            link = connection.execute(query).scalar()
-        if (error := lost_data_error(self.database, seq, link, noted)) is not None:
+        with self.transaction() as connection:
+            link = _one(
+                connection, "SELECT link FROM rows WHERE seq = ?", noted.seq if noted else seq
+            )
+        if (error := _lost_data_error(self.database, seq, link, noted)) is not None:
             raise error
         if self.write:
             self._head = Head(self.database.head)
@@ -144,35 +128,28 @@ class Journal:
 
     def find(self, sort: str, name: str) -> Row | None:
         """Return the row of this sort and name, or None; raise StoreError if it was edited."""
-        wanted = (ROWS_TABLE.c.sort == sort) & (ROWS_TABLE.c.name == name)
-        with self._transaction() as connection:
-            values = connection.execute(sa.select(ROWS_TABLE).where(wanted)).first()
-            if values is None:
+        with self.transaction() as connection:
+            query = "SELECT * FROM rows WHERE sort = ? AND name = ?"
+            if (values := connection.execute(query, (sort, name)).fetchone()) is None:
                 return None
-            row = Row(*values)
-            before = sa.select(ROWS_TABLE.c.link).where(ROWS_TABLE.c.seq == row.seq - 1)
-            previous = connection.execute(before).scalar() if row.seq > 1 else FIRST_LINK
+            row, before = Row(*values), "SELECT link FROM rows WHERE seq = ?"
+            previous = _one(connection, before, row.seq - 1) if row.seq > 1 else FIRST_LINK
         if previous is None or row_hash(previous, row.seq, row[1:7], row.at) != row.link:
             raise self.tampered_error(row.seq, f"{row.sort} {row.name}")
         return row
 
     def rows(self, sort: str, study: str | None = None, after: int = 0) -> list[Row]:
         """Return the rows of a sort in order, of one study or of all, after the row `after`."""
-        query = (
-            sa.select(ROWS_TABLE)
-            .where(ROWS_TABLE.c.sort == sort, ROWS_TABLE.c.seq > after)
-            .order_by(ROWS_TABLE.c.seq)
-        )
+        query, wanted = "SELECT * FROM rows WHERE sort = ? AND seq > ?", [sort, after]
         if study is not None:
-            query = query.where(ROWS_TABLE.c.study == study)
-        with self._transaction() as connection:
-            return [Row(*values) for values in connection.execute(query)]
+            query, wanted = f"{query} AND study = ?", [*wanted, study]
+        with self.transaction() as connection:
+            return [Row(*values) for values in connection.execute(f"{query} ORDER BY seq", wanted)]
 
     def all_rows(self) -> Iterator[Row]:
         """Yield every row in order, in one read transaction."""
-        query = sa.select(ROWS_TABLE).order_by(ROWS_TABLE.c.seq).execution_options(yield_per=500)
-        with self._transaction() as connection:
-            for values in connection.execute(query):
+        with self.transaction() as connection:
+            for values in connection.execute("SELECT * FROM rows ORDER BY seq"):
                 yield Row(*values)
 
     def verify(self) -> int:
@@ -190,37 +167,34 @@ class Journal:
         return count
 
     def counted(self) -> int:
-        """Return how many rows were ever appended, by the database's own counter."""
-        with self._transaction() as connection:
-            return self.database.counted(connection)
+        """Return how many rows were ever appended, by SQLite's own counter."""
+        with self.transaction() as connection:
+            query = "SELECT seq FROM sqlite_sequence WHERE name = 'rows'"
+            return int(_one(connection, query) or 0)
 
     def check(self) -> None:
-        """Run the database's own check, if it has one; raise StoreError if it finds damage."""
-        with self._transaction() as connection:
-            damage = self.database.integrity(connection)
-        if damage:
-            raise self.database.malformed(damage)
+        """Run SQLite's own check; raise StoreError if it finds damage."""
+        with self.transaction() as connection:
+            report = [line for (line,) in connection.execute("PRAGMA integrity_check")]
+        if report != ["ok"]:
+            raise self.database.malformed("; ".join(map(str, report)))
 
     def definitions(self) -> Definitions:
         """Return the store's definitions: kind, name and text of tables, indexes, triggers."""
-        with self._transaction() as connection:
-            return self.database.definitions(connection)
+        with self.transaction() as connection:
+            return as_definitions(connection.execute("SELECT type, name, sql FROM sqlite_master"))
 
     def version(self) -> int:
-        """Return the schema version of the store."""
-        with self._transaction() as connection:
-            return self.database.version(connection)
-
-    def claim(self) -> None:
-        """Note this process in the database as the one that writes."""
-        with self._transaction() as connection:
-            self.database.claim(connection)
+        """Return the schema version in the file's header."""
+        with self.transaction() as connection:
+            return int(_one(connection, "PRAGMA user_version"))
 
     def close(self) -> None:
         """Close the store."""
         with self.lock:
             self.closed = True
-            self.database.dispose(self.engine)
+            if self._connection is not None:
+                self._connection.close()  # SQLite merges a writer's journal file into it
             if self._head:
                 self._head.close()
 
@@ -235,11 +209,49 @@ class Journal:
         )
 
 
-def _insert(connection: sa.Connection, entry: Entry) -> Row:
-    last = sa.select(ROWS_TABLE.c.seq, ROWS_TABLE.c.link).order_by(ROWS_TABLE.c.seq.desc()).limit(1)
-    seq, previous = connection.execute(last).first() or (0, FIRST_LINK)
+def _lost_data_error(
+    database: Database, seq: int, link: str | None, noted: HeadRecord | None
+) -> StoreError | None:
+    """Return the error for a store or mirror that lost data; None if neither did.
+
+    `seq` is the last row of the store, `link` the hash that the store has for the noted row. A
+    missing mirror was removed on purpose: the store has all its replies.
+    """
+    if noted is None:
+        return None
+    if seq < noted.seq or (link is not None and link != noted.link):
+        return StoreError(
+            "the end of the ledger is gone",
+            where=database.shown,
+            got=f"{min(seq, noted.seq)} rows, and {noted.seq} were written",
+            fix=f"restore {database.files} from a backup; or remove {database.head} and run again:"
+            " what is gone is measured again, paid replies are read back from "
+            f"{REPLIES_FILE}",
+            kept="the ledger as it is, untouched",
+        )
+    mirror = database.head.with_name(REPLIES_FILE)
+    if mirror.exists() and (size := size_of(mirror)) < noted.mirror:
+        return StoreError(
+            "the second copy of the paid replies was cut",
+            where=str(mirror),
+            got=f"{size:,} bytes, and {noted.mirror:,} were written",
+            fix=f"restore it from a backup, or remove it: {database.called} holds every reply",
+            kept="the ledger, with every reply",
+        )
+    return None
+
+
+def _insert(connection: sqlite3.Connection, entry: Entry) -> Row:
+    last = connection.execute("SELECT seq, link FROM rows ORDER BY seq DESC LIMIT 1").fetchone()
+    seq, previous = last or (0, FIRST_LINK)
     # Wall time is for display: `seq` is the order, so a clock that jumps changes nothing.
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     row = Row(seq + 1, *entry, at, row_hash(previous, seq + 1, entry, at))
-    connection.execute(sa.insert(ROWS_TABLE).values(row._asdict()))
+    connection.execute("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     return row
+
+
+def _one(connection: sqlite3.Connection, query: str, *values: Any) -> Any:
+    """Return the one value that a query finds, None if it finds no row."""
+    found = connection.execute(query, values).fetchone()
+    return None if found is None else found[0]

@@ -1,9 +1,8 @@
 """The ledger: a result is stored once and never recomputed. To resume is to call again.
 
 Independent of statistics and models. `.tuneworthy/` beside task.yaml holds ledger.sqlite
-(append-only; or a server has it, see `place.py`), blobs/ (artefacts) and lock (the writer). A key
-is the content hash of everything that can change the value. There is one writer; readers never
-block it.
+(append-only), blobs/ (artefacts) and lock (the writer). A key is the content hash of everything
+that can change the value. There is one writer; readers never block it.
 """
 
 from __future__ import annotations
@@ -26,15 +25,16 @@ from tuneworthy.core.record import canonical, digest
 from tuneworthy.ledger import parts, signals
 from tuneworthy.ledger.blobs import remove_partial, require_whole
 from tuneworthy.ledger.bookings import Bookings
-from tuneworthy.ledger.database import Database, Lock
+from tuneworthy.ledger.database import Database
 from tuneworthy.ledger.head import REPLIES_FILE
+from tuneworthy.ledger.journal import Entry, Journal, Row
 from tuneworthy.ledger.journal_opening import open_journal, read_journal
+from tuneworthy.ledger.lock import WriterLock
 from tuneworthy.ledger.mirror import restore_replies
-from tuneworthy.ledger.place import STORE_FILE, Place, note_place, place_to_read, place_to_write
+from tuneworthy.ledger.place import database_of, noted_server
 from tuneworthy.ledger.trouble import store_errors
 
-if TYPE_CHECKING:  # SQLAlchemy is slow to import, which would delay `--help`
-    from tuneworthy.ledger.journal import Entry, Journal, Row
+if TYPE_CHECKING:
     from tuneworthy.ledger.purse import StudyAccount
 
 BLOBS_FOLDER = "blobs"
@@ -52,7 +52,7 @@ class Ledger(Bookings):
     the store was checked. Writes to a ledger opened for reading raise StoreError.
     """
 
-    def __init__(self, home: Path, journal: Journal, lock: Lock | None) -> None:
+    def __init__(self, home: Path, journal: Journal, lock: WriterLock | None) -> None:
         super().__init__()
         self.home, self.journal = home, journal
         self.recovered = lock is not None and lock.dirty
@@ -281,8 +281,6 @@ class Ledger(Bookings):
         self, sort: str, name: str | None, kind: str, study: str, value: Any,
         seconds: float | None = None,
     ) -> Entry:  # fmt: skip
-        from tuneworthy.ledger.journal import Entry
-
         return Entry(sort, name, kind, study, _canonical_text(value), seconds)
 
     def _check_writable(self) -> None:
@@ -297,72 +295,57 @@ class Ledger(Bookings):
 
 
 def open_ledger(
-    folder: Path,
-    *,
-    write: bool = True,
-    say: Callable[[str], None] | None = None,
-    at: str | None = None,
-    task: str | None = None,
+    folder: Path, *, write: bool = True, say: Callable[[str], None] | None = None
 ) -> Ledger:
     """Return the ledger of a study folder (with task.yaml); create it if `write` and missing.
 
-    `at` and `task` are the task's `ledger` and `name`: where it lies if not in the folder. Raises
-    StoreError: another writer, a newer or malformed store, a network, full or read-only disk, a
-    server that refuses; then nothing is changed except for a quarantine copy of a malformed file.
-    `say` gets warnings (default: stderr).
+    Raises StoreError: another writer, a newer or malformed store, a network, full or read-only
+    disk; then nothing is changed except for a quarantine copy of a malformed file. `say` gets
+    warnings (default: stderr).
     """
-    say = say or _warn_on_stderr
-    if not write:
-        place = place_to_read(folder, at, task)
-        return _open_reader(place, place.database(), say)
-    return _open_writer(place_to_write(folder, at, task), say)
+    opened = _open_writer if write else _open_reader
+    return opened(database_of(folder), say or _warn_on_stderr)
 
 
 @contextmanager
-def read_ledger(
-    folder: Path, *, at: str | None = None, task: str | None = None
-) -> Iterator[Ledger | None]:
+def read_ledger(folder: Path) -> Iterator[Ledger | None]:
     """Yield the ledger of a study folder, opened for reading; None if there is none yet.
 
     Each query is a transaction of its own, so that no reader holds up the writer.
     """
-    place = place_to_read(folder, at, task)
-    if place.url is None and not os.path.exists(place.home / STORE_FILE):
-        yield None  # without a look at the database, which is slow to import
-        return
-    database = place.database()
+    database = database_of(folder)
     if not database.exists():
-        database.dispose(None)
         yield None
         return
-    with _open_reader(place, database, _warn_on_stderr) as ledger:
+    with _open_reader(database, _warn_on_stderr) as ledger:
         yield ledger
 
 
-def _open_writer(place: Place, say: Callable[[str], None]) -> Ledger:
-    database = place.database()
-    lock = database.acquire(say)
+def _open_writer(database: Database, say: Callable[[str], None]) -> Ledger:
+    lock, home = database.acquire(say), database.home
     try:
-        _keep_out_of_git(place.home)
-        ledger = Ledger(place.home, open_journal(database, lock, in_use=_is_open(database)), lock)
-        note_place(place, say)
+        _keep_out_of_git(home)
+        if not database.exists() and (server := noted_server(home)):
+            say(f"this folder's ledger was on {server}, which this release does not read: what it"
+                " holds is measured again")  # fmt: skip
+        ledger = Ledger(home, open_journal(database, lock, in_use=_is_open(database)), lock)
     except BaseException:
         lock.release(clean=False)
         raise
     if ledger.recovered:
-        remove_partial(place.home / BLOBS_FOLDER)
+        remove_partial(home / BLOBS_FOLDER)
         say("the last run here did not end by itself; the store was checked and is whole")
     if (ledger.recovered or ledger.journal.counted() == 0) and (count := restore_replies(ledger)):
         say(f"{count} paid replies that the store lacked were read back from {REPLIES_FILE}")
     return ledger
 
 
-def _open_reader(place: Place, database: Database, say: Callable[[str], None]) -> Ledger:
+def _open_reader(database: Database, say: Callable[[str], None]) -> Ledger:
     if (journal := read_journal(database, in_use=_is_open(database))) is None:
-        _open_writer(place, say).close()  # an older store, which is migrated first
+        _open_writer(database, say).close()  # an older store, which is migrated first
         journal = read_journal(database, in_use=_is_open(database))
     assert journal is not None
-    return Ledger(place.home, journal, None)
+    return Ledger(database.home, journal, None)
 
 
 def _keep_out_of_git(home: Path) -> None:

@@ -74,11 +74,6 @@ def store_errors(path: Path) -> Iterator[None]:
         raise StoreError(what, where=str(path), got=str(error), fix=fix) from error
     except sqlite3.Error as error:
         raise from_sqlite(error, path) from error
-    except Exception as error:
-        # SQLAlchemy wraps the driver's error in `orig`; it is slow to import, so not done here.
-        if isinstance(inner := getattr(error, "orig", None), sqlite3.Error):
-            raise from_sqlite(inner, path) from error
-        raise
 
 
 @contextmanager

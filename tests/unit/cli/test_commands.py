@@ -27,7 +27,7 @@ def test_help_names_every_command(capsys):
 def test_starting_loads_no_torch_and_no_statistics():
     code = (
         "import sys; from tuneworthy.cli._frame import run; run(['--help']);"
-        "heavy = {'torch', 'scipy', 'sklearn', 'sqlalchemy', 'openai'};"
+        "heavy = {'torch', 'scipy', 'sklearn', 'openai'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

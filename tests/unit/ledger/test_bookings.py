@@ -12,7 +12,6 @@ from tuneworthy.ledger.mirror import append_replies
 from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.ledger.store import open_ledger
 
-pytestmark = pytest.mark.usefixtures("database")
 THREADS = 12
 
 

@@ -20,7 +20,6 @@ from tuneworthy.ledger.elsewhere import (
 )
 from tuneworthy.ledger.store import open_ledger
 
-pytestmark = pytest.mark.usefixtures("database")
 MARKS = [f"{i:012x}" for i in range(100)]
 
 

@@ -12,8 +12,6 @@ from tuneworthy.core.errors import StoreError
 from tuneworthy.ledger import lock
 from tuneworthy.ledger.store import open_ledger
 
-pytestmark = pytest.mark.usefixtures("database")
-
 
 def snapshot(folder):
     return {

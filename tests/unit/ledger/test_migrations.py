@@ -7,15 +7,12 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
-from tests.postgres_kit import edit, on_postgres, schema
+from tests.store_kit import edit
 
 from tuneworthy.core.errors import StoreError
 from tuneworthy.ledger import migrations
-from tuneworthy.ledger.journal import ROWS_TABLE
 from tuneworthy.ledger.store import open_ledger
 
-both = pytest.mark.usefixtures("database")
 GOLDEN = Path(__file__).parent / "golden_store_v1.sql"
 NOTE = "CREATE TABLE note (x TEXT)"
 INDEX = "CREATE INDEX note_x ON note (x)"
@@ -48,28 +45,16 @@ def release_3(monkeypatch):
     """Make this a later release, whose store has a table and an index more."""
     monkeypatch.setattr(migrations, "SCHEMA_VERSION", 3)
     monkeypatch.setattr(migrations, "SCHEMA", (*migrations.SCHEMA, NOTE, INDEX))
-    steps = {1: lambda c: c.exec_driver_sql(NOTE), 2: lambda c: c.exec_driver_sql(INDEX)}
+    steps = {1: lambda c: c.execute(NOTE), 2: lambda c: c.execute(INDEX)}
     monkeypatch.setattr(migrations, "MIGRATION_STEPS", steps)
-    if on_postgres():
-        from tuneworthy.ledger import postgres_database
-
-        more = (("table", "note", "r"), ("column", "note.x", "text"),
-                ("index", "note_x", "CREATE INDEX note_x ON note USING btree (x)"))  # fmt: skip
-        known = (*postgres_database.DEFINITIONS, *more)
-        monkeypatch.setattr(postgres_database, "DEFINITIONS", known)
 
 
 def version(folder):
-    query = "SELECT version FROM ledger" if on_postgres() else "PRAGMA user_version"
-    return edit(folder, query)[0][0]
+    return edit(folder, "PRAGMA user_version")[0][0]
 
 
 def saved(folder):
     """Return version and number of rows of the backup of version 1."""
-    if on_postgres():
-        place = f'"{schema(folder)}_v1_backup"'
-        tables = f"SELECT l.version, (SELECT count(*) FROM {place}.rows) FROM {place}.ledger l"
-        return edit(folder, tables)[0]
     copy = folder / ".tuneworthy" / "ledger.v1.backup.sqlite"
     with sqlite3.connect(copy) as connection:
         found = connection.execute("PRAGMA user_version").fetchone()
@@ -78,7 +63,6 @@ def saved(folder):
     return found
 
 
-@both
 def test_p29_an_old_store_migrates_with_a_backup_made_first(old, release_3):
     with open_ledger(old) as ledger:
         assert ledger.get("k") == {"a": 1}
@@ -90,14 +74,12 @@ def test_p29_an_old_store_migrates_with_a_backup_made_first(old, release_3):
     assert saved(old) == (1, 1)
 
 
-@both
 def test_p29_a_reader_migrates_an_old_store_too(old, release_3):
     with open_ledger(old, write=False, say=lambda text: None) as ledger:
         assert ledger.get("k") == {"a": 1}
     assert version(old) == 3
 
 
-@both
 def test_p29_killed_anywhere_in_a_migration_the_next_opening_finishes_it(
     some_old, request, monkeypatch
 ):
@@ -121,31 +103,26 @@ def test_p29_killed_anywhere_in_a_migration_the_next_opening_finishes_it(
     assert k == 7  # backup, step 1 and step 2, each with a before and an after
 
 
-@both
 def test_p29_a_migration_that_fails_leaves_the_old_store(old, release_3, monkeypatch):
     def fails(connection):
-        connection.exec_driver_sql("DELETE FROM rows")
+        connection.execute("DELETE FROM rows")
         raise OSError(28, "no space")
 
     monkeypatch.setitem(migrations.MIGRATION_STEPS, 1, fails)
     with pytest.raises(StoreError, match="full"):
         open_ledger(old)
-    monkeypatch.setitem(migrations.MIGRATION_STEPS, 1, lambda c: c.exec_driver_sql(NOTE))
+    monkeypatch.setitem(migrations.MIGRATION_STEPS, 1, lambda c: c.execute(NOTE))
     with open_ledger(old, say=lambda text: None) as ledger:
         assert ledger.get("k") == {"a": 1}
 
 
 def content(folder):
-    files = {p.name: p.read_bytes() for p in path(folder).parent.iterdir() if p.name != "lock"}
-    rows = edit(folder, "SELECT * FROM rows", "SELECT * FROM ledger") if on_postgres() else None
-    return files, rows
+    return {p.name: p.read_bytes() for p in path(folder).parent.iterdir() if p.name != "lock"}
 
 
-@both
 @pytest.mark.parametrize("write", [True, False])
 def test_p29_i146_a_newer_store_is_refused_untouched(old, write):
-    newer = "UPDATE ledger SET version = 99" if on_postgres() else "PRAGMA user_version = 99"
-    edit(old, newer)
+    edit(old, "PRAGMA user_version = 99")
     before = content(old)
     with pytest.raises(StoreError, match="newer") as error:
         open_ledger(old, write=write)
@@ -155,7 +132,6 @@ def test_p29_i146_a_newer_store_is_refused_untouched(old, write):
     assert content(old) == before
 
 
-@both
 def test_p29_a_store_too_old_to_migrate_says_so(old, release_3, monkeypatch):
     monkeypatch.setattr(migrations, "MIGRATION_STEPS", {2: migrations.MIGRATION_STEPS[2]})
     with pytest.raises(StoreError, match="older than this release"):
@@ -177,10 +153,3 @@ def test_p29_the_store_of_release_0_1_opens(tmp_path):
         assert ledger.seconds("k") == 1.5
         assert ledger.looks("s", "rows") == 1
         assert ledger.frozen("s", "plan") == {"minutes": 20}
-
-
-def test_the_table_that_is_queried_is_the_table_that_is_made(old):
-    found = sa.inspect(sa.create_engine(f"sqlite:///{path(old)}")).get_columns("rows")
-    made = {(c["name"], str(c["type"]), c["nullable"]) for c in found}
-    asked = {(c.name, str(c.type), bool(c.nullable)) for c in ROWS_TABLE.columns}
-    assert {m for m in made if m[0] != "seq"} == {a for a in asked if a[0] != "seq"}

@@ -7,7 +7,6 @@ from tuneworthy.core.record import canonical
 from tuneworthy.ledger import parts
 from tuneworthy.ledger.store import open_ledger
 
-pytestmark = pytest.mark.usefixtures("database")
 VALUE = {"runs": [{"case": n, "text": "“é” \ud800 \\" * 9} for n in range(40)]}
 
 

@@ -9,13 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
-from tests.postgres_kit import unsynced
+from tests.store_kit import unsynced
 
 from tuneworthy.core.errors import BudgetError, StoreError, TaskError
 from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.ledger.store import open_ledger
-
-pytestmark = pytest.mark.usefixtures("database")
 
 
 @pytest.fixture

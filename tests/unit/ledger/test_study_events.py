@@ -3,8 +3,6 @@
 import sys
 from pathlib import Path
 
-import pytest
-
 import tuneworthy
 from tuneworthy.ledger import study_events
 from tuneworthy.ledger.store import open_ledger
@@ -13,7 +11,6 @@ from tuneworthy.ledger.study_events import StudyEvents, begun_studies
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import studies
 
-pytestmark = pytest.mark.usefixtures("database")
 OPTIONS = tuneworthy.RunOptions(brief=True)
 
 

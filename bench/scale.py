@@ -30,7 +30,7 @@ from tuneworthy.ledger import parts
 from tuneworthy.ledger.place import HOME_FOLDER, STORE_FILE
 from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.ledger.store import open_ledger
-from tuneworthy.measure.runner import CASES_PER_SHARD
+from tuneworthy.measure.answering import CASES_PER_SHARD
 from tuneworthy.report._data import MOST_PAGE_CASES
 
 ROWS = (100, 1_000, 10_000, 100_000)

@@ -23,7 +23,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.request_limits import limits_for
 from tuneworthy.core.task import Data, Task
 from tuneworthy.data.docs import Doc
-from tuneworthy.extras.general_text import ANSWER_TOKENS, chat_prompts
+from tuneworthy.extras.general_text import GENERAL_TOKENS, chat_prompts
 from tuneworthy.metrics import score_all, scorer
 from tuneworthy.models import open_model
 from tuneworthy.prompting.grammar import grammar
@@ -175,7 +175,7 @@ def side_effects(artefact: Path, given: Sequence[Answer]) -> dict[str, list[list
     from tuneworthy.training import changes
 
     def general() -> dict[str, Any]:
-        return {"rows": changes.sample_passages(model(), chat_prompts(), ANSWER_TOKENS, 0)}
+        return {"rows": changes.sample_passages(model(), chat_prompts(), GENERAL_TOKENS, 0)}
 
     texts = unit({"what": "general text", "model": MODEL}, general)["rows"]
     tuned = model().with_adapter(artefact, idle=True)

@@ -9,7 +9,7 @@ from tuneworthy.core.run import Spec
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import open_ledger
-from tuneworthy.measure.runner import Runner
+from tuneworthy.measure.answering import Runner
 from tuneworthy.metrics import scorer
 
 NAMES = "Ann Bob Carl Dora Eve Finn Gina Hugo Ida Jon Kim Leo Mia Ned Oda Pam".split()  # noqa: SIM905

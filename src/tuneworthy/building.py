@@ -47,8 +47,8 @@ from tuneworthy.extras.freshness_rate import NEEDS_OF_READERS, freshness_of
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.trouble import output_errors
 from tuneworthy.matrix.choice import NO_DEV, best_on_dev
+from tuneworthy.measure.answering import Runner
 from tuneworthy.measure.built_arm import DeployedArm
-from tuneworthy.measure.runner import Runner
 from tuneworthy.models import weights_folder
 from tuneworthy.models.encoder import minilm
 from tuneworthy.models.local.hub import licence_of

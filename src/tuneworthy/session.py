@@ -56,10 +56,10 @@ from tuneworthy.ledger.store import Ledger, open_ledger
 from tuneworthy.look_count import bounds_pay_for, spent_before
 from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.measure import machine_speed, planning, timing
+from tuneworthy.measure.answering import Runner
 from tuneworthy.measure.executor import THIS_PROCESS, Executor
 from tuneworthy.measure.price_notes import paid_names
 from tuneworthy.measure.request_costs import remote_models
-from tuneworthy.measure.runner import Runner
 from tuneworthy.metrics import own_source
 from tuneworthy.models import first_use, is_local, is_paid, notices, open_model
 from tuneworthy.models._roles import (

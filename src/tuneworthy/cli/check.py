@@ -101,7 +101,6 @@ def command(
             show(live_check_screen(found, *terminal_size()))
         return
     _refuse_alone("--live", gold=gold, arm=arm, show=show_inputs)
-    from tuneworthy.results_folder import repeats_lines
     from tuneworthy.study import RunOptions, check
 
     options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit)
@@ -113,8 +112,7 @@ def command(
         show_json(audit.model_dump_json(by_alias=True, indent=2))
     else:
         show(audit_screen(audit, *terminal_size()))
-        forecast = _tool_forecast(task_path(task), options)
-        for line in (*filter(None, [forecast]), *repeats_lines(task_path(task).parent)):
+        for line in _forecasts(task_path(task), options):
             print_line(line)
 
 
@@ -154,12 +152,14 @@ def _write_blind_rows(path: Path, options: RunOptions, count: int) -> str:
     )
 
 
-def _tool_forecast(path: Path, options: RunOptions) -> str:
-    """Return the forecast of the winning tool; "" if no measured task supports one."""
+def _forecasts(path: Path, options: RunOptions) -> list[str]:
+    """Return forecasts: of the winning tool, and of more answers to each row, where known."""
     from tuneworthy.advising import measured_tasks, prior_for_rows
+    from tuneworthy.results_folder import repeats_lines
 
     tasks = measured_tasks()
-    return prior_for_rows(path, options, tasks) if tasks else ""
+    tool = prior_for_rows(path, options, tasks) if tasks else ""
+    return [*filter(None, [tool]), *repeats_lines(path.parent)]
 
 
 def _check_run(folder: Path, files: tuple[Path | None, ...], json: bool) -> int:

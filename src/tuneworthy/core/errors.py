@@ -20,11 +20,18 @@ TuneworthyError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tuneworthy.core.escape import quoted, visible
 
 STUDIES_ARE_KEPT = "the store and all past results; `tuneworthy run` continues where it stopped"
+
+
+def error_chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those that led to it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 class TuneworthyError(Exception):

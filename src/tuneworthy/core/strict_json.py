@@ -37,7 +37,7 @@ def strict_json(raw: str | bytes, mend: bool = False) -> Any:
 
 def checked_value(value: Any, text: str) -> Any:
     """Return a value that was parsed from `text`; RefusedJson for depth or half a character."""
-    if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(value):
+    if text.count("[") + text.count("{") > MAX_DEPTH and deeper_than(value, MAX_DEPTH):
         raise _too_deep()
     if "\\u" in text:
         try:
@@ -63,9 +63,10 @@ def _too_deep() -> RefusedJson:
     return RefusedJson("nested too deep", "", f"nest {MAX_DEPTH} deep at most")
 
 
-def _is_too_deep(value: Any) -> bool:
+def deeper_than(value: Any, most: int) -> bool:
+    """Return whether a JSON value is nested deeper than `most` levels."""
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(most + 1):
         level = [one for each in level if isinstance(each, dict | list)
                  for one in (each.values() if isinstance(each, dict) else each)]  # fmt: skip
         if not level:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from tuneworthy.core.errors import ClusterError, NotInstalled
+from tuneworthy.core.errors import ClusterError, NotInstalled, error_chain
 from tuneworthy.executors._address import Address
 from tuneworthy.executors._cluster import Cluster, HostLost, Need, Node
 from tuneworthy.executors._host import Host
@@ -110,7 +110,7 @@ def _connection_error(address: Address, error: Exception) -> ClusterError:
     """Return the ClusterError for a failed connection, with the fix for its cause."""
     text = " ".join(str(error).split())
     if any(
-        "Auth" in type(each).__name__ or "AuthToken" in str(each) for each in _error_chain(error)
+        "Auth" in type(each).__name__ or "AuthToken" in str(each) for each in error_chain(error)
     ):
         return ClusterError(
             "the cluster wants its token",
@@ -142,12 +142,6 @@ def _connection_error(address: Address, error: Exception) -> ClusterError:
         got=f"{type(error).__name__}: {text}",
         fix=fix,
     )
-
-
-def _error_chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 class RayCluster:

@@ -41,7 +41,7 @@ from tuneworthy.extras.changed_facts import (
 )
 from tuneworthy.matrix.choice import own_prompts
 from tuneworthy.matrix.design import Design
-from tuneworthy.measure.runner import Runner
+from tuneworthy.measure.answering import Runner
 from tuneworthy.measure.units import measure
 from tuneworthy.retrieval.gold import unsupported_ids
 from tuneworthy.retrieval.index import index

@@ -35,7 +35,7 @@ from tuneworthy.matrix.choice import best_artefact_run
 from tuneworthy.matrix.columns import columns_of, shared_cases
 from tuneworthy.matrix.design import Design
 from tuneworthy.matrix.matrix import Matrix
-from tuneworthy.measure.runner import Runner
+from tuneworthy.measure.answering import Runner
 from tuneworthy.metrics._summaries import ece
 
 LEAST_CASES, LEAST_FACTS = 20, 10  # the fewest cases, and the fewest highly known facts

@@ -23,7 +23,7 @@ from tuneworthy.extras.known_facts import (
     ProbeSetup,
     probe_facts,
 )
-from tuneworthy.measure.runner import Runner
+from tuneworthy.measure.answering import Runner
 
 FACT_CAUSES = {"knowledge", "retrieval", "reading"}
 """Causes of failure that show that the answers are facts."""

@@ -26,8 +26,8 @@ from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.extras.rewording import rewordings
 from tuneworthy.matrix.choice import best_runs
 from tuneworthy.matrix.design import Design
+from tuneworthy.measure.answering import Runner
 from tuneworthy.measure.model_roles import roles_of
-from tuneworthy.measure.runner import Runner
 from tuneworthy.measure.units import COMMON_FOLDER, _key_fields, _Unit
 from tuneworthy.metrics import by_set, score_all
 from tuneworthy.models import is_local

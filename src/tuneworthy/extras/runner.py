@@ -31,7 +31,7 @@ from tuneworthy.extras.robustness import measure_robustness, robustness_arms
 from tuneworthy.extras.style_distance import styles
 from tuneworthy.extras.training_size_curve import learning_curves
 from tuneworthy.extras.weight_changes import training_changes
-from tuneworthy.measure.runner import Runner
+from tuneworthy.measure.answering import Runner
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from tuneworthy.diagnose.label_errors import label_doubts
 from tuneworthy.extras.learning_curve import CurveScores, RowsNeeded, rows_needed
 from tuneworthy.matrix.columns import retraining_sd
 from tuneworthy.matrix.design import Design, Fit
+from tuneworthy.measure.answering import Runner
 from tuneworthy.measure.planning import PlanInputs
-from tuneworthy.measure.runner import Runner
 from tuneworthy.measure.units import measure
 
 LEARNER_TOOLS = ("classifier", *TRAINED_TOOLS)

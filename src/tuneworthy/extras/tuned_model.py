@@ -24,7 +24,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.request_limits import limits_for
 from tuneworthy.core.run import Run
 from tuneworthy.extras.general_text import GENERAL_TOKENS, chat_prompts, openings
-from tuneworthy.measure.runner import Runner
+from tuneworthy.measure.answering import Runner
 
 # The most cases: teacher-forced, answered by the base model, with scored labels.
 MOST_TASK_CASES, MOST_ASKED_CASES, MOST_LABEL_CASES = 60, 12, 120

@@ -12,7 +12,7 @@ from tuneworthy.core.model_changes import BeforeAfter, LayerChange, ModelChanges
 from tuneworthy.core.run import Run
 from tuneworthy.extras.tuned_model import TunedPair, divergence, open_tuned, score_value
 from tuneworthy.matrix.choice import best_artefact_run
-from tuneworthy.measure.runner import Runner
+from tuneworthy.measure.answering import Runner
 
 SHOWN_CHANGES, SHOWN_LENGTH = 3, 400
 

@@ -137,12 +137,6 @@ class Jobs:
             job = self._jobs.get(name)
         return job.log if job else EventLog.read(self._log_path(name))
 
-    def state_of(self, name: str) -> str | None:
-        """Return the state of a run of this lab, None if no run has this id."""
-        with self._changed:
-            job = self._jobs.get(name)
-            return job.state if job else None
-
     def end_streams(self) -> None:
         """Close the logs of all runs, so that their streams end before the server does."""
         with self._changed:

@@ -24,7 +24,7 @@ from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.matrix.choice import best_prompt, simplest_prompts
-from tuneworthy.measure.runner import CASES_PER_SHARD, Runner, dev_score
+from tuneworthy.measure.answering import CASES_PER_SHARD, Runner, dev_score
 from tuneworthy.measure.units import _key_fields, _setup_of, _Unit
 
 

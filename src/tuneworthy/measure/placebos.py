@@ -27,8 +27,8 @@ from tuneworthy.diagnose.diagnosis import (
     may_act,
 )
 from tuneworthy.matrix.choice import own_prompts
+from tuneworthy.measure.answering import Runner
 from tuneworthy.measure.planning import ON_FAILURES
-from tuneworthy.measure.runner import Runner
 from tuneworthy.measure.units import measure
 from tuneworthy.metrics import scores_by_set
 

@@ -16,7 +16,7 @@ from tuneworthy.core.run import Run
 from tuneworthy.data.folds import split
 from tuneworthy.data.load import Loaded
 from tuneworthy.matrix.columns import Column, by_spec, column
-from tuneworthy.measure.runner import Runner
+from tuneworthy.measure.answering import Runner
 from tuneworthy.measure.units import measure
 from tuneworthy.metrics import JUDGE, metric_name
 

@@ -20,10 +20,10 @@ from tuneworthy.diagnose.remedies import advised_against, repairable_share
 from tuneworthy.matrix.choice import best_prompt
 from tuneworthy.matrix.columns import columns_of
 from tuneworthy.matrix.inputs import ComparisonInputs
+from tuneworthy.measure.answering import Runner
 from tuneworthy.measure.minutes_kept import KeptMinutes, PaceCorrection, at_measured_pace
 from tuneworthy.measure.placebos import Probe, probes
 from tuneworthy.measure.plan_cuts import FOLDS_BEFORE_LOOK
-from tuneworthy.measure.runner import Runner
 from tuneworthy.measure.stage_rule import (
     StageRule,
     Standing,

@@ -43,10 +43,10 @@ from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.recorded import skips_early_rows
 from tuneworthy.matrix.choice import simplest_prompts
 from tuneworthy.measure import latency
+from tuneworthy.measure.answering import Runner, answer_cases, dev_score, with_repeats
 from tuneworthy.measure.executor import FitRequest, FreeAnswers
 from tuneworthy.measure.longer_answers import rescore_cut_answers
 from tuneworthy.measure.model_roles import base_failed, roles_of, unavailable_note, why_not_opened
-from tuneworthy.measure.runner import Runner, answer_cases, dev_score, with_repeats
 from tuneworthy.metrics import score_all
 
 COMMON_FOLDER = "common"

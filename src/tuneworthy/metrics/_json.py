@@ -11,6 +11,8 @@ import unicodedata
 from decimal import Decimal
 from typing import Any, NoReturn
 
+from tuneworthy.core.strict_json import deeper_than
+
 DEPTH = 64  # the most levels of nesting
 
 
@@ -29,7 +31,7 @@ def parse(text: str, *, exact: bool = True) -> Any:
         raise ValueError(f"not JSON: {error.msg.lower()} at character {error.pos + 1}") from None
     except (RecursionError, ArithmeticError):
         raise ValueError("not JSON we can read: nested too deep or a number too large") from None
-    if _deeper_than(value, DEPTH):
+    if deeper_than(value, DEPTH):
         raise ValueError(f"not JSON we can read: nested deeper than {DEPTH} levels")
     return value if text.isascii() and "\\u" not in text else composed(value)
 
@@ -68,17 +70,3 @@ def _object_with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):  # parsers disagree on which duplicate wins
         raise ValueError("not JSON we can read: a key stands twice in one object")
     return members
-
-
-def _deeper_than(value: Any, limit: int) -> bool:
-    level = [value]
-    for _ in range(limit + 1):
-        level = [
-            child
-            for node in level
-            if isinstance(node, dict | list)
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
-        if not level:
-            return False
-    return True

@@ -25,8 +25,8 @@ from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import read_answers
 from tuneworthy.data.copies import full_text, normalised_text
+from tuneworthy.measure.answering import CASES_PER_SHARD, Runner
 from tuneworthy.measure.built_arm import DeployedArm, scores_of
-from tuneworthy.measure.runner import CASES_PER_SHARD, Runner
 from tuneworthy.settle.pairwise_votes import shuffled_by_seed
 
 RecordedAnswers = Mapping[str, Mapping[str, Answer]]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
 
-from tuneworthy.core.errors import NotInstalled, ProviderError, SecurityError
+from tuneworthy.core.errors import NotInstalled, ProviderError, SecurityError, error_chain
 from tuneworthy.ledger import signals
 from tuneworthy.models.remote.endpoint import Endpoint, endpoint_of, keyless, refuse_resolved
 from tuneworthy.models.remote.redact import Redactor
@@ -238,7 +238,7 @@ class TrainingApi:
 
     def _failure(self, error: Exception) -> ProviderError:
         """Return the ProviderError of a failed request, by its status."""
-        first = next((e for e in _error_chain(error) if getattr(e, "status_code", None)), error)
+        first = next((e for e in error_chain(error) if getattr(e, "status_code", None)), error)
         status = getattr(first, "status_code", None)
         text = f"{type(first).__name__}: {' '.join(str(first).split())}"
         if status in (401, 403) or "api_key" in str(error):
@@ -326,12 +326,6 @@ def _environment() -> Iterator[None]:
 def _is_done(future: Any) -> bool:
     inner = getattr(future, "future", None)
     return bool(inner().done()) if inner else False
-
-
-def _error_chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def training_price(prices: Mapping[str, Any], base: str, where: Endpoint) -> float | None:

@@ -1,7 +1,8 @@
 """Whole verdicts in worlds whose rows depend on each other: how often a bound breaks, how firm.
 
-usage: worlds.py [studies a cell] [--cells START ...]   1,000 unless said; `--cells` runs those
-       whose names begin so and keeps the others of bench/results/worlds.json.
+usage: worlds.py [studies a cell] [--cells START ...] [--missing]
+       1,000 unless said; `--cells` runs those whose names begin so, `--missing` those that have
+       fewer studies in bench/results/worlds.json; the others of that file are kept.
 
 A study is drawn look by look, from scores to `compare` and the decision; it ends with a firm
 verdict or the last look. A promise is broken in a study if it is broken at any of its looks:
@@ -73,6 +74,7 @@ class Look:
     fold: Array | None = None
     learned: tuple[bool, ...] = ()
     spent: Mapping[str, Any] = field(default_factory=dict)
+    answers: Array | None = None
 
 
 World = Callable[[Rng], Iterator[Look]]
@@ -137,6 +139,20 @@ def crossed(rng: Rng, truth: Array, n: int = 200, templates: int = 15) -> Iterat
     """Rows name their customer, which is harmless; what they share is one of few templates."""
     customer, template = np.arange(n) // 3, rng.integers(0, templates, n)
     yield Look(right(rng, truth, TOGETHER, template), truth, groups=customer)
+
+
+def crossed_in_order(rng: Rng, truth: Array, n: int = 200) -> Iterator[Look]:
+    """Clusters of 10 in file order; the rows of a named customer are scattered over them."""
+    rows = np.arange(n)
+    yield Look(right(rng, truth, TOGETHER, rows // 10), truth, groups=rows % (n // 3))
+
+
+def several_answers(
+    rng: Rng, truth: Array, shares: Mapping[str, float], n: int = 150, k: int = 5
+) -> Iterator[Look]:
+    """Each case is answered k times; `shares` are the luck that its answers have in common."""
+    drawn = right(rng, truth, shares, np.arange(n * k) // k).reshape(n, k, -1).swapaxes(1, 2)
+    yield Look(drawn.mean(-1), truth, answers=drawn)
 
 
 def named(rng: Rng, truth: Array, rows: int = 300, most: int = 60) -> Iterator[Look]:
@@ -268,6 +284,9 @@ def cells() -> dict[str, World]:
         "hidden clusters, ten at a time": partial(hidden, turns=10),
         "named groups of 1 to 60": named,
         "hidden templates across named groups": crossed,
+        "hidden clusters of 10 across named groups": crossed_in_order,
+        "five answers that agree": partial(several_answers, shares={"cluster": 0.5, "arm": 0.45}),
+        "five answers that do not agree": partial(several_answers, shares={}),
         "rows added, hidden clusters": partial(rows_added, kind="hidden"),
         "rows added to the same groups": partial(rows_added, kind="same groups"),
         "more until firm, trained": partial(more, learned=True),
@@ -333,9 +352,9 @@ def split_of(look: Look, ids: list[str]) -> Split:
 
 
 @lru_cache(maxsize=4096)
-def score_of(value: float) -> Score:
+def score_of(value: float, repeats: tuple[float, ...] = ()) -> Score:
     """Return the record of a score."""
-    return Score(value=value, valid=True)
+    return Score(value=value, valid=True, repeats=repeats)
 
 
 def evidence_of(look: Look) -> Evidence:
@@ -355,7 +374,8 @@ def evidence_of(look: Look) -> Evidence:
             if np.isnan(own).any():
                 continue
             said = tuple(answers[bool(v > 0.5)][p] for v, p in zip(own, places, strict=True))
-            scores = tuple(map(score_of, own.round(6).tolist()))
+            drawn = [] if look.answers is None else look.answers[places, at].tolist()
+            scores = tuple(map(score_of, own.round(6).tolist(), map(tuple, drawn or [()] * n)))
             runs.append(Run.model_construct(
                 spec=spec, seed=0, fold=number, state="measured", because=None, answers=said,
                 scores=scores, dev=None, learned=learned[at], recipe=None, fingerprint={},
@@ -438,6 +458,7 @@ def main() -> None:
     words = argparse.ArgumentParser()
     words.add_argument("studies", type=int, nargs="?", default=STUDIES)
     words.add_argument("--cells", nargs="*", default=())
+    words.add_argument("--missing", action="store_true")
     chosen = words.parse_args()
     path = RESULTS / "worlds.json"
     told = json.loads(path.read_text("utf-8"))["cells"] if path.exists() else {}
@@ -445,6 +466,8 @@ def main() -> None:
     found = {name: value for name, value in told.items() if name in worlds}
     for name, world in worlds.items():
         if chosen.cells and not name.startswith(tuple(chosen.cells)):
+            continue
+        if chosen.missing and told.get(name, {"studies": 0})["studies"] >= chosen.studies:
             continue
         found[name] = own = cell(name, world, chosen.studies)
         shown = (*LIMITS, "high", "low", "between", "firm", "claims")

@@ -46,5 +46,5 @@ def test_p19_a_promised_world_keeps_its_promises(name, studies):
 @pytest.mark.full
 def test_p19_a_world_without_a_sign_of_its_clusters_breaks_the_bound():
     """Else the worlds could not tell a rule that allows for clusters from one that does not."""
-    name = "hidden clusters, ten at a time | gap"
+    name = "hidden templates across named groups | gap"
     assert WORLDS.cell(name, WORLDS.cells()[name], 60)["left"][0] > 0.05

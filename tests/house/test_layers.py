@@ -9,7 +9,7 @@ SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LAYERS = [
     {"core", "stats"},
     {"sandbox", "matrix"},
-    {"data", "metrics", "ledger"},
+    {"data", "figures", "metrics", "ledger"},
     {"cpu_engine", "logs", "run_logs", "containers", "servers"},
     {"models", "importers"},
     {"prompting", "training", "retrieval"},
@@ -44,6 +44,7 @@ LAYERS = [
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 PLUGINS = {
+    "figures",
     "metrics",
     "models",
     "arms",

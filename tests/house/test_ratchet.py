@@ -6,8 +6,8 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 104_850,
-    "files": 869,
+    "lines": 104_905,
+    "files": 872,
     "public names": 2991,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,

@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from tuneworthy.compare.arm_figures import with_figures
 from tuneworthy.core.case import Case
 from tuneworthy.core.difference_trend import Neighbours, SegmentMeans, Trend
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.run import Run
 from tuneworthy.core.specs import chooses, max_training_rows
 from tuneworthy.core.split import Split
+from tuneworthy.core.task import Task
 from tuneworthy.data.rows import sortable_time
-from tuneworthy.matrix.columns import columns_of
 from tuneworthy.matrix.design import LEAST_UNITS_OF_A_TREND, Design
+from tuneworthy.matrix.matrix import Matrix
 
 SORTED_SHARE = 0.9
 """Rows count as sorted if steps up exceed steps down, or the reverse, by this share of all."""
@@ -26,13 +28,14 @@ NO_TREND = f"fewer than {LEAST_UNITS_OF_A_TREND} independent rows, or a single t
 
 
 def with_fits_and_trends(
-    split: Split, cases: Sequence[Case], runs: Sequence[Run], evidence: Evidence
+    task: Task, split: Split, cases: Sequence[Case], runs: Sequence[Run], evidence: Evidence
 ) -> Evidence:
-    """Return the evidence with each arm's training rows and each finalist pair's time trend."""
+    """Return the evidence with each arm's training rows and figures, and the pairs' time trends."""
     arms = tuple(arm.model_copy(update=_fits_and_rows(split, runs, arm)) for arm in evidence.arms)
+    matrix = Matrix.explaining(task, split, runs)
+    arms = with_figures(matrix, cases, arms)
     names = [arm.name for arm in arms if arm.finalist and arm.score]
-    columns = columns_of(runs)
-    cells = {name: columns[name].scores for name in names}
+    cells = {name: matrix.columns[name].scores for name in names}
     trends = tuple(_finalist_trends(split, cases, cells))
     alike = tuple(neighbours(cases, cells, split.groups))
     return evidence.model_copy(update={"arms": arms, "trends": trends, "neighbours": alike})

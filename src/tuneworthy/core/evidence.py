@@ -64,6 +64,19 @@ class TruncatedAnswers(Record):
     gain: float
 
 
+class Figure(Interval):
+    """A further measured share of an arm's answers: `says` is what these answers are."""
+
+    says: str = Field(description="What these answers are.")
+    n: int = Field(description="Answers of which that is known.")
+
+    @property
+    def text(self) -> str:
+        """Return the share with its bounds, as a clause."""
+        low, high = percent(self.low), percent(self.high)
+        return f"{percent(self.mean)} of {self.n:,} answers ({low} to {high}) are {self.says}"
+
+
 class ArmResult(Record):
     """The result of one arm. A value that was not measured is None; `because` says why.
 
@@ -86,7 +99,7 @@ class ArmResult(Record):
     or its further folds, if `budget.minutes` had no room for them, None if that was not planned;
     `whole_minutes` is the plan without cuts, where the arm learnt from a part of the rows for want
     of minutes. `wide` says by how much, and why, the score's interval is wider than that of as many
-    independent rows; empty if it is not.
+    independent rows; empty if it is not. `figures` has those of the folder `figures/`, by name.
     """
 
     name: str
@@ -134,6 +147,7 @@ class ArmResult(Record):
     more_usd: float | None = None
     whole_minutes: float | None = None
     wide: tuple[str, ...] = ()
+    figures: dict[str, Figure] = Field(default_factory=dict)
 
     _older = told_before(recorded=lambda told: RECORDED in str(told.get("because", "")))
 

@@ -24,6 +24,7 @@ REQUIRED_NAMES: dict[str, tuple[str, ...]] = {
     "models": (),
     "servers": ("PROGRAM", "HEALTH", "command", "environment"),
     "suite": ("make",),
+    "figures": ("SAYS", "holds"),
     "questions": ("QUESTION", "PRIOR", "ask"),
     "logs": ("EXAMPLE", "reads", "requests"),
     "run_logs": ("finds", "read"),

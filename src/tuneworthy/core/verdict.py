@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tuneworthy.core.arm import Role
 from tuneworthy.core.causes import Wrong as Wrong
-from tuneworthy.core.evidence import Interval, Latency, Tokens
+from tuneworthy.core.evidence import Figure, Interval, Latency, Tokens
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import State
@@ -94,6 +94,9 @@ class VerdictArm(Record):
     usd_per_1k: float | None = Field(description="Cost of 1,000 requests.")
     fit_seconds: float | None = Field(
         description="Seconds of fitting or training, all folds and seeds together."
+    )
+    figures: dict[str, Figure] = Field(
+        description="Further measured shares of its answers, by name; absent if it can't be said."
     )
     state: State = Field(description="Whether it was measured.")
     because: str = Field(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tuneworthy.core.evidence import Pair
+from tuneworthy.core.interval import ALPHA
 from tuneworthy.core.run import Run
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
@@ -78,6 +79,10 @@ class Matrix:
             lower = inputs.level_of_best([rival.values(common) for rival in rivals], common)
             score = score._replace(low=min(score.low, inputs.design.mean(scores, lower, fit).low))
         return score
+
+    def share(self, arm: str, flags: Mapping[str, bool]) -> Mean:
+        """Return the share of an arm's cases whose flag is true, with its interval at 95 %."""
+        return self.inputs.design.mean(flags, ALPHA, self.columns[arm].fit(self.inputs.split))
 
     def difference(self, arm: str, versus: str, tail: float = TAIL) -> Pair:
         """Return the paired difference of two arms on the cases of both, bounds at `tail` each.

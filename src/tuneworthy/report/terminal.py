@@ -163,6 +163,7 @@ def _ladder_lines(results: Results, width: int, plain: bool) -> Iterator[Text]:
         notes = [words.unanswered_line(arm)] if arm.errors else []
         notes += [words.cut_line(arm.cut, arm.n)] if arm.cut and arm.cut.gain > 0 else []
         notes += [arm.repeats.text] if arm.repeats else []
+        notes += [figure.text for figure in arm.figures.values() if figure.mean]
         for note in notes:
             lines = wrapped(escape_line(note, plain), width, " " * (name + 3))
             yield from (Text(line, "dim") for line in lines)

@@ -1,0 +1,70 @@
+"""Every figure of the folder says what answers are, and of each answer whether it is, or None."""
+
+import pytest
+
+from tuneworthy.compare.arm_figures import with_figures
+from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.case import Case, Message
+from tuneworthy.core.evidence import ArmResult
+from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.split import Split
+from tuneworthy.core.task import Data, Output, Task
+from tuneworthy.matrix.design import Design
+from tuneworthy.matrix.matrix import Matrix
+
+FIGURES = sorted(catalogue("figures"))
+LABELS = Output(type="label", labels=("yes", "no"))
+
+
+def case(number=0, output="a short answer", **more):
+    turn = (Message(role="user", content="why?"),)
+    return Case(id=f"c{number}", messages=turn, output=output, **more)
+
+
+def task(output):
+    return Task(data=Data(file="rows.jsonl"), output=output)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("output", [Output(type="text"), LABELS, Output(type="number")])
+@pytest.mark.parametrize("text", ["", "yes", "word " * 200])
+@pytest.mark.parametrize("error", [None, "the server is down"])
+def test_a_figure_is_true_false_or_not_known_of_any_answer(name, output, text, error):
+    plugin = load("figures", name)
+    found = plugin.holds(task(output), case(), Answer(case="c0", text=text, error=error))
+    assert found in (True, False, None)
+    assert found is None or error is None, "an answer that did not come back has no figure"
+    assert plugin.SAYS.strip(".,; ") == plugin.SAYS != ""
+
+
+def measured(texts, output, groups=None):
+    cases = [case(i) for i in range(len(texts))]
+    run = Run(
+        spec=Spec(name="zero", arm="zero_shot", tool="prompt"),
+        seed=0,
+        fold=0,
+        state="measured",
+        answers=tuple(Answer(case=c.id, text=t) for c, t in zip(cases, texts, strict=True)),
+        scores=(Score(value=1.0),) * len(cases),
+    )
+    matrix = Matrix.explaining(task(output), Split(k=1, parts=(), groups=groups or {}), [run])
+    plain = {"name": "zero", "tool": "prompt", "role": "candidate", "simplicity": 0, "options": {}}
+    (arm,) = with_figures(matrix, cases, [ArmResult(**plain, state="measured")])
+    return arm.figures
+
+
+def test_a_share_of_answers_has_the_bound_of_the_design_and_is_told_as_a_clause():
+    texts = ["short", "far longer than what is right by any count of letters"] * 10
+    figure = measured(texts, Output(type="text"))["long_answers"]
+    assert (figure.mean, figure.n) == (0.5, 20)
+    groups = {f"c{i}": f"g{i // 5}" for i in range(20)}
+    grouped = measured(texts, Output(type="text"), groups)["long_answers"]
+    flags = {f"c{i}": i % 2 for i in range(20)}
+    assert grouped.low == Design(groups).mean(flags, 0.05).interval.low
+    assert figure.text.startswith("50 % of 20 answers (")
+    assert figure.text.endswith(" are more than twice as long as the right one")
+
+
+def test_what_can_not_be_said_of_any_answer_is_absent():
+    assert measured(["yes"] * 20, LABELS) == {}

@@ -122,7 +122,7 @@ def test_calibration_gets_worse_where_sureness_is_not_earned():
 
 def test_the_plan_gets_an_estimate():
     work, shakes = tuned.estimate(SIZES), shaking.estimate(SIZES, 3)
-    assert work.written >= 96 * tuned.ANSWER_TOKENS
+    assert work.written >= 96 * tuned.GENERAL_TOKENS
     assert work.trained == 0
     assert shakes.requests == 3 * 9 * 60
     assert shaking.estimate(SIZES, 1).requests * 3 == shakes.requests

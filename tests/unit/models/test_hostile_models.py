@@ -250,7 +250,7 @@ def test_a_template_that_loops_or_swells_costs_its_row(hurried, how):
 
 @pytest.mark.long
 def test_a_template_that_never_ends_costs_the_model_after_a_few_rows(hurried, monkeypatch):
-    monkeypatch.setattr(_render, "MOST_TIMEOUTS", 2)
+    monkeypatch.setattr(_render, "MAX_TIMEOUTS", 2)
     with pytest.raises(_render.Refused):
         _render.rendered(LOOPS["nested loops"], {}, [("user", "hello")], True)
     with pytest.raises(ModelError, match="does not end"):

@@ -108,6 +108,20 @@ def test_the_plan_bounds_what_is_sent(tmp_path, server, arms):
         check(planned, server)
 
 
+@pytest.mark.parametrize("warm", [0, 1])
+def test_rows_that_are_asked_again_are_planned_and_sent_so_often(tmp_path, server, warm):
+    every = {"usd": 1000, "minutes": 60, "stages": False}
+    path = study(tmp_path, server, ["majority", "zero_shot"], budget=every, repeats=3,
+                 options={"model": {"temperature": warm}})  # fmt: skip
+    planned = plan(path)
+    run(path)
+    check(planned, server)
+    prompt = next(arm.sent for arm in planned.arms if arm.spec.name == "zero_shot")
+    assert prompt.requests >= (3 if warm else 1) * N
+    asked = [one["body"]["seed"] for one in server.seen]
+    assert len(set(asked)) == (3 if warm else 1), "each draw has a seed of its own"
+
+
 @pytest.mark.full
 def test_a_search_with_a_larger_model_is_planned(tmp_path, server):
     path = study(tmp_path, server, ["zero_shot", {"gepa": {"budget": 3}}], teacher="SPEC")

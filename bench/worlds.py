@@ -384,7 +384,7 @@ def evidence_of(look: Look) -> Evidence:
             ))  # fmt: skip
     spent = {"possible_arms": arms, **look.spent}
     inputs = ComparisonInputs(TASK, "study", split, **spent)
-    return with_fits_and_trends(TASK, split, cases, runs, compare(inputs, cases, runs))
+    return with_fits_and_trends(inputs, cases, runs, compare(inputs, cases, runs))
 
 
 def judged(look: Look, check: bool) -> dict[str, float]:

@@ -120,7 +120,7 @@ def results_of_runs(
 
     cases, policy = tuple(session.sealed.open("compare").values()), policy_of(session.task)
     evidence = with_fits_and_trends(
-        session.task, session.split, cases, runs, compare(session.inputs, cases, runs)
+        session.inputs, cases, runs, compare(session.inputs, cases, runs)
     ).model_copy(
         update={
             "looks_scope": session.looks.scope,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 104_905,
+    "lines": 104_920,
     "files": 872,
     "public names": 2991,
     "modules outside the matrix that import stats": 0,

@@ -17,7 +17,6 @@ import numpy as np
 from tuneworthy.compare.costs import cost_per_1000_requests, with_costs
 from tuneworthy.compare.cut_answers import cut_summary
 from tuneworthy.compare.hard_limits import limit_states, request_times, why_p95_open
-from tuneworthy.compare.interval_width import why_wide
 from tuneworthy.compare.valid_answers import ValidAnswers, valid_answers
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
@@ -129,7 +128,6 @@ def _arm_result(matrix: Matrix, runs: Sequence[Run], rivals: Sequence[Column] | 
         fit_seconds=round(sum(run.fit_seconds or 0.0 for run in column.runs), 3),
         missing=missing,
         present=spec.arm == PRESENT_ARM,
-        wide=why_wide(inputs, column, ids, fields["score"], len(rivals or ())),
     )
 
 

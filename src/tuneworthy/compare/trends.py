@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.compare.arm_figures import with_figures
+from tuneworthy.compare.interval_width import why_wide
 from tuneworthy.core.case import Case
 from tuneworthy.core.difference_trend import Neighbours, SegmentMeans, Trend
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.run import Run
 from tuneworthy.core.specs import chooses, max_training_rows
 from tuneworthy.core.split import Split
-from tuneworthy.core.task import Task
 from tuneworthy.data.rows import sortable_time
+from tuneworthy.matrix.columns import ladder_place
 from tuneworthy.matrix.design import LEAST_UNITS_OF_A_TREND, Design
+from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.matrix.matrix import Matrix
 
 SORTED_SHARE = 0.9
@@ -28,17 +30,33 @@ NO_TREND = f"fewer than {LEAST_UNITS_OF_A_TREND} independent rows, or a single t
 
 
 def with_fits_and_trends(
-    task: Task, split: Split, cases: Sequence[Case], runs: Sequence[Run], evidence: Evidence
+    inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run], evidence: Evidence
 ) -> Evidence:
-    """Return the evidence with each arm's training rows and figures, and the pairs' time trends."""
-    arms = tuple(arm.model_copy(update=_fits_and_rows(split, runs, arm)) for arm in evidence.arms)
-    matrix = Matrix.explaining(task, split, runs)
+    """Return the evidence with what explains it: no rule reads it but the trends.
+
+    That is each arm's training rows, figures and why its interval is wide; the pairs' time trends.
+    """
+    split, matrix = inputs.split, Matrix.of(inputs, runs)
+    arms = tuple(
+        arm.model_copy(update=_fits_and_rows(split, runs, arm) | _width(matrix, arm))
+        for arm in evidence.arms
+    )
     arms = with_figures(matrix, cases, arms)
     names = [arm.name for arm in arms if arm.finalist and arm.score]
     cells = {name: matrix.columns[name].scores for name in names}
     trends = tuple(_finalist_trends(split, cases, cells))
     alike = tuple(neighbours(cases, cells, split.groups))
     return evidence.model_copy(update={"arms": arms, "trends": trends, "neighbours": alike})
+
+
+def _width(matrix: Matrix, arm: ArmResult) -> dict[str, Any]:
+    """Return the field `wide` of an arm with a score; {} without one."""
+    if arm.score is None:
+        return {}
+    column = matrix.columns[arm.name]
+    rivals = matrix.places.get(ladder_place(column.spec), ()) if arm.finalist else ()
+    ids = sorted(column.cells)
+    return {"wide": why_wide(matrix.inputs, column, ids, arm.score, len(rivals))}
 
 
 def _fits_and_rows(split: Split, runs: Sequence[Run], arm: ArmResult) -> dict[str, Any]:

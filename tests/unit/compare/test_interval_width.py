@@ -7,6 +7,7 @@ import pytest
 
 from tuneworthy.compare.comparison import compare
 from tuneworthy.compare.interval_width import EXPLAINED_RATIO, FEW_ROWS_WIDTH
+from tuneworthy.compare.trends import with_fits_and_trends
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case, Message
@@ -53,7 +54,8 @@ def runs(made, means, recipes=None, **more):
 def arms(made, found):
     turn = (Message(role="user", content="hi"),)
     cases = [Case(id=i, messages=turn, output="yes") for i in made.split.scored]
-    return {arm.name: arm for arm in compare(made, cases, found).arms}
+    explained = with_fits_and_trends(made, cases, found, compare(made, cases, found))
+    return {arm.name: arm for arm in explained.arms}
 
 
 def wide(made, found, name="rag"):

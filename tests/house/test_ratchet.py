@@ -6,14 +6,19 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 104_920,
-    "files": 872,
-    "public names": 2991,
+    "lines": 97_250,
+    "files": 761,
+    "public names": 2670,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }
 SLACK = {"lines": 500, "files": 3, "public names": 20}
 """How far below its limit a number may lie before the limit must follow; others follow at once."""
+PLUGIN_FOLDERS = {
+    "arms", "containers", "failures", "figures", "importers", "logs", "metrics", "questions",
+    "run_logs", "suite",
+}  # fmt: skip
+"""Here a new file is a new arm, figure or format, not a bigger house: their files do not count."""
 SENTENCES = {"because", "reason", "note", "notes", "error", "why", "missing", "said", "fix"}
 OF_SERVERS = {"models/remote/request.py"}  # reads the words of a server, which are not ours
 TEXT_METHODS = {
@@ -30,10 +35,16 @@ def trees():
     }
 
 
+def is_plugin(name):
+    folder, _, file = name.rpartition("/")
+    return folder in PLUGIN_FOLDERS and not file.startswith("_")
+
+
 def public_names():
     return sum(
         isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_")
-        for tree in trees().values()
+        for name, tree in trees().items()
+        if not is_plugin(name)
         for node in tree.body
     )
 
@@ -100,7 +111,8 @@ def branches_on_sentences():
 
 
 def counted():
-    sources = [path.read_text("utf-8") for path in SRC.rglob("*.py")]
+    names = [name for name in trees() if not is_plugin(name)]
+    sources = [(SRC / name).read_text("utf-8") for name in names]
     return {
         "lines": sum(len(text.splitlines()) for text in sources),
         "files": len(sources),

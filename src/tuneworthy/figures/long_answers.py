@@ -6,7 +6,7 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
 from tuneworthy.core.task import Task
 
-SAYS = "more than twice as long as the right one"
+SAYS = "more than twice as long as the longest right one"
 
 
 def holds(task: Task, case: Case, answer: Answer) -> bool | None:

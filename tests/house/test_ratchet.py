@@ -6,7 +6,7 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 97_250,
+    "lines": 97_260,
     "files": 761,
     "public names": 2670,
     "modules outside the matrix that import stats": 0,

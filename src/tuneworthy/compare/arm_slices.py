@@ -15,9 +15,7 @@ import numpy as np
 
 from tuneworthy.core.case import Case
 from tuneworthy.core.interval import ALPHA
-from tuneworthy.core.run import Run
 from tuneworthy.core.slices import SMALL_SLICE, Slice, SliceKind, Slices
-from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.matrix.design import Design
 from tuneworthy.matrix.matrix import Matrix
@@ -34,22 +32,18 @@ SliceParts = Iterator[tuple[str, list[str]]]
 
 
 def slices(
-    task: Task,
+    matrix: Matrix,
     cases: Sequence[Case],
-    runs: Sequence[Run],
     arms: tuple[str, str | None],
-    split: Split,
     others: Sequence[Case] = (),
 ) -> Slices | None:
     """Return the slices of an arm and its rival; None if the arm has no score.
 
-    `arms` is (arm, rival), rival None if there is none. `cases` are the scored cases, whose groups
-    and near copies `split` holds; `others` are further rows that count only for the word
-    frequencies behind "rare words".
+    `arms` is (arm, rival), rival None if there is none. `cases` are the scored cases, `others`
+    further rows that count only for the word frequencies behind "rare words".
     """
     arm, rival = arms
-    matrix = Matrix.explaining(task, split, runs)
-    columns = matrix.columns
+    task, columns = matrix.inputs.task, matrix.columns
     named = [name for name in arms if name is not None and name in columns]
     scored = [case for case in cases if all(case.id in columns[name].cells for name in named)]
     if arm not in named or not scored:

@@ -24,6 +24,7 @@ from tuneworthy.data.copies import full_text, normalised_text
 from tuneworthy.matrix.columns import by_spec, column
 from tuneworthy.matrix.design import Design, Difference, Fit, Mean, Values
 from tuneworthy.matrix.judge_correction import GradedRows
+from tuneworthy.matrix.matrix import Matrix
 from tuneworthy.metrics import JUDGE, metric_name
 
 
@@ -88,9 +89,15 @@ def slices_of_pair(first: Results, second: Results, pair: Pair) -> Slices | None
     own = _renamed_runs(second, pair.arm, names[0]), _renamed_runs(first, pair.versus, names[1])
     others = [run for run in second.runs if run.spec.name not in (pair.arm, pair.versus)]
     cases = [case for case in second.cases if case.id not in apart]
-    named = {case.id: case.group for case in cases if case.group is not None}
-    split = second.split or Split(k=1, parts=(), groups=named)  # None in results of 0.1.0
-    return slices(second.task, cases, [*others, *own[0], *own[1]], names, split)
+    if (split := second.split) is None:  # in results of 0.1.0
+        fold = {answer.case: run.fold or 0 for run in own[0] for answer in run.answers}
+        named = {case.id: case.group for case in cases if case.group is not None}
+        split = _equal_folds(fold).model_copy(update={"groups": named})
+    matrix = Matrix.explaining(second.task, split, [*others, *own[0], *own[1]])
+    if (one := matrix.columns.get(names[1])) is not None:
+        before = replace(one, own_split=first.split or _equal_folds(one.fold))
+        matrix = Matrix(matrix.inputs, {**matrix.columns, names[1]: before})
+    return slices(matrix, cases, names)
 
 
 def _renamed_runs(results: Results, arm: str, name: str) -> list[Run]:

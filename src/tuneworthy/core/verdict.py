@@ -96,7 +96,8 @@ class VerdictArm(Record):
         description="Seconds of fitting or training, all folds and seeds together."
     )
     figures: dict[str, Figure] = Field(
-        description="Further shares of its answers, by name: `says`, `n` and a mean with bounds."
+        default_factory=dict,
+        description="Further shares of its answers, by name: `says`, `n` and a mean with bounds.",
     )
     state: State = Field(description="Whether it was measured.")
     because: str = Field(

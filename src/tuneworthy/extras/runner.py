@@ -31,6 +31,7 @@ from tuneworthy.extras.robustness import measure_robustness, robustness_arms
 from tuneworthy.extras.style_distance import styles
 from tuneworthy.extras.training_size_curve import learning_curves
 from tuneworthy.extras.weight_changes import training_changes
+from tuneworthy.matrix.matrix import Matrix
 from tuneworthy.measure.answering import Runner
 
 
@@ -158,5 +159,6 @@ def with_slices(
     scored = {case.id for case in inputs.cases}
     others = [case for case in inputs.loaded.everyone if case.id not in scored]
     runner = inputs.runner
-    table = slices(runner.task, inputs.cases, inputs.runs, (arm, rival), runner.split, others)
+    matrix = Matrix.explaining(runner.task, runner.split, inputs.runs)
+    table = slices(matrix, inputs.cases, (arm, rival), others)
     return evidence.model_copy(update={"slices": (table,) if table else ()})

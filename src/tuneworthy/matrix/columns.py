@@ -29,7 +29,8 @@ MeanFunction = Callable[["Column"], float]
 class Column:
     """One arm's answer and score per case, from the best seed of each fold.
 
-    `stopped`: the arm was stopped early, so its mean covers only part of the cases.
+    `stopped`: the arm was stopped early, so its mean covers only part of the cases. `own_split` has
+    its folds if they are those of another study.
     """
 
     spec: Spec
@@ -38,6 +39,7 @@ class Column:
     learned: bool
     runs: tuple[Run, ...]
     stopped: bool = False
+    own_split: Split | None = None
 
     def part(self, ids: Collection[str]) -> Column:
         """Return the column of these cases alone."""
@@ -45,7 +47,9 @@ class Column:
 
     def fit(self, split: Split) -> Fit | None:
         """Return how the arm learnt in the folds of a split, None if it learns nothing."""
-        return Fit(self.fold, split, retraining_sd(self.spec)) if self.learned else None
+        if not self.learned:
+            return None
+        return Fit(self.fold, self.own_split or split, retraining_sd(self.spec))
 
     def fit_beside(self, versus: Column, split: Split) -> Fit | None:
         """Return the fit that widens the difference of two arms, None if neither learns.
@@ -53,11 +57,11 @@ class Column:
         A reference that learns (the most common answer) varies little, so it does not count.
         """
         learned = self.learned or (versus.learned and versus.spec.role == "candidate")
-        return (
-            Fit(self.fold, split, max(retraining_sd(self.spec), retraining_sd(versus.spec)))
-            if learned
-            else None
-        )
+        if not learned:
+            return None
+        fitted = self if self.learned else versus
+        sd = max(retraining_sd(self.spec), retraining_sd(versus.spec))
+        return Fit(fitted.fold, fitted.own_split or split, sd)
 
     @property
     def scores(self) -> dict[str, float]:

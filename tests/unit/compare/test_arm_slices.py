@@ -2,7 +2,8 @@
 
 import pytest
 
-from tuneworthy.compare.arm_slices import rare_word_cases, slices
+from tuneworthy.compare.arm_slices import rare_word_cases
+from tuneworthy.compare.arm_slices import slices as slices_of
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.run import Run, Spec
@@ -10,6 +11,7 @@ from tuneworthy.core.split import Split
 from tuneworthy.core.task import Data, Judge, Output, Success, Task
 from tuneworthy.matrix.choice import best_artefact_run, best_runs
 from tuneworthy.matrix.columns import columns_of
+from tuneworthy.matrix.matrix import Matrix
 from tuneworthy.stats.bounds import mean_interval, rate
 from tuneworthy.stats.clusters import Groups
 
@@ -32,6 +34,10 @@ def run(name, cases, values, **more):
         scores=tuple(Score(value=float(v)) for v in values),
         **more,
     )
+
+
+def slices(task, cases, runs, arms, split, others=()):
+    return slices_of(Matrix.explaining(task, split, runs), cases, arms, others)
 
 
 def by_kind(found, kind):

@@ -61,3 +61,9 @@ def parsed(text):
     blocks = [block.splitlines() for block in text.split("\n\n") if "data:" in block]
     fields = [dict(line.split(": ", 1) for line in block) for block in blocks]
     return [(int(each["id"]), json.loads(each["data"])) for each in fields]
+
+
+def state_of(jobs, name):
+    """Return the state of a run of this lab, None if no run has this id."""
+    job = jobs._jobs.get(name)
+    return job and job.state

@@ -5,7 +5,7 @@ import os
 import signal
 
 import pytest
-from lab_kit import SLUG, clean, config, kinds, until
+from lab_kit import SLUG, clean, config, kinds, state_of, until
 from lab_runner import FAILS, SLOW_RATE, fake
 
 from tuneworthy.lab import event_log
@@ -82,7 +82,7 @@ def test_two_tabs_share_one_run(jobs):
 
 def test_who_waits_is_told_how_many_are_ahead(jobs):
     first = submit(jobs, rate=SLOW_RATE)
-    until(lambda: jobs.state_of(first) == "running")
+    until(lambda: state_of(jobs, first) == "running")
     second = submit(jobs, rate=3e-2)
     told = jobs.log_of(second).events()
     assert told[0] | {"wait_s": 0} == told[0] | {"kind": "queue", "ahead": 1, "wait_s": 0}
@@ -94,13 +94,13 @@ def test_pause_resume_and_stop(jobs):
     name = submit(jobs, rate=SLOW_RATE)
     until(lambda: "begin" in kinds(jobs.log_of(name)))
     assert jobs.control(name, "pause") == "pausing"
-    until(lambda: jobs.state_of(name) == "paused")
+    until(lambda: state_of(jobs, name) == "paused")
     paused = jobs.log_of(name).events()[-1]
     assert (paused["kind"], paused["state"]) == ("log", "paused")
     assert jobs.control(name, "resume") == "resuming"
-    until(lambda: jobs.state_of(name) == "running")
+    until(lambda: state_of(jobs, name) == "running")
     jobs.control(name, "pause")
-    until(lambda: jobs.state_of(name) == "paused")
+    until(lambda: state_of(jobs, name) == "paused")
     assert jobs.control(name, "stop") == "stopping"
     last = ended(jobs, name)
     assert last["state"] == "stopped"
@@ -147,7 +147,7 @@ def test_a_failure_in_the_worker_has_its_reason(jobs):
 
 def test_too_many_waiting_runs_are_refused(jobs):
     first = submit(jobs, rate=SLOW_RATE)
-    until(lambda: jobs.state_of(first) == "running")
+    until(lambda: state_of(jobs, first) == "running")
     for rank in range(1, MOST_WAITING + 1):
         submit(jobs, rank=rank)
     with pytest.raises(Problem) as refused:

@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager, suppress
 
 import pytest
-from lab_kit import SLUG, kinds, until
+from lab_kit import SLUG, kinds, state_of, until
 from lab_runner import SLOW_RATE, fake
 
 from tuneworthy.lab import lab_server
@@ -212,7 +212,7 @@ def test_p15_fifty_browsers_do_not_slow_the_writer(lab):
         seen.append(talk.getresponse().read().count(b"data: "))
 
     lab.jobs.control(name, "pause")
-    until(lambda: lab.jobs.state_of(name) == "paused")
+    until(lambda: state_of(lab.jobs, name) == "paused")
     tabs = [threading.Thread(target=watch) for _ in range(50)]
     for tab in tabs:
         tab.start()

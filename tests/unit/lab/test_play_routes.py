@@ -1,7 +1,7 @@
 """The playground over HTTP: a play streams its events, is asked once, and outlives its worker."""
 
 import pytest
-from lab_kit import PORT, SLUG, Browser, parsed, until
+from lab_kit import PORT, SLUG, Browser, parsed, state_of, until
 from lab_runner import DIES, SLOW_RATE, WAITS, fake
 
 from tuneworthy.lab import jobs as jobs_module
@@ -111,7 +111,7 @@ def test_a_worker_that_dies_ends_its_play_and_the_next_one_runs(browser):
 
 def test_a_play_is_stopped(browser, lab):
     name = play(browser, text=WAITS).json()["id"]
-    until(lambda: lab.jobs.state_of(name) == "running")
+    until(lambda: state_of(lab.jobs, name) == "running")
     assert browser.change(f"/api/runs/{name}/stop").status_code == 200
     assert events(browser, name)[-1]["state"] == "stopped"
 

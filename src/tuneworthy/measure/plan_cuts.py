@@ -161,6 +161,6 @@ def asked_again_line(task: Task, planned: Sequence[PlannedArm]) -> str:
         return ""
     again = [a.spec.name for a in planned if not a.because and times_asked(task, a.spec) > 1]
     if not again:
-        return "No arm draws its answers (temperature 0), so each row is asked once."
+        return "Each row is asked once: no prompt has a temperature above 0."
     names = ", ".join(again)
-    return f"Asked {task.repeats} times a row: {names}. All else is asked once (temperature 0)."
+    return f"Asked {task.repeats} times a row: {names}. All else is asked once."

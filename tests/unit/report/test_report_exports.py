@@ -22,7 +22,7 @@ TOP = {"schema", "tuneworthy", "task", "use", "arm", "status", "left_on_table", 
        "because", "target_met", "looks", "arms", "wrong", "questions", "changes", "economics",
        "flips", "missing", "seconds", "evidence_hash"}  # fmt: skip
 ARM = {"name", "tool", "role", "simplicity", "options", "seed", "seeds", "n", "score", "delta",
-       "valid", "latency_ms", "tokens", "usd_per_1k", "fit_seconds", "state",
+       "valid", "latency_ms", "tokens", "usd_per_1k", "fit_seconds", "figures", "state",
        "because"}  # fmt: skip
 
 

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from tuneworthy.core.errors import error_chain
 from tuneworthy.core.escape import json_for_terminal
+from tuneworthy.core.evidence import Figure
 from tuneworthy.core.failure import RunFacts
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.core.logged import LoggedRequest
@@ -41,3 +43,15 @@ def test_the_exit_code_of_a_training_folder(states, code):
     report = OwnRunReport(folder="out", trainer="TRL", facts=RunFacts())
     findings = tuple(type("F", (), {"state": state})() for state in states)
     assert report.model_copy(update={"findings": findings}).exit_code == code
+
+
+def test_a_figure_is_told_as_a_share_with_its_bounds():
+    figure = Figure(mean=0.25, low=0.127, high=0.412, says="too long", n=40)
+    assert figure.text == "25 % of 40 answers (12.7 % to 41.2 %) are too long"
+
+
+def test_a_chain_of_errors_follows_causes_and_contexts():
+    first, second, third = ValueError("first"), KeyError("second"), OSError("third")
+    third.__cause__, second.__context__ = second, first
+    assert list(error_chain(third)) == [third, second, first]
+    assert list(error_chain(None)) == []

@@ -1,12 +1,15 @@
 """What each rung costs and is worth, what flips the verdict, and why anything is not known."""
 
 from statistics import NormalDist
+from types import SimpleNamespace
 
 import pytest
 import verdict_scenes as scenes
 
 from tuneworthy.core.evidence import Policy
+from tuneworthy.core.task import Economics
 from tuneworthy.verdict.decide import decide
+from tuneworthy.verdict.prices import keys_lacking
 
 PRICED = Policy(
     margin=0.05, margin_is_default=True, value_of_correct=0.05, requests_per_month=40000
@@ -191,3 +194,26 @@ def test_a_cheaper_arm_of_one_tool_makes_no_dearer_tool_worth_its_price(value, a
     flip = [f for f in verdict.flips if f["input"] == "value_of_correct"]
     assert [(f["below"], f["arm"]) for f in flip] == [("prompt", "bigger")]
     assert ("`zero_shot`" in verdict.because) == (arm == "few_shot")
+
+
+def results(rival="tune", hour=None, motive="quality", **costs):
+    """Return what `keys_lacking` reads of results: two arms of which one is named."""
+    plain = {"usd_per_1k": 1.0, "build_usd": 2.0, "upkeep_usd_month": 3.0, "retrain_usd": 0.0}
+    arms = [SimpleNamespace(name=name, **(plain | costs)) for name in ("keep", "tune")]
+    economics = Economics(machine_hour=hour, engineer_hour=80.0)
+    return SimpleNamespace(
+        verdict=SimpleNamespace(arm="keep", economics={"rival": rival} if rival else {}),
+        evidence=SimpleNamespace(arms=arms),
+        task=SimpleNamespace(economics=economics, success=SimpleNamespace(motive=motive)),
+    )
+
+
+def test_the_keys_that_weighing_the_rival_lacks_are_named():
+    assert keys_lacking(results(rival=None)) == ""
+    assert keys_lacking(results(motive="cost")) == ""
+    assert keys_lacking(results()) == "value_of_correct"
+    unpriced = keys_lacking(results(usd_per_1k=None, hour=1.0))
+    assert unpriced.startswith("prices (of the remote model)")
+    unbuilt = keys_lacking(results(build_usd=None, motive="cost"))
+    assert "hours_to_build" in unbuilt
+    assert "engineer_hour" not in unbuilt

@@ -32,9 +32,10 @@ NO_TREND = f"fewer than {LEAST_UNITS_OF_A_TREND} independent rows, or a single t
 def with_fits_and_trends(
     inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run], evidence: Evidence
 ) -> Evidence:
-    """Return the evidence with what explains it: no rule reads it but the trends.
+    """Return the evidence with what a live line can do without.
 
-    That is each arm's training rows, figures and why its interval is wide; the pairs' time trends.
+    That is each arm's training rows, figures and why its interval is wide, and whether differences
+    depend on time or on the place in the file.
     """
     split, matrix = inputs.split, Matrix.of(inputs, runs)
     arms = tuple(

@@ -9,7 +9,7 @@ from typing import Any
 from tuneworthy.core.errors import StoreError
 from tuneworthy.core.record import digest
 
-LARGEST_PART = 4_000_000  # the most characters of one row; SQLite and Postgres allow 1 GB
+LARGEST_PART = 4_000_000  # the most characters of one row; SQLite allows 1 GB
 PART_KEY = "part"  # kind of a row that holds a part, and the key of its text
 PARTS_KEY = "stored in parts"  # the one key of the value that lists them
 

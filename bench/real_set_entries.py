@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import real_sets
+from bench.atlas.atlas_data import SHIPPED_FOLDER
+from bench.atlas.cells import MODEL
+from bench.atlas.check_entry import check_entry
+from bench.atlas.entry import Entry
+from bench.atlas.entry_files import PACKED_SUFFIX, pack_entry
+from bench.atlas.features import row_features
 
-from tuneworthy.advice.features import row_features
-from tuneworthy.atlas.atlas_data import SHIPPED_FOLDER
-from tuneworthy.atlas.cells import MODEL
-from tuneworthy.atlas.check_entry import check_entry
-from tuneworthy.atlas.entry import Entry
-from tuneworthy.atlas.entry_files import PACKED_SUFFIX, pack_entry
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
 from tuneworthy.core.plugins import load

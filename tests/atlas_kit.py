@@ -3,9 +3,13 @@
 from datetime import date
 from pathlib import Path
 
+from bench.atlas import atlas_data, cells
+from bench.atlas.atlas_data import Atlas, ListedEntry
+from bench.atlas.entry import EntryHead, EntryLabels, make_entry
+from bench.atlas.package_file import write_package_file
+
 from tests import studies
-from tuneworthy.atlas import atlas_data, cells
-from tuneworthy.atlas.entry import EntryLabels, make_entry
+from tuneworthy.atlas import atlas_file
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.study import run
 
@@ -31,3 +35,24 @@ def few_rows(monkeypatch):
     monkeypatch.setattr(cells, "TEST_ROWS", 20)
     monkeypatch.setattr(cells, "SIZES", (20, 40))
     cells.generated_task.cache_clear()
+
+
+def publish(monkeypatch, folder, *entries):
+    """Make an atlas of these entries the one that the package ships; `folder` is written to."""
+    for each in entries:
+        atlas_data.write_entry(each, folder)
+    return ship(monkeypatch, folder, atlas_data.read_atlas(folder))
+
+
+def ship(monkeypatch, folder, atlas):
+    """Make an atlas the one that the package ships; return its figures."""
+    monkeypatch.setattr(atlas_file, "ATLAS_FILE", folder / "atlas.json.xz")
+    atlas_file._read_figures.cache_clear()
+    write_package_file(atlas)
+    return atlas_file.read_atlas()
+
+
+def atlas_of(*cards):
+    """Return an atlas of figures only."""
+    heads = [EntryHead(card=each) for each in cards]
+    return Atlas({head.card.key: ListedEntry(head, None, False) for head in heads})

@@ -3,10 +3,10 @@
 import shutil
 
 import pytest
+from bench.atlas import atlas_data
+from bench.atlas.cells import Cell
 from tests import atlas_kit
 
-from tuneworthy.atlas import atlas_data
-from tuneworthy.atlas.cells import Cell
 from tuneworthy.lab.export import export_site
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -30,9 +30,9 @@ def site(tmp_path_factory):
     results = atlas_kit.results_of(folder / "study")
     entry = atlas_kit.entry(results, key=KEY, kind="Clause types", facts_change=True)
     card = entry.card.model_copy(update={"size": 100, "model": "smollm2-135m"})
-    atlas_data.write_entry(entry.model_copy(update={"card": card}), folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(atlas_data, "SHIPPED_FOLDER", folder / atlas_data.ADDED_FOLDER)
+        patch.setattr(atlas_data, "SHIPPED_FOLDER", folder / "nothing-shipped")
+        atlas_kit.publish(patch, folder, entry.model_copy(update={"card": card}))
         return export_site(folder / "site").parent
 
 

@@ -1,6 +1,5 @@
 """Guess first and the advisers' table in chromium: from a file, by keys, dark, on a phone."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -8,10 +7,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parent))
+from bench.atlas.entry import Entry
 from test_lab_in_browser import CHROMIUM, CONTRAST, FLAGS, NAMES, silent, text
+from tests import atlas_kit
 from tests.advice_kit import prompt_task, task
 
-from tuneworthy.lab import export
 from tuneworthy.lab.export import export_site
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -39,13 +39,12 @@ def browser():
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory):
-    """Export the lab twice: with made-up measured tasks, and with none."""
-    made = {}
-    for name, tasks in (("made-up", TASKS), ("empty", [])):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(export, "measured_tasks", lambda working, tasks=tasks: tasks)
-            made[name] = export_site(tmp_path_factory.mktemp(name) / "site").parent
-    return made
+    """Export the lab with made-up measured tasks."""
+    folder = tmp_path_factory.mktemp("made-up")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(atlas_kit.Atlas, "entry", lambda self, key: Entry(card=TASKS[0]))
+        atlas_kit.ship(patch, folder, atlas_kit.atlas_of(*TASKS))
+        return {"made-up": export_site(folder / "site").parent}
 
 
 @pytest.fixture
@@ -118,9 +117,6 @@ def test_keys_guess_and_move_and_a_link_shows_the_same(visit):
     always = next(row for row in rows if row.startswith("always fine-tune"))
     assert always.endswith("2 right, 0 wrong of 2")
     tab.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
-    tab.click("#lines")
-    lines = [json.loads(line) for line in tab.evaluate("window.copied").splitlines()]
-    assert lines[1] == {"adviser": "me", "task": "t0", "probabilities": {"tune": 1}}
     fragment = tab.url.partition("#")[2]
     again = visit(f"guess.html#{fragment}")
     assert text(again, "#score") == text(tab, "#score")
@@ -156,9 +152,3 @@ def test_a_foreign_or_broken_link_starts_anew(visit, sites, fragment):
     tab = visit(f"guess.html#{fragment}")
     assert text(tab, "#score") == "No guess yet."
     silent(tab, sites["made-up"])
-
-
-def test_an_empty_page_says_how_to_get_tasks(visit):
-    tab = visit("guess.html", "empty")
-    assert "No task is measured here yet" in tab.locator("main").inner_text()
-    assert "tuneworthy advice --tasks FILE.jsonl" in tab.locator("main").inner_text()

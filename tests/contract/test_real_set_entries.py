@@ -4,9 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from tuneworthy.atlas.atlas_data import SHIPPED_FOLDER
-from tuneworthy.atlas.entry_files import PACKED_SUFFIX, read_packed
+from bench.atlas.atlas_data import SHIPPED_FOLDER
+from bench.atlas.entry_files import PACKED_SUFFIX, read_packed
 
 ROOT = Path(__file__).parents[2]
 

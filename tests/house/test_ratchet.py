@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 97_260,
-    "files": 761,
-    "public names": 2670,
+    "lines": 93_500,
+    "files": 729,
+    "public names": 2535,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

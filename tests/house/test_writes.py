@@ -6,12 +6,11 @@ from pathlib import Path
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 DOOR = "core/own_files.py"
 # What these write lies in a folder of our own: a store, a cache, a build, an export, a process.
-OWN_FOLDERS = ("arms/", "atlas/", "build/", "cpu_engine/", "deploy/", "executors/", "lab/",
+OWN_FOLDERS = ("arms/", "build/", "cpu_engine/", "deploy/", "executors/", "lab/",
                "ledger/", "models/", "retrieval/", "sandbox/", "serve/served_versions.py",
-               "training/", "building.py", "advice/soup_process.py",
+               "training/", "building.py",
                "run_logs/trackio.py")  # fmt: skip
 OTHERS = {
-    "advice/answer_file.py": "appends to a file whose every line it has just read",
     "cli/_frame.py": "the trace of an error of ours, in a new temporary file; /dev/null",
     "data/bad_rows.py": ".tuneworthy/bad_rows.jsonl",
     "data/draft.py": "a temporary folder",

@@ -138,16 +138,17 @@ def test_site_builds_the_pages_then_the_lab_beside_them(tmp_path):
     )
 
 
-@pytest.mark.parametrize(("verb", "fetched"), [("show", False), ("run", True), ("plan", True)])
+@pytest.mark.parametrize(("verb", "fetched"), [("advise", False), ("run", True), ("plan", True)])
 def test_atlas_fetches_models_only_where_they_are_asked(tmp_path, verb, fetched):
     folder = clone(tmp_path)
     (folder / ".venv" / ".installed-train").touch()
     (folder / ".venv" / "bin" / "tuneworthy").write_text('#!/bin/sh\necho "$*"\n')
+    (folder / ".venv" / "bin" / "python").write_text('#!/bin/sh\necho "$*"\n')
     done = subprocess.run(
         ["sh", "run", "atlas", verb, "--json"], cwd=folder, capture_output=True, text=True
     )
     models = ["models get smollm2-135m", "models get minilm"] if fetched else []
-    assert done.stdout.splitlines() == [*models, f"atlas {verb} --json"]
+    assert done.stdout.splitlines() == [*models, f"-m bench.atlas {verb} --json"]
 
 
 def test_the_start_page_leads_to_the_lab_where_it_is_built(monkeypatch):

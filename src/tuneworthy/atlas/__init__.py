@@ -1,5 +1,4 @@
-"""The atlas: which strategy wins on which type of task at how many rows, as recorded answers.
+"""The atlas: which strategy won on which type of task at how many rows, as measured before release.
 
-A cell is an ordinary study of a generated task. An entry holds a study's figures and every answer,
-so anybody can score the answers again.
+`bench/atlas` of the repository measures it and writes `atlas.json.xz`; here it is read and shown.
 """

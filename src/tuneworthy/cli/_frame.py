@@ -23,6 +23,18 @@ from tuneworthy.ledger.signals import StopRequested
 
 TASK_FILE = "task.yaml"
 _FAILED = {1, 2, 5, 6, 7, 130, 143}
+_IN_CLONE = "in a clone of the repository: python -m bench.atlas"
+LEFT_WORDS = {
+    "atlas": {
+        "show": "tuneworthy atlas",
+        **{word: f"{_IN_CLONE} {word}" for word in ("plan", "run", "add", "entry")},
+    },
+    "advice": {
+        f"--{word}": f"{_IN_CLONE} advise --{word}"
+        for word in ("tasks", "answers", "ask", "with-skill", "usd", "pay")
+    },
+}
+"""Words of earlier versions that left, by command, with what replaces each."""
 ORDER = (
     "demo",
     "tour",
@@ -57,6 +69,7 @@ def _run_command(arguments: Sequence[str], as_json: bool) -> int:
     try:
         command = typer.main.get_command(app())
         words = [_without_nul(word) for word in arguments] or ["--help"]
+        _refuse_left(words)
         code = command.main(args=words, prog_name="tuneworthy", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except TuneworthyError as error:
@@ -81,6 +94,15 @@ def _run_command(arguments: Sequence[str], as_json: bool) -> int:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # a usage error
             return _report_error(_usage_error(error), as_json)
         return _report_bug(error)
+
+
+def _refuse_left(words: Sequence[str]) -> None:
+    """Raise TaskError for a word of the command line that left with an earlier version."""
+    left = LEFT_WORDS.get(words[0], {})
+    for word in words[1:]:
+        if fix := left.get(word.partition("=")[0]):
+            raise TaskError(f"`{words[0]} {word}` is no part of the package any more",
+                            where="command line", got=word, fix=fix, kept="")  # fmt: skip
 
 
 def _usable_streams() -> None:

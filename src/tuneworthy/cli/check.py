@@ -22,6 +22,7 @@ from tuneworthy.cli._options import (
 )
 
 if TYPE_CHECKING:
+    from tuneworthy.atlas.forecast import Forecast
     from tuneworthy.core.run_options import RunOptions
 
 Live = Annotated[
@@ -154,12 +155,28 @@ def _write_blind_rows(path: Path, options: RunOptions, count: int) -> str:
 
 def _forecasts(path: Path, options: RunOptions) -> list[str]:
     """Return forecasts: of the winning tool, and of more answers to each row, where known."""
-    from tuneworthy.advising import measured_tasks, prior_for_rows
+    from tuneworthy.atlas.atlas_file import read_atlas
     from tuneworthy.results_folder import repeats_lines
 
-    tasks = measured_tasks()
-    tool = prior_for_rows(path, options, tasks) if tasks else ""
-    return [*filter(None, [tool]), *repeats_lines(path.parent)]
+    forecast = read_atlas().forecast
+    winner = _winner_lines(path, options, forecast) if forecast else []
+    return [*winner, *repeats_lines(path.parent)]
+
+
+def _winner_lines(path: Path, options: RunOptions, forecast: Forecast) -> list[str]:
+    """Return the line on the tools that win on rows like these; [] without right answers."""
+    from random import Random
+
+    from tuneworthy.atlas.forecast import row_features
+    from tuneworthy.session import read
+
+    loaded, split = read(path, options)
+    outputs = [case.output for case in loaded.everyone]
+    if len(outputs) > forecast.answers:
+        outputs = Random(0).sample(outputs, forecast.answers)
+    learnt = max((len(part.train) + len(part.dev) for part in split.parts), default=len(outputs))
+    facts = row_features(outputs, learnt, loaded.task.output.type)
+    return [forecast.line(facts)] if facts else []
 
 
 def _check_run(folder: Path, files: tuple[Path | None, ...], json: bool) -> int:

@@ -32,7 +32,6 @@ REQUIRED_NAMES: dict[str, tuple[str, ...]] = {
     "importers": ("FORMAT", "NEEDS", "TAKES", "fits", "rows"),
     "build": ("FORM", "NEEDED", "applies", "write"),
     "failures": ("plant", "detect", "fix"),
-    "advice/advisers": ("LABEL", "SEES", "BLIND", "advise"),
     "executors": ("open_cluster",),
     "report": (),
     "cli": (),
@@ -93,7 +92,7 @@ def _import(kind: str, name: str) -> ModuleType:
 
 def _dotted(kind: str) -> str:
     """Return the package of a kind's plug-ins, which is also their entry-point group."""
-    return f"tuneworthy.{kind.replace('/', '.')}"
+    return f"tuneworthy.{kind}"
 
 
 def _first_line(path: Path) -> str:

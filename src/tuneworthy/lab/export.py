@@ -7,11 +7,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.advising import measured_tasks
-from tuneworthy.atlas.atlas_data import read_atlas
+from tuneworthy.atlas.atlas_file import read_atlas
 from tuneworthy.core.errors import TaskError
 from tuneworthy.lab import case_data
-from tuneworthy.lab.advice_pages import advice_page, guess_data, guess_page, shown_advice
+from tuneworthy.lab.advice_pages import advice_page, guess_page
 from tuneworthy.lab.atlas_pages import atlas_page, measured_page
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.claim_pages import claims_page
@@ -83,22 +82,19 @@ def _write_blind_page(folder: Path, site: Site, cases: list[LabCase]) -> None:
 
 
 def _write_atlas_pages(folder: Path, site: Site) -> None:
-    """Write the map and the page of each shipped task; tasks that a user added are left out."""
-    atlas = read_atlas(None)
-    (folder / "atlas.html").write_text(atlas_page(atlas, site), "utf-8")
+    """Write the map and the page of each measured task."""
+    (folder / "atlas.html").write_text(atlas_page(site), "utf-8")
     for old in folder.glob("atlas-*.html"):
         old.unlink()
-    for key in atlas.entries:
-        (folder / f"atlas-{key}.html").write_text(measured_page(atlas, key, site), "utf-8")
+    for key in (task.card.key for task in read_atlas().tasks):
+        (folder / f"atlas-{key}.html").write_text(measured_page(key, site), "utf-8")
 
 
 def _write_advice_pages(folder: Path, site: Site) -> None:
-    """Write both pages on advice from the shipped tasks; those of the user are left out."""
-    shown = shown_advice(measured_tasks(working=None))
-    (folder / "guess.html").write_text(guess_page(shown, site), "utf-8")
-    (folder / "advice.html").write_text(advice_page(shown, site), "utf-8")
-    if shown.tasks:
-        _write_script(folder / "data" / "guess.js", "lab.guess", _json_bytes(guess_data(shown)))
+    """Write both pages on advice, and the data that visitors guess from."""
+    (folder / "guess.html").write_text(guess_page(site), "utf-8")
+    (folder / "advice.html").write_text(advice_page(site), "utf-8")
+    _write_script(folder / "data" / "guess.js", "lab.guess", _json_bytes(read_atlas().guess))
 
 
 def _check_folder(folder: Path) -> None:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from tuneworthy.atlas.atlas_data import Atlas, read_atlas
+from tuneworthy.atlas.atlas_file import HeadlineFinding, read_atlas
 from tuneworthy.lab.claim_pages import number_text
-from tuneworthy.lab.claim_results import claim_results
-from tuneworthy.lab.findings import HeadlineFinding, findings, measured_figures
 from tuneworthy.lab.pages import Site, render
 
 
-def findings_page(site: Site, atlas: Atlas | None = None) -> str:
-    """Return the page of findings, from `atlas` (None: the shipped one) and the claim results."""
-    measured = measured_figures(read_atlas(None) if atlas is None else atlas, claim_results())
+def findings_page(site: Site) -> str:
+    """Return the page of findings of the shipped atlas."""
     return render(
         "findings.html.j2", site, here="Findings", style="findings.css", scripts=(), data=(),
-        keys=(), findings=[_finding_data(each, site) for each in findings(measured)],
+        keys=(), findings=[_finding_data(each, site) for each in read_atlas().findings],
     )  # fmt: skip
 
 

@@ -13,32 +13,20 @@ from tuneworthy.report import _words as words
 from tuneworthy.report._screens import cell, escape_line, finished, wrapped
 
 if TYPE_CHECKING:  # the report computes no statistics, so it must not import them
-    from tuneworthy.advice.scoring import AdviceTable, AdviserScore
+    from tuneworthy.atlas.atlas_file import AdviceTable, AdviserScore
     from tuneworthy.core.interval import Interval
 
 CHECKLIST_ADVISER = "checklist"
-NO_TASKS_HEADLINE = "There is no measured task yet, so no adviser can be judged."
-NO_TASKS_FIX = (
-    "Measure tasks (tuneworthy atlas run), or pass a file of JSON lines: tuneworthy advice --tasks"
-    " FILE.jsonl"
-)
 
 
 def headline(table: AdviceTable) -> str:
     """Return how often the checklist is shown to name the winner: x of N, with its interval."""
     one = next((each for each in table.advisers if each.name == CHECKLIST_ADVISER), None)
-    if not table.tasks:
-        return NO_TASKS_HEADLINE
     if one is None or one.shown_right is None:
         tasks = count_noun(table.tasks, "measured task")
         return f"{tasks}, and on none of them the tool that the checklist names was measured."
     ends = f"{100 * one.shown_right.low:.0f} to {100 * one.shown_right.high:.0f} %"
     return f"The checklist predicts the measured winner in {one.right} of {one.n} ({ends})."
-
-
-def no_advice() -> dict[str, str]:
-    """Return the headline and the fix to show while no task has been measured."""
-    return {"headline": NO_TASKS_HEADLINE, "fix": NO_TASKS_FIX}
 
 
 def scope_line(table: AdviceTable) -> str:
@@ -102,6 +90,14 @@ def span_text(interval: Interval | None, scale: float = 1, digits: int = 2) -> s
     ends = (interval.mean, interval.low, interval.high)
     mean, low, high = (_number_text(scale * value, digits) for value in ends)
     return f"{mean} ({low} to {high})"
+
+
+def behind_text(behind: Interval | None) -> str:
+    """Return how far an arm is behind the best, in points with bounds; "" for the best itself."""
+    if behind is None:
+        return ""
+    mean, low, high = (f"{100 * value:.1f}" for value in (behind.mean, behind.low, behind.high))
+    return f"{mean} ({low} to {high})".replace("-", "−")
 
 
 def _number_text(value: float, digits: int) -> str:

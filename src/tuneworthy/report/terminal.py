@@ -11,7 +11,8 @@ from tuneworthy.core.evidence import ArmResult
 from tuneworthy.core.results import Results
 from tuneworthy.report import _recorded as recorded
 from tuneworthy.report import _words as words
-from tuneworthy.report._advice import advice_json, advice_screen, no_advice
+from tuneworthy.report._advice import advice_json, advice_screen
+from tuneworthy.report._atlas import atlas_json, atlas_screen
 from tuneworthy.report._causes import wrong_lines
 from tuneworthy.report._cautions import cautions
 from tuneworthy.report._cells import ScoreMatrix, bin_means, score_matrix, scores_hardest_first
@@ -47,13 +48,14 @@ __all__ = [
     "Live",
     "advice_json",
     "advice_screen",
+    "atlas_json",
+    "atlas_screen",
     "audit_screen",
     "compare_screen",
     "ladder_screen",
     "live",
     "live_check_screen",
     "money_line",
-    "no_advice",
     "own_run_screen",
     "plan_screen",
     "prompts_screen",

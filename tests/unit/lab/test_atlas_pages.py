@@ -2,29 +2,25 @@
 
 import html
 import re
+from functools import partial
+from itertools import product
 
 import pytest
+from bench.atlas import atlas_data
+from bench.atlas.atlas_map import choose_arm
+from bench.atlas.cells import Cell, all_cells
+from bench.atlas.entry import Entry
 from tests import atlas_kit
 
-from tuneworthy.atlas import atlas_data
-from tuneworthy.atlas.atlas_data import Atlas, read_atlas, write_entry
-from tuneworthy.atlas.atlas_map import choose_arm
-from tuneworthy.atlas.cells import Cell, all_cells
-from tuneworthy.atlas.entry import Entry
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import ShownRow
-from tuneworthy.lab.atlas_pages import VIEWS, atlas_page, measured_page
+from tuneworthy.lab.atlas_pages import atlas_page, measured_page
 from tuneworthy.lab.export import export_site
 from tuneworthy.lab.pages import LAB_FOLDER, Site
 from tuneworthy.lab.problem import Problem
 
 ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 CELL = Cell("clause_type", 100)
-
-
-@pytest.fixture(autouse=True)
-def nothing_ships(monkeypatch, tmp_path):
-    monkeypatch.setattr(atlas_data, "SHIPPED_FOLDER", tmp_path / "nothing-shipped")
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +36,13 @@ def entry(results):
     return with_card(made, size=100, model="smollm2-135m", facts_change=True)
 
 
-@pytest.fixture
-def atlas(entry, tmp_path):
-    write_entry(entry, tmp_path)
-    return read_atlas(tmp_path)
+@pytest.fixture(autouse=True)
+def publish(monkeypatch, tmp_path):
+    """Publish nothing, and return a function that publishes entries beside those of before."""
+    monkeypatch.setattr(atlas_data, "SHIPPED_FOLDER", tmp_path / "nothing-shipped")
+    made = partial(atlas_kit.publish, monkeypatch, tmp_path)
+    made()
+    return made
 
 
 def with_card(entry, **changed):
@@ -59,15 +58,9 @@ def two(value):
     return f"{value:.2f}".removeprefix("0")
 
 
-def test_an_empty_atlas_says_what_will_stand_there():
-    page = text_of(atlas_page(Atlas({}), Site()))
-    assert page.count("not measured yet") == len(all_cells())
-    assert "Nothing is measured yet" in page
-    assert "tuneworthy atlas run" in page
-
-
-def test_the_map_shows_winner_bound_status_model_and_floor_of_the_entry(atlas, entry):
-    page, card = text_of(atlas_page(atlas, Site())), entry.card
+def test_the_map_shows_winner_bound_status_model_and_floor_of_the_entry(publish, entry):
+    publish(entry)
+    page, card = text_of(atlas_page(Site())), entry.card
     named = next(arm for arm in card.arms if arm.name == card.arm)
     bounds = f"{two(named.score.low)}–{two(named.score.high)}"
     assert f"{card.arm} {two(named.score.mean)} {bounds}" in page
@@ -76,11 +69,12 @@ def test_the_map_shows_winner_bound_status_model_and_floor_of_the_entry(atlas, e
     assert f"plain instruction {card.base:.2f}" in page
     assert page.count("not measured yet") == len(all_cells()) - 1
     assert "1 of 27 cells are measured" in page
-    assert f'href="/atlas/{card.key}"' in atlas_page(atlas, Site())
+    assert f'href="/atlas/{card.key}"' in atlas_page(Site())
 
 
-def test_every_number_of_the_arms_is_one_of_the_entry_and_changes_with_it(atlas, entry, tmp_path):
-    page, card = measured_page(atlas, entry.card.key, Site()), entry.card
+def test_every_number_of_the_arms_is_one_of_the_entry_and_changes_with_it(publish, entry):
+    publish(entry)
+    page, card = measured_page(entry.card.key, Site()), entry.card
     table = text_of(page[page.index("<tbody>") : page.index("</tbody>")])
     for arm in card.arms:
         span = arm.score
@@ -90,13 +84,14 @@ def test_every_number_of_the_arms_is_one_of_the_entry_and_changes_with_it(atlas,
             shown = f"{behind[0]} ({behind[1]} to {behind[2]})".replace("-", "−")
             assert shown in table, arm.name
     first = card.arms[0].model_copy(update={"score": Interval(mean=0.123, low=0.111, high=0.137)})
-    write_entry(with_card(entry, arms=(first, *card.arms[1:])), tmp_path)
-    assert ".12 .11–.14" in text_of(measured_page(read_atlas(tmp_path), card.key, Site()))
+    publish(with_card(entry, arms=(first, *card.arms[1:])))
+    assert ".12 .11–.14" in text_of(measured_page(card.key, Site()))
     assert ".12 .11–.14" not in text_of(page)
 
 
-def test_every_case_stands_there_with_gold_and_all_answers(atlas, entry):
-    page = measured_page(atlas, entry.card.key, Site())
+def test_every_case_stands_there_with_gold_and_all_answers(publish, entry):
+    publish(entry)
+    page = measured_page(entry.card.key, Site())
     blocks = re.findall(r'<details class="case">.*?</details>', page, re.S)
     assert len(blocks) == len(entry.cases)
     counting = [run for run in entry.runs if run.counts]
@@ -112,14 +107,14 @@ def test_every_case_stands_there_with_gold_and_all_answers(atlas, entry):
     assert "taught" in page
 
 
-def test_an_arm_that_was_not_compared_is_told_apart_from_the_best(entry, tmp_path):
+def test_an_arm_that_was_not_compared_is_told_apart_from_the_best(publish, entry):
     """Of public sets only pairs with the named arm are known: both showed the same dash."""
     card = entry.card
     best = max((arm for arm in card.arms if arm.tool), key=lambda arm: arm.score.mean)
     bare = [arm.model_copy(update={"behind": None}) for arm in card.arms]
     ours = bare[0].model_copy(update={"name": "ours", "tool": None})
-    write_entry(with_card(entry, arms=(*bare, ours)), tmp_path)
-    page = measured_page(read_atlas(tmp_path), card.key, Site())
+    publish(with_card(entry, arms=(*bare, ours)))
+    page = measured_page(card.key, Site())
     rows = {
         row.split()[0]: row
         for row in map(text_of, re.findall("<tr.*?</tr>", page, re.S))
@@ -145,9 +140,10 @@ def view(page, name):
     return text
 
 
-def test_the_views_name_what_the_map_chooses(atlas, entry):
-    page, card = measured_page(atlas, entry.card.key, Site()), entry.card
-    for cost, facts in VIEWS:
+def test_the_views_name_what_the_map_chooses(publish, entry):
+    publish(entry)
+    page, card = measured_page(entry.card.key, Site()), entry.card
+    for cost, facts in product(("none", "seconds", "usd"), (False, True)):
         chosen = choose_arm(card, cost, facts)
         shown = view(page, f"{cost}-{int(facts)}")
         assert (chosen.arm.name if chosen.arm else "no arm") in shown
@@ -157,52 +153,53 @@ def test_the_views_name_what_the_map_chooses(atlas, entry):
     assert row[1] == "tfidf"
 
 
-def test_a_full_map_weighs_at_most_150_kb(entry, tmp_path):
+def test_a_full_map_weighs_at_most_150_kb(publish, entry):
     card = entry.card
     arms = tuple(card.arms[1].model_copy(update={"name": f"arm_{n}", "seconds": float(n + 1)})
                  for n in range(10))  # fmt: skip
-    for cell in all_cells():
-        write_entry(with_card(entry, key=cell.key("smollm2-135m"), kind=cell.kind, size=cell.size,
-                              arms=(*card.arms, *arms)), tmp_path)  # fmt: skip
-    page = atlas_page(read_atlas(tmp_path), Site())
+    publish(*(
+        with_card(entry, key=cell.key("smollm2-135m"), kind=cell.kind, size=cell.size,
+                  arms=(*card.arms, *arms))
+        for cell in all_cells()
+    ))  # fmt: skip
+    page = atlas_page(Site())
     assert "27</b> of 27" in page
     assert len(page.encode()) <= 150_000
 
 
-def test_the_page_gives_the_reasons_of_the_verdict(results, atlas, entry):
+def test_the_page_gives_the_reasons_of_the_verdict(results, publish, entry):
     """A provisional verdict within its margin has another reason: cut answers, say."""
+    publish(entry)
     assert entry.card.because == results.verdict.because
     shown = results.verdict.because.replace("`", "")
-    assert f"Why: {shown}" in text_of(measured_page(atlas, entry.card.key, Site()))
+    assert f"Why: {shown}" in text_of(measured_page(entry.card.key, Site()))
 
 
-def test_figures_only_are_said_on_every_view(entry, tmp_path):
-    write_entry(Entry(card=entry.card), tmp_path)
-    atlas = read_atlas(tmp_path)
-    assert "figures only, not scored again" in atlas_page(atlas, Site())
-    page = measured_page(atlas, entry.card.key, Site())
+def test_figures_only_are_said_on_every_view(publish, entry):
+    publish(Entry(card=entry.card))
+    assert "figures only, not scored again" in atlas_page(Site())
+    page = measured_page(entry.card.key, Site())
     assert "can't be scored again" in html.unescape(page)
     assert 'details class="case"' not in page
 
 
-def test_other_tasks_stand_beside_the_grid(entry, tmp_path):
-    write_entry(with_card(entry, key="mine", kind="My mails", size=77), tmp_path)
-    page = text_of(atlas_page(read_atlas(tmp_path), Site()))
+def test_other_tasks_stand_beside_the_grid(publish, entry):
+    publish(with_card(entry, key="mine", kind="My mails", size=77))
+    page = text_of(atlas_page(Site()))
     assert "My mails 77 rows · mine" in page
     assert page.count("not measured yet") == len(all_cells())
 
 
 @pytest.mark.parametrize("site", [Site(), Site(live=False)], ids=["live", "file"])
-def test_pages_are_escaped_and_hold_nothing_that_the_policy_refuses(entry, tmp_path, site):
+def test_pages_are_escaped_and_hold_nothing_that_the_policy_refuses(publish, entry, site):
     case = entry.cases[0].model_copy(update={"output": ATTACK})
     runs = tuple(
         run.model_copy(update={"answers": (ATTACK, *run.answers[1:])}) for run in entry.runs
     )
     bad = entry.model_copy(update={"cases": (case, *entry.cases[1:]), "runs": runs})
     bad = with_card(bad, instruction=ATTACK, environment={ATTACK: ATTACK}, kind=ATTACK)
-    write_entry(bad, tmp_path)
-    atlas = read_atlas(tmp_path)
-    for page in (atlas_page(atlas, site), measured_page(atlas, bad.card.key, site)):
+    publish(bad)
+    for page in (atlas_page(site), measured_page(bad.card.key, site)):
         assert "<script>alert" not in page
         assert "<img" not in page
         assert not re.search(r"<[^>]*\s(style|on\w+)=", page)
@@ -215,34 +212,19 @@ def test_pages_are_escaped_and_hold_nothing_that_the_policy_refuses(entry, tmp_p
         assert set(re.findall(r'aria-labelledby="([^"]+)"', page)) <= set(ids)
 
 
-def test_the_lab_serves_the_map_and_a_task_and_knows_no_other(browser, lab, entry):
-    write_entry(entry, lab.working)
+def test_the_lab_serves_the_map_and_a_task_and_knows_no_other(browser, publish, entry):
+    publish(entry)
     assert "1</b> of 27" in browser.get("/atlas").text
     assert "Every case and answer" in browser.get(f"/atlas/{entry.card.key}").text
     reply = browser.get("/atlas/nothing", headers={"accept": "text/html"})
     assert reply.status_code == 404
     assert "no such task" in reply.text
     with pytest.raises(Problem):
-        measured_page(Atlas({}), "nothing", Site())
+        measured_page("nothing", Site())
 
 
-def test_an_entry_that_breaks_after_it_was_listed_is_a_problem(atlas, entry):
-    path = atlas.entries[entry.card.key].path
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(Problem, match="can't be read"):
-        measured_page(atlas, entry.card.key, Site())
-
-
-def test_an_export_has_the_map_and_the_shipped_tasks_and_makes_no_request(
-    entry, tmp_path, monkeypatch
-):
-    shipped = tmp_path / "shipped"
-    shipped.mkdir()
-    write_entry(entry, tmp_path)
-    (tmp_path / ".tuneworthy" / "atlas").rename(shipped / "x")
-    monkeypatch.setattr(atlas_data, "SHIPPED_FOLDER", shipped / "x")
-    monkeypatch.chdir(tmp_path)
-    write_entry(with_card(entry, key="private"), tmp_path)
+def test_an_export_has_the_map_and_the_tasks_and_makes_no_request(publish, entry, tmp_path):
+    publish(entry)
     home = export_site(tmp_path / "site")
     names = {path.name for path in home.parent.glob("atlas*.html")}
     assert names == {"atlas.html", f"atlas-{entry.card.key}.html"}

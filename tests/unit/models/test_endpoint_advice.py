@@ -3,12 +3,12 @@
 import json
 
 import pytest
+from bench.atlas import advising
+from bench.atlas.answer_file import read_advice
+from bench.atlas.asking import ANSWER_SCHEMA
 from models_kit import says
 from tests.advice_kit import prompt_task, task
 
-from tuneworthy import advising
-from tuneworthy.advice.answer_file import read_advice
-from tuneworthy.advice.asking import ANSWER_SCHEMA
 from tuneworthy.core.errors import TaskError
 
 TASKS = [task("a"), prompt_task("b")]

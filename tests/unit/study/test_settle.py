@@ -9,11 +9,11 @@ import subprocess
 import sys
 
 import pytest
+from bench.atlas.check_entry import check_entry
+from bench.atlas.study_entry import entry_of_study
 from tests import studies
 
 import tuneworthy
-from tuneworthy.atlas.check_entry import check_entry
-from tuneworthy.atlas.study_entry import entry_of_study
 from tuneworthy.cli._frame import run as command
 from tuneworthy.core.errors import TaskError
 from tuneworthy.ledger.store import open_ledger

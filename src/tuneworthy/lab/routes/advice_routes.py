@@ -12,15 +12,13 @@ ROUTES = APIRouter(default_response_class=HTMLResponse)
 
 @ROUTES.get("/guess")
 def _get_guess_page(lab: Here) -> str:
-    from tuneworthy.advising import measured_tasks
-    from tuneworthy.lab.advice_pages import guess_page, shown_advice
+    from tuneworthy.lab.advice_pages import guess_page
 
-    return guess_page(shown_advice(measured_tasks(working=lab.working)), site_of(lab))
+    return guess_page(site_of(lab))
 
 
 @ROUTES.get("/advice")
 def _get_advice_page(lab: Here) -> str:
-    from tuneworthy.advising import measured_tasks
-    from tuneworthy.lab.advice_pages import advice_page, shown_advice
+    from tuneworthy.lab.advice_pages import advice_page
 
-    return advice_page(shown_advice(measured_tasks(working=lab.working)), site_of(lab))
+    return advice_page(site_of(lab))

@@ -12,15 +12,13 @@ ROUTES = APIRouter(default_response_class=HTMLResponse)
 
 @ROUTES.get("/atlas")
 def _get_map_page(lab: Here) -> str:
-    from tuneworthy.atlas.atlas_data import read_atlas
     from tuneworthy.lab.atlas_pages import atlas_page
 
-    return atlas_page(read_atlas(lab.working), site_of(lab))
+    return atlas_page(site_of(lab))
 
 
 @ROUTES.get("/atlas/{key}")
 def _get_measured_page(lab: Here, key: str) -> str:
-    from tuneworthy.atlas.atlas_data import read_atlas
     from tuneworthy.lab.atlas_pages import measured_page
 
-    return measured_page(read_atlas(lab.working), key, site_of(lab))
+    return measured_page(key, site_of(lab))

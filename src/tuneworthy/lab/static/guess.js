@@ -100,8 +100,6 @@
     const copy = () => lab.copy(`${location.href.split('#')[0]}#${hashOf(data, { ...state, shared: true })}`, find('copy'));
     find('copy').addEventListener('click', copy);
     lab.find('#anew')?.addEventListener('click', () => { anew(); state.at = 0; show(); find('task-title').focus(); });
-    const lines = () => [...state.guesses].map(([k, tool]) => JSON.stringify({ adviser: 'me', task: data.tasks[k].key, probabilities: { [tool]: 1 } })).join('\n');
-    find('lines').addEventListener('click', () => lab.copy(`${lines()}\n`, find('lines')));
     const digits = Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8, 9].map((k) => [String(k), () => pick(task().tools[k - 1]?.name)]));
     lab.keys({ ...digits, n: () => move(1), ArrowRight: () => move(1), ArrowLeft: () => move(-1), c: copy });
     show();

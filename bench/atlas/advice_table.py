@@ -1,0 +1,30 @@
+"""Score the advisers on the measured tasks that ship; prints lines of docs/evidence/claims.md.
+
+usage: advice.py      (no model is asked: rules, and answers that are recorded)
+"""
+
+from __future__ import annotations
+
+from bench.atlas.advising import advice_table, advisers_of, measured_tasks
+
+from tuneworthy.report._advice import headline, scope_line, span_text
+
+
+def lines() -> list[str]:
+    """Return the headline, its scope, what predicts the winner, and the rows of the table."""
+    tasks = measured_tasks(working=None)
+    table = advice_table(tasks, advisers_of(tasks))
+    rows = [
+        f"| {each.label} | {each.right} / {each.wrong} / {each.open} | {each.unmeasured}"
+        f" | {span_text(each.shown_right, 100, 0)} | {span_text(each.brier)}"
+        f" | {span_text(each.lost, 100, 0)} |"
+        for each in table.advisers
+        if not each.skipped
+    ]
+    skipped = [f"{each.label} ({each.skipped})" for each in table.advisers if each.skipped]
+    asked = [f"Not asked: {'; '.join(skipped)}."] if skipped else []
+    return [headline(table), f"{scope_line(table)}.", table.predictor, *asked, *rows]
+
+
+if __name__ == "__main__":
+    print("\n".join(lines()))

@@ -1,11 +1,10 @@
-"""Training folders as Trainer, TRL, Trackio, TensorBoard and PEFT write them, without these tools.
+"""Training folders as Trainer, TRL and PEFT write them, without these tools.
 
-The forms were compared with folders that transformers 5.24, TRL 1.16, PEFT 0.21, Trackio 0.43 and
-tensorboardX 2.6 wrote; `test_real_trainers.py` trains and compares them again.
+The forms were compared with folders that transformers 5.24, TRL 1.16 and PEFT 0.21 wrote;
+`test_real_trainers.py` trains and compares them again.
 """
 
 import json
-import sqlite3
 import struct
 
 import numpy as np
@@ -144,97 +143,3 @@ def adapter(folder, *, rank=2, alpha=4, b=0.5, base="", **changes):
               "base_model_name_or_path": base, **changes}  # fmt: skip
     (folder / "adapter_config.json").write_text(json.dumps(config), "utf-8")
     return change
-
-
-def trackio(path, kind="clean", settings=(), run="r1"):
-    """Write a project's database with the tables that Trackio makes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    store = sqlite3.connect(path)
-    store.execute(
-        "CREATE TABLE IF NOT EXISTS metrics (id INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT"
-        " NULL, timestamp TEXT NOT NULL, run_name TEXT NOT NULL, step INTEGER NOT NULL, metrics"
-        " TEXT NOT NULL, log_id TEXT, space_id TEXT)"
-    )
-    store.execute(
-        "CREATE TABLE IF NOT EXISTS configs (id INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT"
-        " NULL, run_name TEXT NOT NULL, config TEXT NOT NULL, created_at TEXT NOT NULL,"
-        " UNIQUE(run_id))"
-    )
-    for number, entry in enumerate(entries(kind)):
-        own = {key: value for key, value in entry.items() if not key.startswith(("eval", "step"))}
-        fields = {f"train/{key}": "NaN" if value != value else value for key, value in own.items()}
-        fields |= {"eval/loss": entry["eval_loss"]} if "eval_loss" in entry else {}
-        fields["train/global_step"] = entry["step"]
-        store.execute(
-            "INSERT INTO metrics (timestamp, run_id, run_name, step, metrics)"
-            " VALUES (?, ?, ?, ?, ?)",
-            ("2026-11-28", run, run, number, json.dumps(fields).encode()),
-        )
-    store.execute(
-        "INSERT INTO configs (run_id, run_name, config, created_at) VALUES (?, ?, ?, ?)",
-        (run, run, json.dumps(dict(settings)).encode(), "2026-11-28"),
-    )
-    store.commit()
-    store.close()
-    return path
-
-
-def _varint(value):
-    out = b""
-    while value > 0x7F:
-        out, value = out + bytes([value & 0x7F | 0x80]), value >> 7
-    return out + bytes([value])
-
-
-def _bytes(number, raw):
-    return _varint(number << 3 | 2) + _varint(len(raw)) + raw
-
-
-def _checksum(data):
-    """Return the masked CRC-32C, bit by bit; that of b"123456789" is known to be 0xE3069283."""
-    value = 0xFFFFFFFF
-    for byte in data:
-        value ^= byte
-        for _ in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
-    value ^= 0xFFFFFFFF
-    assert data != b"123456789" or value == 0xE3069283
-    return ((value >> 15 | value << 17) + 0xA282EAD8) % 2**32
-
-
-def _record(message):
-    length = struct.pack("<Q", len(message))
-    checks = [struct.pack("<I", _checksum(part)) for part in (length, message)]
-    return length + checks[0] + message + checks[1]
-
-
-def scalar(tag, value, step):
-    """Return the record of a scalar event, as tensorboardX writes it."""
-    inner = _bytes(1, tag.encode()) + b"\x15" + struct.pack("<f", value)
-    event = b"\x09" + struct.pack("<d", 1.7e9) + b"\x10" + _varint(step)
-    return _record(event + _bytes(5, _bytes(1, inner)))
-
-
-def text(tag, value):
-    """Return the record of a text event."""
-    tensor = b"\x08\x07" + _bytes(8, value.encode())
-    inner = _bytes(1, f"{tag}/text_summary".encode()) + _bytes(8, tensor)
-    return _record(b"\x09" + struct.pack("<d", 1.7e9) + _bytes(5, _bytes(1, inner)))
-
-
-def tensorboard(folder, kind="clean", settings=()):
-    """Write the event file of a Trainer's run."""
-    data = _record(b"\x09" + struct.pack("<d", 1.7e9) + _bytes(3, b"brain.Event:2"))
-    data += text("args", json.dumps(dict(settings)))
-    for entry in entries(kind):
-        step = entry["step"]
-        names = {"loss": "train/loss", "grad_norm": "train/grad_norm", "eval_loss": "eval/loss",
-                 "learning_rate": "train/learning_rate", "train_loss": "train/train_loss",
-                 "train_runtime": "train/train_runtime"}  # fmt: skip
-        data += b"".join(
-            scalar(names[key], value, step) for key, value in entry.items() if key in names
-        )
-    path = folder / "runs" / "Nov28_host" / "events.out.tfevents.1795890026.host.1.0"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    return folder

@@ -37,8 +37,6 @@ def array(folder, kind):
 WRITERS = {
     "json_export": array,
     "trainer_state": kit.trainer_state,
-    "trackio": lambda folder, kind: kit.trackio(folder / "demo.db", kind),
-    "tensorboard": kit.tensorboard,
     "lines": lines,
     "trace": trace,
 }

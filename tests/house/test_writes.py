@@ -8,8 +8,7 @@ DOOR = "core/own_files.py"
 # What these write lies in a folder of our own: a store, a cache, a build, an export, a process.
 OWN_FOLDERS = ("arms/", "build/", "cpu_engine/", "deploy/", "executors/", "lab/",
                "ledger/", "models/", "retrieval/", "sandbox/", "serve/served_versions.py",
-               "training/", "building.py",
-               "run_logs/trackio.py")  # fmt: skip
+               "training/", "building.py")  # fmt: skip
 OTHERS = {
     "cli/_frame.py": "the trace of an error of ours, in a new temporary file; /dev/null",
     "data/bad_rows.py": ".tuneworthy/bad_rows.jsonl",

@@ -81,8 +81,8 @@ def command(
     an error if more lines can't be read than --max-bad allows.
 
     With --run FOLDER: find known failures of training. Reads folders of Hugging Face Trainer, TRL
-    and Unsloth, logs of Trackio, TensorBoard, JSON Lines or CSV, PEFT adapters. Exit code 0: none
-    found; 3: one found; 4: nothing could be measured.
+    and Unsloth, logs in JSON Lines, CSV or JSON, PEFT adapters. Exit code 0: none found; 3: one
+    found; 4: nothing could be measured.
     """
     from tuneworthy.report.terminal import audit_screen, live_check_screen, terminal_size
 

@@ -21,7 +21,8 @@ MOST_LOGS = 20
 STATE_FILE = "trainer_state.json"  # of the Trainer, in its folder and in each checkpoint
 TAIL_PART = 8  # the last loss is the mean over the last 1/TAIL of the steps
 NO_LOG = (
-    "the folder holds no training log (trainer_state.json, Trackio, TensorBoard, JSON Lines or CSV)"
+    "the folder holds no training log (trainer_state.json, JSON Lines, CSV or JSON; TensorBoard and"
+    " Trackio export one)"
 )
 
 

@@ -124,8 +124,8 @@ def _read_options(
 def _leave_out_placeholders(raw: dict[str, Any], named_by: Mapping[str, str]) -> None:
     """Remove option values that do not describe the run.
 
-    transformers writes `<PAD_TOKEN>` for every argument whose name ends in `_token`. Trackio's
-    config also holds the model's config, in which `max_length` limits generation.
+    transformers writes `<PAD_TOKEN>` for every argument whose name ends in `_token`. A log's
+    config may also hold the model's config, in which `max_length` limits generation.
     """
     for name in [name for name in raw if name.endswith("_token")]:
         if raw[name] == f"<{name.upper()}>":

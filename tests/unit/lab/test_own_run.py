@@ -196,22 +196,14 @@ def test_no_limit_cuts_nothing_and_an_unknown_one_is_said(folder, tmp_path):
     assert check_run(folder, files).facts.cut_rows == 0.0
 
 
-def test_the_limit_of_generation_in_trackios_config_is_not_the_rows(folder, tmp_path):
-    """Trackio's config holds the model's own, with a max_length of 20 tokens to generate."""
+def test_the_limit_of_generation_in_a_logs_config_is_not_the_rows(folder, tmp_path):
+    """A log's config may hold the model's own, with a max_length of 20 tokens to generate."""
     (folder / "trainer_state.json").unlink()
-    kit.trackio(folder / "p.db", settings={"max_length": 20, "max_grad_norm": 1.0})
+    log = {"config": {"max_length": 20, "max_grad_norm": 1.0}, "history": kit.entries("clean")}
+    (folder / "history.json").write_text(json.dumps(log))
     report = check_run(folder, OwnFiles(kit.rows(tmp_path / "rows.jsonl")))
     assert "max_length" not in report.settings
     assert report.settings["max_grad_norm"] == 1.0
-
-
-def test_the_arguments_in_an_event_file_are_used(folder, tmp_path):
-    kit.tensorboard(folder, settings={"max_length": 64, "packing": False, "pad_token":
-                                      "<PAD_TOKEN>", "completion_only_loss": True})  # fmt: skip
-    report = check_run(folder, OwnFiles(kit.rows(tmp_path / "rows.jsonl")))
-    assert report.facts.cut_rows == 1.0
-    assert report.facts.answer_share == 1.0
-    assert "pad_token" not in report.settings
 
 
 def test_the_share_of_answers_needs_to_know_the_mask(folder, tmp_path):
@@ -236,7 +228,6 @@ def test_the_pickle_is_never_opened_and_said_to_be(folder, monkeypatch):
 
 
 def test_nothing_is_written_in_the_folder(folder, tmp_path):
-    kit.trackio(folder / "p.db")
     before = sorted((p.name, p.stat().st_mtime_ns) for p in folder.rglob("*"))
     check_run(folder, OwnFiles(kit.rows(tmp_path / "rows.jsonl")))
     assert sorted((p.name, p.stat().st_mtime_ns) for p in folder.rglob("*")) == before

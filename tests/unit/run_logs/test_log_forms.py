@@ -1,7 +1,6 @@
 """Special cases of log forms: checkpoints, several runs, half records, arguments."""
 
 import json
-import sqlite3
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import run_folder_kit as kit
 from tuneworthy.core.errors import DataError
 from tuneworthy.data.run_folder import open_run_folder
 from tuneworthy.lab.own_trainer import read_trainer
-from tuneworthy.run_logs import json_export, lines, tensorboard, trace, trackio, trainer_state
+from tuneworthy.run_logs import json_export, lines, trace, trainer_state
 
 
 def test_of_checkpoints_the_newest_is_read(tmp_path):
@@ -38,91 +37,6 @@ def test_a_state_without_a_history_is_refused(tmp_path):
     (tmp_path / "trainer_state.json").write_text('{"global_step": 3}')
     with pytest.raises(DataError, match="log_history"):
         trainer_state.read(open_run_folder(tmp_path), "trainer_state.json")
-
-
-def test_trackio_reads_the_newest_run_and_says_so(tmp_path):
-    kit.trackio(tmp_path / "p.db", "explodes", run="old")
-    kit.trackio(tmp_path / "p.db", "clean", {"max_length": 64, "nested": {"a": 1}}, run="new")
-    log = trackio.read(open_run_folder(tmp_path), "p.db")
-    assert [step.loss for step in log.steps] == pytest.approx(kit.losses("clean")[0])
-    assert log.settings == {"max_length": 64}
-    assert log.notes == ("the newest run is read; 1 other runs are not",)
-
-
-def test_trackio_writes_nothing_beside_the_database(tmp_path):
-    kit.trackio(tmp_path / "p.db")
-    before = (tmp_path / "p.db").read_bytes()
-    trackio.read(open_run_folder(tmp_path), "p.db")
-    assert [path.name for path in tmp_path.iterdir()] == ["p.db"]
-    assert (tmp_path / "p.db").read_bytes() == before
-
-
-def test_entries_that_are_still_in_the_journal_are_read(tmp_path):
-    kit.trackio(tmp_path / "p.db")
-    store = sqlite3.connect(tmp_path / "p.db")
-    store.execute("PRAGMA journal_mode = wal")
-    store.execute(
-        "INSERT INTO metrics (timestamp, run_id, run_name, step, metrics) VALUES ('', 'r1', 'r1',"
-        " 99, ?)",
-        (json.dumps({"train/loss": 0.125, "train/global_step": 99}),),
-    )
-    store.commit()
-    log = trackio.read(open_run_folder(tmp_path), "p.db")
-    store.close()
-    assert (log.steps[-1].step, log.steps[-1].loss) == (99, 0.125)
-
-
-def test_another_database_is_refused(tmp_path):
-    store = sqlite3.connect(tmp_path / "x.db")
-    store.execute("CREATE TABLE notes (text TEXT)")
-    store.execute("CREATE VIEW metrics AS SELECT 1 AS id, 'r' AS run_name")
-    store.commit()
-    store.close()
-    with pytest.raises(DataError, match="not Trackio's"):
-        trackio.read(open_run_folder(tmp_path), "x.db")
-
-
-def test_tensorboard_reads_the_trainers_arguments(tmp_path):
-    kit.tensorboard(tmp_path, settings={"max_length": 64, "packing": False, "fsdp": []})
-    opened = open_run_folder(tmp_path)
-    log = tensorboard.read(opened, tensorboard.finds(opened)[0])
-    assert log.settings == {"max_length": 64, "packing": False}
-
-
-def test_half_a_last_record_is_left_out(tmp_path):
-    kit.tensorboard(tmp_path)
-    opened = open_run_folder(tmp_path)
-    path = tmp_path / tensorboard.finds(opened)[0]
-    path.write_bytes(path.read_bytes() + kit.scalar("train/loss", 9.0, 99)[:-7])
-    log = tensorboard.read(opened, tensorboard.finds(opened)[0])
-    assert log.steps[-1].step == 48
-
-
-def test_a_huge_record_is_skipped_and_takes_no_memory(tmp_path):
-    kit.tensorboard(tmp_path)
-    opened = open_run_folder(tmp_path)
-    path = tmp_path / tensorboard.finds(opened)[0]
-    length = (1 << 62).to_bytes(8, "little")
-    check = kit._checksum(length).to_bytes(4, "little")
-    path.write_bytes(path.read_bytes() + length + check + b"\0" * 100)
-    assert len(tensorboard.read(opened, tensorboard.finds(opened)[0]).steps) == 48
-
-
-def test_a_record_that_does_not_fit_its_checksum_is_left_out(tmp_path):
-    kit.tensorboard(tmp_path)
-    opened = open_run_folder(tmp_path)
-    path = tmp_path / tensorboard.finds(opened)[0]
-    record = kit.scalar("train/loss", 9.0, 99)
-    path.write_bytes(path.read_bytes() + record[:-6] + b"\x01" + record[-5:])
-    log = tensorboard.read(opened, tensorboard.finds(opened)[0])
-    assert log.steps[-1].step == 48
-    assert log.notes == ("1 damaged records are left out",)
-
-
-def test_another_file_called_like_an_event_file_is_refused(tmp_path):
-    (tmp_path / "events.out.tfevents.1").write_bytes(b"this is no event file at all")
-    with pytest.raises(DataError, match="no TensorBoard event file"):
-        tensorboard.read(open_run_folder(tmp_path), "events.out.tfevents.1")
 
 
 def test_lines_without_a_loss_are_refused(tmp_path):

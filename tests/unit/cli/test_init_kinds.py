@@ -1,8 +1,8 @@
 """Files as engineers have them: logs with costs, tool calls, odd exports, unused columns."""
 
 import json
-import zipfile
 
+import openpyxl
 import pytest
 
 from tuneworthy.cli._frame import run
@@ -132,28 +132,15 @@ def test_what_a_log_measured_is_read_by_its_names_and_units():
     assert measured_values({"duration_s": 2}, {"seconds": "duration_s"}) == {"seconds": 2}
 
 
-SPACE = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
-
-
 def workbook(path, sheets):
     """Write a workbook of {name: rows of texts}."""
-    with zipfile.ZipFile(path, "w") as book:
-        listed, parts = "", ""
-        for at, (name, rows) in enumerate(sheets.items(), 1):
-            listed += f'<sheet name="{name}" sheetId="{at}" r:id="rId{at}"/>'
-            parts += f'<Relationship Id="rId{at}" Target="worksheets/sheet{at}.xml"/>'
-            cells = "".join(
-                "<row>" + "".join(f'<c t="inlineStr"><is><t>{text}</t></is></c>' for text in row)
-                + "</row>" for row in rows
-            )  # fmt: skip
-            sheet = f"<worksheet {SPACE}><sheetData>{cells}</sheetData></worksheet>"
-            book.writestr(f"xl/worksheets/sheet{at}.xml", sheet)
-        book.writestr("xl/workbook.xml", f'<workbook {SPACE} xmlns:r="http://x/r"><sheets>{listed}'
-                      "</sheets></workbook>")  # fmt: skip
-        book.writestr(
-            "xl/_rels/workbook.xml.rels",
-            f'<Relationships xmlns="http://x/p">{parts}</Relationships>',
-        )
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
 
 
 def test_of_several_sheets_the_first_that_holds_a_table_is_read_and_named(tmp_path, capsys):

@@ -1,8 +1,10 @@
 """A file that breaks in the middle is never read as if it ended there; no column stands for two."""
 
 import json
+import re
 import zipfile
 
+import openpyxl
 import pytest
 
 from tuneworthy.cli._frame import run
@@ -37,18 +39,21 @@ def cut(text):
 
 
 def excel(path, cells, broken=None):
-    """Write a sheet of texts; the cell `broken` (row, column) names a text that is not there."""
-    rows = "".join(
-        f'<row r="{r}">' + "".join(
-            '<c t="s"><v>99</v></c>' if (r, c) == broken
-            else f'<c t="inlineStr"><is><t>{cell}</t></is></c>' for c, cell in enumerate(row))
-        + "</row>" for r, row in enumerate(cells, 1))  # fmt: skip
-    head = (
-        '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
-    )
-    with zipfile.ZipFile(path, "w") as book:
-        book.writestr("xl/workbook.xml", "<workbook/>")
-        book.writestr("xl/worksheets/sheet1.xml", f"{head}{rows}</sheetData></worksheet>")
+    """Write a sheet of texts; the cell at `broken` (row, column) names a text that is not there."""
+    book = openpyxl.Workbook()
+    for row in cells:
+        book.active.append(row)
+    book.save(path)
+    if broken:
+        place = f"{chr(65 + broken[1])}{broken[0]}"
+        part = "xl/worksheets/sheet1.xml"
+        with zipfile.ZipFile(path) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        cell = rf'(<c r="{place}") t="inlineStr">.*?</c>'.encode()
+        parts[part] = re.sub(cell, rb'\g<1> t="s"><v>99999</v></c>', parts[part])
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in parts.items():
+                archive.writestr(name, content)
     return path
 
 
@@ -111,9 +116,9 @@ def test_json_that_is_refused_says_why_and_what_to_mend(tmp_path):
     assert (stopped.value.got, stopped.value.fix[:19]) == ("team", "keep one of the two")
 
 
-def test_a_broken_cell_of_a_sheet_stops_there(tmp_path):
+def test_a_sheet_with_a_broken_cell_is_refused(tmp_path):
     path = excel(tmp_path / "t.xlsx", sheet(), broken=(400, 1))
-    with pytest.raises(DataError, match=r"only 398 records could be read, and the file breaks"):
+    with pytest.raises(DataError, match="the Excel file is broken"):
         import_rows([path], ImportOptions(Choice()), tmp_path, "task")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.suite import clause_type, support_tickets
-from tuneworthy.suite._words_support import ITEMS
+from tuneworthy.suite._words import load_words
 
 OUT = Path(__file__).parents[1] / "src" / "tuneworthy" / "suite" / "recorded"
 CLAUSES = {
@@ -36,7 +36,7 @@ OPENER = re.compile(
     r"\b[^,]*, "
 )
 ORDER = re.compile(r"\b[A-Z][0-9]{3}\b")
-ITEM = re.compile(rf"\b({'|'.join(ITEMS)})\b")
+ITEM = re.compile(rf"\b({'|'.join(load_words('support').items)})\b")
 NAME = re.compile(
     r"(?:I'm|I am|It is|This is|Signed|name is|name:|from|regards,|Yours,) ([A-Z][a-z]+)"
 )

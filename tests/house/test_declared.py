@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src" / "tuneworthy"
 NAMES = {
     "sklearn": "scikit-learn",
+    "python_calamine": "python-calamine",
     "ruamel": "ruamel.yaml",
     "pydantic_core": "pydantic-core",
     "huggingface_hub": "huggingface-hub",

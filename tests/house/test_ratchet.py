@@ -6,8 +6,8 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 93_500,
-    "files": 729,
+    "lines": 92_400,
+    "files": 719,
     "public names": 2535,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,

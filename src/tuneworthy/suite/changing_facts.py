@@ -9,13 +9,9 @@ from typing import Any
 from tuneworthy.core.errors import TaskError
 from tuneworthy.suite._draw import draw_distinct
 from tuneworthy.suite._made import GeneratedTask, two_thirds
-from tuneworthy.suite._words_sheets import (
-    ATTRIBUTES,
-    FIRST_PARTS,
-    LAST_PARTS,
-    QUESTION_OPENINGS,
-    SHEET_OPENINGS,
-)
+from tuneworthy.suite._words import load_words
+
+WORDS = load_words("sheets")
 
 EDITIONS = ("2023-03-01", "2024-02-01", "2025-06-01")
 CHANGE_CHANCE = 0.6  # the chance that a new edition of a sheet changes a value
@@ -35,13 +31,13 @@ def make(seed: int, n: int = 360) -> GeneratedTask:
     fact. Raises TaskError beyond 1,800 rows, the number of values.
     """
     rng = Random(f"changing_facts {seed}")
-    names = [first + last for first, last in product(FIRST_PARTS, LAST_PARTS)]
-    if n > (most := len(names) * len(ATTRIBUTES)):
+    names = [first + last for first, last in product(WORDS.first_parts, WORDS.last_parts)]
+    if n > (most := len(names) * len(WORDS.attributes)):
         raise TaskError("there are no more facts", got=str(n), fix=f"{most} rows or fewer")
     rng.shuffle(names)
-    names = names[: -(-n // len(ATTRIBUTES))]
+    names = names[: -(-n // len(WORDS.attributes))]
     sheets = {name: _draw_sheets(rng, name) for name in names}
-    asked = list(product(names, ATTRIBUTES))
+    asked = list(product(names, WORDS.attributes))
     rng.shuffle(asked)
     asked = list(islice(asked, n))
     rows = draw_distinct(n, lambda i: _draw_row(rng, *asked[i], sheets[asked[i][0]]))
@@ -58,14 +54,14 @@ def make(seed: int, n: int = 360) -> GeneratedTask:
 def _draw_sheets(rng: Random, name: str) -> list[dict[str, Any]]:
     """Return the data sheets of a product, the oldest first, each with the values it states."""
     days = EDITIONS[rng.randrange(len(EDITIONS)) :]
-    values = {key: rng.randint(low, high) for key, (_, low, high, *_) in ATTRIBUTES.items()}
+    values = {key: rng.randint(low, high) for key, (_, low, high, *_) in WORDS.attributes.items()}
     sheets = []
     for edition, (day, end) in enumerate(zip(days, (*days[1:], None), strict=True), 1):
         if edition > 1:
             values = {key: _draw_next_value(rng, key, value) for key, value in values.items()}
-        said = [ATTRIBUTES[key][3].format(v=value) for key, value in values.items()]
+        said = [WORDS.attributes[key][3].format(v=value) for key, value in values.items()]
         rng.shuffle(said)
-        head = rng.choice(SHEET_OPENINGS).format(p=name, e=edition, day=day)
+        head = rng.choice(WORDS.sheet_openings).format(p=name, e=edition, day=day)
         sheet = {"id": f"{name.lower()}-{edition}", "title": f"{name}, edition {edition}"}
         dated = {"from": day, "to": end, "values": values}
         sheets.append({**sheet, "text": " ".join([head, *said]), **dated})
@@ -74,13 +70,13 @@ def _draw_sheets(rng: Random, name: str) -> list[dict[str, Any]]:
 
 def _draw_next_value(rng: Random, key: str, value: int) -> int:
     """Return a value in the next edition: another one with probability .6, else the same."""
-    _, low, high, *_ = ATTRIBUTES[key]
+    _, low, high, *_ = WORDS.attributes[key]
     new = rng.randint(low, high - 1)
     return new + (new >= value) if rng.random() < CHANGE_CHANCE else value
 
 
 def _draw_row(rng: Random, name: str, key: str, sheets: list[dict[str, Any]]) -> dict[str, Any]:
-    unit, newest = ATTRIBUTES[key][0], sheets[-1]
-    text = rng.choice(QUESTION_OPENINGS) + rng.choice(ATTRIBUTES[key][4]).format(p=name)
+    unit, newest = WORDS.attributes[key][0], sheets[-1]
+    text = rng.choice(WORDS.question_openings) + rng.choice(WORDS.attributes[key][4]).format(p=name)
     answer = f"{newest['values'][key]} {unit}"
     return {"input": text, "output": answer, "context": {"doc": newest["id"]}}

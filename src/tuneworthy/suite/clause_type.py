@@ -7,9 +7,11 @@ from typing import Any
 
 from tuneworthy.suite._draw import draw_distinct
 from tuneworthy.suite._made import LORA_OPTIONS, GeneratedTask, two_thirds
-from tuneworthy.suite._words_clauses import CLAUSE_OPENERS, CLAUSE_WORDINGS, PARTIES, PLACES
+from tuneworthy.suite._words import load_words
 
-LABELS = tuple(CLAUSE_WORDINGS)
+WORDS = load_words("clauses")
+
+LABELS = tuple(WORDS.clause_wordings)
 TASK = {
     "name": "clause-type",
     "instruction": "Which type of contract clause is this?",
@@ -35,11 +37,11 @@ def _draw_even_labels(rng: Random, n: int) -> list[str]:
 
 
 def _draw_row(rng: Random, label: str) -> dict[str, Any]:
-    cores, tails = CLAUSE_WORDINGS[label]
-    parts = [rng.choice(CLAUSE_OPENERS)] if rng.random() < 0.6 else []
+    cores, tails = WORDS.clause_wordings[label]
+    parts = [rng.choice(WORDS.clause_openers)] if rng.random() < 0.6 else []
     parts += [rng.choice(cores), rng.choice(tails)]
-    a, b = rng.choice(PARTIES)
+    a, b = rng.choice(WORDS.parties)
     words = " ".join(part for part in parts if part).split("{n}")
     text = words[0] + "".join(f"{rng.randrange(2, 91)}{rest}" for rest in words[1:])
-    text = text.format(a=a, b=b, place=rng.choice(PLACES))
+    text = text.format(a=a, b=b, place=rng.choice(WORDS.places))
     return {"input": f"{text[0].upper()}{text[1:]}.", "output": label}

@@ -6,9 +6,11 @@ import json
 from random import Random
 from typing import Any
 
-from tuneworthy.suite import _words_clinic as words
 from tuneworthy.suite._draw import draw_distinct
 from tuneworthy.suite._made import LORA_OPTIONS, GeneratedTask, two_thirds
+from tuneworthy.suite._words import load_words
+
+WORDS = load_words("clinic")
 
 FIELDS = (
     "age", "sex", "complaint", "days", "drug", "mg", "per_day", "allergy", "review_days",
@@ -19,7 +21,7 @@ SCHEMA = {
     "properties": {
         "age": NUMBER_SCHEMA,
         "sex": {"enum": ["f", "m"]},
-        "complaint": {"enum": list(words.COMPLAINTS)},
+        "complaint": {"enum": list(WORDS.complaints)},
         "days": NUMBER_SCHEMA,
         "drug": {"type": ["string", "null"], "maxLength": 20},
         "mg": NUMBER_SCHEMA,
@@ -51,26 +53,26 @@ def make(seed: int, n: int = 360) -> GeneratedTask:
 
 
 def _draw_row(rng: Random) -> dict[str, Any]:
-    sex, complaint = rng.choice("fm"), rng.choice(list(words.COMPLAINTS))
+    sex, complaint = rng.choice("fm"), rng.choice(list(WORDS.complaints))
     record: dict[str, Any] = {
         "age": rng.randrange(18, 95),
         "sex": sex,
         "complaint": complaint,
         "days": rng.randrange(2, 40) if rng.random() < 0.8 else None,
     }
-    person = rng.choice(words.PEOPLE[sex])
-    said = rng.choice(words.COMPLAINTS[complaint])
+    person = rng.choice(WORDS.people[sex])
+    said = rng.choice(WORDS.complaints[complaint])
     if record["days"]:
-        said += f" {rng.choice(words.DURATIONS).format(n=record['days'])}"
-    opening = rng.choice(words.OPENINGS)
+        said += f" {rng.choice(WORDS.durations).format(n=record['days'])}"
+    opening = rng.choice(WORDS.openings)
     names = {"person": person, "Person": person.capitalize(), "complaint": said}
     parts = [opening.format(age=record["age"], **names)]
-    parts += rng.sample(words.FINDINGS, rng.randrange(1, 4))
+    parts += rng.sample(WORDS.findings, rng.randrange(1, 4))
     parts += [_draw_allergy(rng, record), _draw_medicine(rng, record)]
     rest = parts[1:]
     rng.shuffle(rest)
     review = rng.randrange(3, 60) if rng.random() < 0.6 else None
-    ending = rng.choice(words.REVIEW_SENTENCES).format(n=review) if review else ""
+    ending = rng.choice(WORDS.review_sentences).format(n=review) if review else ""
     text = ". ".join(part for part in (parts[0], *rest, ending) if part)
     ordered = {key: record.get(key) for key in FIELDS} | {"review_days": review}
     return {"input": f"{text}.", "output": json.dumps(ordered, separators=(",", ":"))}
@@ -78,18 +80,18 @@ def _draw_row(rng: Random) -> dict[str, Any]:
 
 def _draw_allergy(rng: Random, record: dict[str, Any]) -> str:
     """Return the sentence on allergies; set `allergy` in the record."""
-    record["allergy"] = rng.choice(words.ALLERGENS) if rng.random() < 0.5 else None
+    record["allergy"] = rng.choice(WORDS.allergens) if rng.random() < 0.5 else None
     if record["allergy"] is None:
-        return rng.choice(words.NO_ALLERGY_SENTENCES)
-    return rng.choice(words.ALLERGY_SENTENCES).format(it=record["allergy"])
+        return str(rng.choice(WORDS.no_allergy_sentences))
+    return str(rng.choice(WORDS.allergy_sentences)).format(it=record["allergy"])
 
 
 def _draw_medicine(rng: Random, record: dict[str, Any]) -> str:
     """Return the sentence on medicine; set `drug`, `mg`, `per_day` in the record if given."""
     if rng.random() < 0.2:
-        return rng.choice(words.NO_DRUG_SENTENCES).capitalize()
-    drug, times = rng.choice(words.DRUGS), rng.choice(list(words.FREQUENCIES))
-    record |= {"drug": drug, "mg": 5 * rng.randrange(1, 120), "per_day": times}
-    often = rng.choice(words.FREQUENCIES[times])
-    said = rng.choice(words.DOSE_SENTENCES).format(drug=drug, mg=record["mg"], often=often)
+        return str(rng.choice(WORDS.no_drug_sentences)).capitalize()
+    drug, times = rng.choice(WORDS.drugs), rng.choice(list(WORDS.frequencies))
+    record |= {"drug": drug, "mg": 5 * rng.randrange(1, 120), "per_day": int(times)}
+    often = rng.choice(WORDS.frequencies[times])
+    said = rng.choice(WORDS.dose_sentences).format(drug=drug, mg=record["mg"], often=often)
     return f"{said[0].upper()}{said[1:]}"

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from itertools import product
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from tuneworthy.core.errors import TaskError
 from tuneworthy.suite._draw import draw_distinct
 from tuneworthy.suite._made import LORA_OPTIONS, GeneratedTask, two_thirds
-from tuneworthy.suite._words_idiom import (
-    FUNCTIONS,
-    MORE_RECORD_KINDS,
-    RECORD_KINDS,
-    REQUEST_WORDINGS,
-    Function,
-    RecordKind,
-)
+from tuneworthy.suite._words import load_words
+
+WORDS = load_words("idiom")
+
+
+class Function(NamedTuple):
+    """A function to write: templates of its name, request, return type, docstring and body."""
+
+    name: str
+    request: str
+    returns: str
+    docstring: str
+    body: str
+
+
+class RecordKind(NamedTuple):
+    """A kind of record: its plural and singular, its numeric fields, its boolean fields."""
+
+    plural: str
+    singular: str
+    amounts: tuple[str, ...]
+    flags: tuple[str, ...]
+
 
 TASK = {
     "name": "house-idiom",
@@ -42,9 +58,9 @@ def make(seed: int, n: int = 360) -> GeneratedTask:
     No function is requested twice. Beyond 462 rows it uses further kinds of records. Raises
     TaskError if n exceeds the number of functions.
     """
-    rng, cells = Random(f"house_idiom {seed}"), _function_variants(RECORD_KINDS)
+    rng, cells = Random(f"house_idiom {seed}"), _function_variants(WORDS.record_kinds)
     if n > len(cells):
-        cells = _function_variants((*RECORD_KINDS, *MORE_RECORD_KINDS))
+        cells = _function_variants((*WORDS.record_kinds, *WORDS.more_record_kinds))
     if n > len(cells):
         raise TaskError("there are no more functions", got=str(n), fix=f"{len(cells)} rows or less")
     rng.shuffle(cells)
@@ -55,10 +71,12 @@ def make(seed: int, n: int = 360) -> GeneratedTask:
 
 
 def _function_variants(
-    things: tuple[RecordKind, ...],
+    things: Iterable[Sequence[Any]],
 ) -> list[tuple[RecordKind, Function, str, str]]:
-    return [(thing, job, amount, flag) for thing in things for job in FUNCTIONS
-            for amount, flag in product(thing.amounts, thing.flags)]  # fmt: skip
+    jobs = [Function(*parts) for parts in WORDS.functions]
+    kinds = [RecordKind(*parts) for parts in things]
+    return [(kind, job, amount, flag) for kind in kinds for job in jobs
+            for amount, flag in product(kind.amounts, kind.flags)]  # fmt: skip
 
 
 def _draw_row(
@@ -67,7 +85,7 @@ def _draw_row(
     words = {"many": thing.plural, "one": thing.singular, "n": str(rng.randrange(1, 40)),
              "amount": amount, "flag": flag}  # fmt: skip
     name = job.name.format(**words)
-    asked = rng.choice(REQUEST_WORDINGS).format(
+    asked = rng.choice(WORDS.request_wordings).format(
         call=f"{name}({thing.plural})", asked=job.request.format(**words)
     )
     code = _function_code(job, thing, name, words)

@@ -7,14 +7,10 @@ from typing import Any
 
 from tuneworthy.suite._draw import draw_distinct
 from tuneworthy.suite._made import LORA_OPTIONS, GeneratedTask, two_thirds
-from tuneworthy.suite._words_support import ITEMS, NAMES, UNSEEN_NAMES, WEEKDAYS
-from tuneworthy.suite._words_voice import (
-    FORBIDDEN_WORDS,
-    MESSAGE_KINDS,
-    MESSAGE_SHAPES,
-    REPLY_CLOSERS,
-    REPLY_OPENERS,
-)
+from tuneworthy.suite._words import load_words
+
+SUPPORT = load_words("support")
+WORDS = load_words("voice")
 
 TASK = {
     "name": "house-voice",
@@ -29,30 +25,38 @@ TASK = {
 def make(seed: int, n: int = 360) -> GeneratedTask:
     """Return a task of n messages with a desk note and the reply; the test part has new names."""
     rng, start = Random(f"house_voice {seed}"), two_thirds(n)
-    rows = draw_distinct(n, lambda i: _draw_row(rng, NAMES if i < start else UNSEEN_NAMES))
+    rows = draw_distinct(
+        n, lambda i: _draw_row(rng, SUPPORT.names if i < start else SUPPORT.unseen_names)
+    )
     return GeneratedTask(tuple(rows), TASK, "convention", start, "House voice", str(__doc__))
 
 
 def _draw_row(rng: Random, names: tuple[str, ...]) -> dict[str, Any]:
-    matter = rng.choice(MESSAGE_KINDS)
+    messages, note, replies, required_phrases = rng.choice(WORDS.message_kinds)
     words = {
         "name": rng.choice(names),
         "order": f"{rng.choice('ABCDEHKMRTX')}{rng.randrange(100, 1000)}",
-        "item": rng.choice(ITEMS),
-        "day": rng.choice(WEEKDAYS[:3]),
-        "when": rng.choice(WEEKDAYS[3:]),
+        "item": rng.choice(SUPPORT.items),
+        "day": rng.choice(SUPPORT.weekdays[:3]),
+        "when": rng.choice(SUPPORT.weekdays[3:]),
         "sum": str(rng.randrange(7, 180)),
     }
-    parts = {"text": rng.choice(matter.messages), "note": matter.note}
+    parts = {"text": rng.choice(messages), "note": note}
     shape = (
-        rng.choice(MESSAGE_SHAPES).replace("{text}", parts["text"]).replace("{note}", parts["note"])
+        rng.choice(WORDS.message_shapes)
+        .replace("{text}", parts["text"])
+        .replace("{note}", parts["note"])
     )
     reply = " ".join(
-        (rng.choice(REPLY_OPENERS), rng.choice(matter.replies), rng.choice(REPLY_CLOSERS))
+        (
+            rng.choice(WORDS.reply_openers),
+            rng.choice(replies),
+            rng.choice(WORDS.reply_closers),
+        )
     )
     return {
         "input": shape.format(**words),
         "output": reply.format(**words),
-        "must_say": [part.format(**words) for part in (*matter.required_phrases, "{order}")],
-        "must_not_say": list(FORBIDDEN_WORDS),
+        "must_say": [part.format(**words) for part in (*required_phrases, "{order}")],
+        "must_not_say": list(WORDS.forbidden_words),
     }

@@ -9,14 +9,9 @@ from typing import Any
 from tuneworthy.core.errors import TaskError
 from tuneworthy.suite._draw import draw_distinct
 from tuneworthy.suite._made import GeneratedTask, two_thirds
-from tuneworthy.suite._words_policy import (
-    MORE_OFFICES,
-    OFFICES,
-    QUESTIONS,
-    RULE_SENTENCES,
-    RULES,
-    SECOND_SENTENCES,
-)
+from tuneworthy.suite._words import load_words
+
+WORDS = load_words("policy")
 
 FIRST_DAY, CHANGE_DAY, LAST_DAY = "2023-01-01", "2024-07-01", "2025-12-31"
 TASK = {
@@ -34,8 +29,12 @@ def make(seed: int, n: int = 360) -> GeneratedTask:
     rule of an office is asked in one row only, so no training row holds a test row's fact. More
     than 480 rows need more offices. Raises TaskError beyond 1,500 rows, the number of rules.
     """
-    offices = OFFICES if n <= len(OFFICES) * len(RULES) else (*OFFICES, *MORE_OFFICES)
-    rng, cells = Random(f"policy_faq {seed}"), list(product(offices, RULES))
+    offices = (
+        WORDS.offices
+        if n <= len(WORDS.offices) * len(WORDS.rules)
+        else (*WORDS.offices, *WORDS.more_offices)
+    )
+    rng, cells = Random(f"policy_faq {seed}"), list(product(offices, WORDS.rules))
     rng.shuffle(cells)
     books = [_draw_documents(rng, office, rule, i) for i, (office, rule) in enumerate(cells)]
     if n > len(cells):
@@ -60,10 +59,12 @@ def _draw_documents(
     )
     books = []
     for edition, (value, (start, end)) in enumerate(zip(values, spans, strict=True), 1):
-        said = rng.choice(RULE_SENTENCES).format(office=office, term=term, value=value, unit=unit)
+        said = rng.choice(WORDS.rule_sentences).format(
+            office=office, term=term, value=value, unit=unit
+        )
         title = f"{office}: {term.removeprefix('the ')}"
         book: dict[str, Any] = {"id": f"rule-{number:03d}-{edition}", "title": title}
-        book |= {"text": f"{said} {rng.choice(SECOND_SENTENCES)}", "from": start, "to": end}
+        book |= {"text": f"{said} {rng.choice(WORDS.second_sentences)}", "from": start, "to": end}
         books.append(book | {"value": f"{value} {unit}"})
     return books
 
@@ -73,7 +74,7 @@ def _draw_row(
 ) -> dict[str, Any]:
     book = rng.choice(books)
     start, end = book["from"], book["to"] or LAST_DAY
-    text = rng.choice(QUESTIONS).format(office=office, topic=rule[0], unit=rule[2])
+    text = rng.choice(WORDS.questions).format(office=office, topic=rule[0], unit=rule[2])
     year, month = rng.choice(_months_between(start, end))
     row = {"input": text, "output": book["value"], "time": f"{year}-{month:02d}-15"}
     return row | {"context": {"doc": book["id"]}}

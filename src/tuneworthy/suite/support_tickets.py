@@ -9,17 +9,9 @@ from typing import Any
 
 from tuneworthy.suite._draw import add_typo, draw_distinct
 from tuneworthy.suite._made import LORA_OPTIONS, GeneratedTask, two_thirds
-from tuneworthy.suite._words_support import (
-    COMPLAINTS,
-    CONJUNCTIONS,
-    ISSUE_KINDS,
-    ITEMS,
-    KINDS_WITH_ITEM,
-    MESSAGE_SHAPES,
-    NAMES,
-    UNSEEN_NAMES,
-    WEEKDAYS,
-)  # fmt: skip
+from tuneworthy.suite._words import load_words
+
+WORDS = load_words("support")
 
 SCHEMA = {
     "type": "object",
@@ -33,7 +25,7 @@ SCHEMA = {
             "items": {
                 "type": "object",
                 "properties": {
-                    "kind": {"enum": list(ISSUE_KINDS)},
+                    "kind": {"enum": list(WORDS.issue_kinds)},
                     "item": {"type": ["string", "null"], "maxLength": 20},
                 },
                 "required": ["kind", "item"],
@@ -58,7 +50,9 @@ TASK = {
 def make(seed: int, n: int = 360) -> GeneratedTask:
     """Return a task of n messages with their records; the test part has new names."""
     rng, start = Random(f"support_tickets {seed}"), two_thirds(n)
-    rows = draw_distinct(n, lambda i: _draw_row(rng, NAMES if i < start else UNSEEN_NAMES))
+    rows = draw_distinct(
+        n, lambda i: _draw_row(rng, WORDS.names if i < start else WORDS.unseen_names)
+    )
     return GeneratedTask(
         tuple(rows), TASK, "format", start, "Support tickets", str(__doc__), schema=SCHEMA
     )
@@ -68,14 +62,16 @@ def _draw_row(rng: Random, names: tuple[str, ...]) -> dict[str, Any]:
     name = rng.choice(names) if rng.random() < 0.7 else None
     order = f"{rng.choice('ABCDEHKMRTX')}{rng.randrange(10, 1000)}" if rng.random() < 0.7 else None
     issues, said = [], []
-    for kind in rng.sample(ISSUE_KINDS, 2 if rng.random() < 0.3 else 1):
-        item = rng.choice(ITEMS) if kind in KINDS_WITH_ITEM else None
+    for kind in rng.sample(WORDS.issue_kinds, 2 if rng.random() < 0.3 else 1):
+        item = rng.choice(WORDS.items) if kind in WORDS.kinds_with_item else None
         issues.append({"kind": kind, "item": item})
-        said.append(_fill_words(rng, rng.choice(COMPLAINTS[kind]), item=item))
-    shape = rng.choice(MESSAGE_SHAPES)
-    text = _fill_words(rng, _fill_shape(shape, name, order), a=rng.choice(CONJUNCTIONS).join(said))
+        said.append(_fill_words(rng, rng.choice(WORDS.complaints[kind]), item=item))
+    shape = rng.choice(WORDS.message_shapes)
+    text = _fill_words(
+        rng, _fill_shape(shape, name, order), a=rng.choice(WORDS.conjunctions).join(said)
+    )
     if rng.random() < 0.3:
-        text = add_typo(rng, text, frozenset({*ITEMS, *names}))
+        text = add_typo(rng, text, frozenset({*WORDS.items, *names}))
     record = {"name": name, "order": order, "issues": issues}
     return {"input": text, "output": json.dumps(record, separators=(",", ":"))}
 
@@ -96,7 +92,7 @@ def _fill_shape(shape: str, name: str | None, order: str | None) -> str:
 def _fill_words(rng: Random, text: str, **more: str | None) -> str:
     return text.format(
         days=rng.randrange(3, 30),
-        weekday=rng.choice(WEEKDAYS),
-        other=rng.choice(NAMES),
+        weekday=rng.choice(WORDS.weekdays),
+        other=rng.choice(WORDS.names),
         **more,
     )

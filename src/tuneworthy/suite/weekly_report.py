@@ -7,7 +7,9 @@ from typing import Any
 
 from tuneworthy.suite._draw import draw_distinct
 from tuneworthy.suite._made import LORA_OPTIONS, GeneratedTask, two_thirds
-from tuneworthy.suite._words_report import BUSINESS_UNITS, EVENTS, PLANS, REPORT_SHAPES, RISKS
+from tuneworthy.suite._words import load_words
+
+WORDS = load_words("report")
 
 SECTIONS = ("Headline", "Sales", "Costs", "Cash", "Risks", "Next week")
 TASK = {
@@ -35,16 +37,16 @@ def _draw_row(rng: Random) -> dict[str, Any]:
     before = rng.randrange(120, 480)
     revenue = before + rng.choice((-1, 1)) * rng.randrange(2, 60)
     words: dict[str, Any] = {
-        "unit": rng.choice(BUSINESS_UNITS), "week": rng.randrange(1, 53), "before": before,
+        "unit": rng.choice(WORDS.business_units), "week": rng.randrange(1, 53), "before": before,
         "revenue": revenue, "change": abs(revenue - before),
         "way": "up" if revenue > before else "down", "orders": rng.randrange(800, 9000),
         "returns": rng.randrange(3, 90), "costs": rng.randrange(revenue // 2, revenue),
-        "cash": rng.randrange(40, 900), "event": rng.choice(EVENTS), "risk": rng.choice(RISKS),
-        "plan": rng.choice(PLANS),
+        "cash": rng.randrange(40, 900), "event": rng.choice(WORDS.events),
+        "risk": rng.choice(WORDS.risks), "plan": rng.choice(WORDS.plans),
     }  # fmt: skip
     words["margin"] = revenue - words["costs"]
     return {
-        "input": rng.choice(REPORT_SHAPES).format(**words),
+        "input": rng.choice(WORDS.report_shapes).format(**words),
         "output": "\n".join(_report_lines(words)),
         "must_say": [
             *(f"{words[key]}k" for key in ("revenue", "costs", "cash")),

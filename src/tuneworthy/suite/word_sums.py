@@ -5,9 +5,11 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from tuneworthy.suite import _words_sums as words
 from tuneworthy.suite._draw import draw_distinct
 from tuneworthy.suite._made import LORA_OPTIONS, GeneratedTask, two_thirds
+from tuneworthy.suite._words import load_words
+
+WORDS = load_words("sums")
 
 LARGEST_SUM = 2000  # the most that a product may be
 PUT_ASIDE = 10  # the number that the step `if_more` subtracts
@@ -29,30 +31,30 @@ def make(seed: int, n: int = 360) -> GeneratedTask:
 
 
 def _draw_row(rng: Random) -> dict[str, Any]:
-    place = rng.choice(words.PLACES)
-    said = {"who": rng.choice(words.PEOPLE), "things": rng.choice(words.THINGS), "place": place}
+    place = rng.choice(WORDS.places)
+    said = {"who": rng.choice(WORDS.people), "things": rng.choice(WORDS.things), "place": place}
     said |= {"Place": f"{place[0].upper()}{place[1:]}"}
     steps = rng.randrange(2, 5)
     if rng.random() < 0.4:
         a, b = rng.randrange(3, 15), rng.randrange(4, 25)
         value, parts, done = (
             a * b,
-            [rng.choice(words.PRODUCT_SENTENCES).format(a=a, b=b, **said)],
+            [rng.choice(WORDS.product_sentences).format(a=a, b=b, **said)],
             1,
         )
     else:
         value = rng.randrange(20, 240)
-        parts, done = [rng.choice(words.START_SENTENCES).format(a=value, **said)], 0
+        parts, done = [rng.choice(WORDS.start_sentences).format(a=value, **said)], 0
     for _ in range(steps - done):
         name, k, value = _draw_step(rng, value)
-        parts.append(rng.choice(words.STEP_SENTENCES[name]).format(k=k))
-    parts.append(rng.choice(words.CLOSING_QUESTIONS).format(**said))
+        parts.append(rng.choice(WORDS.step_sentences[name]).format(k=k))
+    parts.append(rng.choice(WORDS.closing_questions).format(**said))
     return {"input": " ".join(parts), "output": str(value), "meta": {"steps": steps}}
 
 
 def _draw_step(rng: Random, value: int) -> tuple[str, int, int]:
     """Return a step that is possible at `value`: its name, its number, and the value after it."""
-    name = rng.choice(list(words.STEP_SENTENCES))
+    name = rng.choice(list(WORDS.step_sentences))
     if name == "share":
         parts = [k for k in range(2, 10) if value % k == 0 and value > k]
         if parts:

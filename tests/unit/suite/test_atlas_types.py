@@ -6,9 +6,11 @@ import re
 import pytest
 
 from tuneworthy.core.plugins import load
-from tuneworthy.suite import _words_clinic, changing_facts, clinic_notes, word_sums
-from tuneworthy.suite._words_sheets import ATTRIBUTES
-from tuneworthy.suite._words_sums import STEP_SENTENCES
+from tuneworthy.suite import changing_facts, clinic_notes, word_sums
+from tuneworthy.suite._words import load_words
+
+FREQUENCIES = load_words("clinic").frequencies
+ATTRIBUTES = load_words("sheets").attributes
 
 
 def replayed(text):
@@ -21,7 +23,7 @@ def replayed(text):
     for sentence in rest[:-1]:
         kinds = [
             (name, int(found[1]))
-            for name, texts in STEP_SENTENCES.items()
+            for name, texts in load_words("sums").step_sentences.items()
             for said in texts
             if (found := re.fullmatch(re.escape(said).replace(r"\{k\}", r"(\d+)"), sentence))
         ]
@@ -46,9 +48,9 @@ def test_a_note_says_what_its_record_holds():
         record, text = json.loads(row["output"]), row["input"].lower()
         for key in ("age", "days", "drug", "mg", "allergy", "review_days"):
             assert record[key] is None or str(record[key]) in text, (key, row)
-        assert any(said in text for said in _words_clinic.COMPLAINTS[record["complaint"]])
+        assert any(said in text for said in load_words("clinic").complaints[record["complaint"]])
         if record["drug"]:
-            assert any(said in text for said in _words_clinic.FREQUENCIES[record["per_day"]])
+            assert any(said in text for said in FREQUENCIES[str(record["per_day"])])
         else:
             assert (record["mg"], record["per_day"]) == (None, None)
 

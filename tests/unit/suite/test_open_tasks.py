@@ -8,7 +8,7 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.task import Task
 from tuneworthy.metrics import score_all, scorer
 from tuneworthy.suite import house_idiom, house_voice, weekly_report
-from tuneworthy.suite._words_voice import FORBIDDEN_WORDS
+from tuneworthy.suite._words import load_words
 
 TASKS = {"house_voice": house_voice, "weekly_report": weekly_report, "house_idiom": house_idiom}
 
@@ -48,7 +48,7 @@ def test_the_tests_of_a_function_hold_for_it_and_not_for_another_of_its_name():
 
 def test_what_a_reply_must_say_stands_in_the_message():
     for row in house_voice.make(2, 90).rows:
-        assert row["must_not_say"] == list(FORBIDDEN_WORDS)
+        assert row["must_not_say"] == list(load_words("voice").forbidden_words)
         said = [phrase for phrase in row["must_say"] if phrase != "courier"]
         for phrase in said:
             assert phrase in row["input"]

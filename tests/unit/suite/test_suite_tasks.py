@@ -17,7 +17,7 @@ from tuneworthy.data.load import load
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.suite import _draw, clause_type, policy_faq, support_tickets, write
 from tuneworthy.suite.__main__ import main
-from tuneworthy.suite._words_support import MESSAGE_SHAPES, NAMES, UNSEEN_NAMES
+from tuneworthy.suite._words import load_words
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -40,12 +40,12 @@ def test_an_example_loads_without_a_row_left_out(name):
 def test_support_messages_have_shapes_slips_two_issues_nulls_and_unseen_names():
     made = support_tickets.make(0)
     records = [json.loads(row["output"]) for row in made.rows]
-    assert len(MESSAGE_SHAPES) >= 15
-    assert not set(NAMES) & set(UNSEEN_NAMES)
+    assert len(load_words("support").message_shapes) >= 15
+    assert not set(load_words("support").names) & set(load_words("support").unseen_names)
     seen, new = ({r["name"] for r in part} - {None} for part in (records[:240], records[240:]))
-    assert seen <= set(NAMES)
+    assert seen <= set(load_words("support").names)
     assert new
-    assert new <= set(UNSEEN_NAMES)
+    assert new <= set(load_words("support").unseen_names)
     share = Counter(len(r["issues"]) for r in records)
     assert share[2] > 60
     assert all(sum(r[key] is None for r in records) > 60 for key in ("name", "order"))

@@ -1,4 +1,4 @@
-"""Check my run, two studies, settling by clicks and the budget slider, in chromium."""
+"""Check my run and settling by clicks, in chromium."""
 
 import json
 import shutil
@@ -17,7 +17,6 @@ from study_kit import finished, study
 from test_lab_in_browser import CONTRAST, NAMES
 from test_settle import recorded
 from test_studies_in_browser import CHROMIUM, FLAGS, until, visit
-from test_study_compare import OTHER, shifted
 
 import run_folder_kit as kit
 import tuneworthy
@@ -30,7 +29,6 @@ pytestmark = [
     pytest.mark.full,
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
 ]
-TABS = ("settle", "plan", "task", "run", "results", "changes", "build")
 SIZES = {
     "desktop": {"viewport": {"width": 1280, "height": 900}},
     "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True},
@@ -48,10 +46,9 @@ def chromium():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with two studies, a task that is open for votes, and two training folders."""
+    """A folder with a study, a task that is open for votes, and two training folders."""
     root = tmp_path_factory.mktemp("own")
-    finished(root, whole := study(60))
-    finished(root, shifted(whole), OTHER)
+    finished(root, study(60))
     path, gold = recorded(root / "tickets", success={"margin": 0.085}, name="tickets")
     tuneworthy.run(path)
     (root / "gold.json").write_text(json.dumps(gold))
@@ -85,11 +82,6 @@ def served(folder, tmp_path):
 
 def key_of(home, start="tickets-"):
     return digest(next((home / "tickets" / "results").glob(f"{start}????????")).name, 16)
-
-
-def compared(home):
-    names = sorted(path.name for path in (home / "results").glob("support-*"))
-    return f"/compare?a={digest(names[0], 16)}&b={digest(names[1], 16)}"
 
 
 def state(tab, name):
@@ -141,23 +133,6 @@ def test_a_folder_of_another_tool_is_refused_in_words(chromium, served):
     assert not tab.locator("#trouble").is_visible()
 
 
-def test_two_studies_are_chosen_and_compared_down_to_a_case(chromium, served):
-    tab, root = visit(chromium, served[0], **SIZES["desktop"])
-    tab.goto(f"{root}/studies")
-    rows = tab.locator("[data-row]", has_text="support-")
-    rows.last.get_by_role("link", name="Compare").click()
-    tab.wait_for_url("**/compare?a=*")
-    rows.get_by_role("link").first.click()
-    tab.wait_for_url("**/compare?a=*b=*")
-    tab.get_by_role("link", name="lora").click()
-    tab.wait_for_url("**pair=*")
-    assert tab.locator(".differ [data-row]").count() == 8
-    tab.locator(".differ a").first.click()
-    tab.wait_for_url("**/study/*/case/*")
-    assert tab.said == []
-    assert tab.away == []
-
-
 def test_five_votes_by_keys_a_second_tab_and_the_settled_study(chromium, served):
     launch, home = served
     tab, root = visit(chromium, launch, **SIZES["desktop"])
@@ -197,23 +172,6 @@ def test_five_votes_by_keys_a_second_tab_and_the_settled_study(chromium, served)
     assert tab.away == []
 
 
-def test_the_slider_shows_the_plan_of_each_stop(chromium, served):
-    launch, home = served
-    tab, root = visit(chromium, launch, **SIZES["desktop"])
-    tab.goto(f"{root}/study/{key_of(home)}/plan")
-    tab.locator("#work-out").click()
-    until(tab, "document.querySelector('#budget').dataset.state === 'known'", 120)
-    assert "20 minutes" in tab.locator("#minutes-now").text_content()
-    tab.locator("#minutes").focus()
-    tab.keyboard.press("Home")
-    assert tab.locator("#minutes-now").text_content() == "1 minute"
-    assert "minutes: 1" in tab.locator("#stop-yaml").text_content()
-    assert tab.locator("#stop-rows tr").count() == 3
-    tab.reload()
-    until(tab, "document.querySelector('#budget').dataset.state === 'known'")
-    assert tab.said == []
-
-
 @pytest.mark.parametrize(
     "size", ["desktop", *(pytest.param(size, marks=pytest.mark.long) for size in ("phone", "dark"))]
 )
@@ -224,9 +182,9 @@ def test_every_page_is_readable_named_and_fits(chromium, served, size):
     script = (Path(axe.__file__).parent / "axe.min.js").read_text("utf-8") + ";0"
     tab, root = visit(chromium, launch, reduced_motion="reduce", **SIZES[size])
     key = key_of(home)
-    pages = ["/", "/case/never-stops", "/check", "/compare", compared(home), "/playground",
-             "/guess", "/advice", "/atlas", "/experiments", "/studies", f"/decide/{key}",
-             *(f"/study/{key}/{part}" for part in TABS)]  # fmt: skip
+    pages = ["/", "/case/never-stops", "/check", "/playground", "/guess", "/advice", "/atlas",
+             "/experiments", "/studies", f"/study/{key}/settle", f"/study/{key}",
+             f"/study/{key}/run"]  # fmt: skip
     for page in pages:
         tab.goto(root + page)
         if page == "/check":

@@ -22,11 +22,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
 ]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-PATHS = [
-    "/studies", f"/decide/{KEY}?q=enough_data",
-    *(f"/study/{KEY}/{tab}"
-      for tab in ("task", "plan", "run", "results", "settle", "changes", "build")),
-]  # fmt: skip
+PATHS = ["/studies", *(f"/study/{KEY}{part}" for part in ("", "/run", "/settle"))]
 
 
 @pytest.fixture
@@ -98,29 +94,28 @@ def test_every_page_fits_and_says_nothing_on_the_console(chromium, served, optio
     assert tab.away == []
 
 
-def test_from_the_list_to_a_case_and_the_questions_by_keyboard(chromium, served):
+def test_from_the_list_by_keyboard_to_a_case_of_the_report_and_back(chromium, served):
     launch, folder = served
     finished(folder)
     tab, root = visit(chromium, launch)
     tab.goto(f"{root}/studies")
     tab.keyboard.press("j")
     tab.keyboard.press("Enter")
-    tab.wait_for_url(f"**/study/{KEY}/results")
-    tab.get_by_role("link", name="Failures", exact=True).click()
-    tab.wait_for_url("**/results?show=failures#cases")
-    tab.locator("[data-row] a").first.click()
-    tab.wait_for_url("**/case/*?show=failures")
-    first = tab.url
-    tab.keyboard.press("ArrowRight")
-    tab.wait_for_url(lambda url: url != first)
-    assert "show=failures" in tab.url, "the next case of the filter"
-    tab.keyboard.press("d")
-    tab.wait_for_url(f"**/decide/{KEY}")
-    tab.keyboard.press("ArrowRight")
-    tab.wait_for_url("**/decide/*?q=context")
-    tab.keyboard.press("2")
-    tab.wait_for_url(f"**/study/{KEY}/plan")
+    tab.wait_for_url(f"**/study/{KEY}")
+    tab.get_by_role("button", name="▶ fails").click()
+    tab.locator("a.case-row").first.click()
+    tab.wait_for_url("**#case=*show=failures")
+    assert "Prompt sent" in tab.locator("#case").text_content()
+    tab.locator("#case").get_by_role("button", name="Close").click()
+    tab.locator("#margin").focus()
+    tab.keyboard.press("End")
+    assert tab.locator("#what-if").is_visible(), "the report's script is at work"
+    tab.get_by_role("link", name="Settle", exact=True).click()
+    tab.wait_for_url("**/settle")
+    tab.get_by_role("link", name="Report", exact=True).click()
+    tab.wait_for_url(f"**/study/{KEY}")
     assert tab.said == []
+    assert tab.away == []
 
 
 def test_a_running_study_is_followed_without_a_reload(chromium, served):

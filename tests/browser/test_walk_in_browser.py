@@ -35,12 +35,10 @@ def to_a_case(tab, root):
     tab.wait_for_url("**/study/**")
     tab.locator('a[href$="/run"]').first.click()
     tab.wait_for_url("**/run")
-    tab.locator("h2").first.wait_for()  # how it went, or where its minutes went
-    tab.locator('a[href$="/results"]').first.click()
-    tab.wait_for_url("**/results")
-    tab.get_by_role("link", name="Failures", exact=True).click()
-    tab.locator("[data-row] a").first.click()
-    tab.wait_for_url("**/case/*?show=failures")
+    tab.get_by_role("link", name="Report", exact=True).click()
+    tab.get_by_role("button", name="▶ fails").click()
+    tab.locator("a.case-row").first.click()
+    tab.wait_for_url("**#case=*show=failures")
     return tab.url
 
 

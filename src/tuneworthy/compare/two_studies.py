@@ -8,7 +8,6 @@ from math import hypot
 
 import numpy as np
 
-from tuneworthy.compare.arm_slices import slices
 from tuneworthy.compare.same_scoring import Scoring, check_same_metric, unknown_source
 from tuneworthy.core.answer import Answer, lacks_score, value_or_zero
 from tuneworthy.core.case import right_answers
@@ -16,15 +15,12 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.interval import ALPHA
 from tuneworthy.core.results import Results
-from tuneworthy.core.run import Run
-from tuneworthy.core.slices import Slices
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.copies import full_text, normalised_text
 from tuneworthy.matrix.columns import by_spec, column
 from tuneworthy.matrix.design import Design, Difference, Fit, Mean, Values
 from tuneworthy.matrix.judge_correction import GradedRows
-from tuneworthy.matrix.matrix import Matrix
 from tuneworthy.metrics import JUDGE, metric_name
 
 
@@ -76,38 +72,6 @@ def ids_with_other_inputs(first: Results, second: Results) -> tuple[frozenset[st
     )
     shared_ids = set(first_keys) & set(second_keys)
     return frozenset(i for i in shared_ids if first_keys[i] != second_keys[i]), len(shared_ids)
-
-
-def slices_of_pair(first: Results, second: Results, pair: Pair) -> Slices | None:
-    """Return the slices of the shared cases with the scores of both arms of a pair.
-
-    The arms are named `B …` and `A …`; the difference is second minus first. None if no case is
-    shared.
-    """
-    apart, _ = ids_with_other_inputs(first, second)
-    names = f"B {pair.arm}", f"A {pair.versus}"
-    own = _renamed_runs(second, pair.arm, names[0]), _renamed_runs(first, pair.versus, names[1])
-    others = [run for run in second.runs if run.spec.name not in (pair.arm, pair.versus)]
-    cases = [case for case in second.cases if case.id not in apart]
-    if (split := second.split) is None:  # in results of 0.1.0
-        fold = {answer.case: run.fold or 0 for run in own[0] for answer in run.answers}
-        named = {case.id: case.group for case in cases if case.group is not None}
-        split = _equal_folds(fold).model_copy(update={"groups": named})
-    matrix = Matrix.explaining(second.task, split, [*others, *own[0], *own[1]])
-    if (one := matrix.columns.get(names[1])) is not None:
-        before = replace(one, own_split=first.split or _equal_folds(one.fold))
-        matrix = Matrix(matrix.inputs, {**matrix.columns, names[1]: before})
-    return slices(matrix, cases, names)
-
-
-def _renamed_runs(results: Results, arm: str, name: str) -> list[Run]:
-    """Return the runs of an arm's best seed, with the arm renamed to `name`."""
-    seed = next((one.seed for one in results.evidence.arms if one.name == arm), None)
-    return [
-        run.model_copy(update={"spec": run.spec.model_copy(update={"name": name})})
-        for run in results.runs
-        if run.spec.name == arm and run.seed == seed
-    ]
 
 
 @dataclass(frozen=True)

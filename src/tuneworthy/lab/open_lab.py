@@ -16,7 +16,6 @@ from tuneworthy.core.errors import StoreError
 from tuneworthy.core.escape import visible
 from tuneworthy.lab.access import Access, last_access, write_access
 from tuneworthy.lab.blind_runs import BlindRun, BlindRuns
-from tuneworthy.lab.budget_stops import BudgetStops
 from tuneworthy.lab.child_call import end_children
 from tuneworthy.lab.event_log import EventLog
 from tuneworthy.lab.jobs import Jobs
@@ -45,7 +44,6 @@ class Lab:
     say: Callable[[str], None] = lambda line: None
     own_folders: OwnFolders = field(default_factory=OwnFolders)
     open_settling: OpenSettling = field(default_factory=OpenSettling)
-    budget_stops: BudgetStops = field(default_factory=BudgetStops)
     closing: bool = False
     _logged_at: dict[str, float] = field(default_factory=dict)
 

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 from tuneworthy.core.errors import StoreError
-from tuneworthy.core.plan import Plan
 from tuneworthy.lab.studies import StudyPlace, read_ledger, running_since, time_of
 from tuneworthy.report import _words as words
 
@@ -70,16 +69,6 @@ def _state_from_events(place: StudyPlace, events: list[dict[str, Any]]) -> str:
     if since is not None and last is not None and last >= since:
         return "running"
     return "done" if place.finished else "stopped"
-
-
-def frozen_plan(place: StudyPlace) -> Plan | None:
-    """Return the plan that was frozen before the first arm ran; None if there is none."""
-    try:
-        with read_ledger(place.home) as ledger:
-            stored = ledger.frozen(place.study, "plan") if ledger and place.study else None
-        return Plan.model_validate(stored) if stored else None
-    except (StoreError, ValueError):
-        return None
 
 
 def verdict_so_far(steps: list[dict[str, Any]]) -> str:

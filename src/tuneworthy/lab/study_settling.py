@@ -46,13 +46,6 @@ class OpenSettling:
         with self._changed:
             return self._states.get(key, CLOSED_STATE)
 
-    def refuse_while_open(self, place: StudyPlace) -> None:
-        """Raise Problem (409) while a study of this task is open for votes: it has the ledger."""
-        with self._changed:
-            if self._is_open(self._key) and self._home == place.home:
-                raise Problem(409, "a study of this task is open for votes", where="the ledger",
-                              fix="stop it on its Settle page: each vote is kept")  # fmt: skip
-
     def open(self, place: StudyPlace) -> SettlingState:
         """Open a study for votes unless it is open, and return its state.
 

@@ -29,8 +29,7 @@ MeanFunction = Callable[["Column"], float]
 class Column:
     """One arm's answer and score per case, from the best seed of each fold.
 
-    `stopped`: the arm was stopped early, so its mean covers only part of the cases. `own_split` has
-    its folds if they are those of another study.
+    `stopped`: the arm was stopped early, so its mean covers only part of the cases.
     """
 
     spec: Spec
@@ -39,7 +38,6 @@ class Column:
     learned: bool
     runs: tuple[Run, ...]
     stopped: bool = False
-    own_split: Split | None = None
 
     def part(self, ids: Collection[str]) -> Column:
         """Return the column of these cases alone."""
@@ -49,7 +47,7 @@ class Column:
         """Return how the arm learnt in the folds of a split, None if it learns nothing."""
         if not self.learned:
             return None
-        return Fit(self.fold, self.own_split or split, retraining_sd(self.spec))
+        return Fit(self.fold, split, retraining_sd(self.spec))
 
     def fit_beside(self, versus: Column, split: Split) -> Fit | None:
         """Return the fit that widens the difference of two arms, None if neither learns.
@@ -61,7 +59,7 @@ class Column:
             return None
         fitted = self if self.learned else versus
         sd = max(retraining_sd(self.spec), retraining_sd(versus.spec))
-        return Fit(fitted.fold, fitted.own_split or split, sd)
+        return Fit(fitted.fold, split, sd)
 
     @property
     def scores(self) -> dict[str, float]:

@@ -1,12 +1,9 @@
-"""The sections of a study's page: their values, and the templates that lay them out.
-
-The report puts all sections into one file; the lab puts some on each of a study's pages.
-"""
+"""The values of the report's sections, and the environment of its templates and the lab's."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -78,12 +75,10 @@ SECTIONS: dict[str, Callable[[Results, ScoreMatrix], Any]] = {
 }
 
 
-def section_values(
-    results: Results, matrix: ScoreMatrix, names: Collection[str] = tuple(SECTIONS)
-) -> dict[str, Any]:
-    """Return the template values of the named sections, with results, verdict and task."""
+def section_values(results: Results, matrix: ScoreMatrix) -> dict[str, Any]:
+    """Return the template values of all sections, with results, verdict and task."""
     common = {"results": results, "verdict": results.verdict, "task": results.task}
-    return {**common, **{name: SECTIONS[name](results, matrix) for name in names}}
+    return {**common, **{name: value(results, matrix) for name, value in SECTIONS.items()}}
 
 
 def template_environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
@@ -102,7 +97,6 @@ def template_environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
     jinja.filters["ticks"] = _code_ticks
     jinja.globals["step_name"] = STEP_NAMES.__getitem__
     jinja.globals |= {"visible_line": visible_line, "not_measured": NOT_MEASURED}
-    # Links to a case and to the cases of a cause: in the same file, unless a page overrides them.
     jinja.globals |= {
         "case_href": partial(_fragment, "case"),
         "cause_href": partial(_fragment, "cause"),

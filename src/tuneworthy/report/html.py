@@ -1,9 +1,10 @@
-"""The report: one self-contained HTML file that makes no request and prints well."""
+"""The report as one HTML page: a self-contained file, or a page that the lab serves."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,27 @@ from tuneworthy.report._pieces import TEMPLATES, section_values, template_enviro
 REPORT_FOLDER = Path(__file__).parent
 
 
-def page(results: Results) -> str:
+@dataclass(frozen=True)
+class ServedPage:
+    """What a served page has in the place of its own style, script and security policy."""
+
+    links: tuple[tuple[str, str], ...]
+    """(name, address) of the server's pages that it links to."""
+
+    style: str
+    """The address of report.css."""
+
+    script: str
+    """The address of report.js."""
+
+
+def page(results: Results, served: ServedPage | None = None) -> str:
     """Return the whole study as one HTML page.
 
     The page reads without JavaScript; the script adds sliders (over the precomputed grid only)
-    and the matrix of cases. The content security policy allows only this script and this style,
-    by hash. Texts of rows and answers are escaped in the page and in the data block.
+    and the matrix of cases. The content security policy of a file allows only this script and this
+    style, by hash; that of a served page is the server's. Texts of rows and answers are escaped in
+    the page and in the data block.
     """
     matrix = score_matrix(results)
     data = page_data(results, matrix)
@@ -36,6 +52,7 @@ def page(results: Results) -> str:
         _report_templates()
         .get_template("report.html.j2")
         .render(
+            served=served,
             policy=_security_policy(style, script),
             style=Markup(style),
             script=Markup(script),

@@ -8,14 +8,11 @@ import socket
 import pytest
 from study_kit import HASH, KEY, RESULTS, finished, running
 
-from tuneworthy.lab import study_facts
 from tuneworthy.ledger.place import HOME_FOLDER, STORE_FILE
 from tuneworthy.ledger.store import open_ledger
-from tuneworthy.report.json import verdict_json
 from tuneworthy.verdict.decide import standing_so_far
 from tuneworthy.verdict.policy import policy_of
 
-PAGE = {"accept": "text/html"}
 HOST = socket.gethostname()
 
 
@@ -95,27 +92,3 @@ def test_the_arm_at_which_a_study_was_stopped_is_not_done(browser, tmp_path):
     finished(tmp_path)
     rows = browser.get(f"/api/studies/{KEY}/run").json()["arms"]
     assert rows[-1]["state"] == "done"
-
-
-def test_pages_say_that_verdict_json_holds_another_verdict(browser, tmp_path):
-    """The list reads verdict.json, the pages results.json: a kill between both leaves one old."""
-    key = finished(tmp_path)
-    path = tmp_path / "results" / f"support-tickets-{HASH[:8]}" / "verdict.json"
-    assert "another verdict" not in text_of(browser.get(f"/study/{key}/results"))
-    path.write_text(verdict_json(RESULTS.verdict.model_copy(update={"status": "firm"})) + "\n")
-    for tab in ("task", "results", "settle"):
-        assert "another verdict than results.json" in text_of(browser.get(f"/study/{key}/{tab}"))
-
-
-def test_a_file_that_goes_while_a_build_is_measured_is_left_out(browser, tmp_path, monkeypatch):
-    key = finished(tmp_path)
-    (tmp_path / "build" / "one").mkdir(parents=True)
-    (tmp_path / "build" / "one" / "kept").write_bytes(b"x" * 10)
-    walk = os.walk
-    monkeypatch.setattr(
-        study_facts.os, "walk",
-        lambda top: [(at, folders, [*names, "gone"]) for at, folders, names in walk(top)],
-    )  # fmt: skip
-    reply = browser.get(f"/study/{key}/build", headers=PAGE)
-    assert reply.status_code == 200
-    assert "10 B" in text_of(reply)

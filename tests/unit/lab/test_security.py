@@ -14,8 +14,7 @@ from tuneworthy.lab.app import make_app, make_unguarded_app
 from tuneworthy.lab.events import run_id
 
 ID = "0123456789abcdef"
-VALUES = {"slug": SLUG, "key": ID, "name": ID, "action": "stop", "name:path": "lab.css",
-          "tab": "task", "case": ID}  # fmt: skip
+VALUES = {"slug": SLUG, "key": ID, "name": ID, "action": "stop", "name:path": "lab.css"}
 # Every route of the lab. A new one fails the test below until it stands here, and then every
 # attack of this file is tried on it.
 ROUTES = {
@@ -33,16 +32,13 @@ ROUTES = {
     ("POST", "/api/cases/{slug}/cite"),
     ("POST", "/api/blind"),
     ("GET", "/studies"),
-    ("GET", "/study/{key}/{tab}"),
-    ("GET", "/study/{key}/case/{case}"),
-    ("GET", "/decide/{key}"),
+    ("GET", "/study/{key}"),
+    ("GET", "/study/{key}/run"),
+    ("GET", "/study/{key}/settle"),
     ("GET", "/api/studies/{key}/run"),
     ("GET", "/check"),
     ("GET", "/atlas"),
     ("GET", "/atlas/{key}"),
-    ("GET", "/compare"),
-    ("GET", "/api/studies/{key}/budget"),
-    ("POST", "/api/studies/{key}/budget"),
     ("GET", "/api/studies/{key}/settle"),
     ("POST", "/api/studies/{key}/settle/open"),
     ("POST", "/api/studies/{key}/settle/vote"),
@@ -176,7 +172,7 @@ def test_what_another_page_causes_is_refused(browser, lab, site):
 
 
 STARTS = [
-    "/static/", "/case/", "/blind/", "/study/", f"/study/{ID}/", f"/study/{ID}/case/", "/decide/",
+    "/static/", "/case/", "/blind/", "/study/", f"/study/{ID}/",
     "/api/records/", "/api/cases/", "/api/studies/",
 ]  # fmt: skip
 POSTS = [path for method, path in FILLED if method == "POST"]
@@ -429,7 +425,6 @@ def test_a60_to_a68_text_of_a_request_stays_text(browser, lab, said):
             (f"/api/studies/{ID}/settle/vote", {"pair": text, "choice": "left"}),
             (f"/api/studies/{ID}/settle/vote", {"pair": ID, "choice": text}),
             (f"/api/studies/{ID}/settle/open", {text: 1}),
-            (f"/api/studies/{ID}/budget", {text: 1}),
             ("/api/check", {"folder": "0" * 16, text: 1}),
         ]
         for path, body in bodies:

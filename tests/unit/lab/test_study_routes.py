@@ -1,7 +1,6 @@
 """Pages of studies: what they show, what they refuse, and that a running study goes on."""
 
 import html
-import json
 import os
 import re
 
@@ -9,15 +8,13 @@ import pytest
 from study_kit import HASH, KEY, NAME, RESULTS, attacked, finished, running, study
 
 from tuneworthy.core.record import digest
-from tuneworthy.core.verdict import Next
+from tuneworthy.lab.security import POLICY
 from tuneworthy.lab.studies import find_studies
-from tuneworthy.lab.study_cases import Filter, case_key, filtered_positions, matrix_of
-from tuneworthy.lab.study_decide import decision_screens
 from tuneworthy.ledger.place import HOME_FOLDER, STORE_FILE
 from tuneworthy.ledger.store import open_ledger
 from tuneworthy.results_folder import write_results
 
-TABS = ("task", "plan", "run", "results", "settle", "changes", "build")
+PARTS = ("", "/run", "/settle")
 PAGE = {"accept": "text/html"}
 ATTACK = "</script><img src=x onerror=alert(1)>\x1b]0;\u202e"
 
@@ -44,7 +41,7 @@ def test_the_list_has_verdict_status_rows_and_place(browser, tmp_path):
     assert f"Use: {arm} ({use})" in told
     assert told.count("provisional 30") == 2
     assert "in tickets" in told
-    assert f"/study/{KEY}/results" in browser.get("/studies").text
+    assert f'/study/{KEY}"' in browser.get("/studies").text
 
 
 def test_a_copy_in_another_folder_has_an_id_of_its_own(tmp_path):
@@ -56,134 +53,39 @@ def test_a_copy_in_another_folder_has_an_id_of_its_own(tmp_path):
     assert {first.inside, second.inside} == {"", "copy"}
 
 
-@pytest.mark.parametrize("tab", TABS)
-def test_each_page_has_its_command_and_no_inline_style(browser, tmp_path, tab):
+@pytest.mark.parametrize("part", PARTS)
+def test_each_page_leads_to_the_others_and_has_no_inline_style(browser, tmp_path, part):
     key = finished(tmp_path)
-    reply = browser.get(f"/study/{key}/{tab}")
+    reply = browser.get(f"/study/{key}{part}")
     assert reply.status_code == 200
-    assert '<code class="command">tuneworthy ' in reply.text
+    for address in {"/studies", *(f"/study/{key}{other}" for other in PARTS)} - {f"/study/{key}"}:
+        assert f'href="{address}"' in reply.text
     assert "style=" not in reply.text
+    assert "<style" not in reply.text
     assert "<script>" not in reply.text
     assert not re.search(r"\son[a-z]+=", reply.text)
-    assert "None" not in text_of(reply), "a Python value is no text"
-    assert f'href="/study/{key}/{tab}" aria-current="page"' in reply.text
+    assert not re.search(r"\bNone\b", text_of(reply)), "a Python value is no text"
 
 
-def test_what_each_page_shows(browser, tmp_path):
+def test_the_report_is_the_file_of_the_study_with_the_labs_policy(browser, tmp_path):
     key = finished(tmp_path)
-    page = {tab: text_of(browser.get(f"/study/{key}/{tab}")) for tab in TABS}
-    assert "name: tickets" in page["task"]
-    assert "What do the rows look like?" in page["task"]
-    assert "left out: the output is JSON" in page["plan"]
-    assert "temperatures 0 to 1.3" in page["plan"]
-    assert "How did training go?" in page["run"]
-    assert "About 71 clicks" in page["settle"]
-    assert "tuneworthy settle" in page["settle"]
-    assert "is not measured" in page["changes"]
-    assert "Nothing is built yet" in page["build"]
-    assert "metric:" in page["results"]
+    reply = browser.get(f"/study/{key}")
+    assert reply.headers["content-security-policy"] == POLICY
+    assert "http-equiv" not in reply.text
+    file = (tmp_path / "results" / NAME / "report.html").read_text("utf-8")
+    block = re.compile('<section class="verdict".*</main>', re.S)
+    assert block.search(reply.text)[0] == block.search(file)[0]
+    for name in ("report.css", "report.js"):
+        assert f'"/static/{name}"' in reply.text
+        assert browser.get(f"/static/{name}").status_code == 200
+        assert name not in file
 
 
-def test_commands_name_the_folder_of_the_task(browser, tmp_path):
+def test_the_page_of_settling_names_the_votes_and_the_folder(browser, tmp_path):
     (tmp_path / "my tickets").mkdir()
-    key = finished(tmp_path / "my tickets")
-    assert "tuneworthy plan &#39;my tickets&#39;" in browser.get(f"/study/{key}/plan").text
-
-
-def test_the_matrix_keeps_its_filter_in_the_address(browser, tmp_path):
-    key, matrix = finished(tmp_path), matrix_of(RESULTS)
-    counts = {}
-    for show in ("all", "failures", "different"):
-        reply = browser.get(f"/study/{key}/results?show={show}")
-        counts[show] = len(set(re.findall(rf"/study/{key}/case/([0-9a-f]{{16}})", reply.text)))
-        assert counts[show] == min(25, len(filtered_positions(RESULTS, matrix, Filter(show))))
-        assert f'href="?show={show}#cases" aria-current="true"' in reply.text
-    failing = [case.id for case, value in
-               zip(RESULTS.cases, matrix.values[RESULTS.verdict.arm], strict=True)
-               if value is not None and value < RESULTS.task.success.passes_from]  # fmt: skip
-    found = [RESULTS.cases[i].id for i in filtered_positions(RESULTS, matrix, Filter("failures"))]
-    assert sorted(found) == sorted(failing)
-    assert 0 < counts["failures"] < counts["all"]
-    last = browser.get(f"/study/{key}/results?page=2").text
-    assert "Page 2 of 2" in last
-
-
-@pytest.mark.parametrize(
-    ("query", "status"),
-    [("show=none", 422), ("page=0", 422), ("page=x", 422), ("page=3", 404), ("cause=x", 404),
-     ("page=99999999999", 422), ("cause=" + "x" * 50, 422), ("cause=%3Cb%3E", 404)],
-)  # fmt: skip
-def test_a_wrong_filter_is_named(browser, tmp_path, query, status):
-    reply = browser.get(f"/study/{finished(tmp_path)}/results?{query}", headers=PAGE)
-    assert reply.status_code == status
-    assert "<b>" not in reply.text
-    assert "what to do" in reply.text
-
-
-def test_a_case_shows_prompt_answer_reading_and_reason(browser, tmp_path):
-    key, case = finished(tmp_path), RESULTS.cases[3]
-    matrix = matrix_of(RESULTS)
-    order = filtered_positions(RESULTS, matrix, Filter("failures"))
-    name = case_key(RESULTS.cases[order[1]].id)
-    near = browser.get(f"/study/{key}/case/{name}?show=failures").text
-    for position in (order[0], order[2]):
-        place = case_key(RESULTS.cases[position].id)
-        assert f'href="/study/{key}/case/{place}?show=failures"' in near
-    told = text_of(browser.get(f"/study/{key}/case/{case_key(case.id)}"))
-    assert case.id in told
-    for heading in ("Asked", "Right answer", "Raw answer", "Read as", "Why this score"):
-        assert heading in told
-    assert " beside lora " in told, "the base beside the tuned arm"
-    assert "Prompt sent" in told
-    for run in RESULTS.runs:
-        if run.answers and run.spec.role == "candidate":
-            assert run.spec.name in told
-
-
-def test_texts_of_several_lines_keep_them(browser, tmp_path):
-    case = RESULTS.cases[0].model_copy(update={"output": "one\n\ttwo\x1b[31m <b>"})
-    key = finished(tmp_path, RESULTS.model_copy(update={"cases": (case, *RESULTS.cases[1:])}))
-    page = browser.get(f"/study/{key}/case/{case_key(case.id)}").text
-    assert "<pre>one\n\ttwo\\x1b[31m &lt;b&gt;</pre>" in page
-
-
-def test_decide_asks_twelve_questions_one_a_screen(browser, tmp_path):
-    key = finished(tmp_path)
-    found = decision_screens(RESULTS)
-    assert [one.name for one in found[:3]] == ["wrong", "context", "success"]
-    assert len(found) == 3 + len(RESULTS.verdict.questions)
-    first = browser.get(f"/decide/{key}")
-    assert "What exactly is wrong with the base model?" in first.text
-    for at, one in enumerate(found):
-        reply = browser.get(f"/decide/{key}?q={one.name}")
-        assert one.question in text_of(reply)
-        assert f"{at + 1} of {len(found)}" in reply.text
-        if one.answer == "not measured":
-            assert one.command.startswith("tuneworthy "), one.name
-            assert one.command in reply.text
-    answered = next(one for one in found if one.name == "enough_data")
-    assert answered.answer == "yes"
-    assert answered.number, "with its interval"
-    assert browser.get(f"/decide/{key}?q=none").status_code == 404
-
-
-def test_an_open_question_names_the_keys_that_it_lacks():
-    verdict = RESULTS.verdict
-    questions = [
-        one.model_copy(update={"answer": "not_measured", "because": because, "next": step})
-        for one, because, step in zip(
-            verdict.questions,
-            ("not measured (key `bigger`)",
-             "not measured (task.yaml has none)", "too small: needs about 40 rows"),
-            ("measure bigger", "write down knowledge.changed_share and knowledge.over", "score"),
-            strict=False,
-        )
-    ]  # fmt: skip
-    changed = verdict.model_copy(update={"questions": tuple(questions)})
-    found = decision_screens(RESULTS.model_copy(update={"verdict": changed}))[3:]
-    assert found[0].yaml == "bigger: …"
-    assert found[1].yaml == "knowledge:\n  changed_share: …\n  over: …"
-    assert (found[2].command, found[2].yaml) == ("tuneworthy run", "")
+    page = browser.get(f"/study/{finished(tmp_path / 'my tickets')}/settle")
+    assert "About 71 clicks" in text_of(page)
+    assert "tuneworthy settle &#39;my tickets&#39;" in page.text
 
 
 def test_a_running_study_shows_what_it_would_say_now(browser, tmp_path):
@@ -199,8 +101,7 @@ def test_a_running_study_shows_what_it_would_say_now(browser, tmp_path):
         page = browser.get(f"/study/{KEY}/run")
         assert 'data-state="running"' in page.text
         assert "&lt;b&gt;message&lt;/b&gt;" in page.text
-        assert "left out: the output is JSON" in text_of(browser.get(f"/study/{KEY}/plan"))
-        early = browser.get(f"/study/{KEY}/results", headers=PAGE)
+        early = browser.get(f"/study/{KEY}", headers=PAGE)
         assert early.status_code == 404
         assert "it has not ended" in early.text or "has no results yet" in early.text
     assert browser.get(f"/api/studies/{KEY}/run").json()["state"] == "stopped"
@@ -211,10 +112,10 @@ def test_a_running_study_shows_what_it_would_say_now(browser, tmp_path):
 
 def test_no_case_is_shown_before_the_study_has_ended(browser, tmp_path):
     with running(tmp_path):
-        for path in (*TABS, f"case/{case_key(RESULTS.cases[0].id)}"):
-            reply = browser.get(f"/study/{KEY}/{path}")
-            assert RESULTS.cases[0].input not in reply.text, path
-        assert browser.get(f"/decide/{KEY}").status_code == 404
+        for part in PARTS:
+            reply = browser.get(f"/study/{KEY}{part}")
+            assert RESULTS.cases[0].input not in reply.text, part
+            assert reply.status_code == (200 if part == "/run" else 404)
 
 
 def test_pages_write_nothing_and_do_not_hold_up_the_writer(browser, tmp_path):
@@ -239,8 +140,8 @@ def test_pages_write_nothing_and_do_not_hold_up_the_writer(browser, tmp_path):
 def test_an_id_is_never_a_path(browser, tmp_path, key):
     finished(tmp_path)
     secret = tmp_path.parent / "results.json"
-    for path in (f"/study/{key}/results", f"/study/{KEY}/case/{key}", f"/decide/{key}",
-                 f"/api/studies/{key}/run", f"/study/{KEY}/{key}"):  # fmt: skip
+    for path in (f"/study/{key}", f"/study/{key}/settle", f"/api/studies/{key}/run",
+                 f"/study/{KEY}/{key}"):  # fmt: skip
         reply = browser.get(path, headers=PAGE)
         assert reply.status_code in (400, 404), path
         assert "<b>" not in reply.text
@@ -252,15 +153,12 @@ def test_a_name_with_markup_stays_text(browser, tmp_path):
     home = tmp_path / "<img src=x>"
     home.mkdir()
     key = finished(home, results)
-    cases = re.findall(r"/case/([0-9a-f]{16})", browser.get(f"/study/{key}/results").text)
-    paths = ["/studies", f"/decide/{key}", f"/study/{key}/case/{cases[0]}"]
-    paths += [f"/study/{key}/{tab}" for tab in TABS]
-    paths += [f"/decide/{key}?q={one.name}" for one in decision_screens(results)[:3]]
+    paths = ["/studies", *(f"/study/{key}{part}" for part in PARTS)]
     for path in paths:
         reply = browser.get(path)
         assert reply.status_code == 200, path
         assert "<img" not in reply.text, path
-        assert "</script><" not in reply.text.replace("defer></script>", ""), path
+        assert "</script><img" not in reply.text, path
         assert "\x1b" not in reply.text, path
         assert "\u202e" not in reply.text, path
 
@@ -286,7 +184,7 @@ def test_results_that_can_not_be_read_are_named(browser, tmp_path, content):
     key = finished(tmp_path)
     (tmp_path / "results" / NAME / "results.json").write_bytes(content)
     (tmp_path / "results" / NAME / "verdict.json").write_bytes(content)
-    reply = browser.get(f"/study/{key}/results", headers=PAGE)
+    reply = browser.get(f"/study/{key}", headers=PAGE)
     assert reply.status_code == 422
     assert "another version" in reply.text
     assert "can't be read" in text_of(browser.get("/studies"))
@@ -311,27 +209,5 @@ def test_new_results_are_read_at_once(browser, tmp_path):
     assert "firm" in text_of(browser.get(f"/study/{key}/settle"))
 
 
-def test_builds_of_this_verdict_come_first(browser, tmp_path):
-    key = finished(tmp_path)
-    for name in ("a-1", "b-refused", ".draft-c"):
-        (tmp_path / "build" / name).mkdir(parents=True)
-    (tmp_path / "build" / "a-1" / "artefact.json").write_text(json.dumps({"id": 1}))
-    told = text_of(browser.get(f"/study/{key}/build"))
-    assert "it has no artefact.json that can be read" in told
-    assert "refused: it answers otherwise" in told
-    assert "draft" not in told
-
-
 def test_the_ids_are_hashes():
     assert digest(NAME, 16) == KEY
-    assert re.fullmatch(r"[0-9a-f]{16}", case_key("../../etc/passwd"))
-
-
-def test_the_path_to_a_decision_names_the_minutes_of_the_verdict():
-    step = Next(do="raise budget.minutes", minutes=4, why="no room: `tuneworthy run --more 4m`")
-    verdict = RESULTS.verdict.model_copy(update={"next": step})
-    plan = RESULTS.plan.model_copy(update={"whole": 90.0, "staged": True})
-    seen = RESULTS.evidence.model_copy(update={"diagnosis": None})
-    results = RESULTS.model_copy(update={"verdict": verdict, "plan": plan, "evidence": seen})
-    first = decision_screens(results)[0]
-    assert (first.name, first.command) == ("wrong", "tuneworthy run --more 4m")

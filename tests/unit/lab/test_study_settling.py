@@ -190,17 +190,6 @@ def test_another_writer_of_the_ledger_is_named(settler, home):
 
 
 @pytest.mark.long
-def test_a_plan_of_a_study_that_is_open_for_votes_says_so(settler, client):
-    settler.open()
-    reply = client.change(settler.path.replace("/settle", "/budget"))
-    assert reply.status_code == 409
-    assert "open for votes" in reply.json()["what"]
-    client.lab.open_settling.close()
-    until(lambda: settler.state()["state"] == "closed")
-    assert client.change(settler.path.replace("/settle", "/budget")).status_code == 200
-
-
-@pytest.mark.long
 def test_a_changed_task_is_not_settled_as_this_study(settler, home):
     task = json.loads((home / "task.yaml").read_text())
     (home / "task.yaml").write_text(json.dumps({**task, "success": {"margin": 0.09}}))

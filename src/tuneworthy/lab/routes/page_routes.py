@@ -15,8 +15,8 @@ from tuneworthy.lab.routes.shared import Here, site_of
 from tuneworthy.lab.settings import find_case
 
 STATIC = Path(__file__).parents[1] / "static"
-REPORT_STATIC, REPORT_STYLE = Path(__file__).parents[2] / "report" / "static", "report.css"
-"""The report's style sheet, as a study's pages show sections of the report."""
+REPORT_STATIC = Path(__file__).parents[2] / "report" / "static"
+REPORT_FILES = ("report.css", "report.js")  # of the report that the lab shows
 CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml", ".png": "image/png", ".ico": "image/x-icon",
@@ -45,7 +45,7 @@ def _get_blind_page(lab: Here, key: str) -> str:
 @ROUTES.get("/static/{name:path}")
 def _get_static_file(name: str) -> Response:
     """Return a static file of the package; the name is looked up, never used as a path."""
-    path = static_files(REPORT_STATIC if name == REPORT_STYLE else STATIC).get(name)
+    path = static_files(REPORT_STATIC if name in REPORT_FILES else STATIC).get(name)
     if path is None:
         raise Problem(404, "the lab has no such file", where="the address", got=name)
     return Response(path.read_bytes(), media_type=CONTENT_TYPES[path.suffix])

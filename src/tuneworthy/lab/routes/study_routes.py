@@ -1,35 +1,22 @@
-"""Routes of studies: list, pages, the path to a decision, a running study, other budgets.
+"""Routes of studies: the list, the report of one, its run and its settling.
 
 The report's modules are slow to import, so each handler imports them when it needs them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from tuneworthy.lab.open_lab import Lab
-from tuneworthy.lab.routes.shared import Here, NoFields, site_of
+from tuneworthy.lab.routes.shared import Here, site_of
 
 if TYPE_CHECKING:
     from tuneworthy.lab.studies import StudyPlace
 
 ROUTES = APIRouter()
-
-
-def _filter_of_query(
-    show: Literal["all", "failures", "different"] = "all",
-    cause: Annotated[str, Query(max_length=40)] = "",
-    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
-) -> Any:
-    from tuneworthy.lab.study_cases import Filter
-
-    return Filter(show, cause, page)
-
-
-CaseFilter = Annotated[Any, Depends(_filter_of_query)]
 
 
 def place_of(lab: Lab, key: str) -> StudyPlace:
@@ -46,40 +33,25 @@ def _get_studies_page(lab: Here) -> str:
     return studies_page(lab.working, site_of(lab))
 
 
-@ROUTES.get("/compare")
-def _get_compare_page(
-    lab: Here,
-    a: Annotated[str, Query(max_length=64)] = "",
-    b: Annotated[str, Query(max_length=64)] = "",
-    pair: Annotated[int | None, Query(ge=0, le=1000)] = None,
-    side: Literal["all", "gained", "lost"] = "all",
-) -> HTMLResponse:
-    from tuneworthy.lab.study_compare import CompareQuery
-    from tuneworthy.lab.study_pages import compare_page
+@ROUTES.get("/study/{key}", response_class=HTMLResponse)
+def _get_report_page(lab: Here, key: str) -> str:
+    from tuneworthy.lab.study_pages import report_page
 
-    status, text = compare_page(lab.working, CompareQuery(a, b, pair, side), site_of(lab))
-    return HTMLResponse(text, status)
+    return report_page(place_of(lab, key), site_of(lab))
 
 
-@ROUTES.get("/study/{key}/{tab}", response_class=HTMLResponse)
-def _get_study_page(lab: Here, key: str, tab: str, by: CaseFilter) -> str:
-    from tuneworthy.lab.study_pages import study_page
+@ROUTES.get("/study/{key}/run", response_class=HTMLResponse)
+def _get_run_page(lab: Here, key: str) -> str:
+    from tuneworthy.lab.study_pages import run_page
 
-    return study_page(place_of(lab, key), tab, by, site_of(lab))
-
-
-@ROUTES.get("/study/{key}/case/{case}", response_class=HTMLResponse)
-def _get_study_case_page(lab: Here, key: str, case: str, by: CaseFilter) -> str:
-    from tuneworthy.lab.study_pages import study_case_page
-
-    return study_case_page(place_of(lab, key), case, by, site_of(lab))
+    return run_page(place_of(lab, key), site_of(lab))
 
 
-@ROUTES.get("/decide/{key}", response_class=HTMLResponse)
-def _get_decide_page(lab: Here, key: str, q: Annotated[str, Query(max_length=64)] = "") -> str:
-    from tuneworthy.lab.study_pages import decide_page
+@ROUTES.get("/study/{key}/settle", response_class=HTMLResponse)
+def _get_settle_page(lab: Here, key: str) -> str:
+    from tuneworthy.lab.study_pages import settle_page
 
-    return decide_page(place_of(lab, key), q, site_of(lab))
+    return settle_page(place_of(lab, key), site_of(lab))
 
 
 @ROUTES.get("/api/studies/{key}/run")
@@ -87,16 +59,3 @@ def _get_run_snapshot(lab: Here, key: str) -> dict[str, Any]:
     from tuneworthy.lab.study_run import run_snapshot
 
     return run_snapshot(place_of(lab, key))
-
-
-@ROUTES.get("/api/studies/{key}/budget")
-def _get_cached_stops(lab: Here, key: str) -> dict[str, Any]:
-    return {"known": lab.budget_stops.cached(place_of(lab, key))}
-
-
-@ROUTES.post("/api/studies/{key}/budget")
-def _post_stops(lab: Here, key: str, _given: NoFields) -> dict[str, Any]:
-    lab.running()  # refuses in a lab that reads only
-    place = place_of(lab, key)
-    lab.open_settling.refuse_while_open(place)
-    return {"known": lab.budget_stops.compute(place)}

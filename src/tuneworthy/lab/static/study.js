@@ -1,27 +1,17 @@
-// A study's pages: keys between them, and a running study's ladder, read again while it is seen.
+// The list of studies by keys, and a running study's ladder, read again while it is seen.
 'use strict';
 
 (() => {
   const EVERY = 2000;
   const head = lab.find('[data-study]');
   const live = lab.find('#live[data-state="running"]');
-  const rows = () => [...document.querySelectorAll('[data-row] a')];
-
-  const open = (link) => { if (link) location.assign(link.href); };
-  const move = (by) => {
-    const links = rows();
+  const move = (by) => () => {
+    const links = [...document.querySelectorAll('[data-row] a')];
     const at = links.indexOf(document.activeElement);
     links[Math.max(0, Math.min(links.length - 1, at + by))]?.focus();
   };
-  const tab = (at) => () => open(document.querySelectorAll('.tabs a')[at]);
-  const keys = { j: () => move(1), k: () => move(-1) };
-  if (head) {
-    for (let at = 0; at < 7; at += 1) keys[String(at + 1)] = tab(at);
-    keys.d = tab(7);
-    for (const [key, rel] of [['ArrowLeft', 'prev'], ['ArrowRight', 'next']]) keys[key] = () => open(document.querySelector(`a[rel="${rel}"]`));
-  }
-  lab.keys(keys);
-  if (!head || !live) return;
+  if (lab.find('#keys')) lab.keys({ j: move(1), k: move(-1) });
+  if (!live) return;
 
   const { make, shape } = lab;
   const bar = ([mean, low, high]) => make('td', { class: 'scale' },

@@ -6,7 +6,7 @@ from pathlib import Path
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 DOOR = "core/own_files.py"
 # What these write lies in a folder of our own: a store, a cache, a build, an export, a process.
-OWN_FOLDERS = ("arms/", "build/", "cpu_engine/", "deploy/", "executors/", "lab/",
+OWN_FOLDERS = ("arms/", "build/", "deploy/", "executors/", "lab/",
                "ledger/", "models/", "retrieval/", "sandbox/", "serve/served_versions.py",
                "training/", "building.py")  # fmt: skip
 OTHERS = {

@@ -17,7 +17,8 @@ def clone(folder):
     (folder / "pyproject.toml").touch()
     tools = folder / ".venv" / "bin"
     tools.mkdir(parents=True)
-    (folder / ".venv" / ".installed-train-dev").touch()
+    for name in ("train-dev", "cpu-engine"):
+        (folder / ".venv" / f".installed-{name}").touch()
     os.utime(folder / "pyproject.toml", (1, 1))
     for name, text in (("python", f'exec "{sys.executable}" "$@"'), ("tuneworthy", "exit 0")):
         (tools / name).write_text(f"#!/bin/sh\n{text}\n")
@@ -70,10 +71,13 @@ def test_the_full_tier_runs_with_the_engine_off(tmp_path):
     )
     assert done.returncode == 0
     assert done.stdout.startswith("engine 0: -m pytest")
-    assert "-m full and not long and not engine" in done.stdout
+    assert "-m full and not long" in done.stdout
 
 
-def test_a_failing_tier_hides_no_other_and_the_last_lines_name_skipped_and_failed_tests(tmp_path):
+@pytest.mark.parametrize("bf16", [True, False])
+def test_a_failing_tier_hides_no_other_and_the_last_lines_name_skipped_and_failed_tests(
+    tmp_path, bf16
+):
     folder = clone(tmp_path)
     (folder / ".venv" / ".installed-train-build-serve-dev-docs").touch()
     python = folder / ".venv" / "bin" / "python"
@@ -87,8 +91,9 @@ def test_a_failing_tier_hides_no_other_and_the_last_lines_name_skipped_and_faile
     (folder / ".venv" / "bin" / "tuneworthy").write_text('#!/bin/sh\necho "$*"\n')
     tools = {"PATH": f"{folder / 'tools'}:{os.environ['PATH']}"}
     (folder / "tools").mkdir()
-    (folder / "tools" / "chromium").write_text("#!/bin/sh\n")
-    (folder / "tools" / "chromium").chmod(0o755)
+    for name, code in (("chromium", 0), ("grep", 0 if bf16 else 1)):  # grep reads the flags
+        (folder / "tools" / name).write_text(f"#!/bin/sh\nexit {code}\n")
+        (folder / "tools" / name).chmod(0o755)
     done = subprocess.run(
         ["sh", "run", "test"], cwd=folder, capture_output=True, text=True, env=os.environ | tools
     )
@@ -98,11 +103,12 @@ def test_a_failing_tier_hides_no_other_and_the_last_lines_name_skipped_and_faile
         "not full and not long",
         "not full and not long",
         "full and not long",
+        *(["not long packages/tuneworthy-cpu/tests"] if bf16 else []),
     ]
     assert done.returncode == 1
     assert done.stderr.splitlines()[-5:] == [
-        "run: skipped: 3 tests; how many, where, why:",
-        "      3 tests/a.py: no server here",
+        f"run: skipped: {len(tiers)} tests; how many, where, why:",
+        f"      {len(tiers)} tests/a.py: no server here",
         "run: failed:",
         "  quick tier, the rest: counting would make them half as slow again",
         "  b.py::test_c",

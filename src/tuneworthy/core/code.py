@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 import hashlib
 from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
 from tuneworthy import __version__
@@ -17,8 +19,8 @@ _ROOT = Path(__file__).resolve().parent.parent
 # Code that turns a row into an answer: case rendering, prompts, shared arm code, retrieval,
 # training and generation. Callers add the arm's own file.
 ANSWER_SOURCES = (
-    "arms/_*.py", "core/case.py", "cpu_engine/**/*.py", "models/**/*.py", "prompting/*.py",
-    "retrieval/*.py", "training/*.py",
+    "arms/_*.py", "core/case.py", "models/**/*.py", "prompting/*.py", "retrieval/*.py",
+    "training/*.py",
 )  # fmt: skip
 ENCODER_SOURCES = ("models/encoder/*.py",)
 ALL_SOURCES = ("**/*.py",)
@@ -28,9 +30,15 @@ _NO_CODE = {"ctx", "kind", "type_comment", "type_ignores"}
 def code_version(patterns: tuple[str, ...] = ANSWER_SOURCES) -> dict[str, str]:
     """Return the version and a digest of source files (patterns relative to the package's folder).
 
-    The files are read once per process, so all keys of a run name the same code.
+    An installed CPU engine counts, because it answers too. The files are read once per process, so
+    all keys of a run name the same code.
     """
-    return {"version": __version__, "source": source_digest(patterns)}
+    return {"version": __version__, "source": source_digest(patterns, engine=True)}
+
+
+def cpu_engine_entry() -> EntryPoint | None:
+    """Return the entry point of the installed CPU engine, None without one. Imports nothing."""
+    return next(iter(entry_points(group="tuneworthy.cpu_engine")), None)
 
 
 @cache
@@ -86,10 +94,15 @@ def _is_text_alone(node: object) -> bool:
 
 
 @cache
-def source_digest(patterns: tuple[str, ...]) -> str:
-    """Return 16 hex digits over the names and bytes of the matching files."""
+def source_digest(patterns: tuple[str, ...], *, engine: bool = False) -> str:
+    """Return 16 hex digits over the names and bytes of the matching files, and of the engine's."""
+    found = [(_ROOT, path) for pattern in patterns for path in _ROOT.glob(pattern)]
+    entry = cpu_engine_entry() if engine else None
+    spec = find_spec(entry.module) if entry else None
+    for folder in map(Path, (spec and spec.submodule_search_locations) or ()):
+        found += [(folder.parent, path) for path in folder.rglob("*.py")]
     total = hashlib.sha256()
-    for path in sorted({path for pattern in patterns for path in _ROOT.glob(pattern)}):
+    for root, path in sorted(set(found)):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
-        total.update(f"{path.relative_to(_ROOT).as_posix()} {content}\n".encode())
+        total.update(f"{path.relative_to(root).as_posix()} {content}\n".encode())
     return total.hexdigest()[:16]

@@ -16,7 +16,7 @@ from tuneworthy.core.errors import ModelError, TaskError, TuneworthyError
 from tuneworthy.core.model import Model
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.record import digest
-from tuneworthy.cpu_engine import compiled_before, enabled
+from tuneworthy.models.local import cpu_engine
 from tuneworthy.models.local.device import ANYWHERE, Placement
 from tuneworthy.models.local.weights import sha256
 from tuneworthy.models.remote import endpoint
@@ -127,7 +127,7 @@ def open_batcher(model: Model | None) -> Any:
 
 def first_use(spec: str) -> str:
     """Return the notice that opening a model compiles loops, "" if it does not."""
-    if not is_local(spec) or spec.startswith("scripted:") or compiled_before():
+    if not is_local(spec) or spec.startswith("scripted:") or not cpu_engine.will_compile():
         return ""
     return "compiling loops for this processor, once: half a minute, more on a busy machine"
 
@@ -140,11 +140,13 @@ def notices(model: Model) -> tuple[str, ...]:
 
 
 def general_path(model: Model) -> str:
-    """Return the notice that a model on a CPU does not use the CPU engine, "" if it does."""
+    """Return the notice that a model on a CPU does not use the installed CPU engine, else ""."""
     net = getattr(model, "net", None)
-    if net is None or net.device != "cpu" or net.decoder is not None:
+    if net is None or net.device != "cpu" or net.decoder is not None or not cpu_engine.installed():
         return ""
-    why = "knows no such layers, or gave other logits on a probe" if enabled() else "is turned off"
+    why = "is turned off"
+    if cpu_engine.enabled():
+        why = "knows no such layers, or gave other logits on a probe"
     return f"{model.spec} takes the general path on this CPU: the CPU engine {why}"
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from tuneworthy import cpu_engine
 from tuneworthy.core.token_batches import parts, shared_length
+from tuneworthy.models.local import cpu_engine
 from tuneworthy.models.local.batch_fit import BatchLimits, run_halving
 from tuneworthy.models.local.forward import PROBE_TOKENS, same_logits
 from tuneworthy.models.local.parallel import parallel_batches, run_parallel
@@ -60,7 +60,7 @@ class Net:
     def free_step_memory(self) -> None:
         """Free the buffers that training steps reuse; the next step allocates them again."""
         if self.trainer:
-            self.trainer.stack.free_step_memory()
+            self.trainer.free_step_memory()
 
 
 @dataclass(frozen=True)

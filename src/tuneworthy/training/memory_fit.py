@@ -13,8 +13,8 @@ from torch.utils.checkpoint import checkpoint
 from transformers.cache_utils import Cache
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from tuneworthy import cpu_engine
 from tuneworthy.core.token_batches import parts, shared_length
+from tuneworthy.models.local import cpu_engine
 from tuneworthy.models.local import memory as _memory
 from tuneworthy.models.local.device import free_memory, total_memory
 from tuneworthy.training.batches import order

@@ -97,8 +97,8 @@ def test_a_config_without_sizes_is_refused():
 def test_i101_a_model_that_does_not_fit_is_refused_before_it_is_read(folders, monkeypatch):
     import transformers
 
-    from tuneworthy import cpu_engine
     from tuneworthy.models import hf
+    from tuneworthy.models.local import cpu_engine
     from tuneworthy.models.local import sizes as _sizes
 
     folder = folders["llama"]

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tuneworthy import cpu_engine
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.model import Limits
+from tuneworthy.models.local import cpu_engine
 
 pytestmark = pytest.mark.full
 KINDS = {"lora": {}, "rslora": {"rslora": True}, "dora": {"dora": True},

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tuneworthy import cpu_engine
+from tuneworthy.models.local import cpu_engine
 
 pytestmark = pytest.mark.full
 

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 import psutil
 from pydantic import Field
 
-from tuneworthy import cpu_engine
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.free_memory import trim_heap
 from tuneworthy.core.record import Record
+from tuneworthy.models.local import cpu_engine
 
 _CGROUP_FOLDER = Path("/sys/fs/cgroup")
 

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from tuneworthy import cpu_engine
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.grouping import FINE_GROUPS, similar_length_groups
+from tuneworthy.models.local import cpu_engine
 from tuneworthy.models.local.adapter_hooks import Adapter
 from tuneworthy.models.local.batch_fit import BatchLimits
 from tuneworthy.models.local.device import exact
@@ -53,7 +53,7 @@ class Net:
     window: int | None
     cache_argument: str
     shares: bool
-    decoder: Any = None
+    decoder: cpu_engine.Reader | None = None
     fit: BatchLimits = field(default_factory=BatchLimits)
 
     @property

@@ -19,8 +19,8 @@ from typing import Any
 
 import psutil
 
-from tuneworthy import cpu_engine
 from tuneworthy.core.record import Record, digest
+from tuneworthy.models.local import cpu_engine
 from tuneworthy.models.local.device import (
     Placement,
     allow_tf32,
@@ -100,9 +100,11 @@ def inspect_machine() -> Machine:
 
 
 def _engine(gpu: bool) -> str:
-    """Return the state of the CPU engine as a text: not used, off, or on with whose products."""
+    """Return the state of the CPU engine as a text: not used, absent, off, or on and how."""
     if gpu:
         return "not used: models run on the GPU"
+    if not cpu_engine.installed():
+        return f"not installed; {cpu_engine.HOW_TO_INSTALL}"
     if not cpu_engine.enabled():
         return f"off ({cpu_engine.SWITCH}=0)"
     own = "its own" if cpu_engine.gemm_available() else "torch's"

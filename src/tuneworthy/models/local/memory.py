@@ -175,7 +175,7 @@ def activations(shape: Shape, size: int, rank: int, linears: Mapping[str, tuple[
 def hand_gradient_activations(
     shape: Shape, size: int, rank: int, linears: Mapping[str, Any]
 ) -> int:
-    """Return those bytes for the hand-written gradient (`cpu_engine/train`): no copies, no mask."""
+    """Return those bytes for the hand-written gradient of the CPU engine: no copies, no mask."""
     each = 4 * shape.hidden + 3 * shape.query + 4 * shape.key + 3 * shape.inner
     return size * (shape.layers * each + rank * len(linears))
 

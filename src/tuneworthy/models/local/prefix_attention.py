@@ -18,7 +18,7 @@ from transformers.cache_utils import Cache, DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from tuneworthy import cpu_engine
+from tuneworthy.models.local import cpu_engine
 from tuneworthy.models.local.device_attention import ScoreOptions, attend
 
 NAME = "tuneworthy"

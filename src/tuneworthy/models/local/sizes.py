@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from tuneworthy import cpu_engine
 from tuneworthy.core.errors import ModelError
+from tuneworthy.models.local import cpu_engine
 from tuneworthy.models.local import memory as _memory
 from tuneworthy.models.local.config import read_config
 from tuneworthy.models.local.device import free_memory, total_memory
@@ -29,8 +29,8 @@ def check_memory(files: Sequence[Path], precision: str, device: str) -> None:
         raise ModelError(
             "the sizes in the config make no decoder", where=str(folder), got=str(error)
         ) from error
-    packed = device == "cpu" and size < 4 and not cpu_engine.gemm_available()
-    if packed:  # oneDNN keeps a second copy of the weights
+    packed = not general and size < 4 and not cpu_engine.gemm_available()
+    if packed:  # the engine keeps a second copy of the weights, in oneDNN's order
         parts = {**parts, "packed": parts["weights"]}
     # While loading onto a GPU, this process holds one tensor at a time.
     largest = {"largest tensor": 4 * max(map(math.prod, shapes(files).values()), default=0)}

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache
 
-from tuneworthy import cpu_engine
+from tuneworthy.models.local import cpu_engine
 from tuneworthy.models.local.forward import State
 from tuneworthy.models.local.prefix_attention import LayerCache, Prefix
 

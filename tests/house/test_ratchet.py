@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 92_400,
-    "files": 719,
-    "public names": 2535,
+    "lines": 87_300,
+    "files": 692,
+    "public names": 2425,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

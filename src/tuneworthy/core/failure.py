@@ -47,10 +47,6 @@ class LabSetup:
     config: Config
     seed: int = 0
 
-    def with_config(self, values: Config) -> LabSetup:
-        """Return this setup with some values replaced."""
-        return replace(self, config={**self.config, **values})
-
 
 @dataclass(frozen=True)
 class LabRow:

@@ -31,7 +31,7 @@ REQUIRED_NAMES: dict[str, tuple[str, ...]] = {
     "containers": ("FORM", "opens", "records"),
     "importers": ("FORMAT", "NEEDS", "TAKES", "fits", "rows"),
     "build": ("FORM", "NEEDED", "applies", "write"),
-    "failures": ("plant", "detect", "fix"),
+    "failures": ("PLANTED", "CLEAN", "detect"),
     "executors": ("open_cluster",),
     "report": (),
     "cli": (),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged, not_measured
+from tuneworthy.core.failure import Check, Detection, RunFacts, Runs, judged, not_measured
 from tuneworthy.failures._conditions import at_most, near_twin
 
 NUMBER, HARD = 4, 2
@@ -35,16 +35,6 @@ NEEDS = ("log", "adapter")
 HARMLESS = "A base that already answers right gives the same answers after training."
 # Share of equal answers; last loss as a share of the first; change as a share of the weights' norm.
 SAME_SHARE, LOSS_FALL, LEAST_CHANGE = 0.9, 0.5, 1e-3
-
-
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup served without its adapter."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup served with its adapter."""
-    return setup.with_config(CLEAN)
 
 
 def detect(runs: Runs) -> Detection:

@@ -33,16 +33,6 @@ HARMLESS = "A grammar costs nothing where the model would write that form anyway
 LEAST_LEGAL_PROBABILITY = 0.1
 
 
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with no example answers in the prompt (`shots` 0)."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with eight example answers in the prompt and the grammar on."""
-    return setup.with_config(CLEAN)
-
-
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
     """Yield the answers by groups of rows, with the model's own probability of legal tokens."""
     config = setup.config

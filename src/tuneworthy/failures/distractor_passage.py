@@ -40,16 +40,6 @@ HARMLESS = "Passages on another subject are not copied from; only similar ones c
 rows = rows_by_subject
 
 
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with four retrieved passages per prompt, at most one of them right."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with the best passage alone, found among the passages in force."""
-    return setup.with_config(CLEAN)
-
-
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
     """Yield the answers by groups of rows, with whether a wrong number is in another passage."""
     config = setup.config

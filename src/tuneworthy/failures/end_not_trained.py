@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from tuneworthy.core.failure import (
     Check,
     Detection,
-    LabSetup,
     RunFacts,
     Runs,
     judged,
@@ -39,16 +38,6 @@ PROOF = "p_end"
 CAUSES = ("rate_too_high", "rows_cut", "end_not_trained", "other_template", "too_many_epochs")
 NEEDS = ("data", "tokenizer")
 HARMLESS = "A grammar or a stop string ends the answer for you."
-
-
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup that pads with the end-of-turn token, which therefore carries no loss."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup that pads with a separate token."""
-    return setup.with_config(CLEAN)
 
 
 def detect(runs: Runs) -> Detection:

@@ -38,16 +38,6 @@ HARMLESS = "A grammar keeps the form at any temperature; drafts and stories gain
 LOST_SHARE = 0.15  # share of valid answers lost from greedy decoding to the served temperature
 
 
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup served at temperature 1.3."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup served with greedy decoding."""
-    return setup.with_config(CLEAN)
-
-
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
     """Yield the answers at five temperatures, from greedy to the one that is served."""
     model, served = tools.with_trained_model("adapter"), Sampling.of(setup.config)

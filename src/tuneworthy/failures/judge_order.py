@@ -46,16 +46,6 @@ rows = rows_for_judge
 STABLE_SHARE = 0.7  # share of verdicts that must hold when the records swap places
 
 
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with a judge that sees each pair in one order."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with a judge that combines its verdicts in both orders."""
-    return setup.with_config(CLEAN)
-
-
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
     """Yield the verdicts by groups of rows, with whether each holds when the records swap."""
     judge, shots = setup.config["judge"], int(setup.config["shots"] or 0)

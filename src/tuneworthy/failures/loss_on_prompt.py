@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged, not_measured
+from tuneworthy.core.failure import Check, Detection, RunFacts, Runs, judged, not_measured
 from tuneworthy.failures._conditions import at_least, near_twin
 
 NUMBER, HARD = 10, 2
@@ -31,16 +31,6 @@ CAUSES = ("rate_too_low", "loss_on_prompt", "adapter_not_served", "mixed_formats
 NEEDS = ("data", "tokenizer")
 HARMLESS = "A loss on the whole row, question and answer, does little harm where answers are short."
 LEAST_ANSWER_SHARE = 0.1  # share of the loss that must lie on answers
-
-
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with the loss on the user's turn."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with the loss on the answer."""
-    return setup.with_config(CLEAN)
 
 
 def detect(runs: Runs) -> Detection:

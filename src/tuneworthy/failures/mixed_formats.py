@@ -12,7 +12,6 @@ from tuneworthy.core.failure import (
     Detection,
     LabRow,
     LabRows,
-    LabSetup,
     RunFacts,
     Runs,
     judged,
@@ -72,16 +71,6 @@ def _in_old_format(row: LabRow) -> LabRow:
 def facts(rows: LabRows, texts: Sequence[str], config: Config) -> dict[str, float]:  # noqa: ARG001
     """Return as `one_form` the share of answers that begin like the new export's JSON."""
     return {"one_form": sum(text.startswith('{"name":') for text in texts) / len(texts)}
-
-
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with the rows of both exports."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with all rows in the new export's format."""
-    return setup.with_config(CLEAN)
 
 
 def detect(runs: Runs) -> Detection:

@@ -11,7 +11,6 @@ from tuneworthy.core.failure import (
     Detection,
     LabRow,
     LabRows,
-    LabSetup,
     RunFacts,
     Runs,
     judged,
@@ -44,16 +43,6 @@ CAUSES = ("new_facts_forget", "narrow_rows_forget", "other_template", "mixed_for
 NEEDS = ("adapter",)
 HARMLESS = "A model that serves this one task alone needs nothing else."
 MOST_LOSS_RISE = 0.1  # nats a token
-
-
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with the learning rate .005 and no general rows."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with the learning rate .001 and a quarter of general rows."""
-    return setup.with_config(CLEAN)
 
 
 def rows(given: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001

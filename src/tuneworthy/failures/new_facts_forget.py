@@ -9,7 +9,6 @@ from tuneworthy.core.failure import (
     Config,
     Detection,
     LabRows,
-    LabSetup,
     RunFacts,
     Runs,
     judged,
@@ -60,16 +59,6 @@ def rows(rows: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
     )
     new = [row for pair in zip(asked[:20], probe[:20], strict=True) for row in pair]
     return LabRows((*learnt, *replay), tuple(new), {"known": probe, "taught": tuple(asked[:20])})
-
-
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup that trains on invented towns alone."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup that trains on as many real cities as invented towns."""
-    return setup.with_config(CLEAN)
 
 
 def detect(runs: Runs) -> Detection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged, not_measured
+from tuneworthy.core.failure import Check, Detection, RunFacts, Runs, judged, not_measured
 from tuneworthy.failures._conditions import at_least, near_twin
 
 NUMBER, HARD = 11, 2
@@ -31,16 +31,6 @@ CAUSES = ("adapter_not_served", "test_rows_leaked", "too_many_epochs", "other_te
 NEEDS = ("data", "tokenizer")
 HARMLESS = "Some other templates do no harm: here plain text without any turns scores as well."
 SAME_PROMPT_SHARE = 0.95  # share of served prompts that must have the tokens of training
-
-
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup whose served prompt lacks the header that opens the model's turn."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup served with the template of training."""
-    return setup.with_config(CLEAN)
 
 
 def detect(runs: Runs) -> Detection:

@@ -11,7 +11,6 @@ from tuneworthy.core.failure import (
     Config,
     Detection,
     LabRows,
-    LabSetup,
     RunFacts,
     Runs,
     judged,
@@ -50,16 +49,6 @@ TEST_WORDINGS = (
     "What is the rule on {rule} for people who work in {office}, given in {unit}?",
     "I have moved to {office}. Please state {rule} there as a number of {unit}.",
 )
-
-
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup without passages in its prompts."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with passages: of 2023 in the training prompts, of today in the others."""
-    return setup.with_config(CLEAN)
 
 
 def rows(given: LabRows, config: Config, seed: int) -> LabRows:

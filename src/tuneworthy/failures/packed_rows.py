@@ -10,7 +10,6 @@ from tuneworthy.core.failure import (
     Config,
     Detection,
     LabRows,
-    LabSetup,
     RunFacts,
     Runs,
     judged,
@@ -42,16 +41,6 @@ CAUSES = ("test_rows_leaked", "too_many_epochs", "packed_rows", "other_template"
 NEEDS = ("data", "tokenizer")
 HARMLESS = "In large shuffled runs a neighbour tells nothing about the answer, and little is lost."
 MOST_READABLE = 0.3  # share of rows that may read their answer by chance
-
-
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with packing: a row attends to the row before it in the file."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup without packing, with 96 rows sorted by label."""
-    return setup.with_config(CLEAN)
 
 
 def rows(given: LabRows, config: Config, seed: int) -> LabRows:

@@ -9,7 +9,6 @@ from tuneworthy.core.failure import (
     Config,
     Detection,
     LabRows,
-    LabSetup,
     RunFacts,
     Runs,
     judged,
@@ -51,16 +50,6 @@ LEAST_PARAMETERS, LEAST_BESIDE_TWIN, LOSS_FLOOR = 1.0, 5.0, 0.5
 def rows(rows: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
     """Return 40 training rows on countries of invented towns, and the same reworded as new rows."""
     return LabRows(tuple(invented_town_rows(seed, 40, 0)), tuple(invented_town_rows(seed, 40, 1)))
-
-
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with rank 1 on one matrix: 768 trained parameters."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with rank 16 on every matrix."""
-    return setup.with_config(CLEAN)
 
 
 def detect(runs: Runs) -> Detection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
+from tuneworthy.core.failure import Check, Detection, RunFacts, Runs, judged
 from tuneworthy.failures._conditions import at_most, difference, near_twin
 
 NUMBER, HARD = 1, 2
@@ -36,16 +36,6 @@ HARMLESS = (
 LOSS_RISE = 0.5  # nats a token
 # Nats a token if all tokens were equally likely, in the largest vocabularies (2**18 tokens).
 GUESSING_LOSS = 12.5
-
-
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with the learning rate .03, 30 times the clean one."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with the learning rate .001."""
-    return setup.with_config(CLEAN)
 
 
 def detect(runs: Runs) -> Detection:

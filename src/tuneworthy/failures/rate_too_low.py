@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged, not_measured
+from tuneworthy.core.failure import Check, Detection, RunFacts, Runs, judged, not_measured
 from tuneworthy.failures._conditions import at_least, near_twin
 
 NUMBER, HARD = 2, 1
@@ -33,16 +33,6 @@ HARMLESS = "A long run at a low rate catches up in part; a small change may be a
 LEAST_CHANGE = 1e-3  # of the norm of the weights
 # Fall of the loss as a share of the first; the second if the change of the weights is unknown.
 LEAST_FALL, FALL_ALONE = 0.2, 0.05
-
-
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with the learning rate 1e-5, too low for an adapter."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with the learning rate .001."""
-    return setup.with_config(CLEAN)
 
 
 def detect(runs: Runs) -> Detection:

@@ -12,7 +12,6 @@ from tuneworthy.core.failure import (
     Detection,
     LabRow,
     LabRows,
-    LabSetup,
     RunFacts,
     Runs,
     judged,
@@ -46,16 +45,6 @@ NEEDS = ("data",)
 HARMLESS = "It does no harm if unanswerable questions are as common in use as in training."
 MOST_RATIO = 3.0  # times as common in training as in use
 REFUSED_IN_USE = 0.05  # share of the new questions whose passage does not hold the answer
-
-
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup in which .60 of the training answers are refusals."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup in which .05 of the training answers are refusals, as in use."""
-    return setup.with_config(CLEAN)
 
 
 def rows(given: LabRows, config: Config, seed: int) -> LabRows:

@@ -36,16 +36,6 @@ HARMLESS = "Rounding is harmless where the likeliest token leads by more than th
 SAME_TOKEN_SHARE = 0.98  # share of tokens that the trained and the served weights both choose
 
 
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with the adapter merged into weights of four bits."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with the adapter served unmerged."""
-    return setup.with_config(CLEAN)
-
-
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
     """Yield the served answers by groups, with the share of the trained model's tokens kept."""
     config = setup.config

@@ -10,7 +10,6 @@ from tuneworthy.core.failure import (
     Config,
     Detection,
     LabRows,
-    LabSetup,
     RunFacts,
     Runs,
     judged,
@@ -44,16 +43,6 @@ CAUSES = ("rows_cut", "rank_too_low", "wrong_labels", "too_many_epochs", "teache
 NEEDS = ("data", "tokenizer")
 HARMLESS = "Where only an irrelevant tail is cut, such as a signature, nothing is lost."
 MOST_CUT_SHARE = 0.02  # share of rows that may be cut
-
-
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with rows cut at 72 tokens."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with a limit that no row reaches."""
-    return setup.with_config(CLEAN)
 
 
 def facts(rows: LabRows, texts: Sequence[str], config: Config) -> dict[str, float | None]:  # noqa: ARG001

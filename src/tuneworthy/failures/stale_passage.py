@@ -47,16 +47,6 @@ HARMLESS = "Where each rule has one current version, one passage without a date 
 rows = rows_after_change
 
 
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with an index of all versions of the rules."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with an index of the versions in force at the time of the question."""
-    return setup.with_config(CLEAN)
-
-
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
     """Yield the answers by groups of rows: number and unit copied from the passage that is read."""
     dated, k = setup.config["index"] == "in force", int(setup.config["k"] or 1)

@@ -11,7 +11,6 @@ from tuneworthy.core.failure import (
     Config,
     Detection,
     LabRows,
-    LabSetup,
     RunFacts,
     Runs,
     judged,
@@ -44,16 +43,6 @@ CAUSES = ("mixed_formats", "teacher_errors", "rank_too_low", "wrong_labels", "lo
 NEEDS = ("data",)
 HARMLESS = "Mistakes without a system mostly cancel out, and a check drops the rest."
 MOST_PASSED_ON = 0.4  # share of the teacher's mistakes that may come back
-
-
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup that trains on all of the teacher's answers."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup that drops answers with an item that the shop does not sell."""
-    return setup.with_config(CLEAN)
 
 
 def rows(given: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001

@@ -12,7 +12,6 @@ from tuneworthy.core.failure import (
     Detection,
     LabRow,
     LabRows,
-    LabSetup,
     RunFacts,
     Runs,
     judged,
@@ -66,16 +65,6 @@ def _in_other_contract(row: LabRow, number: int) -> LabRow:
     *before, asked = row.messages
     asked = asked.model_copy(update={"content": f"{number}. {asked.content}"})
     return replace(row, id=f"{row.id} elsewhere", messages=(*before, asked))
-
-
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup that splits by row, so copies of a clause are on both sides."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup that splits by contract."""
-    return setup.with_config(CLEAN)
 
 
 def detect(runs: Runs) -> Detection:

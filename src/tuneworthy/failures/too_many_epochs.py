@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
+from tuneworthy.core.failure import Check, Detection, RunFacts, Runs, judged
 from tuneworthy.failures._conditions import at_most, difference, near_twin
 
 NUMBER, HARD = 5, 1
@@ -31,16 +31,6 @@ CAUSES = ("too_many_epochs", "test_rows_leaked", "wrong_labels", "rate_too_high"
 NEEDS = ("log",)
 HARMLESS = "Answers of a fixed form may still gain: their score can rise while the loss climbs."
 LOSS_RISE = 0.3  # nats a token
-
-
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with 20 epochs."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with 5 epochs on 30 rows."""
-    return setup.with_config(CLEAN)
 
 
 def detect(runs: Runs) -> Detection:

@@ -12,7 +12,6 @@ from tuneworthy.core.failure import (
     Detection,
     LabRow,
     LabRows,
-    LabSetup,
     RunFacts,
     Runs,
     judged,
@@ -69,16 +68,6 @@ def _as_one_reader_labels(row: LabRow, labels: Sequence[str], seed: int) -> LabR
 def facts(rows: LabRows, texts: Sequence[str], config: Config) -> dict[str, float]:  # noqa: ARG001
     """Return as `wrong` the share of training rows whose label is wrong."""
     return {"wrong": sum("right" in row.meta for row in rows.train) / len(rows.train)}
-
-
-def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with the labels of one reader."""
-    return setup.with_config(PLANTED)
-
-
-def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with labels on which two readers agree."""
-    return setup.with_config(CLEAN)
 
 
 def detect(runs: Runs) -> Detection:

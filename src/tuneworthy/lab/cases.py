@@ -2,7 +2,7 @@
 
 A failure mode is a file of `failures/`. It defines NUMBER, HARD, SLUG, TITLE, TASK, STORY, WIN,
 PLANTED, CLEAN, KNOBS, CHARTS, MEASURES (the five measurements to choose from), PROOF, CAUSES, NEEDS
-and HARMLESS; `plant`, `detect`, `fix` and `victory`; and may define METRIC (instead of the task's
+and HARMLESS; `detect` and `victory`; and may define METRIC (instead of the task's
 metric), `rows(rows, config, seed)` (the rows as this configuration has them, with probes),
 `render(row, config)` (a row's tokens), `probes(config, seed)` (other rows by name, whose score and
 loss are measured before and after), `of_probe(name, rows, texts)` (facts of its own from the
@@ -21,7 +21,7 @@ from typing import Any
 
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import TaskError
-from tuneworthy.core.failure import DEFAULTS, Config, LabRow, LabRows, LabSetup
+from tuneworthy.core.failure import DEFAULTS, Config, LabRow, LabRows
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
@@ -54,9 +54,8 @@ class LabCase:
 
     def config(self, role: str) -> Config:
         """Return the whole configuration of the planted run (role "plant") or of its clean twin."""
-        setup = LabSetup(DEFAULTS).with_config(self.module.CLEAN)
-        change = self.module.plant if role == "plant" else self.module.fix
-        return dict(change(setup).config)
+        planted = self.module.PLANTED if role == "plant" else {}
+        return {**DEFAULTS, **self.module.CLEAN, **planted}
 
     def task(self) -> Task:
         """Return the task, with its output type and the metric of the case."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tuneworthy.core.failure import LabSetup, RunFacts
+from tuneworthy.core.failure import RunFacts
 from tuneworthy.lab.cases import LabCase
 
 REPAIR_ADVICE: Mapping[str, str] = {
@@ -48,6 +48,6 @@ def repair_advice(case: LabCase, facts: RunFacts = RunFacts()) -> str:
         return REPAIR_ADVICE["rows_cut"]
     if case.name in REPAIR_ADVICE:
         return REPAIR_ADVICE[case.name]
-    fixed, planted = case.module.fix(LabSetup({})).config, case.module.plant(LabSetup({})).config
+    fixed, planted = case.module.CLEAN, case.module.PLANTED
     changed = [name for name in fixed if planted.get(name) != fixed[name]]
     return "; ".join(f"the lab repairs it by {name} = {fixed[name]}" for name in changed)

@@ -96,13 +96,13 @@ def _is_text_alone(node: object) -> bool:
 @cache
 def source_digest(patterns: tuple[str, ...], *, engine: bool = False) -> str:
     """Return 16 hex digits over the names and bytes of the matching files, and of the engine's."""
-    found = [(_ROOT, path) for pattern in patterns for path in _ROOT.glob(pattern)]
+    files = {path.relative_to(_ROOT): path for pattern in patterns for path in _ROOT.glob(pattern)}
     entry = cpu_engine_entry() if engine else None
     spec = find_spec(entry.module) if entry else None
     for folder in map(Path, (spec and spec.submodule_search_locations) or ()):
-        found += [(folder.parent, path) for path in folder.rglob("*.py")]
+        files |= {path.relative_to(folder.parent): path for path in folder.rglob("*.py")}
     total = hashlib.sha256()
-    for root, path in sorted(set(found)):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        total.update(f"{path.relative_to(root).as_posix()} {content}\n".encode())
+    for name in sorted(files):  # the order does not depend on where the two are installed
+        content = hashlib.sha256(files[name].read_bytes()).hexdigest()
+        total.update(f"{name.as_posix()} {content}\n".encode())
     return total.hexdigest()[:16]

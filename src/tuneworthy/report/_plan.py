@@ -22,7 +22,10 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
     """Return the screen on what a run would do and cost."""
     split = f"{plan.k} folds" if plan.k > 1 else "one split"
     head = f"{counted_rows(plan.scored)} scored ({split}), {plan.train:,} to learn from"
-    lines = [Text(f"  {head}, {plan.dev:,} to choose on", "bold")]
+    kept = [arm for arm in plan.arms if not arm.because and not arm.follow_up]
+    sums = _total_sums(map(_arm_sums, kept))
+    lines = [Text(f"  {_cost_headline(plan, len(kept), sums)}", "bold")]
+    lines.append(Text(f"  {head}, {plan.dev:,} to choose on"))
     if plan.limited:
         lines.append(Text("  NOT A VERDICT: rows are limited", "bold"))
     name = width - 56
@@ -32,8 +35,7 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
     for arm in plan.arms:
         if not arm.follow_up:
             lines += _arm_lines(arm, name, width, plain)
-    kept = [arm for arm in plan.arms if not arm.because and not arm.follow_up]
-    lines.append(Text(_table_line("together", name, _total_sums(map(_arm_sums, kept))), "bold"))
+    lines.append(Text(_table_line("together", name, sums), "bold"))
     lines += _follow_up_lines(plan, name, width, plain)
     if plan.across:
         lines.append(
@@ -65,6 +67,15 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
         lines += [Text(x) for x in wrapped(text, width)]
     lines += [Text(x) for x in wrapped(visible_line(plan.visible), width)]
     return finished(lines, plain)
+
+
+def _cost_headline(plan: Plan, arms: int, sums: TableSums) -> str:
+    """Return what the run takes: arms, minutes, requests, dollars if any are expected."""
+    requests, _, _, usd, most = sums
+    asked = f", {words.counted(round(requests), 'request')}" if requests else ""
+    paid = f", ${words.amount(usd)} expected" if usd else ""
+    cap = f", ${words.amount(most)} at most" if most else ""
+    return f"{words.counted(arms, 'arm')}: {plan.minutes:.1f} minutes{asked}{paid}{cap}"
 
 
 def _follow_up_lines(plan: Plan, name: int, width: int, plain: bool) -> Iterator[Text]:

@@ -107,9 +107,13 @@ def counted_rows(n: int) -> str:
 
 
 def audit_screen(audit: Audit, width: int = 80, plain: bool = False) -> Text:
-    """Return the screen of the audit: rows used and left out, repairs, detectable differences."""
-    lines = [Text(f"  {counted_rows(audit.used)} used of {audit.rows:,}", "bold")]
-    lines += [Text(x) for x in wrapped(_row_counts_text(audit, plain), width)]
+    """Return the screen of the audit: what the rows can show, rows used and left out, repairs."""
+    blocked = any(seen.level == "blocked" for seen in audit.observations)
+    head = "Blocked: repair these rows or the task first." if blocked else ""
+    answer = head or visible_line(audit.visible)
+    counts = f"{counted_rows(audit.used)} used of {audit.rows:,}; {_row_counts_text(audit, plain)}"
+    lines = [Text(x, "bold") for x in wrapped(answer, width)]
+    lines += [Text(x) for x in wrapped(counts, width)]
     lines += _observation_lines(audit, width, plain)
     if audit.classes:
         sizes = sorted(audit.classes.items(), key=lambda item: -item[1])
@@ -122,7 +126,8 @@ def audit_screen(audit: Audit, width: int = 80, plain: bool = False) -> Text:
             f"{escape_line(what, plain)}: median {mid:,}, 95 % under {high:,}, {low:,} to {most:,}"
         )
         lines += [Text(x) for x in wrapped(f"{text} {audit.unit}", width)]
-    lines += [Text(""), *(Text(x, "bold") for x in wrapped(visible_line(audit.visible), width))]
+    if blocked:
+        lines += [Text(x) for x in wrapped(visible_line(audit.visible), width)]
     return finished(lines, plain)
 
 
@@ -158,14 +163,15 @@ def compare_screen(
     first: Results, second: Results, pairs: Sequence[Pair], width: int = 80, plain: bool = False
 ) -> Text:
     """Return the screen comparing studies A and B; `pairs` are arms of B minus arms of A."""
-    lines, which = [], {"A": first.verdict, "B": second.verdict}
+    which = {"A": first.verdict, "B": second.verdict}
+    lines = [Text(x, "bold") for x in wrapped(_studies_headline(pairs), width)]
     for name, verdict in which.items():
         head = words.headline(verdict.use, verdict.status)
         arm = f"   Use: {verdict.arm}" if verdict.arm else ""
         text = (
             f"{name}: {verdict.task.name} {verdict.task.hash[:8]}: {head}{arm} · {verdict.status}"
         )
-        lines += [Text(x, "bold") for x in wrapped(escape_line(text, plain), width)]
+        lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
     notes = [
         f"{name} is blocked ({verdict.because}): its scores may mislead, and so may a difference."
         for name, verdict in which.items()
@@ -177,12 +183,21 @@ def compare_screen(
         notes.append("Each line is B − A in points (two-sided 95 %): above 0, B is better.")
     for text in notes:
         lines += [Text(x, "dim") for x in wrapped(escape_line(text, plain), width)]
-    if not pairs:
-        lines.append(Text("  No case was answered in both studies: nothing can be paired."))
     for pair in pairs:
         text = f"B {pair.arm} − A {pair.versus}: {_difference_text(pair)}"
         lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
     return finished(lines, plain)
+
+
+def _studies_headline(pairs: Sequence[Pair]) -> str:
+    """Return on how many arms of both studies a difference is shown."""
+    if not pairs:
+        return "No case was answered in both studies: nothing can be paired."
+    better, worse = sum(pair.low > 0 for pair in pairs), sum(pair.high < 0 for pair in pairs)
+    if not better + worse:
+        return f"No difference is shown on the {words.counted(len(pairs), 'pair')} of arms."
+    shown = [f"better in {better}"] * bool(better) + [f"worse in {worse}"] * bool(worse)
+    return f"Of {words.counted(len(pairs), 'pair')} of arms B is {' and '.join(shown)}."
 
 
 def repeated_screen(repeated: Repetition, width: int = 80, plain: bool = False) -> Text:

@@ -12,7 +12,7 @@ from tuneworthy.core.case import Message
 from tuneworthy.core.counting import percent_with_bounds, points_with_bounds, with_verb
 from tuneworthy.core.endpoint_keys import price_fault
 from tuneworthy.core.exit_codes import EXIT_CODES, exit_code_lines
-from tuneworthy.core.failure import LabRow, LabSetup, judged
+from tuneworthy.core.failure import LabRow, judged
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.model import Limits, final_replies
 from tuneworthy.core.record import well_formed
@@ -155,9 +155,7 @@ def test_a_measured_arm_without_a_score_says_why_and_a_task_needs_rows():
         measured_task(size=0)
 
 
-def test_a_setup_is_replaced_and_a_row_gives_its_last_question():
-    setup = LabSetup({"rows": 64, "rate": 1e-3}, seed=2)
-    assert setup.with_config({"rate": 1e-2}) == LabSetup({"rows": 64, "rate": 1e-2}, seed=2)
+def test_a_row_gives_its_last_question():
     said = [Message(role=role, content=text) for role, text in
             (("user", "one"), ("assistant", "two"), ("user", "three"))]  # fmt: skip
     assert LabRow("r1", tuple(said), "four").input == "three"

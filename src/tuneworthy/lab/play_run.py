@@ -1,12 +1,12 @@
-"""Answer one input in two to four ways (arms) at once, and send the events of the play.
+"""Answer one input in two to four ways (arms), and send the events of the play.
 
     begin   {task, input, gold, seed, limit, ends, arms: [{its settings, prompt_tokens, passage}]}
     tokens  {arm, from, tokens: [[text, logprob, [[text, logprob], …]]]}
     answer  {arm, text, tokens, ended, score, valid, error}
     end     {state, because, seconds}
 
-Log-probabilities are natural, at temperature 1 and without the grammar. All arms are rows of one
-running batch. Knows no page and no process.
+Log-probabilities are natural, at temperature 1 and without the grammar. One arm answers after the
+other. Knows no page and no process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message, Query
-from tuneworthy.core.model import Limits, Reply
+from tuneworthy.core.model import Limits, Prompt, Reply
 from tuneworthy.core.recipe import Recipe
 from tuneworthy.lab.cases import ANSWER_TOKENS, LabCase, scored_case
 from tuneworthy.lab.events import SCHEMA, Emit, Event, RunStopped, write_record
@@ -58,9 +58,6 @@ class PlayRun:
         self.case, self.rows = TASKS[self.name], task_rows(self.name)
         self.known_row = known_row(self.name, self.input_text)
         self.scorer = scorer(self.case.task())
-        self.streams: list[Any] = []
-        self.sent_counts: list[int] = [0] * len(self.arms)
-        self.answered_arms: set[int] = set()
 
     def run(self, emit: Emit, control: Control) -> None:
         """Decode all arms and send the events; `control` stops it by raising RunStopped."""
@@ -70,8 +67,7 @@ class PlayRun:
             prompts = [self._prompt(*pair) for pair in zip(self.arms, passages, strict=True)]
             emit(self._begin_event(prompts, passages))
             control()
-            self._open_streams(prompts, emit, control)
-            self._decode(emit, control)
+            self._answer_all(prompts, emit, control)
         except RunStopped:
             state = "stopped"
         emit(
@@ -119,47 +115,44 @@ class PlayRun:
         given = (passage,) if passage else ()
         return build(self.case.task(), query, kind, _training_cases(self.name), given)
 
-    def _open_streams(
+    def _answer_all(
         self, prompts: Sequence[tuple[Message, ...]], emit: Emit, control: Control
     ) -> None:
-        from tuneworthy.models.local.lane import Stream
-
         models = models_at([arm.strength for arm in self.arms], self.name, self.base,
                            (self.shared, emit, control))  # fmt: skip
         rule = grammar(self.case.task(), [row.output for row in self.rows.train])
-        for arm, prompt in zip(self.arms, prompts, strict=True):
+        for at, (arm, prompt) in enumerate(zip(self.arms, prompts, strict=True)):
             limits = Limits(
                 max_tokens=ANSWER_TOKENS, temperature=arm.temperature, seed=self.seed,
                 grammar=rule if arm.schema else None,
             )  # fmt: skip
-            model = models[arm.strength]
-            self.streams.append(Stream(model, prompt, limits, top=SHOWN_ALTERNATIVES, watched=True))
+            self._answer(at, models[arm.strength], prompt, limits, emit, control)
 
-    def _decode(self, emit: Emit, control: Control) -> None:
-        from tuneworthy.models import open_batcher
+    def _answer(
+        self, at: int, model: Any, prompt: Prompt, limits: Limits, emit: Emit, control: Control
+    ) -> None:
+        """Decode the answer of arm number `at`, and send its tokens a few times a second."""
+        from tuneworthy.models.local.follower import Follower
 
-        batcher, last = open_batcher(self.base), 0.0
-        for stream in self.streams:
-            batcher.add(stream)
-        while batcher.busy:
-            batcher.advance()
+        sent, last = 0, 0.0
+
+        def send(made: Sequence[Any]) -> None:
+            nonlocal sent, last
+            if len(made) > sent:
+                words = [self._token_entry(*one) for one in made[sent:]]
+                emit({"kind": "tokens", "arm": at, "from": sent, "tokens": words})
+                sent, last = len(made), time.perf_counter()
+
+        def told(follower: Follower) -> bool:
             control()
             if time.perf_counter() - last >= TOKEN_BATCH_SECONDS:
-                self._send_new(emit)
-                last = time.perf_counter()
-        self._send_new(emit)
+                send(follower.tops)
+            return False
 
-    def _send_new(self, emit: Emit) -> None:
-        """Send the new tokens and the answers that are complete."""
-        for k, stream in enumerate(self.streams):
-            made = [*stream.tops, *stream.end]
-            if new := made[self.sent_counts[k] :]:
-                words = [self._token_entry(*one) for one in new]
-                emit({"kind": "tokens", "arm": k, "from": self.sent_counts[k], "tokens": words})
-                self.sent_counts[k] = len(made)
-            if stream.reply is not None and k not in self.answered_arms:
-                self.answered_arms.add(k)
-                emit({"kind": "answer", "arm": k, **self._answer_values(stream.reply)})
+        follower = Follower(told, top=SHOWN_ALTERNATIVES)
+        reply = model.reply_followed([prompt], limits, [follower])[0]
+        send([*follower.tops, *follower.end])
+        emit({"kind": "answer", "arm": at, **self._answer_values(reply)})
 
     def _token_entry(self, token: int, value: float, top: Sequence[tuple[int, float]]) -> list[Any]:
         others = [[self._token_text(one), _rounded(log)] for one, log in top]

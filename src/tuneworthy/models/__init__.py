@@ -116,15 +116,6 @@ def content_of(spec: str, folder: Path) -> str:
     return digest({path.name: sha256(path) for path in paths if path.is_file()})
 
 
-def open_batcher(model: Model | None) -> Any:
-    """Return a batcher for a local model, whose running batch requests can join; else None."""
-    if not hasattr(model, "net"):
-        return None
-    from tuneworthy.models.local.continuous import Batcher
-
-    return Batcher()
-
-
 def first_use(spec: str) -> str:
     """Return the notice that opening a model compiles loops, "" if it does not."""
     if not is_local(spec) or spec.startswith("scripted:") or not cpu_engine.will_compile():

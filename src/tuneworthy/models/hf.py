@@ -37,6 +37,7 @@ try:
     from tuneworthy.models.local import token_grammar as _grammar
     from tuneworthy.models.local.adapter_hooks import Adapter, read_adapter
     from tuneworthy.models.local.chat_template import answer_ids, prompt_ids, text_ids
+    from tuneworthy.models.local.follower import Follower, Samples
     from tuneworthy.models.local.opening import (
         check_values,
         end_notes,
@@ -58,6 +59,7 @@ except ImportError as missing:
     ) from missing
 
 ENGINE = "hf-15"  # increased when the engine's own answers may change
+CACHED_GRAMMARS = 64  # compiled grammars that are kept: each client of a server may send its own
 
 
 class HF(Cached):
@@ -133,21 +135,27 @@ class HF(Cached):
         the text after the thought. Whether the model thinks was set on opening. Raises ModelError
         or TaskError.
         """
-        return self._cached_replies(prompts, limits, self._reply)
+        return self._cached_replies(prompts, limits, self.reply_followed)
 
-    def _reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
-        rendered = [self._prompt_ids(prompt) for prompt in prompts]
+    def reply_followed(
+        self, prompts: Sequence[Prompt], limits: Limits, followers: Sequence[Follower] | None = None
+    ) -> list[Reply]:
+        """Return the reply to each prompt, none of them cached; its follower names its draw."""
+        return self._answer([self._prompt_ids(prompt) for prompt in prompts], limits, followers)
+
+    def _answer(
+        self, rendered: Sequence[list[int] | str], limits: Limits, samples: Samples = None
+    ) -> list[Reply]:
+        """Return a reply to each prompt's ids, or to the text that says why it has none."""
         usable = [k for k, ids in enumerate(rendered) if not isinstance(ids, str)]
-        if not usable:
-            return [_error_reply(ids) for ids in rendered if isinstance(ids, str)]
-        if self._scores_labels(limits):
-            done = self._choose_labels([rendered[k] for k in usable], limits)
-        else:
-            done = self._generate([rendered[k] for k in usable], limits)
-        replies = dict(zip(usable, done, strict=True))
-        return [
-            _error_reply(i) if isinstance(i, str) else replies[k] for k, i in enumerate(rendered)
-        ]
+        ids: list[Any] = [rendered[k] for k in usable]
+        if ids and self.scores_labels(limits):
+            done = self._choose_labels(ids, limits)
+        elif ids:
+            drawn = self._decode(ids, limits, samples and [samples[k] for k in usable])
+            done = [self._as_reply(*pair, limits) for pair in zip(ids, drawn, strict=True)]
+        replies = iter(done if ids else ())
+        return [_error_reply(ids) if isinstance(ids, str) else next(replies) for ids in rendered]
 
     def reply_scored(
         self, prompts: Sequence[Prompt], limits: Limits, labels: Sequence[str]
@@ -181,18 +189,13 @@ class HF(Cached):
 
     def draws(self, prompts: Sequence[Prompt], limits: Limits, m: int) -> list[list[Reply]]:
         """Return a list of replies for each sample 0 to m - 1; read each prompt once per batch."""
-        if self._scores_labels(limits):
+        if self.scores_labels(limits):
             each = (limits.model_copy(update={"sample": n}) for n in range(m))
             return [self.reply(prompts, sample_limits) for sample_limits in each]
         rendered = [self._prompt_ids(prompt) for prompt in prompts]
-        usable = [ids for ids in rendered if not isinstance(ids, str)]
-        rows = [ids for ids in usable for _ in range(m)]
-        done = iter(self._generate(rows, limits, list(range(m)) * len(usable)) if rows else [])
-        table = [
-            [_error_reply(ids)] * m if isinstance(ids, str) else [next(done) for _ in range(m)]
-            for ids in rendered
-        ]
-        return [[replies[n] for replies in table] for n in range(m)]
+        rows = [ids for ids in rendered for _ in range(m)]
+        replies = self._answer(rows, limits, list(range(m)) * len(prompts))
+        return [replies[n::m] for n in range(m)]
 
     def logprobs(
         self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
@@ -241,15 +244,9 @@ class HF(Cached):
         """Return whether a thought is expected before every answer."""
         return self.thinking.thinks
 
-    def _scores_labels(self, limits: Limits) -> bool:
+    def scores_labels(self, limits: Limits) -> bool:
         """Return whether the answer is the likeliest label, scored instead of decoded."""
         return limits.grammar is not None and limits.grammar.scored and not self.thinks
-
-    def _generate(
-        self, ids: Sequence[Any], limits: Limits, samples: Sequence[int] | None = None
-    ) -> list[Reply]:
-        drawn = self._decode(ids, limits, samples)
-        return [self._as_reply(i, answer, limits) for i, answer in zip(ids, drawn, strict=True)]
 
     def _as_reply(self, ids: Sequence[int], answer: Any, limits: Limits) -> Reply:
         text, begun = answer_of(answer.thought, answer.ids, self._text)
@@ -264,7 +261,7 @@ class HF(Cached):
         )
 
     def _decode(
-        self, ids: Sequence[Any], limits: Limits, samples: Sequence[int] | None, look: Any = None
+        self, ids: Sequence[Any], limits: Limits, samples: Samples, look: Any = None
     ) -> list[Any]:
         watch = watch_for(self.thinking, limits, self._raw_text)
         if watch and watch.begun and self.thinking.state == "free":
@@ -273,9 +270,8 @@ class HF(Cached):
             ids = [[*row, *start] for row in ids]
         drawn = self._decode_once(ids, limits, watch, (samples, look))
         late = [k for k, answer in enumerate(drawn) if answer.unended]
-        if (
-            late and watch and watch.most < limits.thought_tokens
-        ):  # it thinks unexpectedly: generate again, with room for a thought
+        if late and watch and watch.most < limits.thought_tokens:
+            # it thinks unexpectedly: generate again, with room for a thought
             late_samples = None if samples is None else [samples[k] for k in late]
             watch = watch_for(self.thinking, limits, self._raw_text, expected=True)
             again = self._decode_once([ids[k] for k in late], limits, watch, (late_samples, None))
@@ -327,6 +323,8 @@ class HF(Cached):
             words = _grammar.vocabulary(self.tokenizer, self.net.vocab, self.ends)
             self._words = words, _closing.Closer(words)
         if key not in self._guides:
+            while len(self._guides) >= CACHED_GRAMMARS:
+                del self._guides[next(iter(self._guides))]
             self._guides[key] = _grammar.CompiledGrammar(self._words[0], grammar, self._words[1])
         return self._guides[key]
 

@@ -15,7 +15,13 @@ from tuneworthy.sandbox.schemas import SchemaFault, external_reference
 from tuneworthy.serve.api_error import ApiError, bad_field
 from tuneworthy.serve.chat_request import ANY_OBJECT, ChatRequest
 from tuneworthy.serve.served_models import Target
-from tuneworthy.serve.worker import AnswerJob, Refused, Stopping, joins_batch, joins_model
+from tuneworthy.serve.worker import (
+    AnswerJob,
+    Refused,
+    Stopping,
+    follows_model,
+    follows_system,
+)
 
 STOPPING_MESSAGE = "The server is stopping; ask again soon."
 
@@ -38,7 +44,7 @@ def jobs_for(
     )
     if asked.grammar is not None:
         _check_schema(asked.grammar)
-    if asked.top is not None and not joins_model(target.model, limits):
+    if asked.top is not None and not follows_model(target.model, limits):
         raise bad_field("logprobs", f"'{target.name}' gives no log-probabilities.", "unsupported")
     draws = range(asked.n if warm else 1)
     return [
@@ -81,7 +87,7 @@ def _system_job(asked: ChatRequest, target: Target, wake: Callable[[], None]) ->
             )
     if asked.messages[-1].role != "user":
         raise bad_field("messages", "The last message must be the user's: it is the task's input.")
-    if asked.top is not None and not joins_batch(system):
+    if asked.top is not None and not follows_system(system):
         raise bad_field("logprobs", f"'{target.name}' gives no log-probabilities.", "unsupported")
     query = Query(id=digest([m.plain() for m in asked.messages], 16), messages=asked.messages)
     return AnswerJob(
@@ -90,9 +96,8 @@ def _system_job(asked: ChatRequest, target: Target, wake: Callable[[], None]) ->
         system=system,
         query=query,
         cap=asked.max_tokens,
-        head=target.head,
         top=asked.top,
-        watched=asked.stream and joins_batch(system),
+        watched=asked.stream and follows_system(system),
     )
 
 

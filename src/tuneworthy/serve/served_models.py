@@ -14,7 +14,6 @@ from typing import Any
 
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.artefact import RAW_SUFFIX, System
-from tuneworthy.core.case import Message, Query
 from tuneworthy.core.errors import TuneworthyError
 from tuneworthy.core.model import Model
 from tuneworthy.core.record import digest
@@ -22,7 +21,7 @@ from tuneworthy.deploy.system import task_of
 from tuneworthy.metrics._validity import validity
 from tuneworthy.models import is_launched
 from tuneworthy.serve.served_versions import CURRENT, ServedVersion, current_versions
-from tuneworthy.serve.worker import Worker, joins_batch
+from tuneworthy.serve.worker import Worker
 
 ValidityCheck = Callable[[Answer], bool | None]
 
@@ -31,15 +30,13 @@ ValidityCheck = Callable[[Answer], bool | None]
 class Target:
     """A served name and what answers under it: a system, as evaluated, or a bare model.
 
-    `head` are the token ids that all prompts of the system begin with. `has_raw`: its model is
-    served too, under the name with RAW_SUFFIX.
+    `has_raw`: its model is served too, under the name with RAW_SUFFIX.
     """
 
     name: str
     worker: Worker
     model: Model | None
     system: System | None = None
-    head: tuple[int, ...] = ()
     valid: ValidityCheck | None = None
     created: int = 0
     has_raw: bool = False
@@ -92,10 +89,9 @@ class ServedModels:
 
     def _add_system(self, version: ServedVersion, system: System) -> None:
         worker, created = self._worker(system.model or system), int(version.built)
-        head = _shared_prompt_ids(system) if joins_batch(system) else ()
         raw = system.model is not None and not version.artefact.model.startswith("openai:")
         self.targets[version.name] = Target(
-            version.name, worker, system.model, system, head, _validity_check(version), created, raw
+            version.name, worker, system.model, system, _validity_check(version), created, raw
         )
         if raw:
             name = version.name + RAW_SUFFIX
@@ -105,7 +101,7 @@ class ServedModels:
         net = getattr(owner, "net", None)
         key = id(net.module if net else owner)
         if key not in self._workers:
-            self._workers[key] = Worker(owner if net else None, self._most)
+            self._workers[key] = Worker(self._most)
             self._workers[key].start()
         return self._workers[key]
 
@@ -148,17 +144,6 @@ def _base_key(version: ServedVersion) -> str:
     home = str(version.home) if ":." in made.model else ""  # where a relative path starts
     sent = made.task.get("options") if is_launched(made.model) else None  # with each request
     return digest([made.model, marks, sent, home])
-
-
-def _shared_prompt_ids(system: System) -> tuple[int, ...]:
-    """Return the token ids with which a system's prompts of two different inputs both begin."""
-    from tuneworthy.models.local.continuous import shared_ids
-
-    queries = [
-        Query(id=f"head-{text}", messages=(Message(role="user", content=text),))
-        for text in ("0 a", "Z 9")
-    ]
-    return shared_ids(system.model, system.prompts(queries) or [])
 
 
 def _validity_check(version: ServedVersion) -> ValidityCheck | None:

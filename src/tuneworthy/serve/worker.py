@@ -1,8 +1,8 @@
-"""Answer all requests for one model's weights in one thread.
+"""Answer all requests for one model's weights in one thread: one call for all that wait alike.
 
-Requests that can join a running batch do so between two of its decoding steps. Others (labels that
-are scored, votes, drafts, classifiers, endpoints) are answered as in a study, by one call for all
-that wait for the same system. Knows no HTTP.
+An answer of a local model that is decoded from one prompt is followed token by token: its text can
+be streamed, and it ends when its client leaves. Others (labels that are scored, votes, drafts,
+classifiers, endpoints) come whole. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from tuneworthy.core.case import Query
 from tuneworthy.core.errors import TuneworthyError
 from tuneworthy.core.model import Limits, Model, Prompt, Reply
 from tuneworthy.ledger.signals import StopRequested
-from tuneworthy.models import open_batcher
 
 if TYPE_CHECKING:
     from tuneworthy.core.artefact import System
+    from tuneworthy.models.local.follower import Follower
 
 MOST_TOGETHER = 64  # most requests that one call answers
 _IDLE_SECONDS = 0.2  # an idle worker checks so often whether to stop
@@ -42,8 +42,8 @@ class AnswerJob:
 
     `wake` is called from the worker's thread when `text` (of a `watched` job) has grown or the job
     has ended; one of `answer` and `error` is then set. `cap` lowers a system's own token limit.
-    `tops` are top log-probabilities (see `models/local/lane.py`). The client's side sets `dropped`
-    when nobody waits for the answer any more.
+    `tops` are the log-probabilities of its tokens with the `top` likeliest (see `Follower`). The
+    client's side sets `dropped` when nobody waits for the answer any more.
     """
 
     model: Model | None
@@ -53,7 +53,6 @@ class AnswerJob:
     prompt: Prompt | None = None
     limits: Limits | None = None
     cap: int | None = None
-    head: tuple[int, ...] = ()
     top: int | None = None
     watched: bool = False
     dropped: bool = False
@@ -69,36 +68,27 @@ class AnswerJob:
         return self.answer is not None or self.error is not None
 
 
-def joins_batch(system: System) -> bool:
-    """Return whether a system's requests can join a running batch, with `System.answer`'s text.
-
-    They can if an answer is one reply of a local model to one prompt, with a grammar or without.
-    """
-    pack, model = system.artefact.pack, system.model
-    plain = not pack.votes and not pack.draft
-    return plain and model is not None and system.limits is not None and joins_model(
-        model, system.limits
-    )  # fmt: skip
+def follows_system(system: System) -> bool:
+    """Return whether a system's answer is one decoded reply of a local model to one prompt."""
+    pack, model, limits = system.artefact.pack, system.model, system.limits
+    return bool(model and limits and not pack.votes and not pack.draft) and follows_model(
+        model, limits
+    )
 
 
-def joins_model(model: Model, limits: Limits) -> bool:
-    """Return whether requests to a model, within these limits, can join a running batch."""
-    if not hasattr(model, "net"):
-        return False
-    from tuneworthy.models.local.continuous import joins
-
-    return joins(model, limits)
+def follows_model(model: Model | None, limits: Limits | None) -> bool:
+    """Return whether a model's replies within these limits can be followed while they are made."""
+    local: Any = model
+    return hasattr(local, "net") and limits is not None and not local.scores_labels(limits)
 
 
 class Worker(threading.Thread):
     """A thread that answers jobs; `submit` refuses those beyond `most` in flight."""
 
-    def __init__(self, model: Model | None, most: int) -> None:
+    def __init__(self, most: int) -> None:
         super().__init__(name="worker", daemon=True)
-        self.batcher: Any = open_batcher(model)
         self._jobs: queue.Queue[AnswerJob] = queue.Queue()
         self._waiting: list[AnswerJob] = []
-        self._streams: dict[Any, AnswerJob] = {}
         self._unanswered: set[AnswerJob] = set()
         self._most, self._lock, self._ending = most, threading.Lock(), threading.Event()
 
@@ -125,140 +115,59 @@ class Worker(threading.Thread):
     def stop(self) -> None:
         """End the unanswered jobs with the error Stopping, and the thread.
 
-        It does not wait for a call in progress (to an endpoint, say).
+        It does not wait for a call in progress (to an endpoint, say); answers that are decoded end.
         """
         self._ending.set()
         with self._lock:
             left = list(self._unanswered)
         for job in left:
+            job.dropped = True
             self._end_job(job, error=Stopping())
 
     def run(self) -> None:
         """Answer jobs until `stop`."""
         while not self._ending.is_set():
-            taken = self._take_jobs()
+            self._take_jobs()
+            self._end_dropped()
             try:
-                self._admit(taken)
-                self._answer_together()
-                self._step_batch()
+                if self._waiting:
+                    self._answer_together()
             except StopRequested:  # a call for many rows noticed the signal that stops the server
                 self.stop()
-            except Exception as error:  # our own bug: these requests fail, later ones need not
-                self._restart(error, taken)
 
-    def _restart(self, error: Exception, taken: Sequence[AnswerJob]) -> None:
-        """End the jobs of the running batch and those just taken with an error; begin a batch.
-
-        Otherwise their clients would wait until they give up.
-        """
-        for job in (*self._streams.values(), *taken):
-            self._end_job(job, error=error)
-        self._streams, self._waiting = {}, [job for job in self._waiting if not job.ended]
-        self.batcher = self.batcher and type(self.batcher)()
-
-    def _take_jobs(self) -> list[AnswerJob]:
-        idle = not (self._waiting or self._streams or self._ending.is_set())
-        taken: list[AnswerJob] = []
+    def _take_jobs(self) -> None:
         try:
-            taken.append(self._jobs.get(timeout=_IDLE_SECONDS) if idle else self._jobs.get_nowait())
+            if not self._waiting:
+                self._waiting.append(self._jobs.get(timeout=_IDLE_SECONDS))
             while True:
-                taken.append(self._jobs.get_nowait())
+                self._waiting.append(self._jobs.get_nowait())
         except queue.Empty:
-            return taken
-
-    def _admit(self, jobs: Sequence[AnswerJob]) -> None:
-        """Add jobs to the running batch, or to the list of those that one call answers together."""
-        by_system: dict[int, list[AnswerJob]] = {}
-        for job in jobs:
-            if job.system is not None and joins_batch(job.system):
-                by_system.setdefault(id(job.system), []).append(job)
-            elif (
-                job.system is None
-                and job.model
-                and job.limits
-                and joins_model(job.model, job.limits)
-            ):
-                self._join_batch(job)
-            else:
-                self._waiting.append(job)
-        for group in by_system.values():
-            self._build_prompts(group)
-            for job in group:
-                if not job.ended:
-                    self._join_batch(job)
-
-    def _build_prompts(self, jobs: Sequence[AnswerJob]) -> None:
-        """Set prompt, model and limits of jobs for one system, or end them with its error."""
-        system = jobs[0].system
-        assert system is not None
-        try:
-            prompts = system.prompts([job.query for job in jobs if job.query])
-        except Exception as error:
-            for job in jobs:
-                self._end_job(job, error=error)
             return
-        for job, prompt in zip(jobs, prompts or (), strict=True):
-            assert system.limits is not None
-            cap = min(system.limits.max_tokens, job.cap or system.limits.max_tokens)
-            job.prompt, job.model = prompt, system.model
-            job.limits = system.limits.model_copy(update={"max_tokens": cap})
-
-    def _join_batch(self, job: AnswerJob) -> None:
-        from tuneworthy.models.local.lane import Stream
-
-        assert job.prompt is not None
-        assert job.limits is not None
-        stream = Stream(job.model, job.prompt, job.limits, job.head, job.top, job.watched)
-        try:
-            if self.batcher.add(stream):
-                self._streams[stream] = job
-            else:
-                self._end_job(job, error=Refused(stream.reply and stream.reply.error))
-        except Exception as error:
-            self._end_job(job, error=error)
-
-    def _step_batch(self) -> None:
-        """Run one decoding step of the batch; finish ended jobs and wake those with new text."""
-        if not self._streams:
-            return
-        for stream, job in self._streams.items():
-            stream.dropped = job.dropped
-        for stream in self.batcher.advance():
-            self._finish_stream(self._streams.pop(stream), stream)
-        for stream, job in self._streams.items():
-            if job.watched and len(stream.text) > len(job.text):
-                job.text = stream.text
-                job.wake()
-
-    def _finish_stream(self, job: AnswerJob, stream: Any) -> None:
-        if job.dropped or stream.reply is None:
-            self._end_job(job, error=Stopping())  # nobody reads it
-        elif stream.reply.error is not None:
-            self._end_job(job, error=RuntimeError(stream.reply.error))
-        else:
-            job.tops = stream.tops
-            self._end_job(job, _answer_from_reply(job, stream.reply))
 
     def _answer_together(self) -> None:
-        """Answer, by one call, the waiting jobs for one system, or for one model and limits."""
-        self._end_dropped()
-        if not self._waiting:
-            return
-        first = _batch_key(self._waiting[0])
-        jobs = [job for job in self._waiting if _batch_key(job) == first][:MOST_TOGETHER]
-        taken = set(map(id, jobs))
-        self._waiting = [job for job in self._waiting if id(job) not in taken]
+        """Answer, by one call, the waiting jobs that are asked like the first one."""
+        jobs = list(self._waiting)
         try:
+            first = _call_key(jobs[0])
+            jobs = [job for job in jobs if _call_key(job) == first][:MOST_TOGETHER]
             answers = _answers_of(jobs)
-        except Exception as error:  # a model's failure ends its requests, not the server
+        except Exception as error:  # a model's failure or our bug ends these jobs, not the server
             for job in jobs:
                 self._end_job(job, error=error)
-            return
-        for job, answer in zip(jobs, answers, strict=True):
-            if answer.error is None:
-                self._end_job(job, answer)
-            else:
-                self._end_job(job, error=TuneworthyError("no answer", got=answer.error))
+        else:
+            for job, answer in zip(jobs, answers, strict=True):
+                self._end_answered(job, answer)
+        self._waiting = [job for job in self._waiting if not job.ended]
+
+    def _end_answered(self, job: AnswerJob, answer: Answer) -> None:
+        if job.dropped:
+            self._end_job(job, error=Stopping())  # nobody reads it
+        elif answer.error is None:
+            self._end_job(job, answer)
+        elif hasattr(job.model, "net"):
+            self._end_job(job, error=Refused(answer.error))
+        else:
+            self._end_job(job, error=TuneworthyError("no answer", got=answer.error))
 
     def _end_dropped(self) -> None:
         gone = [job for job in self._waiting if job.dropped]
@@ -279,27 +188,66 @@ class Worker(threading.Thread):
         job.wake()
 
 
-def _batch_key(job: AnswerJob) -> tuple[Any, ...]:
+def _call_key(job: AnswerJob) -> tuple[Any, ...]:
+    """Return what jobs have in common that one call answers."""
     if job.system is not None:
-        return ("system", id(job.system))
-    limits = job.limits.model_dump_json() if job.limits else ""
-    return ("model", id(job.model), limits)
+        return ("system", id(job.system), job.cap)
+    assert job.limits is not None
+    draws = 0 if follows_model(job.model, job.limits) else job.limits.sample
+    return (
+        "model",
+        id(job.model),
+        job.limits.model_copy(update={"sample": draws}).model_dump_json(),
+    )
 
 
 def _answers_of(jobs: Sequence[AnswerJob]) -> list[Answer]:
     system, model, limits = jobs[0].system, jobs[0].model, jobs[0].limits
+    prompts = [job.prompt for job in jobs if job.prompt is not None]
     if system is not None:
-        answers = system.answer([job.query for job in jobs if job.query])
-        none = {} if system.model else {"tokens_in": 0, "tokens_out": 0}  # no model, no token
-        return [answer.model_copy(update=none) for answer in answers]
+        queries = [job.query for job in jobs if job.query]
+        if not follows_system(system):
+            answers = system.answer(queries)
+            none = {} if system.model else {"tokens_in": 0, "tokens_out": 0}  # no model, no token
+            return [answer.model_copy(update=none) for answer in answers]
+        model, prompts, limits = system.model, system.prompts(queries) or [], system.limits
+        assert limits is not None
+        cap = min(limits.max_tokens, jobs[0].cap or limits.max_tokens)
+        limits = limits.model_copy(update={"max_tokens": cap})
     assert model is not None
     assert limits is not None
-    replies = model.reply([job.prompt for job in jobs if job.prompt is not None], limits)
+    if follows_model(model, limits):
+        replies = _followed_replies(model, prompts, limits, jobs)
+    else:
+        replies = model.reply(prompts, limits)
     return [_answer_from_reply(job, reply) for job, reply in zip(jobs, replies, strict=True)]
 
 
+def _followed_replies(
+    model: Any, prompts: Sequence[Prompt], limits: Limits, jobs: Sequence[AnswerJob]
+) -> list[Reply]:
+    """Return the replies to the jobs' prompts; texts and log-probabilities reach the jobs."""
+    from tuneworthy.models.local.follower import Follower
+
+    def follower_of(job: AnswerJob) -> Follower:
+        def told(follower: Follower) -> bool:
+            if len(follower.text) > len(job.text):
+                job.text = follower.text
+                job.wake()
+            return job.dropped
+
+        return Follower(told, job.limits.sample if job.limits else 0, job.top, job.watched)
+
+    followers = [follower_of(job) for job in jobs]
+    replies: list[Reply] = model.reply_followed(prompts, limits, followers)
+    for job, follower in zip(jobs, followers, strict=True):
+        job.tops = follower.tops
+    return replies
+
+
 def _answer_from_reply(job: AnswerJob, reply: Reply) -> Answer:
-    names = ("text", "tokens_in", "tokens_cached", "tokens_out", "tokens_thought", "seconds",
-             "finish", "error", "lost")  # fmt: skip
+    """Return a reply as an answer; how much of the prompt was read once would tell of others'."""
+    names = ("text", "tokens_in", "tokens_out", "tokens_thought", "seconds", "finish", "error",
+             "lost")  # fmt: skip
     case = job.query.id if job.query else ""
     return Answer(case=case, **{name: getattr(reply, name) for name in names})

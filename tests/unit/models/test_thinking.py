@@ -110,25 +110,28 @@ def test_a_grammar_holds_what_comes_after_the_thought(opened, name, thinking):
     [("plain", "auto"), ("open", "auto"), ("hybrid", "off"), ("hybrid", "on"), ("unsaid", "auto"),
      ("endless", "auto")],
 )  # fmt: skip
-def test_rows_that_join_a_running_batch_think_alike(opened, name, thinking, monkeypatch):
+def test_answers_that_are_followed_think_alike_and_show_no_thought(
+    opened, name, thinking, monkeypatch
+):
     from tuneworthy.models.local import thought as _thought
-    from tuneworthy.models.local.continuous import Batcher
-    from tuneworthy.models.local.lane import Stream
+    from tuneworthy.models.local.follower import Follower
 
     monkeypatch.setattr(_thought, "_SHORT_THOUGHT", 2)
-    model = opened(name, thinking)
+    model, shown = opened(name, thinking), []
+
+    def told(follower):
+        shown.append(follower.text)
+        return False
+
     for limits in (ROOMY, ROOMY.model_copy(update={"grammar": BY_FORM})):
-        batcher, streams = Batcher(), []
-        for prompt in PROMPTS:
-            streams.append(Stream(model, prompt, limits, watched=True))
-            batcher.add(streams[-1])
-            batcher.advance()
-        while batcher.busy:
-            batcher.advance()
-            assert not any("now" in s.text or "<think>" in s.text for s in streams), "no thought"
-        replies = [stream.reply for stream in streams]
+        followers = [Follower(told, top=1, watched=True) for _ in PROMPTS]
+        replies = model.reply_followed(PROMPTS, limits, followers)
+        assert not any("now" in text or "<think>" in text for text in shown), "no thought"
         found = [(r.text, r.finish, r.tokens_out, r.tokens_thought) for r in replies]
         assert found == said(model, limits)
+        for reply, follower in zip(replies, followers, strict=True):
+            made = len(follower.tops) + len(follower.end)
+            assert made == reply.tokens_out - (reply.tokens_thought or 0)
 
 
 def test_labels_are_not_scored_before_a_thought(opened):

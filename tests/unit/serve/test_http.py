@@ -310,7 +310,7 @@ def test_a_fault_of_ours_fails_the_requests_that_it_met_and_no_other(monkeypatch
 
     with served(ECHO) as (address, service):
         with monkeypatch.context() as patch:
-            patch.setattr("tuneworthy.serve.worker.joins_model", broken)
+            patch.setattr("tuneworthy.serve.worker.follows_model", broken)
             assert post(address, says("a"))[0] == 500
         assert post(address, says("a"))[0] == 200
         assert service.models.workers[0].in_flight == 0

@@ -44,16 +44,12 @@ def test_p17_concurrent_answers_in_any_order_are_the_evaluated_ones(engine, tmp_
     system = Prompted(artefact(model="hf:tiny"), engine)
     truth = [answer.text for answer in system.answer(queries())]
     assert len(set(truth)) > 20
-    with served({"hf:tiny": engine}, [system], tmp_path) as (address, service):
+    with served({"hf:tiny": engine}, [system], tmp_path) as (address, _):
         for seed in (0, 1):
             order = random.Random(seed).sample(range(len(TEXTS)), len(TEXTS))
             found = asked(address, [("tickets", TEXTS[k]) for k in order])
             assert found == [truth[k] for k in order]
-        target = service.models.find("tickets")
-        assert len(target.head) > 20, "the prompt's head is read once"
         reply = post(address, says(TEXTS[0], "tickets"))[1]
-        cached = reply["usage"]["prompt_tokens_details"]["cached_tokens"]
-        assert cached == len(target.head)
         prompt = system.prompts(queries()[:1])[0]
         assert reply["usage"]["prompt_tokens"] == engine.count_tokens(prompt)
 
@@ -183,7 +179,6 @@ def test_a80_a_client_that_leaves_mid_stream_frees_its_row(engine):
         for opened in gone:
             opened.close()
         assert waits(lambda: worker.in_flight == 0)
-        assert worker.batcher.rows == 0
         assert service.counters._cancelled > 0, "they left before the end"
         assert post(address, says("a", "tiny", max_tokens=3))[0] == 200
 

@@ -1,4 +1,4 @@
-// The playground: one input, two to four columns, answered at once by the worker of the lab. What
+// The playground: one input, two to four columns, answered one after the other by the worker of the lab. What
 // is asked stands in the hash, so that a link and a reload show the same settings.
 'use strict';
 

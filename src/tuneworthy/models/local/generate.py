@@ -21,6 +21,7 @@ from tuneworthy.core.grouping import balanced_groups
 from tuneworthy.core.model import Limits
 from tuneworthy.ledger import signals
 from tuneworthy.models.local.device import exact
+from tuneworthy.models.local.follower import Follower, Samples
 from tuneworthy.models.local.forward import Net, State, begin, read_prefix, step
 from tuneworthy.models.local.parallel import parallel_batches, run_parallel
 from tuneworthy.models.local.prefix_attention import Prefix
@@ -94,6 +95,7 @@ class DecodedRow:
     matcher: Any = None
     near: int = 0
     looked: float = 0.0
+    follower: Follower | None = None
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
@@ -102,14 +104,15 @@ def generate(
     prompts: Sequence[Sequence[int]],
     rooms: Sequence[int],
     draw: DecodingOptions,
-    samples: Sequence[int] | None = None,
+    samples: Samples = None,
 ) -> list[GeneratedAnswer]:
     """Return one answer for each prompt, in order. `rooms` are the answers' token limits.
 
-    `samples` are the sample numbers of the prompts, if they differ; a prompt that occurs several
-    times is read once per batch.
+    `samples` are the sample numbers of the prompts, if they differ, or followers, which have them
+    and are told of each token; a prompt that occurs several times is read once per batch.
     """
-    numbers = [draw.sample] * len(prompts) if samples is None else list(samples)
+    each = samples or [draw.sample] * len(prompts)
+    numbers = [one.sample if isinstance(one, Follower) else one for one in each]
     begun = time.perf_counter()
     answers = [GeneratedAnswer() for _ in prompts]
     longest = max(map(len, prompts)) + draw.room
@@ -119,9 +122,13 @@ def generate(
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def decoded(batch: list[int]) -> list[DecodedRow]:
         rows = [
-            open_row(k, own[k], min(rooms[k], draw.room), (draw, prompts[k], numbers[k]))
+            _open_row(k, own[k], min(rooms[k], draw.room), (draw, prompts[k], numbers[k]))
             for k in batch
         ]
+        for row in rows:
+            if isinstance(one := each[row.index], Follower):
+                row.follower = one
+                one.restart()  # again, where a batch was too large and is decoded in parts
         _decode(net, rows, prefix, draw)
         return rows
 
@@ -138,6 +145,8 @@ def generate(
     for row in rows_done:
         row.out.cached = prefix.length if prefix else 0
         answers[row.index] = row.out
+        if row.follower:
+            row.follower.finish(row.out)
     looked = sum(row.looked for row in rows_done) / count  # the parallel batches run `look` at once
     _share_out(rows_done, time.perf_counter() - begun - looked)
     return answers
@@ -178,7 +187,7 @@ def batches(lengths: Sequence[int], draw: DecodingOptions, count: int = 1) -> li
     ]
 
 
-def open_row(
+def _open_row(
     index: int, own: Sequence[int], room: int, how: tuple[DecodingOptions, Sequence[int], int]
 ) -> DecodedRow:
     """Return a row before its first token; `how` is (options, ids of the prompt, sample number)."""
@@ -195,7 +204,7 @@ def open_row(
     return row
 
 
-def in_thought(row: DecodedRow) -> bool:
+def _in_thought(row: DecodedRow) -> bool:
     """Return whether the row's next token belongs to a thought, which no grammar constrains."""
     return row.out.thought is not None and row.out.thought.inside
 
@@ -219,8 +228,8 @@ def _decode(net: Net, rows: list[DecodedRow], prefix: Prefix | None, draw: Decod
         signals.check()  # a batch can take minutes; if stopped, its prompts are generated again
         tokens = _choose(logits, live, draw)
         done = [
-            over or take_token(row, token, draw)
-            for row, token, over in zip(live, tokens, done, strict=True)
+            over or _take_token(row, token, draw, logits[k])
+            for k, (row, token, over) in enumerate(zip(live, tokens, done, strict=True))
         ]
         if all(done):
             return
@@ -246,18 +255,18 @@ def _retire(
 
 def _choose(logits: Any, live: list[DecodedRow], draw: DecodingOptions) -> list[int]:
     if draw.guide is not None:
-        logits = mask_illegal(logits, [None if in_thought(row) else row.matcher for row in live])
+        logits = mask_illegal(logits, [None if _in_thought(row) else row.matcher for row in live])
     if draw.temperature == 0:
         chosen = argmax_tokens(logits)
     else:
         uniform = [row.uniform[min(row.out.made, row.room - 1)] for row in live]
         chosen = sampled(logits, draw.temperature, draw.top_p, uniform)
-    return [close_in_time(row, token, draw) for row, token in zip(live, chosen, strict=True)]
+    return [_close_in_time(row, token, draw) for row, token in zip(live, chosen, strict=True)]
 
 
-def close_in_time(row: DecodedRow, token: int, draw: DecodingOptions) -> int:
+def _close_in_time(row: DecodedRow, token: int, draw: DecodingOptions) -> int:
     """Return `token`, or another one if the answer could not be completed in time after it."""
-    if draw.guide is None or in_thought(row):
+    if draw.guide is None or _in_thought(row):
         return token
     left = row.room - row.out.made
     if (thought := row.out.thought) is not None:
@@ -311,8 +320,15 @@ def sampled(logits: Any, temperature: float, top_p: float, uniform: Sequence[flo
     return [min(token, most) for token, most in zip(tokens, last, strict=True)]
 
 
-def take_token(row: DecodedRow, token: int, draw: DecodingOptions) -> bool:
-    """Append one token to the row's answer; return whether the answer has ended."""
+def _take_token(row: DecodedRow, token: int, draw: DecodingOptions, logits: Any) -> bool:
+    """Append one token, chosen from `logits`, to the row's answer; return whether it has ended."""
+    ended = _append(row, token, draw)
+    if row.follower is not None:
+        ended = row.follower.take(row, logits, token, draw, ended) or ended
+    return ended
+
+
+def _append(row: DecodedRow, token: int, draw: DecodingOptions) -> bool:
     out = row.out
     out.made += 1
     if token in draw.ends:

@@ -14,6 +14,7 @@ NAMES = {
     "ruamel": "ruamel.yaml",
     "pydantic_core": "pydantic-core",
     "huggingface_hub": "huggingface-hub",
+    "prometheus_client": "prometheus-client",
 }  # import name -> distribution
 
 

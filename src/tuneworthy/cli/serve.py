@@ -170,7 +170,8 @@ def _check_installed() -> None:
 
     from tuneworthy.core.errors import NotInstalled
 
-    if missing := [name for name in ("starlette", "uvicorn") if find_spec(name) is None]:
+    needed = ("starlette", "uvicorn", "prometheus_client")
+    if missing := [name for name in needed if find_spec(name) is None]:
         raise NotInstalled(
             "serving needs the extra `serve`",
             got=f"missing: {', '.join(missing)}",

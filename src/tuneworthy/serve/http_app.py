@@ -11,7 +11,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tuneworthy.serve.api_error import ApiError
@@ -109,12 +109,10 @@ def _find_target(service: Service, name: str) -> Target:
 
 async def _show_metrics(service: Service, request: Request) -> Response:  # noqa: ARG001
     workers = service.models.workers if service.models else ()
-    gauges = {"in_flight": sum(worker.in_flight for worker in workers)}
-    if service.log:
-        gauges["log_lines_lost"] = service.log.lost
-    return PlainTextResponse(
-        service.counters.prometheus_text(gauges), media_type="text/plain; version=0.0.4"
+    text = service.counters.prometheus_text(
+        sum(worker.in_flight for worker in workers), service.log.lost if service.log else 0
     )
+    return Response(text, media_type="text/plain; version=0.0.4")
 
 
 async def _answer_chat(service: Service, request: Request) -> Response:

@@ -162,6 +162,11 @@ def raw(address, body, token=TOKEN):
     return opened
 
 
+def left(service):
+    """Return how many clients left before their answer."""
+    return int(service.counters._registry.get_sample_value("tuneworthy_cancelled_total"))
+
+
 def waits(condition, seconds=10.0):
     end = time.monotonic() + seconds
     while time.monotonic() < end:

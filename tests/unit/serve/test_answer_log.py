@@ -74,13 +74,14 @@ def test_counters_are_prometheus_text():
     counters.count_answered('a"b', {"prompt": 3, "answer": None}, 0.3)
     counters.count_answered('a"b', {"prompt": 2, "answer": 4}, 70.0)
     counters.count_refused("", 404)
-    text = counters.prometheus_text({"in_flight": 2})
+    text = counters.prometheus_text(in_flight=2, lost=0).decode()
     label = 'model="a\\"b"'
-    assert f'tuneworthy_tokens_total{{{label},kind="prompt"}} 5' in text
-    assert f'tuneworthy_request_seconds_bucket{{{label},le="0.5"}} 1' in text
-    assert f'tuneworthy_request_seconds_bucket{{{label},le="60"}} 1' in text
-    assert f'tuneworthy_request_seconds_bucket{{{label},le="+Inf"}} 2' in text
-    assert f"tuneworthy_request_seconds_count{{{label}}} 2" in text
-    assert 'tuneworthy_requests_total{model="",status="404"} 1' in text
-    assert "tuneworthy_in_flight 2" in text
+    assert f'tuneworthy_tokens_total{{kind="prompt",{label}}} 5.0' in text
+    assert f'tuneworthy_request_seconds_bucket{{le="0.5",{label}}} 1.0' in text
+    assert f'tuneworthy_request_seconds_bucket{{le="60.0",{label}}} 1.0' in text
+    assert f'tuneworthy_request_seconds_bucket{{le="+Inf",{label}}} 2.0' in text
+    assert f"tuneworthy_request_seconds_count{{{label}}} 2.0" in text
+    assert 'tuneworthy_requests_total{model="",status="404"} 1.0' in text
+    assert "tuneworthy_in_flight 2.0" in text
+    assert "_created" not in text
     assert round(counters.mean_seconds, 2) == 35.15

@@ -14,10 +14,8 @@ from tuneworthy.core.failure import Config, RunFacts, Runs, Value
 from tuneworthy.lab import words
 from tuneworthy.lab.cases import ANSWER_TOKENS, ASKED_ROWS, HELD_ROWS, NEW_ROWS, LabCase
 from tuneworthy.lab.clean_runs import UsualRange, clean_runs, outside_usual_range, usual_ranges
-from tuneworthy.lab.key_words import KEY_TEXTS
-from tuneworthy.lab.record_store import RecordStore
+from tuneworthy.lab.record_store import SHIPPED_RECORDS, RecordStore
 from tuneworthy.lab.recordings import Recordings
-from tuneworthy.lab.shipped import SHIPPED_RECORDS
 
 CONFIDENCES = ("a hunch", "fairly", "certain")
 POINTS_IF_RIGHT, POINTS_IF_WRONG = (
@@ -84,7 +82,11 @@ def public_data(case: LabCase, records: RecordStore = SHIPPED_RECORDS) -> dict[s
         "causes": cause_texts(_shuffled(module.CAUSES, case)),
         "sure": list(CONFIDENCES),
         "yaml": _config_lines(recorded, planted),
-        "about": {key: KEY_TEXTS[key] for key in {**planted, **module.KNOBS} if key in KEY_TEXTS},
+        "about": {
+            key: words.KEY_TEXTS[key]
+            for key in {**planted, **module.KNOBS}
+            if key in words.KEY_TEXTS
+        },
         "planted": dict(planted),
         "records": {
             "plant": recorded.id_of(planted),

@@ -1,6 +1,6 @@
-"""Call a function in a child process with a time limit; an error in it is raised here.
+"""Child processes of the lab: start one, call a function in one, say how one ended.
 
-For work on files that other programs wrote: its memory is freed when the process ends.
+A call is for work on files that other programs wrote: its memory is freed when the process ends.
 """
 
 from __future__ import annotations
@@ -22,18 +22,33 @@ END_SECONDS = 2.0  # seconds that a process gets to end
 _running_children: set[Any] = set()
 
 
+def start_child(
+    name: str, target: Callable[..., None], *given: Any, duplex: bool = True
+) -> tuple[Any, Connection]:
+    """Start `target(pipe, *given)` in a process; return the process and our end of the pipe."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex)
+    process = context.Process(target=target, args=(theirs, *given), name=name, daemon=True)
+    process.start()
+    theirs.close()  # so that reading ends when the process does
+    return process, ours
+
+
+def begin_as_child() -> None:
+    """Leave Ctrl-C, which reaches a child too, to the server, and the cores to its pages."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(OSError):
+        os.nice(NICENESS)
+
+
 def call_in_child(seconds: float, function: Callable[..., Any], *given: Any) -> Any:
     """Return the result of a function that is called in a child process.
 
     Arguments and result must be picklable. Raises the TuneworthyError that it raises; Problem: 504
     if it takes longer, 500 if the process dies or the function fails in another way.
     """
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_call_and_send, args=(theirs, function, given), daemon=True)
-    process.start()
+    process, ours = start_child("lab call", _call_and_send, function, given, duplex=False)
     _running_children.add(process)
-    theirs.close()  # so that reading ends when the process does
     try:
         if not ours.poll(seconds):
             raise Problem(504, "this takes too long", got=f"over {seconds:.0f} s",
@@ -86,9 +101,7 @@ def error_from_parts(kind: str, value: Any) -> Exception:
 
 
 def _call_and_send(pipe: Connection, function: Callable[..., Any], given: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches this process too: the server acts
-    with suppress(OSError):
-        os.nice(NICENESS)
+    begin_as_child()
     try:
         said = ("value", function(*given))
     except Exception as error:

@@ -25,8 +25,8 @@ from tuneworthy.lab.pages import (
     play_data,
     playground_page,
 )
+from tuneworthy.lab.record_store import shipped_bytes, shipped_record
 from tuneworthy.lab.recordings import Recordings
-from tuneworthy.lab.shipped import recorded_strength, shipped_bytes
 
 MARK_FILE = "tuneworthy-lab.txt"  # marks a folder as an export, which may be overwritten
 
@@ -61,7 +61,7 @@ def export_site(folder: Path) -> Path:
     _write_advice_pages(folder, site)
     (folder / "findings.html").write_text(findings_page(site), "utf-8")
     (folder / "experiments.html").write_text(claims_page(site), "utf-8")
-    if strength := recorded_strength():
+    if strength := shipped_record("strength", "stops"):
         _write_script(data / "strength.js", "lab.strength", _json_bytes(strength))
     home = folder / "index.html"
     home.write_text(home_page(cases, site), "utf-8")

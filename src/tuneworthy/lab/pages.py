@@ -19,9 +19,8 @@ from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.own_folders import OwnFolders
 from tuneworthy.lab.play_setup import playground_data
-from tuneworthy.lab.record_store import RecordStore
+from tuneworthy.lab.record_store import SHIPPED_RECORDS, RecordStore, shipped_record
 from tuneworthy.lab.recordings import Recordings
-from tuneworthy.lab.shipped import SHIPPED_RECORDS, recorded_play, recorded_strength
 
 LAB_FOLDER = Path(__file__).parent
 HERO_CASE = "never-stops"  # the case that the home page plays, if it is recorded
@@ -141,7 +140,7 @@ def home_page(cases: Sequence[LabCase], site: Site = LIVE_SITE) -> str:
     cards = [case_data.card_data(case, site.records) for case in cases]
     shown = next((case for case in cases if case.slug == HERO_CASE), None)
     data = Recordings(shown, site.records).hero() if shown else None
-    hero, strength = None, recorded_strength()
+    hero, strength = None, shipped_record("strength", "stops")
     if shown and data and data["plant"] and data["twin"]:
         begin = data["plant"][0]
         question = begin["questions"][0]["input"]
@@ -212,7 +211,7 @@ def playground_page(site: Site = LIVE_SITE) -> str:
 
 def play_data() -> dict[str, Any]:
     """Return the data for the playground's script, with its recorded play or None."""
-    return recorded_play() or {**playground_data(), "recorded": None}
+    return shipped_record("play", "recorded") or {**playground_data(), "recorded": None}
 
 
 def check_page(own: OwnFolders, site: Site = LIVE_SITE) -> str:

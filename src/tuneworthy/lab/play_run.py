@@ -34,6 +34,7 @@ from tuneworthy.lab.play_setup import (
     playground_data,
     task_rows,
 )
+from tuneworthy.lab.record_store import PACKAGE_RECORDS
 from tuneworthy.lab.trained import trained_model
 from tuneworthy.metrics import scorer
 from tuneworthy.prompting.grammar import grammar
@@ -43,7 +44,7 @@ from tuneworthy.retrieval.index import Index, index
 SHOWN_ALTERNATIVES = 5  # alternatives of a token
 TOKEN_BATCH_SECONDS = 0.1  # seconds between two batches of tokens
 STEPS_PER_LINE = 8  # steps of the adapter's training between two lines about it
-RECORD_FILE = Path(__file__).parent / "records" / "play.json.gz"
+RECORD_FILE = PACKAGE_RECORDS / "play.json.gz"
 Control = Callable[[], None]
 
 

@@ -16,6 +16,7 @@ from tuneworthy.core.failure import Config, RunFacts, Runs
 from tuneworthy.core.record import digest
 from tuneworthy.lab.cases import LabCase
 from tuneworthy.lab.events import SCHEMA, Event, read_record, write_record
+from tuneworthy.lab.record_store import PACKAGE_RECORDS
 from tuneworthy.lab.run_case import LabRun, run_case
 
 MOST_SETTINGS = 12  # the most settings that are recorded beside the planted run and its twin
@@ -25,7 +26,6 @@ MEASURED_CODE = (
 )  # fmt: skip
 """Code that decides what a run does and measures: a change of it makes another run."""
 MODULE_HOOKS = ("rows", "render", "probes", "of_probe", "facts", "answer")
-RECORDS_FOLDER = Path(__file__).parent / "records"
 
 
 def settings_to_record(case: LabCase) -> list[Config]:
@@ -69,7 +69,7 @@ class Recorder:
         twin = self.twin_facts(run.case, run.seed)
         return relabel_events(self._events(run), run, twin)
 
-    def write_shipped(self, run: LabRun, folder: Path = RECORDS_FOLDER) -> Path:
+    def write_shipped(self, run: LabRun, folder: Path = PACKAGE_RECORDS) -> Path:
         """Write the record of a run to the folder of shipped records; return the file."""
         return write_record(self.events(run), folder / f"{run.id}.json.gz")
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from tuneworthy.core.failure import RunFacts
 from tuneworthy.lab.events import RECORDED_KINDS, Event, read_record, write_record
@@ -64,3 +68,22 @@ class RecordStore:
             return None
         paths = [folder / f"{name}.json.gz" for folder in self._folders]
         return next((path for path in paths if path.exists()), None)
+
+
+SHIPPED_RECORDS = RecordStore(PACKAGE_RECORDS)
+
+
+@lru_cache(maxsize=128)
+def shipped_bytes(name: str) -> bytes | None:
+    """Return the bytes of a shipped record (a JSON list of events), or None if there is none."""
+    path = PACKAGE_RECORDS / f"{name}.json.gz"
+    return gzip.decompress(path.read_bytes()) if path.is_file() else None
+
+
+def shipped_record(name: str, rest: str) -> dict[str, Any] | None:
+    """Return the first entry of the record `play` or `strength`, the others as its field `rest`."""
+    content = shipped_bytes(name)
+    if content is None:
+        return None
+    first, *others = json.loads(content)
+    return {**first, rest: others}

@@ -10,8 +10,7 @@ from typing import Any
 from tuneworthy.core.failure import Config, RunFacts, Value
 from tuneworthy.lab.cases import LabCase
 from tuneworthy.lab.events import Event, run_id
-from tuneworthy.lab.record_store import RecordStore
-from tuneworthy.lab.shipped import SHIPPED_RECORDS
+from tuneworthy.lab.record_store import SHIPPED_RECORDS, RecordStore
 
 SEED = 0  # the seed of all recorded runs
 CURVE_POINTS = 24  # about the most points of a card's curve

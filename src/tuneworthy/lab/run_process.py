@@ -9,8 +9,6 @@ failed). It ends with the server.
 from __future__ import annotations
 
 import errno
-import os
-import signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,10 +19,10 @@ from typing import Any
 from tuneworthy.core.errors import TuneworthyError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.failure import RunFacts
+from tuneworthy.lab.child_call import begin_as_child
 from tuneworthy.lab.events import Emit, Event, RunStopped
 
 MODEL_SPEC = "smollm2-135m"
-NICENESS = 5  # pages answer while a run uses all cores
 
 
 @dataclass(frozen=True)
@@ -76,9 +74,7 @@ def open_experiments(emit: Emit) -> RunCase:
 
 def serve_runs(pipe: Connection, open_runner: OpenRunner) -> None:
     """Receive orders from the pipe and run one after the other until it is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches this process too: the server acts
-    with suppress(OSError):
-        os.nice(NICENESS)
+    begin_as_child()
     runner: RunCase | None = None
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from tuneworthy.lab.child_call import END_SECONDS, how_it_ended
+from tuneworthy.lab.child_call import END_SECONDS, how_it_ended, start_child
 from tuneworthy.lab.run_process import OpenRunner, RunOrder, serve_runs
 
 
@@ -67,15 +66,8 @@ class RunWorker:
     def _start_if_needed(self) -> Connection:
         if self._pipe is not None and self._process.is_alive():
             return self._pipe
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        self._process = context.Process(
-            target=serve_runs, args=(theirs, self._open_runner), name="lab worker", daemon=True
-        )
-        self._process.start()
-        theirs.close()  # so that reading ends when the process does
-        self._pipe = ours
-        return ours
+        self._process, self._pipe = start_child("lab worker", serve_runs, self._open_runner)
+        return self._pipe
 
     def _send_order(self, order: RunOrder) -> None:
         with self._lock:

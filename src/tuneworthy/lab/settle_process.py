@@ -7,8 +7,6 @@ asked (a pair is shown), over (no pair is left), written, closed, failed.
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.record import digest
-from tuneworthy.lab.child_call import NICENESS, error_parts
+from tuneworthy.lab.child_call import begin_as_child, error_parts
 
 if TYPE_CHECKING:  # models and statistics are slow to import, and only the process needs them
     from tuneworthy.settle.pairwise_votes import VoteQuestion
@@ -32,9 +30,7 @@ def serve_settling(pipe: Connection, path: Path, name: str, idle: float = IDLE_S
     """Settle the study of a task file until it is closed; `name` is its results folder's name."""
     from tuneworthy.settling import open_settling
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches this process too: the server acts
-    with suppress(OSError):
-        os.nice(NICENESS)
+    begin_as_child()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
 

@@ -19,12 +19,13 @@ from tuneworthy.lab.cases import ANSWER_TOKENS, scored_case
 from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, write_record
 from tuneworthy.lab.play_run import Control, models_at
 from tuneworthy.lab.play_setup import SEED, TASKS, task_rows
+from tuneworthy.lab.record_store import PACKAGE_RECORDS
 from tuneworthy.metrics import scorer
 
 TASK_NAME = "support_tickets"
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 ANSWERED_ROWS, ROWS_AT_ONCE = 20, 10  # number of new rows to answer; rows per group
-RECORD_FILE = Path(__file__).parent / "records" / "strength.json.gz"
+RECORD_FILE = PACKAGE_RECORDS / "strength.json.gz"
 
 
 @dataclass(frozen=True)

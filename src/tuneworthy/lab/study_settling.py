@@ -6,7 +6,6 @@ A vote names its pair, so a second tab can't answer a pair twice. Knows no HTTP 
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuneworthy.core.errors import TuneworthyError
-from tuneworthy.lab.child_call import END_SECONDS, error_from_parts, how_it_ended
+from tuneworthy.lab.child_call import END_SECONDS, error_from_parts, how_it_ended, start_child
 from tuneworthy.lab.problem import Problem, problem_of
 from tuneworthy.lab.settle_process import SettlingState, serve_settling
 
@@ -36,7 +35,7 @@ class OpenSettling:
         """`serve` is the function that the child process runs."""
         self._serve = serve
         self._changed = threading.Condition(threading.RLock())
-        self._key, self._home = "", Path()
+        self._key = ""
         self._states: dict[str, SettlingState] = {}
         self._process: Any = None
         self._pipe: Connection | None = None
@@ -117,15 +116,10 @@ class OpenSettling:
     def _start_process(self, place: StudyPlace) -> None:
         if self._process is not None:
             self._process.join(END_SECONDS)
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
-            target=self._serve, args=(theirs, place.task_file, place.name), daemon=True,
-            name="lab settling",
-        )  # fmt: skip
-        self._process.start()
-        theirs.close()  # so that reading ends when the process does
-        self._key, self._home = place.id, place.home
+        self._process, self._pipe = start_child(
+            "lab settling", self._serve, place.task_file, place.name
+        )
+        self._key = place.id
         self._states[place.id] = {"state": "opening", "said": ""}
         listens = threading.Thread(target=self._listen, name="lab settling", daemon=True,
                                    args=(place.id, self._pipe, self._process))  # fmt: skip

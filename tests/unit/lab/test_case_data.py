@@ -11,9 +11,8 @@ from tuneworthy.core.failure import RunFacts
 from tuneworthy.core.plugins import catalogue
 from tuneworthy.lab import case_data, clean_runs, words
 from tuneworthy.lab.cases import LabCase, all_cases, case_of
-from tuneworthy.lab.record_store import PACKAGE_RECORDS
+from tuneworthy.lab.record_store import PACKAGE_RECORDS, SHIPPED_RECORDS, shipped_bytes
 from tuneworthy.lab.recordings import Recordings, facts_of
-from tuneworthy.lab.shipped import SHIPPED_RECORDS, shipped_bytes
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ def play(browser, text="a ticket", **changed):
 
 
 def events(browser, name):
-    return [event for _, event in parsed(browser.get(f"/api/play/{name}/events").text)]
+    return [event for _, event in parsed(browser.get(f"/api/runs/{name}/events").text)]
 
 
 def test_a_play_streams_the_tokens_of_its_arms(browser, lab):
@@ -94,7 +94,7 @@ def test_a_visitors_text_stays_data(browser, lab, said, text):
     name = play(browser, text=text).json()["id"]
     found = events(browser, name)
     assert next(event for event in found if event["kind"] == "begin")["input"] == text
-    raw = browser.get(f"/api/play/{name}/events")
+    raw = browser.get(f"/api/runs/{name}/events")
     assert raw.headers["content-type"].startswith("text/event-stream")
     assert "\x1b" not in raw.text
     assert not any(text in line for line in said)

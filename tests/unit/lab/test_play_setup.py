@@ -17,7 +17,7 @@ from tuneworthy.lab.play_setup import (
     task_rows,
 )
 from tuneworthy.lab.problem import Problem
-from tuneworthy.lab.shipped import recorded_play, recorded_strength
+from tuneworthy.lab.record_store import shipped_record
 from tuneworthy.lab.strength import ANSWERED_ROWS, STRENGTHS
 
 TICKETS, RULES = "support_tickets", "policy_faq"
@@ -85,7 +85,7 @@ def test_the_page_offers_new_rows_only():
 
 
 def test_the_shipped_record_is_of_seven_stops_and_twenty_rows():
-    shipped = recorded_strength()
+    shipped = shipped_record("strength", "stops")
     assert [stop["strength"] for stop in shipped["stops"]] == list(STRENGTHS)
     assert all(stop["answers"] == ANSWERED_ROWS for stop in shipped["stops"])
     base, full = shipped["stops"][0], shipped["stops"][4]
@@ -93,7 +93,7 @@ def test_the_shipped_record_is_of_seven_stops_and_twenty_rows():
 
 
 def test_the_shipped_play_is_the_one_that_the_page_shows_first():
-    shipped, first = recorded_play(), playground_data()
+    shipped, first = shipped_record("play", "recorded"), playground_data()
     begin, *events = shipped["recorded"]
     assert {key: shipped[key] for key in first} == first
     assert begin["input"] == first["tasks"][0]["rows"][0]["input"]

@@ -51,7 +51,6 @@ ROUTES = {
     ("GET", "/findings"),
     ("POST", "/api/play"),
     ("POST", "/api/strength"),
-    ("GET", "/api/play/{name}/events"),
 }
 FILLED = sorted(
     (method, re.sub(r"{([^}]+)}", lambda m: VALUES[m[1]], path)) for method, path in ROUTES

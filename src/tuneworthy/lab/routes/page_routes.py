@@ -42,6 +42,16 @@ def _get_blind_page(lab: Here, key: str) -> str:
     return pages.blind_page(run.key, site_of(lab))
 
 
+@ROUTES.get("/playground")
+def _get_playground_page(lab: Here) -> str:
+    return pages.playground_page(site_of(lab))
+
+
+@ROUTES.get("/check")
+def _get_check_page(lab: Here) -> str:
+    return pages.check_page(lab.own_folders, site_of(lab))
+
+
 @ROUTES.get("/static/{name:path}")
 def _get_static_file(name: str) -> Response:
     """Return a static file of the package; the name is looked up, never used as a path."""

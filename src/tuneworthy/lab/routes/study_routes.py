@@ -1,22 +1,33 @@
-"""Routes of studies: the list, the report of one, its run and its settling.
+"""Routes of studies: the list, the report of one, its run; votes that settle one.
 
 The report's modules are slow to import, so each handler imports them when it needs them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
+from pydantic import Field
 
 from tuneworthy.lab.open_lab import Lab
-from tuneworthy.lab.routes.shared import Here, site_of
+from tuneworthy.lab.routes.shared import Fields, Here, NoFields, site_of
 
 if TYPE_CHECKING:
     from tuneworthy.lab.studies import StudyPlace
 
 ROUTES = APIRouter()
+SETTLE = "/api/studies/{key}/settle"
+MOST_TYPED = 20_000  # characters of a right answer
+
+
+class VoteFields(Fields):
+    """A vote: the id of the pair that was shown, the choice, and a right answer if it is typed."""
+
+    pair: str = Field(max_length=64)
+    choice: Literal["left", "right", "wrong", "equal", "skip", "typed"]
+    gold: str | None = Field(default=None, max_length=MOST_TYPED)
 
 
 def place_of(lab: Lab, key: str) -> StudyPlace:
@@ -59,3 +70,25 @@ def _get_run_snapshot(lab: Here, key: str) -> dict[str, Any]:
     from tuneworthy.lab.study_run import run_snapshot
 
     return run_snapshot(place_of(lab, key))
+
+
+@ROUTES.get(SETTLE)
+def _get_settling_state(lab: Here, key: str) -> dict[str, Any]:
+    return lab.open_settling.state(place_of(lab, key).id)
+
+
+@ROUTES.post(f"{SETTLE}/open", status_code=202)
+def _post_open_settling(lab: Here, key: str, _given: NoFields) -> dict[str, Any]:
+    lab.running()  # refuses in a lab that reads only
+    return lab.open_settling.open(place_of(lab, key))
+
+
+@ROUTES.post(f"{SETTLE}/vote")
+def _post_vote(lab: Here, key: str, given: VoteFields) -> dict[str, Any]:
+    place = place_of(lab, key)
+    return lab.open_settling.click(place.id, given.pair, given.choice, given.gold)
+
+
+@ROUTES.post(f"{SETTLE}/finish")
+def _post_finish(lab: Here, key: str, _given: NoFields) -> dict[str, Any]:
+    return lab.open_settling.finish(place_of(lab, key).id)

@@ -69,7 +69,6 @@
     const settle = () => { page.running = null; find('stop').hidden = true; find('columns').removeAttribute('aria-busy'); };
     const follow = (id) => {
       const on = lab.follow(id, {
-        path: '/api/play',
         onEvent(event) {
           apply(event);
           if (event.kind === 'queue') say(lab.queued(event));

@@ -31,7 +31,6 @@
         const { id } = await lab.post('/api/strength', { strength: now });
         if (mine !== asked) { lab.post(`/api/runs/${id}/stop`, {}).catch(() => {}); return; }
         const on = lab.follow(id, {
-          path: '/api/play',
           onEvent(event) {
             if (event.kind === 'queue') say(lab.queued(event));
             else if (event.kind === 'log') say(event.line);

@@ -20,12 +20,12 @@
 
   // Follow a live run. Browsers allow six streams a host, so a hidden tab closes its own; when it
   // is seen again the stream starts over and the events that are known already are left out.
-  lab.follow = (id, { onEvent, onLost, path = '/api/runs' }) => {
+  lab.follow = (id, { onEvent, onLost }) => {
     let source = null, last = -1, over = false;
     const close = () => { source?.close(); source = null; };
     const open = () => {
       if (source || over || document.hidden) return;
-      source = new EventSource(`${path}/${id}/events`);
+      source = new EventSource(`/api/runs/${id}/events`);
       source.addEventListener('message', (message) => {
         const number = Number(message.lastEventId || last + 1);
         if (number <= last) return;

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from statistics import fmean, median
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from tuneworthy.core.case import Case
 from tuneworthy.core.failure import LabRow, LabRows
 from tuneworthy.core.task import Task
+from tuneworthy.data.copies import normalised_text
 from tuneworthy.diagnose.label_errors import label_doubts
 from tuneworthy.lab.encode import EncodedRow
 
@@ -28,6 +30,7 @@ def row_facts(rows: LabRows, encoded: Sequence[EncodedRow], tokenizer: Any) -> d
     ends = [tokenizer.convert_ids_to_tokens(row.clean_row.ids[-1]) for row in encoded]
     trained = [_trained_ids(row) for row in encoded]
     share = [len(ids) for ids in trained]
+    asked, read = ([row.input for row in some] for some in (rows.new, rows.train))
     return {
         "answer_tokens": sum(len(row.used_row.ids) - row.used_row.first for row in encoded),
         "end_trained": fmean(
@@ -36,7 +39,7 @@ def row_facts(rows: LabRows, encoded: Sequence[EncodedRow], tokenizer: Any) -> d
         ),
         "cut_rows": fmean(row.cut for row in encoded),
         "answer_share": _answer_share(encoded, share),
-        "leaked": fmean(_near_copy_flags(rows)),
+        "leaked": len(near_copies(asked, read)) / len(rows.new),
         "answer_seen": fmean(map(_answer_seen, encoded)),
         "shapes": _other_shapes(rows.train),
         "prior": _prior_ratio(rows),
@@ -83,6 +86,48 @@ def conflict_share(task: Task, rows: Sequence[LabRow]) -> float | None:
     return len({doubt.case for doubt in label_doubts(task, cases)}) / len(cases)
 
 
+def near_copies(new: Sequence[str], old: Sequence[str]) -> dict[int, int]:
+    """Return {position in `new`: position in `old`} of texts that are nearly the same.
+
+    Near copies share 80 % of their pairs of neighbouring words (Jaccard). A near copy has at least
+    one of the rarest fifth of a text's pairs, so only these are looked up. The index holds only
+    pairs that occur in `new`, which bounds its memory.
+    """
+    asked = [_word_pairs(text) for text in new]
+    known = frozenset[tuple[str, str]]().union(*asked)
+    exact = {normalised_text(text): -1 for text in new}
+    index: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    sizes = []
+    for k, text in enumerate(old):
+        if exact.get(normalised_text(text)) == -1:
+            exact[normalised_text(text)] = k
+        pairs = _word_pairs(text)
+        sizes.append(len(pairs))
+        for pair in pairs & known:
+            index[pair].append(k)
+    found: dict[int, int] = {}
+    for k, text in enumerate(new):
+        same = exact[normalised_text(text)]
+        match = same if same >= 0 else _first_near_copy(asked[k], index, sizes)
+        if match is not None:
+            found[k] = match
+    return found
+
+
+def _first_near_copy(
+    mine: set[tuple[str, str]], index: Mapping[tuple[str, str], list[int]], sizes: Sequence[int]
+) -> int | None:
+    """Return the position of the first text that is a near copy of `mine`, None if none is."""
+    rare = sorted(mine, key=lambda pair: (len(index.get(pair, ())), pair))
+    rare = rare[: len(mine) - math.ceil(NEAR_COPY * len(mine)) + 1]
+    candidates = {other for pair in rare for other in index.get(pair, ())}
+    shared = Counter(other for pair in mine for other in index.get(pair, ()) if other in candidates)
+    for other in sorted(candidates):
+        if shared[other] >= NEAR_COPY * (len(mine) + sizes[other] - shared[other]):
+            return other
+    return None
+
+
 def shape_of(answer: str) -> str:
     """Return the shape of an answer: its keys in order if it is JSON, else its form line by line.
 
@@ -98,6 +143,10 @@ def shape_of(answer: str) -> str:
     plain = re.sub(r"[^\W\d]+", "a", answer.strip())
     plain = re.sub(r"\d+", "0", plain)
     return re.sub(r"a(?: a)+", "a", plain)
+
+
+def _word_pairs(text: str) -> set[tuple[str, str]]:
+    return set(pairwise(re.findall(r"\w+", text.lower())))
 
 
 def _trained_ids(row: EncodedRow) -> tuple[int, ...]:
@@ -125,22 +174,6 @@ def _answer_seen(row: EncodedRow) -> bool:
 def _word_ngrams(text: str) -> list[tuple[str, ...]]:
     words = re.findall(r"\w+", text.lower())
     return [tuple(words[k : k + COPIED_WORDS]) for k in range(len(words) - COPIED_WORDS + 1)]
-
-
-def _word_pairs(row: LabRow) -> set[tuple[str, str]]:
-    words = re.findall(r"\w+", row.input.lower())
-    return set(pairwise(words))
-
-
-def _near_copy_flags(rows: LabRows) -> list[bool]:
-    """Return for each new row whether a training row is a near copy of it."""
-    train = [_word_pairs(row) for row in rows.train]
-    return [any(_are_near_copies(_word_pairs(row), other) for other in train) for row in rows.new]
-
-
-def _are_near_copies(one: set[Any], two: set[Any]) -> bool:
-    both = len(one | two)
-    return both > 0 and len(one & two) / both >= NEAR_COPY
 
 
 def _other_shapes(rows: Sequence[LabRow]) -> float:

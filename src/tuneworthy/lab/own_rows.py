@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
-from tuneworthy.data.copies import normalised_text
+from tuneworthy.core.case import Case
+from tuneworthy.core.task import Task
 from tuneworthy.data.training_rows import TrainingRow, TrainingRows
-from tuneworthy.lab.facts import NEAR_COPY, SMOOTHING_ROWS, shape_of
-from tuneworthy.lab.own_labels import MOST_COMPARED_ROWS, closed_labels, contradicted_rows
+from tuneworthy.diagnose.label_errors import label_doubts
+from tuneworthy.lab.facts import SMOOTHING_ROWS, near_copies, shape_of
 from tuneworthy.lab.own_tokenizer import FolderTokenizer
 from tuneworthy.lab.own_trainer import OwnTrainer
 from tuneworthy.models.local.chat_template import text_ids
@@ -24,7 +24,8 @@ MOST_ENCODED = 2_000  # the most rows that are turned into tokens
 # Answers have common shapes if MOST_SHAPES shapes cover SHAPED_SHARE of them.
 MOST_SHAPES, SHAPED_SHARE = 4, 0.8
 FREE_TEXT = "the answers are free text, which has no common form"
-WordPair = tuple[str, str]
+MOST_LABELS, LABEL_CHARACTERS, ROWS_PER_LABEL = 50, 60, 5
+MOST_COMPARED_ROWS = 5_000  # the most rows that are compared: the time grows with their square
 COMMON_ROWS = 3  # the least rows with the same answer for which its prior is measured
 
 
@@ -134,48 +135,6 @@ def drop_free_text_tokens(found: RowFacts) -> RowFacts:
             "the answers are free text, of which the base knows an unknown part"
         )
     return found
-
-
-def near_copies(new: Sequence[str], old: Sequence[str]) -> dict[int, int]:
-    """Return {position in `new`: position in `old`} of texts that are nearly the same.
-
-    Near copies share 80 % of their pairs of neighbouring words (Jaccard). A near copy has at least
-    one of the rarest fifth of a text's pairs, so only these are looked up. The index holds only
-    pairs that occur in `new`, which bounds its memory.
-    """
-    asked = [_word_pairs(text) for text in new]
-    known = frozenset[WordPair]().union(*asked)
-    exact = {normalised_text(text): -1 for text in new}
-    index: defaultdict[WordPair, list[int]] = defaultdict(list)
-    sizes = []
-    for k, text in enumerate(old):
-        if exact.get(normalised_text(text)) == -1:
-            exact[normalised_text(text)] = k
-        pairs = _word_pairs(text)
-        sizes.append(len(pairs))
-        for pair in pairs & known:
-            index[pair].append(k)
-    found: dict[int, int] = {}
-    for k, text in enumerate(new):
-        same = exact[normalised_text(text)]
-        match = same if same >= 0 else _first_near_copy(asked[k], index, sizes)
-        if match is not None:
-            found[k] = match
-    return found
-
-
-def _first_near_copy(
-    mine: set[WordPair], index: Mapping[WordPair, list[int]], sizes: Sequence[int]
-) -> int | None:
-    """Return the position of the first text that is a near copy of `mine`, None if none is."""
-    rare = sorted(mine, key=lambda pair: (len(index.get(pair, ())), pair))
-    rare = rare[: len(mine) - math.ceil(NEAR_COPY * len(mine)) + 1]
-    candidates = {other for pair in rare for other in index.get(pair, ())}
-    shared = Counter(other for pair in mine for other in index.get(pair, ()) if other in candidates)
-    for other in sorted(candidates):
-        if shared[other] >= NEAR_COPY * (len(mine) + sizes[other] - shared[other]):
-            return other
-    return None
 
 
 def _row_tokens(row: TrainingRow, tokenizer: FolderTokenizer) -> OwnTokens | str:
@@ -337,10 +296,6 @@ def _input_text(row: TrainingRow) -> str:
     return row.answer if row.plain else row.input
 
 
-def _word_pairs(text: str) -> set[WordPair]:
-    return set(pairwise(re.findall(r"\w+", text.lower())))
-
-
 def merge_facts(*parts: RowFacts) -> RowFacts:
     """Return the facts of several parts as one; later parts win."""
     whole = RowFacts()
@@ -358,3 +313,27 @@ def facts_without_data(why: str) -> RowFacts:
              "prior", "conflicts")  # fmt: skip
     missing: Mapping[str, str] = dict.fromkeys(names, why)
     return RowFacts(missing=dict(missing))
+
+
+def closed_labels(rows: Sequence[TrainingRow]) -> list[str] | None:
+    """Return the sorted labels if the answers are labels of a closed set, else None."""
+    labels = {row.answer.strip() for row in rows}
+    closed = len(labels) <= min(MOST_LABELS, len(rows) // ROWS_PER_LABEL)
+    short = all(
+        len(label) <= LABEL_CHARACTERS and "\n" not in label and label[:1] not in "{["
+        for label in labels
+    )
+    return sorted(labels) if closed and short and len(labels) > 1 else None
+
+
+def contradicted_rows(rows: Sequence[TrainingRow], labels: Sequence[str]) -> list[str]:
+    """Return the places (file:line) of rows whose label similar rows contradict."""
+    content = {"instruction": "Which label?", "data": {"train": "rows.jsonl"},
+               "output": {"type": "label", "labels": list(labels)}}  # fmt: skip
+    task = Task.model_validate(content)
+    cases = [
+        Case(id=str(k), messages=row.messages, output=row.answer, where=row.where)
+        for k, row in enumerate(rows[:MOST_COMPARED_ROWS])
+    ]
+    doubted = {doubt.case for doubt in label_doubts(task, cases)}
+    return [case.where for case in cases if case.id in doubted]

@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import run_folder_kit as kit
 from tuneworthy.data.run_folder import open_run_folder
 from tuneworthy.data.training_rows import read_training_rows
-from tuneworthy.lab.own_rows import encode_rows, near_copies, packing_facts, text_facts, token_facts
+from tuneworthy.lab.facts import near_copies
+from tuneworthy.lab.own_rows import encode_rows, packing_facts, text_facts, token_facts
 from tuneworthy.lab.own_tokenizer import read_tokenizer
 from tuneworthy.lab.own_trainer import OwnTrainer
 

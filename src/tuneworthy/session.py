@@ -17,7 +17,6 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.audit_report import Audit
 from tuneworthy.core.case import Case, Query, right_answers
 from tuneworthy.core.counting import count_noun
-from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Model, final_replies
 from tuneworthy.core.plan import Plan
 from tuneworthy.core.plugins import load as plugin
@@ -58,7 +57,7 @@ from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.measure import machine_speed, planning, timing
 from tuneworthy.measure.answering import Runner
 from tuneworthy.measure.executor import THIS_PROCESS, Executor
-from tuneworthy.measure.price_notes import paid_names
+from tuneworthy.measure.price_notes import refuse_uncapped
 from tuneworthy.measure.request_costs import remote_models
 from tuneworthy.metrics import own_source
 from tuneworthy.models import first_use, is_local, is_paid, notices, open_model
@@ -298,14 +297,9 @@ class Session:
         return self.task.budget.minutes + sum(more_minutes(self.ledger, self.study))
 
     def refuse_unpaid(self) -> None:
-        """Raise TaskError for a remote model without a cost cap, before anything is sent."""
-        if self.purse is None or self.purse.cap_usd is not None or self.options.pay:
-            return
-        if paid := paid_names(self.task, self.models.specs):
-            raise TaskError(
-                "an endpoint has no cap on what it may cost", where="task.yaml budget.usd",
-                got=", ".join(paid), fix="set budget.usd, or --pay (a server of yours may be free)",
-            )  # fmt: skip
+        """Raise TaskError for what needs `--pay` and has it not (see `refuse_uncapped`)."""
+        if not self.options.pay:
+            refuse_uncapped(self.task, self.purse, self.models.specs)
 
     def finished(self) -> Results | None:
         """Return the stored results of this study; None if it is not finished."""

@@ -27,7 +27,7 @@ def imported():
                 yield path, node.module.split(".")[0]
 
 
-EXTRAS = ("train", "trl", "serve", "lab", "build", "ray", "tinker")
+EXTRAS = ("train", "serve", "lab", "build", "ray")
 
 
 def declared():

@@ -69,7 +69,7 @@ HEAVY = {
     "xllamacpp",
 }
 COMPILERS = {"numba", "llvmlite", "tuneworthy_cpu"}  # found by entry point, never imported
-CLIENTS = {"ray": "executors/ray.py", "tinker": "models/remote/training_api.py"}
+CLIENTS = {"ray": "executors/ray.py"}
 FILES = sorted(SRC.rglob("*.py"))
 
 

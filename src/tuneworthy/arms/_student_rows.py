@@ -27,7 +27,7 @@ from tuneworthy.core.record import digest
 MOST_HELD_BACK, HELD_SHARE = 40, 10  # teacher rows held back from training: at most 40, and 1 in 10
 CURVE_SHARES = (0.25, 0.5)  # shares of the teacher's rows of the learning curve's other points
 # Options of a training run on texts, which an on-policy run can't heed.
-_OF_TEXTS = ("trainer", "patience", "replay", "prompt_loss", "shuffled")
+_OF_TEXTS = ("patience", "replay", "prompt_loss", "shuffled")
 TAUGHT_SUFFIX, WHY_SUFFIX = " taught", " why"  # ends of the ids of a teacher's rows
 
 
@@ -62,6 +62,8 @@ class DistilOptions(PairOptions, TuningOptions):
             raise ValueError("a rationale is learnt as text, by a model that writes: `loss: text`")
         if self.student == "classifier" and self.loss != "text":
             raise ValueError("a classifier learns labels, not distributions: `loss: text`")
+        if self.trainer:
+            raise ValueError("a student is trained by our own loop: leave `trainer` out")
         fields, plain = type(self).model_fields, self.loss != "on_policy"
         changed = [] if plain else [n for n in _OF_TEXTS if getattr(self, n) != fields[n].default]
         if changed:

@@ -7,7 +7,6 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -15,7 +14,7 @@ from pydantic import Field
 
 from tuneworthy.arms._prompted import answer_token_limit, as_answer, mean_score, prompt_pack
 from tuneworthy.arms._replay import replay_count, replay_rows
-from tuneworthy.arms._trainers import check_trainer, external_training_loop
+from tuneworthy.arms._trainers import Trainer, check_command, fit_by_command
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Pace, Recipe, Setup, Sizes, Work
 from tuneworthy.core.artefact import Pack
@@ -76,26 +75,18 @@ class TuningOptions(TrainingOptions):
 
     `rslora` keeps the size of the update where the rank is high (Kalajdzievski 2023, arXiv
     2312.03732). `dora` also trains a magnitude for every output of a layer (Liu et al. 2024, arXiv
-    2402.09353): it may score higher at a low rank, and takes the slower general path. `trainer`
-    trl: TRL's SFTTrainer trains on the same token ids, masks, order and rates (see
-    training/trl_loop.py); an address: a training API with Tinker's protocol does (see
-    training/hosted_loop.py), where the base is called `trainer_model`.
+    2402.09353): it may score higher at a low rank, and takes the slower general path. `trainer`: a
+    command of the user's trains in the place of our loop (see training/by_command.py).
     """
 
-    LATER: ClassVar[frozenset[str]] = TrainingOptions.LATER | {
-        "dora",
-        "rslora",
-        "trainer",
-        "trainer_model",
-    }
+    LATER: ClassVar[frozenset[str]] = TrainingOptions.LATER | {"dora", "rslora", "trainer"}
 
     rank: Annotated[int, Field(ge=1, le=1024)] = 16
     alpha: Annotated[float, Field(gt=0)] = 32
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
     dora: bool = False
     rslora: bool = False
-    trainer: Literal["own", "trl"] | Annotated[str, Field(pattern=r"^https?://[^\s@]+$")] = "own"
-    trainer_model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    trainer: Trainer = None
 
 
 def model_to_tune(setup: Setup) -> Any:
@@ -180,8 +171,8 @@ def train_model(setup: Setup, options: TrainingOptions, seed: int, ask: Promptin
     if ask.objective is not None and (options.replay or options.prompt_loss):
         raise DoesNotApply("`replay` and `prompt_loss` are of the likelihood, not of this loss")
     full = not isinstance(options, TuningOptions)
-    if isinstance(options, TuningOptions):
-        check_trainer(options, ask.objective)
+    if isinstance(options, TuningOptions) and options.trainer:
+        check_command(options, ask.objective)
     if hasattr(model, "lend"):
         _check_served(options)
         learnt = _load_result(setup) or model.lend(
@@ -270,10 +261,11 @@ def _train_and_record(
         objective=ask.objective,
     )
     how = training_settings(options, len(lessons.train), rate.value)
-    fit: Any = fit_full
-    if isinstance(options, TuningOptions):
-        fit = partial(fit_lora, other=external_training_loop(setup, options, model))
-    done = fit(model, lessons, how, seed, setup.folder)
+    if isinstance(options, TuningOptions) and options.trainer:
+        done = fit_by_command(setup, options.trainer, model, lessons, how, seed)
+    else:
+        fit: Any = fit_full if full else fit_lora
+        done = fit(model, lessons, how, seed, setup.folder)
     about = {"value": rate.value, "why": rate.why}
     return TrainingResult(done, about, len(lessons.train), len(lessons.replay), wanted), train
 
@@ -392,7 +384,6 @@ def _training_path(options: TrainingOptions) -> Pace:
     """Return which path trains a token; the CPU engine's gradient knows plain adapters only."""
     if not isinstance(options, TuningOptions):
         return "whole"
-    if options.trainer not in ("own", "trl"):
+    if options.trainer:
         return "elsewhere"
-    plain = options.trainer == "own" and not options.dora and not options.prompt_loss
-    return "adapter" if plain else "autograd"
+    return "autograd" if options.dora or options.prompt_loss else "adapter"

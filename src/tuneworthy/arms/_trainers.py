@@ -1,72 +1,76 @@
-"""Choose what trains an adapter: our loop, TRL, or a training API (the option `trainer`)."""
+"""The option `trainer`: our own loop, or a command of the user's that trains the adapter."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from typing import Any
+import shlex
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, field_validator
 
 from tuneworthy.core.arm import Setup
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.reason import Reason
-from tuneworthy.core.specs import trainer_address
+from tuneworthy.core.record import Record
 
-OWN, TRL = "own", "trl"
-
-
-def check_trainer(options: Any, objective: Any) -> None:
-    """Raise DoesNotApply for what the trainer can't do, or without its package."""
-    hosted = trainer_address(vars(options))
-    if options.trainer == TRL and (objective is not None or options.prompt_loss):
-        raise DoesNotApply("`trainer: trl` trains on the likelihood of the answers alone")
-    extra, needed = ("tinker", ["tinker"]) if hosted else ("trl", ["trl", "datasets"])
-    missing = [name for name in needed if find_spec(name) is None]
-    if options.trainer != OWN and (reason := Reason.not_installed(missing, f"tuneworthy[{extra}]")):
-        raise DoesNotApply(reason)
-    if not hosted:
-        return
-    if objective is not None:
-        raise DoesNotApply("a training API trains on the likelihood of the answers alone")
-    if options.dora or options.targets != "all-linear":
-        raise DoesNotApply("a training API trains plain LoRA on all linear layers: leave `dora` and"
-                           " `targets` out")  # fmt: skip
+_REPLACEMENT = (
+    "our own loop trains where `trainer` is left out; TRL, a training API and all others train by a"
+    ' command: trainer: {command: "python trl_sft.py {options}"}, docs/how-to/train-by-a-command.md'
+)
 
 
-def external_training_loop(setup: Setup, options: Any, model: Any) -> Any:
-    """Return the training loop that replaces ours, None for ours.
+class CommandTrainer(Record):
+    """A command that trains an adapter; `adapter` is the folder below {output} where it lies.
 
-    Raises DoesNotApply for a model that the API can't know by a name, and the errors of an address.
+    No shell reads the command. {rows}, {options}, {base}, {output} and {seed} stand for paths and
+    the seed.
     """
-    if options.trainer == OWN:
-        return None
-    if options.trainer == TRL:
-        from tuneworthy.training.trl_loop import TrlLoop
 
-        return TrlLoop(model.tokenizer)
-    from tuneworthy.models.remote.training_api import training_endpoint, training_price
-    from tuneworthy.training.hosted_loop import Hosted, HostedLoop
+    command: Annotated[str, Field(min_length=1, max_length=2000)]
+    adapter: Annotated[str, Field(max_length=200)] = "."
 
-    base = options.trainer_model or _public_name(model.spec)
-    where = training_endpoint(options.trainer)
-    divisor = options.rank**0.5 if options.rslora else options.rank
-    return HostedLoop(
-        Hosted(
-            where=where,
-            base=base,
-            rank=options.rank,
-            scale=options.alpha / divisor,
-            price=training_price(setup.task.economics.prices, base, where),
-            purse=setup.purse,
-            folder=setup.folder,
-        )
-    )
+    @field_validator("command")
+    @classmethod
+    def _is_complete(cls, command: str) -> str:
+        if not shlex.split(command) or not ("{output}" in command or "{options}" in command):
+            raise ValueError(
+                "by {output} or {options} the command learns where its adapter belongs"
+            )
+        return command
+
+    @field_validator("adapter")
+    @classmethod
+    def _is_inside(cls, adapter: str) -> str:
+        path = PurePosixPath(adapter)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError("`adapter` is a folder below {output}")
+        return adapter
 
 
-def _public_name(spec: str) -> str:
-    kind, _, rest = spec.partition(":")
-    name = rest.partition("@")[0]
-    if kind != "hf" or name.startswith((".", "/", "~")) or name.count("/") != 1:
-        raise DoesNotApply(
-            f"a training API knows models by their public name, and {spec} has none: name it by the"
-            " option `trainer_model: ORG/NAME`"
-        )
-    return name
+def _refuse_left_trainers(value: Any) -> Any:
+    """Refuse what older versions took: `own`, `trl`, the address of a training API."""
+    if isinstance(value, str):
+        raise ValueError(_REPLACEMENT)
+    return value
+
+
+Trainer = Annotated[CommandTrainer | None, BeforeValidator(_refuse_left_trainers)]
+
+
+def check_command(options: Any, objective: Any) -> None:
+    """Raise DoesNotApply for options of training that a command can't be asked to heed."""
+    unheeded = [name for name in ("prompt_loss", "patience") if getattr(options, name)]
+    if objective is not None:
+        raise DoesNotApply("a command trains on the likelihood of the answers alone")
+    if unheeded:
+        raise DoesNotApply(f"a command is not asked for `{unheeded[0]}`: leave it out")
+
+
+def fit_by_command(
+    setup: Setup, command: CommandTrainer, model: Any, lessons: Any, how: Any, seed: int
+) -> Any:
+    """Return what the command trained, or had trained before (see `training/by_command.py`)."""
+    from tuneworthy.training.by_command import CommandRun
+
+    task = setup.task
+    line = CommandRun(command.command, command.adapter, task.folder, 60 * task.budget.minutes)
+    return line.fit(model, lessons, how, seed, setup.folder)

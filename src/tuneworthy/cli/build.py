@@ -46,7 +46,8 @@ def command(
         str | None, typer.Option(help="Upload the build to this Hugging Face repository (private).")
     ] = None,
     pay: Annotated[
-        bool, typer.Option("--pay", help="Allow a paid model without a cap (budget.usd).")
+        bool,
+        typer.Option("--pay", help="Allow a paid model without a cap, and a trainer's command."),
     ] = False,
     bad_rows: BadRows = "stop",
     max_bad: MaxBad = "1%",

@@ -73,7 +73,8 @@ def command(
         bool, typer.Option("--require-firm", help="Exit with 4 where the verdict is provisional.")
     ] = False,
     pay: Annotated[
-        bool, typer.Option("--pay", help="Allow a paid model without a cap (budget.usd).")
+        bool,
+        typer.Option("--pay", help="Allow a paid model without a cap, and a trainer's command."),
     ] = False,
     brief: Brief = False,
     more: Annotated[

@@ -111,7 +111,7 @@ class Work(Record):
     """The cost of an arm: requests, and tokens read, written and trained on.
 
     `pace` is how a token is trained on: an adapter, an adapter by autograd (a loss or a change that
-    the CPU engine does not know), the whole model, or elsewhere (at an API); "" without training.
+    the CPU engine does not know), the whole model, or elsewhere (a command); "" without training.
     `layers` is the share of the model's layers that the arm's own model has. `taught_read` and
     `taught_written` are the tokens that its teacher reads and writes.
     """

@@ -111,6 +111,10 @@ class NotProven(ProviderError):
     """A server did not prove that it answers with the tuned model."""
 
 
+class TrainerFailed(ProviderError):
+    """A command of the user's left no adapter that can be used; a later run starts it again."""
+
+
 class Unanswered(ProviderError):
     """An endpoint left requests of an arm unanswered, which a later run may send again."""
 

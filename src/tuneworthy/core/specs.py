@@ -140,11 +140,19 @@ def _make_spec(name: str, options: dict[str, Any], task: Task) -> Spec:
         tool = task.answers[label].tool
     elif name == "present" and task.present and task.present.tool:
         tool = task.present.tool
-    if extra := [f"{key}={value}" for key, value in options.items() if key != "name"]:
+    if extra := [f"{key}={_shown(value)}" for key, value in options.items() if key != "name"]:
         label = f"{name}({', '.join(extra)})"
     return Spec(
         name=label, arm=name, options=filled, tool=tool, role=role, simplicity=arm.SIMPLICITY
     )
+
+
+def _shown(value: Any) -> str:
+    """Return an option's value in an arm's name; of a command, its words without any folder."""
+    if not isinstance(value, Mapping) or "command" not in value:
+        return str(value)
+    words = [word for word in str(value["command"]).split() if "{" not in word]
+    return " ".join(word.rpartition("/")[2] for word in words)[:40]
 
 
 def _run_order_key(spec: Spec) -> tuple[int, int, int, str]:
@@ -222,10 +230,10 @@ def trains(spec: Spec) -> bool:
     return "training" in load("arms", spec.arm).NEEDS
 
 
-def trainer_address(options: Mapping[str, Any]) -> str:
-    """Return the address of the training API that an arm's options name, "" for none."""
-    trainer = str(options.get("trainer", ""))
-    return trainer if trainer.startswith(("http://", "https://")) else ""
+def trainer_command(options: Mapping[str, Any]) -> str:
+    """Return the command that trains an arm by its options, "" for our own loop."""
+    trainer = options.get("trainer")
+    return str(trainer["command"]) if isinstance(trainer, Mapping) else ""
 
 
 def highest_rank(arms: Sequence[Spec]) -> int:

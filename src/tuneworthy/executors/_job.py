@@ -20,7 +20,7 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.recipe import Recipe
 from tuneworthy.core.record import plain_file
 from tuneworthy.core.run import Spec
-from tuneworthy.core.specs import trainer_address
+from tuneworthy.core.specs import trainer_command
 from tuneworthy.core.task import Task
 from tuneworthy.measure.executor import FitRequest, FreeAnswers
 from tuneworthy.measure.model_roles import roles_of
@@ -145,8 +145,8 @@ def why_in_this_process(spec: Spec, task: Task, models: Mapping[str, Any]) -> st
     if remote:
         spec_of = models[remote[0]].spec
         return f"it asks {spec_of}, and requests are counted before they are sent"
-    if trainer := trainer_address(spec.options):
-        return f"it trains at {trainer}, and steps are counted before they are sent"
+    if trainer_command(spec.options):
+        return "a command of this machine trains it"
     if metric_name(task) == JUDGE and getattr(arm, "CHOOSES", True):
         return "a judge scores its dev rows"
     return ""

@@ -79,6 +79,6 @@ _PACE_SOURCES: dict[Pace, str] = {
     "": "by figures of other machines",
     "adapter": "by figures of other machines",
     "autograd": "as autograd finds the gradient, by figures of other machines",
-    "elsewhere": "as if it trained here: how fast its API is, is unknown",
+    "elsewhere": "as if our loop trained it: how fast its command is, is unknown",
     "whole": "by its share of trained weights and its precision, not measured",
 }

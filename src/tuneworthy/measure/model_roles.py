@@ -11,6 +11,7 @@ from tuneworthy.core.errors import (
     NumericError,
     ProviderError,
     TaskError,
+    TrainerFailed,
     TuneworthyError,
     Unanswered,
 )
@@ -41,9 +42,9 @@ def base_failed(models: Mapping[str, Model], needs: Iterable[str], error: Provid
 
     If the arm uses a local model and one behind an endpoint, the failure is that of the endpoint.
     An adapter that was not proved (NotProven) or a teacher that left inputs unanswered for now
-    (Unanswered) is the arm's own failure.
+    (Unanswered), or a command that did not train (TrainerFailed), is the arm's own failure.
     """
-    if isinstance(error, NotProven | Unanswered):
+    if isinstance(error, NotProven | TrainerFailed | Unanswered):
         return False
     roles = roles_of(models, needs)
     remote = [role for role in roles if not is_local(models[role].spec)]
@@ -66,6 +67,7 @@ def why_not_opened(models: Mapping[str, Model], needs: Iterable[str]) -> Reason 
 
 
 def unavailable_note(error: TuneworthyError) -> Reason:
-    """Return why an arm has no answers, from the error of its model."""
-    parts = filter(None, (error.what, error.where, error.got))
-    return Reason(why=Why.MODEL_UNAVAILABLE, about=", ".join(parts))
+    """Return why an arm has no answers, from the error of its model or of its trainer."""
+    about = ", ".join(filter(None, (error.what, error.where, error.got)))
+    text = f"it was not trained: {about}" if isinstance(error, TrainerFailed) else ""
+    return Reason(why=Why.MODEL_UNAVAILABLE, about=about, text=text)

@@ -50,7 +50,7 @@ from tuneworthy.measure.plan_cuts import (
     uses_stage_rule,
     worth_a_look,
 )
-from tuneworthy.measure.price_notes import trainer_notes
+from tuneworthy.measure.price_notes import command_notes
 from tuneworthy.measure.request_costs import (
     WORD_BYTES,
     BestPrompt,
@@ -117,7 +117,7 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
         across=across,
         others=tuple(_other_loads(facts, arms, planned)),
         assumed=facts.remote.assumed if facts.remote else "",
-        prices=(*price_sentences(facts.remote), *trainer_notes(facts.task, planned, facts.sizes)),
+        prices=(*price_sentences(facts.remote), *command_notes(planned)),
         paces=_speed_assumptions(facts, planned),
         read=choice.read,
         cuts=lines,

@@ -1,60 +1,53 @@
-"""List what may cost money, and write the sentences of a plan on prices and hosted training."""
+"""List what may cost money, and write the sentences of a plan on prices and commands."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tuneworthy.core.arm import Sizes
 from tuneworthy.core.case import Case
 from tuneworthy.core.endpoint_keys import PRICE_EXAMPLE
+from tuneworthy.core.errors import TaskError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.plan import PlannedArm
-from tuneworthy.core.run import Spec
-from tuneworthy.core.specs import specs, trainer_address
+from tuneworthy.core.specs import specs, trainer_command
 from tuneworthy.core.task import Task
 from tuneworthy.core.token_estimate import text_tokens
+from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.models import is_paid
-from tuneworthy.models.remote.endpoint import on_this_machine
 from tuneworthy.prompting.messages import common_system
 
 PASSES = 3  # over the rows, by default of an adapter
 
 
-def paid_names(task: Task, models: Iterable[str]) -> list[str]:
-    """Return the models and the training APIs of a task that may cost money."""
-    trainers = {address for address in map(_trainer_of, specs(task)) if address}
-    away = {address for address in trainers if not on_this_machine(address)}
-    return sorted({spec for spec in models if is_paid(spec)} | away)
+def refuse_uncapped(task: Task, purse: SpendingCap | None, models: Iterable[str]) -> None:
+    """Raise TaskError for a remote model without a cost cap, before anything is sent.
+
+    So does a command of the task's: no cap limits it, and the task may come from somebody else.
+    """
+    if commands := {trainer_command(spec.options) for spec in specs(task)} - {""}:
+        raise TaskError(
+            "this study runs commands of task.yaml, and no cap limits what they cost",
+            where="task.yaml arms: trainer", got="; ".join(sorted(commands)),
+            fix="read them, then allow them with --pay",
+        )  # fmt: skip
+    if purse is None or purse.cap_usd is not None:
+        return
+    if paid := sorted({spec for spec in models if is_paid(spec)}):
+        raise TaskError(
+            "an endpoint has no cap on what it may cost", where="task.yaml budget.usd",
+            got=", ".join(paid), fix="set budget.usd, or --pay (a server of yours may be free)",
+        )  # fmt: skip
 
 
-def trainer_notes(task: Task, arms: Sequence[PlannedArm], sizes: Sizes) -> tuple[str, ...]:
-    """Return a sentence for each arm that trains at an API: its tokens, and their price."""
-    out = []
-    for arm in arms:
-        if not (address := _trainer_of(arm.spec)) or arm.because:
-            continue
-        options = arm.spec.options
-        rows = min(sizes.train, int(options.get("rows") or sizes.train))
-        epochs = int(options.get("epochs", PASSES))
-        runs = len(arm.folds) * len(arm.seeds)
-        tokens = epochs * rows * (sizes.shared + sizes.own + sizes.answer) * runs
-        name = str(options.get("trainer_model") or task.tune or task.model).removeprefix("hf:")
-        sentence = (
-            f"{arm.spec.name} trains at {quoted(address, 60)}: about {_rounded(tokens)} tokens"
-        )
-        price: Any = task.economics.prices.get(name.partition("@")[0])
-        rate = price.get("train") if isinstance(price, dict) else None
-        if rate is not None:
-            sentence += f", ${tokens * float(rate) / 1e6:.2g} at your price of ${rate:g} a million"
-        elif not on_this_machine(address):
-            sentence += f"; give their price as `train` in economics.prices.{quoted(name, 60)}"
-        out.append(sentence)
-    return tuple(out)
-
-
-def _trainer_of(spec: Spec) -> str:
-    return trainer_address(spec.options)
+def command_notes(arms: Sequence[PlannedArm]) -> tuple[str, ...]:
+    """Return a sentence for each arm that a command trains: how often, and that it may cost."""
+    return tuple(
+        f"{arm.spec.name}: your command trains it {len(arm.folds) * len(arm.seeds)} times, and once"
+        f" or more for its placebo; what that costs is not counted: {quoted(command, 200)}"
+        for arm in arms
+        if (command := trainer_command(arm.spec.options)) and not arm.because
+    )
 
 
 def price_notes(task: Task, cases: Sequence[Case], unpriced: Mapping[str, str]) -> tuple[str, ...]:

@@ -23,19 +23,18 @@ def summary(
     """Return the figures of one run from its steps and rows, as its trace stores them.
 
     `history` is what `loop.train` returns. `seconds` is training alone, without saving and scoring.
-    `clip_rate` is None where the trainer reports no gradient norm. `tokens_per_second` counts every
-    token of the rows, as if no prompt were shared.
+    `tokens_per_second` counts every token of the rows, as if no prompt were shared.
     """
     read = sum(step["read"] for step in history["steps"])
     answers = sum(row.trained for row in rows)
-    clipped = [step["clipped"] for step in history["steps"]]
+    clipped = sum(step["clipped"] for step in history["steps"])
     return {
         "steps": history["steps"],
         "loss_by_row": {"ids": list(ids), "epochs": history["by_row"]},
         "mask_share": answers / sum(len(row.ids) for row in rows),
         "answer_tokens": answers,
         "truncated": 0,  # a row is trained in full or left out; none is cut
-        "clip_rate": None if None in clipped else sum(clipped) / len(clipped),
+        "clip_rate": clipped / len(history["steps"]),
         "seconds": history["seconds"],
         "tokens_per_second": read / history["seconds"],
     }

@@ -115,11 +115,9 @@ def fit_lora(
     settings: LoraSettings,
     seed: int,
     folder: Path,
-    other: Any = None,
 ) -> Trained:
     """Train an adapter into `folder/adapter` and return it, or the complete one there.
 
-    `other` is a training loop that replaces `loop.train` (for instance trl_loop.TrlLoop).
     `model` has `.module` (a transformers causal LM), `.tokenizer`, `.context`, `.fingerprint`,
     `.spec`, `.count_tokens`. The epoch with the best dev score is kept, ties by lower dev loss.
     Raises NumericError if training is not finite or does not learn, ModelError if no row can be
@@ -127,8 +125,8 @@ def fit_lora(
     in memory, StoreError if the adapter cannot be written.
     """
     # the hand-written gradient is that of the likelihood
-    by_hand = lessons.objective is None and other is None
-    return fit(model, lessons, settings, (seed, folder), AdapterMethod(model, by_hand, other))
+    method = AdapterMethod(model, by_hand=lessons.objective is None)
+    return fit(model, lessons, settings, (seed, folder), method)
 
 
 def fit(
@@ -166,10 +164,8 @@ def _fit(
     given = digest([given, old.digest(EncodedRows())]) if old.rows else given
     about = {"base": base, "settings": settings.plain(), "seed": seed, "rows": given}
     about |= {"objective": aim.about} if aim else {}
-    other = getattr(method, "other", None)
-    about |= {"trainer": other.name} if other else {}
     watch = _EpochSaver(lessons, opened, method, (mixed, dev.rows), folder, about)
-    trace_data = (other or train)(net, mixed, settings.pace, seed, watch.after, watch)
+    trace_data = train(net, mixed, settings.pace, seed, watch.after, watch)
     vocabulary = model.module.config.get_text_config().vocab_size
     check_learned(trace_data, method.update_ratios(wrapped), vocabulary)
     trace = {
@@ -182,7 +178,7 @@ def _fit(
         "dev_seconds": watch.seconds,
         "parameters": sum(p.numel() for p in wrapped.parameters() if p.requires_grad),
         "shared_prompt": net.shares,
-        "gradient": "written out" if net.trainer else other.name if other else "autograd",
+        "gradient": "written out" if net.trainer else "autograd",
         "memory": opened.memory,
         "seed": seed,
         **({"replay": old.account()} if lessons.replay else {}),
@@ -196,7 +192,6 @@ class AdapterMethod:
 
     model: Any
     by_hand: bool = True
-    other: Any = None
     name = "adapter"
     file = ADAPTER
     keeps_best_only = False
@@ -273,7 +268,7 @@ class _EpochSaver(TrainingCallbacks):
         self.kept.restore(run, usable)
 
     def safe_point(self, run: Run, epoch_over: bool = False) -> None:
-        with _raise_store_error(self.folder):
+        with as_store_error(self.folder):
             self.kept.save_if_due(run, epoch_over)
         if len(run.steps) % _STEPS_PER_RELEASE == 0:
             trim_heap()
@@ -307,7 +302,7 @@ class _EpochSaver(TrainingCallbacks):
             if not (folder / self.method.file).exists():
                 continue
             found, built = self._stored_epoch(number), folder.with_name("new")
-            with _raise_store_error(folder):
+            with as_store_error(folder):
                 shutil.rmtree(built, ignore_errors=True)
                 built.mkdir(parents=True)
                 seal(built, {**self.about, "epoch": number, "found": found})
@@ -318,7 +313,7 @@ class _EpochSaver(TrainingCallbacks):
         about, dev = {**self.about, "epoch": epoch}, self.rows[1]
         self._free_step_memory()
         built = folder.with_name("new")
-        with _raise_store_error(folder):
+        with as_store_error(folder):
             shutil.rmtree(built, ignore_errors=True)
             self.method.save(self.opened.wrapped, built, about)
         budget = self.about["settings"]["pace"]["part_tokens"]
@@ -334,7 +329,7 @@ class _EpochSaver(TrainingCallbacks):
         }
         evaluation["update_ratio"] = self.method.update_ratios(self.opened.wrapped)
         result = {"told": evaluation, "seconds": time.perf_counter() - begun}
-        with _raise_store_error(folder):
+        with as_store_error(folder):
             seal(built, {**about, "found": result})
             publish(built, folder, "scored")
         if score is not None:
@@ -375,7 +370,7 @@ def _publish_chosen(
 ) -> Trained:
     """Copy the chosen epoch's result with the trace to its final folder; remove the others."""
     built = folder / "epochs" / "new"
-    with _raise_store_error(folder):
+    with as_store_error(folder):
         shutil.rmtree(built, ignore_errors=True)
         shutil.copytree(built.with_name(str(trace["chosen"])), built)
         trace |= method.saved_facts(built)
@@ -388,7 +383,8 @@ def _publish_chosen(
 
 
 @contextmanager
-def _raise_store_error(folder: Path) -> Iterator[None]:
+def as_store_error(folder: Path) -> Iterator[None]:
+    """Raise StoreError for a file that can't be written in the block."""
     try:
         yield
     except (OSError, SafetensorError) as error:

@@ -24,7 +24,7 @@ from tuneworthy.core.model import Limits
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.served import ServerModel, parse_server_model
 from tuneworthy.models import content_of, is_local, is_paid, open_model
-from tuneworthy.models.remote import server_guard, server_process
+from tuneworthy.models.remote import process_guard, server_process
 from tuneworthy.report._plan import plan_screen
 
 STAND_IN = Path(__file__).with_name("server_stand_in.py")
@@ -128,7 +128,7 @@ def test_it_ends_with_a_process_that_is_killed(tmp_path, sent):
 
 
 def test_one_that_ignores_the_signal_is_killed(start, monkeypatch):
-    monkeypatch.setattr(server_guard, "GUARD_SECONDS", 1.0)  # the guard itself has the real one
+    monkeypatch.setattr(process_guard, "GUARD_SECONDS", 1.0)  # the guard itself has the real one
     model = start("stubborn")
     process = model.server.process
     monkeypatch.setattr(process, "wait", waits_less(process.wait))

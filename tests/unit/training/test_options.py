@@ -20,7 +20,7 @@ BEFORE = {
 }
 NEW = {
     "replay": 0.02, "prompt_loss": 0.1, "dora": True, "rslora": True,
-    "trainer": "https://training.example/v1", "trainer_model": "org/name",
+    "trainer": {"command": "train {options}", "adapter": "."},
 }  # fmt: skip
 
 

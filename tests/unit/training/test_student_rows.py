@@ -63,8 +63,9 @@ def test_on_policy_a_prompt_without_room_for_an_answer_is_left_out(tiny):
         _Inputs.of(OnPolicySetup(model, model, pairs[1:], room=8))
 
 
-@pytest.mark.parametrize("option", [{"trainer": "trl"}, {"patience": 2}, {"replay": 0.05},
-                                    {"prompt_loss": 0.1}, {"shuffled": True}])  # fmt: skip
+@pytest.mark.parametrize(
+    "option", [{"patience": 2}, {"replay": 0.05}, {"prompt_loss": 0.1}, {"shuffled": True}]
+)
 def test_on_policy_refuses_options_that_it_would_not_heed(option):
     with pytest.raises(ValueError, match=f"leave {next(iter(option))} out"):
         distil.Options(loss="on_policy", **option)

@@ -30,33 +30,25 @@ class Endpoint:
 def endpoint(url: str | None) -> Endpoint:
     """Return the endpoint of a URL; OPENAI_API_KEY is its key only at OPENAI_BASE_URL (or OpenAI).
 
-    Raises SecurityError for forbidden addresses, and for those that would expose the key.
+    Raises SecurityError for forbidden addresses, and for those that would expose the key; TaskError
+    if there is no key for OpenAI's own address.
     """
     home = os.environ.get("OPENAI_BASE_URL") or OPENAI
-    return endpoint_of(url or home, home, ("OPENAI_API_KEY", OPENAI))
-
-
-def endpoint_of(address: str, home: str, key_of: tuple[str, str]) -> Endpoint:
-    """Return the endpoint of an address; the key in `key_of`'s variable is used at `home` only.
-
-    `key_of` is (environment variable, the vendor's address). Raises the errors of `endpoint`, and
-    TaskError if there is no key for the vendor's address.
-    """
-    variable, vendor = key_of
+    address = url or home
     origin, host = _origin(address)
     local = _is_loopback(host)
-    key = _key_in(variable)
+    key = _key()
     if key and origin != _origin(home)[0]:
         key = None
     if key and address.startswith("http:") and not local:
         raise SecurityError(
             "the key would travel unencrypted",
             got=origin,
-            fix=f"use https, or unset {variable} for a server that needs none",
+            fix="use https, or unset OPENAI_API_KEY for a server that needs none",
         )
-    if key is None and origin == _origin(vendor)[0]:
+    if key is None and origin == _origin(OPENAI)[0]:
         raise TaskError(
-            "there is no key for this endpoint", got=origin, fix=f"set {variable} and run again"
+            "there is no key for this endpoint", got=origin, fix="set OPENAI_API_KEY and run again"
         )
     return Endpoint(address.rstrip("/"), origin, key, local)
 
@@ -74,20 +66,20 @@ def lacks_key(url: str | None) -> bool:
     """
     address = url or os.environ.get("OPENAI_BASE_URL") or OPENAI
     _origin(address)  # `check` and `plan` refuse the address that `run` would refuse
-    return urlsplit(address).netloc == urlsplit(OPENAI).netloc and not _key_in("OPENAI_API_KEY")
+    return urlsplit(address).netloc == urlsplit(OPENAI).netloc and not _key()
 
 
-def _key_in(variable: str) -> str | None:
-    """Return the key in an environment variable without the line end of a file; None for no key.
+def _key() -> str | None:
+    """Return the key in OPENAI_API_KEY without the line end of a file; None for no key.
 
     Raises SecurityError, without the key in it, if no header can hold it: libraries print such a
     header whole.
     """
-    key = os.environ.get(variable, "").strip()
+    key = os.environ.get("OPENAI_API_KEY", "").strip()
     if not (key.isascii() and key.isprintable()):
         raise SecurityError(
             "the key holds a character that no header can carry",
-            where=f"environment variable {variable}",
+            where="environment variable OPENAI_API_KEY",
             got="(not shown) a line end, a control or a letter that is not ASCII inside the key",
             fix="set the key alone, on one line",
         )

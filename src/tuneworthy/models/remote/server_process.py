@@ -7,10 +7,8 @@ import os
 import secrets
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -24,25 +22,22 @@ from tuneworthy.core.errors import ModelError, NotInstalled, TaskError
 from tuneworthy.core.plugins import load
 from tuneworthy.core.reason import Reason
 from tuneworthy.core.served import ServerModel
-from tuneworthy.models.remote import server_guard
 from tuneworthy.models.remote.endpoint import keyless
+from tuneworthy.models.remote.process_guard import LOG_LINES, GuardedProcess, start_guarded
 
 # Most seconds that a server may take to load; TUNEWORTHY_SERVER_SECONDS overrides it.
 LOADING_SECONDS = 1800.0
 SECONDS_BETWEEN_LINES = 30.0  # between two progress lines while the server loads
-_LOG_LINES = 12  # lines of the server's log in an error
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
-class RunningServer:
-    """A server on 127.0.0.1 that we started: address, key, log file and process."""
+class RunningServer(GuardedProcess):
+    """A server on 127.0.0.1 that we started: address and key, besides log file and process."""
 
     kind: str
     url: str
     key: str
-    log: Path
-    process: subprocess.Popen[bytes]
 
     def ended(self, patience: float = 0.0) -> str:
         """Return the log's last lines if the server ends within `patience` seconds, else ""."""
@@ -54,18 +49,11 @@ class RunningServer:
 
     def last_lines(self) -> str:
         """Return the last lines of the server's log, without its key."""
-        text = self.log.read_text("utf-8", "replace").replace(self.key, "[the key]")
-        return "\n".join([line for line in text.splitlines() if line.strip()][-_LOG_LINES:])
+        return super().last_lines().replace(self.key, "[the key]")
 
     def stop(self) -> None:
         """End the server and the processes it started; delete its log. Can be called again."""
-        if self.process.stdin and not self.process.stdin.closed:
-            self.process.stdin.close()  # the guard then ends the server
-        try:
-            self.process.wait(server_guard.GUARD_SECONDS + 5)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        super().stop()
         self.log.unlink(missing_ok=True)
 
 
@@ -105,14 +93,10 @@ def start(kind: str, model: ServerModel, say: Callable[[str], None]) -> RunningS
     port, key = _free_port(), secrets.token_urlsafe(32)
     command = plugin.command(program, model, port)
     handle, name = tempfile.mkstemp(prefix=f"tuneworthy-{kind}-", suffix=".log")
+    os.close(handle)
     say(f"starting {kind} for {model.name}: its log is {name}")
-    with os.fdopen(handle, "wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-I", str(Path(server_guard.__file__)), *command],
-            stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
-            env={**os.environ, **plugin.environment(key)},
-        )  # fmt: skip
-    server = RunningServer(kind, f"http://127.0.0.1:{port}/v1", key, Path(name), process)
+    process = start_guarded(command, Path(name), more=plugin.environment(key))
+    server = RunningServer(Path(name), process, kind, f"http://127.0.0.1:{port}/v1", key)
     try:
         _wait_until_ready(server, plugin.HEALTH, say)
         _check_names(server, model)
@@ -200,6 +184,6 @@ def _server_error(server: RunningServer, what: str, got: str) -> ModelError:
     return ModelError(
         f"{server.kind} {what}",
         got=got.splitlines()[-1] if got else "it wrote nothing",
-        where=[line[:200] for line in got.splitlines()[-_LOG_LINES:-1]] or "",
+        where=[line[:200] for line in got.splitlines()[-LOG_LINES:-1]] or "",
         fix=f"see these lines of its log; set {variable(server.kind)} to change its command",
     )

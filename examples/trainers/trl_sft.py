@@ -1,0 +1,64 @@
+"""Train an adapter with TRL's SFTTrainer, on the token ids, labels and schedule of tuneworthy.
+
+In task.yaml:  arms: [{lora: {trainer: {command: "python trl_sft.py {options}"}}}]
+Needs: pip install trl peft datasets. Tried with TRL 1.16 on a CPU.
+"""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import SFTConfig, SFTTrainer
+
+given = json.loads(Path(sys.argv[1]).read_text("utf-8"))
+rows = [json.loads(line) for line in Path(given["rows"]).read_text("utf-8").splitlines()]
+gpu = torch.cuda.is_available()
+tokenizer = AutoTokenizer.from_pretrained(given["base"])
+if tokenizer.pad_token is None:
+    tokenizer.pad_token = tokenizer.eos_token
+steps = given["epochs"] * math.ceil(len(rows) / given["batch"])
+trainer = SFTTrainer(
+    model=AutoModelForCausalLM.from_pretrained(
+        given["base"], dtype="auto" if gpu else torch.float32
+    ),
+    args=SFTConfig(
+        output_dir=given["output"],
+        per_device_train_batch_size=given["batch"],
+        num_train_epochs=given["epochs"],
+        learning_rate=given["rate"],
+        lr_scheduler_type="cosine",
+        warmup_steps=math.ceil(given["warmup"] * steps),
+        weight_decay=0.0,
+        max_grad_norm=given["clip"],
+        max_length=None,  # no row is cut
+        packing=False,
+        dataset_kwargs={"skip_prepare_dataset": True},  # the rows are token ids with labels
+        gradient_checkpointing=False,
+        save_strategy="no",
+        report_to="none",
+        logging_steps=1,
+        use_cpu=not gpu,
+        bf16=False,
+        seed=given["seed"],
+    ),
+    train_dataset=Dataset.from_list(
+        [{"input_ids": row["input_ids"], "labels": row["labels"]} for row in rows]
+    ),
+    processing_class=tokenizer,
+    peft_config=LoraConfig(
+        r=given["rank"],
+        lora_alpha=given["alpha"],
+        target_modules=given["targets"],
+        lora_dropout=0.0,
+        use_dora=given["dora"],
+        use_rslora=given["rslora"],
+        task_type="CAUSAL_LM",
+    ),
+)
+trainer.train()
+trainer.save_model(given["adapter"])

@@ -1,0 +1,50 @@
+"""The recipe for TRL trains the embedded model: the verdict is that of our own loop."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from tests import studies
+
+from tuneworthy.models.local.embedded import locate
+
+RECIPE = Path(__file__).parents[3] / "examples" / "trainers" / "trl_sft.py"
+NEW = dict(zip(studies.LABELS, ("blick", "wug", "zorp"), strict=True))  # known to no model
+pytestmark = [
+    pytest.mark.full,
+    pytest.mark.skipif(locate() is None, reason="the embedded model is not on this machine"),
+]
+
+
+SPREAD = 0.35  # seeds of our own loop on such rows lay so far apart (28 rows, 3 epochs: .69, .89)
+
+
+def results(folder, arm):
+    """Return the results of a study with one trained arm; both share what else is measured."""
+    import tuneworthy
+
+    path = studies.write(
+        folder, model="smollm2-135m", present=None, arms=["majority", "zero_shot", arm],
+        data={"train": "train.jsonl", "test": "test.jsonl"},
+        instruction="Which kind is the message?",
+        output={"type": "label", "labels": list(NEW.values())},
+        budget={"minutes": 60, "stages": False},
+    )  # fmt: skip
+    made = [{**row, "output": NEW[row["output"]]} for row in studies.rows(60)]
+    studies.lines(folder / "train.jsonl", made[:36])
+    studies.lines(folder / "test.jsonl", made[36:])
+    return tuneworthy.run(path, tuneworthy.RunOptions(brief=True, pay=True)).results
+
+
+def test_the_recipe_for_trl_gives_the_verdict_of_our_own_loop(tmp_path):
+    pytest.importorskip("trl")
+    pytest.importorskip("datasets")
+    how = {"epochs": 3, "batch": 4, "rate": 2e-3}
+    command = f"{shlex.quote(sys.executable)} {shlex.quote(str(RECIPE))} {{options}}"
+    arms = [{"lora": how}, {"lora": {**how, "trainer": {"command": command}}}]
+    own, trl = (results(tmp_path, arm) for arm in arms)
+    assert trl.verdict.use == own.verdict.use == "tune"
+    scores = [next(a.score for a in one.evidence.arms if a.name == one.verdict.arm).mean
+              for one in (own, trl)]  # fmt: skip
+    assert abs(scores[0] - scores[1]) <= SPREAD

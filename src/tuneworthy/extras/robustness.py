@@ -7,13 +7,13 @@ The arm is refitted as it was (a trained one loads its adapter) with `RequestOve
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
-from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.core.arm import Fitted, Recipe, Sizes, Work
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.evidence import ArmResult, Evidence
@@ -28,7 +28,7 @@ from tuneworthy.matrix.choice import best_runs
 from tuneworthy.matrix.design import Design
 from tuneworthy.measure.answering import Runner
 from tuneworthy.measure.model_roles import roles_of
-from tuneworthy.measure.units import COMMON_FOLDER, _key_fields, _Unit
+from tuneworthy.measure.unit import Unit
 from tuneworthy.metrics import by_set, score_all
 from tuneworthy.models import is_local
 from tuneworthy.models._overrides import Change, RequestOverrides, with_overrides
@@ -98,9 +98,8 @@ def _refit(runner: Runner, run: Run) -> _RefittedArm | None:
     if not roles or not all(is_local(runner.models[role].spec) for role in roles):
         return None
     part = runner.split.parts[run.fold or 0].learnt(chooses(run.spec))
-    unit = _Unit(run.spec, run.seed, run.fold or 0, part, run.recipe or Recipe(), dev=False)
-    identity = {"what": "shake", "unit": _key_fields(runner, unit, arm)}
-    folder = runner.ledger.folder(digest(identity))
+    unit = Unit(run.spec, run.seed, run.fold or 0, part, run.recipe or Recipe(), dev=False)
+    folder = runner.ledger.folder(digest({"what": "shake", "unit": unit.key_fields(runner)}))
     if run.artefact:
         built = runner.task.folder / Path(run.artefact)
         if not built.exists():
@@ -111,20 +110,11 @@ def _refit(runner: Runner, run: Run) -> _RefittedArm | None:
     def store(key: str, make: Any) -> dict[str, Any]:
         return runner.ledger.unit(key, "shake", make, runner.study)
 
-    setup = Setup(
-        task=runner.task,
-        train=[runner.learn_cases[i] for i in part.train],
-        dev=[runner.learn_cases[i] for i in part.dev],
-        models={r: with_overrides(runner.models[r], overrides, store, runner.salt) for r in roles},
-        score=runner.metric,
-        folder=folder,
-        recipe=run.recipe or Recipe(),
-        unlabelled=runner.unlabelled,
-        docs=runner.docs,
-        common=runner.ledger.folder(COMMON_FOLDER),
-    )
+    quiet = replace(runner, recorded={}, say=lambda text: None, purse=None)
+    models = {r: with_overrides(runner.models[r], overrides, store, runner.salt) for r in roles}
     try:
-        fitted = arm.fit(setup, arm.Options.model_validate(run.spec.options), run.seed)
+        setup = replace(unit.setup(quiet, folder), models=models, given=lambda recipe: ())
+        fitted = unit.fit(setup)
     except DoesNotApply:
         return None
     return _RefittedArm(run, fitted, overrides)

@@ -18,14 +18,13 @@ from tuneworthy.core.arm import Fitted, Recipe
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply, ModelError
 from tuneworthy.core.model import Prompt
-from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.matrix.choice import best_prompt, simplest_prompts
 from tuneworthy.measure.answering import CASES_PER_SHARD, Runner, dev_score
-from tuneworthy.measure.units import _key_fields, _setup_of, _Unit
+from tuneworthy.measure.unit import Unit
 
 
 def _all_came(stored: Mapping[str, Any]) -> bool:
@@ -62,7 +61,7 @@ class DeployedArm:
             part = _with_test_rows(runner, part)
         prompts = simplest_prompts(runs, fold, runner.task.seed) if chooses_prompt(spec) else ()
         part = part.learnt(chooses(spec))
-        self.unit = _Unit(spec, seed, fold, part, recipe, dev=False, prompts=prompts)
+        self.unit = Unit(spec, seed, fold, part, recipe, dev=False, prompts=prompts)
 
     def answers(self, queries: Sequence[Query]) -> list[Answer]:
         """Return one answer per input, in order. Raises ModelError if the arm can't be built."""
@@ -81,7 +80,7 @@ class DeployedArm:
 
     @cached_property
     def _key_fields(self) -> dict[str, Any]:
-        return _key_fields(self.runner, self.unit, load("arms", self.unit.spec.arm))
+        return self.unit.key_fields(self.runner)
 
     @property
     def rows(self) -> int:
@@ -101,7 +100,7 @@ class DeployedArm:
 
     def prompts(self, queries: Sequence[Query]) -> list[Prompt] | None:
         """Return the prompt of each query that the built arm sends; None without model or pack."""
-        fitted, setup = self.fitted, _setup_of(self.runner, self.unit, self.runner.ledger.home)
+        fitted, setup = self.fitted, self.unit.setup(self.runner, self.runner.ledger.home)
         if fitted.pack is None or fitted.model is None:
             return None
         setup = replace(setup, models={fitted.pack.role: fitted.model})
@@ -116,19 +115,13 @@ class DeployedArm:
     @cached_property
     def fitted(self) -> Fitted:
         """Return the fitted arm. Raises ModelError if it can't be built here."""
-        spec = self.unit.spec
-        arm = load("arms", spec.arm)
-        folder = self.runner.ledger.folder(self.key)
-        options = arm.Options.model_validate(spec.options)
         try:
-            fitted: Fitted = arm.fit(_setup_of(self.runner, self.unit, folder), options,
-                                     self.unit.seed)  # fmt: skip
+            return self.unit.fit(self.unit.setup(self.runner, self.runner.ledger.folder(self.key)))
         except DoesNotApply as reason:
             raise ModelError(
-                "an arm of the study can't be built", where=spec.name, got=str(reason),
+                "an arm of the study can't be built", where=self.unit.spec.name, got=str(reason),
                 fix="mend that, then run the command again",
             ) from None  # fmt: skip
-        return fitted
 
     def _answer_shard(self, queries: Sequence[Query]) -> dict[str, Any]:
         return {"answers": [answer.plain() for answer in self.fitted.answer(queries)]}

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from tuneworthy.arms._teaching import pair_settings
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Fitted, Recipe, Setup
-from tuneworthy.core.code import code_version
+from tuneworthy.core.arm import Fitted, Recipe
 from tuneworthy.core.errors import (
     DoesNotApply,
     DoesNotFit,
@@ -35,40 +32,20 @@ from tuneworthy.core.specs import (
     DEV_ROWS_FOR_CHOICE,
     chooses,
     chooses_prompt,
-    reads_unlabelled,
     times_asked,
 )
-from tuneworthy.data.fingerprint import docs_digest, present_fields
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.recorded import skips_early_rows
 from tuneworthy.matrix.choice import simplest_prompts
 from tuneworthy.measure import latency
 from tuneworthy.measure.answering import Runner, answer_cases, dev_score, with_repeats
-from tuneworthy.measure.executor import FitRequest, FreeAnswers
+from tuneworthy.measure.executor import FitRequest
 from tuneworthy.measure.longer_answers import rescore_cut_answers
-from tuneworthy.measure.model_roles import base_failed, roles_of, unavailable_note, why_not_opened
+from tuneworthy.measure.model_roles import base_failed, unavailable_note, why_not_opened
+from tuneworthy.measure.unit import Unit
 from tuneworthy.metrics import score_all
 
 COMMON_FOLDER = "common"
-
-
-@dataclass(frozen=True)
-class _Unit:
-    """One arm, seed and fold to run, with the prompt of earlier arms (`recipe`).
-
-    `dev`: measure a dev score; `seeds`: there are several seeds, of which dev rows choose one;
-    `prompts`: those that the arm may choose among; `folds`: all that are measured in this call.
-    """
-
-    spec: Spec
-    seed: int
-    fold: int
-    part: Part
-    recipe: Recipe
-    dev: bool
-    seeds: bool = False
-    prompts: tuple[Recipe, ...] = ()
-    folds: tuple[int, ...] = ()
 
 
 def measure(runner: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev: bool) -> list[Run]:
@@ -82,7 +59,7 @@ def measure(runner: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev:
     runner = replace(runner, executor=runner.executor.of_arm(spec, runner.task, runner.models))
     runs, seeds, folds = list[Run](), planned.seeds, planned.folds
     units = [
-        _Unit(spec, seed, fold, part, recipes[fold], dev, len(seeds) > 1, prompts, folds)
+        Unit(spec, seed, fold, part, recipes[fold], dev, len(seeds) > 1, prompts, folds)
         for seed in seeds
         for fold, part, prompts in _folds_with_prompts(runner, planned)
     ]
@@ -106,10 +83,9 @@ def _folds_with_prompts(
         yield fold, part, simplest_prompts(runner.runs, fold, runner.task.seed) if own else ()
 
 
-def _run_unit(runner: Runner, unit: _Unit) -> Run:
+def _run_unit(runner: Runner, unit: Unit) -> Run:
     runner.check()
-    arm = load("arms", unit.spec.arm)
-    identity = _key_fields(runner, unit, arm)
+    identity = unit.key_fields(runner)
     scored, times = runner.sealed.digest(unit.part.test), times_asked(runner.task, unit.spec)
     key = digest({"what": "run", "unit": identity, "metric": runner.metric_digest, "dev": unit.dev,
                   "cases": scored, **({"seeds": True} if unit.seeds else {}),
@@ -117,7 +93,7 @@ def _run_unit(runner: Runner, unit: _Unit) -> Run:
     if stored := runner.ledger.get(key):
         return Run.model_validate(stored)
     try:
-        run = _measured_run(runner, unit, arm, identity)
+        run = _measured_run(runner, unit, identity)
     except DoesNotApply as error:
         run = _lost_run(unit, Reason.of(*error.args), "skipped")
     except DoesNotFit as error:
@@ -125,7 +101,7 @@ def _run_unit(runner: Runner, unit: _Unit) -> Run:
     except (ModelError, NumericError) as error:
         run = _lost_run(unit, Reason.of(str(error)))
     except ProviderError as error:
-        if base_failed(runner.models, arm.NEEDS, error):
+        if base_failed(runner.models, unit.arm.NEEDS, error):
             raise
         runner.say(f"{unit.spec.name}: {unavailable_note(error)}")
         return _lost_run(unit, unavailable_note(error))  # not stored: a later run tries again
@@ -143,15 +119,15 @@ def _why_unopened(runner: Runner, spec: Spec) -> Reason | None:
     return why
 
 
-def _lost_run(unit: _Unit, because: Reason, state: State = "failed") -> Run:
+def _lost_run(unit: Unit, because: Reason, state: State = "failed") -> Run:
     fold = None if state == "skipped" else unit.fold
     return Run(spec=unit.spec, seed=unit.seed, fold=fold, state=state, because=because)
 
 
-def _measured_run(runner: Runner, unit: _Unit, arm: ModuleType, identity: dict[str, Any]) -> Run:
+def _measured_run(runner: Runner, unit: Unit, identity: dict[str, Any]) -> Run:
     spec, part = unit.spec, unit.part
     key = digest({"what": "fit", "unit": identity})
-    setup = _setup_of(runner, unit, runner.ledger.folder(key))
+    setup = unit.setup(runner, runner.ledger.folder(key))
     fitted, seconds = runner.executor.fit(FitRequest(key, spec, unit.seed, setup))
     if fitted.learned:
         source: dict[str, Any] = {"unit": identity}
@@ -165,7 +141,7 @@ def _measured_run(runner: Runner, unit: _Unit, arm: ModuleType, identity: dict[s
     by_dev = unit.dev or (unit.seeds and dev is None)
     dev_ids = sorted(part.dev)[:DEV_ROWS_FOR_CHOICE]
     extra_dev = sorted(set(dev_ids) - set(case_ids)) if by_dev else []
-    scored = runner.sealed.queries(case_ids, gold_passage=arm.ROLE == "ceiling")
+    scored = runner.sealed.queries(case_ids, gold_passage=unit.arm.ROLE == "ceiling")
     answers = dict(answer_cases(runner, fitted, source, scored, extra_dev))
     dev_notes: tuple[str, ...] = ()
     if by_dev:
@@ -207,83 +183,12 @@ def _measured_run(runner: Runner, unit: _Unit, arm: ModuleType, identity: dict[s
     )
 
 
-def _setup_of(runner: Runner, unit: _Unit, folder: Path) -> Setup:
-    return Setup(
-        task=runner.task,
-        train=[runner.learn_cases[i] for i in unit.part.train],
-        dev=[runner.learn_cases[i] for i in unit.part.dev],
-        models=runner.models,
-        score=runner.metric,
-        folder=folder,
-        recipe=unit.recipe,
-        prompts=unit.prompts,
-        unlabelled=runner.unlabelled,
-        docs=runner.docs,
-        recorded=runner.recorded.get(unit.spec.name, {}),
-        common=runner.ledger.folder(COMMON_FOLDER),
-        given=FreeAnswers.of(runner.runs, unit.fold, runner.models),
-        say=lambda text: runner.say(f"{unit.spec.name}: {text}"),
-        purse=runner.purse,
-    )
-
-
-def _key_fields(runner: Runner, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
-    """Return all that can change what an arm learns and answers, for the unit's key.
-
-    The metric is included only if the arm chooses something by score.
-    """
-    task, spec = runner.task, unit.spec
-    source = Path(arm.__file__ or "").read_bytes().decode("utf-8", "replace")
-    models = {
-        role: dict(runner.models[role].fingerprint) for role in roles_of(runner.models, arm.NEEDS)
-    }
-    learn = {
-        side: digest([runner.learn_cases[i].plain() | {"where": ""} for i in sorted(ids)])
-        for side, ids in (("train", unit.part.train), ("dev", unit.part.dev))
-    }
-    recorded = runner.recorded.get(spec.name, {})
-    return {
-        "arm": {"name": spec.arm, "options": spec.options, "code": digest(source, 16)}
-        | _arm_context(runner, spec, arm),
-        "made_by": code_version(),
-        "seed": unit.seed,
-        "salt": runner.salt,
-        "learn": learn,
-        "recipe": unit.recipe.plain(),
-        "models": models,
-        "task": {
-            "instruction": task.instruction,
-            "output": task.output.plain(),
-            "present": present_fields(task),
-            "thinking": [task.thinking, task.thinking_tokens],
-            "options": task.options,
-        },
-        "metric": runner.metric_digest if chooses(spec) else None,
-        "recorded": digest([recorded[i].plain() for i in sorted(recorded)]) if recorded else "",
-        **({"prompts": [one.plain() for one in unit.prompts]} if unit.prompts else {}),
-    }
-
-
-def _arm_context(runner: Runner, spec: Spec, arm: ModuleType) -> dict[str, Any]:
-    """Return the key fields of an arm's documents, unlabelled rows, teacher and machine."""
-    context: dict[str, Any] = {}
-    if "docs" in arm.NEEDS and runner.docs:
-        context["docs"] = docs_digest(runner.docs)
-    if runner.unlabelled and reads_unlabelled(spec.arm):
-        context["unlabelled"] = digest([query.plain() for query in runner.unlabelled])
-    if reads_unlabelled(spec.arm) or "teacher" in arm.NEEDS:
-        context["pairs"] = pair_settings(runner.task)
-    if hasattr(arm, "here"):
-        context["here"] = arm.here(arm.Options.model_validate(spec.options))
-    return context
-
-
 def _all_cases(split: Split, folds: Sequence[int]) -> list[str]:
     return sorted({i for fold in folds for i in split.parts[fold].test})
 
 
 def _measure_latency(
-    runner: Runner, unit: _Unit, fitted: Fitted, answers: Sequence[Answer], all_cases: Sequence[str]
+    runner: Runner, unit: Unit, fitted: Fitted, answers: Sequence[Answer], all_cases: Sequence[str]
 ) -> latency.LatencySample:
     """Return the request times of an arm, measured now or, at an endpoint, when they were sent.
 
@@ -301,6 +206,5 @@ def _measure_latency(
     share = -(-latency.TAIL_PROMPTS // len(runner.split.parts))
     own = [answer.case for answer in answers]
     ids = own[:share] if tail else all_cases[: latency.MOST_TIMED_PROMPTS]
-    ceiling = load("arms", unit.spec.arm).ROLE == "ceiling"
-    queries = runner.sealed.queries(ids, gold_passage=ceiling)
+    queries = runner.sealed.queries(ids, gold_passage=unit.arm.ROLE == "ceiling")
     return runner.executor.latency(fitted, queries, runner.check, tail)

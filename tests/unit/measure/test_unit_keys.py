@@ -13,7 +13,6 @@ from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import DoesNotFit, ModelError
-from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Run
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.extras.known_facts import ProbeSetup, probe_facts
@@ -22,7 +21,8 @@ from tuneworthy.extras.tuned_model import TunedPair
 from tuneworthy.judge.judge_metric import JudgeMetric
 from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.ledger.store import open_ledger
-from tuneworthy.measure.units import _key_fields, _Unit, measure
+from tuneworthy.measure.unit import Unit
+from tuneworthy.measure.units import measure
 from tuneworthy.models import content_of
 from tuneworthy.models._overrides import RequestOverrides, with_overrides
 from tuneworthy.models.openai_compatible import Remote
@@ -143,8 +143,8 @@ def test_d1_what_decides_a_teachers_pairs_belongs_to_the_key(opened, arm):
 
     def key(name, **changes):
         task = bench.task.model_copy(update={"teacher": "hf:large", **changes})
-        unit = _Unit(planned(name, bench).spec, 0, 0, bench.split.parts[0], Recipe(), False)
-        return _key_fields(replace(bench, task=task), unit, load("arms", name))
+        unit = Unit(planned(name, bench).spec, 0, 0, bench.split.parts[0], Recipe(), False)
+        return unit.key_fields(replace(bench, task=task))
 
     strict = {"success": bench.task.success.model_copy(update={"pass_at": 0.9})}
     assert key(arm) == key(arm, model="hf:other")

@@ -1,0 +1,123 @@
+"""One arm, seed and fold to fit: its setup, and all that decides what it learns and answers.
+
+Whoever fits an arm of a study again (under another temperature, to build it) makes the same unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tuneworthy.arms._teaching import pair_settings
+from tuneworthy.core.arm import Fitted, Recipe, Setup
+from tuneworthy.core.code import code_version
+from tuneworthy.core.plugins import load
+from tuneworthy.core.record import digest
+from tuneworthy.core.run import Spec
+from tuneworthy.core.specs import chooses, reads_unlabelled
+from tuneworthy.data.fingerprint import docs_digest, present_fields
+from tuneworthy.data.folds import Part
+from tuneworthy.measure.answering import Runner
+from tuneworthy.measure.executor import FreeAnswers
+from tuneworthy.measure.model_roles import roles_of
+
+COMMON_FOLDER = "common"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One arm, seed and fold to run, with the prompt of earlier arms (`recipe`).
+
+    `dev`: measure a dev score; `seeds`: there are several seeds, of which dev rows choose one;
+    `prompts`: those that the arm may choose among; `folds`: all that are measured in this call.
+    """
+
+    spec: Spec
+    seed: int
+    fold: int
+    part: Part
+    recipe: Recipe
+    dev: bool
+    seeds: bool = False
+    prompts: tuple[Recipe, ...] = ()
+    folds: tuple[int, ...] = ()
+
+    @property
+    def arm(self) -> ModuleType:
+        """Return the plug-in of the arm."""
+        return load("arms", self.spec.arm)
+
+    def fit(self, setup: Setup) -> Fitted:
+        """Return the arm, fitted on a setup. Raises what the arm's `fit` raises."""
+        options = self.arm.Options.model_validate(self.spec.options)
+        fitted: Fitted = self.arm.fit(setup, options, self.seed)
+        return fitted
+
+    def setup(self, runner: Runner, folder: Path) -> Setup:
+        """Return what the arm may learn from; it writes its files into `folder`."""
+        return Setup(
+            task=runner.task,
+            train=[runner.learn_cases[i] for i in self.part.train],
+            dev=[runner.learn_cases[i] for i in self.part.dev],
+            models=runner.models,
+            score=runner.metric,
+            folder=folder,
+            recipe=self.recipe,
+            prompts=self.prompts,
+            unlabelled=runner.unlabelled,
+            docs=runner.docs,
+            recorded=runner.recorded.get(self.spec.name, {}),
+            common=runner.ledger.folder(COMMON_FOLDER),
+            given=FreeAnswers.of(runner.runs, self.fold, runner.models),
+            say=lambda text: runner.say(f"{self.spec.name}: {text}"),
+            purse=runner.purse,
+        )
+
+    def key_fields(self, runner: Runner) -> dict[str, Any]:
+        """Return all that can change what the arm learns and answers, for the unit's key.
+
+        The metric is included only if the arm chooses something by score.
+        """
+        task, spec = runner.task, self.spec
+        source = Path(self.arm.__file__ or "").read_bytes().decode("utf-8", "replace")
+        roles = roles_of(runner.models, self.arm.NEEDS)
+        learn = {
+            side: digest([runner.learn_cases[i].plain() | {"where": ""} for i in sorted(ids)])
+            for side, ids in (("train", self.part.train), ("dev", self.part.dev))
+        }
+        recorded = runner.recorded.get(spec.name, {})
+        return {
+            "arm": {"name": spec.arm, "options": spec.options, "code": digest(source, 16)}
+            | self._context(runner),
+            "made_by": code_version(),
+            "seed": self.seed,
+            "salt": runner.salt,
+            "learn": learn,
+            "recipe": self.recipe.plain(),
+            "models": {role: dict(runner.models[role].fingerprint) for role in roles},
+            "task": {
+                "instruction": task.instruction,
+                "output": task.output.plain(),
+                "present": present_fields(task),
+                "thinking": [task.thinking, task.thinking_tokens],
+                "options": task.options,
+            },
+            "metric": runner.metric_digest if chooses(spec) else None,
+            "recorded": digest([recorded[i].plain() for i in sorted(recorded)]) if recorded else "",
+            **({"prompts": [one.plain() for one in self.prompts]} if self.prompts else {}),
+        }
+
+    def _context(self, runner: Runner) -> dict[str, Any]:
+        """Return the key fields of the arm's documents, unlabelled rows, teacher and machine."""
+        arm, spec, context = self.arm, self.spec, dict[str, Any]()
+        if "docs" in arm.NEEDS and runner.docs:
+            context["docs"] = docs_digest(runner.docs)
+        if runner.unlabelled and reads_unlabelled(spec.arm):
+            context["unlabelled"] = digest([query.plain() for query in runner.unlabelled])
+        if reads_unlabelled(spec.arm) or "teacher" in arm.NEEDS:
+            context["pairs"] = pair_settings(runner.task)
+        if hasattr(arm, "here"):
+            context["here"] = arm.here(arm.Options.model_validate(spec.options))
+        return context

@@ -12,7 +12,7 @@ LIMITS = {
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }
-SLACK = {"lines": 95_353, "files": 745, "public names": 2620}
+SLACK = {"lines": 95_326, "files": 745, "public names": 2620}
 """How far below its limit a number may lie before the limit must follow; others follow at once."""
 PLUGIN_FOLDERS = {
     "arms", "containers", "failures", "figures", "importers", "logs", "metrics", "questions",

@@ -20,7 +20,7 @@ from tuneworthy.core.failure import Config, LabRow, LabSetup, RunFacts, Runs
 from tuneworthy.lab.card_tools import LabTools
 from tuneworthy.lab.cases import ASKED_ROWS, SHOWN_LOSS_ROWS, LabCase, scored_case
 from tuneworthy.lab.encode import clean_row
-from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, run_id
+from tuneworthy.lab.events import Emit, RunStopped
 from tuneworthy.metrics import scorer
 
 
@@ -63,43 +63,22 @@ class CardRun:
         except RunStopped:
             state = "stopped"
         result = self._run_facts()
-        runs = Runs(result, result if role == "twin" else twin)
-        module = self.case.module
-        checks = module.victory(result, runs.twin) if runs.twin and state == "done" else ()
-        emit(
-            {
-                "kind": "end",
-                "state": state,
-                "because": f"stopped at look {at}" if state == "stopped" else None,
-                "seconds": round(time.perf_counter() - begun, 1),
-                "facts": result.plain(),
-                "finding": module.detect(Runs(result, twin)).plain(),
-                "checks": [each.plain() for each in checks],
-            }
-        )
+        because = f"stopped at look {at}" if state == "stopped" else None
+        seconds = time.perf_counter() - begun
+        emit(self.case.end_event(role, Runs(result, twin), state, because, seconds))
         return result
 
     def _begin_event(self, role: str) -> dict[str, Any]:
         tokenizer = getattr(self.model, "tokenizer", None)
-        return {
-            "kind": "begin",
-            "schema": SCHEMA,
-            "id": run_id(self.case.slug, self.config, self.seed),
-            "case": self.case.slug,
-            "role": role,
-            "config": self.config,
-            "seed": self.seed,
-            "steps": self.case.module.LOOKS,
-            "end": None,
-            "rows": [
-                {
-                    "id": row.id,
-                    "tokens": [[text, "i", None] for text in _token_texts(tokenizer, row)],
-                }
-                for row in self.rows.new[:SHOWN_LOSS_ROWS]
-            ],
-            "questions": [{"input": row.input, "gold": row.output} for row in self.rows.new],
-        }
+        rows = [
+            {"id": row.id, "tokens": [[text, "i", None] for text in _token_texts(tokenizer, row)]}
+            for row in self.rows.new[:SHOWN_LOSS_ROWS]
+        ]
+        questions = [{"input": row.input, "gold": row.output} for row in self.rows.new]
+        return self.case.begin_event(
+            self.config, self.seed, role, steps=self.case.module.LOOKS, end=None, rows=rows,
+            questions=questions,
+        )  # fmt: skip
 
     def _look_event(self, at: int, look: CardLook) -> dict[str, Any]:
         answers = self._score_answers(look.answers)

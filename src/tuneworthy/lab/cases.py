@@ -21,10 +21,11 @@ from typing import Any
 
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import TaskError
-from tuneworthy.core.failure import DEFAULTS, Config, LabRow, LabRows
+from tuneworthy.core.failure import DEFAULTS, Config, LabRow, LabRows, Runs
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
+from tuneworthy.lab.events import SCHEMA, Event, run_id
 
 NEW_ROWS = 40  # new rows that measure a run
 # Training rows whose tokens are shown; new rows that each look answers.
@@ -72,6 +73,28 @@ class LabCase:
         rows: LabRows = own(given, config, seed) if own else given
         most = int(config["rows"] or 0)
         return LabRows(rows.train[:most], rows.new[:NEW_ROWS], rows.probes)
+
+    def begin_event(self, config: Config, seed: int, role: str, **more: Any) -> Event:
+        """Return the event `begin` of a run of this case."""
+        return {"kind": "begin", "schema": SCHEMA, "id": run_id(self.slug, config, seed),
+                "case": self.slug, "role": role, "config": config, "seed": seed,
+                **more}  # fmt: skip
+
+    def end_event(
+        self, role: str, runs: Runs, state: str, because: str | None, seconds: float
+    ) -> Event:
+        """Return the event `end`; a clean twin is checked against itself, a stopped run never."""
+        twin = runs.own if role == "twin" else runs.twin
+        checks = self.module.victory(runs.own, twin) if twin and state != "stopped" else ()
+        return {
+            "kind": "end",
+            "state": state,
+            "because": because,
+            "seconds": round(seconds, 1),
+            "facts": runs.own.plain(),
+            "finding": self.module.detect(runs).plain(),
+            "checks": [each.plain() for each in checks],
+        }
 
 
 @lru_cache(maxsize=1)

@@ -27,7 +27,7 @@ from tuneworthy.lab.cases import (
     scored_case,
 )
 from tuneworthy.lab.encode import EncodedRow, encode_rows, serving_template
-from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, StepBatches, run_id
+from tuneworthy.lab.events import Emit, RunStopped, StepBatches
 from tuneworthy.metrics import scorer
 from tuneworthy.models.local.chat_template import prompt_ids
 from tuneworthy.prompting.grammar import grammar
@@ -110,29 +110,14 @@ class Experiment:
             shutil.rmtree(folder, ignore_errors=True)
         batches.flush()
         result = self._run_facts(because if state == "failed" else None, self.steps, last)
-        self._send_end(state, because, time.perf_counter() - begun, Runs(result, twin))
+        seconds = time.perf_counter() - begun
+        emit(self.case.end_event(role, Runs(result, twin), state, because, seconds))
         return result
 
     def _add_step(self, step: dict[str, Any]) -> None:
         self.steps.append(step)
         self.batches.add(step)
         self.control()
-
-    def _send_end(self, state: str, because: str | None, seconds: float, runs: Runs) -> None:
-        """Send the event `end`; a clean twin is checked against itself, a stopped run never."""
-        twin = runs.own if self.role == "twin" else runs.twin
-        checks = self.case.module.victory(runs.own, twin) if twin and state != "stopped" else ()
-        self.emit(
-            {
-                "kind": "end",
-                "state": state,
-                "because": because,
-                "seconds": round(seconds, 1),
-                "facts": runs.own.plain(),
-                "finding": self.case.module.detect(runs).plain(),
-                "checks": [each.plain() for each in checks],
-            }
-        )
 
     def settings(self) -> Any:
         """Return the training settings of the configuration."""
@@ -205,23 +190,13 @@ class Experiment:
                  "tokens": [[text, state, _rounded(value)] for text, state, value
                             in zip(texts, states, values, strict=True)]}
             )  # fmt: skip
+        questions = [{"input": row.input, "gold": row.output} for row in self.rows.new[:ASKED_ROWS]]
         self.emit(
-            {
-                "kind": "begin",
-                "schema": SCHEMA,
-                "id": run_id(self.case.slug, self.config, self.seed),
-                "case": self.case.slug,
-                "role": self.role,
-                "config": self.config,
-                "seed": self.seed,
-                "steps": self.total,
-                "end": token(self.encoded[0].clean_row.ids[-1]),
-                "rows": rows,
-                "questions": [
-                    {"input": row.input, "gold": row.output} for row in self.rows.new[:ASKED_ROWS]
-                ],
-            }
-        )
+            self.case.begin_event(
+                self.config, self.seed, self.role, steps=self.total,
+                end=token(self.encoded[0].clean_row.ids[-1]), rows=rows, questions=questions,
+            )
+        )  # fmt: skip
 
     def _answers(self, tuned: Any, rows: Sequence[LabRow]) -> list[tuple[Answer, float]]:
         """Return the answers of the served model to some rows, with their scores."""

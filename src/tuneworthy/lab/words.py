@@ -108,10 +108,6 @@ def _is_near_size(one: float, two: float) -> bool:
     return abs(one - two) <= NEAR_PART * max(abs(one), abs(two))
 
 
-def _is_near_loss(one: float, two: float) -> bool:
-    return _is_near_share(one, two)
-
-
 def _is_near_count(one: float, two: float) -> bool:
     return abs(one - two) < 4
 
@@ -125,7 +121,7 @@ def _size_measure(title: str, unit: str = "") -> Measure:
 
 
 def _loss_measure(title: str) -> Measure:
-    return Measure(title, "nats a token", _nats_text, _is_near_loss)
+    return Measure(title, "nats a token", _nats_text, _is_near_share)
 
 
 def _unit_measure(title: str) -> Measure:

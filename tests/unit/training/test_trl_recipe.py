@@ -10,14 +10,11 @@ from tests import studies
 from tuneworthy.models.local.embedded import locate
 
 RECIPE = Path(__file__).parents[3] / "examples" / "trainers" / "trl_sft.py"
-NEW = dict(zip(studies.LABELS, ("blick", "wug", "zorp"), strict=True))  # known to no model
 pytestmark = [
     pytest.mark.full,
     pytest.mark.skipif(locate() is None, reason="the embedded model is not on this machine"),
 ]
-
-
-SPREAD = 0.35  # seeds of our own loop on such rows lay so far apart (28 rows, 3 epochs: .69, .89)
+SPREAD = 0.2  # as far apart lay two seeds of our own loop on 28 such rows (.69, .89)
 
 
 def results(folder, arm):
@@ -25,13 +22,13 @@ def results(folder, arm):
     import tuneworthy
 
     path = studies.write(
-        folder, model="smollm2-135m", present=None, arms=["majority", "zero_shot", arm],
+        folder, model="smollm2-135m", present=None, arms=["majority", arm],
         data={"train": "train.jsonl", "test": "test.jsonl"},
         instruction="Which kind is the message?",
-        output={"type": "label", "labels": list(NEW.values())},
+        output={"type": "label", "labels": list(studies.LABELS)},
         budget={"minutes": 60, "stages": False},
     )  # fmt: skip
-    made = [{**row, "output": NEW[row["output"]]} for row in studies.rows(60)]
+    made = studies.rows(60)
     studies.lines(folder / "train.jsonl", made[:36])
     studies.lines(folder / "test.jsonl", made[36:])
     return tuneworthy.run(path, tuneworthy.RunOptions(brief=True, pay=True)).results

@@ -255,7 +255,6 @@ class Session:
             done=lambda answers: self.tell("answers", answers),
             check=signals.check,
             executor=self.executor,
-            purse=self.purse,
         )
 
     @cached_property

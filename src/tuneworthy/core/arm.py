@@ -155,8 +155,7 @@ class Setup:
     (document vectors); None where nothing is kept. `score` is the task's metric; `say(text)` shows
     progress; `docs` are (id, title, text, from, to) records. `recorded` holds the logged answers of
     this arm by case id, if there are any. `given(recipe)` returns the base model's unconstrained
-    greedy answers under a recipe in this fold, if an earlier arm requested them. `purse` reserves
-    what an arm that trains at an API pays; None where nothing is paid for.
+    greedy answers under a recipe in this fold, if an earlier arm requested them.
     """
 
     task: Task
@@ -173,7 +172,6 @@ class Setup:
     common: Path | None = None
     given: Callable[[Recipe], Sequence[Answer]] = lambda recipe: ()
     say: Callable[[str], None] = lambda text: None
-    purse: Any = None
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,6 @@ def job_of(request: FitRequest) -> FitJob:
         common=None,
         given=FreeAnswers(given.runs, {}) if isinstance(given, FreeAnswers) else given,
         say=_ignore_message,
-        purse=None,
     )
     options = arm.Options.model_validate(request.spec.options)
     return FitJob(

@@ -110,7 +110,7 @@ def _refit(runner: Runner, run: Run) -> _RefittedArm | None:
     def store(key: str, make: Any) -> dict[str, Any]:
         return runner.ledger.unit(key, "shake", make, runner.study)
 
-    quiet = replace(runner, recorded={}, say=lambda text: None, purse=None)
+    quiet = replace(runner, recorded={}, say=lambda text: None)
     models = {r: with_overrides(runner.models[r], overrides, store, runner.salt) for r in roles}
     try:
         setup = replace(unit.setup(quiet, folder), models=models, given=lambda recipe: ())

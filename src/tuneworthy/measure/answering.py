@@ -31,7 +31,6 @@ class Runner:
     `metric_digest` is the hash of the metric's code (and its judge), `salt` distinguishes studies
     that were started anew, `recorded` has logged answers by spec name and case, `runs` the earlier
     runs. `timed`: also time prompts one at a time. `executor`: where arms are fitted and asked.
-    `purse` pays for training at an API.
     """
 
     task: Task
@@ -53,7 +52,6 @@ class Runner:
     check: Callable[[], None] = lambda: None
     timed: bool = True
     executor: Executor = THIS_PROCESS
-    purse: Any = None
 
 
 def answer_cases(

@@ -72,7 +72,6 @@ class Unit:
             common=runner.ledger.folder(COMMON_FOLDER),
             given=FreeAnswers.of(runner.runs, self.fold, runner.models),
             say=lambda text: runner.say(f"{self.spec.name}: {text}"),
-            purse=runner.purse,
         )
 
     def key_fields(self, runner: Runner) -> dict[str, Any]:

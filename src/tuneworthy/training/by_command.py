@@ -20,7 +20,7 @@ from tuneworthy.core.errors import ModelError, NumericError, TrainerFailed
 from tuneworthy.ledger import signals
 from tuneworthy.models.local.adapter_hooks import read_adapter
 from tuneworthy.models.local.model_files import read_json
-from tuneworthy.models.remote.process_guard import LOG_LINES, GuardedProcess, start_guarded
+from tuneworthy.models.remote.process_guard import LOG_LINES, GuardedProcess
 from tuneworthy.training.adapter import publish, seal
 from tuneworthy.training.lora import ADAPTER, LoraSettings, Trained, as_store_error, load_trained
 from tuneworthy.training.render import EncodedExample
@@ -108,7 +108,8 @@ class CommandRun:
         if program is None:
             raise self._failure("the command's program is not here", words[0])
         log = work / "log.txt"
-        running = GuardedProcess(log, start_guarded([program, *words[1:]], log, folder=self.folder))
+        process = GuardedProcess.start([program, *words[1:]], log, folder=self.folder)
+        running = GuardedProcess(log, process)
         begun = told = time.monotonic()
         try:
             while (code := running.process.poll()) is None:

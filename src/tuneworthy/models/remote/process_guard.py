@@ -27,6 +27,22 @@ class GuardedProcess:
     log: Path
     process: subprocess.Popen[bytes]
 
+    @staticmethod
+    def start(
+        command: Sequence[str],
+        log: Path,
+        *,
+        folder: Path | None = None,
+        more: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Start a command in a folder, its output in `log`, with `more` environment variables."""
+        with log.open("wb") as file:
+            return subprocess.Popen(
+                [sys.executable, "-I", __file__, *command],
+                stdin=subprocess.PIPE, stdout=file, stderr=file, start_new_session=True,
+                cwd=folder, env={**os.environ, **(more or {})},
+            )  # fmt: skip
+
     def last_lines(self) -> str:
         """Return the last lines of the command's output."""
         text = self.log.read_text("utf-8", "replace")
@@ -41,22 +57,6 @@ class GuardedProcess:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-
-
-def start_guarded(
-    command: Sequence[str],
-    log: Path,
-    *,
-    folder: Path | None = None,
-    more: Mapping[str, str] | None = None,
-) -> subprocess.Popen[bytes]:
-    """Start a command in a folder, its output in `log`, with `more` environment variables."""
-    with log.open("wb") as file:
-        return subprocess.Popen(
-            [sys.executable, "-I", __file__, *command],
-            stdin=subprocess.PIPE, stdout=file, stderr=file, start_new_session=True,
-            cwd=folder, env={**os.environ, **(more or {})},
-        )  # fmt: skip
 
 
 def main() -> None:

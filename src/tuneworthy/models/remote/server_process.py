@@ -23,7 +23,7 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.reason import Reason
 from tuneworthy.core.served import ServerModel
 from tuneworthy.models.remote.endpoint import keyless
-from tuneworthy.models.remote.process_guard import LOG_LINES, GuardedProcess, start_guarded
+from tuneworthy.models.remote.process_guard import LOG_LINES, GuardedProcess
 
 # Most seconds that a server may take to load; TUNEWORTHY_SERVER_SECONDS overrides it.
 LOADING_SECONDS = 1800.0
@@ -95,7 +95,7 @@ def start(kind: str, model: ServerModel, say: Callable[[str], None]) -> RunningS
     handle, name = tempfile.mkstemp(prefix=f"tuneworthy-{kind}-", suffix=".log")
     os.close(handle)
     say(f"starting {kind} for {model.name}: its log is {name}")
-    process = start_guarded(command, Path(name), more=plugin.environment(key))
+    process = GuardedProcess.start(command, Path(name), more=plugin.environment(key))
     server = RunningServer(Path(name), process, kind, f"http://127.0.0.1:{port}/v1", key)
     try:
         _wait_until_ready(server, plugin.HEALTH, say)

@@ -5,7 +5,6 @@ Needs: pip install trl peft datasets. Tried with TRL 1.16 on a CPU.
 """
 
 import json
-import math
 import sys
 from pathlib import Path
 
@@ -21,8 +20,21 @@ gpu = torch.cuda.is_available()
 tokenizer = AutoTokenizer.from_pretrained(given["base"])
 if tokenizer.pad_token is None:
     tokenizer.pad_token = tokenizer.eos_token
-steps = given["epochs"] * math.ceil(len(rows) / given["batch"])
-trainer = SFTTrainer(
+
+
+class Trainer(SFTTrainer):
+    """Takes the rate of each step as given: a short run loses no step to a rate of 0."""
+
+    def create_scheduler(self, num_training_steps, optimizer=None):  # noqa: ARG002
+        """Return the schedule of the given rates."""
+        rates, last = given["rates"], len(given["rates"]) - 1
+        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer or self.optimizer, lambda step: rates[min(step, last)] / given["rate"]
+        )
+        return self.lr_scheduler
+
+
+trainer = Trainer(
     model=AutoModelForCausalLM.from_pretrained(
         given["base"], dtype="auto" if gpu else torch.float32
     ),
@@ -31,8 +43,6 @@ trainer = SFTTrainer(
         per_device_train_batch_size=given["batch"],
         num_train_epochs=given["epochs"],
         learning_rate=given["rate"],
-        lr_scheduler_type="cosine",
-        warmup_steps=math.ceil(given["warmup"] * steps),
         weight_decay=0.0,
         max_grad_norm=given["clip"],
         max_length=None,  # no row is cut

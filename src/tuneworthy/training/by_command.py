@@ -8,6 +8,7 @@ leaves is an adapter in PEFT's format, which is checked and sealed as our own is
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import shutil
 import time
@@ -22,6 +23,7 @@ from tuneworthy.models.local.adapter_hooks import read_adapter
 from tuneworthy.models.local.model_files import read_json
 from tuneworthy.models.remote.process_guard import LOG_LINES, GuardedProcess
 from tuneworthy.training.adapter import publish, seal
+from tuneworthy.training.loop import rate_at
 from tuneworthy.training.lora import ADAPTER, LoraSettings, Trained, as_store_error, load_trained
 from tuneworthy.training.render import EncodedExample
 from tuneworthy.training.training_data import EncodedRows, Example, TrainingData
@@ -64,7 +66,9 @@ class CommandRun:
             places["output"].mkdir(parents=True)
             lines = map(_line, (*rows.used, *old.used), (*rows.rows, *old.rows))
             places["rows"].write_text("".join(lines), "utf-8")
-            options = self._options(model, settings, {**given, "seed": seed})
+            count = len(rows.used) + len(old.used)
+            steps = settings.pace.epochs * math.ceil(count / settings.pace.batch)
+            options = self._options(model, settings, steps, {**given, "seed": seed})
             places["options"].write_text(json.dumps(options, indent=1), "utf-8")
         begun = time.perf_counter()
         lessons.say(f"the command trains; its output: {work / 'log.txt'}")
@@ -87,7 +91,9 @@ class CommandRun:
             shutil.rmtree(work)
         return Trained(final, trace)
 
-    def _options(self, model: Any, settings: LoraSettings, given: dict[str, Any]) -> dict[str, Any]:
+    def _options(
+        self, model: Any, settings: LoraSettings, steps: int, given: dict[str, Any]
+    ) -> dict[str, Any]:
         """Return what the file {options} holds: places, the adapter's shape and the schedule."""
         shape = settings.plain()
         pace = shape.pop("pace")
@@ -100,6 +106,7 @@ class CommandRun:
             "context": model.context,
             **{name: getattr(settings, name) for name in names},
             **{name: pace[name] for name in ("epochs", "batch", "rate", "warmup", "clip")},
+            "rates": [rate_at(step, steps, settings.pace) for step in range(steps)],
         }
 
     def _run(self, words: Sequence[str], work: Path, say: Any) -> None:

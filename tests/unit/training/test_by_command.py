@@ -93,6 +93,8 @@ def test_the_rows_are_those_of_our_own_loop_and_the_options_name_all_places(comm
     told = json.loads((command.home / "options.json").read_text())
     assert (told["rank"], told["epochs"], told["batch"], told["seed"]) == (4, 2, 4, 5)
     assert told["targets"] == "all-linear"
+    assert len(told["rates"]) == 2 * -(-len(rows) // 4)
+    assert 0 < min(told["rates"]) <= max(told["rates"]) == told["rate"]
     assert (told["base_name"], told["context"]) == (command.engine.spec, command.engine.context)
     assert calls(command)[0][1:] == ["5", '{ "a": 1 }', "$HOME;x"]  # no shell
 

@@ -1,11 +1,14 @@
 """The digest of code: what does not change a result does not change it, in any Python."""
 
 import shutil
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tuneworthy import metrics
+from tuneworthy.core import code
 from tuneworthy.core.code import code_digest
 from tuneworthy.core.task import Data, Success, Task
 
@@ -112,3 +115,30 @@ def test_an_upgrade_that_edits_sentences_leaves_a_study_the_same_one(tmp_path, m
     code_digest.cache_clear()
     assert metrics.fingerprint(task) != before
     code_digest.cache_clear()
+
+
+@pytest.fixture
+def engine(monkeypatch, tmp_path):
+    """Return a function that installs an engine of one file in a folder, or none ("")."""
+
+    def installed(folder):
+        if folder:
+            home = tmp_path / folder / "own_engine"
+            home.mkdir(parents=True)
+            (home / "__init__.py").write_text("LIMIT = 1\n")
+        entry = EntryPoint("x", "own_engine", "tuneworthy.cpu_engine") if folder else None
+        spec = SimpleNamespace(submodule_search_locations=[str(home)]) if folder else None
+        monkeypatch.setattr(code, "cpu_engine_entry", lambda: entry)
+        monkeypatch.setattr(code, "find_spec", lambda name: spec)
+        code.source_digest.cache_clear()
+        return code.source_digest(("core/case.py",), engine=True)
+
+    yield installed
+    code.source_digest.cache_clear()
+
+
+def test_an_engine_counts_wherever_it_is_installed_and_none_counts_as_none(engine):
+    without = engine("")
+    assert without == code.source_digest(("core/case.py",))
+    first, second = engine("a"), engine("zz/below")
+    assert first == second != without

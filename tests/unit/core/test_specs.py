@@ -9,6 +9,7 @@ from tuneworthy.core.specs import (
     failure_only_arms,
     learns_from_teacher,
     specs,
+    trainer_command,
     variant_of,
 )
 from tuneworthy.core.task import Data, Task
@@ -101,3 +102,10 @@ def test_a_diagnosis_runs_a_pilot_only_where_it_is_much_cheaper():
     assert (placebo.name, placebo.role, placebo.of) == ("lora placebo", "placebo", "lora")
     assert diagnosis_runs(spec_of("vote"), 100) == [], "it has no placebo"
     assert diagnosis_runs(spec_of("tfidf"), 100) == [], "it repairs nothing"
+
+
+def test_a_trainers_command_stands_in_the_name_without_folders_and_placeholders():
+    (spec,) = specs(task([{"lora": {"trainer": {"command": "python tools/trl.py {options}"}}}]))
+    assert spec.name == "lora(trainer=python trl.py)"
+    assert trainer_command(spec.options) == "python tools/trl.py {options}"
+    assert trainer_command({}) == ""

@@ -24,8 +24,9 @@ def drawn(name, role, seed):
 
 def measured(name, role, seed):
     rows, _ = drawn(name, role, seed)
+    asked, read = ([row.input for row in some] for some in (rows.new, rows.train))
     return RunFacts(
-        leaked=sum(facts._near_copy_flags(rows)) / len(rows.new),
+        leaked=len(facts.near_copies(asked, read)) / len(rows.new),
         conflicts=facts.conflict_share(CASES[name].task(), rows.train),
         shapes=facts._other_shapes(rows.train),
     )

@@ -152,7 +152,8 @@ def test_the_engine_gives_the_same_replies_and_scores_with_a_cache(engine, monke
     replies, sums = model.reply_scored(prompts, GREEDY, labels)
     rows = engine.logprobs(prompts, [labels] * 3)
     assert [r.text for r in replies] == [r.text for r in plain]
-    monkeypatch.setattr(type(model), "_reply", None)  # a request that reached the engine would fail
+    # A request that reached the engine would fail.
+    monkeypatch.setattr(type(model), "reply_followed", None)
     monkeypatch.setattr(type(model), "_scores", None)
     assert [r.text for r in model.reply(prompts[::-1], GREEDY)] == [r.text for r in plain[::-1]]
     if all(sums):

@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.full,
     pytest.mark.skipif(locate() is None, reason="the embedded model is not on this machine"),
 ]
-SPREAD = 0.2  # as far apart lay two seeds of our own loop on 28 such rows (.69, .89)
+SPREAD = 0.2  # three seeds of our own loop on 36 rows gave .80, .88 and .95, of 60 test rows
 
 
 def results(folder, arm):
@@ -37,7 +37,7 @@ def results(folder, arm):
 def test_the_recipe_for_trl_gives_the_verdict_of_our_own_loop(tmp_path):
     pytest.importorskip("trl")
     pytest.importorskip("datasets")
-    how = {"epochs": 3, "batch": 4, "rate": 2e-3}
+    how = {"epochs": 2, "batch": 4, "rate": 2e-3}
     command = f"{shlex.quote(sys.executable)} {shlex.quote(str(RECIPE))} {{options}}"
     arms = [{"lora": how}, {"lora": {**how, "trainer": {"command": command}}}]
     own, trl = (results(tmp_path, arm) for arm in arms)

@@ -11,7 +11,7 @@ EXIT_CODES: dict[int, str] = {
     3: "a verdict: the target is missed, or not shown to be met; `check --run`: a failure is found",
     4: (
         "blocked, or provisional under --require-firm; `build`: an exported form failed its check;"
-        " `check --run`, `advice`: nothing to measure"
+        " `check --run`: nothing to measure"
     ),
     5: "rows are refused",
     6: "a hard cap on money or tokens is reached (resumable)",

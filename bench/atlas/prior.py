@@ -118,7 +118,7 @@ def _fact_values(facts: dict[str, float], names: Sequence[str]) -> list[float]:
 
 
 def _fit(tasks: Sequence[MeasuredTask], facts: tuple[str, ...], tools: tuple[str, ...]) -> Forecast:
-    """Return the forecast that a logistic regression learns from tasks; its Brier scores are 0.
+    """Return the forecast that a logistic regression learns from tasks; Brier scores follow.
 
     A tool's frequency is its share of wins, each counted with one more win. With one winner alone
     the forecast is the frequencies.

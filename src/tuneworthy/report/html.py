@@ -24,7 +24,7 @@ REPORT_FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class ServedPage:
-    """What a served page has in the place of its own style, script and security policy."""
+    """Links, and addresses in place of inline style and script, of a report that a server shows."""
 
     links: tuple[tuple[str, str], ...]
     """(name, address) of the server's pages that it links to."""

@@ -59,7 +59,7 @@ class RequestCounters:
         return self._seconds / self._answered if self._answered else None
 
     def prometheus_text(self, in_flight: int, lost: int) -> bytes:
-        """Return all counts in Prometheus' text format, with two numbers of this moment."""
+        """Return all counts as Prometheus text, with requests in flight and lost log lines."""
         self._in_flight.set(in_flight)
         self._lost.set(lost)
         return generate_latest(self._registry)

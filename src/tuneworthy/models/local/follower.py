@@ -19,7 +19,7 @@ TokenLog = tuple[int, float, list[tuple[int, float]]]
 
 @dataclass(eq=False)
 class Follower:
-    """Follows one answer, the draw number `sample` of its prompt, while it is decoded.
+    """Follows one answer while it is decoded; `sample` is its number among the prompt's draws.
 
     `told` is called after each token, in the thread that decodes; the answer ends there if it
     returns True. `text` is the part of the answer that can't change any more, updated only if

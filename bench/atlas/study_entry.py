@@ -9,7 +9,7 @@ from bench.atlas.entry import Entry, EntryLabels, is_key, make_entry
 from bench.atlas.run_cell import measured_on, shown_rows
 
 from tuneworthy.core.errors import TaskError
-from tuneworthy.results_folder import find_results, read_results
+from tuneworthy.results_folder import open_study
 
 
 def entry_of_study(
@@ -19,20 +19,19 @@ def entry_of_study(
 
     Raises TaskError for a key that can't name a file, and if others can't score the answers again.
     """
-    folder = find_results(study)
-    results = read_results(folder)
+    opened = open_study(study)
+    results = opened.results
     task = results.task
-    plain = re.sub(r"[^a-z0-9_.-]", "-", folder.name.lower())
+    plain = re.sub(r"[^a-z0-9_.-]", "-", opened.folder.name.lower())
     key = key or plain[-80:].lstrip("_.-")  # the study's hash stands at the end
     if not is_key(key):
         raise TaskError("this key can't name an entry", where="--key", got=key, kept="",
                         fix="small letters, digits, . _ and -, 80 at most")  # fmt: skip
-    home = folder.parent.parent / "task.yaml"
     named = EntryLabels(
         key=key,
         kind=kind or task.name,
         title=task.name,
         facts_change=facts_change,
-        shown=() if figures_only else shown_rows(home, results),
+        shown=() if figures_only else shown_rows(opened.home / "task.yaml", results),
     )
-    return make_entry(results, named, measured_on(folder, results), figures_only)
+    return make_entry(results, named, measured_on(opened.folder, results), figures_only)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from tuneworthy.core.record import Record, digest, plain_file
 from tuneworthy.core.results import Results, json_pieces
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.ledger.place import why_unread
-from tuneworthy.ledger.store import open_ledger
+from tuneworthy.ledger.store import Ledger, open_ledger
 from tuneworthy.ledger.trouble import output_errors
 
 if TYPE_CHECKING:  # statistics are slow to import, and most commands here need none
@@ -32,15 +32,24 @@ MIN_HASH = 4  # digits of a hash that name a study; fewer could be a word
 
 @dataclass(frozen=True)
 class Study:
-    """The results of a finished study and the folder they were written to."""
+    """The results of a finished study and the folder they were written to.
+
+    `uncompared` says why the results could not be compared with a ledger; "" if they were.
+    """
 
     results: Results
     folder: Path
+    uncompared: str = ""
 
     @property
     def verdict(self) -> Verdict:
         """Return the verdict."""
         return self.results.verdict
+
+    @property
+    def home(self) -> Path:
+        """Return the folder of the study's task, two above that of its results."""
+        return self.folder.resolve().parent.parent
 
     def serving(self) -> str:
         """Return the vLLM command that serves the trained adapter; "" if no arm trained one.
@@ -55,9 +64,8 @@ class Study:
             return ""
         arm_name = self.verdict.arm
         best = best_on_dev([r for r in built if r.spec.name == arm_name] or built)
-        task, home = self.results.task, self.folder.parent.parent
-        adapter = home / str(best.artefact)
-        return serve_command(task.tune or task.model or "", home, adapter, best.spec.name)
+        task, adapter = self.results.task, self.home / str(best.artefact)
+        return serve_command(task.tune or task.model or "", self.home, adapter, best.spec.name)
 
     def table(self) -> Any:
         """Return the final table of arms as a rich renderable, which notebooks display too."""
@@ -117,6 +125,17 @@ def _write_results(path: Path, results: Results) -> None:
         write_atomic(path, json_pieces(results))
     except PydanticSerializationError:  # as in `_as_json`
         write_atomic(path, json.dumps(results.plain()))
+
+
+def open_study(path: Path, ledger: Ledger | None = None) -> Study:
+    """Return the finished study that a path names, compared with the ledger beside it.
+
+    `ledger` is that of the study's task where it is open already. Raises TaskError if there is no
+    such study or its files can't be read, StoreError if the ledger holds other results.
+    """
+    folder = find_results(path)
+    results = read_results(folder)
+    return Study(results, folder, _compare_with_ledger(folder, results, ledger=ledger))
 
 
 def find_results(path: Path) -> Path:
@@ -228,11 +247,14 @@ def settled_key(results: Results) -> str:
     return digest({"what": "settled results", "results": results.plain()})
 
 
-def against_ledger(folder: Path, results: Results, *, whole: bool = False) -> str:
+def _compare_with_ledger(
+    folder: Path, results: Results, *, whole: bool = False, ledger: Ledger | None = None
+) -> str:
     """Compare results with their study's ledger; return why that was not possible, "" if it was.
 
-    `whole`: read every row of the ledger and verify its hash chain. Raises StoreError if the ledger
-    has other results, has none of this study, or was truncated.
+    `ledger` is opened for reading unless it is given. `whole`: read every row of the ledger and
+    verify its hash chain. Raises StoreError if the ledger has other results, has none of this
+    study, or was truncated.
     """
     home = folder.resolve().parent.parent
     inside = folder.resolve().parent.name == "results"
@@ -243,19 +265,20 @@ def against_ledger(folder: Path, results: Results, *, whole: bool = False) -> st
         return "these results name no entry of the ledger, so they were not compared with it"
     path = folder / RESULTS_FILE
     study = str(results.reproduce.get("study", ""))
-    with open_ledger(home, write=False) as ledger:
+    with nullcontext(ledger) if ledger else open_ledger(home, write=False) as opened:
         if whole:
-            ledger.verify()
+            opened.verify()
         if results.course is not None:  # settled results are only marked in the ledger
-            marked = ledger.get(settled_key(results)) is not None
+            marked = opened.get(settled_key(results)) is not None
             stored = results.plain() if marked else None
         else:
-            stored = ledger.get(key)
+            stored = opened.get(key)
+        shown = opened.journal.shown
     if stored is None:
         raise StoreError(
             "the ledger does not hold these results: it was cut, or is another study's",
             where=str(path),
-            got=f"study {study[:8]}, not in {ledger.journal.shown}",
+            got=f"study {study[:8]}, not in {shown}",
             fix="`tuneworthy run` writes the results of what the ledger holds; to show these "
             "without a ledger, copy their folder elsewhere",
             kept="both, untouched",
@@ -295,7 +318,7 @@ def recompute(folder: Path, ask: AskQuestions | None = None) -> Recomputed:
     from tuneworthy.report.json import verdict_json
 
     results = read_results(folder)
-    against_ledger(folder, results, whole=True)
+    _compare_with_ledger(folder, results, whole=True)
     name = metric_name(results.task)
     metric = None if is_own(name) or name == JUDGE else scorer(results.task)
     recomputed = judged(results, ask or ask_all, metric)

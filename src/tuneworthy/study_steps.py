@@ -30,7 +30,7 @@ from tuneworthy.diagnose.remedies import with_minutes
 from tuneworthy.extras.runner import ExtrasInputs, with_extras, with_slices
 from tuneworthy.measure.stage_runner import StageRunner
 from tuneworthy.questions import ask_all
-from tuneworthy.results_folder import find_results, read_results
+from tuneworthy.results_folder import open_study
 from tuneworthy.session import Session
 from tuneworthy.verdict.policy import policy_of
 
@@ -39,8 +39,9 @@ def study_to_repeat(session: Session) -> Results:
     """Return the results of the study that this one repeats, and store which it is."""
     home = session.task.folder
     kept = session.ledger.frozen(session.study, "repeats")
-    folder = home / "results" / str(kept["folder"]) if kept else find_results(home)
-    before = read_results(folder)
+    named = home / "results" / str(kept["folder"]) if kept else home
+    opened = open_study(named, session.ledger)
+    before, folder = opened.results, opened.folder
     if before.task.name != session.task.name:
         raise TaskError("the latest study of this folder is of another task", where=str(folder),
                         got=f"{before.task.name}, not {session.task.name}",

@@ -32,7 +32,7 @@ from tuneworthy.ledger.store import read_ledger
 from tuneworthy.matrix.columns import by_spec, column
 from tuneworthy.metrics import JUDGE, metric_name, scorer
 from tuneworthy.metrics._validity import validity
-from tuneworthy.results_folder import against_ledger, find_results, read_results
+from tuneworthy.results_folder import open_study
 from tuneworthy.watch import live_answers
 from tuneworthy.watch.conclusion import ERROR_SHARES, conclude
 from tuneworthy.watch.live_answers import StudyArm
@@ -72,16 +72,15 @@ def check_live(path: Path, log: Path, options: WatchOptions = WatchOptions()) ->
     not those that the ledger beside them holds.
     """
     task = read_task(path)
-    folder = find_results(task.folder)
-    study = read_results(folder)
+    opened = open_study(task.folder)
+    study = opened.results
     if study.task.name != task.name:
         raise TaskError(
             "the latest study of this folder is of another task",
-            where=str(folder),
+            where=str(opened.folder),
             got=f"{study.task.name}, not {task.name}",
             fix="run this task first: `tuneworthy run`",
         )
-    against_ledger(folder, study)
     whole = read_log(log, options.most_unread)
     made = _study_opened_at(task.folder, study)
     facts = _StudyNow(task, study, made, options.now or utc_now())

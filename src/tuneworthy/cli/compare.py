@@ -180,13 +180,12 @@ def _print_studies(first: Path, second: Path, json: bool) -> None:
     from tuneworthy.core.counting import with_verb
     from tuneworthy.core.record import canonical
     from tuneworthy.report.terminal import compare_screen, terminal_size
-    from tuneworthy.results_folder import against_ledger, find_results, read_results
+    from tuneworthy.results_folder import open_study
 
-    folders = find_results(first), find_results(second)
-    one, two = map(read_results, folders)
-    for alone in dict.fromkeys(map(against_ledger, folders, (one, two))):
-        if alone:
-            print_stderr(alone)
+    studies = open_study(first), open_study(second)
+    for uncompared in dict.fromkeys(study.uncompared for study in studies if study.uncompared):
+        print_stderr(uncompared)
+    one, two = (study.results for study in studies)
     pairs = compare_studies(one, two)
     if caution := why_uncorrected(one, two):
         print_stderr(f"caution: {caution}")

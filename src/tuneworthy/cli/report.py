@@ -39,15 +39,15 @@ def command(
     from tuneworthy.report import export_text
     from tuneworthy.report.json import verdict_json
     from tuneworthy.report.terminal import ladder_screen, terminal_size
-    from tuneworthy.results_folder import against_ledger, find_results, read_results
+    from tuneworthy.results_folder import open_study
 
-    folder = find_results(study)
     if again:
-        return _print_recomputed(folder, json)
-    results = read_results(folder)
-    if alone := against_ledger(folder, results):
-        print_stderr(alone)
-    target = output or folder / "report.html"
+        return _print_recomputed(study, json)
+    opened = open_study(study)
+    results = opened.results
+    if opened.uncompared:
+        print_stderr(opened.uncompared)
+    target = output or opened.folder / "report.html"
     written = _write_report(target, export_text(results, target.suffix), asked=output is not None)
     if json:
         show_json(verdict_json(results.verdict))
@@ -80,12 +80,12 @@ def _write_report(target: Path, text: str, *, asked: bool) -> bool:
     return True
 
 
-def _print_recomputed(folder: Path, json: bool) -> int:
+def _print_recomputed(study: Path, json: bool) -> int:
     """Recompute a study, print the result and return the exit code."""
     from tuneworthy.report.terminal import recompute_screen, terminal_size
-    from tuneworthy.results_folder import recompute
+    from tuneworthy.results_folder import find_results, recompute
 
-    result = recompute(folder)
+    result = recompute(find_results(study))
     if json:
         from json import dumps
 

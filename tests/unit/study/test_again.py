@@ -6,8 +6,8 @@ import pytest
 from tests import studies
 
 from tuneworthy.cli._frame import run
-from tuneworthy.core.errors import TaskError
-from tuneworthy.results_folder import read_results
+from tuneworthy.core.errors import StoreError, TaskError
+from tuneworthy.results_folder import find_results, read_results
 from tuneworthy.study import run as run_study
 from tuneworthy.study import run_again
 
@@ -66,6 +66,16 @@ def test_rows_that_are_all_new_are_a_verdict_without_pairs(path, tmp_path):
     _, repeated = run_again(path)
     assert repeated.pairs == ()
     assert repeated.because == "no case was answered in both studies"
+
+
+def test_results_that_the_ledger_does_not_hold_are_not_repeated(path, tmp_path):
+    kept = find_results(tmp_path) / "results.json"
+    told = kept.read_text()
+    kept.write_text(told.replace('"warranty"', '"refund"'))
+    assert kept.read_text() != told
+    studies.write(tmp_path, n=60, arms=ARMS, model=other_replies(tmp_path))
+    with pytest.raises(StoreError, match="not those that the ledger holds"):
+        run_again(path)
 
 
 def test_nothing_to_repeat_is_a_usage_error(path, tmp_path):

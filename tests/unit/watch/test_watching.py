@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 
 import pytest
 from tests import studies
@@ -11,7 +12,7 @@ from tuneworthy.cli._frame import run
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.errors import DataError, StoreError, TaskError
 from tuneworthy.core.task import HardLimits
-from tuneworthy.results_folder import find_results
+from tuneworthy.results_folder import find_results, open_study
 from tuneworthy.watch.live_answers import length_of
 from tuneworthy.watching import WatchOptions, check_live
 
@@ -144,16 +145,22 @@ def test_a_repeated_input_is_no_drift(study, tmp_path):
     assert found.inputs.p > found.inputs.level
 
 
-def test_without_a_named_arm_the_answers_are_compared_with_nothing(study, tmp_path, monkeypatch):
-    read = watching.read_results
+def change_the_study(monkeypatch, changed):
+    """Have `check_live` read results that differ from those of the ledger."""
 
-    def unnamed(folder):
-        results = read(folder)
+    def opened(path):
+        found = open_study(path)
+        return replace(found, results=changed(found.results))
+
+    monkeypatch.setattr(watching, "open_study", opened)
+
+
+def test_without_a_named_arm_the_answers_are_compared_with_nothing(study, tmp_path, monkeypatch):
+    def unnamed(results):
         verdict = results.verdict.model_copy(update={"use": "none", "arm": None})
         return results.model_copy(update={"verdict": verdict})
 
-    monkeypatch.setattr(watching, "read_results", unnamed)
-    monkeypatch.setattr(watching, "against_ledger", lambda folder, results: "")
+    change_the_study(monkeypatch, unnamed)
     found = check_live(study, log(tmp_path, studies.rows(60, 9), output="refund"))
     assert (found.arm, found.learns) == (None, False)
     assert found.valid.difference is None
@@ -184,16 +191,12 @@ def test_results_that_the_ledger_does_not_hold_are_refused(study, tmp_path):
 
 
 def test_requests_slower_than_the_limit_ask_for_a_new_verdict(study, tmp_path, monkeypatch):
-    read = watching.read_results
-
-    def limited(folder):
-        results = read(folder)
+    def limited(results):
         success = results.task.success.model_copy(update={"limits": HardLimits(p95_ms=100)})
         task = results.task.model_copy(update={"success": success})
         return results.model_copy(update={"task": task})
 
-    monkeypatch.setattr(watching, "read_results", limited)
-    monkeypatch.setattr(watching, "against_ledger", lambda folder, results: "")
+    change_the_study(monkeypatch, limited)
     rows = studies.rows(100, 9)
     fast = check_live(study, log(tmp_path, rows))
     assert (fast.slow.k, fast.slow.n, fast.conclusion.do) == (0, 100, "keep")
@@ -213,17 +216,13 @@ def test_requests_slower_than_the_limit_ask_for_a_new_verdict(study, tmp_path, m
 def test_scores_that_need_more_than_one_answer_are_not_taken(
     study, tmp_path, monkeypatch, success, why
 ):
-    read = watching.read_results
-
-    def other(folder):
-        results = read(folder)
+    def other(results):
         changed = results.task.success.model_copy(update=success)
         return results.model_copy(
             update={"task": results.task.model_copy(update={"success": changed})}
         )
 
-    monkeypatch.setattr(watching, "read_results", other)
-    monkeypatch.setattr(watching, "against_ledger", lambda folder, results: "")
+    change_the_study(monkeypatch, other)
     found = check_live(study, log(tmp_path, studies.rows(40, 9), output="refund"))
     assert found.score is None
     assert why in found.missing["score"]

@@ -61,7 +61,9 @@ def test_an_arm_declares_what_the_ladder_reads(name):
             cases=10, train=20, dev=5, shared=50, own=20, shot=40, answer=5, cap=8, labels=6
         )
         work = arm.estimate(sizes, arm.Options())
-        assert work.requests % 10 == 0, "as many requests for every case"
+        more = arm.estimate(sizes.model_copy(update={"cases": 20}), arm.Options())
+        assert (more.requests - work.requests) % 10 == 0, "as many requests for every case"
+        assert all(0 <= one.requests <= one.at_most for one in work.asks)
         assert min(work.read, work.written, work.trained) >= 0
 
 

@@ -97,30 +97,23 @@ def prompt_name(recipe: Recipe) -> str:
 def choice_requests(
     sizes: Sizes, passages: float = 0.0, role: str = "base", most: int = MOST_PROMPTS
 ) -> Asks:
-    """Return the endpoint requests that choosing a prompt takes, over all folds."""
-    rows, further = _choice_rows(sizes, most)
-    usual = rows * (1 + USUAL_ROW_SHARE * further) if further else 0
-    read = sizes.shared + sizes.input_tokens + passages
-    return Asks(role=role, requests=usual, most=rows * (1 + further), read=read, few=True)
+    """Return the requests that choosing a prompt takes, over all folds.
 
-
-def choice_tokens(sizes: Sizes, passages: float = 0.0) -> tuple[float, float]:
-    """Return the tokens (read, written) that choosing a prompt takes here, over all folds.
-
-    The plain instruction is not counted: its dev prompts are the scored prompts of another fold,
-    which are answered only once. One of the further prompts brings its own examples.
+    Those with the plain instruction are not expected: its dev prompts are the scored prompts of
+    another fold, which are answered only once.
     """
-    rows, further = _choice_rows(sizes, MOST_PROMPTS)
-    tried = USUAL_ROW_SHARE * rows * further
-    shots = USUAL_ROW_SHARE * rows * sizes.examples * sizes.shot if further else 0.0
-    return tried * (sizes.own + passages) + shots, tried * sizes.answer
-
-
-def _choice_rows(sizes: Sizes, most: int) -> tuple[int, int]:
-    """Return the dev rows of all folds, and the number of prompts tried besides the simplest."""
     further = max(min(sizes.prompts, most) - 1, 0)
     rows = min(sizes.dev, CHOICE_MOST) if sizes.dev >= CHOICE_LEAST and further else 0
-    return sizes.folds * rows, further if rows else 0
+    rows *= sizes.folds
+    return Asks(
+        role=role,
+        requests=USUAL_ROW_SHARE * rows * further,
+        most=rows * (1 + further),
+        shared=sizes.shared,
+        own=sizes.input_tokens + passages,
+        prefixes=0.0,  # read by the prompt arms before
+        few=True,
+    )
 
 
 def _paired_gains(

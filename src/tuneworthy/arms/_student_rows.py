@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from tuneworthy.arms._pairs import (
     ANSWER_MARK,
+    ASK_WHY,
     REASON_TOKENS,
     Pair,
     PairOptions,
@@ -17,8 +18,9 @@ from tuneworthy.arms._pairs import (
     WrittenPairs,
     write_pairs,
 )
+from tuneworthy.arms._teaching import FIXED_PROMPTS
 from tuneworthy.arms._trained import TuningOptions, training_work
-from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
+from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Model
@@ -180,28 +182,62 @@ def reasoned_row(pair: Pair) -> Case:
     return Case(id=f"{pair.query.id}{WHY_SUFFIX}", messages=pair.query.messages, output=text)
 
 
-def taught_work(sizes: Sizes, options: DistilOptions, free: int, asked: int, prompt: float) -> Work:
-    """Return the cost of training on labelled rows and `free` inputs, and of the teacher.
+def taught_work(
+    sizes: Sizes, options: DistilOptions, prompt: float, teacher: str = "teacher"
+) -> Work:
+    """Return the requests to the teacher, by its role, and the training of a student.
 
-    The teacher answers `asked` inputs of `prompt` tokens each. For `kl` it also reads each answer;
-    on policy the student writes an answer to every row in every epoch, and the teacher reads it.
+    The teacher answers inputs of `prompt` tokens: in each fold if its prompt differs by fold, else
+    once. For `kl` it also reads each answer; on policy the student writes an answer to every row in
+    every epoch, and the teacher reads it.
     """
+    if options.learns != "teacher":
+        return _student_work(sizes, options, sizes.train)
+    folds = 1 if options.teacher_prompt in FIXED_PROMPTS else sizes.folds
+    labelled = sizes.train * sizes.folds if reads_labelled(options, sizes.free_text) else 0
+    free = min(sizes.unlabelled, options.rows or sizes.unlabelled)
+    asked = free + min(labelled, sizes.train)
     rows = _learnt_rows(sizes, options, free, asked)
-    own = training_work(sizes.model_copy(update={"train": rows}), options)
-    passes = 1.0 + (sum(CURVE_SHARES) if options.curve else 0.0)
-    if options.loss != "text" or options.rationale:
-        own = own.model_copy(update={"pace": "autograd"})
-    answer = sizes.answer + (REASON_TOKENS if options.rationale else 0)
-    read, written, drawn = asked * prompt, options.samples * asked * answer, 0.0
+    inputs: float = free + min(labelled, 2 * sizes.train)
+    most = options.samples * (folds * free + sizes.train * sizes.folds)
     if options.loss == "on_policy":
-        held = min(MOST_HELD_BACK, asked // HELD_SHARE) / max(asked, 1)
-        drawn = options.epochs * rows * sizes.answer
-        read = held * read + options.epochs * rows * (prompt + sizes.answer)
-        written = held * written
-    elif options.loss == "kl":
-        read += rows * (prompt + sizes.answer)
-    more = {"trained": passes * own.trained, "written": own.written + drawn}
-    return own.model_copy(update={**more, "taught_read": read, "taught_written": written})
+        inputs = min(MOST_HELD_BACK, asked // HELD_SHARE)
+    written = None
+    if options.rationale:
+        prompt += sizes.unit * len(ASK_WHY) / 4  # four characters a token
+        written = sizes.cap + REASON_TOKENS
+    asks = [
+        Asks(role=teacher, requests=options.samples * inputs, most=most, shared=sizes.shared,
+             own=prompt, repeats=options.samples, written=written)
+    ]  # fmt: skip
+    if options.loss != "text":  # it reads what the student learns or wrote
+        passes = options.epochs if options.loss == "on_policy" else 1
+        read = prompt + sizes.answer
+        asks.append(Asks(role=teacher, requests=passes * rows, own=read, written=0.0, few=True))
+    if options.loss == "on_policy":
+        asks.append(Asks(role="tune", requests=options.epochs * rows, own=0.0, few=True))
+    own = _student_work(sizes, options, rows)
+    return own.model_copy(update={"asks": (*asks, *own.asks)})
+
+
+def _student_work(sizes: Sizes, options: DistilOptions, rows: int) -> Work:
+    """Return the answers and the training of a student of so many rows.
+
+    A student with fewer layers counts as its share of the model, a classifier as no model at all.
+    """
+    own = training_work(sizes.model_copy(update={"train": rows}), options)
+    changed: dict[str, Any] = {
+        "trained": own.trained * (1.0 + (sum(CURVE_SHARES) if options.curve else 0.0))
+    }
+    if options.loss != "text" or options.rationale:
+        changed["pace"] = "autograd"
+    if options.student == "layers":
+        changed["layers"] = 1 / options.every
+    if options.learns == "nothing" or options.student == "classifier":
+        changed |= {"trained": 0.0, "pace": ""}
+    if options.student == "classifier":
+        changed["asks"] = ()
+    return own.model_copy(update=changed)
 
 
 def _learnt_rows(sizes: Sizes, options: DistilOptions, free: int, asked: int) -> int:

@@ -16,7 +16,7 @@ from tuneworthy.arms._prompted import answer_token_limit, as_answer, mean_score,
 from tuneworthy.arms._replay import replay_count, replay_rows
 from tuneworthy.arms._trainers import Trainer, check_command, fit_by_command
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Pace, Recipe, Setup, Sizes, Work
+from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Asks, Fitted, Pace, Recipe, Setup, Sizes, Work
 from tuneworthy.core.artefact import Pack
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DoesNotApply
@@ -365,16 +365,16 @@ def training_work(sizes: Sizes, options: TrainingOptions, passages: float = 0.0)
     every weight is read once however short the rows are.
     """
     own = sizes.own + passages
-    answered = sizes.cases + (
-        options.epochs * min(sizes.dev, _DEV_ROWS) if options.epochs > 1 else 0
-    )
+    checked = options.epochs * min(sizes.dev, _DEV_ROWS) if options.epochs > 1 else 0
     rows = min(sizes.train, options.rows or sizes.train)
     rows += replay_count(options.replay, rows)
     steps = math.ceil(rows / _batch_size(options, rows))
     return Work(
-        requests=sizes.cases,
-        read=answered * own,
-        written=answered * sizes.answer,
+        asks=(
+            Asks(role="tune", requests=sizes.cases, own=own),
+            Asks(role="tune", requests=checked, own=own, few=True),
+        ),
+        answer=sizes.answer,
         trained=options.epochs * max(rows * (own + sizes.answer), _LEAST_STEP_TOKENS * steps),
         pace=_training_path(options),
     )

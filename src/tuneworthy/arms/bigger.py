@@ -46,18 +46,11 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     return replace(fitted, notes=notes, pack=prompt_pack(setup, recipe, role="bigger"))
 
 
-def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:  # noqa: ARG001
-    """Return the endpoint requests: one per case, and dev rows to choose the prompt."""
-    read = sizes.shared + sizes.input_tokens
-    answers = Asks(role="bigger", requests=sizes.cases, most=sizes.cases, read=read)
-    return (answers, _choice.choice_requests(sizes, role="bigger", most=_choice.MOST_PROMPTS_PAID))
-
-
 def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001
-    """Return the arm's cost, with the prompt's examples and the dev rows of the prompt choice.
+    """Return one request for each case, with the prompt's examples, and the prompt's choice.
 
-    In tokens: a plan's minutes are those of the base model, too few for a larger one.
+    A plan's minutes are those of the base model, too few for a larger one.
     """
-    tried, written = _choice.choice_tokens(sizes)
-    read = sizes.shared + sizes.cases * sizes.input_tokens + tried
-    return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer + written)
+    cases = Asks(role="bigger", requests=sizes.cases, shared=sizes.shared, own=sizes.input_tokens)
+    choice = _choice.choice_requests(sizes, role="bigger", most=_choice.MOST_PROMPTS_PAID)
+    return Work(asks=(cases, choice), answer=sizes.answer)

@@ -116,35 +116,18 @@ def _random_answers(rule: Grammar, outputs: Sequence[str], seed: int) -> Fitted:
     return Fitted(answer=answer, learned=not closed)
 
 
-def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the endpoint requests: cases with the schema or labels, their drafts, and dev rows.
-
-    The dev rows choose the prompt; their drafts are already answers of the prompt arms.
-    """
-    read = sizes.shared + sizes.input_tokens
-    cases = sizes.cases
-    rest = cases / 2 if options.draft else cases
-    constrained = Asks(
-        requests=rest, most=cases, read=read + sizes.form + sizes.answer * options.draft
-    )
-    # A draft is the free answer to its prompt: if a prompt arm has it, it comes from the ledger.
-    free = (Asks(requests=0, most=cases, read=read),) if options.draft else ()
-    tried = _choice.choice_requests(sizes, sizes.form + sizes.answer * options.draft)
-    return () if options.random else (constrained, *free, tried)
-
-
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the arm's cost if half the drafts are invalid and no free answer is reused.
+    """Return the requests under the grammar, if half the drafts are invalid, and the choice.
 
-    Random answers ask no model.
+    A draft is the free answer to its prompt, which a prompt arm gave before. A local model scores
+    labels instead of writing them. Random answers ask no model.
     """
     if options.random:
         return Work()
-    drafts = sizes.cases if options.draft else 0
-    asked = sizes.cases - drafts // 2
-    own = sizes.input_tokens
-    read = sizes.shared + drafts * own + asked * (own + sizes.labels)
-    written = (drafts + (0 if sizes.labels else asked)) * sizes.answer
-    more, texts = _choice.choice_tokens(sizes, sizes.labels)
-    written += 0 if sizes.labels else texts
-    return Work(requests=drafts + asked, read=read + more, written=written)
+    cases, shared, own = sizes.cases, sizes.shared, sizes.input_tokens
+    more = (sizes.form or sizes.labels) + sizes.answer * options.draft
+    held = Asks(requests=cases / 2 if options.draft else cases, most=cases, shared=shared,
+                own=own + more)  # fmt: skip
+    drafts = (Asks(requests=0, most=cases, shared=shared, own=own),) if options.draft else ()
+    choice = _choice.choice_requests(sizes, more)
+    return Work(asks=(held, *drafts, choice), answer=0 if sizes.labels else sizes.answer)

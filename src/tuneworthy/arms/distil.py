@@ -7,13 +7,11 @@ from typing import Any
 
 from tuneworthy.arms._classified import fitted_classifier
 from tuneworthy.arms._distilled import adapter_student, taught_student
-from tuneworthy.arms._pairs import ASK_WHY, REASON_TOKENS
 from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.arms._student_rows import (
     DistilOptions,
     StudentRows,
     TrainStudent,
-    reads_labelled,
     taught_work,
 )
 from tuneworthy.arms._teaching import FIXED_PROMPTS, teacher_of, without_passage
@@ -25,7 +23,7 @@ from tuneworthy.arms._trained import (
     train_model,
 )
 from tuneworthy.arms._vector_head import fitted_vector_head
-from tuneworthy.core.arm import Asks, Fitted, Recipe, Role, Setup, Sizes, Work
+from tuneworthy.core.arm import Fitted, Recipe, Role, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.task import Task, Tool
 
@@ -128,41 +126,7 @@ def _classifier_student(setup: Setup, options: Options, seed: int) -> Fitted:
     return taught_student(setup, teacher_of(setup), options, taught)
 
 
-def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the requests to the teacher: samples for unlabelled inputs, and rows if options say.
-
-    With a prompt that differs by fold they are sent in each fold, else once.
-    """
-    if options.learns != "teacher":
-        return ()
-    folds = 1 if options.teacher_prompt in FIXED_PROMPTS else sizes.folds
-    rows = sizes.train * sizes.folds
-    asked = rows if reads_labelled(options, sizes.free_text) else 0
-    free = min(sizes.unlabelled, options.rows or sizes.unlabelled)
-    usual = options.samples * (free + min(asked, 2 * sizes.train))
-    most = options.samples * (folds * free + rows)
-    own = sizes.own if options.teacher_prompt in FIXED_PROMPTS else sizes.input_tokens
-    read, written = sizes.shared + own, None
-    if options.rationale:
-        read += sizes.unit * len(ASK_WHY) / 4  # four characters a token
-        written = sizes.cap + REASON_TOKENS
-    return (Asks(role="teacher", requests=usual, most=most, read=read, written=written),)
-
-
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the cost of the student, and what its teacher reads and writes.
-
-    A student with fewer layers counts as its share of the model; a classifier as no model at all.
-    """
-    free = min(sizes.unlabelled, options.rows or sizes.unlabelled)
-    free = free if options.learns == "teacher" else 0
-    rows = sizes.train if reads_labelled(options, sizes.free_text) else 0
-    asked = free + rows if options.learns == "teacher" else 0
-    whole = taught_work(sizes, options, free, asked, sizes.own)
-    if options.student == "layers":
-        whole = whole.model_copy(update={"layers": 1 / options.every})
-    if options.learns == "nothing" or options.student == "classifier":
-        whole = whole.model_copy(update={"trained": 0.0, "pace": ""})
-    if options.student == "classifier":
-        whole = whole.model_copy(update={"read": 0.0, "written": 0.0})
-    return whole
+    """Return the requests to the teacher, and the answers and the training of the student."""
+    fixed = options.teacher_prompt in FIXED_PROMPTS
+    return taught_work(sizes, options, sizes.own if fixed else sizes.input_tokens)

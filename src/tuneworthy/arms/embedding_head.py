@@ -29,4 +29,4 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
 def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001
     """Return the cost of encoding every row once; the arm sends no request to a model."""
-    return Work(read=_ENCODER_WORK_SHARE * sizes.own * (sizes.cases + sizes.train))
+    return Work(encoded=_ENCODER_WORK_SHARE * sizes.own * (sizes.cases + sizes.train))

@@ -66,22 +66,13 @@ def placebo(options: Options) -> Options:
     return options.model_copy(update={"shuffled": True})
 
 
-def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the endpoint requests: the cases, and each set of examples on the folds' dev rows."""
-    tried = min(sizes.dev, TRIED_DEV_ROWS) if options.draws > 1 and sizes.dev >= CHOICE_LEAST else 0
-    read, more = sizes.shared + options.k * sizes.shot + sizes.own, options.draws * tried
-    return (
-        Asks(requests=sizes.cases, most=sizes.cases, read=read),
-        Asks(requests=sizes.folds * more, most=sizes.folds * more, read=read, few=True),
-    )
-
-
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the cost; the examples belong to the shared prompt, which is read once per set."""
+    """Return the cases, and each set of examples on the folds' dev rows.
+
+    The examples belong to the shared prompt, which is read once for each set.
+    """
     tried = min(sizes.dev, TRIED_DEV_ROWS) if options.draws > 1 and sizes.dev >= CHOICE_LEAST else 0
-    asked = sizes.cases + sizes.folds * options.draws * tried
-    shared = (sizes.shared + options.k * sizes.shot) * (
-        1 + sizes.folds * options.draws * bool(tried)
-    )
-    written = asked * sizes.answer
-    return Work(requests=sizes.cases, read=shared + asked * sizes.own, written=written)
+    shared, sets = sizes.shared + options.k * sizes.shot, sizes.folds * options.draws
+    cases = Asks(requests=sizes.cases, shared=shared, own=sizes.own)
+    trials = Asks(requests=sets * tried, shared=shared, own=sizes.own, prefixes=sets, few=True)
+    return Work(asks=(cases, trials), answer=sizes.answer)

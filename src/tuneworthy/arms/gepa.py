@@ -66,35 +66,23 @@ def placebo(options: Options) -> Options:
     return options.model_copy(update={"irrelevant": True})
 
 
-def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the endpoint requests: cases, trials of prompts, proposals of the larger model.
+def estimate(sizes: Sizes, options: Options) -> Work:
+    """Return the cases, the trials of prompts, and the proposals of the larger model.
 
     At least one of two proposals is kept; each proposal may try 8 * `rows` training rows, with the
     parent prompt and with the new one.
     """
-    read = sizes.shared + sizes.input_tokens
-    cases = Asks(requests=sizes.cases, most=sizes.cases, read=read)
+    shared, own = sizes.shared, sizes.input_tokens
     if options.irrelevant:
-        return (cases,)
+        cases = Asks(requests=sizes.cases, shared=shared, own=own, prefixes=2)
+        return Work(asks=(cases,), answer=sizes.answer)
     tried = dev_passes(options.budget) * min(sizes.dev, SEARCH_MOST)
     proposals, rows = 2 * (options.budget - 1), 8 * options.rows
-    most, usual = tried + 2 * rows * proposals, USUAL_REQUEST_SHARE * tried + rows * options.budget
-    shown = sizes.shared + options.rows * 3 * sizes.shot + 250
-    written = float(specification_token_limit(options.words))
+    usual, most = USUAL_REQUEST_SHARE * tried + rows * options.budget, tried + 2 * rows * proposals
+    cases = Asks(requests=sizes.cases, shared=shared, own=own)
+    trials = Asks(requests=sizes.folds * usual, most=sizes.folds * most, shared=shared, own=own,
+                  prefixes=2 * options.budget * sizes.folds, few=True)  # fmt: skip
     reflected = Asks(role="reflection", requests=sizes.folds * options.budget,
-                     most=sizes.folds * proposals, read=shown, written=written)  # fmt: skip
-    trials = Asks(requests=sizes.folds * usual, most=sizes.folds * most, read=read, few=True)
-    return cases, trials, reflected
-
-
-def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the cost of the base model, without the larger model's few requests."""
-    tried = 0.0
-    if not options.irrelevant:
-        tried = (
-            dev_passes(options.budget) * min(sizes.dev, SEARCH_MOST)
-            + 8 * options.rows * options.budget
-        )
-    asked = sizes.cases + sizes.folds * tried
-    read = 2 * sizes.shared * options.budget * sizes.folds + asked * sizes.input_tokens
-    return Work(requests=sizes.cases, read=read, written=asked * sizes.answer)
+                     most=sizes.folds * proposals, own=shared + options.rows * 3 * sizes.shot + 250,
+                     written=float(specification_token_limit(options.words)))  # fmt: skip
+    return Work(asks=(cases, trials, reflected), answer=sizes.answer)

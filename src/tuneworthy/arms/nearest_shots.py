@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from tuneworthy.arms._prompted import check_fit, prompting_arm
-from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
 
@@ -40,6 +40,8 @@ def placebo(options: Options) -> Options:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the arm's cost; every input has its own examples, so none are in the shared prefix."""
-    read = sizes.shared + sizes.cases * (sizes.own + options.k * sizes.shot)
-    return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer)
+    """Return one request for each case; its examples are its own, so none are shared."""
+    own = sizes.own + options.k * sizes.shot
+    return Work(
+        asks=(Asks(requests=sizes.cases, shared=sizes.shared, own=own),), answer=sizes.answer
+    )

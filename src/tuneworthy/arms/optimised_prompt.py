@@ -69,20 +69,14 @@ def placebo(options: Options) -> Options:
     return options.model_copy(update={"irrelevant": True})
 
 
-def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the endpoint requests: the cases, and the prompts tried on dev rows in each fold."""
-    tried = 0.0 if options.irrelevant else dev_passes(options.budget) * min(sizes.dev, SEARCH_MOST)
-    read, most = sizes.shared + sizes.input_tokens, sizes.folds * tried
-    return (
-        Asks(requests=sizes.cases, most=sizes.cases, read=read),
-        Asks(requests=USUAL_REQUEST_SHARE * most, most=most, read=read, few=True),
-    )
-
-
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the arm's cost: several passes over the dev rows of each fold, and the cases."""
+    """Return the cases, and several passes over the dev rows of each fold with the prompts tried.
+
+    The notes that a search adds about double the prompt that all inputs share.
+    """
     tried = 0.0 if options.irrelevant else dev_passes(options.budget) * min(sizes.dev, SEARCH_MOST)
-    asked = sizes.cases + sizes.folds * tried
-    shared = 2 * sizes.shared * (1 + options.budget * sizes.folds)  # added notes about double it
-    read = shared + asked * sizes.input_tokens
-    return Work(requests=sizes.cases, read=read, written=asked * sizes.answer)
+    most, shared, own = sizes.folds * tried, sizes.shared, sizes.input_tokens
+    cases = Asks(requests=sizes.cases, shared=shared, own=own, prefixes=2)
+    trials = Asks(requests=USUAL_REQUEST_SHARE * most, most=most, shared=shared, own=own,
+                  prefixes=2 * options.budget * sizes.folds, few=True)  # fmt: skip
+    return Work(asks=(cases, trials), answer=sizes.answer)

@@ -109,17 +109,8 @@ def _sentences_that_fit(model: Model, query: Query, passage: str, most: int) -> 
     return " ".join(sentences.chunks[at].text for at in sorted(kept))
 
 
-def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the endpoint requests: one per case with its passage and examples; dev rows."""
-    passage = min(sizes.passage, options.tokens * sizes.unit)
-    read = sizes.shared + sizes.input_tokens + passage
-    answers = Asks(requests=sizes.cases, most=sizes.cases, read=read)
-    return (answers, _choice.choice_requests(sizes, passage))
-
-
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the arm's cost: each input with its own passage and examples; dev rows."""
-    passage = min(sizes.passage, options.tokens)
-    tried, written = _choice.choice_tokens(sizes, passage)
-    read = sizes.shared + sizes.cases * (sizes.input_tokens + passage) + tried
-    return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer + written)
+    """Return one request for each case, with its passage and examples, and the prompt's choice."""
+    passage = min(sizes.passage, options.tokens * sizes.unit)
+    cases = Asks(requests=sizes.cases, shared=sizes.shared, own=sizes.input_tokens + passage)
+    return Work(asks=(cases, _choice.choice_requests(sizes, passage)), answer=sizes.answer)

@@ -58,9 +58,8 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the cost: every input is read with the long prompt, sampled, and trained short."""
-    inputs = sizes.train + sizes.unlabelled
-    made = taught_work(sizes, options, sizes.unlabelled, inputs, sizes.input_tokens)
-    own = {"read": made.read + made.taught_read, "written": made.written + made.taught_written,
-           "taught_read": 0.0, "taught_written": 0.0}  # fmt: skip
-    return made.model_copy(update=own)  # its teacher is the model itself
+    """Return the cost: every input is read with the long prompt, sampled, and trained short.
+
+    Its teacher is the model itself.
+    """
+    return taught_work(sizes, options, sizes.input_tokens, teacher="tune")

@@ -85,17 +85,8 @@ def here(options: Options) -> dict[str, str]:
     return encoder_fingerprint(options.dense)
 
 
-def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the endpoint requests: one per case with its passages and examples; dev rows."""
-    passages = min(options.k * sizes.passage, options.tokens * sizes.unit)
-    read = sizes.shared + sizes.input_tokens + passages
-    answers = Asks(requests=sizes.cases, most=sizes.cases, read=read)
-    return (answers, _choice.choice_requests(sizes, passages))
-
-
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the arm's cost: each input with its own passages and examples; dev rows."""
-    passages = min(options.k * sizes.passage, options.tokens)
-    tried, written = _choice.choice_tokens(sizes, passages)
-    read = sizes.shared + sizes.cases * (sizes.input_tokens + passages) + tried
-    return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer + written)
+    """Return one request for each case, with its passages and examples, and the prompt's choice."""
+    passages = min(options.k * sizes.passage, options.tokens * sizes.unit)
+    cases = Asks(requests=sizes.cases, shared=sizes.shared, own=sizes.input_tokens + passages)
+    return Work(asks=(cases, _choice.choice_requests(sizes, passages)), answer=sizes.answer)

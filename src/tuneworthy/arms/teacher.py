@@ -39,15 +39,8 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     )
 
 
-def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the endpoint requests: one per case."""
-    own = sizes.own if options.teacher_prompt in FIXED_PROMPTS else sizes.input_tokens
-    return (Asks(role="teacher", requests=sizes.cases, most=sizes.cases, read=sizes.shared + own),)
-
-
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the tokens that the teacher reads and writes."""
+    """Return one request to the teacher for each case."""
     own = sizes.own if options.teacher_prompt in FIXED_PROMPTS else sizes.input_tokens
-    read = sizes.shared + sizes.cases * own
-    written = sizes.cases * sizes.answer
-    return Work(requests=sizes.cases, taught_read=read, taught_written=written)
+    cases = Asks(role="teacher", requests=sizes.cases, shared=sizes.shared, own=own)
+    return Work(asks=(cases,), answer=sizes.answer)

@@ -74,17 +74,12 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     )
 
 
-def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the endpoint requests: m per case; to choose a prompt, one per dev row and prompt."""
-    asked, read = options.m * sizes.cases, sizes.shared + sizes.input_tokens
-    return (Asks(requests=asked, most=asked, read=read), _choice.choice_requests(sizes))
-
-
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the arm's cost: m requests per case with the prompt's examples, and the dev rows.
+    """Return m requests for each case, with the prompt's examples.
 
-    The greedy answers to dev rows are those that the prompt arms gave before.
+    To choose a prompt, its greedy answers to dev rows are those that the prompt arms gave before.
     """
-    asked = options.m * sizes.cases
-    read = options.m * sizes.shared + asked * sizes.input_tokens
-    return Work(requests=asked, read=read, written=asked * sizes.answer)
+    draws = Asks(requests=options.m * sizes.cases, shared=sizes.shared, own=sizes.input_tokens,
+                 prefixes=options.m)  # fmt: skip
+    choice = _choice.choice_requests(sizes).model_copy(update={"requests": 0})
+    return Work(asks=(draws, choice), answer=sizes.answer)

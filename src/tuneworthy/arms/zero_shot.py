@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tuneworthy.arms._prompted import prompting_arm
-from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.record import Record
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 10
@@ -21,6 +21,6 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001
-    """Return the cost: the shared prefix once, then each input; answers may run to the cap."""
-    read = sizes.shared + sizes.cases * sizes.own
-    return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.cap)
+    """Return one request for each case; on this machine an answer may run to its limit."""
+    cases = Asks(requests=sizes.cases, shared=sizes.shared, own=sizes.own)
+    return Work(asks=(cases,), answer=sizes.cap)

@@ -21,10 +21,9 @@ A module in `arms/` defines
                 its recipe (see extras/context_curve.py)
     pilot(options) -> options                (optional) a smaller run of the same arm, compared with
                 its placebo before the arm itself is paid for, where that costs less
-    estimate(sizes, options) -> Work         (optional) its expected cost, for the plan
+    estimate(sizes, options) -> Work         (optional) its requests and its training, for the plan
+                and its price: what a machine or an endpoint has to do is computed from them
     does_not_apply(task) -> str              (optional) why it has nothing to do on a task, or ""
-    asks(sizes, options) -> tuple[Asks, ...] (optional) its requests to endpoints, if they are not
-                one per case with the prompt of `estimate`
     CHOOSES     (optional) False: it chooses nothing on dev rows. It then learns from training and
                 dev rows together, and `setup.dev` is empty
     CHOOSES_PROMPT (optional) True: it chooses its prompt among `setup.prompts`, on dev rows in its
@@ -104,42 +103,98 @@ class Sizes(Record):
         return self.own + self.examples * self.shot
 
 
+TEACHING_ROLES = ("teacher", "reflection")  # models that teach an arm's own model or write to it
 Pace = Literal["", "adapter", "autograd", "whole", "elsewhere"]
 
 
-class Work(Record):
-    """The cost of an arm: requests, and tokens read, written and trained on.
-
-    `pace` is how a token is trained on: an adapter, an adapter by autograd (a loss or a change that
-    the CPU engine does not know), the whole model, or elsewhere (a command); "" without training.
-    `layers` is the share of the model's layers that the arm's own model has. `taught_read` and
-    `taught_written` are the tokens that its teacher reads and writes.
-    """
-
-    requests: int = 0
-    read: float = 0.0
-    written: float = 0.0
-    trained: float = 0.0
-    pace: Pace = ""
-    layers: float = 1.0
-    taught_read: float = 0.0
-    taught_written: float = 0.0
-
-
 class Asks(Record):
-    """The load of an arm on one endpoint: its requests and the tokens of one of them.
+    """Requests of one kind that an arm sends to a model, with the tokens of one of them.
 
-    `role` is a key of `Setup.models`. `requests` is the expected number, `most` the maximum; `read`
-    are the tokens of a prompt, `written` those of an answer (None: an answer of the task). `few`:
-    the requests repeat a few rows, which may be longer than most.
+    `role` is a key of `Setup.models`. `requests` is the expected number, `most` the maximum (None:
+    the same). A prompt has `shared` tokens, which a local model reads `prefixes` times for all of
+    them, and `own` tokens, which it reads once for `repeats` requests with the same prompt. An
+    answer has `written` tokens (None: those of the task's answers). `few`: the requests repeat a
+    few rows, which may be longer than most.
     """
 
     role: str = "base"
     requests: float
-    most: float
-    read: float
+    most: float | None = None
+    shared: float = 0.0
+    own: float
+    prefixes: float = 1.0
+    repeats: int = 1
     written: float | None = None
     few: bool = False
+
+    @property
+    def read(self) -> float:
+        """Return the tokens of one prompt."""
+        return self.shared + self.own
+
+    @property
+    def at_most(self) -> float:
+        """Return the maximum number of requests."""
+        return self.requests if self.most is None else self.most
+
+
+class Work(Record):
+    """The cost of an arm: the requests that it sends, and the tokens that it trains on.
+
+    `answer` are the tokens of an answer of the task. `encoded` tokens are read without a request.
+    `pace` is how a token is trained on: an adapter, an adapter by autograd (a loss or a change that
+    the CPU engine does not know), the whole model, or elsewhere (a command); "" without training.
+    `layers` is the share of the model's layers that the arm's own model has.
+    """
+
+    asks: tuple[Asks, ...] = ()
+    answer: float = 0.0
+    encoded: float = 0.0
+    trained: float = 0.0
+    pace: Pace = ""
+    layers: float = 1.0
+
+    @classmethod
+    def total(cls, requests: int, read: float, written: float) -> Work:
+        """Return the work of so many requests, by the tokens of all of them together."""
+        share = 1 / max(requests, 1)
+        return cls(asks=(Asks(requests=requests, own=share * read, written=share * written),))
+
+    @property
+    def requests(self) -> int:
+        """Return how many requests it sends, without those that repeat a few rows."""
+        return round(sum(one.requests for one in self.asks if not one.few))
+
+    @property
+    def read(self) -> float:
+        """Return the tokens that the arm's own model reads on this machine, without training."""
+        return self.encoded + self._read(teaching=False)
+
+    @property
+    def written(self) -> float:
+        """Return the tokens that the arm's own model writes."""
+        return self._written(teaching=False)
+
+    @property
+    def taught_read(self) -> float:
+        """Return the tokens that its teacher reads on this machine."""
+        return self._read(teaching=True)
+
+    @property
+    def taught_written(self) -> float:
+        """Return the tokens that its teacher writes."""
+        return self._written(teaching=True)
+
+    def _read(self, *, teaching: bool) -> float:
+        asks = [one for one in self.asks if (one.role in TEACHING_ROLES) == teaching]
+        shared = sum(one.prefixes * one.shared for one in asks if one.requests)
+        return shared + sum(one.requests / one.repeats * one.own for one in asks)
+
+    def _written(self, *, teaching: bool) -> float:
+        asks = [one for one in self.asks if (one.role in TEACHING_ROLES) == teaching]
+        return sum(
+            one.requests * (self.answer if one.written is None else one.written) for one in asks
+        )
 
 
 @dataclass(frozen=True)

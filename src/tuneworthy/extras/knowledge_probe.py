@@ -69,7 +69,7 @@ def probe_work(task: Task, sizes: Sizes, paid: bool) -> Work:
     per_prompt = sizes.own + EXAMPLES_PER_SET * sizes.shot
     calls = EXAMPLE_SETS * (SAMPLED_ANSWERS + 1)
     shared = prompts * sizes.shared if paid else calls * sizes.shared
-    return Work(
+    return Work.total(
         requests=prompts, read=shared + prompts * per_prompt, written=prompts * sizes.answer
     )
 

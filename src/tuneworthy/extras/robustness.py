@@ -209,4 +209,4 @@ def estimate(sizes: Sizes, arms: int = 3) -> Work:
     conditions = len(TEMPERATURES) + 4
     requests = arms * conditions * cases
     read = arms * conditions * sizes.shared + requests * sizes.input_tokens
-    return Work(requests=requests, read=read, written=requests * sizes.answer)
+    return Work.total(requests=requests, read=read, written=requests * sizes.answer)

@@ -236,7 +236,7 @@ def estimate(sizes: Sizes) -> Work:
         2 * min(sizes.cases, MOST_LABEL_CASES) * (sizes.own + sizes.labels) if sizes.labels else 0
     )
     repeated = min(sizes.cases, MOST_ASKED_CASES)
-    return Work(
+    return Work.total(
         requests=texts + repeated,
         read=4 * texts * (GENERAL_TOKENS + 30) + 4 * cases * own + labels,
         written=texts * GENERAL_TOKENS + repeated * sizes.answer,

@@ -40,7 +40,7 @@ def _price_in_use(remote: RemoteModels, spec: Spec, sizes: Sizes) -> tuple[float
     )
     total, sources = 0.0, dict[str, None]()
     for less, more in zip(few, many, strict=True):
-        requests = (more.requests or more.most) - (less.requests or less.most)
+        requests = (more.requests or more.at_most) - (less.requests or less.at_most)
         if more.few or requests <= 0:
             continue
         rate = remote.rates.get(more.role)

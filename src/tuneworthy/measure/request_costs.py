@@ -13,15 +13,16 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from types import ModuleType
 from typing import Any
 
 from tuneworthy.compare.costs import price_source
-from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Asks, Recipe, Sizes
+from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Asks, Recipe, Sizes, Work
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.plan import EndpointLoad
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Spec
-from tuneworthy.core.specs import is_recorded, trains
+from tuneworthy.core.specs import is_recorded
 from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
 from tuneworthy.measure.longer_answers import MOST_LONGER_ANSWERS, SAMPLE_ANSWERS
@@ -122,14 +123,14 @@ class RemoteModels:
             usual.append((read + written, rate.dollars(read, written)))
             upper = few if mean.few else most
             longest = self.mean.cap if mean.written is None else mean.written
-            written = upper.most * (longest + self.thinking_tokens)
-            read = upper.most * (upper.read + _REQUEST_TOKENS)
+            written = upper.at_most * (longest + self.thinking_tokens)
+            read = upper.at_most * (upper.read + _REQUEST_TOKENS)
             worst.append((read + written, rate.dollars(read, written)))
         requests = sum(mean.requests for _, mean, _, _ in priced)
         return EndpointLoad(
             what=what,
             requests=round(requests),
-            most_requests=round(sum(most.most for _, _, most, _ in priced)),
+            most_requests=round(sum(most.at_most for _, _, most, _ in priced)),
             tokens=round(sum(tokens for tokens, _ in usual)),
             most_tokens=round(sum(tokens for tokens, _ in worst)),
             usd=_sum_if_known([usd for _, usd in usual]),
@@ -322,7 +323,11 @@ def _longer_requests(original: tuple[Asks, Asks, Asks], longest: float) -> tuple
     """Return the requests that generate cut answers again: none expected, a sample at most."""
     first, second, third = (
         request.model_copy(
-            update={"requests": 0, "most": min(MOST_REGENERATED, request.most), "written": longest}
+            update={
+                "requests": 0,
+                "most": min(MOST_REGENERATED, request.at_most),
+                "written": longest,
+            }
         )
         for request in original
     )
@@ -330,22 +335,21 @@ def _longer_requests(original: tuple[Asks, Asks, Asks], longest: float) -> tuple
 
 
 def declared_requests(spec: Spec, sizes: Sizes) -> tuple[Asks, ...]:
-    """Return the requests that an arm declares; () if it answers without a model or trains."""
+    """Return the requests of an arm; one a case if it does not say, () if it asks no model."""
     arm = load("arms", spec.arm)
-    options = arm.Options.model_validate(spec.options)
-    if hasattr(arm, "asks"):
-        declared: tuple[Asks, ...] = arm.asks(sizes, options)
-        return declared
-    if trains(spec) or not arm.NEEDS & {"model", *REPLACING_NEEDS}:
-        return ()
-    role = next((need for need in REPLACING_NEEDS if need in arm.NEEDS), "base")
-    read, per_case = sizes.shared + sizes.own, 1.0
     if hasattr(arm, "estimate"):
-        work = arm.estimate(sizes.model_copy(update={"cases": 1, "dev": 0}), options)
-        per_case = float(max(work.requests, 1))
-        read = work.read / per_case
-    requests = per_case * sizes.cases
-    return (Asks(role=role, requests=requests, most=requests, read=read),)
+        work: Work = arm.estimate(sizes, arm.Options.model_validate(spec.options))
+        return tuple(_as_sent(arm, one) for one in work.asks)
+    if not arm.NEEDS & {"model", *REPLACING_NEEDS}:
+        return ()
+    one = Asks(requests=sizes.cases, shared=sizes.shared, own=sizes.own)
+    return (_as_sent(arm, one),)
+
+
+def _as_sent(arm: ModuleType, one: Asks) -> Asks:
+    """Return a request under the role of the model that replaces the base model of an arm."""
+    replacing = next((need for need in REPLACING_NEEDS if need in arm.NEEDS), "base")
+    return one.model_copy(update={"role": replacing}) if one.role == "base" else one
 
 
 def judge_traffic(remote: RemoteModels, answers: float) -> EndpointLoad | None:
@@ -362,9 +366,7 @@ def judge_traffic(remote: RemoteModels, answers: float) -> EndpointLoad | None:
 
     def request(sizes: Sizes, answer: float, per: float) -> Asks:
         read = frame / per + sizes.shared + sizes.own + sizes.answer + answer
-        return Asks(
-            role="judge", requests=requests, most=requests, read=read, written=float(JUDGE_TOKENS)
-        )
+        return Asks(role="judge", requests=requests, own=read, written=float(JUDGE_TOKENS))
 
     longest = remote.mean.cap * 2 * _BYTES_PER_TOKEN
     triple = (request(remote.mean, remote.mean.answer, _BYTES_PER_TOKEN),

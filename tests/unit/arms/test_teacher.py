@@ -65,7 +65,7 @@ def test_auto_measures_the_teacher_only_where_the_task_names_one():
 def test_every_case_is_one_request_to_the_teacher():
     sizes = Sizes(cases=10, train=20, dev=5, shared=50, own=20, shot=40, answer=5, cap=8, labels=6)
     short, long = (
-        teacher.asks(sizes, teacher.Options(teacher_prompt=p))[0] for p in ("zero", "best")
+        teacher.estimate(sizes, teacher.Options(teacher_prompt=p)).asks[0] for p in ("zero", "best")
     )
     assert (short.role, short.requests, short.read) == ("teacher", 10, 70)
     assert long.read == 70 + 4 * 40

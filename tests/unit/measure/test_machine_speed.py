@@ -70,7 +70,7 @@ def test_what_was_not_measured_is_said():
     assert "lora: a trained token counts 3.3 tokens read, by figures of other machines" in lines
     assert any("full" in line and "not measured" in line for line in lines)
     assert any("the size of the teacher is unknown" in line for line in lines)
-    assert SPEED.assumptions([(spec_of("majority"), Work(requests=3))]) == ()
+    assert SPEED.assumptions([(spec_of("majority"), Work())]) == ()
 
 
 def runner(planned, took):

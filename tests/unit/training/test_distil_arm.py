@@ -336,14 +336,14 @@ def test_requests_and_work_grow_with_the_unlabelled_inputs():
     sizes = Sizes(cases=10, train=20, dev=5, shared=50, own=20, shot=40, answer=5, cap=8, labels=6,
                   unlabelled=100, folds=5)  # fmt: skip
     zero = distil.Options(teacher_prompt="zero")
-    ask = distil.asks(sizes, zero)[0]
+    ask = distil.estimate(sizes, zero).asks[0]
     assert (ask.role, ask.requests, ask.most) == ("teacher", 500, 5 * (100 + 100))
-    best = distil.asks(sizes, distil.Options(teacher_prompt="best"))[0]
+    best = distil.estimate(sizes, distil.Options(teacher_prompt="best")).asks[0]
     assert best.most == 5 * (500 + 100)
-    assert distil.asks(sizes, distil.Options(learns="own")) == ()
-    few = distil.asks(sizes, distil.Options(teacher_prompt="zero", rows=10))[0]
+    few = distil.estimate(sizes, distil.Options(teacher_prompt="zero", rows=10)).asks[0]
     assert few.requests == 50, "no more inputs are paid for than rows are learnt"
     own = distil.estimate(sizes, distil.Options(learns="own"))
+    assert {ask.role for ask in own.asks} == {"tune"}
     assert distil.estimate(sizes, zero).trained > 3 * own.trained
     curve = distil.estimate(sizes, distil.Options(curve=True))
     assert curve.trained == 1.75 * distil.estimate(sizes, zero).trained

@@ -101,7 +101,7 @@ def test_the_plan_counts_every_request_and_row_of_a_student(tmp_path, kind, opti
     _, rows = _student_rows.student_rows_from_teacher(setup, setup.models["teacher"], chosen)
     sizes = Sizes(cases=10, train=20, dev=5, shared=50, own=20, shot=40, answer=5, cap=8, labels=6,
                   unlabelled=30, free_text=kind == "text")  # fmt: skip
-    (ask,) = distil.asks(sizes, chosen)
+    (ask,) = (one for one in distil.estimate(sizes, chosen).asks if one.role == "teacher")
     assert ask.requests == len(sent)
     assert (ask.written or sizes.cap) == max(sent), "the longest answer that may be paid for"
     assert ask.most >= len(sent)

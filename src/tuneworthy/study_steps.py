@@ -17,7 +17,6 @@ from tuneworthy.core.counting import count_noun
 from tuneworthy.core.doubt import LabelDoubt
 from tuneworthy.core.errors import DataError, ModelError, TaskError
 from tuneworthy.core.evidence import Evidence
-from tuneworthy.core.look_text import look_line
 from tuneworthy.core.plan import Plan
 from tuneworthy.core.reason import Why, is_reason
 from tuneworthy.core.results import Grade, Results
@@ -28,6 +27,7 @@ from tuneworthy.diagnose.diagnosis import diagnose_runs, without_unread_causes
 from tuneworthy.diagnose.label_errors import label_doubts
 from tuneworthy.diagnose.remedies import with_minutes
 from tuneworthy.extras.runner import ExtrasInputs, with_extras, with_slices
+from tuneworthy.matrix.look_text import look_line
 from tuneworthy.measure.stage_runner import StageRunner
 from tuneworthy.questions import ask_all
 from tuneworthy.results_folder import open_study

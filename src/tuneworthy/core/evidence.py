@@ -17,11 +17,10 @@ from tuneworthy.core.freshness import Freshness
 from tuneworthy.core.harm import RobustnessResult, SideEffects
 from tuneworthy.core.interval import Interval as Interval
 from tuneworthy.core.known import KnowledgeProbe
-from tuneworthy.core.look_text import Scope
 from tuneworthy.core.model_changes import ModelChanges
 from tuneworthy.core.reason import Because, Why, is_reason
 from tuneworthy.core.record import Record, told_before
-from tuneworthy.core.run import RECORDED, State
+from tuneworthy.core.run import RECORDED, LookScope, State
 from tuneworthy.core.search import PromptSearch
 from tuneworthy.core.settlement import Settlement
 from tuneworthy.core.slices import Slices
@@ -306,7 +305,7 @@ class Evidence(Record):
     styles: tuple[Style, ...] = ()
     settled: Settlement | None = None
     locked: bool = False
-    looks_scope: Scope = "folder"
+    looks_scope: LookScope = "folder"
     missing: dict[str, str] = Field(default_factory=dict)
 
 

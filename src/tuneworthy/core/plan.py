@@ -9,10 +9,9 @@ from pydantic import Field
 
 from tuneworthy.core.arm import Pace
 from tuneworthy.core.audit_report import DetectableDifference
-from tuneworthy.core.look_text import Scope
 from tuneworthy.core.reason import Because
 from tuneworthy.core.record import GrownRecord, Record
-from tuneworthy.core.run import Spec
+from tuneworthy.core.run import LookScope, Spec
 from tuneworthy.core.task import Budget
 
 # The printed line of a plan without diagnosis.
@@ -139,7 +138,7 @@ class Plan(Record):
     whole: float | None = None
     tokens_per_second: float | None = None
     looks: int = 1
-    looks_scope: Scope = "folder"
+    looks_scope: LookScope = "folder"
     visible: DetectableDifference
     limited: bool = False
     staged: bool = False

@@ -14,6 +14,8 @@ from tuneworthy.core.task import Tool
 
 RECORDED = "recorded answers"  # the note of such an arm: read only where `recorded` is missing
 State = Literal["measured", "stopped_early", "skipped", "failed"]
+LookScope = Literal["folder", "user"]
+"""Whose studies are counted as looks: this folder's alone, or all of this user on this machine."""
 
 
 class Spec(Record):

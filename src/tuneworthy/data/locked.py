@@ -14,11 +14,11 @@ from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case
 from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.errors import DataError, TaskError
-from tuneworthy.core.look_text import level_text
 from tuneworthy.core.record import digest
 from tuneworthy.core.task import Task
 from tuneworthy.data.copies import copy_groups, find_copies, input_text, normalised_text
 from tuneworthy.data.looks import studies_text
+from tuneworthy.matrix.look_text import level_text
 
 LOCKED, NOT_LOCKED = "locked", "test rows that are not locked"
 HASH_DIGITS = 12

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case
-from tuneworthy.core.look_text import Scope, look_line
 from tuneworthy.core.record import digest
+from tuneworthy.core.run import LookScope
 from tuneworthy.data.copies import input_text, normalised_text
 from tuneworthy.matrix.detectable import fresh_rows
+from tuneworthy.matrix.look_text import look_line
 
 _ROWS_FOR_WIDTH = 10_000  # rows, so that rounding does not show in the width of a bound
 
@@ -47,7 +48,7 @@ def repeated_look_warning(look: int) -> str:
     )
 
 
-def look_observation(earlier: int, scored: int, scope: Scope) -> Observation | None:
+def look_observation(earlier: int, scored: int, scope: LookScope) -> Observation | None:
     """Return the observation that `earlier` studies opened these scored cases, None without any."""
     if not earlier or not scored:
         return None

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.look_text import Scope
+from tuneworthy.core.run import LookScope
 from tuneworthy.ledger.store import MIN_SHARED, RELEASED_LOOK, RETAKEN_LOOK, Ledger
 
 LOOKS_VARIABLE, FOLDER_ONLY = "TUNEWORTHY_LOOKS", "folder"
@@ -38,7 +38,7 @@ class LookCount:
     """
 
     look: int
-    scope: Scope
+    scope: LookScope
     trouble: str = ""
     earlier: tuple[tuple[int, float], ...] = ()
     arms: int = 0
@@ -181,7 +181,7 @@ def _note_in_file(entry: dict[str, Any]) -> None:
 @dataclass(frozen=True)
 class _EarlierStudies:
     studies: set[str]
-    scope: Scope
+    scope: LookScope
     trouble: str
 
 
@@ -192,7 +192,7 @@ def _studies_of_ledger(ledger: Ledger) -> set[str]:
 
 def _earlier_studies(
     rows: str, marks: Sequence[str], study: str | None = None
-) -> tuple[set[str], Scope, str]:
+) -> tuple[set[str], LookScope, str]:
     """Return (earlier studies of these cases, scope, trouble); append `study` to the file."""
     if os.environ.get(LOOKS_VARIABLE, "") == FOLDER_ONLY:
         return set(), "folder", ""

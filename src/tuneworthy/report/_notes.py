@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tuneworthy.core.finding import Finding
-from tuneworthy.core.look_text import look_line
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.results import Results
+from tuneworthy.matrix.look_text import look_line
 from tuneworthy.questions import CHECKLIST
 from tuneworthy.report import _svg as svg
 from tuneworthy.report import _words as words

@@ -8,9 +8,9 @@ from math import ceil
 from rich.text import Text
 
 from tuneworthy.core.endpoint_keys import PRICE_EXAMPLE
-from tuneworthy.core.look_text import look_line
 from tuneworthy.core.plan import EndpointLoad, OptionalMeasurement, Plan, PlannedArm
 from tuneworthy.matrix.detectable import fresh_rows
+from tuneworthy.matrix.look_text import look_line
 from tuneworthy.report import _words as words
 from tuneworthy.report._screens import cell, escape_line, finished, wrapped
 from tuneworthy.report._tables import counted_rows, visible_line

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tuneworthy.core.look_text import look_cost
 from tuneworthy.stats import unseen
 from tuneworthy.stats.clusters import (
     Folds,
@@ -25,6 +24,7 @@ from tuneworthy.stats.clusters import (
 )
 from tuneworthy.stats.discordant import EXACT_BELOW, clopper_pearson, discordant_bounds
 from tuneworthy.stats.graded import MIN_BOOTSTRAP_TAIL, bca_bounds, student_t_bounds
+from tuneworthy.stats.spending import look_cost
 
 Array = np.ndarray[Any, Any]
 

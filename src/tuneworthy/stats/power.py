@@ -9,7 +9,6 @@ from math import ceil, sqrt
 
 import numpy as np
 
-from tuneworthy.core.look_text import look_cost
 from tuneworthy.stats.bounds import Array, paired
 from tuneworthy.stats.discordant import discordant_bounds
 from tuneworthy.stats.distributions import (
@@ -18,6 +17,7 @@ from tuneworthy.stats.distributions import (
     normal_cdf,
     normal_quantile,
 )
+from tuneworthy.stats.spending import look_cost
 
 POWER_QUANTILES = 2.80
 """Sum of the normal quantiles of a two-sided 5 % test and of power .8; its square is 7.84."""

@@ -9,9 +9,9 @@ from tuneworthy.core.counting import count_noun
 from tuneworthy.core.counting import points as points
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
-from tuneworthy.core.look_text import look_line
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.core.verdict import Use
+from tuneworthy.matrix.look_text import look_line
 from tuneworthy.verdict import drift
 from tuneworthy.verdict.limit_states import broken_limits, open_limits
 from tuneworthy.verdict.prices import known_prices, monthly_cost, rival

@@ -5,10 +5,8 @@ For the audit, the plan, the verdict and the report.
 
 from __future__ import annotations
 
-from typing import Literal
-
-Scope = Literal["folder", "user"]
-"""Whose studies are counted: those of this folder alone, or all of this user on this machine."""
+from tuneworthy.core.run import LookScope
+from tuneworthy.stats.spending import look_cost
 
 UNCORRECTED_CHANGES = "no level pays for changes made after reading failed rows (data.locked does)"
 ONLY_FRESH_ROWS_COUNT = (
@@ -17,23 +15,12 @@ ONLY_FRESH_ROWS_COUNT = (
 ONLY_HERE = "counted in this folder only"
 
 
-def look_cost(looks: int) -> float:
-    """Return the divisor of alpha for a look at the same cases: 1 for the first, then 2 L (L - 1).
-
-    The first look is free, and any number of looks spends at most 1.5 alpha together: 1 / (2 L (L -
-    1)) summed from the second look on is 1/2. With a divisor of L, ten looks would spend 2.9 alpha.
-    """
-    if looks < 1:
-        raise ValueError(f"no level for look {looks}")
-    return float(2 * looks * (looks - 1)) if looks > 1 else 1.0
-
-
 def level_text(look: int) -> str:
     """Return the error level of all bounds at a look as text: `.05/12` at the third look."""
     return ".05" if look < 2 else f".05/{look_cost(look):g}"
 
 
-def look_line(look: int, scope: Scope, locked: bool = False) -> str:
+def look_line(look: int, scope: LookScope, locked: bool = False) -> str:
     """Return the line on the look: its number, the level of its bounds, what no level corrects.
 
     `locked`: the cases are locked rows, unlocked for this look.

@@ -1,4 +1,4 @@
-"""Print the cells of docs/evidence/atlas.md: a heading and the arms of each cell that ships.
+"""Print the cells of bench/evidence/atlas.md: a heading and the arms of each cell that ships.
 
 usage: atlas.py      (nothing is measured: `python -m bench.atlas run` measures cells)
 """

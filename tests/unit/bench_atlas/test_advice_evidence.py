@@ -24,7 +24,7 @@ def test_the_evidence_states_what_the_shipped_tasks_give(monkeypatch):
 def test_the_evidence_states_every_arm_of_the_cells_that_ship(monkeypatch):
     from bench.atlas import cell_table
 
-    page = (ROOT / "docs" / "evidence" / "atlas.md").read_text("utf-8")
+    page = (ROOT / "bench" / "evidence" / "atlas.md").read_text("utf-8")
     assert "\n".join(cell_table.lines()).strip() in page, "bench.atlas.cell_table prints them"
 
 

@@ -17,13 +17,12 @@ from typing import Any, NoReturn
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
-from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.data.column_choice import Choice, raise_no_column
 from tuneworthy.data.column_roles import Roles, answers_of, row_of, system_name
 from tuneworthy.data.file_roles import FileRoles, with_one_gold_file
 from tuneworthy.data.import_files import NO_ANSWER, ImportFiles
-from tuneworthy.data.raw import MOST_UNREAD, BadRow, RowFault
+from tuneworthy.data.raw import MOST_UNREAD, BadRow, ImportedRow, RawRow, RowFault
 from tuneworthy.data.row_parts import part_of
 from tuneworthy.import_lines import import_report_lines, read_in_place_lines, system_prompt_line
 from tuneworthy.recognising import AskForColumns, RecognisedFile, has_field, recognise
@@ -185,7 +184,8 @@ def _imported_rows(source: RecognisedFile, made: ImportFiles) -> Iterator[tuple[
             if record.at != source.at or roles is None:
                 continue
             if _has_other_shape(source, roles, record):
-                made.count_lost(f"another shape than most: {_key_list(record.value)}", record.where)
+                why = f"another shape than most: {_key_list(record.fields)}"
+                made.count_lost(why, record.where)
             else:
                 yield from _imported_table_row(record, roles, made)
         elif module.fits(record):
@@ -206,15 +206,15 @@ def _imported_rows(source: RecognisedFile, made: ImportFiles) -> Iterator[tuple[
 
 
 def _imported_table_row(
-    record: SourceRecord, roles: Roles, made: ImportFiles
+    record: RawRow, roles: Roles, made: ImportFiles
 ) -> Iterator[tuple[str, ImportedRow]]:
     """Yield (place, row) of a table's record, with its part (train, test, dev) if it has one."""
-    part = part_of(record.value.get(roles.split)) if roles.split else ""
+    part = part_of(record.fields.get(roles.split)) if roles.split else ""
     if roles.split and not part:
-        got = quoted(str(record.value.get(roles.split, "")), 40)
+        got = quoted(str(record.fields.get(roles.split, "")), 40)
         made.count_lost(f"neither train, test nor dev under `{roles.split}`: `{got}`", record.where)
         return
-    fields, answers = row_of(record.value, roles), answers_of(record.value, roles)
+    fields, answers = row_of(record.fields, roles), answers_of(record.fields, roles)
     yield record.where, ImportedRow(fields, answers, part=part)
 
 
@@ -224,11 +224,11 @@ def _read_format_notes(source: RecognisedFile, notes: dict[str, Any]) -> None:
     if source.importer is None or learn is None:
         return
     found = islice(load("containers", source.container).records(source.path), _SAMPLED_RECORDS)
-    learn([one for one in found if isinstance(one, SourceRecord) and source.importer.fits(one)],
+    learn([one for one in found if isinstance(one, RawRow) and source.importer.fits(one)],
           notes)  # fmt: skip
 
 
-def _has_other_shape(source: RecognisedFile, roles: Roles, record: SourceRecord) -> bool:
+def _has_other_shape(source: RecognisedFile, roles: Roles, record: RawRow) -> bool:
     """Return whether a record has neither the input nor the answer column of the others.
 
     False for a table, whose records lack the columns of empty cells.
@@ -236,7 +236,7 @@ def _has_other_shape(source: RecognisedFile, roles: Roles, record: SourceRecord)
     if source.container not in {"json_lines", "json_document", "yaml_document"}:
         return False
     mine = {name.partition(".")[0] for name in (*roles.inputs, roles.output)}
-    return not mine & record.value.keys()
+    return not mine & record.fields.keys()
 
 
 def _key_list(value: Mapping[str, Any]) -> str:

@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.escape import quoted
-from tuneworthy.core.imported import SourceRecord
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.data.column_choice import Choice
 from tuneworthy.data.column_roles import (
@@ -27,7 +26,7 @@ from tuneworthy.data.column_values import check_header, value_of
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of
 from tuneworthy.data.lines import WINDOWS_ENCODING, check_text_file, text_encoding
-from tuneworthy.data.raw import RowFault
+from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.row_parts import has_parts, joined_input, likely_mark
 from tuneworthy.data.rows import as_text
 
@@ -72,16 +71,16 @@ def recognise(
     need not be in each.
     """
     forms = _possible_forms(path)
-    nearest: list[SourceRecord] = []
+    nearest: list[RawRow] = []
     missing, ours, broken, form_of = "input", None, None, ""
     for name, form in forms:
         found = list(islice(form.records(path), _SAMPLED_RECORDS))
-        records = [one for one in found if isinstance(one, SourceRecord)]
+        records = [one for one in found if isinstance(one, RawRow)]
         _check_table(path, name, found, choice)
         source = _format_of(path, name, records, choice, several)
         if source is not None:
             return source
-        if name == "json_lines" and len(records) == 1 and _is_document(records[0].value):
+        if name == "json_lines" and len(records) == 1 and _is_document(records[0].fields):
             continue
         at, table = _longest_list(records)
         roles = _roles_of(path, table, choice, several) if table else "input"
@@ -100,7 +99,7 @@ def recognise(
             nearest, form_of = records, name
         missing = roles
         broken = broken or next((one for one in found if isinstance(one, RowFault)), None)
-        if name in _OWN_FORMS and (not records or {"input", "messages"} & set(records[0].value)):
+        if name in _OWN_FORMS and (not records or {"input", "messages"} & set(records[0].fields)):
             ours = ours or RecognisedFile(
                 path, name, own=True
             )  # its own reader reports its faults best
@@ -152,9 +151,7 @@ def _possible_forms(path: Path) -> list[tuple[str, ModuleType]]:
     return sorted(found, key=lambda pair: getattr(pair[1], "ORDER", 9))
 
 
-def _check_table(
-    path: Path, name: str, found: Sequence[SourceRecord | RowFault], choice: Choice
-) -> None:
+def _check_table(path: Path, name: str, found: Sequence[RawRow | RowFault], choice: Choice) -> None:
     """Raise DataError for a table without rows or without a header."""
     if name != "table":
         return
@@ -164,14 +161,14 @@ def _check_table(
         raise DataError("the file has a header and no rows", where=path.name, got=head[:180],
                         fix="write a row a line below the header", kept="")  # fmt: skip
     if not choice.names_any:
-        check_header(path.name, [one.value for one in found if isinstance(one, SourceRecord)])
+        check_header(path.name, [one.fields for one in found if isinstance(one, RawRow)])
 
 
 def _format_of(
-    path: Path, name: str, records: Sequence[SourceRecord], choice: Choice, several: bool
+    path: Path, name: str, records: Sequence[RawRow], choice: Choice, several: bool
 ) -> RecognisedFile | None:
     """Return the file as one of a known format; None if none fits or its columns are named."""
-    columns = {key for record in records for key in record.value}
+    columns = {key for record in records for key in record.fields}
     choice = choice.in_file_spelling(sorted(columns))
     if {choice.input, *choice.answers.values()} & columns or choice.output in columns:
         return None
@@ -194,10 +191,10 @@ def _format_of(
     return RecognisedFile(path, name, module, at=at, own=own)
 
 
-def _is_minority(module: ModuleType, records: Sequence[SourceRecord]) -> bool:
+def _is_minority(module: ModuleType, records: Sequence[RawRow]) -> bool:
     """Return whether a format's records are outnumbered by rows with the usual column names."""
     fitting = [record for record in records if module.fits(record)]
-    others = [record.value for record in records
+    others = [record.fields for record in records
               if record.at == fitting[0].at and not module.fits(record)]  # fmt: skip
     if len(others) <= len(fitting):
         return False
@@ -206,12 +203,12 @@ def _is_minority(module: ModuleType, records: Sequence[SourceRecord]) -> bool:
 
 
 def _longest_list(
-    records: Sequence[SourceRecord],
+    records: Sequence[RawRow],
 ) -> tuple[tuple[str, ...], list[Mapping[str, Any]]]:
     """Return the path and the records of a document's longest list (ties: the first)."""
     counts = Counter(record.at for record in records)
     at = max(counts, key=lambda one: counts[one], default=())
-    return at, [record.value for record in records if record.at == at]
+    return at, [record.fields for record in records if record.at == at]
 
 
 def _is_document(value: Mapping[str, Any]) -> bool:
@@ -262,7 +259,7 @@ def _split_column(table: Sequence[Mapping[str, Any]], roles: Roles) -> str:
 
 
 def _reads_as_it_is(
-    name: str, path: Path, roles: Roles, choice: Choice, records: Sequence[SourceRecord]
+    name: str, path: Path, roles: Roles, choice: Choice, records: Sequence[RawRow]
 ) -> bool:
     """Return whether a file can be read without import: usual column names, UTF-8, no systems."""
     plain = (roles.input, roles.output) == ("input", "output") and not choice.names_any
@@ -270,7 +267,7 @@ def _reads_as_it_is(
     if not plain or text_encoding(path) == WINDOWS_ENCODING:
         return False
     if name == "json_lines":
-        return all({"input", "messages"} & record.value.keys() for record in records)
+        return all({"input", "messages"} & record.fields.keys() for record in records)
     mark = DELIMITER_OF.get(path.suffix.lower())
     table = name == "table" and mark is not None and mark == delimiter_of(path)
     return table
@@ -289,7 +286,7 @@ def _refuse_ambiguous_answer(path: Path, roles: Roles) -> NoReturn:
 
 
 def _refuse_file(
-    path: Path, records: Sequence[SourceRecord], missing: str, choice: Choice | None
+    path: Path, records: Sequence[RawRow], missing: str, choice: Choice | None
 ) -> NoReturn:
     """Raise DataError that names the nearest format of an unrecognised file, and what it lacks.
 
@@ -319,7 +316,7 @@ def _refuse_file(
     )  # fmt: skip
 
 
-def _nearest_format(records: Sequence[SourceRecord]) -> tuple[str, list[str]]:
+def _nearest_format(records: Sequence[RawRow]) -> tuple[str, list[str]]:
     """Return the name of the format most of whose fields a record has, and the missing fields."""
     best: tuple[float, str, list[str]] = (0.0, "", [])
     for name in catalogue("importers") if records else ():
@@ -332,9 +329,9 @@ def _nearest_format(records: Sequence[SourceRecord]) -> tuple[str, list[str]]:
     return best[1], best[2]
 
 
-def has_field(record: SourceRecord, need: str) -> bool:
+def has_field(record: RawRow, need: str) -> bool:
     """Return whether a record has a field; `a.b` is the field `b` of an object `a`."""
-    value: Any = record.value
+    value: Any = record.fields
     for key in need.split("."):
         if not isinstance(value, Mapping) or key not in value:
             return key in record.at

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from tuneworthy.core.errors import DataError
-from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.data.column_choice import Choice
 from tuneworthy.data.draft import DraftFacts, draft
-from tuneworthy.data.raw import BadRow, RowFault
+from tuneworthy.data.raw import BadRow, ImportedRow, RawRow, RowFault
 from tuneworthy.importing import ImportOptions, import_rows
 from tuneworthy.logs import otlp
 from tuneworthy.recognising import recognise
@@ -175,7 +174,7 @@ def test_a_record_has_one_format(name, tmp_path):
     fits = {other: load("importers", other).fits for other in catalogue("importers")}
     seen = 0
     for record in load("containers", source.container).records(path):
-        if isinstance(record, SourceRecord) and fits[name](record):
+        if isinstance(record, RawRow) and fits[name](record):
             seen += 1
             assert [other for other, test in fits.items() if test(record)] == [name]
     assert seen
@@ -191,11 +190,11 @@ def test_no_value_in_a_record_crashes(name, tmp_path):
     source = recognise(path, Choice())
     outcomes = set()
     for record in load("containers", source.container).records(path):
-        if not isinstance(record, SourceRecord) or not module.fits(record):
+        if not isinstance(record, RawRow) or not module.fits(record):
             continue
-        for key in record.value:
+        for key in record.fields:
             for junk in JUNK:
-                changed = SourceRecord(record.where, record.at, {**record.value, key: junk})
+                changed = RawRow(record.where, {**record.fields, key: junk}, record.at)
                 if not module.fits(changed):
                     continue
                 try:
@@ -243,7 +242,7 @@ def test_a_container_that_cannot_read_says_so_by_record(tmp_path):
         assert form.FORM
     broken = write(tmp_path, "x.json", '[{"a": 1}, {"a": ')
     found = list(load("containers", "json_document").records(broken))
-    assert [type(one) for one in found] == [SourceRecord, RowFault]
+    assert [type(one) for one in found] == [RawRow, RowFault]
 
 
 def imported(path, folder, **choice):

@@ -8,13 +8,13 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-from tuneworthy.core.imported import SourceRecord
 from tuneworthy.data.csv_rows import column_names
+from tuneworthy.data.raw import RawRow
 
 
 def numbered_rows(
     schema: Any, batches: Iterable[Any], name: str, start: int = 0, at: tuple[str, ...] = ()
-) -> Iterator[SourceRecord]:
+) -> Iterator[RawRow]:
     """Yield the rows of Arrow batches as records, numbered from `start` + 1."""
     column_names(schema.names, name)
     labels, number = _label_names(schema), start
@@ -26,7 +26,7 @@ def numbered_rows(
             for key, names in labels.items():
                 if isinstance(at_label := plain.get(key), int) and 0 <= at_label < len(names):
                     plain[key] = names[at_label]
-            yield SourceRecord(f"{name}:{number}", at, plain)
+            yield RawRow(f"{name}:{number}", plain, at)
 
 
 def _label_names(schema: Any) -> dict[str, list[str]]:

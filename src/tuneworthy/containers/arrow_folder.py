@@ -9,10 +9,9 @@ from typing import Any
 
 from tuneworthy.containers._arrow import numbered_rows
 from tuneworthy.containers._heads import optional_package
-from tuneworthy.core.imported import SourceRecord
 from tuneworthy.core.record import plain_file
 from tuneworthy.core.strict_json import strict_json
-from tuneworthy.data.raw import RowFault
+from tuneworthy.data.raw import RawRow, RowFault
 
 FORM = "a saved Hugging Face data set"
 ORDER = 0
@@ -23,7 +22,7 @@ def opens(path: Path, head: bytes) -> bool:
     return any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
 
 
-def records(path: Path) -> Iterator[SourceRecord | RowFault]:
+def records(path: Path) -> Iterator[RawRow | RowFault]:
     """Yield the rows of all splits in the order of the folder, each numbered from 1.
 
     With several splits, each row names its own under `split`, unless the data set has such a
@@ -41,9 +40,9 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
         number = 0
         for file in files:
             for found in _file_rows(folder / Path(str(file)).name, str(split) or path.name, number):
-                number += isinstance(found, SourceRecord)
-                if isinstance(found, SourceRecord) and len(splits) > 1:
-                    found.value.setdefault("split", split)
+                number += isinstance(found, RawRow)
+                if isinstance(found, RawRow) and len(splits) > 1:
+                    found.fields.setdefault("split", split)
                 yield found
 
 
@@ -58,7 +57,7 @@ def _splits(path: Path) -> list[str]:
     return [str(one) for one in splits] if isinstance(splits, list) and splits else [""]
 
 
-def _file_rows(file: Path, name: str, start: int) -> Iterator[SourceRecord | RowFault]:
+def _file_rows(file: Path, name: str, start: int) -> Iterator[RawRow | RowFault]:
     arrow, ipc = optional_package("pyarrow", file), optional_package("pyarrow.ipc", file)
     try:
         with arrow.memory_map(str(file)) as source:

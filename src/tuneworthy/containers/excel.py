@@ -10,9 +10,8 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.imported import SourceRecord
 from tuneworthy.data.csv_rows import column_names
-from tuneworthy.data.raw import RowFault
+from tuneworthy.data.raw import RawRow, RowFault
 
 FORM = "an Excel sheet"
 ORDER = 0
@@ -39,7 +38,7 @@ def form_of(path: Path) -> str:
     return f"the sheet `{_table_of(sheets).name}` of {len(sheets)}" if len(sheets) > 1 else ""
 
 
-def records(path: Path) -> Iterator[SourceRecord | RowFault]:
+def records(path: Path) -> Iterator[RawRow | RowFault]:
     """Yield each row as {column name: cell}; the names are the first row that is not empty.
 
     Formulas give the value that the spreadsheet program kept, dates are ISO texts.
@@ -58,7 +57,7 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
             continue
         named = {header[at]: value for at, value in row.items() if at in header}
         if named:
-            yield SourceRecord(f"{path.name}:{number}", (), named)
+            yield RawRow(f"{path.name}:{number}", named)
 
 
 def _sheets(path: Path) -> list[Any] | str:

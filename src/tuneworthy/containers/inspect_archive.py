@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.containers._heads import optional_package
-from tuneworthy.core.imported import SourceRecord
 from tuneworthy.core.strict_json import strict_json
-from tuneworthy.data.raw import RowFault
+from tuneworthy.data.raw import RawRow, RowFault
 
 FORM = "an Inspect log (.eval)"
 ORDER = 0
@@ -31,7 +30,7 @@ def opens(path: Path, head: bytes) -> bool:
         return False
 
 
-def records(path: Path) -> Iterator[SourceRecord | RowFault]:
+def records(path: Path) -> Iterator[RawRow | RowFault]:
     """Yield the header at ("eval",), then the samples at ("samples",), numbered from 1."""
     number = 0
     with zipfile.ZipFile(path) as archive:
@@ -39,7 +38,7 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
         for name in ("_journal/start.json", "header.json"):
             if name in names and isinstance(found := _read_member(archive, name), dict):
                 about = found.get("eval")
-                yield SourceRecord(path.name, ("eval",), about if isinstance(about, dict) else {})
+                yield RawRow(path.name, about if isinstance(about, dict) else {}, ("eval",))
         for name in sorted(names):
             if name.startswith("samples/") and name.endswith(".json"):
                 number += 1
@@ -50,7 +49,7 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
                         where, "a sample of the log can't be read", found, _CONVERT_COMMAND
                     )
                 else:
-                    yield SourceRecord(where, ("samples",), found)
+                    yield RawRow(where, found, ("samples",))
 
 
 def _member_bytes(archive: zipfile.ZipFile, name: str) -> bytes:

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from tuneworthy.containers._heads import text_start
 from tuneworthy.containers._json_stream import document_records
-from tuneworthy.core.imported import SourceRecord
 from tuneworthy.core.strict_json import RefusedJson
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
-from tuneworthy.data.raw import RowFault
+from tuneworthy.data.raw import RawRow, RowFault
 
 FORM = "a JSON document"
 ORDER = 2
@@ -23,7 +22,7 @@ def opens(path: Path, head: bytes) -> bool:
     return path.is_file() and text_start(head)[:1] in {b"[", b"{"}
 
 
-def records(path: Path) -> Iterator[SourceRecord | RowFault]:
+def records(path: Path) -> Iterator[RawRow | RowFault]:
     """Yield the objects of the document's lists, numbered from 1 in each list."""
     count: Counter[tuple[str, ...]] = Counter()
     found = text_encoding(path)
@@ -32,7 +31,7 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
         with path.open(encoding=encoding, errors="replace") as file:
             for at, value in document_records(file):
                 count[at] += 1
-                yield SourceRecord(f"{path.name}:{count[at]}", at, value)
+                yield RawRow(f"{path.name}:{count[at]}", value, at)
     except (ValueError, RecursionError) as error:
         what, got, fix = "the document ends or breaks here", str(error), "save or copy it again"
         if isinstance(error, RecursionError):

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tuneworthy.containers._heads import text_start
-from tuneworthy.core.imported import SourceRecord
 from tuneworthy.data.jsonl import read_jsonl
 from tuneworthy.data.lines import check_text_file, text_encoding
-from tuneworthy.data.raw import RowFault
+from tuneworthy.data.raw import RawRow, RowFault
 
 FORM = "JSON Lines"
 ORDER = 1
@@ -30,8 +29,7 @@ def opens(path: Path, head: bytes) -> bool:
         return False
 
 
-def records(path: Path) -> Iterator[SourceRecord | RowFault]:
-    """Yield the object of each line."""
+def records(path: Path) -> Iterator[RawRow | RowFault]:
+    """Return the object of each line."""
     skip = check_text_file(path, path.name)
-    for row in read_jsonl(path, path.name, skip, text_encoding(path)):
-        yield row if isinstance(row, RowFault) else SourceRecord(row.where, (), row.fields)
+    return read_jsonl(path, path.name, skip, text_encoding(path))

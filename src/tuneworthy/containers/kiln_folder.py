@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.imported import SourceRecord
 from tuneworthy.core.record import plain_file
 from tuneworthy.core.strict_json import strict_json
-from tuneworthy.data.raw import RowFault
+from tuneworthy.data.raw import RawRow, RowFault
 
 FORM = "a Kiln folder"
 ORDER = 1
@@ -22,7 +21,7 @@ def opens(path: Path, head: bytes) -> bool:
     return any((path / name).is_file() for name in ("project.kiln", "task.kiln"))
 
 
-def records(path: Path) -> Iterator[SourceRecord | RowFault]:
+def records(path: Path) -> Iterator[RawRow | RowFault]:
     """Yield each task at ("task",) and each run at ("runs",); links are not followed."""
     for folder, inner, files in os.walk(path):
         inner.sort()
@@ -35,7 +34,7 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
                 yield RowFault(where, "a Kiln file can't be read", found, "save it again in Kiln")
             else:
                 at = ("task",) if name == "task.kiln" else ("runs",)
-                yield SourceRecord(where, at, found)
+                yield RawRow(where, found, at)
 
 
 def _read_object(file: Path) -> dict[str, Any] | str:

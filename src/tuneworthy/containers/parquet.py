@@ -8,8 +8,7 @@ from pathlib import Path
 
 from tuneworthy.containers._arrow import numbered_rows
 from tuneworthy.containers._heads import optional_package
-from tuneworthy.core.imported import SourceRecord
-from tuneworthy.data.raw import RowFault
+from tuneworthy.data.raw import RawRow, RowFault
 
 FORM = "a Parquet file"
 ORDER = 0
@@ -20,7 +19,7 @@ def opens(path: Path, head: bytes) -> bool:
     return head.startswith(b"PAR1")
 
 
-def records(path: Path) -> Iterator[SourceRecord | RowFault]:
+def records(path: Path) -> Iterator[RawRow | RowFault]:
     """Yield the rows of the file as records, numbered from 1."""
     parquet, arrow = optional_package("pyarrow.parquet", path), optional_package("pyarrow", path)
     try:

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tuneworthy.containers._heads import text_start
-from tuneworthy.core.imported import SourceRecord
 from tuneworthy.data.csv_rows import DELIMITERS, delimiter_of, read_table
 from tuneworthy.data.lines import check_text_file, text_encoding
-from tuneworthy.data.raw import RowFault
+from tuneworthy.data.raw import RawRow, RowFault
 
 FORM = "a table (CSV)"
 ORDER = 4
@@ -24,12 +23,10 @@ def opens(path: Path, head: bytes) -> bool:
     return named or any(mark in _first_line(start) for mark in DELIMITERS)
 
 
-def records(path: Path) -> Iterator[SourceRecord | RowFault]:
-    """Yield each row as {column name: cell}. Raises DataError for a broken header."""
+def records(path: Path) -> Iterator[RawRow | RowFault]:
+    """Return each row as {column name: cell}. Raises DataError for a broken header."""
     skip = check_text_file(path, path.name)
-    found = read_table(path, path.name, skip, delimiter_of(path), None, text_encoding(path))
-    for row in found:
-        yield row if isinstance(row, RowFault) else SourceRecord(row.where, (), row.fields)
+    return read_table(path, path.name, skip, delimiter_of(path), None, text_encoding(path))
 
 
 def _first_line(start: bytes) -> str:

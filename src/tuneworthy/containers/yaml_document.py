@@ -10,9 +10,8 @@ from pathlib import Path
 from tuneworthy.containers._heads import text_start
 from tuneworthy.containers._json_stream import records_in_value
 from tuneworthy.core.errors import DataError, TaskError
-from tuneworthy.core.imported import SourceRecord
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
-from tuneworthy.data.raw import RowFault
+from tuneworthy.data.raw import RawRow, RowFault
 
 FORM = "a YAML document"
 ORDER = 3
@@ -25,7 +24,7 @@ def opens(path: Path, head: bytes) -> bool:
     return path.suffix.lower() in {".yaml", ".yml"} and bool(text_start(head))
 
 
-def records(path: Path) -> Iterator[SourceRecord | RowFault]:
+def records(path: Path) -> Iterator[RawRow | RowFault]:
     """Yield the mappings of the document's lists. Raises DataError above 20 MB."""
     from tuneworthy.data import plain_yaml
 
@@ -45,4 +44,4 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
     count: Counter[tuple[str, ...]] = Counter()
     for at, record in records_in_value(value):
         count[at] += 1
-        yield SourceRecord(f"{path.name}:{count[at]}", at, record)
+        yield RawRow(f"{path.name}:{count[at]}", record, at)

@@ -15,11 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from tuneworthy.core.imported import ImportedRow
 from tuneworthy.core.own_files import ANSWERS, ROWS, check_own, draft_of, open_draft
 from tuneworthy.data.column_roles import system_name
 from tuneworthy.data.copies import normalised_text
-from tuneworthy.data.raw import RawRow, ReadCount, RowFault
+from tuneworthy.data.raw import ImportedRow, RawRow, ReadCount, RowFault
 from tuneworthy.data.row_parts import PART_NAMES
 from tuneworthy.data.rows import as_text, to_case
 

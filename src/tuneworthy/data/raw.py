@@ -1,11 +1,11 @@
-"""Types of an unchecked row and of a bad row's fault; the names of a row's fields."""
+"""Types of an unchecked row, a bad row's fault and an imported row; the names of a row's fields."""
 
 from __future__ import annotations
 
 import difflib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tuneworthy.core.errors import DataError
@@ -30,10 +30,32 @@ def likely_name(names: Iterable[str], field: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
-    """One row with unchecked fields, and its place (`file:line`)."""
+    """One row with unchecked fields, and its place (`file:line` or `file:number`).
+
+    `at` are the keys that lead to its list in a JSON document, such as ("results", "results"); ()
+    if the file itself is the list.
+    """
 
     where: str
     fields: dict[str, Any]
+    at: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedRow:
+    """The fields of a row as `data/rows.py` reads them, and the systems' answers to it.
+
+    `answers` maps a system to {"answer", "seconds"?, "usd"?, "tokens_in"?, "tokens_out"?}.
+    Records of one `key` are one row; "" is a row of its own. `part` is `train`, `test` or `dev` for
+    a row of a file with such parts, "" for any other. `repeat` counts how often a system answered
+    the row so far, where the file says so.
+    """
+
+    fields: dict[str, Any]
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    key: str = ""
+    part: str = ""
+    repeat: int = 1
 
 
 @dataclass(frozen=True)

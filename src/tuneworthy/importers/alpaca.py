@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tuneworthy.core.imported import ImportedRow, SourceRecord
+from tuneworthy.data.raw import ImportedRow, RawRow
 from tuneworthy.data.rows import as_text
 
 FORMAT = "Alpaca rows"
@@ -13,14 +13,14 @@ NEEDS = ("instruction", "output")
 TAKES = ("`instruction` and `input`", "`output`")
 
 
-def fits(record: SourceRecord) -> bool:
+def fits(record: RawRow) -> bool:
     """Return whether a record has an instruction and an output."""
-    return {"instruction", "output"} <= record.value.keys()
+    return {"instruction", "output"} <= record.fields.keys()
 
 
-def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
+def rows(record: RawRow, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row: instruction and input as one text, a `system` text in front of it."""
-    value = record.value
+    value = record.fields
     parts = [as_text(value[key]).strip() for key in ("instruction", "input") if value.get(key)]
     text, system = "\n\n".join(part for part in parts if part), value.get("system")
     fields: dict[str, Any] = {"input": text}

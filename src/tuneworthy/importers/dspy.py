@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tuneworthy.core.imported import ImportedRow, SourceRecord
-from tuneworthy.data.raw import BadRow
+from tuneworthy.data.raw import BadRow, ImportedRow, RawRow
 from tuneworthy.importers._values import answer_text, text_lines
 
 FORMAT = "DSPy examples"
@@ -15,15 +14,17 @@ TAKES = ("the fields before the last", "the last field")
 _DSPY_FIELDS = {"augmented", "dspy_uuid", "dspy_split", "reasoning", "rationale"}
 
 
-def fits(record: SourceRecord) -> bool:
+def fits(record: RawRow) -> bool:
     """Return whether a record is a demo of a program or carries a mark of DSPy."""
     demo = bool(record.at) and record.at[-1] in {"demos", "train"}
-    return (demo and len(record.value) > 1) or bool({"dspy_uuid", "augmented"} & set(record.value))
+    return (demo and len(record.fields) > 1) or bool(
+        {"dspy_uuid", "augmented"} & set(record.fields)
+    )
 
 
-def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
+def rows(record: RawRow, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row: the last field is the right answer, those before it are the input."""
-    fields = {key: value for key, value in record.value.items() if key not in _DSPY_FIELDS}
+    fields = {key: value for key, value in record.fields.items() if key not in _DSPY_FIELDS}
     if len(fields) < 2:
         raise BadRow("an example with one field", ", ".join(fields), "keep its input and output")
     *asked, right = fields

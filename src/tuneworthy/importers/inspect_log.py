@@ -6,7 +6,7 @@ import string
 from collections.abc import Iterator
 from typing import Any
 
-from tuneworthy.core.imported import ImportedRow, SourceRecord
+from tuneworthy.data.raw import ImportedRow, RawRow
 from tuneworthy.importers._values import (
     answer_fields,
     answer_text,
@@ -21,20 +21,20 @@ NEEDS = ("input", "target", "epoch", "output")
 TAKES = ("`input` (and `choices`)", "`target`")
 
 
-def fits(record: SourceRecord) -> bool:
+def fits(record: RawRow) -> bool:
     """Return whether a record is a sample of a log."""
-    return {"input", "target", "epoch"} <= record.value.keys()
+    return {"input", "target", "epoch"} <= record.fields.keys()
 
 
-def note(record: SourceRecord, notes: dict[str, Any]) -> None:
+def note(record: RawRow, notes: dict[str, Any]) -> None:
     """Write the name of the evaluated model to `notes`."""
-    if record.at == ("eval",) and isinstance(record.value.get("model"), str):
-        notes["model"] = record.value["model"]
+    if record.at == ("eval",) and isinstance(record.fields.get("model"), str):
+        notes["model"] = record.fields["model"]
 
 
-def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
+def rows(record: RawRow, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row of a sample with the model's answer; later epochs are repeats of it."""
-    value, epoch = record.value, record.value.get("epoch")
+    value, epoch = record.fields, record.fields.get("epoch")
     fields = input_fields(value["input"]) or {}
     choices, letters = value.get("choices"), string.ascii_uppercase
     if isinstance(choices, list) and "input" in fields:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tuneworthy.core.imported import ImportedRow, SourceRecord
+from tuneworthy.data.raw import ImportedRow, RawRow
 from tuneworthy.importers._values import answer_fields, input_fields, nested_value
 
 FORMAT = "Kiln task runs"
@@ -14,16 +14,17 @@ TAKES = ("`input`", "`repaired_output`, else an `output` that people wrote or ra
 _LEAST_GOOD_RATING = {"five_star": 4.0, "pass_fail": 1.0, "pass_fail_critical": 1.0}
 
 
-def fits(record: SourceRecord) -> bool:
+def fits(record: RawRow) -> bool:
     """Return whether a record is a run of a task."""
     return (
-        isinstance(nested_value(record.value, "output", "output"), str) and "input" in record.value
+        isinstance(nested_value(record.fields, "output", "output"), str)
+        and "input" in record.fields
     )
 
 
-def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
+def rows(record: RawRow, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row of a run; an output that no person rated, repaired or wrote is not right."""
-    value = record.value
+    value = record.fields
     fields = {**(input_fields(value["input"]) or {}), "id": value.get("id")}
     output, source = value["output"], nested_value(value, "output", "source") or {}
     model = nested_value(source, "properties", "model_name")

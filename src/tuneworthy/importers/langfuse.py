@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tuneworthy.core.imported import ImportedRow, SourceRecord
-from tuneworthy.data.raw import BadRow
+from tuneworthy.data.raw import BadRow, ImportedRow, RawRow
 from tuneworthy.importers._values import answer_fields, answer_text, input_fields, nested_value
 
 FORMAT = "a Langfuse export"
@@ -18,18 +17,18 @@ _ITEM_KEYS = {"datasetId", "dataset_id", "datasetName", "dataset_name", "sourceT
 _TRACE_KEYS = {"traceId", "trace_id", "sessionId", "session_id", "htmlPath", "observations"}
 
 
-def fits(record: SourceRecord) -> bool:
+def fits(record: RawRow) -> bool:
     """Return whether a record is an item of a data set, an observation or a trace."""
-    keys = record.value.keys()
+    keys = record.fields.keys()
     if "input" not in keys:
         return False
     item = any(key in keys for key in _EXPECTED_KEYS) and bool(_ITEM_KEYS & keys)
     return item or ("output" in keys and bool(_TRACE_KEYS & keys))
 
 
-def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
+def rows(record: RawRow, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row of an item, or the input and the model's answer of a trace or generation."""
-    value = record.value
+    value = record.fields
     if value.get("status") == "ARCHIVED":
         raise BadRow("an archived item", "", "")
     kind = value.get("type")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tuneworthy.core.imported import ImportedRow, SourceRecord
-from tuneworthy.data.raw import BadRow
+from tuneworthy.data.raw import BadRow, ImportedRow, RawRow
 from tuneworthy.importers._values import answer_fields, right_answer_fields
 
 FORMAT = "lm-eval samples"
@@ -14,17 +13,17 @@ NEEDS = ("doc_id", "target", "arguments", "filtered_resps")
 TAKES = ("the first argument of the request", "`target`")
 
 
-def fits(record: SourceRecord) -> bool:
+def fits(record: RawRow) -> bool:
     """Return whether a record is a logged sample."""
-    return {"doc_id", "target", "arguments"} <= record.value.keys()
+    return {"doc_id", "target", "arguments"} <= record.fields.keys()
 
 
-def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
+def rows(record: RawRow, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row of a sample with the model's response, by the first filter if several ran.
 
     The system has the name of the folder, which the harness names after the model.
     """
-    value = record.value
+    value = record.fields
     kept = notes.setdefault("filter", value.get("filter"))
     if value.get("filter") != kept:
         raise BadRow("another filter of the same response", str(value.get("filter")), "")

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tuneworthy.core.counting import count_noun
-from tuneworthy.core.imported import ImportedRow, SourceRecord
-from tuneworthy.data.raw import ROW_FIELDS
+from tuneworthy.data.raw import ROW_FIELDS, ImportedRow, RawRow
 from tuneworthy.importers._values import parse_json_text, plain_turn
 
 FORMAT = "OpenAI chat rows"
@@ -16,21 +15,21 @@ NEEDS = ("messages",)
 TAKES = ("the turns of `messages` before the last", "the last turn of `messages`")
 
 
-def fits(record: SourceRecord) -> bool:
+def fits(record: RawRow) -> bool:
     """Return whether a record has turns with roles, and no sign of another format."""
-    turns = record.value.get("messages")
-    if not isinstance(turns, list) or not turns or "epoch" in record.value:
+    turns = record.fields.get("messages")
+    if not isinstance(turns, list) or not turns or "epoch" in record.fields:
         return False
     return all(isinstance(one, dict) and "role" in one for one in turns)
 
 
-def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
+def rows(record: RawRow, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row: the turns as they are, and the fields that a row may have beside them.
 
     A right answer that calls tools becomes the JSON text of its calls.
     """
-    kept = {key: value for key, value in record.value.items() if key in ROW_FIELDS}
-    turns = [plain_turn(one) for one in record.value["messages"]]
+    kept = {key: value for key, value in record.fields.items() if key in ROW_FIELDS}
+    turns = [plain_turn(one) for one in record.fields["messages"]]
     if calls := _tool_calls(turns[-1]):
         notes["calls"] = notes.get("calls", 0) + 1
         notes["remark"] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tuneworthy.core.imported import ImportedRow, SourceRecord
+from tuneworthy.data.raw import ImportedRow, RawRow
 from tuneworthy.importers._values import input_fields, right_answer_fields
 
 FORMAT = "OpenAI Evals samples"
@@ -13,16 +13,16 @@ NEEDS = ("input", "ideal")
 TAKES = ("`input`", "`ideal`")
 
 
-def fits(record: SourceRecord) -> bool:
+def fits(record: RawRow) -> bool:
     """Return whether a record has an input and an ideal answer."""
-    return {"input", "ideal"} <= record.value.keys()
+    return {"input", "ideal"} <= record.fields.keys()
 
 
-def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
+def rows(record: RawRow, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row; every ideal answer is accepted."""
     yield ImportedRow(
         {
-            **(input_fields(record.value["input"]) or {}),
-            **right_answer_fields(record.value["ideal"]),
+            **(input_fields(record.fields["input"]) or {}),
+            **right_answer_fields(record.fields["ideal"]),
         }
     )

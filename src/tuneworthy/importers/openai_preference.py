@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tuneworthy.core.imported import ImportedRow, SourceRecord
+from tuneworthy.data.raw import ImportedRow, RawRow
 from tuneworthy.importers._values import answer_text, input_fields
 
 FORMAT = "OpenAI preference rows"
@@ -13,12 +13,12 @@ NEEDS = ("input.messages", "preferred_output")
 TAKES = ("`input`", "`preferred_output`")
 
 
-def fits(record: SourceRecord) -> bool:
+def fits(record: RawRow) -> bool:
     """Return whether a record has an input and a preferred answer."""
-    return isinstance(record.value.get("input"), dict) and "preferred_output" in record.value
+    return isinstance(record.fields.get("input"), dict) and "preferred_output" in record.fields
 
 
-def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
+def rows(record: RawRow, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row with the preferred answer as the right one, without the other answer."""
-    fields = input_fields(record.value["input"]) or {}
-    yield ImportedRow({**fields, "output": answer_text(record.value["preferred_output"])})
+    fields = input_fields(record.fields["input"]) or {}
+    yield ImportedRow({**fields, "output": answer_text(record.fields["preferred_output"])})

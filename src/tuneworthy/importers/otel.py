@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tuneworthy.core.imported import ImportedRow, SourceRecord
-from tuneworthy.data.raw import BadRow
+from tuneworthy.data.raw import BadRow, ImportedRow, RawRow
 from tuneworthy.importers._values import answer_fields
 from tuneworthy.logs import otlp, spans
 
@@ -16,12 +15,12 @@ TAKES = ("the last user turn, behind the system prompt", "nothing: traces hold w
 _LISTS = {"resourceSpans", "resource_spans", "resourceLogs", "resource_logs"}
 
 
-def fits(record: SourceRecord) -> bool:
+def fits(record: RawRow) -> bool:
     """Return whether a record is an export, a part of one, or a span."""
     return _as_export(record) is not None
 
 
-def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
+def rows(record: RawRow, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield a row per model request: system prompt, last user turn, the model's answer."""
     value = _as_export(record) or {}
     found = list((otlp if otlp.reads(value) else spans).requests(value))
@@ -43,9 +42,9 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
             yield ImportedRow(fields, {one.model or "model": said} if said else {})
 
 
-def _as_export(record: SourceRecord) -> dict[str, Any] | None:
+def _as_export(record: RawRow) -> dict[str, Any] | None:
     if record.at and record.at[-1] in _LISTS:
-        return {record.at[-1]: [record.value]}
-    if otlp.reads(record.value) or spans.reads(record.value):
-        return record.value
+        return {record.at[-1]: [record.fields]}
+    if otlp.reads(record.fields) or spans.reads(record.fields):
+        return record.fields
     return None

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tuneworthy.core.imported import ImportedRow, SourceRecord
+from tuneworthy.data.raw import ImportedRow, RawRow
 from tuneworthy.importers._promptfoo import (
     note_assertion_types,
     render_variables,
@@ -22,20 +22,20 @@ NEEDS = ("vars", "provider", "response.output", "testCase.assert")
 TAKES = ("`vars`", "the values of `assert`")
 
 
-def fits(record: SourceRecord) -> bool:
+def fits(record: RawRow) -> bool:
     """Return whether a record is the result of one test with one provider."""
-    return isinstance(record.value.get("vars"), dict) and {"provider", "success"} <= set(
-        record.value
+    return isinstance(record.fields.get("vars"), dict) and {"provider", "success"} <= set(
+        record.fields
     )
 
 
-def learn(sample: Sequence[SourceRecord], notes: dict[str, Any]) -> None:
+def learn(sample: Sequence[RawRow], notes: dict[str, Any]) -> None:
     """Write to `notes` the variables that reveal the answer, each provider's prompts, and repeats.
 
     With `--repeat` each repetition of a test has a number of its own: tests are repeated if all of
     them, but for the last one of the sample, were answered equally often by each prompt.
     """
-    values = [record.value for record in sample]
+    values = [record.fields for record in sample]
     notes["told"] = revealing_variables([(value["vars"], _assertions(value)) for value in values])
     prompts: dict[str, set[int]] = {}
     for value in values:
@@ -48,9 +48,9 @@ def learn(sample: Sequence[SourceRecord], notes: dict[str, Any]) -> None:
     notes["asked"] = Counter() if len(times) == 1 and times != {1} else None
 
 
-def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
+def rows(record: RawRow, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row of the test with this provider's answer; a test is one row of the file."""
-    value = record.value
+    value = record.fields
     given, name = value["vars"], _provider_name(value)
     note_assertion_types(_assertions(value), notes)
     right = right_answers(

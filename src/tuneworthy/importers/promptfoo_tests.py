@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tuneworthy.core.imported import ImportedRow, SourceRecord
+from tuneworthy.data.raw import ImportedRow, RawRow
 from tuneworthy.importers._promptfoo import (
     assertion_of_cell,
     note_assertion_types,
@@ -21,25 +21,25 @@ NEEDS = ("vars", "assert")
 TAKES = ("`vars` (or the columns beside `__expected`)", "the values of `assert` (or `__expected`)")
 
 
-def fits(record: SourceRecord) -> bool:
+def fits(record: RawRow) -> bool:
     """Return whether a record is a test; tests inside the results of a run are not."""
-    value = record.value
+    value = record.fields
     if any(str(key).startswith("__expected") for key in value):
         return True
     known = isinstance(value.get("vars"), dict) and "provider" not in value
     return known and record.at[:1] != ("config",)
 
 
-def learn(sample: Sequence[SourceRecord], notes: dict[str, Any]) -> None:
+def learn(sample: Sequence[RawRow], notes: dict[str, Any]) -> None:
     """Write to `notes` the variables that reveal the right answer."""
     notes["told"] = revealing_variables(
-        [_variables_and_assertions(record.value) for record in sample]
+        [_variables_and_assertions(record.fields) for record in sample]
     )
 
 
-def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
+def rows(record: RawRow, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row of a test: one variable is the input, several are its lines."""
-    given, assertions = _variables_and_assertions(record.value)
+    given, assertions = _variables_and_assertions(record.fields)
     note_assertion_types(assertions, notes)
     right = right_answers(
         {**one, "value": render_variables(one.get("value"), given)}

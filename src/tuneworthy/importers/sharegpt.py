@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tuneworthy.core.imported import ImportedRow, SourceRecord
-from tuneworthy.data.raw import BadRow
+from tuneworthy.data.raw import BadRow, ImportedRow, RawRow
 
 FORMAT = "ShareGPT rows"
 NEEDS = ("conversations",)
@@ -19,7 +18,7 @@ _ROLE_OF_SPEAKER = {
 }  # fmt: skip
 
 
-def fits(record: SourceRecord) -> bool:
+def fits(record: RawRow) -> bool:
     """Return whether a record has conversations of turns."""
     turns = _turns(record)
     return bool(turns) and all(
@@ -27,7 +26,7 @@ def fits(record: SourceRecord) -> bool:
     )
 
 
-def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
+def rows(record: RawRow, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row: its turns by role; a `system` text beside them comes first."""
     turns = []
     for one in _turns(record):
@@ -36,14 +35,14 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
             raise BadRow("unknown speaker", speaker, f"write one of {', '.join(_ROLE_OF_SPEAKER)}")
         content = one.get("value", one.get("content"))
         turns.append({"role": _ROLE_OF_SPEAKER[speaker], "content": content})
-    system = record.value.get("system")
+    system = record.fields.get("system")
     if isinstance(system, str) and system.strip() and turns[0]["role"] != "system":
         turns.insert(0, {"role": "system", "content": system})
     if turns[0]["role"] == "assistant":
         raise BadRow("the assistant speaks first", "", "start with a user turn")
-    yield ImportedRow({"messages": turns, "id": record.value.get("id")})
+    yield ImportedRow({"messages": turns, "id": record.fields.get("id")})
 
 
-def _turns(record: SourceRecord) -> list[Any]:
-    turns = record.value.get("conversations", record.value.get("conversation"))
+def _turns(record: RawRow) -> list[Any]:
+    turns = record.fields.get("conversations", record.fields.get("conversation"))
     return turns if isinstance(turns, list) else []

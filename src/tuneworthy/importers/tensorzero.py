@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tuneworthy.core.imported import ImportedRow, SourceRecord
-from tuneworthy.data.raw import BadRow
+from tuneworthy.data.raw import BadRow, ImportedRow, RawRow
 from tuneworthy.data.rows import as_text
 from tuneworthy.importers._values import answer_fields, nested_value, text_lines
 
@@ -15,14 +14,14 @@ NEEDS = ("function_name", "input.messages", "output")
 TAKES = ("`input`", "`output` of a datapoint")
 
 
-def fits(record: SourceRecord) -> bool:
+def fits(record: RawRow) -> bool:
     """Return whether a record belongs to a function and has its input."""
-    return "function_name" in record.value and isinstance(record.value.get("input"), dict)
+    return "function_name" in record.fields and isinstance(record.fields.get("input"), dict)
 
 
-def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
+def rows(record: RawRow, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row of a datapoint, or of an inference with its variant's answer."""
-    value, given = record.value, record.value["input"]
+    value, given = record.fields, record.fields["input"]
     said = given.get("messages")
     turns = [
         _turn(one) for one in (said if isinstance(said, list) else ()) if isinstance(one, dict)

@@ -12,10 +12,9 @@ from tests import studies
 
 from tuneworthy.cli._frame import run
 from tuneworthy.core.errors import DataError
-from tuneworthy.core.imported import SourceRecord
 from tuneworthy.core.plugins import load
 from tuneworthy.data.column_choice import Choice
-from tuneworthy.data.raw import RowFault
+from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.importing import ImportOptions, import_rows
 from tuneworthy.lab.own_log import window_means
 from tuneworthy.ledger.elsewhere import next_look
@@ -75,8 +74,8 @@ def test_an_inspect_header_of_another_form_is_no_crash(tmp_path):
             "samples/1.json", json.dumps({"id": 1, "epoch": 1, "input": "a", "target": "b"})
         )
     found = list(load("containers", "inspect_archive").records(tmp_path / "log.eval"))
-    assert [type(one) for one in found] == [SourceRecord] * 2
-    assert found[0].value == {}
+    assert [type(one) for one in found] == [RawRow] * 2
+    assert found[0].fields == {}
 
 
 @pytest.mark.parametrize("listed", [5, [5], {"a": 1}, ["x"], [None], [[]], "data", None])
@@ -96,7 +95,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path, monkeypatch, 
     (tmp_path / "kiln" / "task.kiln").write_text("{}")
     os.mkfifo(tmp_path / "kiln" / "runs" / "1" / "task_run.kiln")
     found = list(load("containers", "kiln_folder").records(tmp_path / "kiln"))
-    assert [type(one) for one in found] == [SourceRecord, RowFault]
+    assert [type(one) for one in found] == [RawRow, RowFault]
     state = tmp_path / "state"
     (state / "tuneworthy").mkdir(parents=True)
     os.mkfifo(state / "tuneworthy" / "looks.jsonl")

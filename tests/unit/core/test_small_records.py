@@ -8,7 +8,6 @@ from tuneworthy.core.errors import error_chain
 from tuneworthy.core.escape import json_for_terminal
 from tuneworthy.core.evidence import Figure
 from tuneworthy.core.failure import RunFacts
-from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.core.run_report import OwnRunReport
 
@@ -18,15 +17,6 @@ def test_json_for_a_terminal_holds_no_control_character_and_says_the_same():
     shown = json_for_terminal(json.dumps(value, ensure_ascii=False))
     assert shown.isascii()
     assert json.loads(shown) == value
-
-
-def test_an_imported_row_has_no_answers_and_no_key_of_its_own():
-    record = SourceRecord("rows.json:3", ("results",), {"q": "a"})
-    assert record.at == ("results",)
-    rows = [ImportedRow(record.value), ImportedRow({"q": "b"})]
-    assert [row.key for row in rows] == ["", ""]
-    assert rows[0].answers == {}
-    assert rows[0].answers is not rows[1].answers
 
 
 def test_a_logged_request_knows_nothing_that_the_log_does_not_give():

@@ -9,12 +9,11 @@ import pytest
 
 from tuneworthy.cli._frame import run
 from tuneworthy.core.errors import DataError
-from tuneworthy.core.imported import SourceRecord
 from tuneworthy.core.plugins import load
 from tuneworthy.core.strict_json import RefusedJson, strict_json
 from tuneworthy.data import load as load_rows
 from tuneworthy.data.column_choice import Choice
-from tuneworthy.data.raw import ReadCount, RowFault
+from tuneworthy.data.raw import RawRow, ReadCount, RowFault
 from tuneworthy.importing import ImportOptions, import_rows
 
 TEAMS = ("billing", "delivery", "account")
@@ -171,14 +170,14 @@ def test_a_map_of_records_is_read_whatever_its_form(tmp_path):
         form = "yaml_document" if name.endswith("yaml") else "json_document"
         found = list(load("containers", form).records(tmp_path / name))
         assert len(found) == 40, name
-        assert found[7].value["id"] == "t7"
+        assert found[7].fields["id"] == "t7"
 
 
 def test_parts_of_a_document_that_share_objects_alone_are_no_records(tmp_path):
     parts = {name: {"rows": [{"a": 1}, {"a": 2}]} for name in ("results", "configs", "n")}
     (tmp_path / "d.json").write_text(json.dumps(parts))
     found = load("containers", "json_document").records(tmp_path / "d.json")
-    assert [one.value for one in found] == [{"a": 1}, {"a": 2}] * 3
+    assert [one.fields for one in found] == [{"a": 1}, {"a": 2}] * 3
 
 
 def test_a_column_that_stands_twice_is_refused_in_every_table(tmp_path, capsys):
@@ -258,4 +257,4 @@ def test_strict_json_reads_the_rest():
 def test_records_keep_their_type(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(records(3)))
     found = list(load("containers", "json_document").records(tmp_path / "a.json"))
-    assert [type(one) for one in found] == [SourceRecord] * 3
+    assert [type(one) for one in found] == [RawRow] * 3

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.escape import quoted
-from tuneworthy.core.plugins import load
-from tuneworthy.data.csv_rows import delimiter_of
 from tuneworthy.data.import_files import ImportFiles
-from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.recognising import RecognisedFile
 
 
@@ -23,14 +19,15 @@ def import_report_lines(
     `names` maps a system to its name in the task file.
     """
     for source in sources:
-        form = _form_name(source)
+        form = source.table.form_text
         if source.roles is not None:
             right = f"`{source.roles.output}`" if source.roles.output else "stands in another file"
             asked = ", ".join(f"`{name}`" for name in source.roles.inputs)
             what, takes = form, (asked + ", joined" * bool(source.roles.joined), right)
         else:
             what, takes = f"{_format_name(source)}, {form}", _taken_fields(source)
-        yield f"{source.path.name}: read as {what}{_encoding_remark(source.path)}"
+        odd = "; not UTF-8: its letters are read as Windows-1252" * source.table.is_windows
+        yield f"{source.path.name}: read as {what}{odd}"
         if source.roles is not None and source.roles.id:
             yield f"  id            `{source.roles.id}`"
         yield f"  input         {takes[0]}"
@@ -77,23 +74,6 @@ def _unused_columns(source: RecognisedFile) -> str:
     left = [name for name in source.columns if "." not in name and name not in used]
     shown = ", ".join(f"`{name[:30]}`" for name in left[:6])
     return shown + (f" and {len(left) - 6} more" if len(left) > 6 else "")
-
-
-def _form_name(source: RecognisedFile) -> str:
-    """Return the name of a file's form, such as "a table (TSV)" by the mark between columns."""
-    module = load("containers", source.container)
-    named = module.form_of(source.path) if hasattr(module, "form_of") else ""
-    form = str(named or module.FORM)
-    mark = delimiter_of(source.path) if source.container == "table" else ","
-    return {"\t": "a table (TSV)", "|": "a table (columns parted by |)"}.get(mark, form)
-
-
-def _encoding_remark(path: Path) -> str:
-    """Return a remark on a text file that is read as Windows-1252, not UTF-8; else ""."""
-    binary = path.is_dir() or path.suffix.lower() in {".parquet", ".xlsx", ".eval", ".arrow"}
-    if binary or text_encoding(path) != WINDOWS_ENCODING:
-        return ""
-    return "; not UTF-8: its letters are read as Windows-1252"
 
 
 def system_prompt_line(made: ImportFiles) -> str:

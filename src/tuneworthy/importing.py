@@ -10,14 +10,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
-from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.core.plugins import catalogue
 from tuneworthy.data.column_choice import Choice, raise_no_column
 from tuneworthy.data.column_roles import Roles, answers_of, row_of, system_name
 from tuneworthy.data.file_roles import FileRoles, with_one_gold_file
@@ -26,8 +25,6 @@ from tuneworthy.data.raw import MOST_UNREAD, BadRow, ImportedRow, RawRow, RowFau
 from tuneworthy.data.row_parts import part_of
 from tuneworthy.import_lines import import_report_lines, read_in_place_lines, system_prompt_line
 from tuneworthy.recognising import AskForColumns, RecognisedFile, has_field, recognise
-
-_SAMPLED_RECORDS = 1_000  # a format's `learn` is given this many of the first records
 
 
 @dataclass(frozen=True)
@@ -177,7 +174,7 @@ def _imported_rows(source: RecognisedFile, made: ImportFiles) -> Iterator[tuple[
         made.remarks.append(f"  not the input {names}: it tells the right answer")
     module, roles = source.importer, source.roles
     note = getattr(module, "note", None)
-    for record in load("containers", source.container).records(source.path):
+    for record in source.table.records():
         if isinstance(record, RowFault):
             made.count_lost(record.why, record.where, record)
         elif module is None or roles is not None:
@@ -223,9 +220,7 @@ def _read_format_notes(source: RecognisedFile, notes: dict[str, Any]) -> None:
     learn = getattr(source.importer, "learn", None)
     if source.importer is None or learn is None:
         return
-    found = islice(load("containers", source.container).records(source.path), _SAMPLED_RECORDS)
-    learn([one for one in found if isinstance(one, RawRow) and source.importer.fits(one)],
-          notes)  # fmt: skip
+    learn(list(filter(source.importer.fits, source.table.sampled)), notes)
 
 
 def _has_other_shape(source: RecognisedFile, roles: Roles, record: RawRow) -> bool:
@@ -233,7 +228,7 @@ def _has_other_shape(source: RecognisedFile, roles: Roles, record: RawRow) -> bo
 
     False for a table, whose records lack the columns of empty cells.
     """
-    if source.container not in {"json_lines", "json_document", "yaml_document"}:
+    if source.table.form_name not in {"json_lines", "json_document", "yaml_document"}:
         return False
     mine = {name.partition(".")[0] for name in (*roles.inputs, roles.output)}
     return not mine & record.fields.keys()

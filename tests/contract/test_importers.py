@@ -173,7 +173,7 @@ def test_a_record_has_one_format(name, tmp_path):
     source = recognise(path, Choice())
     fits = {other: load("importers", other).fits for other in catalogue("importers")}
     seen = 0
-    for record in load("containers", source.container).records(path):
+    for record in source.table.records():
         if isinstance(record, RawRow) and fits[name](record):
             seen += 1
             assert [other for other, test in fits.items() if test(record)] == [name]
@@ -189,7 +189,7 @@ def test_no_value_in_a_record_crashes(name, tmp_path):
     module, path = load("importers", name), MADE[name][0](tmp_path)
     source = recognise(path, Choice())
     outcomes = set()
-    for record in load("containers", source.container).records(path):
+    for record in source.table.records():
         if not isinstance(record, RawRow) or not module.fits(record):
             continue
         for key in record.fields:

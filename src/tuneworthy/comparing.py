@@ -5,7 +5,7 @@ No ledger is opened and no look is counted: nothing of a study is read or writte
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -17,17 +17,16 @@ from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.task import Data, Match, Recorded, Success, Task
-from tuneworthy.data.answer_columns import AnswerTable, ColumnNames, read_answer_table
 from tuneworthy.data.answer_form import choose_answer_form, with_form
 from tuneworthy.data.answers import AlignedAnswers, align_answers
-from tuneworthy.data.bad_rows import BadRows
+from tuneworthy.data.column_choice import Choice
+from tuneworthy.data.compared_files import ComparedFiles, compared_columns, compared_files
 from tuneworthy.data.copies import copy_groups
-from tuneworthy.data.infer import output_type, with_inferred
-from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
-from tuneworthy.data.load import Loaded, load
+from tuneworthy.data.load import Loaded, load_records
 from tuneworthy.data.open_answers import propose_metric
-from tuneworthy.data.own_columns import OwnColumns, Records, RenamedFiles, gold_cases, renamed_files
 from tuneworthy.data.recorded import answer_observations, refuse_gold
+from tuneworthy.data.rows import read_rows
+from tuneworthy.data.table import open_table
 from tuneworthy.diagnose.blocks import TOLERATED_UNSCORED, why_metric_is_broken
 from tuneworthy.diagnose.metric_ladder import MOST_CASES
 from tuneworthy.metrics import JUDGE, metric_name, score_all, scorer
@@ -56,93 +55,78 @@ def compare_files(
     second: Path,
     gold: Path,
     options: CompareOptions = CompareOptions(),
-    own: OwnColumns = OwnColumns(),
+    named: Choice = Choice(),
 ) -> LogComparison:
     """Return the comparison of two files of recorded answers on the rows of a third.
 
-    `own` are the columns that the user named; columns without usual names are guessed, and the
+    `named` are the columns that the user named; columns without usual names are guessed, and the
     notes say how. Rows that one of the files does not answer are left out and counted; a null
     answer is a failed one and scores 0. Raises DataError for rows that can't be used, files that
     can't be matched or no common row, TaskError for a metric or a column that is not there.
     """
     _refuse_missing(first, second, gold)
-    wanted = {A: Recorded(file=str(first), match=options.match),
-              B: Recorded(file=str(second), match=options.match)}  # fmt: skip
-    task = Task(data=Data(file=str(gold)), success=Success(metric=options.metric)).at(Path())
-    renamed = renamed_files(gold, (first, second), own)
-    if renamed is None:
-        policy = "draft" if options.bad_rows == "stop" else options.bad_rows
-        loaded = load(task, policy, options.max_bad)
-    else:
-        loaded = _loaded_records(task, renamed.gold, options)
-    loaded = replace(loaded, task=loaded.task.model_copy(update={"answers": wanted}).at(Path()))
-    found = _aligned_answers(loaded, renamed, (first, second), options)
-    notes = [*(renamed.notes if renamed else ()), *_encoding_notes(gold, first, second)]
-    notes += [
-        f"{o.text}: {o.fix}" if o.fix else o.text
-        for o in answer_observations(loaded, found)
-        if o.kind in REPORTED_KINDS
-    ]
-    left_out = {f"gold row left out: {why}": n for why, n in loaded.excluded.items()}
-    named = {A: str(first), B: str(second)}
-    for name, file in named.items():
-        if lost := sum(answer.lost == "not recorded" for answer in found[name].answers):
-            left_out[f"no answer in {quoted(file, 60)}"] = lost
-    if len({named[A], named[B]}) == 1:
-        notes.append("A and B are one file: every difference is 0")
-    both = _rows_answered_by_both(loaded.cases, found, named)
-    cases, one, two = (tuple(part) for part in zip(*both, strict=True))
-    return _compare_rows(
-        loaded, (named[A], named[B]), (cases, one, two), options, (left_out, notes)
-    )
-
-
-def _loaded_records(task: Task, records: Records, options: CompareOptions) -> Loaded:
-    """Return the cases of renamed gold records, with the task's settings inferred from them."""
-    bad = BadRows(Path(), listed=False)
-    cases = tuple(gold_cases(records, bad))
-    bad.raise_if_too_many(len(records), options.bad_rows, options.max_bad)
-    outputs = [case.output for case in cases]
-    task = with_inferred(task, output_type(task, outputs, cases), outputs)
-    return Loaded(task=task, cases=cases, rows=len(records), excluded=dict(bad.reasons))
-
-
-def _aligned_answers(
-    loaded: Loaded, renamed: RenamedFiles | None, files: tuple[Path, Path], options: CompareOptions
-) -> dict[str, AlignedAnswers]:
-    """Return the answers of file A and of file B, aligned to the cases, by "A" and "B"."""
-    refuse_gold(loaded.task, list(map(str, files)))
-    logs = renamed.logs if renamed else (None, None)
-    return {
-        name: align_answers(file, loaded.cases, loaded.everyone, options.match, "", records)
-        for name, file, records in zip((A, B), files, logs, strict=True)
-    }
+    found = compared_files(gold, (first, second), named)
+    loaded = _loaded_rows(gold, found, options)
+    refuse_gold(loaded.task, [str(first), str(second)])
+    return _compare_found(loaded, found, (first, second), (str(first), str(second)), options)
 
 
 def compare_columns(
-    path: Path, columns: ColumnNames, options: CompareOptions = CompareOptions()
+    path: Path, named: Choice, options: CompareOptions = CompareOptions()
 ) -> LogComparison:
-    """Return the comparison of two columns of answers of one CSV file.
+    """Return the comparison of two columns of answers of one table, `a` and `b` of the choice.
 
-    Raises the errors of `read_answer_table`, and TaskError for a metric that is not there.
+    Raises the errors of `compared_columns`, and TaskError for a metric that is not there.
     """
     _refuse_missing(path)
-    table = read_answer_table(path, columns)
-    task = Task(data=Data(file=str(path)), success=Success(metric=options.metric)).at(Path())
-    outputs = [case.output for case in table.cases]
-    task = with_inferred(task, output_type(task, outputs, table.cases), outputs)
-    loaded = Loaded(task=task, cases=table.cases, rows=len(table.cases))
-    left_out = {f"no right answer in `{quoted(columns.right, 40)}`": table.unlabelled}
-    left_out = {why: n for why, n in left_out.items() if n}
-    rows = table.cases, table.first, table.second
-    names = columns.first, columns.second
-    return _compare_rows(
-        loaded,
-        names,
-        rows,
-        options,
-        (left_out, [*_input_column_notes(table), *_encoding_notes(path)]),
-    )
+    found = compared_columns(path, named)
+    loaded = _loaded_rows(path, found, options)
+    names = named.answers["a"], named.answers["b"]
+    right = f"no right answer in `{quoted(str(named.output), 40)}`"
+    counted = {right: found.unlabelled} if found.unlabelled else {}
+    return _compare_found(loaded, found, (path, path), names, options, counted)
+
+
+def _loaded_rows(gold: Path, found: ComparedFiles | None, options: CompareOptions) -> Loaded:
+    task = Task(data=Data(file=str(gold)), success=Success(metric=options.metric)).at(Path())
+    rows = found.gold if found else read_rows(gold, str(gold))
+    return load_records(task, rows, options.bad_rows, options.max_bad)
+
+
+def _compare_found(
+    loaded: Loaded,
+    found: ComparedFiles | None,
+    files: tuple[Path, Path],
+    names: tuple[str, str],
+    options: CompareOptions,
+    left_out: Mapping[str, int] = {},
+) -> LogComparison:
+    """Return the comparison of two logs on loaded rows; `left_out` counts rows by a reason."""
+    wanted = {name: Recorded(file=str(file), match=options.match)
+              for name, file in zip((A, B), files, strict=True)}  # fmt: skip
+    loaded = replace(loaded, task=loaded.task.model_copy(update={"answers": wanted}).at(Path()))
+    logs = found.logs if found else (None, None)
+    aligned = {
+        name: align_answers(file, loaded.cases, loaded.everyone, options.match, "", records)
+        for name, file, records in zip((A, B), files, logs, strict=True)
+    }
+    gold = Path(loaded.task.data.file or "")
+    notes = [*(found.notes if found else ()), *_encoding_notes(gold, *files)]
+    notes += [
+        f"{o.text}: {o.fix}" if o.fix else o.text
+        for o in answer_observations(loaded, aligned)
+        if o.kind in REPORTED_KINDS
+    ]
+    counted = {f"gold row left out: {why}": n for why, n in loaded.excluded.items()}
+    for name, file in zip((A, B), names, strict=True):
+        if lost := sum(answer.lost == "not recorded" for answer in aligned[name].answers):
+            counted[f"no answer in {quoted(file, 60)}"] = lost
+    if names[0] == names[1]:
+        notes.append("A and B are one file: every difference is 0")
+    both = _rows_answered_by_both(loaded.cases, aligned, dict(zip((A, B), names, strict=True)))
+    cases, one, two = (tuple(part) for part in zip(*both, strict=True))
+    said = {**left_out, **counted}, notes
+    return _compare_rows(loaded, names, (cases, one, two), options, said)
 
 
 def _refuse_missing(*files: Path) -> None:
@@ -158,14 +142,8 @@ def _refuse_missing(*files: Path) -> None:
 def _encoding_notes(*files: Path) -> Iterator[str]:
     """Yield a note on each file that is read as Windows-1252, not UTF-8."""
     for path in dict.fromkeys(files):
-        if text_encoding(path) == WINDOWS_ENCODING:
+        if open_table(path).is_windows:
             yield f"{quoted(str(path), 60)} is not UTF-8: its letters are read as Windows-1252"
-
-
-def _input_column_notes(table: AnswerTable) -> list[str]:
-    if not table.input:
-        return ["no column is left for the input: rows are shown by their number"]
-    return [f"the input is taken from column `{quoted(table.input, 40)}`"]
 
 
 def _rows_answered_by_both(

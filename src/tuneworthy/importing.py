@@ -228,7 +228,7 @@ def _has_other_shape(source: RecognisedFile, roles: Roles, record: RawRow) -> bo
 
     False for a table, whose records lack the columns of empty cells.
     """
-    if source.table.form_name not in {"json_lines", "json_document", "yaml_document"}:
+    if source.table.has_cells:
         return False
     mine = {name.partition(".")[0] for name in (*roles.inputs, roles.output)}
     return not mine & record.fields.keys()

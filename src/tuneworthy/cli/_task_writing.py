@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,6 @@ if TYPE_CHECKING:
     from tuneworthy.core.errors import TuneworthyError
     from tuneworthy.data.draft import DraftedTask, DraftFacts
     from tuneworthy.importing import Imported, ImportOptions
-
-_LOOKED_ROWS = 100  # rows whose columns are looked at
 
 
 def check_free(rows: Sequence[Path], task: Path, force: bool, columns: Sequence[str] = ()) -> None:
@@ -47,12 +44,10 @@ def _wrong_column(rows: Sequence[Path], columns: Sequence[str]) -> TuneworthyErr
     from tuneworthy.core.errors import DataError, TaskError
     from tuneworthy.data.column_choice import column_like, raise_no_column
     from tuneworthy.data.column_roles import columns_of
-    from tuneworthy.data.own_records import own_records
-    from tuneworthy.data.raw import RawRow
+    from tuneworthy.data.table import open_table
 
     try:
-        records = islice(own_records(rows[0]), _LOOKED_ROWS) if columns and rows else ()
-        names = columns_of([record.fields for record in records if isinstance(record, RawRow)])
+        names = columns_of(open_table(rows[0]).head) if columns and rows else []
     except (DataError, OSError):
         return None
     try:
@@ -78,8 +73,8 @@ def write_task(
 
     from tuneworthy.core.errors import TuneworthyError
     from tuneworthy.core.own_files import ANSWERS, TASK, TASK_SCHEMA, check_own, write_own
-    from tuneworthy.data.answer_logs import answer_lines, find_answer_columns
     from tuneworthy.data.draft import DraftFacts
+    from tuneworthy.data.log_roles import find_answer_log
     from tuneworthy.data.taskfile import task_schema
     from tuneworthy.importing import import_rows, with_source_places
     from tuneworthy.ledger.trouble import output_errors
@@ -88,15 +83,15 @@ def write_task(
     with output_errors(task):
         check_own(task, TASK, rows, free=not options.replace)
         check_own(schema, TASK_SCHEMA, rows)
-        logs = {name: find_answer_columns(place, options.choice) for name, place in answers.items()}
+        logs = {name: find_answer_log(place, options.choice) for name, place in answers.items()}
         made = {name: task.with_name(f"{task.stem}.{name}.jsonl") for name, log in logs.items()
-                if log.columns}  # fmt: skip
+                if log.table}  # fmt: skip
         read = (*rows, *(log.path for log in logs.values()))
         for path in made.values():
             check_own(path, ANSWERS, read, free=not options.replace)
         found = import_rows(rows, replace(options, keep=read), task.parent, task.stem)
         for name, path in made.items():
-            write_own(path, answer_lines(logs[name], options.most_unread), ANSWERS, read)
+            write_own(path, logs[name].lines(options.most_unread), ANSWERS, read)
         systems = {name: str(path) for name, path in found.answers.items()}
         systems |= {name: str(made.get(name, log.path)) for name, log in logs.items()}
         named = None if found.rows == rows[0] else rows[0].stem

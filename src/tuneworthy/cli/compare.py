@@ -5,6 +5,7 @@ Exit code 2 for a wrong command line or two metrics, 5 where rows or answers can
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
@@ -15,14 +16,14 @@ from tuneworthy.cli._options import BadRows, Json, MaxBad, print_stderr, share, 
 if TYPE_CHECKING:
     from tuneworthy.compare.two_logs import LogComparison
     from tuneworthy.comparing import CompareOptions
-    from tuneworthy.data.own_columns import OwnColumns
+    from tuneworthy.data.column_choice import Choice
 
 EPILOG = (
     "Exit codes: 0 a comparison was printed, whatever it shows; 2 the command line is wrong, no"
     " such study, or two studies with two metrics; 5 rows or answers that can't be used, or no row"
     " in common."
 )
-FIRST_HELP = "A: a file of answers (JSONL), one CSV with both, or a study (folder, name, hash)."
+FIRST_HELP = "A: a file of answers, one table with both, or a study (folder, name, hash)."
 SECOND_HELP = "B: the other file of answers, or the other study."
 COLUMNS = "rows.csv --a COLUMN --b COLUMN --gold-column COLUMN"
 
@@ -61,24 +62,24 @@ def command(
 ) -> None:
     """Compare two systems by their recorded answers, or two studies: B minus A, paired.
 
-    Two files with --gold, the file of the right answers; or two columns of one CSV file with --a,
-    --b and --gold-column; or two finished studies.
+    Two files with --gold, the file of the right answers; or two columns of one table with --a, --b
+    and --gold-column; or two finished studies.
     """
     from tuneworthy.comparing import CompareOptions
     from tuneworthy.core.errors import TuneworthyError
-    from tuneworthy.data.own_columns import OwnColumns
+    from tuneworthy.data.column_choice import Choice
 
     options = CompareOptions(metric, match, bad_rows, share(max_bad))
     columns = [a, b, gold_column]
-    own = OwnColumns(id_column, input_column, gold_column, answer_column)
+    named = Choice(input_column, gold_column, answer_column, id=id_column)
     if gold is None and not any(columns):
         return _print_studies(first, _require_studies(first, second), json)
     try:
         if gold is not None:
             _refuse_columns(gold, {"--a": a, "--b": b})
-            compared = _compare_two_logs(first, second, gold, options, own)
+            compared = _compare_two_logs(first, second, gold, options, named)
         else:
-            compared = _compare_two_columns(first, second, columns, input_column, options)
+            compared = _compare_two_columns(first, second, (a, b), named, options)
     except TuneworthyError as error:
         error.kept = "your files; nothing was written"
         raise
@@ -98,13 +99,9 @@ def _require_studies(first: Path, second: Path | None) -> Path:
     """Return `second`; raise TaskError if the two paths are not those of two studies."""
     from tuneworthy.core.errors import TaskError
 
-    files = [path for path in (first, second) if path and path.is_file()]
-    if excel := next((path for path in files if path.suffix.lower() == ".xlsx"), None):
-        raise TaskError("compare reads no Excel", where="command line", got=str(excel),
-                        fix=f"save it as CSV (UTF-8), then tuneworthy compare {COLUMNS};"
-                        f" `tuneworthy init {excel}` reads Excel as it is",
-                        kept="your files")  # fmt: skip
-    rows = [path for path in files if path.suffix.lower() in {".jsonl", ".csv", ".tsv"}]
+    rows = [path for path in (first, second) if path and path.is_file()
+            and path.suffix.lower() in {".jsonl", ".csv", ".tsv", ".xlsx", ".parquet"}
+            ]  # fmt: skip
     if rows and (second is None or len(rows) == 2):
         fix = (
             f"tuneworthy compare {COLUMNS}"
@@ -123,13 +120,13 @@ def _require_studies(first: Path, second: Path | None) -> Path:
 
 
 def _compare_two_logs(
-    first: Path, second: Path | None, gold: Path, options: CompareOptions, own: OwnColumns
+    first: Path, second: Path | None, gold: Path, options: CompareOptions, named: Choice
 ) -> LogComparison:
     from tuneworthy.comparing import compare_files
 
     if second is None:
         _not_two_files(gold, f"one file, {first}")
-    return compare_files(first, second, gold, options, own)
+    return compare_files(first, second, gold, options, named)
 
 
 def _refuse_columns(gold: Path, given: dict[str, str | None]) -> None:
@@ -149,24 +146,23 @@ def _not_two_files(gold: Path, got: str) -> NoReturn:
 def _compare_two_columns(
     first: Path,
     second: Path | None,
-    columns: list[str | None],
-    input_column: str | None,
+    pair: tuple[str | None, str | None],
+    named: Choice,
     options: CompareOptions,
 ) -> LogComparison:
     from tuneworthy.comparing import compare_columns
     from tuneworthy.core.errors import TaskError
-    from tuneworthy.data.answer_columns import ColumnNames
 
-    a, b, right = columns
-    if second is not None or a is None or b is None or right is None:
-        named = zip(("--a", "--b", "--gold-column"), columns, strict=True)
-        missing = [option for option, name in named if name is None]
+    columns = {"--a": pair[0], "--b": pair[1], "--gold-column": named.output}
+    missing = [option for option, name in columns.items() if name is None]
+    if second is not None or missing:
         raise TaskError(
             "two columns of one file need their three names", where="command line",
             got=f"{', '.join(missing)} missing" if missing else f"two files, {first} and {second}",
             fix=f"tuneworthy compare {COLUMNS}",
         )  # fmt: skip
-    return compare_columns(first, ColumnNames(a, b, right, input_column), options)
+    answers = {"a": str(pair[0]), "b": str(pair[1])}
+    return compare_columns(first, replace(named, answers=answers), options)
 
 
 def _print_studies(first: Path, second: Path, json: bool) -> None:

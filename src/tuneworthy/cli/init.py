@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tuneworthy.data.column_choice import Choice
 
 _YAML = {".yaml", ".yml"}
-_TEXTS = {".jsonl", ".ndjson", ".csv", ".tsv"}
 Rows = Annotated[
     list[Path], typer.Argument(help="Files or folders with rows, in a form named above.")
 ]
@@ -135,13 +134,10 @@ def _logs_apart(rows: Sequence[Path], files: dict[str, str]) -> tuple[list[Path]
     A log has answers by id and no inputs. If all files are logs, all of them stay files of rows.
     """
     from tuneworthy.core.plugins import catalogue
-    from tuneworthy.data.answer_logs import is_answers_only
     from tuneworthy.data.column_roles import system_name
-    from tuneworthy.data.json_array import is_array
+    from tuneworthy.data.log_roles import is_answers_only
 
-    texts = [path for path in rows if (path.is_file() and path.suffix.lower() in _TEXTS)
-             or (path.suffix.lower() == ".json" and path.is_file() and is_array(path))]  # fmt: skip
-    logs = [path for path in texts if is_answers_only(path)] if len(rows) > 1 else []
+    logs = [path for path in rows if len(rows) > 1 and path.is_file() and is_answers_only(path)]
     if len(logs) == len(rows):
         return list(rows), files
     named = dict(files)

@@ -1,24 +1,36 @@
-"""Read a JSON document record by record: the objects in its lists, however long they are."""
+"""Read a document record by record: the objects in its lists, however long they are."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import IO, Any
 
 from tuneworthy.core.strict_json import DECODER, RefusedJson, checked_value
+from tuneworthy.data.raw import RawRow, RowFault
+from tuneworthy.data.rows import as_text
 
-Item = tuple[tuple[str, ...], dict[str, Any]]
+Item = tuple[tuple[str, ...], Any]
 _CHUNK = 1 << 20
 _LEAST_RECORDS = 3  # objects with fields in common that are taken for records by key
 _SEARCH_DEPTH = 2  # objects inside objects that are searched for lists of records
 _SPACES = re.compile(r"[ \t\r\n]*")
 
 
+def record_of_item(name: str, item: Item, count: Counter[tuple[str, ...]]) -> RawRow | RowFault:
+    """Return an item as a record, numbered by `count` in its list; a fault if it is no object."""
+    at, value = item
+    count[at] += 1
+    if isinstance(value, dict):
+        return RawRow(f"{name}:{count[at]}", value, at)
+    return RowFault(f"{name}:{count[at]}", "a row that is no object", as_text(value)[:80])
+
+
 def document_records(file: IO[str]) -> Iterator[Item]:
-    """Yield (keys, object) for each object in the document's lists, then for the other fields.
+    """Yield (keys, item) for each item of the document's lists, then for the other fields.
 
     Several documents may follow each other. Raises ValueError where the text is no JSON, and
     RecursionError where it is nested too deep.
@@ -31,7 +43,7 @@ def document_records(file: IO[str]) -> Iterator[Item]:
 def records_in_value(value: Any, at: tuple[str, ...] = ()) -> Iterator[Item]:
     """Yield the records of a parsed document, as `document_records` does."""
     if isinstance(value, list):
-        yield from ((at, item) for item in value if isinstance(item, dict))
+        yield from ((at, item) for item in value)
         return
     if _are_records(value):
         yield from _records_by_key(at, value)
@@ -76,9 +88,7 @@ def _value_records(text: _TextWindow, at: tuple[str, ...], depth: int) -> Iterat
     start = text.peek()
     if start == "[":
         for _ in text.members("[", "]"):
-            item = text.value()
-            if isinstance(item, dict):
-                yield at, item
+            yield at, text.value()
         return
     if start != "{":
         text.value()

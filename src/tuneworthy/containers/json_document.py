@@ -8,7 +8,7 @@ from math import inf
 from pathlib import Path
 
 from tuneworthy.containers._heads import text_start
-from tuneworthy.containers._json_stream import document_records
+from tuneworthy.containers._json_stream import document_records, record_of_item
 from tuneworthy.core.strict_json import RefusedJson
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.data.raw import RawRow, RowFault
@@ -29,9 +29,8 @@ def records(path: Path) -> Iterator[RawRow | RowFault]:
     try:
         encoding = found if found == WINDOWS_ENCODING else "utf-8-sig"
         with path.open(encoding=encoding, errors="replace") as file:
-            for at, value in document_records(file):
-                count[at] += 1
-                yield RawRow(f"{path.name}:{count[at]}", value, at)
+            for item in document_records(file):
+                yield record_of_item(path.name, item, count)
     except (ValueError, RecursionError) as error:
         what, got, fix = "the document ends or breaks here", str(error), "save or copy it again"
         if isinstance(error, RecursionError):

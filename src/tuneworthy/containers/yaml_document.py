@@ -8,7 +8,7 @@ from math import inf
 from pathlib import Path
 
 from tuneworthy.containers._heads import text_start
-from tuneworthy.containers._json_stream import records_in_value
+from tuneworthy.containers._json_stream import record_of_item, records_in_value
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.data.raw import RawRow, RowFault
@@ -42,6 +42,5 @@ def records(path: Path) -> Iterator[RawRow | RowFault]:
         yield RowFault(error.where, error.what, error.got, error.fix or "correct it", lost=inf)
         return
     count: Counter[tuple[str, ...]] = Counter()
-    for at, record in records_in_value(value):
-        count[at] += 1
-        yield RawRow(f"{path.name}:{count[at]}", record, at)
+    for item in records_in_value(value):
+        yield record_of_item(path.name, item, count)

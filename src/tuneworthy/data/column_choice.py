@@ -12,7 +12,7 @@ from tuneworthy.core.errors import TaskError
 
 @dataclass(frozen=True)
 class Choice:
-    """Columns that the user named: input, right answer, the present system, other systems.
+    """Columns that the user named: input, right answer, the present system, other systems, id.
 
     `joined` are further input columns, `split` the column that says train, test or dev, `mark` the
     separator of several labels in one cell. `no_system`: the user said that no system answered, so
@@ -28,6 +28,7 @@ class Choice:
     joined: tuple[str, ...] = ()
     split: str | None = None
     mark: str = ""
+    id: str | None = None
 
     @property
     def names_any(self) -> bool:
@@ -37,7 +38,7 @@ class Choice:
     @property
     def columns(self) -> tuple[str, ...]:
         """Return the named columns."""
-        found = (self.input, *self.joined, self.output, self.present, self.split,
+        found = (self.input, *self.joined, self.output, self.present, self.split, self.id,
                  *self.answers.values())  # fmt: skip
         return tuple(name for name in found if name)
 
@@ -51,6 +52,7 @@ class Choice:
             answers={name: column_like(own, columns) for name, own in self.answers.items()},
             joined=tuple(column_like(name, columns) for name in self.joined),
             split=column_like(self.split, columns),
+            id=column_like(self.id, columns),
         )
 
     def within(self, columns: Sequence[str]) -> Choice:
@@ -95,11 +97,11 @@ def _folded(name: str) -> str:
     return " ".join(name.casefold().split())
 
 
-def raise_no_column(name: str, columns: Sequence[str]) -> NoReturn:
+def raise_no_column(name: str, columns: Sequence[str], where: str = "") -> NoReturn:
     """Raise TaskError for a name that no column has, with the nearest name and all names."""
     folded = _folded(name)
     near = difflib.get_close_matches(name, columns, n=1, cutoff=0.6)
     near = near or [each for each in columns if folded and folded in _folded(each)]
     hint = f"did you mean `{near[0]}`? " if near else ""
-    raise TaskError("no column has this name", got=name, kept="",
-                    fix=f"{hint}there are: {', '.join(columns)}")  # fmt: skip
+    raise TaskError("no column has this name", where=where, got=name, kept="",
+                    fix=f"{hint}there are: {', '.join(columns) or 'none'}")  # fmt: skip

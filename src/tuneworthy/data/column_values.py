@@ -76,12 +76,18 @@ def _is_number(text: str) -> bool:
 
 
 def value_of(record: Mapping[str, Any], name: str) -> Any:
-    """Return the value of a record's column; `a.b` also names the field `b` of an object `a`."""
+    """Return the value of a record's column; `a.b` also names the field `b` of an object `a`.
+
+    `a.0` is the first item of a list `a`. None for what is not there.
+    """
     if name in record or "." not in name:
         return record.get(name)
     value: Any = record
     for key in name.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
+        if isinstance(value, list):
+            value = value[int(key)] if key.isdecimal() and int(key) < len(value) else None
+        else:
+            value = value.get(key) if isinstance(value, Mapping) else None
     return value
 
 

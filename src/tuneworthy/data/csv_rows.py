@@ -10,7 +10,7 @@ from typing import Any
 
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.strict_json import strict_json
-from tuneworthy.data.lines import MAX_LINE, RawLine, read_lines
+from tuneworthy.data.lines import MAX_LINE, RawLine, check_text_file, read_lines, text_encoding
 from tuneworthy.data.raw import RawRow, RowFault, likely_name
 
 MAX_COLUMNS = 1_000
@@ -198,6 +198,14 @@ def _checked_header(cells: list[str], shown: str, path: Path) -> list[str]:
             f" {path.name} {given}` read it as it is" if renamed else columns,
         )  # fmt: skip
     return names
+
+
+def column_names_of(path: Path) -> list[str]:
+    """Return the column names in the first line of a table, [] if it can't be read."""
+    skip = check_text_file(path, path.name)
+    records = csv_records(path, path.name, skip, delimiter_of(path), text_encoding(path))
+    cells = next(records, (0, []))[1]
+    return [] if isinstance(cells, RowFault) else [cell.strip() for cell in cells if cell.strip()]
 
 
 def column_names(cells: Sequence[str], where: str) -> list[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 from tuneworthy.core.audit_report import Observation
@@ -17,10 +18,9 @@ from tuneworthy.data.copies import Copies, find_copies
 from tuneworthy.data.docs import Doc, read_docs
 from tuneworthy.data.infer import label_faults, output_type, with_inferred
 from tuneworthy.data.leaks import without_leaks
-from tuneworthy.data.lines import check_text_file
 from tuneworthy.data.locked import split_locked
 from tuneworthy.data.open_answers import MUST_SAY, has_demands, no_demand_fault
-from tuneworthy.data.raw import RowFault
+from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.reading import FileRows, ReadingProgress, SampleSpec, read_file, with_contexts
 
 MAX_ROWS = 100_000  # a larger file is sampled down to this, to bound memory
@@ -31,10 +31,11 @@ Policy = Literal["stop", "exclude", "draft"]
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How rows are read: the policy for bad ones, and whether the locked ones are unlocked."""
+    """How rows are read: what bad ones do, the most bad ones, whether locked ones are unlocked."""
 
     policy: Policy
     unlock: bool
+    max_bad: float
 
 
 @dataclass(frozen=True)
@@ -89,18 +90,33 @@ def load(
     """
     bad = BadRows(task.folder, listed=bad_rows != "draft")
     try:
-        files, docs = _read_files(
-            task, bad, SampleSpec(min(limit or MAX_ROWS, MAX_ROWS), task.seed, ReadingProgress(say))
-        )
-        _leave_out_variants(task, files, bad)
-        _leave_out_demandless(task, files, bad)
-        bad.raise_if_too_many(sum(kept.rows for kept in files.values()), bad_rows, max_bad)
-        loaded = _make_loaded(task, files, docs, bad, ReadOptions(bad_rows, unlock))
+        most = min(limit or MAX_ROWS, MAX_ROWS)
+        files, docs = _read_files(task, bad, SampleSpec(most, task.seed, ReadingProgress(say)))
+        loaded = _checked(task, files, docs, bad, ReadOptions(bad_rows, unlock, max_bad))
         if len(loaded.everyone) >= SLOW_COMPARISON_ROWS:
             say(f"comparing {len(loaded.everyone):,} rows with each other")
         return loaded
     finally:
         bad.close()
+
+
+def load_records(
+    task: Task, rows: Iterable[RawRow | RowFault], bad_rows: Policy, max_bad: float
+) -> Loaded:
+    """Return a task with the rows of its file, which were read already; nothing is written."""
+    bad, name = BadRows(task.folder, listed=False), task.data.file or ""
+    kept = read_file(Path(name), name, bad, SampleSpec(MAX_ROWS, task.seed), rows)
+    return _checked(task, {"main": kept}, (), bad, ReadOptions(bad_rows, False, max_bad))
+
+
+def _checked(
+    task: Task, files: dict[str, FileRows], docs: tuple[Doc, ...], bad: BadRows, how: ReadOptions
+) -> Loaded:
+    """Return the rows that are read without those that no study can use."""
+    _leave_out_variants(task, files, bad)
+    _leave_out_demandless(task, files, bad)
+    bad.raise_if_too_many(sum(kept.rows for kept in files.values()), how.policy, how.max_bad)
+    return _make_loaded(task, files, docs, bad, how)
 
 
 def _read_files(
@@ -195,7 +211,7 @@ def _make_loaded(
         rows=rows,
         excluded=excluded,
         excluded_at=at,
-        observations=tuple(_reading_observations(task, kept_files, excluded, at)),
+        observations=tuple(_reading_observations(kept_files, excluded, at)),
         aside=parted.aside,
         why_aside=parted.why,
         unlocked=how.unlock,
@@ -220,12 +236,12 @@ def _with_distinct_ids(files: dict[str, FileRows]) -> dict[str, tuple[Case, ...]
 
 
 def _reading_observations(
-    task: Task, files: list[FileRows], excluded: dict[str, int], at: dict[str, tuple[str, ...]]
+    files: list[FileRows], excluded: dict[str, int], at: dict[str, tuple[str, ...]]
 ) -> Iterator[Observation]:
     for why, count in excluded.items():
         yield _excluded_observation(why, count, at.get(why, ()))
     for kept in files:
-        if check_text_file(task.folder / kept.name, kept.name):
+        if kept.marked:
             text = f"{kept.name} starts with a byte order mark; it was skipped"
             yield Observation(kind="byte_order_mark", level="note", text=text, count=1)
         for name, count in sorted(kept.unread.items())[:MAX_SHOWN]:

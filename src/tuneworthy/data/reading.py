@@ -13,6 +13,7 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
 from tuneworthy.data.bad_rows import BadRows
 from tuneworthy.data.docs import Doc
+from tuneworthy.data.lines import check_text_file
 from tuneworthy.data.raw import ROW_FIELDS, RawRow, RowFault
 from tuneworthy.data.rows import read_rows, to_case
 
@@ -26,8 +27,8 @@ class FileRows:
     """The rows kept of one file, and its reading statistics.
 
     `rows` counts all rows, `not_drawn` those left out by sampling, `unread` fields that no row has.
-    `scalar_answers` maps the place of a row whose answer is a bare number or true/false to that
-    type.
+    `marked`: the file starts with a byte order mark. `scalar_answers` maps the place of a row whose
+    answer is a bare number or true/false to that type.
     """
 
     name: str
@@ -36,6 +37,7 @@ class FileRows:
     not_drawn: int = 0
     scalar_answers: dict[str, str] = field(default_factory=dict)
     unread: Counter[str] = field(default_factory=Counter)
+    marked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +75,25 @@ class ReadingProgress:
 
 
 def read_file(
-    path: Path, name: str, bad: BadRows, draw: SampleSpec, *, answered: bool = True
+    path: Path,
+    name: str,
+    bad: BadRows,
+    draw: SampleSpec,
+    rows: Iterable[RawRow | RowFault] | None = None,
+    *,
+    answered: bool = True,
 ) -> FileRows:
     """Return the cases of one file; a file with more than `draw.keep` rows is sampled.
 
     The sample is chosen by a seeded hash of the row's id or content, so it does not depend on the
-    order.
+    order. `rows` are those of the file where they were read already.
     """
     kept = FileRows(name)
+    if rows is None:
+        kept.marked, rows = bool(check_text_file(path, name)), read_rows(path, name)
     drawn: list[_DrawnRow] = []
     last: tuple[bytes, int] | None = None  # the highest rank kept by the last cut
-    for raw in read_rows(path, name):
+    for raw in rows:
         kept.rows += 1
         if kept.rows % _ROWS_PER_CHECK == 0:
             draw.on_rows(name, kept.rows)

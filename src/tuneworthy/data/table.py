@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of
+from tuneworthy.data.csv_rows import DELIMITER_OF, column_names_of, delimiter_of
 from tuneworthy.data.lines import WINDOWS_ENCODING, check_text_file, text_encoding
 from tuneworthy.data.raw import RawRow, RowFault
 
@@ -68,6 +68,17 @@ class Table:
     def head(self) -> Sequence[Mapping[str, Any]]:
         """Return the fields of the first records of the longest list."""
         return [record.fields for record in self.sampled if record.at == self.at]
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """Return the columns of the longest list, those of a table also where no row fills them."""
+        header = column_names_of(self.path) if self.form_name == "table" else ()
+        return list(dict.fromkeys([*header, *(key for row in self.head for key in row)]))
+
+    @property
+    def has_cells(self) -> bool:
+        """Return whether it is a table, whose records lack the columns of their empty cells."""
+        return self.form_name not in _TEXT_FORMS - {"table"}
 
     @cached_property
     def is_windows(self) -> bool:

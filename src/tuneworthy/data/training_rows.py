@@ -7,7 +7,7 @@ TRL (`prompt`, `completion`), Alpaca (`instruction`, `input`, `output`), `text`,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.record import well_formed
 from tuneworthy.data.chat import read_chat
-from tuneworthy.data.json_array import array_rows, is_array
 from tuneworthy.data.raw import MOST_UNREAD, BadRow, RawRow, ReadCount, RowFault
-from tuneworthy.data.rows import as_text, read_rows
+from tuneworthy.data.rows import as_text
+from tuneworthy.data.table import open_table
 
 MOST_TRAINING_ROWS = 50_000
 _ROLE_OF_SPEAKER = {"human": "user", "gpt": "assistant", "user": "user", "assistant": "assistant",
@@ -74,7 +74,7 @@ def read_training_rows(path: Path, option: str) -> TrainingRows:
     rows: list[TrainingRow] = []
     faults: list[RowFault] = []
     bad, count = 0, ReadCount()
-    for raw in _raw_rows(path):
+    for raw in open_table(path).rows():
         count.add(raw if isinstance(raw, RowFault) else None)
         found = raw if isinstance(raw, RowFault) else _make_row(raw)
         if isinstance(found, RowFault):
@@ -94,10 +94,6 @@ def read_training_rows(path: Path, option: str) -> TrainingRows:
         )
     count.check(MOST_UNREAD, "")
     return TrainingRows(path.name, tuple(rows), bad, tuple(faults))
-
-
-def _raw_rows(path: Path) -> Iterator[RawRow | RowFault]:
-    return array_rows(path) if is_array(path) else read_rows(path, path.name)
 
 
 def _make_row(raw: RawRow) -> TrainingRow | RowFault:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import openpyxl
 import pytest
 from tests.studies import lines
 
@@ -61,18 +62,44 @@ def test_a_missing_file_is_named_by_the_path_as_given(logs, capsys, at):
     assert "task.yaml" not in told
 
 
-def test_an_excel_file_leads_to_init(logs, capsys):
+def sheet(path, rows):
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(path)
+
+
+def test_excel_is_read_as_json_lines_are_and_a_broken_one_is_named(logs, capsys):
+    assert run([*COMPARE, "--json"]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    said = [json.loads(line)["completion"] for line in Path("b.jsonl").read_text().splitlines()]
+    sheet("more/b.xlsx", [["rid", "completion"], *zip((r["rid"] for r in logs), said, strict=True)])
+    assert run(["compare", "a.jsonl", "more/b.xlsx", "--gold", "gold.jsonl", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cases"] == plain["cases"]
+    rows = [[*row.values(), "réglé", one] for row, one in zip(logs, said, strict=True)]
+    sheet("more/one.xlsx", [["rid", "question", "right", "x", "y"], *rows])
+    words = ["--a", "x", "--b", "y", "--gold-column", "right", "--json"]
+    assert run(["compare", "more/one.xlsx", *words]) == 0
+    assert json.loads(capsys.readouterr().out)["n"] == 30
     Path("more/b.xlsx").write_bytes(EXCEL)
     assert run(["compare", "a.jsonl", "more/b.xlsx", "--gold", "gold.jsonl"]) == 5
     told = capsys.readouterr().err
     assert "more/b.xlsx" in told
-    assert "`tuneworthy init b.xlsx` reads Excel" in told
-    assert run(["compare", "more/b.xlsx", "--a", "x", "--b", "y", "--gold-column", "z"]) == 5
-    told = capsys.readouterr().err
-    assert "reads Excel" in told
     assert "unzip" not in told
     assert run(["compare", "more/b.xlsx"]) == 2
-    assert "`tuneworthy init more/b.xlsx` reads Excel" in capsys.readouterr().err
+    assert "--gold-column COLUMN" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_table_leaves_an_answer_empty_and_a_log_says_which_answer_is_a_repeat(logs, capsys):
+    rows = [f"{row['rid']};{'cassé' if at else ''}" for at, row in enumerate(logs)]
+    Path("b.csv").write_text("\n".join(["rid;completion", *rows]), "utf-8")
+    assert run(["compare", "a.jsonl", "b.csv", "--gold", "gold.jsonl", "--json"]) == 0
+    assert "1 answer is empty in b.csv" in " ".join(json.loads(capsys.readouterr().out)["notes"])
+    again = [
+        {"rid": row["rid"], "completion": "cassé", "repeat": n} for row in logs for n in (1, 2)
+    ]
+    lines(Path("b.jsonl"), again)
+    assert run([*COMPARE, "--id-column", "rid"]) == 0
 
 
 def test_a_windows_1252_table_is_read_and_the_screen_says_so(tmp_path, monkeypatch, capsys):

@@ -9,7 +9,8 @@ import pytest
 from tests.studies import lines
 
 from tuneworthy.cli._frame import run
-from tuneworthy.data.own_columns import OwnColumns, renamed_files
+from tuneworthy.data.column_choice import Choice
+from tuneworthy.data.compared_files import compared_files
 
 COMPARE = ["compare", "one.jsonl", "two.jsonl", "--gold", "gold.jsonl"]
 CITIES = ["Oslo", "Lima", "Bern", "Kyiv"]
@@ -177,5 +178,5 @@ def test_files_with_the_usual_names_are_left_to_the_usual_reader(files):
     log = [{"input": "a", "answer": "b"}]
     lines(Path("one.jsonl"), log)
     paths = Path("gold.jsonl"), [Path("one.jsonl"), Path("one.jsonl")]
-    assert renamed_files(*paths, OwnColumns()) is None
-    assert renamed_files(*paths, OwnColumns(answer="answer")) is not None
+    assert compared_files(*paths, Choice()) is None
+    assert compared_files(*paths, Choice(present="answer")) is not None

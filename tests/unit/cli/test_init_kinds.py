@@ -6,7 +6,7 @@ import openpyxl
 import pytest
 
 from tuneworthy.cli._frame import run
-from tuneworthy.data.log_measures import measured_columns, measured_values
+from tuneworthy.data.log_roles import measured_columns, measured_values
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.logs import spans
 

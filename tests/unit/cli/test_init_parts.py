@@ -268,6 +268,6 @@ def test_the_output_of_a_batch_is_a_log_of_answers(here, capsys):
 
 def test_a_broken_array_is_refused(here, capsys):
     both = logs(here)
-    (here / both[1]).write_text('[{"n°": 1, "text": "1815"}, 3')
+    (here / both[1]).write_text('[{"n°": 1, "text": "1815"}, {')
     assert run(["compare", *both, "--gold", "truth.csv"]) == 5
-    assert "the file is no whole JSON array" in capsys.readouterr().err
+    assert "the document ends or breaks here" in capsys.readouterr().err

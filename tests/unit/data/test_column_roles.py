@@ -3,10 +3,10 @@
 import pytest
 
 from tuneworthy.core.errors import TaskError
-from tuneworthy.data.answer_logs import find_answer_columns
 from tuneworthy.data.column_choice import Choice, column_like
 from tuneworthy.data.column_roles import answers_of, propose_roles, row_of, system_name
 from tuneworthy.data.column_values import is_id, is_id_name, is_key_name
+from tuneworthy.data.log_roles import find_answer_log
 
 
 def table(n=60, **columns):
@@ -183,10 +183,8 @@ def test_a_case_column_of_numbers_is_an_id_and_a_case_column_of_texts_is_none():
 def test_a_log_without_id_and_input_says_that_nothing_tells_its_rows(tmp_path):
     log = tmp_path / "beta.jsonl"
     log.write_text("".join(f'{{"zz": {n}, "final_text": "A{n}", "usd": 0.1}}\n' for n in range(4)))
-    assert (
-        "neither an id nor an input" in find_answer_columns(f"{log}:final_text", Choice()).summary()
-    )
+    assert "neither an id nor an input" in find_answer_log(f"{log}:final_text", Choice()).summary()
     log.write_text(log.read_text().replace("zz", "case"))
-    said = find_answer_columns(f"{log}:final_text", Choice()).summary()
+    said = find_answer_log(f"{log}:final_text", Choice()).summary()
     assert "id `case`" in said
     assert "neither" not in said

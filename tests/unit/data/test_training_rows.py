@@ -38,7 +38,7 @@ def test_every_form_is_read(tmp_path, row, form, asked, answer):
         found = read_training_rows(tmp_path / name, "--data")
         (one,) = found.rows
         assert (found.form, one.input, one.answer) == (form, asked, answer)
-        assert one.where in ("r.jsonl:1", "r.json, row 1")
+        assert one.where in ("r.jsonl:1", "r.json:1")
 
 
 def test_earlier_answers_belong_to_the_conversation(tmp_path):
@@ -65,7 +65,7 @@ def test_bad_rows_are_counted_and_named(tmp_path):
     [
         ("", "empty"),
         ("[1, 2]", "no row of the file can be used"),
-        ("[{}", "no whole JSON array"),
+        ("[{}", "no row of the file can be used"),
         ("[" * 100_000, "nested too deep"),
         ('{"x": 1}\n', "no known form of a row"),
         ("PAR1....", "Parquet"),

@@ -25,7 +25,8 @@ def import_report_lines(
             asked = ", ".join(f"`{name}`" for name in source.roles.inputs)
             what, takes = form, (asked + ", joined" * bool(source.roles.joined), right)
         else:
-            what, takes = f"{_format_name(source)}, {form}", _taken_fields(source)
+            assert source.format
+            what, takes = f"{source.format.name}, {form}", source.format.takes
         odd = "; not UTF-8: its letters are read as Windows-1252" * source.table.is_windows
         yield f"{source.path.name}: read as {what}{odd}"
         if source.roles is not None and source.roles.id:
@@ -88,18 +89,9 @@ def system_prompt_line(made: ImportFiles) -> str:
 
 def read_in_place_lines(source: RecognisedFile) -> tuple[str, ...]:
     """Return the lines on a file that needs no import: where its input and right answer are."""
-    takes = ("`input`", "`output`") if source.importer is None else _taken_fields(source)
+    takes = source.format.takes if source.format else ("`input`", "`output`")
     return (
         f"{quoted(source.path.name, 60)}: read where it lies",
         f"  input         {takes[0]}",
         f"  right answer  {takes[1]}",
     )
-
-
-def _format_name(source: RecognisedFile) -> str:
-    return str(getattr(source.importer, "FORMAT", ""))
-
-
-def _taken_fields(source: RecognisedFile) -> tuple[str, str]:
-    found: tuple[str, str] = getattr(source.importer, "TAKES", ("", ""))
-    return found

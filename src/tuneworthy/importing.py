@@ -80,7 +80,7 @@ def import_rows(files: Sequence[Path], options: ImportOptions, folder: Path, ste
         return Imported(files[0])
     sources = _recognised_sources(files, choice, ask)
     single = sources[0] if len(sources) == 1 else None
-    if single and single.own and single.importer is None:
+    if single and single.own and single.format is None:
         said = read_in_place_lines(single) if single.roles else ()
         return Imported(single.path, printed_lines=said)
     made = ImportFiles(folder, stem, merge=single is None, right=choice.output,
@@ -134,7 +134,7 @@ def _recognised_sources(
         return [recognise(files[0], choice, ask)]
     found = [recognise(path, choice, ask, several=True) for path in files]
     columns = list(dict.fromkeys(name for one in found for name in one.columns))
-    systems = any(one.importer is not None for one in found)  # whose name --output may be
+    systems = any(one.format is not None for one in found)  # whose name --output may be
     for name in choice.in_file_spelling(columns).columns:
         if name not in columns and not (systems and name == choice.output):
             raise_no_column(name, columns)
@@ -168,16 +168,16 @@ def _has_right_answers(source: RecognisedFile) -> bool:
 def _imported_rows(source: RecognisedFile, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]]:
     """Yield (place, row) for each row of a file; count the other records in `made`."""
     notes: dict[str, Any] = {"path": source.path}
-    _read_format_notes(source, notes)
+    if source.format and source.format.learn:
+        source.format.learn(list(filter(source.format.fits, source.table.sampled)), notes)
     if told := notes.get("told"):
         names = ", ".join(f"`{name}`" for name in sorted(told))
         made.remarks.append(f"  not the input {names}: it tells the right answer")
-    module, roles = source.importer, source.roles
-    note = getattr(module, "note", None)
+    found, roles = source.format, source.roles
     for record in source.table.records():
         if isinstance(record, RowFault):
             made.count_lost(record.why, record.where, record)
-        elif module is None or roles is not None:
+        elif found is None or roles is not None:
             if record.at != source.at or roles is None:
                 continue
             if _has_other_shape(source, roles, record):
@@ -185,17 +185,17 @@ def _imported_rows(source: RecognisedFile, made: ImportFiles) -> Iterator[tuple[
                 made.count_lost(why, record.where)
             else:
                 yield from _imported_table_row(record, roles, made)
-        elif module.fits(record):
+        elif found.fits(record):
             try:
-                for row in module.rows(record, notes):
+                for row in found.rows(record, notes):
                     yield record.where, row
             except BadRow as error:
                 made.count_lost(str(error.args[0]), record.where)
-        elif note is not None and record.at != source.at:
-            note(record, notes)
+        elif found.note is not None and record.at != source.at:
+            found.note(record, notes)
         elif record.at == source.at:
-            lacks = ", ".join(need for need in module.NEEDS if not has_field(record, need))
-            why = f"not as {module.FORMAT} are" + (f": no {lacks}" if lacks else "")
+            lacks = ", ".join(need for need in found.needs if not has_field(record, need))
+            why = f"not as {found.name} are" + (f": no {lacks}" if lacks else "")
             made.count_lost(why, record.where)
     if remark := notes.get("remark"):
         made.remarks.append(f"  {remark}")
@@ -213,14 +213,6 @@ def _imported_table_row(
         return
     fields, answers = row_of(record.fields, roles), answers_of(record.fields, roles)
     yield record.where, ImportedRow(fields, answers, part=part)
-
-
-def _read_format_notes(source: RecognisedFile, notes: dict[str, Any]) -> None:
-    """Let a format's `learn` note in `notes` what its first records have in common."""
-    learn = getattr(source.importer, "learn", None)
-    if source.importer is None or learn is None:
-        return
-    learn(list(filter(source.importer.fits, source.table.sampled)), notes)
 
 
 def _has_other_shape(source: RecognisedFile, roles: Roles, record: RawRow) -> bool:

@@ -7,12 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NoReturn
 
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.escape import quoted
-from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.data.column_choice import Choice
 from tuneworthy.data.column_roles import (
     Roles,
@@ -27,6 +25,7 @@ from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.row_parts import has_parts, joined_input, likely_mark
 from tuneworthy.data.rows import as_text
 from tuneworthy.data.table import Table, open_table
+from tuneworthy.importers import Format, formats
 
 # Forms of a file that are read without import.
 _OWN_FORMS = {"json_lines", "table"}
@@ -46,7 +45,7 @@ class RecognisedFile:
     """
 
     table: Table
-    importer: ModuleType | None = None
+    format: Format | None = None
     roles: Roles | None = None
     at: tuple[str, ...] = ()
     own: bool = False
@@ -168,30 +167,26 @@ def _format_of(table: Table, choice: Choice, several: bool) -> RecognisedFile | 
     choice = choice.in_file_spelling(sorted(columns))
     if {choice.input, *choice.answers.values()} & columns or choice.output in columns:
         return None
-    best: tuple[int, str] = (0, "")
-    for importer in catalogue("importers"):
-        module = load("importers", importer)
-        best = max(best, (sum(map(module.fits, records)), importer))
-    if best[0] == 0:
-        return None
-    module = load("importers", best[1])
-    if _is_minority(module, records):
+    counts = {name: sum(map(one.fits, records)) for name, one in formats().items()}
+    best = max(counts, key=lambda name: (counts[name], name))
+    found = formats()[best]
+    if not counts[best] or _is_minority(found, records):
         return None
     if (choice.input or choice.answers) and not several:
         column = choice.input or next(iter(choice.answers.values()))
-        raise TaskError(f"no column has this name; the file was read as {module.FORMAT}",
+        raise TaskError(f"no column has this name; the file was read as {found.name}",
                         where=table.path.name, got=column,
                         fix=f"there are: {', '.join(sorted(columns))}", kept="")  # fmt: skip
-    at = next(record.at for record in records if module.fits(record))
-    own = table.form_name == "json_lines" and best[1] == "openai_chat" and not choice.names_any
-    return RecognisedFile(table, module, at=at, own=own)
+    at = next(record.at for record in records if found.fits(record))
+    own = table.form_name == "json_lines" and best == "openai_chat" and not choice.names_any
+    return RecognisedFile(table, found, at=at, own=own)
 
 
-def _is_minority(module: ModuleType, records: Sequence[RawRow]) -> bool:
+def _is_minority(found: Format, records: Sequence[RawRow]) -> bool:
     """Return whether a format's records are outnumbered by rows with the usual column names."""
-    fitting = [record for record in records if module.fits(record)]
+    fitting = [record for record in records if found.fits(record)]
     others = [record.fields for record in records
-              if record.at == fitting[0].at and not module.fits(record)]  # fmt: skip
+              if record.at == fitting[0].at and not found.fits(record)]  # fmt: skip
     if len(others) <= len(fitting):
         return False
     roles = propose_roles(others, Choice())
@@ -265,13 +260,12 @@ def _refuse_file(table: Table, missing: str, choice: Choice) -> NoReturn:
 def _nearest_format(records: Sequence[RawRow]) -> tuple[str, list[str]]:
     """Return the name of the format most of whose fields a record has, and the missing fields."""
     best: tuple[float, str, list[str]] = (0.0, "", [])
-    for name in catalogue("importers") if records else ():
-        module = load("importers", name)
+    for one in formats().values():
         for record in records[:20]:
-            lacks = [need for need in module.NEEDS if not has_field(record, need)]
-            share = 1 - len(lacks) / len(module.NEEDS)
+            lacks = [need for need in one.needs if not has_field(record, need)]
+            share = 1 - len(lacks) / len(one.needs)
             if lacks and share > best[0]:
-                best = (share, module.FORMAT, lacks)
+                best = (share, one.name, lacks)
     return best[1], best[2]
 
 

@@ -11,6 +11,7 @@ from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.data.column_choice import Choice
 from tuneworthy.data.draft import DraftFacts, draft
 from tuneworthy.data.raw import BadRow, ImportedRow, RawRow, RowFault
+from tuneworthy.importers import formats
 from tuneworthy.importing import ImportOptions, import_rows
 from tuneworthy.logs import otlp
 from tuneworthy.recognising import recognise
@@ -107,6 +108,8 @@ MADE = {
     "lm_eval": (lm_eval, 2, {"org__model": 2}, 1),
     "openai_batch": (written("b.jsonl", {"custom_id": "1", "method": "POST", "url": "/v1/x", "body":
                      {"model": "m", "messages": turns(ASKED, system="Be short.")}}), 0, {}, 1),
+    "openai_batch_output": (written("b.jsonl", {"custom_id": "1", "response": {"body": {}},
+                                                "error": None}), 0, {}, 1),
     "openai_chat": (written("c.jsonl", {"messages": turns(ASKED, "Shelf 4", system="Be short.")},
                             {"messages": turns("no answer")}), 1, {}, 1),
     "openai_evals": (written("e.jsonl", {"input": turns(ASKED), "ideal": ["Shelf 4", "four"]}),
@@ -129,7 +132,7 @@ def rows_of(path):
 
 
 def test_every_format_has_a_sample_here():
-    assert set(MADE) == set(catalogue("importers"))
+    assert set(MADE) == set(formats())
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -138,7 +141,7 @@ def test_a_sample_becomes_rows_and_answers_and_says_what_is_left_out(name, tmp_p
     path = make(tmp_path)
     if path.suffix == ".eval":
         pytest.importorskip("pyarrow")
-    assert recognise(path, Choice()).importer.__name__.endswith(f".{name}")
+    assert recognise(path, Choice()).format is formats()[name]
     if not count:
         with pytest.raises(DataError, match="no record of these files") as caught:
             import_rows([path], ImportOptions(Choice()), tmp_path, "task")
@@ -171,7 +174,7 @@ def test_a_sample_becomes_rows_and_answers_and_says_what_is_left_out(name, tmp_p
 def test_a_record_has_one_format(name, tmp_path):
     path = MADE[name][0](tmp_path)
     source = recognise(path, Choice())
-    fits = {other: load("importers", other).fits for other in catalogue("importers")}
+    fits = {other: one.fits for other, one in formats().items()}
     seen = 0
     for record in source.table.records():
         if isinstance(record, RawRow) and fits[name](record):
@@ -186,7 +189,7 @@ JUNK = (None, True, -1, 1e300, "", "x", "{", [], [1], [None], {}, {"a": {}}, [{"
 @pytest.mark.parametrize("name", MADE)
 def test_no_value_in_a_record_crashes(name, tmp_path):
     """A field with junk gives rows, none, or a reason that can be shown."""
-    module, path = load("importers", name), MADE[name][0](tmp_path)
+    module, path = formats()[name], MADE[name][0](tmp_path)
     source = recognise(path, Choice())
     outcomes = set()
     for record in source.table.records():
@@ -229,11 +232,10 @@ def test_a_cut_file_gives_what_stands_before_the_cut_or_a_clear_error(name, tmp_
 
 
 def test_every_need_is_written_for_people():
-    for name in catalogue("importers"):
-        module = load("importers", name)
-        assert module.FORMAT, name
-        assert module.NEEDS, name
-        assert len(module.TAKES) == 2, name
+    for name, one in formats().items():
+        assert one.name, name
+        assert one.needs, name
+        assert len(one.takes) == 2, name
 
 
 def test_a_container_that_cannot_read_says_so_by_record(tmp_path):

@@ -1,6 +1,6 @@
-"""Importers: one plug-in per format turns records into rows; `containers/` reads the files.
+"""Importers: what the records of another tool mean; `containers/` reads the files.
 
-A format has
+`_paths.py` has the formats that are field paths alone. A plug-in, one a file, has
 
     FORMAT        its name in messages
     NEEDS         the fields that each record of this format has, `a.b` for a field of a field
@@ -14,3 +14,46 @@ A format has
 
 Records of no format are rows of a table, whose columns `data/column_roles.py` recognises.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.data.raw import ImportedRow, RawRow
+from tuneworthy.importers._paths import BY_PATHS
+
+Notes = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of another tool, whether field paths or a plug-in; see the module's text."""
+
+    name: str
+    takes: tuple[str, str]
+    needs: tuple[str, ...]
+    fits: Callable[[RawRow], bool]
+    rows: Callable[[RawRow, Notes], Iterator[ImportedRow]]
+    note: Callable[[RawRow, Notes], None] | None = None
+    learn: Callable[[Sequence[RawRow], Notes], None] | None = None
+
+
+@cache
+def formats() -> dict[str, Format]:
+    """Return every format by its name, sorted."""
+    found = {
+        name: Format(one.name, one.takes, tuple(group[0] for group in one.needs), one.fits,
+                     one.rows)
+        for name, one in BY_PATHS.items()
+    }  # fmt: skip
+    for name in catalogue("importers"):
+        module = load("importers", name)
+        more = (getattr(module, part, None) for part in ("note", "learn"))
+        found[name] = Format(
+            module.FORMAT, module.TAKES, module.NEEDS, module.fits, module.rows, *more
+        )
+    return dict(sorted(found.items()))

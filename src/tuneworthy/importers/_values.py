@@ -6,9 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuneworthy.core.strict_json import strict_json
+from tuneworthy.data.raw import BadRow
 from tuneworthy.data.rows import as_text
 
 Fields = dict[str, Any]
+_ROLE_OF_SPEAKER = {
+    "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant",
+    "chatgpt": "assistant", "bot": "assistant", "model": "assistant", "system": "system",
+    "function_call": "assistant", "observation": "tool",
+    "tool": "tool", "function": "tool", "function_response": "tool",
+}  # fmt: skip
 
 
 def input_fields(value: Any) -> Fields | None:
@@ -18,9 +25,9 @@ def input_fields(value: Any) -> Fields | None:
     several texts becomes one line per text, an object of one text that text.
     """
     value = parse_json_text(value)
-    if isinstance(value, dict) and _are_turns(value.get("messages")):
+    if isinstance(value, dict) and are_turns(value.get("messages")):
         value = value["messages"]
-    if _are_turns(value):
+    if are_turns(value):
         return {"messages": [plain_turn(one) for one in value]}
     if isinstance(value, dict):
         value = text_lines(value)
@@ -32,21 +39,30 @@ def answer_text(value: Any) -> str | None:
     value = parse_json_text(value)
     if isinstance(value, dict) and isinstance(value.get("role"), str):
         value = [value]
-    if _are_turns(value):
+    if are_turns(value):
         value = plain_turn(value[-1])["content"]
     return as_text(value) if value not in (None, "") else None
 
 
 def plain_turn(value: Mapping[str, Any]) -> Fields:
-    """Return a turn with its content as one text, the texts of its parts one below the other."""
-    content = value.get("content", value.get("parts"))
+    """Return a turn with its content as one text, the texts of its parts one below the other.
+
+    ShareGPT names the speaker under `from`. Raises BadRow for one that is not known.
+    """
+    role = value.get("role")
+    if "role" not in value:
+        speaker = str(value.get("from")).lower()
+        if speaker not in _ROLE_OF_SPEAKER:
+            raise BadRow("unknown speaker", speaker, f"write one of {', '.join(_ROLE_OF_SPEAKER)}")
+        role = _ROLE_OF_SPEAKER[speaker]
+    content = next((value[key] for key in ("content", "parts", "value") if key in value), None)
     if isinstance(content, str) and "tool_calls" not in value:
-        return {"role": value.get("role"), "content": content}
+        return {"role": role, "content": content}
     if isinstance(content, list) and all(isinstance(part, dict) for part in content):
         texts = [_part_text(part) for part in content]
         content = "\n".join(texts) if None not in texts else content  # type: ignore[arg-type]
-    kept = {key: value[key] for key in ("role", "tool_calls") if key in value}
-    return {**kept, "content": content}
+    calls = {"tool_calls": value["tool_calls"]} if "tool_calls" in value else {}
+    return {"role": role, **calls, "content": content}
 
 
 def _part_text(part: Mapping[str, Any]) -> str | None:
@@ -56,9 +72,11 @@ def _part_text(part: Mapping[str, Any]) -> str | None:
     return text if isinstance(text, str) else None
 
 
-def _are_turns(value: Any) -> bool:
+def are_turns(value: Any) -> bool:
+    """Return whether a value is a list of turns, each with its role or speaker."""
     return isinstance(value, list) and bool(value) and all(
-        isinstance(one, dict) and isinstance(one.get("role"), str) for one in value
+        isinstance(one, dict) and isinstance(one.get("role", one.get("from")), str)
+        for one in value
     )  # fmt: skip
 
 

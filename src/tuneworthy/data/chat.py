@@ -1,16 +1,27 @@
-"""Read OpenAI chat rows: the last assistant turn is the answer, the turns before are the prompt."""
+"""Read turns: those of OpenAI chat rows strictly, those of other tools as well as they can be.
+
+The last assistant turn of a row is its answer, the turns before are the prompt.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from tuneworthy.core.case import Message, Speaker
+from tuneworthy.core.strict_json import strict_json
 from tuneworthy.data.raw import BadRow
 
 _ROLES: dict[str, Speaker] = {
     "system": "system", "developer": "system", "user": "user", "assistant": "assistant",
     "tool": "tool", "function": "tool",
+}  # fmt: skip
+_ROLE_OF_SPEAKER = {
+    "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant",
+    "chatgpt": "assistant", "bot": "assistant", "model": "assistant", "system": "system",
+    "function_call": "assistant", "observation": "tool",
+    "tool": "tool", "function": "tool", "function_response": "tool",
 }  # fmt: skip
 
 
@@ -72,3 +83,53 @@ def _check_order(messages: list[Message], turns: list[dict[str, Any]]) -> None:
             raise BadRow("a tool call without its result", "tool_calls", "add the tool's turn")
     if not any(m.content.strip() for m in messages if m.role == "user"):
         raise BadRow("every user turn is empty", "", "write what the user says")
+
+
+# Turns of other tools.
+
+
+def plain_turn(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a turn with its content as one text, the texts of its parts one below the other.
+
+    ShareGPT names the speaker under `from`. Raises BadRow for one that is not known.
+    """
+    role = value.get("role")
+    if "role" not in value:
+        speaker = str(value.get("from")).lower()
+        if speaker not in _ROLE_OF_SPEAKER:
+            raise BadRow("unknown speaker", speaker, f"write one of {', '.join(_ROLE_OF_SPEAKER)}")
+        role = _ROLE_OF_SPEAKER[speaker]
+    content = next((value[key] for key in ("content", "parts", "value") if key in value), None)
+    if isinstance(content, str) and "tool_calls" not in value:
+        return {"role": role, "content": content}
+    if isinstance(content, list) and all(isinstance(part, dict) for part in content):
+        texts = [_part_text(part) for part in content]
+        content = "\n".join(texts) if None not in texts else content  # type: ignore[arg-type]
+    calls = {"tool_calls": value["tool_calls"]} if "tool_calls" in value else {}
+    return {"role": role, **calls, "content": content}
+
+
+def _part_text(part: Mapping[str, Any]) -> str | None:
+    if part.get("type", "text") not in ("text", "input_text", "output_text"):
+        return None
+    text = part.get("text", part.get("content", part.get("value")))
+    return text if isinstance(text, str) else None
+
+
+def are_turns(value: Any) -> bool:
+    """Return whether a value is a list of turns, each with its role or speaker."""
+    return isinstance(value, list) and bool(value) and all(
+        isinstance(one, dict) and isinstance(one.get("role", one.get("from")), str)
+        for one in value
+    )  # fmt: skip
+
+
+def parse_json_text(value: Any) -> Any:
+    """Return the parsed value of a JSON list or object; any other value as it is."""
+    if isinstance(value, str) and value.lstrip()[:1] in {"[", "{"}:
+        try:
+            found = strict_json(value)
+        except ValueError:
+            return value
+        return found if isinstance(found, list | dict) else value
+    return value

@@ -15,14 +15,12 @@ from typing import Any
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.record import well_formed
-from tuneworthy.data.chat import read_chat
+from tuneworthy.data.chat import are_turns, plain_turn, read_chat
 from tuneworthy.data.raw import MOST_UNREAD, BadRow, RawRow, ReadCount, RowFault
 from tuneworthy.data.rows import as_text
 from tuneworthy.data.table import open_table
 
 MOST_TRAINING_ROWS = 50_000
-_ROLE_OF_SPEAKER = {"human": "user", "gpt": "assistant", "user": "user", "assistant": "assistant",
-             "system": "system", "tool": "tool", "function": "tool"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,9 @@ def _form_and_turns(row: Mapping[str, Any]) -> tuple[str, tuple[Message, ...], s
     if row.get("messages") is not None:
         return "messages", *_split_chat(row["messages"])
     if row.get("conversations") is not None:
-        return "conversations", *_split_chat(_as_chat_turns(row["conversations"]))
+        if not are_turns(turns := row["conversations"]):
+            raise BadRow("`conversations` is no list of turns", as_text(turns)[:80], "")
+        return "conversations", *_split_chat([plain_turn(turn) for turn in turns])
     if row.get("completion") is not None and row.get("prompt") is not None:
         prompt, completion = row["prompt"], row["completion"]
         if isinstance(prompt, list) and isinstance(completion, list):
@@ -139,16 +139,6 @@ def _split_chat(turns: Any) -> tuple[tuple[Message, ...], str]:
     if answer is None:
         raise BadRow("no answer: the last turn is the user's", "", "leave the row out", "messages")
     return messages, answer
-
-
-def _as_chat_turns(turns: Any) -> Any:
-    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        raise BadRow("`conversations` is no list of turns", as_text(turns)[:80], "")
-    return [
-        {"role": _ROLE_OF_SPEAKER.get(str(turn.get("from", turn.get("role"))), turn.get("from")),
-         "content": turn.get("value", turn.get("content"))}
-        for turn in turns
-    ]  # fmt: skip
 
 
 def _user_turn(text: str) -> tuple[Message, ...]:

@@ -5,17 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tuneworthy.core.strict_json import strict_json
-from tuneworthy.data.raw import BadRow
+from tuneworthy.data.chat import are_turns, parse_json_text, plain_turn
 from tuneworthy.data.rows import as_text
 
 Fields = dict[str, Any]
-_ROLE_OF_SPEAKER = {
-    "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant",
-    "chatgpt": "assistant", "bot": "assistant", "model": "assistant", "system": "system",
-    "function_call": "assistant", "observation": "tool",
-    "tool": "tool", "function": "tool", "function_response": "tool",
-}  # fmt: skip
 
 
 def input_fields(value: Any) -> Fields | None:
@@ -42,53 +35,6 @@ def answer_text(value: Any) -> str | None:
     if are_turns(value):
         value = plain_turn(value[-1])["content"]
     return as_text(value) if value not in (None, "") else None
-
-
-def plain_turn(value: Mapping[str, Any]) -> Fields:
-    """Return a turn with its content as one text, the texts of its parts one below the other.
-
-    ShareGPT names the speaker under `from`. Raises BadRow for one that is not known.
-    """
-    role = value.get("role")
-    if "role" not in value:
-        speaker = str(value.get("from")).lower()
-        if speaker not in _ROLE_OF_SPEAKER:
-            raise BadRow("unknown speaker", speaker, f"write one of {', '.join(_ROLE_OF_SPEAKER)}")
-        role = _ROLE_OF_SPEAKER[speaker]
-    content = next((value[key] for key in ("content", "parts", "value") if key in value), None)
-    if isinstance(content, str) and "tool_calls" not in value:
-        return {"role": role, "content": content}
-    if isinstance(content, list) and all(isinstance(part, dict) for part in content):
-        texts = [_part_text(part) for part in content]
-        content = "\n".join(texts) if None not in texts else content  # type: ignore[arg-type]
-    calls = {"tool_calls": value["tool_calls"]} if "tool_calls" in value else {}
-    return {"role": role, **calls, "content": content}
-
-
-def _part_text(part: Mapping[str, Any]) -> str | None:
-    if part.get("type", "text") not in ("text", "input_text", "output_text"):
-        return None
-    text = part.get("text", part.get("content", part.get("value")))
-    return text if isinstance(text, str) else None
-
-
-def are_turns(value: Any) -> bool:
-    """Return whether a value is a list of turns, each with its role or speaker."""
-    return isinstance(value, list) and bool(value) and all(
-        isinstance(one, dict) and isinstance(one.get("role", one.get("from")), str)
-        for one in value
-    )  # fmt: skip
-
-
-def parse_json_text(value: Any) -> Any:
-    """Return the parsed value of a JSON list or object; any other value as it is."""
-    if isinstance(value, str) and value.lstrip()[:1] in {"[", "{"}:
-        try:
-            found = strict_json(value)
-        except ValueError:
-            return value
-        return found if isinstance(found, list | dict) else value
-    return value
 
 
 def text_lines(value: Mapping[str, Any]) -> str:

@@ -6,13 +6,13 @@ import string
 from collections.abc import Iterator
 from typing import Any
 
+from tuneworthy.data.chat import plain_turn
 from tuneworthy.data.raw import ImportedRow, RawRow
 from tuneworthy.importers._values import (
     answer_fields,
     answer_text,
     input_fields,
     nested_value,
-    plain_turn,
     right_answer_fields,
 )
 

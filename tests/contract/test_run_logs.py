@@ -10,9 +10,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import run_folder_kit as kit
 from tuneworthy.core.errors import DataError, SecurityError
-from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.training_log import TrainingLog
 from tuneworthy.data.run_folder import open_run_folder
+from tuneworthy.data.run_logs import LOG_FORMS, find_logs, read_training_log
 
 
 def lines(folder, kind):
@@ -43,13 +43,13 @@ WRITERS = {
 
 
 def read(form, folder):
-    module, opened = load("run_logs", form), open_run_folder(folder)
-    (name,) = module.finds(opened)
-    return module.read(opened, name)
+    opened = open_run_folder(folder)
+    (name,) = find_logs(opened, form)
+    return read_training_log(opened, form, name)
 
 
 def test_every_form_has_a_writer_here():
-    assert set(WRITERS) == set(catalogue("run_logs"))
+    assert set(WRITERS) == set(LOG_FORMS)
 
 
 @pytest.mark.parametrize("form", WRITERS)
@@ -72,8 +72,7 @@ def test_one_run_is_read_alike_from_every_form(form, kind, tmp_path):
 def test_damage_gives_a_log_or_a_clear_error(form, tmp_path):
     """Every cut and many changed bytes: what stands before the damage is read, or it is refused."""
     WRITERS[form](tmp_path, "clean")
-    module = load("run_logs", form)
-    (name,) = module.finds(open_run_folder(tmp_path))
+    (name,) = find_logs(open_run_folder(tmp_path), form)
     whole = (tmp_path / name).read_bytes()
     outcomes = {True: 0, False: 0}
     damaged = [whole[: len(whole) * k // 23] for k in range(23)]
@@ -85,7 +84,7 @@ def test_damage_gives_a_log_or_a_clear_error(form, tmp_path):
     for data in damaged:
         (tmp_path / name).write_bytes(data)
         try:
-            log = module.read(open_run_folder(tmp_path), name)
+            log = read_training_log(open_run_folder(tmp_path), form, name)
         except (DataError, SecurityError):
             outcomes[False] += 1
             continue

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src" / "tuneworthy"
-FOUND_BY_NAME = {"arms", "metrics", "questions", "suite", "logs", "run_logs", "build",
+FOUND_BY_NAME = {"arms", "metrics", "questions", "suite", "logs", "build",
                  "containers", "importers", "executors", "cli"}  # fmt: skip
 ALLOWED = {
     "atomic_folder": "publishes a folder whole or not at all: the proof of torn folders uses it",

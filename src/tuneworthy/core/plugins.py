@@ -27,7 +27,6 @@ REQUIRED_NAMES: dict[str, tuple[str, ...]] = {
     "figures": ("SAYS", "holds"),
     "questions": ("QUESTION", "PRIOR", "ask"),
     "logs": ("EXAMPLE", "reads", "requests"),
-    "run_logs": ("finds", "read"),
     "containers": ("FORM", "opens", "records"),
     "importers": ("FORMAT", "NEEDS", "TAKES", "fits", "rows"),
     "build": ("FORM", "NEEDED", "applies", "write"),

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from tuneworthy.core.errors import DataError, SecurityError
-from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.run_report import LogSource
 from tuneworthy.core.training_log import TrainingLog
 from tuneworthy.data.run_folder import RunFolder, checkpoint_of
+from tuneworthy.data.run_logs import LOG_FORMS, find_logs, read_training_log
 from tuneworthy.lab.facts import OUTLIER_FACTOR
 
 MOST_LOGS = 20
@@ -30,11 +30,10 @@ def read_logs(folder: RunFolder) -> tuple[list[TrainingLog], list[LogSource]]:
     """Return a folder's training logs, the fullest first, and a note on each file tried."""
     read: list[tuple[str, TrainingLog]] = []
     failed: list[LogSource] = []
-    for form in catalogue("run_logs"):
-        module = load("run_logs", form)
-        for name in module.finds(folder)[:MOST_LOGS]:
+    for form in LOG_FORMS:
+        for name in find_logs(folder, form)[:MOST_LOGS]:
             try:
-                read.append((form, module.read(folder, name)))
+                read.append((form, read_training_log(folder, form, name)))
             except (DataError, SecurityError) as error:
                 why = f"{error.what}: {error.got}" if error.got else error.what
                 failed.append(LogSource(file=name, form=form, because=why))

@@ -17,13 +17,12 @@ from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.task import Data, Match, Recorded, Success, Task
-from tuneworthy.data.answer_form import choose_answer_form, with_form
+from tuneworthy.data.answer_form import choose_answer_form, propose_metric, with_form
 from tuneworthy.data.answers import AlignedAnswers, align_answers
 from tuneworthy.data.column_choice import Choice
 from tuneworthy.data.compared_files import ComparedFiles, compared_columns, compared_files
 from tuneworthy.data.copies import copy_groups
 from tuneworthy.data.load import Loaded, load_records
-from tuneworthy.data.open_answers import propose_metric
 from tuneworthy.data.recorded import answer_observations, refuse_gold
 from tuneworthy.data.rows import read_rows
 from tuneworthy.data.table import open_table

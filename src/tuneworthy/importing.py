@@ -18,13 +18,18 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.plugins import catalogue
 from tuneworthy.data.column_choice import Choice, raise_no_column
-from tuneworthy.data.column_roles import Roles, answers_of, row_of, system_name
-from tuneworthy.data.file_roles import FileRoles, with_one_gold_file
+from tuneworthy.data.column_roles import Roles, answers_of, row_of
+from tuneworthy.data.column_values import part_of, system_name
 from tuneworthy.data.import_files import NO_ANSWER, ImportFiles
 from tuneworthy.data.raw import MOST_UNREAD, BadRow, ImportedRow, RawRow, RowFault
-from tuneworthy.data.row_parts import part_of
 from tuneworthy.import_lines import import_report_lines, read_in_place_lines, system_prompt_line
-from tuneworthy.recognising import AskForColumns, RecognisedFile, has_field, recognise
+from tuneworthy.recognising import (
+    AskForColumns,
+    RecognisedFile,
+    has_field,
+    recognise,
+    with_one_gold_file,
+)
 
 
 @dataclass(frozen=True)
@@ -138,10 +143,7 @@ def _recognised_sources(
     for name in choice.in_file_spelling(columns).columns:
         if name not in columns and not (systems and name == choice.output):
             raise_no_column(name, columns)
-    tables = [one for one in found if one.roles is not None]
-    known = [FileRoles(one.path, one.roles, one.right) for one in tables if one.roles]
-    settled = dict(zip(map(id, tables), with_one_gold_file(known), strict=True))
-    return _with_distinct_systems([replace(one, roles=settled.get(id(one))) for one in found])
+    return _with_distinct_systems(with_one_gold_file(found))
 
 
 def _with_distinct_systems(sources: list[RecognisedFile]) -> list[RecognisedFile]:

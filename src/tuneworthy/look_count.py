@@ -14,10 +14,10 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.data.load import Loaded
-from tuneworthy.data.locked import locked_observation
-from tuneworthy.data.looks import (
+from tuneworthy.data.locked import (
     HASH_DIGITS,
     input_digests,
+    locked_observation,
     look_observation,
     repeated_look_warning,
 )

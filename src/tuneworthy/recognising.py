@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,10 +19,17 @@ from tuneworthy.data.column_roles import (
     propose_roles,
     suggest_options,
 )
-from tuneworthy.data.column_values import check_header, value_of
+from tuneworthy.data.column_values import (
+    check_header,
+    has_parts,
+    joined_input,
+    likely_mark,
+    system_name,
+    value_of,
+    words_of,
+)
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.raw import RawRow, RowFault
-from tuneworthy.data.row_parts import has_parts, joined_input, likely_mark
 from tuneworthy.data.rows import as_text
 from tuneworthy.data.table import Table, open_table
 from tuneworthy.importers import Format, formats
@@ -30,6 +37,16 @@ from tuneworthy.importers import Format, formats
 # Forms of a file that are read without import.
 _OWN_FORMS = {"json_lines", "table"}
 _ROLE_NAMES = {"input": "input", "output": "right answer"}
+_GOLD_NAMES = {"gold", "golden", "truth", "label", "labels", "labelled", "expected", "reference",
+         "correct", "human", "right"}  # fmt: skip
+_ANSWER_NAMES = {
+    "response", "completion", "reply", "generated", "generation", "prediction", "predicted",
+}  # fmt: skip
+_EITHER_NAMES = {"answer", "output"}
+# Share of the shorter sample found in the other, from which both are one set of rows.
+_SAME_ROWS_SHARE = 0.5
+# Share of the shared inputs with different answers, from which two files disagree.
+_OTHER_ANSWER_SHARE = 0.05
 AskForColumns = Callable[[Roles, Mapping[str, str]], Choice | None]
 """Called with the proposed roles ("" if no column fits) and a value of each column; returns the
 user's choice, None to keep the proposal."""
@@ -277,3 +294,73 @@ def has_field(record: RawRow, need: str) -> bool:
             return key in record.at
         value = value[key]
     return True
+
+
+# Several files.
+
+
+def with_one_gold_file(files: Sequence[RecognisedFile]) -> list[RecognisedFile]:
+    """Return the files such that only one of them has the right answers to the same inputs.
+
+    The names of files and columns decide which; the answers of the others become a system's. Raises
+    DataError if two files answer the same inputs differently and nothing decides.
+    """
+    able = [one for one in files if one.roles and one.roles.output]
+    best = max((_gold_likelihood(one) for one in able), default=(0, 0))
+    golds = [one for one in able if _gold_likelihood(one) == best]
+    for at, one in enumerate(golds):
+        for other in golds[at + 1 :]:
+            if _disagree(one, other):
+                _refuse_undecided(one, other)
+    return [
+        _as_system(one) if one in able and one not in golds and _shares_inputs(one, golds) else one
+        for one in files
+    ]
+
+
+def _gold_likelihood(one: RecognisedFile) -> tuple[int, int]:
+    """Return the sort key of how likely a file has the right answers: its name, its column."""
+    words = set(words_of(_right_column(one)))
+    column = 0 if words & _ANSWER_NAMES else 1 if words & _EITHER_NAMES else 2
+    return len(_GOLD_NAMES & set(words_of(one.path.stem))), column
+
+
+def _shares_inputs(one: RecognisedFile, golds: Sequence[RecognisedFile]) -> bool:
+    return any(_shared_inputs(one, gold) for gold in golds)
+
+
+def _shared_inputs(one: RecognisedFile, other: RecognisedFile) -> set[str]:
+    """Return the inputs shared by two files, none if too few for both to be one set of rows."""
+    found = one.right.keys() & other.right.keys()
+    enough = len(found) >= _SAME_ROWS_SHARE * min(len(one.right), len(other.right))
+    return set(found) if enough else set()
+
+
+def _disagree(one: RecognisedFile, other: RecognisedFile) -> bool:
+    shared = _shared_inputs(one, other)
+    different = sum(one.right[text] != other.right[text] for text in shared)
+    return different > _OTHER_ANSWER_SHARE * len(shared)
+
+
+def _right_column(one: RecognisedFile) -> str:
+    return one.roles.output if one.roles else ""
+
+
+def _as_system(one: RecognisedFile) -> RecognisedFile:
+    """Return a table whose answers are those of a system with the name of the file."""
+    if one.roles is None:
+        return one
+    systems = {**one.roles.systems, system_name(one.path.stem): one.roles.output}
+    roles = replace(one.roles, output="", systems=systems, alternatives=False)
+    return replace(one, roles=roles)
+
+
+def _refuse_undecided(one: RecognisedFile, other: RecognisedFile) -> None:
+    raise DataError(
+        "two files answer the same inputs differently, and nothing says which is right",
+        where=[one.path.name, other.path.name],
+        got=f"`{_right_column(one)}` and `{_right_column(other)}`",
+        fix=f"name the file of right answers alone and the other as a system: tuneworthy init"
+        f" {one.path.name} --answers NAME={other.path.name}:{_right_column(other)}",
+        kept="",
+    )

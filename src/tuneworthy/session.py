@@ -29,12 +29,12 @@ from tuneworthy.data.audit import audit, with_observations
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.data.folds import Split, split
 from tuneworthy.data.infer import answer_limit
+from tuneworthy.data.leaks import learnable_inputs
 from tuneworthy.data.load import Loaded, load
-from tuneworthy.data.looks import input_digests
+from tuneworthy.data.locked import input_digests
 from tuneworthy.data.recorded import answer_observations, recorded_answers
 from tuneworthy.data.sealed import Sealed, scored_cases
 from tuneworthy.data.taskfile import read_task
-from tuneworthy.data.unlabelled import learnable_inputs
 from tuneworthy.diagnose.blocks import blocking_reasons
 from tuneworthy.executors import executor_of
 from tuneworthy.extras.optional import plan_extras
@@ -261,7 +261,8 @@ class Session:
     def unlabelled(self) -> list[Query]:
         """Return the unlabelled inputs that arms may learn from; [] if no arm reads them."""
         reads = any(reads_unlabelled(spec.arm) for spec in specs(self.task))
-        return learnable_inputs(self.loaded, self.say) if reads else []
+        rows = (*self.loaded.everyone, *self.loaded.aside)
+        return learnable_inputs(self.loaded.unlabelled, rows, self.say) if reads else []
 
     @cached_property
     def _logged(self) -> dict[str, AlignedAnswers]:

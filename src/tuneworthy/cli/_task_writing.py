@@ -136,7 +136,7 @@ def _draft_task(
     """
     from tuneworthy.core.errors import DataError
     from tuneworthy.data.draft import draft
-    from tuneworthy.data.label_spelling import write_usual_spelling
+    from tuneworthy.data.infer import write_usual_spelling
 
     try:
         return draft(found.rows, systems, folder, about), ()

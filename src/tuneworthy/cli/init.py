@@ -134,7 +134,7 @@ def _logs_apart(rows: Sequence[Path], files: dict[str, str]) -> tuple[list[Path]
     A log has answers by id and no inputs. If all files are logs, all of them stay files of rows.
     """
     from tuneworthy.core.plugins import catalogue
-    from tuneworthy.data.column_roles import system_name
+    from tuneworthy.data.column_values import system_name
     from tuneworthy.data.log_roles import is_answers_only
 
     logs = [path for path in rows if len(rows) > 1 and path.is_file() and is_answers_only(path)]

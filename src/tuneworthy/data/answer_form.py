@@ -1,12 +1,15 @@
 """Choose a task's output type and metric by its right answers and its recorded answers.
 
 Right answers alone mislead: `Paris` and `Rome` look like labels until a system's log shows whole
-sentences, which no comparison of labels can score.
+sentences, which no comparison of labels can score. Open answers may have demands, a layout, code.
 """
 
 from __future__ import annotations
 
+import ast
 import re
+import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -16,6 +19,7 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.plugins import load
 from tuneworthy.core.task import OutputType, Task
 from tuneworthy.data.infer import label_key
+from tuneworthy.data.raw import RowFault
 
 _READ_ANSWERS = 500  # recorded answers that the form is chosen by
 _MOST_WORDS = 12  # words of a right answer that can be looked for in a text
@@ -174,3 +178,57 @@ def pass_at_comment(metric: str) -> str:
     parts = [HALF_SCORE_MEANINGS[part] for part in metric.split("+") if part in HALF_SCORE_MEANINGS]
     meant = f": {parts[0]}" if len(parts) == 1 and "+" not in metric else ""
     return f"# from this score on an answer counts as right{meant}"
+
+
+MUST_SAY = "must_say"
+MIN_SHARE = 0.9  # share of rows that must have a form before its metric is proposed
+_READ_ROWS = 300  # rows to inspect
+_HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
+
+
+def has_demands(case: Case) -> bool:
+    """Return whether a row has `must_say` or `must_not_say`."""
+    return bool(case.must_say or case.must_not_say)
+
+
+def no_demand_fault(case: Case) -> RowFault:
+    """Return the fault of a row without `must_say` and `must_not_say`, which its metric needs."""
+    fix = "write `must_say` or `must_not_say` in every row, or name another metric"
+    return RowFault(case.where, "the row demands nothing", "no `must_say`, no `must_not_say`", fix,
+                 MUST_SAY, case.id)  # fmt: skip
+
+
+def propose_metric(cases: Sequence[Case]) -> tuple[str, str] | None:
+    """Return (metric, reason) for free text, or None for the default, word overlap.
+
+    Python answers: `code`; the same headings in nine of ten answers: `outline`; each joined with a
+    content metric: `must_say` if every row has demands, else word overlap.
+    """
+    sample = cases[:_READ_ROWS]
+    demanding = bool(cases) and all(map(has_demands, cases))
+    if sample and sum(_is_python(case.output) for case in sample) >= MIN_SHARE * len(sample):
+        end = MUST_SAY if demanding else "rouge_l"
+        return f"code+{end}", "the answers are Python: it must parse and define the same names"
+    forms = Counter(tuple(headings(case.output)) for case in sample)
+    titles, count = forms.most_common(1)[0] if forms else ((), 0)
+    if titles and count >= MIN_SHARE * len(sample):
+        end = MUST_SAY if demanding else "token_f1"
+        return f"outline+{end}", "the answers share their headings"
+    return (MUST_SAY, "share of each row's `must_say` that is said") if demanding else None
+
+
+def headings(text: str) -> list[str]:
+    """Return the headings of a text, without any closing `#` marks."""
+    return [title.rstrip().rstrip("#").rstrip() for title in _HEADING.findall(text)]
+
+
+def _is_python(text: str) -> bool:
+    """Return whether a text is Python that defines something; plain words can parse as well."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return any(isinstance(node, kinds) for node in tree.body)

@@ -1,10 +1,11 @@
-"""Read recorded answers of another system and align them to cases (see data/matching.py)."""
+"""Read recorded answers of another system, aligned to cases (see data/matching.py), and grades."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -178,3 +179,36 @@ def _make_answer(row: RawRow, case: Case) -> Answer:
     }
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return Answer(case=case.id, text=text, **plain)
+
+
+Grades = Mapping[tuple[str, str], float]
+"""(case id, answer stripped of outer whitespace) -> grade: 1 as good as the gold answer or better,
+0 worse, .5 undecided; the mean if several humans graded one answer."""
+_GRADE_FORM = '{"id": a row\'s id, "answer": the text that was graded, "grade": 0, 0.5 or 1}'
+
+
+def read_grades(path: Path) -> dict[tuple[str, str], float]:
+    """Return the human grades in a file. Raises DataError for the first invalid line."""
+    grades_of: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for raw in read_records(path, path.name):
+        if isinstance(raw, RowFault):
+            raise DataError(raw.why, where=raw.where, got=raw.got, fix=raw.fix)
+        name, answer, grade = (raw.fields.get(key) for key in ("id", "answer", "grade"))
+        number = _grade_number(grade)
+        if name in (None, "") or not isinstance(answer, str) or number is None:
+            got = ", ".join(f"{key}: {str(value)[:40]}" for key, value in raw.fields.items())
+            raise DataError(
+                "this is no grade", where=raw.where, got=got, fix=f"write {_GRADE_FORM}"
+            )
+        grades_of[str(name), answer.strip()].append(number)
+    return {key: sum(grades) / len(grades) for key, grades in grades_of.items()}
+
+
+def _grade_number(value: object) -> float | None:
+    if isinstance(value, bool):
+        return float(value)
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if 0 <= number <= 1 else None

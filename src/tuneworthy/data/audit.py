@@ -9,8 +9,7 @@ import numpy as np
 
 from tuneworthy.core.audit_report import TIME_SPLIT_KIND, Audit, DetectableDifference, Observation
 from tuneworthy.core.case import Case
-from tuneworthy.data.conflicts import contradictory_ids
-from tuneworthy.data.copies import full_text
+from tuneworthy.data.copies import contradictory_cases, full_text
 from tuneworthy.data.folds import Split
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.observations import observation, row_observations
@@ -52,7 +51,8 @@ def audit(
         observations += lengths.observations()
     places = {case.id: case.where for case in everyone if CONTENT_ID.fullmatch(case.id)}
     observations = [_with_places(one, places) for one in observations]
-    touched = sum(case_id in ids for group in contradictory_ids(loaded) for case_id in group)
+    conflicts = contradictory_cases(everyone, loaded.task.output.type == "text")
+    touched = sum(case.id in ids for group in conflicts for case in group)
     closed = loaded.task.output.type == "label"
     left = {COPY_OF_TRAINING: len(everyone) - len(used)} if len(used) < len(everyone) else {}
     if loaded.aside:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NoReturn, overload
+from typing import Any, NoReturn, overload
 
 from tuneworthy.core.errors import TaskError
 
@@ -44,30 +44,20 @@ class Choice:
 
     def in_file_spelling(self, columns: Sequence[str]) -> Choice:
         """Return the choice with each name in the spelling of the file's column (`column_like`)."""
-        return replace(
-            self,
-            input=column_like(self.input, columns),
-            output=column_like(self.output, columns),
-            present=column_like(self.present, columns),
-            answers={name: column_like(own, columns) for name, own in self.answers.items()},
-            joined=tuple(column_like(name, columns) for name in self.joined),
-            split=column_like(self.split, columns),
-            id=column_like(self.id, columns),
-        )
+        return self._with_names(lambda name: column_like(name, columns))
 
     def within(self, columns: Sequence[str]) -> Choice:
         """Return the choice without the columns that a file does not have."""
-        mine = (self.input, self.output, self.present, self.split)
-        asked, right, present, split = (name if name in columns else None for name in mine)
-        return replace(
-            self,
-            input=asked,
-            output=right,
-            present=present,
-            answers={name: own for name, own in self.answers.items() if own in columns},
-            joined=tuple(name for name in self.joined if name in columns),
-            split=split,
-        )
+        return self._with_names(lambda name: name if name in columns else None)
+
+    def _with_names(self, changed: Callable[[str], str | None]) -> Choice:
+        """Return the choice with each name changed, without those that become None."""
+        answers = {system: new for system, name in self.answers.items() if (new := changed(name))}
+        joined = tuple(new for name in self.joined if (new := changed(name)))
+        plain = ("input", "output", "present", "split", "id")
+        own: dict[str, Any] = {key: changed(name) for key in plain
+                               if (name := getattr(self, key))}  # fmt: skip
+        return replace(self, answers=answers, joined=joined, **own)
 
 
 @overload

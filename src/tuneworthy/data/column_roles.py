@@ -14,9 +14,23 @@ from functools import cached_property
 from typing import Any
 
 from tuneworthy.data.column_choice import Choice, raise_no_column
-from tuneworthy.data.column_values import are_codes, inner_columns, is_id, value_of, words_of
-from tuneworthy.data.column_words import INPUTS, OUTPUTS, PRESENT, SYSTEM_STEMS, SYSTEMS, TRUTHS
-from tuneworthy.data.row_parts import joined_input, label_list
+from tuneworthy.data.column_values import (
+    INPUTS,
+    OUTPUTS,
+    PRESENT,
+    TRUTHS,
+    are_codes,
+    has_letter,
+    inner_columns,
+    is_id,
+    is_system_name,
+    joined_input,
+    label_list,
+    name_rank,
+    system_name,
+    value_of,
+    words_of,
+)
 from tuneworthy.data.rows import as_text
 
 _OUR_FIELDS = {"id", "group", "time", "context", "accepted", "must_say", "must_not_say", "meta"}
@@ -89,8 +103,8 @@ def propose_roles(
     found = _proposed_roles(sample, [*columns, *named], choice, elsewhere)
     if isinstance(found, str) and inner:  # fields of objects, where no column does
         found = _proposed_roles(sample, [*columns, *inner], choice, elsewhere)
-    if isinstance(found, Roles) and "id" not in columns:
-        found = replace(found, id=_id_column(sample, columns, found))
+    if isinstance(found, Roles) and (choice.id or "id" not in columns):
+        found = replace(found, id=choice.id or _id_column(sample, columns, found))
     return found
 
 
@@ -98,8 +112,7 @@ def _proposed_roles(
     sample: Sequence[Mapping[str, Any]], columns: Sequence[str], choice: Choice, elsewhere: bool
 ) -> Roles | str:
     free = [name for name in columns if name not in choice.columns and name not in _OUR_FIELDS]
-    texts = {name: [value for row in sample if (value := value_of(row, name)) not in (None, "")]
-             for name in columns}  # fmt: skip
+    texts = _filled(sample, columns)
     asked = choice.input or _best_column(free, INPUTS, texts, long=True)
     if asked is None:
         return "input"
@@ -125,20 +138,26 @@ def _proposed_roles(
     return replace(found, texts=tuple(_unused_text_columns(texts, found)))
 
 
+def _filled(sample: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the values of each column, without empty ones."""
+    values = {name: [value_of(row, name) for row in sample] for name in columns}
+    return {name: [one for one in found if one not in (None, "")] for name, found in values.items()}
+
+
 def _unused_text_columns(texts: Mapping[str, Sequence[Any]], roles: Roles) -> Iterator[str]:
     """Yield text columns without a role: named like an input, or with several words a cell."""
     for name, values in texts.items():
         if (
             name in roles.used
-            or _is_system(name)
+            or is_system_name(name)
             or not _can_hold_answers(name, values)
             or _are_labels(values)
         ):
             continue
         plain = all(isinstance(value, str) for value in values)
         words = sum(len(str(value).split()) for value in values) / len(values)
-        letters = any(any(map(str.isalpha, str(value))) for value in values)
-        if plain and letters and (_name_rank(name, INPUTS) is not None or words >= _TEXT_WORDS):
+        letters = any(map(has_letter, values))
+        if plain and letters and (name_rank(name, INPUTS) is not None or words >= _TEXT_WORDS):
             yield name
 
 
@@ -148,7 +167,7 @@ def _id_column(sample: Sequence[Mapping[str, Any]], columns: Sequence[str], role
     whole = {name: values for name, values in free.items() if None not in values}
     called = (name for name, values in whole.items() if is_id(name, values))
     coded = (name for name, values in whole.items() if are_codes(values)
-             and all(any(map(str.isalpha, str(value))) for value in values))  # fmt: skip
+             and all(map(has_letter, values)))  # fmt: skip
     return next(called, next(coded, ""))
 
 
@@ -159,13 +178,20 @@ def suggest_options(sample: Sequence[Mapping[str, Any]], choice: Choice) -> dict
     answer and a system's: only the user knows which is which. "COL" stands for an unknown column.
     """
     columns = [name for name in columns_of(sample) if name not in choice.columns]
-    texts = {name: [value for row in sample if (value := value_of(row, name)) not in (None, "")]
-             for name in columns}  # fmt: skip
+    texts = _filled(sample, columns)
     columns = [name for name in columns if texts[name]]
     asked = (
         choice.input
         or _best_column(columns, INPUTS, texts, long=True)
-        or _longest_text_column(columns, texts)
+        or _longest_text_column(
+            [
+                name
+                for name in columns
+                if any(map(has_letter, texts[name]))
+                and not _NOT_TEXT.search("_".join(words_of(name)))
+            ],
+            texts,
+        )
     )
     few = [name for name in columns if name != asked and _can_hold_answers(name, texts[name])
            and _are_labels(texts[name])]  # fmt: skip
@@ -178,44 +204,23 @@ def suggest_options(sample: Sequence[Mapping[str, Any]], choice: Choice) -> dict
         return {**found, "output": choice.output or "COL", **present}
     if best is not None and pairs[best] >= _ALIKE_SHARE:
         one, other = best
-        swapped = _is_system(one) or (not _is_system(other) and _has_gaps(one, other, sample)
-                                      and not _has_gaps(other, one, sample))  # fmt: skip
+        gaps = _has_gaps(one, other, sample) and not _has_gaps(other, one, sample)
+        swapped = is_system_name(one) or (gaps and not is_system_name(other))
         return {**found, "output": other if swapped else one, "present": one if swapped else other}
     return {**found, "output": few[0] if len(few) == 1 else "COL"}
 
 
 def _longest_text_column(columns: Sequence[str], texts: Mapping[str, Sequence[Any]]) -> str | None:
-    """Return the column of the longest texts with letters, however often they repeat; or None."""
-    lengths = {name: sum(map(len, found)) / len(found) for name in columns
-               if (found := texts[name]) and all(isinstance(one, str) for one in found)
-               and not _NOT_TEXT.search("_".join(words_of(name)))
-               and any(any(map(str.isalpha, one)) for one in found)}  # fmt: skip
+    """Return the column of the longest texts on average; None if there is none."""
+    lengths = {name: sum(map(len, texts[name])) / len(texts[name]) for name in columns
+               if texts[name] and all(isinstance(one, str) for one in texts[name])}  # fmt: skip
     return max(lengths, key=lambda name: lengths[name], default=None)
 
 
 def are_named(roles: Roles) -> bool:
     """Return whether the column names alone identify the input and the right answer."""
     return (
-        _name_rank(roles.input, INPUTS) is not None
-        and _name_rank(roles.output, OUTPUTS) is not None
-    )
-
-
-def _name_rank(name: str, known: Sequence[str]) -> int | None:
-    """Return a column's rank in a list of known names, None if no word of it is in the list."""
-    words = words_of(name)
-    whole = "_".join(words)
-    if whole in known:
-        return known.index(whole)
-    found = [known.index(word) for word in words if word in known]
-    return 100 + min(found) if found else None
-
-
-def _is_system(name: str) -> bool:
-    """Return whether a column is named after a system, so that it is never the right answer."""
-    return any(
-        word in SYSTEMS or re.split(r"\d", word)[0] in SYSTEMS or word.startswith(SYSTEM_STEMS)
-        for word in words_of(name)
+        name_rank(roles.input, INPUTS) is not None and name_rank(roles.output, OUTPUTS) is not None
     )
 
 
@@ -231,11 +236,11 @@ def _unsettled_columns(
     for name in free:
         if (
             name == right
-            or _is_system(name)
+            or is_system_name(name)
             or _agreement(name, right, sample) < _MOSTLY_EQUAL_SHARE
         ):
             continue
-        ranks = [_name_rank(one, OUTPUTS) for one in (right, name)]
+        ranks = [name_rank(one, OUTPUTS) for one in (right, name)]
         truer = bool(set(TRUTHS) & set(words_of(name))) and not mine
         gaps = _has_gaps(right, name, sample) and not _has_gaps(name, right, sample)
         alike = ranks[0] is None or (ranks[0] >= 100 and ranks[1] is not None)
@@ -260,22 +265,22 @@ def _best_column(
 ) -> str | None:
     """Return the column whose name ranks first, else (`long`) the longest varied texts; or None."""
     able = [name for name in free if _can_hold_answers(name, texts[name])]
-    ranked = [(rank, name) for name in able if (rank := _name_rank(name, known)) is not None
-              and not _is_system(name)]  # fmt: skip
+    ranked = [(rank, name) for name in able if (rank := name_rank(name, known)) is not None
+              and not is_system_name(name)]  # fmt: skip
     if ranked:
         return min(ranked, key=lambda pair: pair[0])[1]
     if not long:
         return None
-    lengths = {name: sum(len(v) for v in texts[name]) / len(texts[name]) for name in able
-               if all(isinstance(v, str) for v in texts[name]) and _are_varied(texts[name])
-               and not _is_system(name) and _name_rank(name, OUTPUTS) is None}  # fmt: skip
-    return max(lengths, key=lambda name: lengths[name], default=None)
+    varied = [name for name in able if not is_system_name(name) and _are_varied(texts[name])
+              and name_rank(name, OUTPUTS) is None]  # fmt: skip
+    return _longest_text_column(varied, texts)
 
 
 def _are_varied(values: Sequence[Any]) -> bool:
     """Return whether most texts are distinct and have letters, as inputs do."""
-    letters = sum(any(map(str.isalpha, value)) for value in values[:50])
-    return len(set(values)) > 0.5 * len(values) and letters > len(values[:50]) / 2
+    letters = sum(map(has_letter, values[:50]))
+    varied = len(set(map(str, values))) > 0.5 * len(values)
+    return varied and letters > len(values[:50]) / 2
 
 
 def _right_answer_column(free: Sequence[str], texts: Mapping[str, Sequence[Any]]) -> str | None:
@@ -283,7 +288,7 @@ def _right_answer_column(free: Sequence[str], texts: Mapping[str, Sequence[Any]]
     if by_name := _best_column(free, OUTPUTS, texts, long=False):
         return by_name
     others = [name for name in free
-              if not _is_system(name) and not are_codes(texts[name])]  # fmt: skip
+              if not is_system_name(name) and not are_codes(texts[name])]  # fmt: skip
     few = [name for name in others if _are_labels(texts[name])]
     if len(few) == 1 or len(others) != 1:
         return few[0] if len(few) == 1 else None
@@ -313,14 +318,12 @@ def _system_columns(
 
 def _is_like_system(name: str, right: str, sample: Sequence[Mapping[str, Any]]) -> bool:
     pairs = _value_pairs(name, right, sample)
-    if not pairs:
-        return False
-    equal = sum(one == other for one, other in pairs) / len(pairs)
-    if _is_system(name):
-        return equal < 1 or len(pairs) < 20
+    equal = sum(one == other for one, other in pairs) / max(len(pairs), 1)
+    if is_system_name(name):
+        return bool(pairs) and (equal < 1 or len(pairs) < 20)
     golds, said = {gold for _, gold in pairs}, {one for one, _ in pairs}
-    shared = len(golds) <= _MANY_LABELS and len(said & golds) >= 0.8 * len(said)
-    return _ALIKE_SHARE <= equal < 1 and (shared or len(golds) > _MANY_LABELS)
+    shared = len(golds) > _MANY_LABELS or len(said & golds) >= 0.8 * len(said)
+    return _ALIKE_SHARE <= equal < 1 and shared
 
 
 def _value_pairs(
@@ -335,18 +338,12 @@ def _value_pairs(
 def _agreement(name: str, other: str, sample: Sequence[Mapping[str, Any]]) -> float:
     """Return the share of rows in which two columns agree; 0 where one copies the other."""
     pairs = _value_pairs(name, other, sample)
-    equal = sum(one == two for one, two in pairs) / max(len(pairs), 1)
-    return equal if equal < 1 else 0.0
+    equal = sum(one == two for one, two in pairs)
+    return equal / len(pairs) if equal < len(pairs) else 0.0
 
 
 def _folded(value: Any) -> str:
     return " ".join(as_text(value).casefold().split())
-
-
-def system_name(text: str) -> str:
-    """Return a name of letters, digits, dot, dash and underscore for a system; never empty."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:48]
-    return name or "system"
 
 
 def row_of(record: Mapping[str, Any], roles: Roles) -> dict[str, Any]:

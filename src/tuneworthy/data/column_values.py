@@ -1,4 +1,4 @@
-"""Recognise id columns, fields inside objects and a missing header, by a column's values."""
+"""Recognise columns by their names and values: words, ids, labels, parts, a missing header."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tuneworthy.core.errors import DataError
+from tuneworthy.data.rows import as_text
 
 _ID_NAMES = {"id", "ids", "uuid", "guid", "uid", "qid", "rid", "sid", "pid", "tid", "nr", "no",
              "nummer", "numéro", "numero", "número"}  # fmt: skip
@@ -29,6 +30,35 @@ def words_of(name: str) -> list[str]:
     """Return the words of a column's name in lower case: `TeamId` is `team`, `id`."""
     split = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
     return [word for word in re.split(r"[\W_]+", split.casefold()) if word]
+
+
+def system_name(text: str) -> str:
+    """Return a name of letters, digits, dot, dash and underscore for a system; never empty."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:48]
+    return name or "system"
+
+
+def name_rank(name: str, known: Sequence[str]) -> int | None:
+    """Return a column's rank in a list of known names, None if no word of it is in the list."""
+    words = words_of(name)
+    whole = "_".join(words)
+    if whole in known:
+        return known.index(whole)
+    found = [known.index(word) for word in words if word in known]
+    return 100 + min(found) if found else None
+
+
+def is_system_name(name: str) -> bool:
+    """Return whether a column is named after a system, so that it is never the right answer."""
+    return any(
+        word in SYSTEMS or re.split(r"\d", word)[0] in SYSTEMS or word.startswith(SYSTEM_STEMS)
+        for word in words_of(name)
+    )
+
+
+def has_letter(value: Any) -> bool:
+    """Return whether a value has a letter in its text."""
+    return any(map(str.isalpha, str(value)))
 
 
 def is_id(name: str, values: Sequence[Any]) -> bool:
@@ -114,3 +144,104 @@ def check_header(shown: str, sample: Sequence[Mapping[str, Any]]) -> None:
                 fix="write the names above it, as `input,output`, or name the columns by what"
                 " stands there: --input COL --output COL",
             )  # fmt: skip
+
+
+INPUTS = (
+    "input", "prompt", "question", "query", "text", "message", "utterance",
+    "user_input", "request", "instruction", "content", "body", "ticket", "email",
+    "comment", "review", "sentence", "document", "article", "description", "title",
+    "subject", "customer", "problem", "source", "src", "user", "freitext", "volltext",
+    "frage", "anfrage", "nachricht", "anliegen", "eingabe", "beschreibung", "betreff",
+    "kommentar", "inhalt", "texto", "pregunta", "mensaje", "texte", "demande",
+    "pergunta", "mensagem", "treść",
+)  # fmt: skip
+OUTPUTS = (
+    "output", "label", "target", "answer", "gold", "expected", "ground_truth",
+    "groundtruth", "correct", "reference", "completion", "response", "ideal",
+    "category", "class", "intent", "topic", "sentiment", "team", "queue", "assigned",
+    "assignee", "tag", "labels", "answers", "solution", "reply", "summary",
+    "translation", "tgt", "human", "kategorie", "ergebnis", "klasse", "richtig",
+    "lösung", "soll", "erwartet", "zugewiesen", "zuordnung", "thema", "abteilung",
+    "absicht", "antwort", "respuesta", "categoria", "categoría", "etiqueta",
+    "réponse", "catégorie", "correcta", "correcto", "correta", "correcte", "clase",
+    "classe", "étiquette", "kategoria",
+)  # fmt: skip
+SYSTEMS = (
+    "prediction", "predicted", "pred", "model", "generated", "generation", "bot",
+    "llm", "ai", "assistant", "system", "current", "present", "production", "prod",
+    "today", "baseline", "gpt", "claude", "llama", "mistral", "gemini", "qwen",
+    "haiku", "sonnet", "opus", "deepseek", "phi", "tuned", "finetuned", "ft", "o1",
+    "o3", "o4", "ocr", "ml", "chatgpt", "altsystem", "ki", "heute", "aktuell",
+    "bisher", "modelo", "modèle", "robot",
+)  # fmt: skip
+TRUTHS = (
+    "attendu", "correct", "correcta", "correcte", "correcto", "correta", "erwartet",
+    "esperado", "expected", "gold", "groundtruth", "human", "ideal", "label",
+    "labels", "reference", "richtig", "soll", "solution", "target", "truth",
+)  # fmt: skip
+PRESENT = (
+    "aktuell", "altsystem", "current", "heute", "present", "prod", "production",
+    "today",
+)  # fmt: skip
+SYSTEM_STEMS = ("modell", "vorschlag", "suggest", "vorhersage", "vorherges", "predict", "voorspel")
+"""Beginnings of words that name a system, as in `Modellantwort`."""
+
+
+PART_NAMES = ("train", "test", "dev")
+_PART_OF = {
+    "train": "train", "training": "train", "trn": "train", "test": "test", "tst": "test",
+    "testing": "test", "eval": "test", "evaluation": "test", "holdout": "test", "dev": "dev",
+    "valid": "dev", "validation": "dev", "val": "dev",
+}  # fmt: skip
+_SEPARATORS = (";", "|", ",")
+_LEAST_SHARE = 0.05  # share of cells with a mark, from which it may separate labels
+_LONGEST_LABEL = 60
+
+
+def joined_input(record: Mapping[str, Any], columns: Sequence[str]) -> Any:
+    """Return the input of a record: one column's value, or lines `name: text` of several."""
+    if len(columns) == 1:
+        return value_of(record, columns[0])
+    found = [(name, value_of(record, name)) for name in columns]
+    texts = [f"{name}: {as_text(value)}" for name, value in found if value not in (None, "")]
+    return "\n".join(texts) or None
+
+
+def label_list(value: Any, mark: str) -> Any:
+    """Return a cell's labels, separated by `mark`, as a sorted list.
+
+    Without a mark, a value is returned as it is, as is one that is no text.
+    """
+    if not mark or not isinstance(value, str):
+        return value
+    return sorted({label for part in value.split(mark) if (label := part.strip())})
+
+
+def likely_mark(values: Sequence[Any]) -> str:
+    """Return the mark that separates several labels of one cell, "" if each cell is one label.
+
+    Each label must occur in two cells, and there must be fewer labels than distinct cells: else the
+    mark, as a comma inside a name, separates nothing.
+    """
+    texts = [value for value in values if isinstance(value, str)]
+    for mark in _SEPARATORS:
+        several = [text for text in texts if mark in text.strip(f"{mark} ")]
+        if len(several) < max(2, _LEAST_SHARE * len(texts)):
+            continue
+        counts = Counter(label for text in texts for label in label_list(text, mark))
+        whole = len(set(texts))
+        short = all(len(label) <= _LONGEST_LABEL for label in counts)
+        if short and len(counts) < whole and min(counts.values()) > 1:
+            return mark
+    return ""
+
+
+def part_of(value: Any) -> str:
+    """Return `train`, `test` or `dev` for the name of a split, "" for any other value."""
+    return _PART_OF.get(str(value).strip().casefold(), "")
+
+
+def has_parts(values: Sequence[Any]) -> bool:
+    """Return whether a column names each row's split: `train`, and `test` or `dev`."""
+    parts = {part_of(value) for value in values}
+    return "train" in parts and len(parts) > 1 and "" not in parts

@@ -18,14 +18,13 @@ from tuneworthy.data.answer_form import (
     choose_answer_form,
     form_of_checks,
     pass_at_comment,
+    propose_metric,
     with_form,
 )
 from tuneworthy.data.answers import align_answers
 from tuneworthy.data.folds import ONE_SPLIT_FROM
-from tuneworthy.data.infer import is_binary
-from tuneworthy.data.label_spelling import near_labels
+from tuneworthy.data.infer import is_binary, near_labels
 from tuneworthy.data.load import Loaded, load
-from tuneworthy.data.open_answers import propose_metric
 from tuneworthy.data.rows import read_rows
 from tuneworthy.matrix.detectable import smallest_effect
 

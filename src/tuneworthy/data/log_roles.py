@@ -17,7 +17,7 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
 from tuneworthy.data.column_choice import Choice, column_like, raise_no_column
 from tuneworthy.data.column_roles import columns_of, propose_roles
-from tuneworthy.data.column_values import is_id, is_key_name, value_of
+from tuneworthy.data.column_values import has_letter, is_id, is_key_name, value_of
 from tuneworthy.data.raw import RawRow, ReadCount, RowFault
 from tuneworthy.data.table import Table, open_table
 
@@ -115,12 +115,8 @@ def answer_column(
                                   if isinstance(value := row.get(name), str)]) > len(table.head)
              }  # fmt: skip
     if len(texts) > 1:
-        texts = {name: found for name, found in texts.items() if any(map(_has_letter, found))}
+        texts = {name: found for name, found in texts.items() if any(map(has_letter, found))}
     return next(iter(texts)) if alone and len(texts) == 1 else ""
-
-
-def _has_letter(text: str) -> bool:
-    return any(map(str.isalpha, text))
 
 
 def measured_columns(columns: Sequence[str]) -> dict[str, str]:

@@ -11,14 +11,12 @@ from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case
 from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.escape import quoted
-from tuneworthy.data.answer_in_input import answers_in_inputs
-from tuneworthy.data.conflicts import contradictory_ids
-from tuneworthy.data.copies import near_copy_groups
+from tuneworthy.data.answer_in_input import answers_in_inputs, rows_in_documents
+from tuneworthy.data.copies import contradictory_cases, near_copy_groups
 from tuneworthy.data.docs import blank_ids
-from tuneworthy.data.label_spelling import near_labels
+from tuneworthy.data.infer import near_labels
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.rows import sortable_time
-from tuneworthy.data.rows_in_docs import rows_in_documents
 from tuneworthy.data.schema import closed_fields_sentence, schema_checker
 from tuneworthy.data.secrets import private_kinds
 
@@ -68,7 +66,8 @@ def _blank_docs(loaded: Loaded) -> Iterator[Observation]:
 
 
 def _conflicting_rows(loaded: Loaded) -> Iterator[Observation]:
-    ids = [case_id for group in contradictory_ids(loaded) for case_id in group]
+    groups = contradictory_cases(loaded.everyone, loaded.task.output.type == "text")
+    ids = [case.id for group in groups for case in group]
     if ids:
         fix = "correct them, or list the other right answers under `accepted`"
         text = (

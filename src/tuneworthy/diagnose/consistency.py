@@ -14,7 +14,7 @@ from itertools import groupby
 from tuneworthy.core.case import Case
 from tuneworthy.core.known import Proportion
 from tuneworthy.core.task import Task
-from tuneworthy.data.conflicts import contradictory_cases
+from tuneworthy.data.copies import contradictory_cases
 from tuneworthy.diagnose.label_errors import label_doubts
 from tuneworthy.matrix.design import Design
 

@@ -17,8 +17,7 @@ from tuneworthy.core.doubt import LabelDoubt
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.record import digest
 from tuneworthy.core.task import Task
-from tuneworthy.data.conflicts import contradictory_cases, contradicts
-from tuneworthy.data.copies import full_text
+from tuneworthy.data.copies import contradictory_cases, contradicts, full_text
 from tuneworthy.diagnose.rescore import normaliser
 
 NEIGHBOURS, AGREEING_NEIGHBOURS = 5, 4

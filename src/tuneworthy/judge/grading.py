@@ -12,7 +12,7 @@ from tuneworthy.core.errors import ModelError
 from tuneworthy.core.model import Model
 from tuneworthy.core.record import digest
 from tuneworthy.core.task import Task
-from tuneworthy.data.grades import read_grades
+from tuneworthy.data.answers import read_grades
 from tuneworthy.diagnose.blocks import blocking_reasons
 from tuneworthy.diagnose.metric_ladder import MOST_CASES
 from tuneworthy.judge.calibration import calibrate

@@ -9,10 +9,10 @@ import pytest
 
 from tuneworthy.cli._column_question import column_question
 from tuneworthy.cli._frame import run
-from tuneworthy.data import row_parts
 from tuneworthy.data.column_choice import Choice
 from tuneworthy.data.column_roles import propose_roles
-from tuneworthy.data.label_spelling import near_labels
+from tuneworthy.data.column_values import likely_mark
+from tuneworthy.data.infer import near_labels
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.recognising import recognise
 
@@ -138,7 +138,7 @@ def test_several_labels_of_one_cell_are_a_set(here, capsys):
     (["cats, dogs", "cats, dogs", "cats, dogs"], ""),
 ])  # fmt: skip
 def test_a_mark_parts_labels_only_where_each_stands_in_other_cells(cells, mark):
-    assert row_parts.likely_mark(cells) == mark
+    assert likely_mark(cells) == mark
 
 
 def test_near_labels_are_slips_and_no_other_labels():

@@ -4,7 +4,7 @@ import pytest
 from tests import studies
 
 from tuneworthy.core.case import Case, Message, Query
-from tuneworthy.data.unlabelled import free_of_copies
+from tuneworthy.data.leaks import free_of_copies
 
 LONG = "The parcel that I ordered last Monday from your shop in Bath has not arrived, please help"
 

@@ -13,8 +13,8 @@ from tuneworthy.core.errors import DataError, ModelError
 from tuneworthy.core.evidence import Policy
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Judge, Output, Success, Task
+from tuneworthy.data.answers import read_grades
 from tuneworthy.data.folds import Part, Split
-from tuneworthy.data.grades import read_grades
 from tuneworthy.judge.calibration import calibrate, model_family
 from tuneworthy.judge.judge_metric import JudgeMetric, judge_metric
 from tuneworthy.matrix.inputs import ComparisonInputs

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tuneworthy.data.open_answers import _headings
+from tuneworthy.data.answer_form import headings
 from tuneworthy.data.secrets import has_key, private_kinds
 from tuneworthy.metrics._code import parse_python
 from tuneworthy.metrics._numbers import numbers
@@ -34,8 +34,8 @@ TEXTS = [
     (sections, "i" * SIZE + ":"),
     (sections, f"# a{SPACES}b"),
     (sections, "1." * (SIZE // 2) + "x:"),
-    (_headings, f"# a{SPACES}b"),
-    (_headings, "#" + "\n" * SIZE + "#"),
+    (headings, f"# a{SPACES}b"),
+    (headings, "#" + "\n" * SIZE + "#"),
     (numbers, "1," * (SIZE // 2)),
     (numbers, "1'" * (SIZE // 2)),
     (split_text, f"a{SPACES}b"),
@@ -59,7 +59,7 @@ def test_what_is_read_has_not_changed():
         "first", "second", "third",
     ]  # fmt: skip
     assert [s.title for s in sections("1..5 Late:\nxi. Eleven:\n")] == ["1..late", "eleven"]
-    assert _headings("# One ##\ntext\n### Two words\n#three\n") == ["One", "Two words"]
+    assert headings("# One ##\ntext\n### Two words\n#three\n") == ["One", "Two words"]
     assert split_text(
         "One.\n\nTwo  \n \n three. four\n",
     ) == ["One.\n\nTwo  \n \n three. four"]

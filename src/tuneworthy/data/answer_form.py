@@ -31,7 +31,7 @@ _PUNCTUATED_SHARE = 0.03  # share of recorded answers that equal a right label b
 # enough: a metric of whole answers would score that system 0 for the form of what it says.
 _CONTAINED_SHARE = 0.2
 _LENGTH_FACTOR = 2.0  # recorded answers with so many times the words say more than the right ones
-AnswerPairs = Sequence[tuple[Case, str]]  # a row and a system's answer to it
+_AnswerPairs = Sequence[tuple[Case, str]]  # a row and a system's answer to it
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _recorded_form(
     return None
 
 
-def _contains_form(pairs: AnswerPairs) -> AnswerForm:
+def _contains_form(pairs: _AnswerPairs) -> AnswerForm:
     """Return the answer form whose metric looks for a right answer inside the text."""
     seen = (
         f"{_count_text('contains', pairs)} contain a right one, {_count_equal(pairs):,} equal one"
@@ -127,11 +127,11 @@ def _contains_form(pairs: AnswerPairs) -> AnswerForm:
     return AnswerForm("text", "contains", _CONTAINS_REASON, f"{seen}: `contains`")
 
 
-def _count_text(metric: str, pairs: AnswerPairs) -> str:
+def _count_text(metric: str, pairs: _AnswerPairs) -> str:
     return f"{_count_scored_right(metric, pairs):,} of {len(pairs):,} recorded answers"
 
 
-def _count_equal(pairs: AnswerPairs) -> int:
+def _count_equal(pairs: _AnswerPairs) -> int:
     """Return how many answers equal a right one, case and spaces ignored."""
     return sum(
         any(label_key(text) == label_key(right) for right in (case.output, *case.accepted))
@@ -139,7 +139,7 @@ def _count_equal(pairs: AnswerPairs) -> int:
     )
 
 
-def _count_scored_right(metric: str, pairs: AnswerPairs) -> int:
+def _count_scored_right(metric: str, pairs: _AnswerPairs) -> int:
     """Return how many answers a metric scores 1, so that counts agree with scores shown later."""
     score = load("metrics", metric).score
     return sum(score(case, Answer(case=case.id, text=text), {}).value == 1 for case, text in pairs)
@@ -181,7 +181,7 @@ def pass_at_comment(metric: str) -> str:
 
 
 MUST_SAY = "must_say"
-MIN_SHARE = 0.9  # share of rows that must have a form before its metric is proposed
+_MIN_SHARE = 0.9  # share of rows that must have a form before its metric is proposed
 _READ_ROWS = 300  # rows to inspect
 _HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
 
@@ -206,12 +206,12 @@ def propose_metric(cases: Sequence[Case]) -> tuple[str, str] | None:
     """
     sample = cases[:_READ_ROWS]
     demanding = bool(cases) and all(map(has_demands, cases))
-    if sample and sum(_is_python(case.output) for case in sample) >= MIN_SHARE * len(sample):
+    if sample and sum(_is_python(case.output) for case in sample) >= _MIN_SHARE * len(sample):
         end = MUST_SAY if demanding else "rouge_l"
         return f"code+{end}", "the answers are Python: it must parse and define the same names"
     forms = Counter(tuple(headings(case.output)) for case in sample)
     titles, count = forms.most_common(1)[0] if forms else ((), 0)
-    if titles and count >= MIN_SHARE * len(sample):
+    if titles and count >= _MIN_SHARE * len(sample):
         end = MUST_SAY if demanding else "token_f1"
         return f"outline+{end}", "the answers share their headings"
     return (MUST_SAY, "share of each row's `must_say` that is said") if demanding else None

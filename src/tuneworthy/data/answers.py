@@ -19,10 +19,10 @@ from tuneworthy.data.matching import LogRows, MatchResult, input_texts, match_an
 from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.rows import read_records
 
-KNOWN_FINISHES = ("stop", "length", "error")
+_KNOWN_FINISHES = ("stop", "length", "error")
 # A month of work and a million dollars for one answer: a larger value is a unit or typing error,
 # and one such value would dominate every mean of its arm.
-MAX_VALUES = {"seconds": 2.7e6, "usd": 1e6, "tokens_in": 10**9, "tokens_out": 10**9}
+_MAX_VALUES = {"seconds": 2.7e6, "usd": 1e6, "tokens_in": 10**9, "tokens_out": 10**9}
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def align_answers(
     Rows are {"id", "answer", "seconds"?, "usd"?, "tokens_in"?, "tokens_out"?, "finish"?}, or have
     an `input` instead of the id; `key` is the task-file key that names them. `records` are the
     file's records where they were read and renamed already. Raises DataError for a bad row, an
-    impossible number (see MAX_VALUES), answers that can't be matched (see data/matching.py) or a
+    impossible number (see _MAX_VALUES), answers that can't be matched (see data/matching.py) or a
     file that matches no case.
     """
     rows = _checked_rows(path, read_records(path, path.name) if records is None else records)
@@ -128,7 +128,7 @@ def _checked_rows(path: Path, records: Iterable[RawRow | RowFault]) -> list[RawR
 def _with_numbers(row: RawRow) -> RawRow:
     """Return a table's row with its numeric cells, which are text, parsed as numbers."""
     fields = dict(row.fields)
-    for key in MAX_VALUES.keys() & fields.keys():
+    for key in _MAX_VALUES.keys() & fields.keys():
         with contextlib.suppress(ValueError):
             fields[key] = (int if key.startswith("tokens") else float)(fields[key])
     return RawRow(row.where, fields)
@@ -136,7 +136,7 @@ def _with_numbers(row: RawRow) -> RawRow:
 
 def _check_fields(row: RawRow) -> None:
     """Raise DataError for impossible seconds, dollars, tokens or finishes of any row."""
-    for key, most in MAX_VALUES.items():
+    for key, most in _MAX_VALUES.items():
         whole, value = key.startswith("tokens"), row.fields.get(key)
         if value is None:
             continue
@@ -150,8 +150,8 @@ def _check_fields(row: RawRow) -> None:
         else:
             continue
         raise _wrong_field(row, key, f"in a recorded answer {what}", fix)
-    if row.fields.get("finish") not in (None, *KNOWN_FINISHES):
-        fix = f"write one of {', '.join(KNOWN_FINISHES)}, or leave it out"
+    if row.fields.get("finish") not in (None, *_KNOWN_FINISHES):
+        fix = f"write one of {', '.join(_KNOWN_FINISHES)}, or leave it out"
         raise _wrong_field(row, "finish", "in a recorded answer `finish` is not known", fix)
 
 
@@ -175,7 +175,7 @@ def _make_answer(row: RawRow, case: Case) -> Answer:
     if value is None:
         return Answer.missing(case.id, "null")
     plain = {
-        key: row.fields[key] for key in (*MAX_VALUES, "finish") if row.fields.get(key) is not None
+        key: row.fields[key] for key in (*_MAX_VALUES, "finish") if row.fields.get(key) is not None
     }
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return Answer(case=case.id, text=text, **plain)

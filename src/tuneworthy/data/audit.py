@@ -17,14 +17,14 @@ from tuneworthy.data.rows import CONTENT_ID
 from tuneworthy.matrix.design import Design
 from tuneworthy.matrix.detectable import error_level, rows_for, visible_differences
 
-COPY_OF_TRAINING = "copy of a training row"
-TokenCounter = Callable[[str], int]
+_COPY_OF_TRAINING = "copy of a training row"
+_TokenCounter = Callable[[str], int]
 
 
 def audit(
     loaded: Loaded,
     split: Split,
-    count_tokens: TokenCounter | None = None,
+    count_tokens: _TokenCounter | None = None,
     context: int | None = None,
     arms: int = 2,
     look: int = 1,
@@ -54,7 +54,7 @@ def audit(
     conflicts = contradictory_cases(everyone, loaded.task.output.type == "text")
     touched = sum(case.id in ids for group in conflicts for case in group)
     closed = loaded.task.output.type == "label"
-    left = {COPY_OF_TRAINING: len(everyone) - len(used)} if len(used) < len(everyone) else {}
+    left = {_COPY_OF_TRAINING: len(everyone) - len(used)} if len(used) < len(everyone) else {}
     if loaded.aside:
         left[loaded.why_aside] = len(loaded.aside)
     return Audit(
@@ -143,7 +143,7 @@ class _Lengths:
     """Prompt and answer lengths of all rows, against the answer limit and the context."""
 
     def __init__(
-        self, cases: Sequence[Case], count: TokenCounter, limit: int | None, context: int | None
+        self, cases: Sequence[Case], count: _TokenCounter, limit: int | None, context: int | None
     ) -> None:
         self.cases, self.limit, self.context = cases, limit, context
         self.asked = [count(full_text(case)) for case in cases]

@@ -16,7 +16,7 @@ from tuneworthy.data.raw import RowFault
 
 MAX_SHOWN = 20
 _SHOWN_PLACES = 3  # places of one reason in the message
-BAD_ROWS_FILE = ".tuneworthy/bad_rows.jsonl"
+_BAD_ROWS_FILE = ".tuneworthy/bad_rows.jsonl"
 
 
 class BadRows:
@@ -27,7 +27,7 @@ class BadRows:
 
     def __init__(self, folder: Path, listed: bool = True) -> None:
         self._listed = listed
-        self.path = folder / BAD_ROWS_FILE
+        self.path = folder / _BAD_ROWS_FILE
         self.first: list[RowFault] = []
         self.reasons: Counter[str] = Counter()
         self.lost = 0.0  # records, `math.inf` where a file breaks
@@ -107,7 +107,7 @@ class BadRows:
         return lines
 
     def _fix(self, first: RowFault, policy: str) -> str:
-        listed = f" (listed in {BAD_ROWS_FILE})" if self._listed and self.path.exists() else ""
+        listed = f" (listed in {_BAD_ROWS_FILE})" if self._listed and self.path.exists() else ""
         way = "or leave bad rows out: --bad-rows=exclude"
         if policy == "exclude":
             way = "or raise --max-bad"

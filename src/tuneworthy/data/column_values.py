@@ -51,7 +51,7 @@ def name_rank(name: str, known: Sequence[str]) -> int | None:
 def is_system_name(name: str) -> bool:
     """Return whether a column is named after a system, so that it is never the right answer."""
     return any(
-        word in SYSTEMS or re.split(r"\d", word)[0] in SYSTEMS or word.startswith(SYSTEM_STEMS)
+        word in SYSTEMS or re.split(r"\d", word)[0] in SYSTEMS or word.startswith(_SYSTEM_STEMS)
         for word in words_of(name)
     )
 
@@ -183,7 +183,7 @@ PRESENT = (
     "aktuell", "altsystem", "current", "heute", "present", "prod", "production",
     "today",
 )  # fmt: skip
-SYSTEM_STEMS = ("modell", "vorschlag", "suggest", "vorhersage", "vorherges", "predict", "voorspel")
+_SYSTEM_STEMS = ("modell", "vorschlag", "suggest", "vorhersage", "vorherges", "predict", "voorspel")
 """Beginnings of words that name a system, as in `Modellantwort`."""
 
 

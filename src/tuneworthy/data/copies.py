@@ -19,8 +19,8 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.record import canonical
 
 # Jaccard similarity of 5-character shingles from which inputs are near-copies.
-NEAR_COPY_JACCARD = 0.8
-FREE_TEXT_FROM = 40  # characters from which answers are compared as inputs are
+_NEAR_COPY_JACCARD = 0.8
+_FREE_TEXT_FROM = 40  # characters from which answers are compared as inputs are
 # Rows that edits of free text may link; where more are alike they follow a template, and one group
 # of them all could not be split.
 MOST_EDITED_COPIES = 20
@@ -29,7 +29,7 @@ _BATCH = 256
 _SPACE = re.compile(r"\s+")
 _PUNCTUATION = re.compile(r"(?![+*/=<>%$€£#@&])[^\w\s](?!\d)|_")
 _HASH_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-ShingleHashes = NDArray[np.uint64]
+_ShingleHashes = NDArray[np.uint64]
 
 
 def input_text(case: Case) -> str:
@@ -57,7 +57,7 @@ def text_without_punctuation(text: str) -> str:
     return _SPACE.sub(" ", _PUNCTUATION.sub(" ", key)).strip() or key
 
 
-def shingles(text: str) -> ShingleHashes:
+def shingles(text: str) -> _ShingleHashes:
     """Return the sorted hashes of the 5-character shingles of a text (one hash if shorter)."""
     return np.unique(_window_hashes(_code_points(text)))
 
@@ -67,7 +67,7 @@ def _code_points(text: str) -> NDArray[np.uint32]:
     return codes if codes.size >= _WINDOW else np.pad(codes, (0, _WINDOW - codes.size))
 
 
-def _window_hashes(codes: NDArray[np.uint32]) -> ShingleHashes:
+def _window_hashes(codes: NDArray[np.uint32]) -> _ShingleHashes:
     size = codes.size - _WINDOW + 1
     total = np.zeros(size, dtype=np.uint64)
     for shift in range(_WINDOW):
@@ -78,7 +78,7 @@ def _window_hashes(codes: NDArray[np.uint32]) -> ShingleHashes:
     return total
 
 
-def jaccard(a: ShingleHashes, b: ShingleHashes) -> float:
+def jaccard(a: _ShingleHashes, b: _ShingleHashes) -> float:
     """Return the Jaccard similarity of two shingle sets."""
     both = np.intersect1d(a, b, assume_unique=True).size
     return float(both / (a.size + b.size - both))
@@ -137,25 +137,25 @@ def near_copy_pairs(texts: Sequence[str], answers: Sequence[str]) -> list[tuple[
             if edited and groups.joint_size(a, b) > MOST_EDITED_COPIES:
                 continue
             share = similarity(texts[one], texts[other])
-            if share >= NEAR_COPY_JACCARD and (
-                similarity(answers[one], answers[other]) >= NEAR_COPY_JACCARD
+            if share >= _NEAR_COPY_JACCARD and (
+                similarity(answers[one], answers[other]) >= _NEAR_COPY_JACCARD
             ):
                 groups.join(a, b)
                 pairs.append((one, other, share))
     return pairs
 
 
-def _similarity(shingled: Callable[[str], ShingleHashes], one: str, other: str) -> float:
+def _similarity(shingled: Callable[[str], _ShingleHashes], one: str, other: str) -> float:
     """Return the Jaccard similarity of two texts, 0 if their lengths show that they differ."""
     if one == other:
         return 1.0
     small, large = sorted((shingled(one).size, shingled(other).size))
-    return jaccard(shingled(one), shingled(other)) if small >= NEAR_COPY_JACCARD * large else 0.0
+    return jaccard(shingled(one), shingled(other)) if small >= _NEAR_COPY_JACCARD * large else 0.0
 
 
 def _is_free_text(answer: str) -> bool:
     """Return whether an answer is long enough for a light edit not to make it another answer."""
-    return len(answer) >= FREE_TEXT_FROM and answer[0] not in "{["  # another JSON value is another
+    return len(answer) >= _FREE_TEXT_FROM and answer[0] not in "{["  # another JSON value is another
 
 
 def _rows_with_comparable_answer(answers: Sequence[str]) -> list[int]:
@@ -198,7 +198,7 @@ def _minhash_signatures(
     return out
 
 
-def _batch_shingles(texts: Sequence[str]) -> tuple[ShingleHashes, NDArray[np.intp]]:
+def _batch_shingles(texts: Sequence[str]) -> tuple[_ShingleHashes, NDArray[np.intp]]:
     """Return the shingle hashes of all texts in one array, and the start index of each text."""
     padded = [text.ljust(_WINDOW, "\0") for text in texts]
     ends = np.cumsum([len(text) for text in padded])

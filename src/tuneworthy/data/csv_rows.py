@@ -13,7 +13,7 @@ from tuneworthy.core.strict_json import strict_json
 from tuneworthy.data.lines import MAX_LINE, RawLine, check_text_file, read_lines, text_encoding
 from tuneworthy.data.raw import RawRow, RowFault, likely_name
 
-MAX_COLUMNS = 1_000
+_MAX_COLUMNS = 1_000
 DELIMITER_OF = {".csv": ",", ".tsv": "\t"}
 """The column delimiter of a table, by the suffix of its file."""
 DELIMITERS = ",\t;|"
@@ -54,7 +54,7 @@ def read_table(
     be read: without it the first row would be taken for the names.
     """
     header: list[str] | None = None
-    for number, cells in csv_records(path, shown, skip, mark, encoding):
+    for number, cells in _csv_records(path, shown, skip, mark, encoding):
         if isinstance(cells, RowFault):
             if header is None:
                 raise DataError(f"the first line can't be read: {cells.why}", where=cells.where,
@@ -122,7 +122,7 @@ def _make_row(where: str, header: list[str], cells: list[str]) -> RawRow | RowFa
     return RawRow(where, fields)
 
 
-def csv_records(
+def _csv_records(
     path: Path, shown: str, skip: int, delimiter: str, encoding: str = "utf-8"
 ) -> Iterator[tuple[int, list[str] | RowFault]]:
     """Yield (line number, cells or fault) of each record of a CSV file, header included."""
@@ -203,7 +203,7 @@ def _checked_header(cells: list[str], shown: str, path: Path) -> list[str]:
 def column_names_of(path: Path) -> list[str]:
     """Return the column names in the first line of a table, [] if it can't be read."""
     skip = check_text_file(path, path.name)
-    records = csv_records(path, path.name, skip, delimiter_of(path), text_encoding(path))
+    records = _csv_records(path, path.name, skip, delimiter_of(path), text_encoding(path))
     cells = next(records, (0, []))[1]
     return [] if isinstance(cells, RowFault) else [cell.strip() for cell in cells if cell.strip()]
 
@@ -214,7 +214,7 @@ def column_names(cells: Sequence[str], where: str) -> list[str]:
     One of two columns of a name would be read in place of the other.
     """
     names = [cell.strip() for cell in cells]
-    if len(names) > MAX_COLUMNS:
+    if len(names) > _MAX_COLUMNS:
         raise DataError("the header has too many columns", where=where,
                         got=f"{len(names):,} columns", fix="keep `input` and `output`")  # fmt: skip
     if twice := next((name for name in names if name and names.count(name) > 1), None):

@@ -21,9 +21,9 @@ from tuneworthy.data.reading import seeded_hash
 from tuneworthy.data.rows import sortable_time
 
 ONE_SPLIT_FROM = 1_000  # labelled rows from which one split replaces the folds
-DEFAULT_FOLDS, TEST_SHARE = 5, 0.3
-DEV_LEAST, DEV_MOST = 40, 300
-MOST_DEV_SHARE_OF_FEW_ROWS = 0.25  # with few rows: the largest share held out to reach DEV_LEAST
+_DEFAULT_FOLDS, _TEST_SHARE = 5, 0.3
+_DEV_LEAST, _DEV_MOST = 40, 300
+_MOST_DEV_SHARE_OF_FEW_ROWS = 0.25  # with few rows: the largest share held out to reach _DEV_LEAST
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def split(loaded: Loaded, k: int | None = None) -> Split:
         parts = [_held_out_fold(loaded, rows)]
     else:
         wanted = k or (
-            DEFAULT_FOLDS if loaded.task.data.folds == "auto" else loaded.task.data.folds
+            _DEFAULT_FOLDS if loaded.task.data.folds == "auto" else loaded.task.data.folds
         )
         parts = _make_folds(loaded, rows, int(wanted))
     gone = {copy for part in parts for copy in copies if copy not in part.test}
@@ -125,7 +125,7 @@ def _copy_groups_of(loaded: Loaded, cases: Sequence[Case]) -> list[tuple[Case, .
 
 
 def _held_out_fold(loaded: Loaded, rows: _Rows) -> Part:
-    wanted = round(TEST_SHARE * len(loaded.cases))
+    wanted = round(_TEST_SHARE * len(loaded.cases))
     _check_enough_groups(len(rows.groups), 2, loaded)
     test = (
         rows.groups[-_count_last_groups(rows.groups, wanted) :]
@@ -261,5 +261,5 @@ def dev_size(rows: int, share: float) -> int:
     With few rows dev gets more than its share, up to 40, so that a choice on it means something;
     but no more than a quarter of the rows, because dev rows are not trained on.
     """
-    least = min(DEV_LEAST, int(MOST_DEV_SHARE_OF_FEW_ROWS * rows))
-    return min(max(round(share * rows), least), DEV_MOST, rows // 2)
+    least = min(_DEV_LEAST, int(_MOST_DEV_SHARE_OF_FEW_ROWS * rows))
+    return min(max(round(share * rows), least), _DEV_MOST, rows // 2)

@@ -22,8 +22,8 @@ from tuneworthy.data.raw import ImportedRow, RawRow, ReadCount, RowFault
 from tuneworthy.data.rows import as_text, to_case
 
 NO_ANSWER = "no right answer"
-REPEATED_INPUT = "an input that stands in an earlier record"
-SECOND_ANSWER = "a second answer of one system to one row"
+_REPEATED_INPUT = "an input that stands in an earlier record"
+_SECOND_ANSWER = "a second answer of one system to one row"
 _NAMED_ID_PATTERN = re.compile(r"\S(.{0,150}\S)?")
 _MOST_PROMPTS = 1_000  # distinct system prompts that are counted
 _MOST_SAMPLED_ROWS = 1_000
@@ -133,7 +133,7 @@ class ImportFiles:
         key = row.key or (normalised_text(_input_text(fields)) if self._merge else "")
         if key in self._keys:
             if answered and not answers:
-                self._leave_out(REPEATED_INPUT, where)
+                self._leave_out(_REPEATED_INPUT, where)
             self._write_answers(self._keys[key], where, answers, row.repeat)
         elif not answered and key:
             self._held_answers.setdefault(key, []).append((where, answers))
@@ -167,7 +167,7 @@ class ImportFiles:
         for system, found in answers.items():
             if self._merge or len(self._keys) > 0:
                 if (system, row, repeat) in self._answered_pairs:
-                    self._leave_out(SECOND_ANSWER, where)
+                    self._leave_out(_SECOND_ANSWER, where)
                     continue
                 self._answered_pairs.add((system, row, repeat))
             self.answers[system] += 1

@@ -21,7 +21,7 @@ from tuneworthy.core.task import Output, OutputType, Task
 from tuneworthy.data.raw import RowFault
 from tuneworthy.data.schema import checked_schema, inferred_schema, read_schema
 
-METRIC_OF_TYPE: dict[OutputType, str] = {
+_METRIC_OF_TYPE: dict[OutputType, str] = {
     "json": "fields_f1", "label": "accuracy", "text": "token_f1", "number": "number",
 }  # fmt: skip
 _JUDGE = {"TYPE": "text", "BINARY": True}  # the one metric without a file
@@ -69,14 +69,14 @@ def type_of_rows(outputs: Sequence[str]) -> OutputType:
     """Return the type of the answers: json, label (few, short, repeated), number, else text."""
     if all(text.lstrip()[:1] in {"{", "["} for text in outputs) and all(map(_is_json, outputs)):
         return "json"
-    if few_and_repeated(outputs):
+    if _few_and_repeated(outputs):
         return "label"
     if all(_NUMBER_PATTERN.fullmatch(text.strip()) for text in outputs):
         return "number"
     return "text"
 
 
-def few_and_repeated(outputs: Sequence[str]) -> bool:
+def _few_and_repeated(outputs: Sequence[str]) -> bool:
     """Return whether answers are few distinct short texts, most of them occurring repeatedly."""
     spelled = Counter(outputs)
     counts: Counter[str] = Counter()
@@ -111,14 +111,14 @@ def label_faults(cases: Sequence[Case], declared: Sequence[str] | None) -> Itera
     spellings: dict[str, Counter[str]] = defaultdict(Counter)
     for label, n in Counter(case.output for case in cases).items():
         spellings[label_key(label)][label] += n
-    usual = {key: usual_spelling(counts) for key, counts in spellings.items() if len(counts) > 1}
+    usual = {key: _usual_spelling(counts) for key, counts in spellings.items() if len(counts) > 1}
     for case in cases if usual else ():
         key = label_key(case.output)
         if key in usual and case.output != usual[key]:
             yield _variant_fault(case, usual[key], spellings[key][usual[key]])
 
 
-def usual_spelling(counts: Counter[str]) -> str:
+def _usual_spelling(counts: Counter[str]) -> str:
     """Return the most frequent spelling of a label; in a tie one without outer spaces."""
     return min(counts, key=lambda text: (-counts[text], text != text.strip(), text))
 
@@ -194,7 +194,7 @@ def with_inferred(
         out["max_tokens"] = answer_limit(outputs)
         inferred.append("output.max_tokens")
     success: dict[str, Any] = {}
-    metric = task.success.metric or metric or METRIC_OF_TYPE[kind]
+    metric = task.success.metric or metric or _METRIC_OF_TYPE[kind]
     if task.success.metric is None:
         success["metric"] = metric
         inferred.append("success.metric")
@@ -270,7 +270,7 @@ def write_usual_spelling(files: Sequence[Path]) -> str:
     spellings: dict[str, Counter[str]] = defaultdict(Counter)
     for label, n in counts.items():
         spellings[label_key(label)][label] += n
-    usual = {label: best for found in spellings.values() for best in (usual_spelling(found),)
+    usual = {label: best for found in spellings.values() for best in (_usual_spelling(found),)
              for label in found if label != best}  # fmt: skip
     changed = [row for row in made if row.get("output") in usual]
     if not changed:

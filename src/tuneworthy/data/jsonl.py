@@ -98,13 +98,13 @@ def _refuse_other_format(line: RawLine, path: Path, shown: str) -> None:
     alone = line.raw.strip() in {b"[", b"{"}
     if start == b"[" and (alone or _holds_rows(line.raw)):
         raise DataError("a JSON array stands where JSON Lines are needed", where=f"{shown}:1",
-                        got="[", fix=convert_fix(path, ".[]"))  # fmt: skip
+                        got="[", fix=_convert_fix(path, ".[]"))  # fmt: skip
     if start == b"{" and alone:
         raise DataError("a row is spread over several lines", where=f"{shown}:1", got="{",
-                        fix=convert_fix(path, "."))  # fmt: skip
+                        fix=_convert_fix(path, "."))  # fmt: skip
 
 
-def convert_fix(path: Path, what: str) -> str:
+def _convert_fix(path: Path, what: str) -> str:
     """Return the advice to write one row a line; the command never writes into what it reads."""
     out = quote(f"{path.stem}.lines.jsonl")
     return f"write one row a line: jq -c {quote(what)} {quote(path.name)} > {out}, and name {out}"

@@ -17,8 +17,8 @@ from tuneworthy.data.copies import (
     text_without_punctuation,
 )
 
-COPY_OF_TEST = "copy of a test row"
-DEV_ELSEWHERE = "dev row that is also elsewhere"
+_COPY_OF_TEST = "copy of a test row"
+_DEV_ELSEWHERE = "dev row that is also elsewhere"
 CasesByFile = dict[str, tuple[Case, ...]]
 
 
@@ -31,18 +31,18 @@ def without_leaks(files: CasesByFile, policy: str) -> tuple[CasesByFile, dict[st
     """
     out, left = dict(files), {}
     test = files.get("test", ())
-    if pairs := copies_among(files["main"], test):
+    if pairs := _copies_among(files["main"], test):
         if policy != "exclude":
             raise _leak_error(pairs, len(files["main"]), policy)
         out["main"] = _without_rows(files["main"], pairs)
-        left[COPY_OF_TEST] = list(pairs)
-    if pairs := copies_among(files.get("dev", ()), (*test, *out["main"])):
+        left[_COPY_OF_TEST] = list(pairs)
+    if pairs := _copies_among(files.get("dev", ()), (*test, *out["main"])):
         out["dev"] = _without_rows(files["dev"], pairs)
-        left[DEV_ELSEWHERE] = list(pairs)
+        left[_DEV_ELSEWHERE] = list(pairs)
     return out, left
 
 
-def copies_among(rows: Sequence[Case], others: Iterable[Case]) -> dict[str, tuple[Case, Case]]:
+def _copies_among(rows: Sequence[Case], others: Iterable[Case]) -> dict[str, tuple[Case, Case]]:
     """Return {id: (row, other)} for the rows whose input is among the others."""
     others = tuple(others)
     if not rows or not others:

@@ -23,14 +23,14 @@ from tuneworthy.data.locked import split_locked
 from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.reading import FileRows, ReadingProgress, SampleSpec, read_file, with_contexts
 
-MAX_ROWS = 100_000  # a larger file is sampled down to this, to bound memory
+_MAX_ROWS = 100_000  # a larger file is sampled down to this, to bound memory
 SLOW_COMPARISON_ROWS = 20_000  # from this many rows the pairwise comparison takes seconds
-NOT_DRAWN = "not drawn"
+_NOT_DRAWN = "not drawn"
 Policy = Literal["stop", "exclude", "draft"]
 
 
 @dataclass(frozen=True)
-class ReadOptions:
+class _ReadOptions:
     """How rows are read: what bad ones do, the most bad ones, whether locked ones are unlocked."""
 
     policy: Policy
@@ -90,9 +90,9 @@ def load(
     """
     bad = BadRows(task.folder, listed=bad_rows != "draft")
     try:
-        most = min(limit or MAX_ROWS, MAX_ROWS)
+        most = min(limit or _MAX_ROWS, _MAX_ROWS)
         files, docs = _read_files(task, bad, SampleSpec(most, task.seed, ReadingProgress(say)))
-        loaded = _checked(task, files, docs, bad, ReadOptions(bad_rows, unlock, max_bad))
+        loaded = _checked(task, files, docs, bad, _ReadOptions(bad_rows, unlock, max_bad))
         if len(loaded.everyone) >= SLOW_COMPARISON_ROWS:
             say(f"comparing {len(loaded.everyone):,} rows with each other")
         return loaded
@@ -105,12 +105,12 @@ def load_records(
 ) -> Loaded:
     """Return a task with the rows of its file, which were read already; nothing is written."""
     bad, name = BadRows(task.folder, listed=False), task.data.file or ""
-    kept = read_file(Path(name), name, bad, SampleSpec(MAX_ROWS, task.seed), rows)
-    return _checked(task, {"main": kept}, (), bad, ReadOptions(bad_rows, False, max_bad))
+    kept = read_file(Path(name), name, bad, SampleSpec(_MAX_ROWS, task.seed), rows)
+    return _checked(task, {"main": kept}, (), bad, _ReadOptions(bad_rows, False, max_bad))
 
 
 def _checked(
-    task: Task, files: dict[str, FileRows], docs: tuple[Doc, ...], bad: BadRows, how: ReadOptions
+    task: Task, files: dict[str, FileRows], docs: tuple[Doc, ...], bad: BadRows, how: _ReadOptions
 ) -> Loaded:
     """Return the rows that are read without those that no study can use."""
     _leave_out_variants(task, files, bad)
@@ -180,7 +180,7 @@ def _mixed_type_faults(cases: list[Case], scalars: dict[str, str]) -> Iterator[R
 
 
 def _make_loaded(
-    task: Task, files: dict[str, FileRows], docs: tuple[Doc, ...], bad: BadRows, how: ReadOptions
+    task: Task, files: dict[str, FileRows], docs: tuple[Doc, ...], bad: BadRows, how: _ReadOptions
 ) -> Loaded:
     pool = files.pop("pool", None)
     rows = sum(kept.rows for kept in files.values()) + (pool.rows if pool else 0)
@@ -196,7 +196,7 @@ def _make_loaded(
         excluded[why], at[why] = len(ids), tuple(ids[:MAX_SHOWN])
     kept_files = [*files.values(), *([pool] if pool else [])]
     if drawn := sum(kept.not_drawn for kept in kept_files):
-        excluded[NOT_DRAWN] = drawn
+        excluded[_NOT_DRAWN] = drawn
     outputs = [case.output for case in labelled["main"]]
     kind = output_type(task, outputs, labelled["main"])
     everyone = [case for cases in labelled.values() for case in cases or ()]
@@ -251,7 +251,7 @@ def _reading_observations(
 
 
 def _excluded_observation(why: str, count: int, places: tuple[str, ...]) -> Observation:
-    if why == NOT_DRAWN:
+    if why == _NOT_DRAWN:
         text = f"{count:,} rows were left aside: so many are drawn, by content, from a larger file"
         return Observation(kind="not_drawn", level="note", text=text, count=count)
     text = f"{count:,} rows are left out: {why}"

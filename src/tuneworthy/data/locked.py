@@ -20,13 +20,13 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.copies import copy_groups, find_copies, input_text, normalised_text
 from tuneworthy.matrix.look_text import level_text, look_line
 
-LOCKED, NOT_LOCKED = "locked", "test rows that are not locked"
-REPORTED_GAINS = (0.1, 0.2)  # true gains whose chance to be shown is reported
+LOCKED, _NOT_LOCKED = "locked", "test rows that are not locked"
+_REPORTED_GAINS = (0.1, 0.2)  # true gains whose chance to be shown is reported
 CasesByFile = dict[str, tuple[Case, ...]]
 
 
 @dataclass(frozen=True)
-class LockedSplit:
+class _LockedSplit:
     """The rows of each file that a study uses, and the rows it does not (`why` says why)."""
 
     files: CasesByFile
@@ -34,7 +34,7 @@ class LockedSplit:
     why: str = ""
 
 
-def split_locked(task: Task, files: CasesByFile, unlock: bool) -> LockedSplit:
+def split_locked(task: Task, files: CasesByFile, unlock: bool) -> _LockedSplit:
     """Return the files without the locked rows; with `unlock` the locked rows are the test file.
 
     They are drawn from the scored rows: those of `test` if there is such a file, else of `file` or
@@ -45,17 +45,17 @@ def split_locked(task: Task, files: CasesByFile, unlock: bool) -> LockedSplit:
     if not share:
         if unlock:
             raise _no_locked_rows(str(task.data.locked))
-        return LockedSplit(files)
+        return _LockedSplit(files)
     locked_ids = _draw_locked_ids(files, key, share)
     locked = tuple(case for case in files[key] if case.id in locked_ids)
     others = tuple(case for case in files[key] if case.id not in locked_ids)
     if not others or (unlock and not locked):
         raise _one_sided(task, len(locked), len(files[key]))
     if not unlock:
-        return LockedSplit({**files, key: others}, locked, LOCKED)
+        return _LockedSplit({**files, key: others}, locked, LOCKED)
     if key == "test":
-        return LockedSplit({**files, key: locked}, others, NOT_LOCKED)
-    return LockedSplit({**files, "main": others, "test": locked})
+        return _LockedSplit({**files, key: locked}, others, _NOT_LOCKED)
+    return _LockedSplit({**files, "main": others, "test": locked})
 
 
 def _draw_locked_ids(files: CasesByFile, key: str, share: float) -> set[str]:
@@ -108,7 +108,7 @@ def locked_observation(locked: Sequence[Case], earlier: int) -> Observation:
                            fix="add rows, or raise data.locked")  # fmt: skip
     design = Design(dict(enumerate(copy_groups(find_copies(locked)))))
     worth = round(design.worth(range(n)))
-    chances = [f"{100 * chance_shown(worth, gain, look):.0f} %" for gain in REPORTED_GAINS]
+    chances = [f"{100 * chance_shown(worth, gain, look):.0f} %" for gain in _REPORTED_GAINS]
     text = (
         f"{rows} locked, {studies_text(earlier)}: `tuneworthy run --unlock`"
         f" scores on them alone, as "

@@ -217,7 +217,7 @@ def _by_input(log: LogRows, cases: Sequence[Case], others: Sequence[Case | Query
         loose[normalised_text(text)].append(row)
     groups: dict[tuple[str, ...], tuple[list[RawRow], list[Case | Query]]] = {}
     scored = {case.id for case in cases}
-    for case in (*in_file_order(cases), *(other for other in others if other.id not in scored)):
+    for case in (*_in_file_order(cases), *(other for other in others if other.id not in scored)):
         rows = next((exact[text] for text in input_texts(case) if text in exact), None)
         rows = rows or next(
             (r for t in input_texts(case) if (r := loose.get(normalised_text(t)))), None
@@ -271,7 +271,7 @@ def _refuse_ambiguous(unclear: Sequence[Sequence[RawRow]]) -> NoReturn:
 # By order.
 
 
-def in_file_order(cases: Sequence[Case]) -> list[Case]:
+def _in_file_order(cases: Sequence[Case]) -> list[Case]:
     """Return cases sorted by their place in their file (`where` is file:line)."""
 
     def place(case: Case) -> tuple[str, int]:
@@ -291,7 +291,7 @@ def _by_order(log: LogRows, cases: Sequence[Case]) -> MatchResult:
             fix='give every answer the "id" (or the "input") of its row: rows that were left out'
             " shift all that follow",
         )
-    both = list(zip(log.rows, in_file_order(cases), strict=True))
+    both = list(zip(log.rows, _in_file_order(cases), strict=True))
     _refuse_ids_in_other_order(log, both)
     _refuse_inputs_in_other_order(log, both)
     pairs = [

@@ -20,7 +20,7 @@ from tuneworthy.data.rows import sortable_time
 from tuneworthy.data.schema import closed_fields_sentence, schema_checker
 from tuneworthy.data.secrets import private_kinds
 
-MOST_IDS = 20
+_MOST_IDS = 20
 Level = Literal["note", "warning", "blocked"]
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
@@ -54,7 +54,7 @@ def observation(
 ) -> Observation:
     """Return an observation that counts all ids and keeps the first twenty."""
     return Observation(
-        kind=kind, level=level, text=text, count=len(ids), ids=tuple(ids[:MOST_IDS]), fix=fix
+        kind=kind, level=level, text=text, count=len(ids), ids=tuple(ids[:_MOST_IDS]), fix=fix
     )
 
 

@@ -18,11 +18,11 @@ from scipy.sparse import csr_array
 
 from tuneworthy.data.copies import normalised_text
 
-LEAST_ANSWERS = 8  # minimum number of answers for a test
+_LEAST_ANSWERS = 8  # minimum number of answers for a test
 # Standard deviations above a random order; a shuffled log passes once in 100.
-SURE_DEVIATIONS = 2.33
-SHIFTED_DEVIATIONS = 4.0  # standard deviations by which a shift of the last rows must fit better
-SHIFTS = (1, -1, 2, -2, 3, -3)
+_SURE_DEVIATIONS = 2.33
+_SHIFTED_DEVIATIONS = 4.0  # standard deviations by which a shift of the last rows must fit better
+_SHIFTS = (1, -1, 2, -2, 3, -3)
 _MOST_ANSWERS = 600  # maximum of answers in the pairwise comparison
 _MAX_WORDS = 300  # maximum of distinct words per text
 _WORD_PATTERN = re.compile(r"\w+")
@@ -34,7 +34,7 @@ def order_misfit(answers: Sequence[str], right: Sequence[str]) -> str:
 
     Answer k belongs to the gold answer of row k. Identical answers fit any order.
     """
-    if len(answers) < LEAST_ANSWERS:
+    if len(answers) < _LEAST_ANSWERS:
         return ""
     words = [_word_sets(answers), _word_sets(right)]
     if (said := _shifted_misfit(words[0], words[1])) != "":
@@ -53,7 +53,7 @@ def _random_order_misfit(
     centred = like - like.mean(0) - like.mean(1)[:, None] + like.mean()
     spread = float((centred**2).sum() / (at.size - 1)) ** 0.5
     given, chance = float(np.trace(like)), float(like.sum() / at.size)
-    if spread < 1e-9 or given > chance + SURE_DEVIATIONS * spread:
+    if spread < 1e-9 or given > chance + _SURE_DEVIATIONS * spread:
         return ""
     # Imported here: it takes as long as half of a command's start, and few logs come this far.
     from scipy.optimize import linear_sum_assignment
@@ -86,13 +86,13 @@ def _count_equal(answers: Sequence[str], right: Sequence[str]) -> tuple[int, int
 def _shifted_misfit(answers: Sequence[frozenset[str]], right: Sequence[frozenset[str]]) -> str:
     """Return a sentence if the last answers fit rows a few places away better, else ""."""
     own = np.array([_jaccard(a, b) for a, b in zip(answers, right, strict=True)])
-    for shift in SHIFTS:
+    for shift in _SHIFTS:
         at = np.arange(max(0, -shift), min(len(own), len(own) - shift))
         other = np.array([_jaccard(answers[i], right[i + shift]) for i in at.tolist()])
         gain = (other - own[at])[::-1]
         total, noise = np.cumsum(gain), np.sqrt(np.cumsum(gain**2))
-        best = int(np.argmax(total - SHIFTED_DEVIATIONS * noise)) if at.size else 0
-        if at.size >= LEAST_ANSWERS and total[best] >= SHIFTED_DEVIATIONS * noise[best] > 0:
+        best = int(np.argmax(total - _SHIFTED_DEVIATIONS * noise)) if at.size else 0
+        if at.size >= _LEAST_ANSWERS and total[best] >= _SHIFTED_DEVIATIONS * noise[best] > 0:
             first = int(at[::-1][best])
             places = (
                 f"{abs(shift)} row{'s' * (abs(shift) > 1)} {'later' if shift > 0 else 'before'}"

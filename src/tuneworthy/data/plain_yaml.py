@@ -26,7 +26,7 @@ from ruamel.yaml.events import (
 
 from tuneworthy.core.errors import SecurityError, TaskError
 
-MAX_BYTES, MOST_YAML_DEPTH, MAX_ALIASES, MAX_NODES = 1_000_000, 32, 20, 50_000
+MAX_BYTES, _MOST_YAML_DEPTH, _MAX_ALIASES, _MAX_NODES = 1_000_000, 32, 20, 50_000
 _INT = re.compile(r"[-+]?[0-9]{1,400}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INFINITY_OR_NAN = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
@@ -62,7 +62,7 @@ def dotted(path: KeyPath) -> str:
 
 
 def parse(
-    text: str, name: str, most_nodes: int = MAX_NODES, sections: bool = False
+    text: str, name: str, most_nodes: int = _MAX_NODES, sections: bool = False
 ) -> PlainDocument:
     """Return a YAML text's one document as plain data. Raises TaskError with `name:line`.
 
@@ -121,7 +121,7 @@ class _Builder:
         self.nodes += 1
         if not self.sections:  # a task file; others may be long
             self.out.lines.setdefault(path, event.start_mark.line + 1)
-        if len(path) > MOST_YAML_DEPTH or self.nodes > self.most_nodes:
+        if len(path) > _MOST_YAML_DEPTH or self.nodes > self.most_nodes:
             raise self.fault("the file is nested too deep or too long", event, "", "simplify it")
         if isinstance(event, AliasEvent):
             return self.alias(event)
@@ -142,7 +142,7 @@ class _Builder:
 
     def alias(self, event: AliasEvent) -> Any:
         self.aliases += 1
-        if (self.aliases > MAX_ALIASES and not self.sections) or event.anchor not in self.anchors:
+        if (self.aliases > _MAX_ALIASES and not self.sections) or event.anchor not in self.anchors:
             known = event.anchor in self.anchors
             what = "too many aliases" if known else "an alias names no anchor above it"
             raise self.fault(what, event, f"*{event.anchor}", "write the value out")

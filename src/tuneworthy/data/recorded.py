@@ -18,7 +18,7 @@ from tuneworthy.data.fingerprint import file_digest
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.observations import observation
 
-MIN_GOLD_ANSWERS = 20
+_MIN_GOLD_ANSWERS = 20
 """Fewest answers for the warning that all of them equal the gold answers."""
 
 
@@ -136,7 +136,7 @@ def _gold_copies(
 ) -> Iterator[Observation]:
     """Yield a warning if every answer equals the gold one, byte for byte."""
     said = [(a, cases[a.case]) for a in aligned.answers if a.error is None and a.case in cases]
-    if len(said) < MIN_GOLD_ANSWERS or any(answer.text != case.output for answer, case in said):
+    if len(said) < _MIN_GOLD_ANSWERS or any(answer.text != case.output for answer, case in said):
         return
     text = (
         f"all {len(said):,} recorded answers of `{quoted(name, 60)}` in {file} equal the right"

@@ -87,7 +87,7 @@ def _read_conversation(row: dict[str, Any]) -> tuple[tuple[Message, ...], str | 
     if "messages" in row:
         if row.get("input") is not None:
             raise BadRow("`messages` and `input` exclude each other", "", "keep one", "input")
-        return read_chat_row(row)
+        return _read_chat_row(row)
     text = row.get("input")
     if text is None:
         raise _missing_field(row, "input")
@@ -101,7 +101,7 @@ def _read_conversation(row: dict[str, Any]) -> tuple[tuple[Message, ...], str | 
     return (Message(role="user", content=text),), None
 
 
-def read_chat_row(row: dict[str, Any]) -> tuple[tuple[Message, ...], str | None]:
+def _read_chat_row(row: dict[str, Any]) -> tuple[tuple[Message, ...], str | None]:
     """Return a chat row's turns before the answer, and the answer (None if `output` has it)."""
     from tuneworthy.data.chat import read_chat
 

@@ -21,7 +21,7 @@ from tuneworthy.core.errors import DataError, SecurityError, TaskError
 
 SEARCH_DEPTH = 4  # folders below the training folder
 MOST_FILES = 20_000
-RUN_JSON_MOST = 128_000_000  # bytes; a trainer_state.json of 500,000 steps has about 100 million
+_RUN_JSON_MOST = 128_000_000  # bytes; a trainer_state.json of 500,000 steps has about 100 million
 KEPT = "the folder: nothing is written there"
 
 
@@ -75,7 +75,7 @@ class RunFolder:
         with self.opened(name, most) as file:
             return file.read(most).decode("utf-8", "replace")
 
-    def json(self, name: str, most: int = RUN_JSON_MOST) -> Any:
+    def json(self, name: str, most: int = _RUN_JSON_MOST) -> Any:
         """Return the value of a JSON file; NaN and Infinity are read as trainers write them."""
         with self.opened(name, most) as file:
             raw = file.read(most)

@@ -20,7 +20,7 @@ Log = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
-class CaseStatistics:
+class _CaseStatistics:
     """Statistics of sealed cases that reveal no case: digest, lengths, answer counts.
 
     `inputs` and `outputs` are lengths in characters, sorted; `answers` counts the distinct answers
@@ -70,12 +70,12 @@ class Sealed:
         """Return a digest of these cases with their answers; not logged, as it reveals nothing."""
         return rows_digest(self.__cases[name] for name in ids)
 
-    def audit(self, purpose: str) -> CaseStatistics:
+    def audit(self, purpose: str) -> _CaseStatistics:
         """Return statistics of the cases; logged."""
         self.__log("audit", _checked_purpose(purpose))
         cases = list(self.__cases.values())
         answers = Counter(case.output for case in cases)
-        return CaseStatistics(
+        return _CaseStatistics(
             n=len(cases),
             digest=rows_digest(cases),
             inputs=tuple(sorted(len(case.input) for case in cases)),

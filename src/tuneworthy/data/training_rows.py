@@ -20,7 +20,7 @@ from tuneworthy.data.raw import MOST_UNREAD, BadRow, RawRow, ReadCount, RowFault
 from tuneworthy.data.rows import as_text
 from tuneworthy.data.table import open_table
 
-MOST_TRAINING_ROWS = 50_000
+_MOST_TRAINING_ROWS = 50_000
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def read_training_rows(path: Path, option: str) -> TrainingRows:
             faults += [found] if bad <= 5 else []
         else:
             rows.append(found)
-        if len(rows) >= MOST_TRAINING_ROWS:
+        if len(rows) >= _MOST_TRAINING_ROWS:
             break
     if not rows:
         first = faults[0] if faults else None

@@ -26,11 +26,11 @@ from tuneworthy.logs._values import (
 )
 
 PREFIX = "gen_ai."
-GRADE_EVENTS = "gen_ai.evaluation."  # events that grade the answer of another span
-ANSWERING_OPERATIONS = ("chat", "text_completion", "generate_content", "completion", "responses")
-INPUT_KEYS = ("gen_ai.input.messages", "gen_ai.prompt")
-INSTRUCTIONS_KEY = "gen_ai.system_instructions"
-OUTPUT_KEYS = ("gen_ai.output.messages", "gen_ai.completion")
+_GRADE_EVENTS = "gen_ai.evaluation."  # events that grade the answer of another span
+_ANSWERING_OPERATIONS = ("chat", "text_completion", "generate_content", "completion", "responses")
+_INPUT_KEYS = ("gen_ai.input.messages", "gen_ai.prompt")
+_INSTRUCTIONS_KEY = "gen_ai.system_instructions"
+_OUTPUT_KEYS = ("gen_ai.output.messages", "gen_ai.completion")
 _NUMBERED_KEY = re.compile(r"gen_ai\.(prompt|completion)\.(\d{1,4})\.(role|content|finish_reason)")
 _KEYS_OF_FIELD = {
     "model": ("gen_ai.response.model", "gen_ai.request.model"),
@@ -61,16 +61,16 @@ def request_of(
     `input` and `answer` stay None where their capture is switched off, as it is by default.
     """
     found = list(events)
-    if any(event.name.startswith(GRADE_EVENTS) for event in found):
+    if any(event.name.startswith(_GRADE_EVENTS) for event in found):
         return None
     named = any(key.startswith(PREFIX) for key in attributes)
     named = named or any(event.name.startswith(PREFIX) for event in found)
     operation = attributes.get("gen_ai.operation.name") or attributes.get("llm.request.type")
-    if not named or (operation is not None and operation not in ANSWERING_OPERATIONS):
+    if not named or (operation is not None and operation not in _ANSWERING_OPERATIONS):
         return None
     given, said = (
-        _captured_text(attributes, INPUT_KEYS, USER),
-        _captured_text(attributes, OUTPUT_KEYS, ASSISTANT),
+        _captured_text(attributes, _INPUT_KEYS, USER),
+        _captured_text(attributes, _OUTPUT_KEYS, ASSISTANT),
     )
     for event in found:
         one, other = _event_texts(event)
@@ -96,13 +96,13 @@ def request_of(
 def _system_prompt(attributes: Mapping[str, Any], events: Iterable[Event]) -> str | None:
     """Return the system prompt: an attribute, a system turn of the input, or an event; or None."""
     for fields in (attributes, *(event.fields for event in events)):
-        if (value := fields.get(INSTRUCTIONS_KEY)) is not None:
-            parts = parse_turns(value, INSTRUCTIONS_KEY)
+        if (value := fields.get(_INSTRUCTIONS_KEY)) is not None:
+            parts = parse_turns(value, _INSTRUCTIONS_KEY)
             if parts is None:
                 return value_text(value) or None
             bare = not any({"role", "parts"} & set(part) for part in parts)
             return turn_text({"parts": parts}) if bare else _system_text(parts)
-        for key in INPUT_KEYS:
+        for key in _INPUT_KEYS:
             if found := _system_text(parse_turns(fields.get(key), key) or ()):
                 return found
         if found := _system_text(_numbered_turns(fields, "prompt")):
@@ -154,7 +154,10 @@ def _text_of_role(value: Any, key: str, role: str) -> str | None:
 def _event_texts(event: Event) -> tuple[str | None, str | None]:
     """Return (input, answer) of an event, None for one that it does not give."""
     fields = event.fields
-    both = _captured_text(fields, INPUT_KEYS, USER), _captured_text(fields, OUTPUT_KEYS, ASSISTANT)
+    both = (
+        _captured_text(fields, _INPUT_KEYS, USER),
+        _captured_text(fields, _OUTPUT_KEYS, ASSISTANT),
+    )
     body = parse_turns(fields.get("gen_ai.event.content"), "gen_ai.event.content") or [fields]
     if event.name == "gen_ai.user.message":
         return last_text(body, USER) or both[0], both[1]

@@ -1,12 +1,15 @@
-"""Check the first bytes of a file; import packages that only some forms need."""
+"""Look into a file: its first bytes, one JSON object; import packages that only some forms need."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from tuneworthy.core.errors import NotInstalled
+from tuneworthy.core.record import plain_file
+from tuneworthy.core.strict_json import strict_json
 
 _BINARY_STARTS = (b"PAR1", b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 
@@ -30,3 +33,14 @@ def optional_package(name: str, path: Path) -> ModuleType:
             fix='pip install "tuneworthy[tables]", or save the file as CSV',
             kept="",
         ) from error
+
+
+def json_object(file: Path, most: int = 8_000_000) -> dict[str, Any] | str:
+    """Return the object of a JSON file, or why it can't be read; a pipe is not waited for."""
+    try:
+        if file.stat().st_size > most:
+            return f"larger than {most // 1_000_000} MB"
+        found = strict_json(plain_file(file))
+    except (OSError, ValueError) as error:
+        return str(error)[:200]
+    return found if isinstance(found, dict) else "no object"

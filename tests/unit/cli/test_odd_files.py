@@ -85,7 +85,7 @@ def test_a_saved_data_set_of_another_form_is_no_crash(listed, splits, tmp_path):
     if splits is not None:
         (tmp_path / "dataset_dict.json").write_text(json.dumps({"splits": splits}))
     (tmp_path / "state.json").write_text(json.dumps({"_data_files": listed}))
-    form = load("containers", "arrow_folder")
+    form = load("containers", "arrow")
     assert all(isinstance(one, RowFault) for one in form.records(tmp_path))
     assert isinstance(form.form_of(tmp_path), str)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tuneworthy.containers._heads import text_start
 from tuneworthy.data.jsonl import read_jsonl
-from tuneworthy.data.lines import check_text_file, text_encoding
 from tuneworthy.data.raw import RawRow, RowFault
 
 FORM = "JSON Lines"
@@ -40,5 +39,4 @@ def _is_object(line: bytes) -> bool:
 
 def records(path: Path) -> Iterator[RawRow | RowFault]:
     """Return the object of each line."""
-    skip = check_text_file(path, path.name)
-    return read_jsonl(path, path.name, skip, text_encoding(path))
+    return read_jsonl(path, path.name, strict=False)

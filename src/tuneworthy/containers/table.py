@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tuneworthy.containers._heads import text_start
-from tuneworthy.data.csv_rows import DELIMITERS, delimiter_of, read_table
-from tuneworthy.data.lines import check_text_file, text_encoding
+from tuneworthy.data.csv_rows import DELIMITERS, read_table
 from tuneworthy.data.raw import RawRow, RowFault
 
 FORM = "a table (CSV)"
@@ -25,8 +24,7 @@ def opens(path: Path, head: bytes) -> bool:
 
 def records(path: Path) -> Iterator[RawRow | RowFault]:
     """Return each row as {column name: cell}. Raises DataError for a broken header."""
-    skip = check_text_file(path, path.name)
-    return read_table(path, path.name, skip, delimiter_of(path), None, text_encoding(path))
+    return read_table(path, path.name, strict=False)
 
 
 def _first_line(start: bytes) -> str:

@@ -10,7 +10,13 @@ from typing import Any
 
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.strict_json import strict_json
-from tuneworthy.data.lines import MAX_LINE, RawLine, check_text_file, read_lines, text_encoding
+from tuneworthy.data.lines import (
+    MAX_LINE,
+    check_text_file,
+    decoded_line,
+    read_lines,
+    text_encoding,
+)
 from tuneworthy.data.raw import RawRow, RowFault, likely_name
 
 _MAX_COLUMNS = 1_000
@@ -21,15 +27,12 @@ _LEAST_SWALLOWED = 8  # lines of a cell from which they may be rows
 _LIST_COLUMNS = {"accepted", "must_say", "must_not_say"}
 
 
-def read_csv(path: Path, shown: str, skip: int) -> Iterator[RawRow | RowFault]:
-    """Yield a RawRow per record, or a RowFault for one that can't be read or is ragged.
+def read_csv(path: Path, shown: str) -> Iterator[RawRow | RowFault]:
+    """Return an iterator over the rows of a table of our fields.
 
     Raises DataError for an invalid header: a semicolon file, no known column, too many columns.
     """
-    mark = DELIMITER_OF.get(path.suffix.lower(), ",")
-    yield from read_table(
-        path, shown, skip, mark, lambda cells: _checked_header(cells, shown, path)
-    )
+    return read_table(path, shown, lambda cells: _checked_header(cells, shown, path))
 
 
 def delimiter_of(path: Path) -> str:
@@ -42,19 +45,19 @@ def delimiter_of(path: Path) -> str:
 def read_table(
     path: Path,
     shown: str,
-    skip: int,
-    mark: str,
     checked: Callable[[list[str]], list[str]] | None = None,
-    encoding: str = "utf-8",
+    strict: bool = True,
 ) -> Iterator[RawRow | RowFault]:
-    """Yield the rows of a table with any column names; `mark` is its delimiter.
+    """Yield the rows of a table with any column names.
 
+    It is UTF-8 with the delimiter of its suffix; unless `strict`, with any encoding and delimiter.
     `checked` returns the names of the columns from the cells of the first line, or raises
     DataError; by default a repeated name is refused. Raises DataError for a first line that can't
     be read: without it the first row would be taken for the names.
     """
     header: list[str] | None = None
-    for number, cells in _csv_records(path, shown, skip, mark, encoding):
+    mark = DELIMITER_OF.get(path.suffix.lower(), ",") if strict else delimiter_of(path)
+    for number, cells in _csv_records(path, shown, mark, "utf-8" if strict else None):
         if isinstance(cells, RowFault):
             if header is None:
                 raise DataError(f"the first line can't be read: {cells.why}", where=cells.where,
@@ -123,13 +126,18 @@ def _make_row(where: str, header: list[str], cells: list[str]) -> RawRow | RowFa
 
 
 def _csv_records(
-    path: Path, shown: str, skip: int, delimiter: str, encoding: str = "utf-8"
+    path: Path, shown: str, delimiter: str, encoding: str | None
 ) -> Iterator[tuple[int, list[str] | RowFault]]:
-    """Yield (line number, cells or fault) of each record of a CSV file, header included."""
+    """Yield (line number, cells or fault) of each record of a CSV file, header included.
+
+    `encoding` None: that of its letters.
+    """
+    skip = check_text_file(path, shown)
+    encoding = encoding or text_encoding(path)
     held: list[str] = []
     start, size, open_quote = 0, 0, False
     for line in read_lines(path, skip):
-        text = _decoded_line(line, shown, encoding)
+        text = decoded_line(line, shown, encoding)
         if isinstance(text, RowFault):
             held, size, open_quote = [], 0, False
             yield line.number, text
@@ -152,20 +160,6 @@ def _csv_records(
 def _unclosed_quote(where: str, lines: list[str]) -> RowFault:
     fix = "close the quote, or double it inside a field"
     return RowFault(where, "a quote is never closed", lines[0][:200], fix, lost=len(lines))
-
-
-def _decoded_line(line: RawLine, shown: str, encoding: str) -> str | RowFault:
-    where = f"{shown}:{line.number}"
-    if line.raw is None:
-        return RowFault(where, "line too long", f"{line.length:,} bytes", "cut it or leave it out")
-    if 0 in line.raw:
-        return RowFault(where, "NUL byte in a row", "\\x00", "remove the NUL bytes")
-    try:
-        return line.raw.decode(encoding)
-    except UnicodeDecodeError as error:
-        byte = line.raw[error.start : error.start + 1].hex()
-        return RowFault(f"{where}:{error.start + 1}", "not UTF-8", f"byte 0x{byte}",
-                     "save the file as CSV UTF-8, or let `tuneworthy init` read it")  # fmt: skip
 
 
 def _split_cells(text: str, delimiter: str, where: str, lines: int) -> list[str] | RowFault:
@@ -202,9 +196,7 @@ def _checked_header(cells: list[str], shown: str, path: Path) -> list[str]:
 
 def column_names_of(path: Path) -> list[str]:
     """Return the column names in the first line of a table, [] if it can't be read."""
-    skip = check_text_file(path, path.name)
-    records = _csv_records(path, path.name, skip, delimiter_of(path), text_encoding(path))
-    cells = next(records, (0, []))[1]
+    cells = next(_csv_records(path, path.name, delimiter_of(path), None), (0, []))[1]
     return [] if isinstance(cells, RowFault) else [cell.strip() for cell in cells if cell.strip()]
 
 

@@ -10,43 +10,33 @@ from shlex import quote
 
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.strict_json import RefusedJson, strict_json
-from tuneworthy.data.lines import MAX_LINE, RawLine, read_lines
+from tuneworthy.data.lines import (
+    RawLine,
+    check_text_file,
+    decoded_line,
+    read_lines,
+    text_encoding,
+)
 from tuneworthy.data.raw import RawRow, RowFault
 
 
-def read_jsonl(
-    path: Path, shown: str, skip: int, encoding: str = "utf-8"
-) -> Iterator[RawRow | RowFault]:
+def read_jsonl(path: Path, shown: str, strict: bool = True) -> Iterator[RawRow | RowFault]:
     """Yield a RawRow per JSON object and a RowFault per other line; blank lines are skipped.
 
-    Raises DataError if the whole file has another format: a JSON array, a pretty-printed object.
+    The file is UTF-8; unless `strict`, it may be Windows-1252. Raises DataError if the whole file
+    has another format: a JSON array, a pretty-printed object.
     """
-    first = True
+    skip, first = check_text_file(path, shown), True
+    encoding = "utf-8" if strict else text_encoding(path)
     for line in read_lines(path, skip):
         if line.raw is not None and not line.raw.strip():
             continue
         if first:
             _refuse_other_format(line, path, shown)
             first = False
-        yield _parse_line(line, shown, encoding)
-
-
-def _parse_line(line: RawLine, shown: str, encoding: str) -> RawRow | RowFault:
-    where = f"{shown}:{line.number}"
-    if line.raw is None:
-        got = f"{line.length:,} bytes"
-        fix = f"a row may have {MAX_LINE:,} bytes; cut it or leave it out"
-        return RowFault(where, "line too long", got, fix)
-    if 0 in line.raw:
-        column = line.raw.index(0) + 1
-        return RowFault(f"{where}:{column}", "NUL byte in a row", "\\x00", "remove the NUL bytes")
-    try:
-        text = line.raw.decode(encoding)
-    except UnicodeDecodeError as error:
-        byte = line.raw[error.start : error.start + 1].hex()
-        fix = "save the file as UTF-8: iconv -f WINDOWS-1252 -t UTF-8"
-        return RowFault(f"{where}:{error.start + 1}", "not UTF-8", f"byte 0x{byte}", fix)
-    return _parse_json(text, line, where)
+        text = decoded_line(line, shown, encoding)
+        place = f"{shown}:{line.number}"
+        yield text if isinstance(text, RowFault) else _parse_json(text, line, place)
 
 
 def _parse_json(text: str, line: RawLine, where: str) -> RawRow | RowFault:

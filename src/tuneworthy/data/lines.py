@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuneworthy.core.errors import DataError
+from tuneworthy.data.raw import RowFault
 
 MAX_LINE = 8_000_000
 WINDOWS_ENCODING = "cp1252"
@@ -148,6 +149,26 @@ def read_lines(path: Path, skip: int = 0) -> Iterator[RawLine]:
                 parts, length = [], 0
     if length:
         yield RawLine(number + 1, b"".join(parts) if length <= MAX_LINE else None, length, False)
+
+
+def decoded_line(line: RawLine, shown: str, encoding: str) -> str | RowFault:
+    """Return the text of a line, or its fault: too long, a NUL byte, another encoding."""
+    where = f"{shown}:{line.number}"
+    if line.raw is None:
+        fix = f"a row may have {MAX_LINE:,} bytes; cut it or leave it out"
+        return RowFault(where, "line too long", f"{line.length:,} bytes", fix)
+    if 0 in line.raw:
+        place = f"{where}:{line.raw.index(0) + 1}"
+        return RowFault(place, "NUL byte in a row", "\\x00", "remove the NUL bytes")
+    try:
+        return line.raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        byte = line.raw[error.start : error.start + 1].hex()
+        fix = (
+            "save the file as UTF-8 (iconv -f WINDOWS-1252 -t UTF-8), or let `tuneworthy init` read"
+            " it"
+        )
+        return RowFault(f"{where}:{error.start + 1}", "not UTF-8", f"byte 0x{byte}", fix)
 
 
 def _line_pieces(file: object) -> Iterator[bytes]:

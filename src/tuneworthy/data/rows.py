@@ -16,7 +16,6 @@ from tuneworthy.core.case import Case, Message
 from tuneworthy.core.record import canonical
 from tuneworthy.data.csv_rows import DELIMITER_OF, read_csv, read_table
 from tuneworthy.data.jsonl import read_jsonl
-from tuneworthy.data.lines import check_text_file
 from tuneworthy.data.raw import BadRow, RawRow, RowFault, likely_name
 
 _IDENTIFYING_FIELDS = ("accepted", "must_say", "must_not_say", "group", "time", "context")
@@ -28,17 +27,14 @@ _ID_PATTERN = re.compile(r"\S(.{0,198}\S)?", re.DOTALL)
 
 def read_rows(path: Path, shown: str) -> Iterator[RawRow | RowFault]:
     """Return an iterator over the rows and faults of a JSONL, CSV or TSV file of our fields."""
-    skip = check_text_file(path, shown)
     reader = read_csv if path.suffix.lower() in DELIMITER_OF else read_jsonl
-    return reader(path, shown, skip)
+    return reader(path, shown)
 
 
 def read_records(path: Path, shown: str) -> Iterator[RawRow | RowFault]:
     """Return an iterator over the records of a JSONL, CSV or TSV file with any fields."""
-    skip = check_text_file(path, shown)
-    if (mark := DELIMITER_OF.get(path.suffix.lower())) is None:
-        return read_jsonl(path, shown, skip)
-    return read_table(path, shown, skip, mark)
+    reader = read_table if path.suffix.lower() in DELIMITER_OF else read_jsonl
+    return reader(path, shown)
 
 
 def to_case(raw: RawRow, *, answered: bool = True) -> Case | RowFault:

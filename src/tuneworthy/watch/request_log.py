@@ -12,7 +12,6 @@ from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.data.jsonl import read_jsonl
-from tuneworthy.data.lines import check_text_file
 from tuneworthy.data.raw import MOST_UNREAD, BadRow, RawRow, ReadCount, RowFault
 
 MOST_KEPT = 50_000  # the latest requests, to bound memory
@@ -85,15 +84,6 @@ def read_log(path: Path, most_unread: float = MOST_UNREAD) -> RequestLog:
 
 def _read_lines(path: Path, shown: str) -> Iterator[LoggedRequest | RowFault | None]:
     forms = [load("logs", name) for name in catalogue("logs")]
-    for raw in read_jsonl(path, shown, _check_file(path, shown)):
-        if isinstance(raw, RowFault):
-            yield raw
-        else:
-            yield from _requests_of_line(raw, forms)
-
-
-def _check_file(path: Path, shown: str) -> int:
-    """Return the length of a file's byte order mark; raise TaskError or DataError for no text."""
     if not path.exists():
         raise TaskError(
             "there is no such log",
@@ -101,7 +91,11 @@ def _check_file(path: Path, shown: str) -> int:
             got=str(path),
             fix="name the file that `tuneworthy serve --log` or your server writes",
         )
-    return check_text_file(path, shown)
+    for raw in read_jsonl(path, shown):
+        if isinstance(raw, RowFault):
+            yield raw
+        else:
+            yield from _requests_of_line(raw, forms)
 
 
 def _requests_of_line(raw: RawRow, forms: list[Any]) -> list[LoggedRequest | RowFault | None]:

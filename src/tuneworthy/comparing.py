@@ -24,7 +24,6 @@ from tuneworthy.data.compared_files import ComparedFiles, compared_columns, comp
 from tuneworthy.data.copies import copy_groups
 from tuneworthy.data.load import Loaded, load_records
 from tuneworthy.data.recorded import answer_observations, refuse_gold
-from tuneworthy.data.rows import read_rows
 from tuneworthy.data.table import open_table
 from tuneworthy.diagnose.blocks import TOLERATED_UNSCORED, why_metric_is_broken
 from tuneworthy.diagnose.metric_ladder import MOST_CASES
@@ -86,15 +85,14 @@ def compare_columns(
     return _compare_found(loaded, found, (path, path), names, options, counted)
 
 
-def _loaded_rows(gold: Path, found: ComparedFiles | None, options: CompareOptions) -> Loaded:
+def _loaded_rows(gold: Path, found: ComparedFiles, options: CompareOptions) -> Loaded:
     task = Task(data=Data(file=str(gold)), success=Success(metric=options.metric)).at(Path())
-    rows = found.gold if found else read_rows(gold, str(gold))
-    return load_records(task, rows, options.bad_rows, options.max_bad)
+    return load_records(task, found.gold, options.bad_rows, options.max_bad)
 
 
 def _compare_found(
     loaded: Loaded,
-    found: ComparedFiles | None,
+    found: ComparedFiles,
     files: tuple[Path, Path],
     names: tuple[str, str],
     options: CompareOptions,
@@ -104,13 +102,12 @@ def _compare_found(
     wanted = {name: Recorded(file=str(file), match=options.match)
               for name, file in zip((A, B), files, strict=True)}  # fmt: skip
     loaded = replace(loaded, task=loaded.task.model_copy(update={"answers": wanted}).at(Path()))
-    logs = found.logs if found else (None, None)
     aligned = {
         name: align_answers(file, loaded.cases, loaded.everyone, options.match, "", records)
-        for name, file, records in zip((A, B), files, logs, strict=True)
+        for name, file, records in zip((A, B), files, found.logs, strict=True)
     }
     gold = Path(loaded.task.data.file or "")
-    notes = [*(found.notes if found else ()), *_encoding_notes(gold, *files)]
+    notes = [*found.notes, *_encoding_notes(gold, *files)]
     notes += [
         f"{o.text}: {o.fix}" if o.fix else o.text
         for o in answer_observations(loaded, aligned)

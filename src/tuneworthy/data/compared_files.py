@@ -24,6 +24,7 @@ from tuneworthy.data.log_roles import (
     tool_log_roles,
 )
 from tuneworthy.data.raw import RawRow, RowFault
+from tuneworthy.data.rows import read_records, read_rows
 from tuneworthy.data.table import Table, open_table
 
 _LEAST_OVERLAP = 0.5  # least share of a log's values that the column of the gold rows has too
@@ -74,8 +75,8 @@ class _Side:
         return len(values) == len(self.rows) == len(set(values))
 
 
-def compared_files(gold: Path, logs: Sequence[Path], named: Choice) -> ComparedFiles | None:
-    """Return the files' records under the usual names; None if the files have them already.
+def compared_files(gold: Path, logs: Sequence[Path], named: Choice) -> ComparedFiles:
+    """Return the files' records under the usual names, as they are if they have them already.
 
     `named` has the columns that the user named; `present` is the answer's in both logs. Raises
     TaskError for a named column that is not there, DataError where no column can be the input, the
@@ -87,7 +88,8 @@ def compared_files(gold: Path, logs: Sequence[Path], named: Choice) -> ComparedF
     usual = usual and all(_fits(table, lambda row: all(row.keys() & each for each in keys))
                           for table in tables[1:])  # fmt: skip
     if usual and not named.names_any:
-        return None
+        read_logs = tuple(list(read_records(path, path.name)) for path in logs)
+        return ComparedFiles(list(read_rows(gold, str(gold))), read_logs, ())
     rows, *read = sides = [_Side(table) for table in tables]
     for side in sides:
         _refuse_without_rows(side)

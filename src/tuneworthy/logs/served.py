@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tuneworthy.core.logged import LoggedRequest
+from tuneworthy.data.column_roles import columns_of
+from tuneworthy.data.log_roles import measured_columns, measured_values
 from tuneworthy.data.raw import BadRow
 from tuneworthy.data.rows import as_text
 from tuneworthy.logs._values import (
@@ -32,7 +34,8 @@ def reads(fields: Mapping[str, Any]) -> bool:
 
 
 def requests(fields: Mapping[str, Any]) -> Iterator[LoggedRequest | None]:
-    """Yield the request of a line."""
+    """Yield the request of a line; measured values may have the usual names of logs."""
+    fields = {**measured_values(fields, measured_columns(columns_of([fields]))), **fields}
     given, model, group = (fields.get(key) for key in ("answer", "model", "group"))
     read, written = _token_counts(fields)
     yield LoggedRequest(

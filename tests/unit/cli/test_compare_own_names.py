@@ -178,5 +178,8 @@ def test_files_with_the_usual_names_are_left_to_the_usual_reader(files):
     log = [{"input": "a", "answer": "b"}]
     lines(Path("one.jsonl"), log)
     paths = Path("gold.jsonl"), [Path("one.jsonl"), Path("one.jsonl")]
-    assert compared_files(*paths, Choice()) is None
-    assert compared_files(*paths, Choice(present="answer")) is not None
+    for named in (Choice(), Choice(present="answer")):
+        found = compared_files(*paths, named)
+        assert [row.fields["input"] for row in found.gold] == ["a", "c"]
+        assert [row.fields for row in found.logs[0]] == log
+        assert found.notes == ()

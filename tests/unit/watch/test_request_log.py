@@ -56,6 +56,14 @@ def test_json_inside_a_text_may_be_nested_too_deep(tmp_path):
         assert log.requests[-1].input == PLAIN["input"]
 
 
+def test_measured_values_have_the_names_that_logs_give_them(tmp_path):
+    lines = [{**PLAIN, "latency_ms": 250, "usage": {"prompt_tokens": 9, "completion_tokens": 2}},
+             {**PLAIN, "latency_ms": 250, "seconds": 0.5}]  # fmt: skip
+    first, second = read_log(written(tmp_path, *lines)).requests
+    assert (first.seconds, first.tokens_in, first.tokens_out) == (0.25, 9, 2)
+    assert second.seconds == 0.5
+
+
 def test_times_tokens_and_failures_of_plain_lines(tmp_path):
     lines = [
         {**PLAIN, "time": 1769846400, "tokens": 4},

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case, Query
-from tuneworthy.core.errors import DataError
+from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.task import Match
+from tuneworthy.data.column_choice import Choice
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.csv_rows import DELIMITER_OF
+from tuneworthy.data.log_roles import AnswerLog, find_answer_log
 from tuneworthy.data.matching import LogRows, MatchResult, input_texts, match_answers, row_text
 from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.rows import read_records
@@ -32,7 +34,8 @@ class AlignedAnswers:
     `unmatched` are the places (file:line) of answers that belong to no row. `matched_by` is the key
     that matched the answers; `other_inputs` are places of answers with the id of a row but another
     input (only if the task file says to match by id). `alike`: how often each row was answered, if
-    all answers of a row are one text; they count once.
+    all answers of a row are one text; they count once. `columns` says which columns were read, ""
+    for a file with the usual names.
     """
 
     answers: tuple[Answer, ...]
@@ -40,6 +43,7 @@ class AlignedAnswers:
     matched_by: Match = "id"
     other_inputs: tuple[str, ...] = ()
     alike: int = 1
+    columns: str = ""
 
 
 def read_answers(
@@ -68,7 +72,12 @@ def align_answers(
     impossible number (see _MAX_VALUES), answers that can't be matched (see data/matching.py) or a
     file that matches no case.
     """
-    rows = _checked_rows(path, read_records(path, path.name) if records is None else records)
+    log = AnswerLog(path)
+    if records is None:
+        with contextlib.suppress(DataError, TaskError):  # the strict reader says what is wrong
+            log = find_answer_log(str(path), Choice())
+        records = log.records()
+    rows = _checked_rows(path, records)
     matches = match_answers(LogRows(path, rows, match, key), cases, others)
     if rows and not matches.rows:
         raise DataError(
@@ -89,8 +98,9 @@ def align_answers(
         answers = [answer.model_copy(update={"repeats": ()}) for answer in answers]
     strangers = _stranger_places(rows, matches, (*cases, *others))
     alike = times if not any(answer.repeats for answer in answers) else 1
+    said = log.summary() if log.table else ""
     return AlignedAnswers(
-        tuple(answers), strangers, matches.matched_by, matches.other_inputs, alike
+        tuple(answers), strangers, matches.matched_by, matches.other_inputs, alike, said
     )
 
 

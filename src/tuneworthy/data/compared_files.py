@@ -106,7 +106,7 @@ def compared_files(gold: Path, logs: Sequence[Path], named: Choice) -> ComparedF
     return ComparedFiles(
         gold=[one if isinstance(one, RowFault) else _gold_record(one, roles, ids[0])
               for one in rows.records],
-        logs=tuple(list(one.renamed(log.records, log.table.has_cells))
+        logs=tuple(list(one.renamed(log.records, log.table.has_cells, "--answer-column"))
                    for one, log in zip(found, read, strict=True)),
         notes=tuple(_column_notes(roles, found)),
     )  # fmt: skip

@@ -19,6 +19,7 @@ from tuneworthy.data.column_choice import Choice, column_like, raise_no_column
 from tuneworthy.data.column_roles import columns_of, propose_roles
 from tuneworthy.data.column_values import has_letter, is_id, is_key_name, value_of
 from tuneworthy.data.raw import RawRow, ReadCount, RowFault
+from tuneworthy.data.rows import read_records
 from tuneworthy.data.table import Table, open_table
 
 ANSWER_NAMES = ("answer", "output", "response", "prediction", "predicted", "pred", "completion",
@@ -54,10 +55,13 @@ class LogRoles:
     measured: Mapping[str, str] = field(default_factory=dict)
     sparse: bool = False
 
-    def renamed(self, records: Iterable[RawRow | RowFault], cells: bool) -> Iterator[Any]:
+    def renamed(
+        self, records: Iterable[RawRow | RowFault], cells: bool, option: str = ""
+    ) -> Iterator[RawRow | RowFault]:
         """Yield each record under our names, or its fault; a missing answer is one.
 
         `cells`: the records are of a table, where an empty cell is an answer that did not come.
+        `option` names another column.
         """
         for record in records:
             if isinstance(record, RowFault):
@@ -67,7 +71,7 @@ class LogRoles:
             if answer is None and self.sparse:
                 continue
             if not cells and self.answer.partition(".")[0] not in own:
-                yield self._missing_answer(record)
+                yield self._missing_answer(record, option)
                 continue
             fields = {key: own[key] for key in _KEPT_KEYS if key in own} | {"answer": answer}
             if (name := own.get(self.id)) not in (None, ""):
@@ -76,10 +80,10 @@ class LogRoles:
                 fields["input"] = asked
             yield RawRow(record.where, fields | measured_values(own, self.measured))
 
-    def _missing_answer(self, record: RawRow) -> RowFault:
+    def _missing_answer(self, record: RawRow, option: str) -> RowFault:
         name = quoted(self.answer, 40)
-        fix = (f'write "{name}": null where the system gave none (it counts as wrong), or name'
-               " another column: --answer-column")  # fmt: skip
+        fix = f'write "{name}": null where the system gave none (it counts as wrong)'
+        fix += f", or name another column: {option}" * bool(option)
         return RowFault(record.where, f"the log's answers stand in `{name}`, which is missing here",
                         ", ".join(sorted(record.fields)), fix)  # fmt: skip
 
@@ -174,15 +178,20 @@ class AnswerLog:
         )  # fmt: skip
         return f"{self.path.name}: {taken}{lacks}"
 
+    def records(self) -> Iterator[RawRow | RowFault]:
+        """Return the records under our field names, and the faults."""
+        if self.table is None:
+            return read_records(self.path, self.path.name)
+        return self.roles.renamed(self.table.rows(), self.table.has_cells)
+
     def lines(self, most_unread: float) -> Iterator[str]:
         """Yield the answers under our field names, one JSON object a line.
 
         Unreadable records are left out. Raises DataError for more than `most_unread` of them, or
         where the file breaks.
         """
-        assert self.table
         count = ReadCount()
-        for row in self.roles.renamed(self.table.rows(), self.table.has_cells):
+        for row in self.records():
             count.add(row if isinstance(row, RowFault) else None)
             if isinstance(row, RawRow):
                 yield json.dumps(row.fields, ensure_ascii=False) + "\n"

@@ -62,6 +62,10 @@ def answer_observations(
         file = quoted(files[name], 60)
         yield from _missing_answers(_without_early(aligned, early), file)
         yield from _doubtful_matches(aligned, name, file)
+        if aligned.columns:
+            text = f"recorded answers are read by their columns: {quoted(aligned.columns, 200)}"
+            fix = "name the columns `id`, `input`, `answer` if others are meant"
+            yield Observation(kind="answer_columns", level="note", text=text, count=1, fix=fix)
         if aligned.alike > 1:
             text = f"{file} answers each row {aligned.alike} times, always alike: that counts once"
             yield Observation(kind="answers_alike", level="note", text=text, count=aligned.alike)

@@ -76,6 +76,26 @@ def test_answers_that_fit_no_row_are_refused(rows, why, tmp_path):
         read_answers(answers(tmp_path, rows), CASES)
 
 
+def test_a_log_under_its_own_names_is_read_by_its_columns_and_they_are_told(tmp_path):
+    from tests import studies
+
+    from tuneworthy.study import check
+
+    path = studies.write(tmp_path, arms=["present", "majority"])
+    plain = check(path)
+    logged = list(map(json.loads, (tmp_path / "logged.jsonl").read_text().splitlines()))
+    studies.lines(tmp_path / "logged.jsonl", [
+        {"case": one["id"], "response": one["answer"], "latency_ms": 250} for one in logged
+    ])  # fmt: skip
+    (told,) = (one for one in check(path).observations if one.kind == "answer_columns")
+    assert "answer `response`, seconds `latency_ms`, id `case`" in told.text
+    assert "answer_columns" not in {one.kind for one in plain.observations}
+    got = read_answers(tmp_path / "logged.jsonl", [
+        Case(id=one["id"], messages=CASES[0].messages, output="x") for one in logged
+    ])  # fmt: skip
+    assert [(one.text, one.seconds) for one in got] == [(one["answer"], 0.25) for one in logged]
+
+
 def test_rows_without_an_answer_and_answers_to_no_row_are_told(tmp_path):
     from tests import studies
 

@@ -20,6 +20,7 @@ from tuneworthy.core.plugins import catalogue
 from tuneworthy.data.column_choice import Choice, raise_no_column
 from tuneworthy.data.column_roles import Roles, answers_of, row_of
 from tuneworthy.data.column_values import part_of, system_name
+from tuneworthy.data.draft import DraftFacts
 from tuneworthy.data.import_files import NO_ANSWER, ImportFiles
 from tuneworthy.data.raw import MOST_UNREAD, BadRow, ImportedRow, RawRow, RowFault
 from tuneworthy.import_lines import import_report_lines, read_in_place_lines, system_prompt_line
@@ -48,24 +49,15 @@ class ImportOptions:
 
 
 @dataclass(frozen=True)
-class Imported:
+class Imported(DraftFacts):
     """The imported files: `rows`, the `answers` of each system, and the lines that are printed.
 
-    `made_of` names the files they were made from. `first_answers` are the systems' first answers,
-    by row; `count` is the number of rows, 0 for a file that is not checked yet. `metric` is the
-    one that the files' own checks call for. `parts` are the files of rows to learn from and to
-    score, of which `rows` is the first, and `scored` is the number of rows to score.
+    `rows` is the first of the `parts` where the rows are apart.
     """
 
-    rows: Path
+    rows: Path = Path()
     answers: Mapping[str, Path] = field(default_factory=dict)
     printed_lines: tuple[str, ...] = ()
-    made_of: str = ""
-    first_answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    count: int = 0
-    metric: str | None = None
-    parts: Mapping[str, Path] = field(default_factory=dict)
-    scored: int = 0
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -82,12 +74,12 @@ def import_rows(files: Sequence[Path], options: ImportOptions, folder: Path, ste
     """
     choice, ask = options.choice, options.ask
     if len(files) == 1 and not files[0].exists():
-        return Imported(files[0])
+        return Imported(rows=files[0])
     sources = _recognised_sources(files, choice, ask)
     single = sources[0] if len(sources) == 1 else None
     if single and single.own and single.format is None:
         said = read_in_place_lines(single) if single.roles else ()
-        return Imported(single.path, printed_lines=said)
+        return Imported(rows=single.path, printed_lines=said)
     made = ImportFiles(folder, stem, merge=single is None, right=choice.output,
                        keep=(*files, *options.keep) if options.replace else None)  # fmt: skip
     try:
@@ -104,7 +96,7 @@ def import_rows(files: Sequence[Path], options: ImportOptions, folder: Path, ste
         raise
     if single and single.own and not keep:
         said = (*read_in_place_lines(single), system_prompt_line(made)) if made.rows else ()
-        return Imported(single.path, printed_lines=said, count=made.rows)
+        return Imported(rows=single.path, printed_lines=said, count=made.rows)
     if not made.rows:
         _refuse_without_rows(files, made)
     return _import_result(sources, made, written, choice)
@@ -248,17 +240,16 @@ def _import_result(
     said.append(f"wrote {', '.join(path.name for path in written)}")
     said.append("your own files are as they were")
     parts = _checked_parts(made, choice)
-    names = ", ".join(source.path.name for source in sources)
     return Imported(
-        next(iter(parts.values()), made.rows_file()),
-        answers,
-        tuple(quoted(one, 300) for one in said),
-        names,
-        made.said,
-        made.rows,
-        made.metrics[0] if len(set(made.metrics)) == 1 else None,
-        parts,
-        made.parts["test"],
+        made_of=", ".join(source.path.name for source in sources),
+        count=made.rows,
+        metric=made.metrics[0] if len(set(made.metrics)) == 1 else None,
+        first_answers=made.said,
+        parts=parts,
+        scored=made.parts["test"],
+        rows=next(iter(parts.values()), made.rows_file()),
+        answers=answers,
+        printed_lines=tuple(quoted(one, 300) for one in said),
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.data.column_choice import Choice
-from tuneworthy.data.draft import DraftFacts, draft
+from tuneworthy.data.draft import draft
 from tuneworthy.data.raw import BadRow, ImportedRow, RawRow, RowFault
 from tuneworthy.importers import formats
 from tuneworthy.importing import ImportOptions, import_rows
@@ -333,8 +333,7 @@ def test_what_a_text_has_to_contain_is_scored_by_contains(kind, metric, tmp_path
     found = import_rows([path], ImportOptions(Choice()), tmp_path, "r")
     assert found.metric == metric
     assert f"  asserts read: {kind}; not read: latency" in found.printed_lines
-    about = DraftFacts(rows=found.count, metric=found.metric, first_answers=found.first_answers)
-    text = draft(found.rows, {}, tmp_path, about).text
+    text = draft(found.rows, {}, tmp_path, found).text
     assert ("metric: contains" in text, "type: text" in text) == (bool(metric), bool(metric))
 
 

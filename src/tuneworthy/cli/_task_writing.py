@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tuneworthy.core.errors import TuneworthyError
-    from tuneworthy.data.draft import DraftedTask, DraftFacts
+    from tuneworthy.data.draft import DraftedTask
     from tuneworthy.importing import Imported, ImportOptions
 
 
@@ -73,7 +73,6 @@ def write_task(
 
     from tuneworthy.core.errors import TuneworthyError
     from tuneworthy.core.own_files import ANSWERS, TASK, TASK_SCHEMA, check_own, write_own
-    from tuneworthy.data.draft import DraftFacts
     from tuneworthy.data.log_roles import find_answer_log
     from tuneworthy.data.taskfile import task_schema
     from tuneworthy.importing import import_rows, with_source_places
@@ -94,11 +93,9 @@ def write_task(
             write_own(path, logs[name].lines(options.most_unread), ANSWERS, read)
         systems = {name: str(path) for name, path in found.answers.items()}
         systems |= {name: str(made.get(name, log.path)) for name, log in logs.items()}
-        named = None if found.rows == rows[0] else rows[0].stem
-        about = DraftFacts(named, found.made_of, found.count, found.metric,
-                         found.first_answers, found.parts, found.scored)  # fmt: skip
+        found = replace(found, name=None if found.rows == rows[0] else rows[0].stem)
         try:
-            drafted, spelt = _draft_task(found, systems, task.parent, about)
+            drafted, spelt = _draft_task(found, systems, task.parent)
         except TuneworthyError as error:
             if found.made_of:
                 for path in found.files:
@@ -128,7 +125,7 @@ def _pair_offer(systems: Mapping[str, str], found: Imported) -> tuple[str, ...]:
 
 
 def _draft_task(
-    found: Imported, systems: Mapping[str, str], folder: Path, about: DraftFacts
+    found: Imported, systems: Mapping[str, str], folder: Path
 ) -> tuple[DraftedTask, tuple[str, ...]]:
     """Return the drafted task, and what was done to rows that we made before it could be drafted.
 
@@ -139,8 +136,8 @@ def _draft_task(
     from tuneworthy.data.infer import write_usual_spelling
 
     try:
-        return draft(found.rows, systems, folder, about), ()
+        return draft(found.rows, systems, folder, found), ()
     except DataError as error:
         if not (found.made_of and error.misspelt and (said := write_usual_spelling(found.files))):
             raise
-        return draft(found.rows, systems, folder, about), (said,)
+        return draft(found.rows, systems, folder, found), (said,)

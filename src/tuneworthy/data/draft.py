@@ -48,14 +48,14 @@ class DraftFacts:
 
     `name` is the task's name (None: that of the rows), `made_of` names the files that the rows come
     from. `first_answers` has systems' answers to some rows, by id, which spares reading their files
-    again. `rows` counts the rows if they were checked already: then only the first are read of a
+    again. `count` counts the rows if they were checked already: then only the first are read of a
     long file. `metric` is that of the files' own checks, None without any. `parts` maps `train`,
     `test` and `dev` to their files if the rows are apart; `scored` counts the rows of `test`.
     """
 
     name: str | None = None
     made_of: str = ""
-    rows: int = 0
+    count: int = 0
     metric: str | None = None
     first_answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     parts: Mapping[str, Path] = field(default_factory=dict)
@@ -81,12 +81,12 @@ def draft(
         )  # fmt: skip
     next(read_rows(rows, rows.name), None)  # report an unreadable file before anything else
     file = _path_from(folder, rows)
-    if about.rows > _HEAD_ROWS:
+    if about.count > _HEAD_ROWS:
         loaded = _load_head(rows)
     else:
         parts = {part: _path_from(folder, path) for part, path in about.parts.items()}
         loaded = load(Task(data=Data.model_validate(parts or {"file": file})).at(folder), "draft")
-    count = max(about.rows, len(loaded.cases))
+    count = max(about.count, len(loaded.cases))
     systems = _system_lines(answers or {}, folder)
     said = about.first_answers or _recorded_texts(answers or {}, loaded)
     form = form_of_checks(about.metric) or choose_answer_form(

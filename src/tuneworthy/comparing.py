@@ -19,7 +19,7 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.task import Data, Match, Recorded, Success, Task
 from tuneworthy.data.answer_form import choose_answer_form, propose_metric, with_form
 from tuneworthy.data.answers import AlignedAnswers, align_answers
-from tuneworthy.data.column_choice import Choice
+from tuneworthy.data.columns import Choice
 from tuneworthy.data.compared_files import ComparedFiles, compared_columns, compared_files
 from tuneworthy.data.copies import copy_groups
 from tuneworthy.data.load import Loaded, load_records

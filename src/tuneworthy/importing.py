@@ -17,9 +17,8 @@ from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.plugins import catalogue
-from tuneworthy.data.column_choice import Choice, raise_no_column
 from tuneworthy.data.column_roles import Roles, answers_of, row_of
-from tuneworthy.data.column_values import part_of, system_name
+from tuneworthy.data.columns import Choice, part_of, raise_no_column, system_name
 from tuneworthy.data.draft import DraftFacts
 from tuneworthy.data.import_files import NO_ANSWER, ImportFiles
 from tuneworthy.data.raw import MOST_UNREAD, BadRow, ImportedRow, RawRow, RowFault

@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.escape import quoted
-from tuneworthy.data.column_choice import Choice
 from tuneworthy.data.column_roles import (
     Roles,
     are_named,
@@ -19,7 +18,8 @@ from tuneworthy.data.column_roles import (
     propose_roles,
     suggest_options,
 )
-from tuneworthy.data.column_values import (
+from tuneworthy.data.columns import (
+    Choice,
     check_header,
     has_parts,
     joined_input,

@@ -8,7 +8,7 @@ import pytest
 
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.data.column_choice import Choice
+from tuneworthy.data.columns import Choice
 from tuneworthy.data.draft import draft
 from tuneworthy.data.raw import BadRow, ImportedRow, RawRow, RowFault
 from tuneworthy.importers import formats

@@ -42,8 +42,8 @@ def _wrong_column(rows: Sequence[Path], columns: Sequence[str]) -> TuneworthyErr
     A file that can't be read here is left to the reader of rows.
     """
     from tuneworthy.core.errors import DataError, TaskError
-    from tuneworthy.data.column_choice import column_like, raise_no_column
     from tuneworthy.data.column_roles import columns_of
+    from tuneworthy.data.columns import column_like, raise_no_column
     from tuneworthy.data.table import open_table
 
     try:

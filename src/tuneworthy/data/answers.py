@@ -13,7 +13,7 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.task import Match
-from tuneworthy.data.column_choice import Choice
+from tuneworthy.data.columns import Choice
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.csv_rows import DELIMITER_OF
 from tuneworthy.data.log_roles import AnswerLog, find_answer_log

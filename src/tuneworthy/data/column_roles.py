@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from tuneworthy.data.column_choice import Choice, raise_no_column
-from tuneworthy.data.column_values import (
+from tuneworthy.data.columns import (
     INPUTS,
     OUTPUTS,
     PRESENT,
     TRUTHS,
+    Choice,
     are_codes,
     has_letter,
     inner_columns,
@@ -27,6 +27,7 @@ from tuneworthy.data.column_values import (
     joined_input,
     label_list,
     name_rank,
+    raise_no_column,
     system_name,
     value_of,
     words_of,

@@ -13,9 +13,14 @@ from typing import Any
 
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.escape import quoted
-from tuneworthy.data.column_choice import Choice, column_like, raise_no_column
 from tuneworthy.data.column_roles import Roles, propose_roles, row_of
-from tuneworthy.data.column_values import is_key_name, value_of
+from tuneworthy.data.columns import (
+    Choice,
+    column_like,
+    is_key_name,
+    raise_no_column,
+    value_of,
+)
 from tuneworthy.data.log_roles import (
     ANSWER_NAMES,
     LogRoles,

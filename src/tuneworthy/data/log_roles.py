@@ -15,9 +15,16 @@ from typing import Any
 
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
-from tuneworthy.data.column_choice import Choice, column_like, raise_no_column
 from tuneworthy.data.column_roles import columns_of, propose_roles
-from tuneworthy.data.column_values import has_letter, is_id, is_key_name, value_of
+from tuneworthy.data.columns import (
+    Choice,
+    column_like,
+    has_letter,
+    is_id,
+    is_key_name,
+    raise_no_column,
+    value_of,
+)
 from tuneworthy.data.raw import RawRow, ReadCount, RowFault
 from tuneworthy.data.rows import read_records
 from tuneworthy.data.table import Table, open_table

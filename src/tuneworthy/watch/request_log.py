@@ -11,7 +11,7 @@ from typing import Any
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.data.jsonl import read_jsonl
+from tuneworthy.data.lines import read_jsonl
 from tuneworthy.data.raw import MOST_UNREAD, BadRow, RawRow, ReadCount, RowFault
 
 MOST_KEPT = 50_000  # the latest requests, to bound memory

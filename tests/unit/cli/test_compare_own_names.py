@@ -9,7 +9,7 @@ import pytest
 from tests.studies import lines
 
 from tuneworthy.cli._frame import run
-from tuneworthy.data.column_choice import Choice
+from tuneworthy.data.columns import Choice
 from tuneworthy.data.compared_files import compared_files
 
 COMPARE = ["compare", "one.jsonl", "two.jsonl", "--gold", "gold.jsonl"]

@@ -12,7 +12,7 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.core.plugins import load
 from tuneworthy.core.strict_json import RefusedJson, strict_json
 from tuneworthy.data import load as load_rows
-from tuneworthy.data.column_choice import Choice
+from tuneworthy.data.columns import Choice
 from tuneworthy.data.raw import RawRow, ReadCount, RowFault
 from tuneworthy.importing import ImportOptions, import_rows
 

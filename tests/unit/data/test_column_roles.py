@@ -3,9 +3,15 @@
 import pytest
 
 from tuneworthy.core.errors import TaskError
-from tuneworthy.data.column_choice import Choice, column_like
 from tuneworthy.data.column_roles import answers_of, propose_roles, row_of
-from tuneworthy.data.column_values import is_id, is_id_name, is_key_name, system_name
+from tuneworthy.data.columns import (
+    Choice,
+    column_like,
+    is_id,
+    is_id_name,
+    is_key_name,
+    system_name,
+)
 from tuneworthy.data.log_roles import find_answer_log
 
 

@@ -19,12 +19,12 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.task import Data, Match, Recorded, Success, Task
 from tuneworthy.data.answer_form import choose_answer_form, propose_metric, with_form
 from tuneworthy.data.answers import AlignedAnswers, align_answers
-from tuneworthy.data.columns import Choice
 from tuneworthy.data.compared_files import ComparedFiles, compared_columns, compared_files
 from tuneworthy.data.copies import copy_groups
 from tuneworthy.data.load import Loaded, load_records
 from tuneworthy.data.recorded import answer_observations, refuse_gold
 from tuneworthy.data.table import open_table
+from tuneworthy.data.table_columns import Choice
 from tuneworthy.diagnose.blocks import TOLERATED_UNSCORED, why_metric_is_broken
 from tuneworthy.diagnose.metric_ladder import MOST_CASES
 from tuneworthy.metrics import JUDGE, metric_name, score_all, scorer

@@ -18,7 +18,11 @@ from tuneworthy.data.column_roles import (
     propose_roles,
     suggest_options,
 )
-from tuneworthy.data.columns import (
+from tuneworthy.data.copies import normalised_text
+from tuneworthy.data.raw import RawRow, RowFault
+from tuneworthy.data.rows import as_text
+from tuneworthy.data.table import Table, open_table
+from tuneworthy.data.table_columns import (
     Choice,
     check_header,
     has_parts,
@@ -28,10 +32,6 @@ from tuneworthy.data.columns import (
     value_of,
     words_of,
 )
-from tuneworthy.data.copies import normalised_text
-from tuneworthy.data.raw import RawRow, RowFault
-from tuneworthy.data.rows import as_text
-from tuneworthy.data.table import Table, open_table
 from tuneworthy.importers import Format, formats
 
 # Forms of a file that are read without import.

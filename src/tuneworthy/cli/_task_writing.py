@@ -43,8 +43,8 @@ def _wrong_column(rows: Sequence[Path], columns: Sequence[str]) -> TuneworthyErr
     """
     from tuneworthy.core.errors import DataError, TaskError
     from tuneworthy.data.column_roles import columns_of
-    from tuneworthy.data.columns import column_like, raise_no_column
     from tuneworthy.data.table import open_table
+    from tuneworthy.data.table_columns import column_like, raise_no_column
 
     try:
         names = columns_of(open_table(rows[0]).head) if columns and rows else []

@@ -16,7 +16,7 @@ from tuneworthy.cli._options import BadRows, Json, MaxBad, print_stderr, share, 
 if TYPE_CHECKING:
     from tuneworthy.compare.two_logs import LogComparison
     from tuneworthy.comparing import CompareOptions
-    from tuneworthy.data.columns import Choice
+    from tuneworthy.data.table_columns import Choice
 
 EPILOG = (
     "Exit codes: 0 a comparison was printed, whatever it shows; 2 the command line is wrong, no"
@@ -67,7 +67,7 @@ def command(
     """
     from tuneworthy.comparing import CompareOptions
     from tuneworthy.core.errors import TuneworthyError
-    from tuneworthy.data.columns import Choice
+    from tuneworthy.data.table_columns import Choice
 
     options = CompareOptions(metric, match, bad_rows, share(max_bad))
     columns = [a, b, gold_column]

@@ -16,7 +16,7 @@ from tuneworthy.cli._options import print_line, print_stderr, share
 from tuneworthy.cli._task_writing import check_free, write_task
 
 if TYPE_CHECKING:
-    from tuneworthy.data.columns import Choice
+    from tuneworthy.data.table_columns import Choice
 
 _YAML = {".yaml", ".yml"}
 Rows = Annotated[
@@ -116,7 +116,7 @@ def _answer_files_and_columns(
     columns: tuple[str | None, str | None, str | None], answers: Sequence[str], lists: str
 ) -> tuple[dict[str, str], Choice]:
     """Return the files of recorded answers by system, and the columns that the user named."""
-    from tuneworthy.data.columns import Choice
+    from tuneworthy.data.table_columns import Choice
 
     asked, right, present = columns
     pairs = dict(_system_and_place(entry) for entry in answers)
@@ -134,8 +134,8 @@ def _logs_apart(rows: Sequence[Path], files: dict[str, str]) -> tuple[list[Path]
     A log has answers by id and no inputs. If all files are logs, all of them stay files of rows.
     """
     from tuneworthy.core.plugins import catalogue
-    from tuneworthy.data.columns import system_name
     from tuneworthy.data.log_roles import is_answers_only
+    from tuneworthy.data.table_columns import system_name
 
     logs = [path for path in rows if len(rows) > 1 and path.is_file() and is_answers_only(path)]
     if len(logs) == len(rows):

@@ -95,7 +95,7 @@ def _model_fault(answer: str) -> str:
 def _write_task(rows: Path, present: str, output: Path) -> tuple[str, ...]:
     """Write the task file that `init` would write; return the lines that `init` would print."""
     from tuneworthy.core.errors import TuneworthyError
-    from tuneworthy.data.columns import Choice
+    from tuneworthy.data.table_columns import Choice
     from tuneworthy.importing import ImportOptions
 
     answers = {} if present == "none" else {"present": present}

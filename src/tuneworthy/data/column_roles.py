@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from tuneworthy.data.columns import (
+from tuneworthy.data.rows import as_text
+from tuneworthy.data.table_columns import (
     INPUTS,
     OUTPUTS,
     PRESENT,
@@ -32,7 +33,6 @@ from tuneworthy.data.columns import (
     value_of,
     words_of,
 )
-from tuneworthy.data.rows import as_text
 
 _OUR_FIELDS = {"id", "group", "time", "context", "accepted", "must_say", "must_not_say", "meta"}
 _NOT_TEXT = re.compile(r"(^|_)(id|uuid|date|time|timestamp|created|updated|score|cost|usd|latency|"

@@ -14,13 +14,6 @@ from typing import Any
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.escape import quoted
 from tuneworthy.data.column_roles import Roles, propose_roles, row_of
-from tuneworthy.data.columns import (
-    Choice,
-    column_like,
-    is_key_name,
-    raise_no_column,
-    value_of,
-)
 from tuneworthy.data.log_roles import (
     ANSWER_NAMES,
     LogRoles,
@@ -31,6 +24,13 @@ from tuneworthy.data.log_roles import (
 from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.rows import read_records, read_rows
 from tuneworthy.data.table import Table, open_table
+from tuneworthy.data.table_columns import (
+    Choice,
+    column_like,
+    is_key_name,
+    raise_no_column,
+    value_of,
+)
 
 _LEAST_OVERLAP = 0.5  # least share of a log's values that the column of the gold rows has too
 _LOG_ANSWER_NAMES = (*ANSWER_NAMES, "result", "content", "text", "ergebnis")

@@ -16,7 +16,10 @@ from typing import Any
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
 from tuneworthy.data.column_roles import columns_of, propose_roles
-from tuneworthy.data.columns import (
+from tuneworthy.data.raw import RawRow, ReadCount, RowFault
+from tuneworthy.data.rows import read_records
+from tuneworthy.data.table import Table, open_table
+from tuneworthy.data.table_columns import (
     Choice,
     column_like,
     has_letter,
@@ -25,9 +28,6 @@ from tuneworthy.data.columns import (
     raise_no_column,
     value_of,
 )
-from tuneworthy.data.raw import RawRow, ReadCount, RowFault
-from tuneworthy.data.rows import read_records
-from tuneworthy.data.table import Table, open_table
 
 ANSWER_NAMES = ("answer", "output", "response", "prediction", "predicted", "pred", "completion",
                 "generated", "generation", "reply", "model_output", "text_output",

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuneworthy.data.chat import are_turns
-from tuneworthy.data.columns import value_of
 from tuneworthy.data.raw import BadRow, ImportedRow, RawRow
 from tuneworthy.data.rows import as_text
+from tuneworthy.data.table_columns import value_of
 from tuneworthy.importers._values import (
     answer_fields,
     answer_text,

@@ -9,8 +9,8 @@ import pytest
 from tests.studies import lines
 
 from tuneworthy.cli._frame import run
-from tuneworthy.data.columns import Choice
 from tuneworthy.data.compared_files import compared_files
+from tuneworthy.data.table_columns import Choice
 
 COMPARE = ["compare", "one.jsonl", "two.jsonl", "--gold", "gold.jsonl"]
 CITIES = ["Oslo", "Lima", "Bern", "Kyiv"]

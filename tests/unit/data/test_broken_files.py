@@ -12,8 +12,8 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.core.plugins import load
 from tuneworthy.core.strict_json import RefusedJson, strict_json
 from tuneworthy.data import load as load_rows
-from tuneworthy.data.columns import Choice
 from tuneworthy.data.raw import RawRow, ReadCount, RowFault
+from tuneworthy.data.table_columns import Choice
 from tuneworthy.importing import ImportOptions, import_rows
 
 TEAMS = ("billing", "delivery", "account")

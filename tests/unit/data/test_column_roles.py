@@ -4,7 +4,8 @@ import pytest
 
 from tuneworthy.core.errors import TaskError
 from tuneworthy.data.column_roles import answers_of, propose_roles, row_of
-from tuneworthy.data.columns import (
+from tuneworthy.data.log_roles import find_answer_log
+from tuneworthy.data.table_columns import (
     Choice,
     column_like,
     is_id,
@@ -12,7 +13,6 @@ from tuneworthy.data.columns import (
     is_key_name,
     system_name,
 )
-from tuneworthy.data.log_roles import find_answer_log
 
 
 def table(n=60, **columns):

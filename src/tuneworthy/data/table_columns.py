@@ -148,6 +148,8 @@ def check_header(shown: str, sample: Sequence[Mapping[str, Any]]) -> None:
             )  # fmt: skip
 
 
+# Words in the names of columns; of inputs and right answers an earlier one ranks higher.
+
 INPUTS = (
     "input", "prompt", "question", "query", "text", "message", "utterance",
     "user_input", "request", "instruction", "content", "body", "ticket", "email",

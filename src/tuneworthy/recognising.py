@@ -16,6 +16,7 @@ from tuneworthy.data.column_roles import (
     are_named,
     columns_of,
     propose_roles,
+    refuse_undecided,
     suggest_options,
 )
 from tuneworthy.data.copies import normalised_text
@@ -129,7 +130,10 @@ def _with_roles(
         roles = _roles_from_user(ask, table.head, roles) or roles
         own = _reads_as_it_is(table, roles, choice)
     elif ask is None and roles.undecided:
-        _refuse_ambiguous_answer(table.path, roles)
+        named = zip(("input", "output", "present"), (roles.input, *roles.undecided), strict=True)
+        options = " ".join(f'--{role} "{name}"' for role, name in named)
+        file = shlex.quote(table.path.name)
+        refuse_undecided(roles, file, f"name both, as: tuneworthy init {file} {options}")
     rights = [value_of(row, roles.output) for row in table.head] if roles.output else []
     names = dict.fromkeys(key for row in table.head for key in row if key not in roles.used)
     parts = (name for name in names if has_parts([row.get(name) for row in table.head]))
@@ -243,18 +247,6 @@ def _reads_as_it_is(table: Table, roles: Roles, choice: Choice) -> bool:
         return False
     keys = {"input", "messages"}
     return table.form_name == "table" or all(keys & one.fields.keys() for one in table.sampled)
-
-
-def _refuse_ambiguous_answer(path: Path, roles: Roles) -> NoReturn:
-    """Raise DataError: two columns mostly agree, and the user must say which is right."""
-    right, present = roles.undecided
-    named = {"input": roles.input, "output": right, "present": present}
-    options = " ".join(f'--{role} "{name}"' for role, name in named.items())
-    raise DataError(
-        "two columns mostly agree, and either may be the right answer", where=path.name,
-        got=f"{right}, {present}", kept="",
-        fix=f"name both, as: tuneworthy init {shlex.quote(path.name)} {options}",
-    )  # fmt: skip
 
 
 def _refuse_file(table: Table, missing: str, choice: Choice) -> NoReturn:

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
+from tuneworthy.core.errors import DataError
 from tuneworthy.data.rows import as_text
 from tuneworthy.data.table_columns import (
     INPUTS,
@@ -170,6 +171,12 @@ def _id_column(sample: Sequence[Mapping[str, Any]], columns: Sequence[str], role
     coded = (name for name, values in whole.items() if are_codes(values)
              and all(map(has_letter, values)))  # fmt: skip
     return next(called, next(coded, ""))
+
+
+def refuse_undecided(roles: Roles, where: str, fix: str) -> NoReturn:
+    """Raise DataError: two columns mostly agree, and the user must say which is right."""
+    raise DataError("two columns mostly agree, and either may be the right answer", where=where,
+                    got=", ".join(roles.undecided), fix=fix, kept="")  # fmt: skip
 
 
 def suggest_options(sample: Sequence[Mapping[str, Any]], choice: Choice) -> dict[str, str]:

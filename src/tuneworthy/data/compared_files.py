@@ -13,7 +13,7 @@ from typing import Any
 
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.escape import quoted
-from tuneworthy.data.column_roles import Roles, propose_roles, row_of
+from tuneworthy.data.column_roles import Roles, propose_roles, refuse_undecided, row_of
 from tuneworthy.data.log_roles import (
     ANSWER_NAMES,
     LogRoles,
@@ -232,6 +232,8 @@ def _gold_roles(table: Table, named: Choice) -> Roles:
             f"no column of the right answers' file is {what}", where=str(table.path),
             got=", ".join(columns), fix=f"name it: {option} COLUMN", kept="your files",
         )  # fmt: skip
+    if found.undecided:
+        refuse_undecided(found, str(table.path), "name it: --gold-column COLUMN")
     return replace(found, systems={})
 
 

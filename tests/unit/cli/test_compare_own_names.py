@@ -148,6 +148,18 @@ def test_files_whose_columns_say_nothing_ask_for_their_names(files, capsys):
     assert "--input-column COLUMN" in capsys.readouterr().err
 
 
+def test_two_columns_either_of_which_may_be_right_are_a_question(files, capsys):
+    for row in files["gold"]:
+        row["team final"] = row.pop("answers")[0]
+        row["team first"] = row["team final"] if row["qid"] != "q7" else "Oslo"
+    lines(Path("gold.jsonl"), files["gold"])
+    assert run(COMPARE) == 5
+    told = " ".join(capsys.readouterr().err.split())
+    assert "two columns mostly agree, and either may be the right answer" in told
+    assert "team final, team first" in told
+    assert scores(capsys, "--gold-column", "team final")[0]["n"] == 80
+
+
 def test_a_key_that_stands_twice_and_a_bad_gold_row_stop_the_comparison(files, capsys):
     lines(Path("gold.jsonl"), [*files["gold"], files["gold"][0]])
     assert run([*COMPARE, "--id-column", "qid"]) == 5

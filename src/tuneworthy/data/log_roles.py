@@ -85,7 +85,8 @@ class LogRoles:
                 fields["id"] = name.strip() if isinstance(name, str) else name
             if (asked := value_of(own, self.input)) is not None:
                 fields["input"] = asked
-            yield RawRow(record.where, fields | measured_values(own, self.measured))
+            ours = {key: key for key in _MEASURE_NAMES if cells and key in own}  # numbers as text
+            yield RawRow(record.where, fields | measured_values(own, {**ours, **self.measured}))
 
     def _missing_answer(self, record: RawRow, option: str) -> RowFault:
         name = quoted(self.answer, 40)

@@ -91,10 +91,10 @@ def test_excel_is_read_as_json_lines_are_and_a_broken_one_is_named(logs, capsys)
 
 
 def test_a_table_leaves_an_answer_empty_and_a_log_says_which_answer_is_a_repeat(logs, capsys):
-    rows = [f"{row['rid']};{'cassé' if at else ''}" for at, row in enumerate(logs)]
-    Path("b.csv").write_text("\n".join(["rid;completion", *rows]), "utf-8")
-    assert run(["compare", "a.jsonl", "b.csv", "--gold", "gold.jsonl", "--json"]) == 0
-    assert "1 answer is empty in b.csv" in " ".join(json.loads(capsys.readouterr().out)["notes"])
+    rows = [f"{row['rid']};{'cassé' if at else ''};0.5" for at, row in enumerate(logs)]
+    Path("b.txt").write_text("\n".join(["rid;completion;seconds", *rows]), "utf-8")
+    assert run(["compare", "a.jsonl", "b.txt", "--gold", "gold.jsonl", "--json"]) == 0
+    assert "1 answer is empty in b.txt" in " ".join(json.loads(capsys.readouterr().out)["notes"])
     again = [
         {"rid": row["rid"], "completion": "cassé", "repeat": n} for row in logs for n in (1, 2)
     ]

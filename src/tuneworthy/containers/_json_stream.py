@@ -26,7 +26,8 @@ def record_of_item(name: str, item: Item, count: Counter[tuple[str, ...]]) -> Ra
     count[at] += 1
     if isinstance(value, dict):
         return RawRow(f"{name}:{count[at]}", value, at)
-    return RowFault(f"{name}:{count[at]}", "a row that is no object", as_text(value)[:80])
+    fix = 'write each row as an object: {"input": ..., "output": ...}'
+    return RowFault(f"{name}:{count[at]}", "a row that is no object", as_text(value)[:80], fix)
 
 
 def document_records(file: IO[str]) -> Iterator[Item]:

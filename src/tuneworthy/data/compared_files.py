@@ -147,12 +147,13 @@ def compared_columns(path: Path, named: Choice) -> ComparedFiles:
         roles = Roles("", right, dict(named.answers))
     gold: Records = [one for one in side.records if isinstance(one, RowFault)]
     logs: tuple[Records, ...] = tuple([] for _ in roles.systems)
-    unique = len({row.fields.get("id") for row in labelled} - {None, ""}) == len(labelled)
+    keys = [row.fields.get(roles.id or "id") for row in labelled]
+    numbered = None not in keys and len(set(map(str, keys))) == len(keys)
     for row in labelled:
         line = row.where.rpartition(":")[2]
         fields = row_of(row.fields, roles)
         fields["input"] = fields["input"] or f"row {line}"
-        if not unique and not roles.id:
+        if not numbered:
             fields["id"] = f"{path.name[-150:]}:{line}"
         gold.append(RawRow(row.where, fields))
         for log, column in zip(logs, roles.systems.values(), strict=True):

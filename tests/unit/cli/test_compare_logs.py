@@ -172,6 +172,16 @@ def test_two_columns_of_one_file_are_compared(logs, capsys, separator):
     assert found["cases"][0]["id"].startswith("rows.csv:")
 
 
+def test_rows_whose_ids_are_not_all_there_are_named_by_their_place(logs, capsys):
+    cells = [f"T{at},question {at},a,b,a" for at in range(1_200)]
+    cells[1_100] = ",question 1100,a,b,a"  # behind the rows by which columns are recognised
+    Path("rows.csv").write_text("\n".join(["ticket id,question,label,old,new", *cells]), "utf-8")
+    assert run([*COLUMNS, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n"] == 1_200
+    assert found["cases"][0]["id"].startswith("rows.csv:")
+
+
 def test_a_row_without_a_right_answer_is_left_out_and_an_empty_answer_is_wrong(logs, capsys):
     rows, old, _ = logs
     rows[0]["output"], old[1]["answer"] = "", ""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 85_753,
+    "lines": 85_752,
     "files": 661,
     "public names": 2390,
     "modules outside the matrix that import stats": 0,

@@ -136,11 +136,9 @@ def compared_columns(path: Path, named: Choice) -> ComparedFiles:
     right = str(named.output)
     labelled = [row for row in side.rows if str(row.fields.get(right, "")).strip()]
     if not labelled:
-        raise DataError(
-            "no row has a right answer", where=f"{path}, column `{right}`",
-            got=f"{len(side.rows):,} rows", fix="name the column of right answers: --gold-column"
-            " COL", kept="your file",
-        )  # fmt: skip
+        raise DataError("no row has a right answer", where=f"{path}, column `{right}`",
+                        got=f"{len(side.rows):,} rows", kept="your file",
+                        fix="name the column of right answers: --gold-column COL")  # fmt: skip
     empty = dict.fromkeys(columns, "")
     roles = propose_roles([{**empty, **row} for row in side.table.head], named)
     if isinstance(roles, str):
@@ -157,13 +155,13 @@ def compared_columns(path: Path, named: Choice) -> ComparedFiles:
             fields["id"] = f"{path.name[-150:]}:{line}"
         gold.append(RawRow(row.where, fields))
         for log, column in zip(logs, roles.systems.values(), strict=True):
-            answer = row.fields.get(column)
-            answer = answer if str(answer or "").strip() else None
-            log.append(RawRow(row.where, {"id": fields["id"], "answer": answer}))
-    said = f"the input is taken from column `{quoted(roles.input, 40)}`"
+            said = row.fields.get(column)
+            answer = {"answer": said if str(said or "").strip() else None}
+            log.append(RawRow(row.where, {"id": fields["id"], **answer}))
+    note = f"the input is taken from column `{quoted(roles.input, 40)}`"
     if not roles.input:
-        said = "no column is left for the input: rows are shown by their number"
-    return ComparedFiles(gold, logs, (said,), len(side.rows) - len(labelled))
+        note = "no column is left for the input: rows are shown by their number"
+    return ComparedFiles(gold, logs, (note,), len(side.rows) - len(labelled))
 
 
 def _fits(table: Table, fits: Callable[[Mapping[str, Any]], bool]) -> bool:

@@ -55,7 +55,6 @@ PLUGINS = {
     "importers",
     "servers",
     "executors",
-    "report",
     "build",
     "cli",
 }

@@ -96,7 +96,7 @@ def command(
     from tuneworthy.ledger.signals import stoppable
     from tuneworthy.study import run as run_study
     from tuneworthy.study import run_again
-    from tuneworthy.verdict.exit_code import exit_code
+    from tuneworthy.verdict.decide import exit_code
 
     options = RunOptions(bad_rows, share(max_bad), limit, fresh=fresh, pay=pay, brief=brief, on=on,
                         unlock=unlock, more=None if more is None else minutes(more))  # fmt: skip
@@ -129,7 +129,7 @@ def _print_dry_run(path: Path, options: RunOptions, json: bool) -> int:
 
 
 def _print_study(study: Study, repeated: Repetition | None, json: bool) -> None:
-    from tuneworthy.report._requests import request_lines
+    from tuneworthy.report.facts import request_lines
     from tuneworthy.report.json import repeated_json, verdict_json
     from tuneworthy.report.terminal import ladder_screen, repeated_screen, terminal_size
 

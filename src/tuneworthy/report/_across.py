@@ -10,14 +10,16 @@ from typing import Any
 from markupsafe import Markup
 
 from tuneworthy.core.causes import Diagnosis, Effect
+from tuneworthy.core.counting import score_text
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.results import Results
 from tuneworthy.extras.context_curve import ContextCurve, context_curves
 from tuneworthy.report import _causes as causes
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
-from tuneworthy.report import _words as words
+from tuneworthy.report import facts
 from tuneworthy.report._rates import cause_rates
+from tuneworthy.verdict import phrases
 
 EXAMPLE_KINDS = {
     "few": "the same examples for every input",
@@ -96,7 +98,7 @@ def count_cases(diagnosis: Diagnosis, cause: str) -> int:
 def remedy_line(effect: Effect) -> str:
     """Return how many failures a remedy and its placebo rescue: `41 of 57; a random answer: 2`."""
     if effect.rescue is None:
-        return effect.because or words.UNKNOWN
+        return effect.because or phrases.UNKNOWN
     saved = f"{round(effect.rescue * effect.n_fail)} of {effect.n_fail}"
     if effect.placebo is None or effect.placebo_rescue is None:
         return f"{saved}; no placebo was asked"
@@ -109,13 +111,13 @@ def right_passage_line(results: Results) -> str:
     readers = _passage_readers(results)
     for arm in results.evidence.arms:
         if arm.name in readers and arm.role == "ceiling" and arm.score is not None:
-            mean, low, high = map(words.score, (arm.score.mean, arm.score.low, arm.score.high))
+            mean, low, high = map(score_text, (arm.score.mean, arm.score.low, arm.score.high))
             return (
                 f"With the right passage in its prompt the model scores {mean} ({low} to {high}, "
                 f"n {arm.n:,}; {arm.name}): what no retrieval can be expected to exceed."
             )
     arms = [arm for arm in results.evidence.arms if arm.name in readers]
-    ceilings = [a for a in arms if a.role == "ceiling" and words.on_ladder(a)]
+    ceilings = [a for a in arms if a.role == "ceiling" and facts.on_ladder(a)]
     why = next((arm.because for arm in ceilings if arm.because), "")
     return f"What the right passage is worth was not measured: {why or 'no arm reads one'}."
 

@@ -9,8 +9,8 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from tuneworthy.core.counting import count_noun
-from tuneworthy.report import _words as words
 from tuneworthy.report._screens import cell, escape_line, finished, wrapped
+from tuneworthy.verdict.phrases import duration
 
 if TYPE_CHECKING:  # the report computes no statistics, so it must not import them
     from tuneworthy.atlas.atlas_file import AdviceTable, AdviserScore
@@ -52,7 +52,11 @@ def adviser_notes(score: AdviserScore) -> list[str]:
             said.append(f"{n} × {text}")
     if score.needless:
         sums = (
-            (score.timed, "timed", "" if score.seconds is None else words.duration(score.seconds)),
+            (
+                score.timed,
+                "timed",
+                "" if score.seconds is None else duration(score.seconds),
+            ),
             (score.priced, "priced", "" if score.usd is None else f"${score.usd:,.2f}"),
         )
         cost = [

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tuneworthy.core.build_report import BuildReport, BuiltForm, FormParity
-from tuneworthy.report._words import counted
+from tuneworthy.core.counting import count_noun
 
 
 def build_lines(report: BuildReport) -> Iterator[str]:
     """Yield the lines that report on a build."""
     state = "would be built" if report.planned else "refused" if report.refused else "built"
-    yield f"{report.arm}: {state}, from {counted(report.rows, 'row')}{_seeds_text(report)}"
+    yield f"{report.arm}: {state}, from {count_noun(report.rows, 'row')}{_seeds_text(report)}"
     yield from (_form_line(form, report.planned) for form in report.forms if not form.because)
     yield from (f"  not {form.form}: {form.because}" for form in report.forms if form.because)
     for one in report.parity:

@@ -5,34 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tuneworthy.core.causes import NO_CAUSES, Diagnosis, UntriedRemedy
+from tuneworthy.core.counting import count_noun
 from tuneworthy.core.escape import visible
 from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import Wrong
-from tuneworthy.report._words import counted
+from tuneworthy.verdict import phrases
 
-CAUSE_PHRASES = {
-    "metric": "were right, only the metric refused them",
-    "format": "were the format",
-    "convention": "were a convention that the prompt does not state",
-    "knowledge": "lacked knowledge that a passage holds",
-    "retrieval": "had a passage that is not found",
-    "reading": "had their passage and could not be read out of it",
-    "latent": "are right in some of several samples",
-    "capability": "need a more capable model",
-    "learnable": "can be learnt from your examples",
-    "label": "have a right answer that your other rows contradict (the same or a near input has"
-    " another one)",
-    "hard": "are hard for this model: no remedy tried on it is shown to rescue them",
-    "chance": "pass with a remedy and with its placebo too: that may be chance",
-    "untried": "were not tried far enough to have a cause",
-}
-CAUSE_TITLES = {"chance": "may be chance", "untried": "not tried"}
 NAMED_CAUSES = 2  # the causes that get a sentence of their own; the others get a count
 
 
 def cause_title(cause: str) -> str:
     """Return the display name of a class of failures: `format`, `not tried`."""
-    return CAUSE_TITLES.get(cause, visible(cause))
+    return phrases.CAUSE_TITLES.get(cause, visible(cause))
 
 
 def whole_percents(rows: Sequence[Wrong]) -> dict[str, int]:
@@ -53,7 +37,7 @@ def wrong_line(wrong: Wrong, diagnosis: Diagnosis | None = None, percent: int | 
 
     `percent` replaces its rounded share where the shares of all classes must add up to 100.
     """
-    were = CAUSE_PHRASES.get(wrong.cause, f"were {visible(wrong.cause)}")
+    were = phrases.CAUSES.get(wrong.cause, f"were {visible(wrong.cause)}")
     shown = f": {visible(wrong.arm)} rescues them" if wrong.arm else ""
     shown += f", {visible(wrong.placebo)} does not" if wrong.arm and wrong.placebo else ""
     mean = f"{round(100 * wrong.share) if percent is None else percent} %"
@@ -61,7 +45,7 @@ def wrong_line(wrong: Wrong, diagnosis: Diagnosis | None = None, percent: int | 
     if wrong.cause == "untried":
         within = ""
         shown = f": {why}" if (why := why_untried(diagnosis)) else ""
-    many = f"{_failure_count(wrong):,} of {counted(wrong.n, 'failure')} ({mean}{within})"
+    many = f"{_failure_count(wrong):,} of {count_noun(wrong.n, 'failure')} ({mean}{within})"
     return f"{many} {were}{shown}."
 
 
@@ -70,7 +54,7 @@ def few_line(rows: Sequence[Wrong]) -> str:
     few = [row for row in rows if row.cause == "few"]
     more = "; the likeliest causes follow" if len(rows) > len(few) else ""
     said = "too few to say for certain"
-    return f"{counted(few[0].n, 'failure')} read: {said}{more}." if few else ""
+    return f"{count_noun(few[0].n, 'failure')} read: {said}{more}." if few else ""
 
 
 def why_untried(diagnosis: Diagnosis | None) -> str:
@@ -78,7 +62,7 @@ def why_untried(diagnosis: Diagnosis | None) -> str:
     waits = diagnosis.untried if diagnosis else ()
     said = [_untried_remedy_text(one, diagnosis.n_fail) for one in waits[:2]] if diagnosis else []
     if len(waits) > 2:
-        said.append(f"{counted(len(waits) - 2, 'more remedy', 'more remedies')}")
+        said.append(f"{len(waits) - 2} more {'remedy' if len(waits) == 3 else 'remedies'}")
     return "; ".join(said)
 
 
@@ -90,7 +74,7 @@ def _untried_remedy_text(one: UntriedRemedy, fails: int) -> str:
             if one.because
             else (f"{name} was not tried on a failure")
         )
-    many = f"{name} was tried beside its placebo on {one.tried:,} of {counted(fails, 'failure')}"
+    many = f"{name} was tried beside its placebo on {one.tried:,} of {count_noun(fails, 'failure')}"
     return f"{many} and passes {one.passed:,} of the others" if one.passed else many
 
 
@@ -162,11 +146,9 @@ def few_tried_line(diagnosis: Diagnosis) -> str:
     if 2 * open_ < diagnosis.n_fail or not open_:
         return ""
     tried = diagnosis.n_fail - open_
-    said = (
-        f"Only {tried:,} of {counted(diagnosis.n_fail, 'failure')} were tried far enough to have a"
-    )
+    many = f"Only {tried:,} of {count_noun(diagnosis.n_fail, 'failure')}"
     why = why_untried(diagnosis)
-    return f"{said} cause{f': {why}' if why else ''}."
+    return f"{many} were tried far enough to have a cause{f': {why}' if why else ''}."
 
 
 def _other_classes_line(

@@ -7,6 +7,7 @@ import math
 from tuneworthy.core.arm import RETRY_TOKEN_FACTOR
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import TRAINED_TOOLS
+from tuneworthy.verdict.phrases import as_sentence
 
 SHOWN_KINDS = ("answers_are_gold", "matched_by_order", "inputs_differ")
 
@@ -76,8 +77,3 @@ def _untrained_caution(results: Results) -> list[str]:
         f"No arm was trained: the minutes had no room. {least} alone needs about {need} more:"
         f" tuneworthy run --more {need}m."
     ]
-
-
-def as_sentence(text: str) -> str:
-    """Return a note as a sentence: with a capital letter, and a full stop if none ends it."""
-    return text[:1].upper() + text[1:] + ("" if text.endswith(("?", ".")) else ".")

@@ -13,8 +13,8 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.model_changes import LayerChange, ModelChanges
 from tuneworthy.core.results import Results
 from tuneworthy.report import _charts as charts
-from tuneworthy.report import _words as words
 from tuneworthy.report._charts import ChartLine
+from tuneworthy.verdict import phrases
 
 
 def changes_section(results: Results) -> list[dict[str, Any]]:
@@ -101,15 +101,15 @@ def _harm_rows(found: SideEffects, results: Results) -> Iterator[dict[str, str]]
     rows = (
         ("general", "Cross-entropy on general text", _percent_text,
          f"relative rise, {found.general_n:,} texts that the base wrote; {note}"),
-        ("tail", "Score on the quarter with the rarest words", words.span, "in points"),
-        ("ece", "Calibration error", words.span, "in points; more is worse"),
+        ("tail", "Score on the quarter with the rarest words", phrases.span, "in points"),
+        ("ece", "Calibration error", phrases.span, "in points; more is worse"),
         ("known", "Well known facts lost", _share_text, "of those it was not trained on"),
-        ("refusals", "Refusals where an answer is right", words.span, "in points of cases"),
-        ("refusals_wanted", "Refusals where refusing is right", words.span, "in points of cases"),
+        ("refusals", "Refusals where an answer is right", phrases.span, "in points of cases"),
+        ("refusals_wanted", "Refusals where refusing is right", phrases.span, "in points of cases"),
     )  # fmt: skip
     for name, title, form, what in rows:
         value = getattr(found, name)
-        why = found.missing.get(name, words.UNKNOWN)
+        why = found.missing.get(name, phrases.UNKNOWN)
         shown = form(value) if value is not None else "not measured"
         yield {"title": title, "value": shown, "note": what if value is not None else why}
 

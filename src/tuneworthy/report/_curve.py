@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from tuneworthy.core.counting import score_text, tenths
 from tuneworthy.core.curve import LabelCleaningGain, LearningCurve
 from tuneworthy.core.escape import visible
 from tuneworthy.core.results import Results
 from tuneworthy.matrix.sizing import rows_to_collect
 from tuneworthy.report import _charts as charts
-from tuneworthy.report import _words as words
+from tuneworthy.verdict import phrases
 
 
 def learning_section(results: Results) -> list[dict[str, Any]]:
@@ -27,8 +28,8 @@ def _curve_section(results: Results, curve: LearningCurve) -> dict[str, Any]:
     points = [
         charts.IntervalPoint(
             float(p.rows), p.score.mean, p.score.low, p.score.high,
-            f"{p.rows} rows: {words.score(p.score.mean)} ({words.score(p.score.low)} to "
-            f"{words.score(p.score.high)}), {p.n} cases",
+            f"{p.rows} rows: {score_text(p.score.mean)} ({score_text(p.score.low)} to "
+            f"{score_text(p.score.high)}), {p.n} cases",
         )
         for p in curve.points
     ]  # fmt: skip
@@ -51,10 +52,10 @@ def rows_line(curve: LearningCurve, margin: float, train: int | None = None) -> 
     arm, rival = visible(curve.arm), visible(curve.rival)
     more = rows_to_collect(curve, train)
     if more is None or curve.high is None:
-        why = visible(curve.because or words.UNKNOWN)
+        why = visible(curve.because or phrases.UNKNOWN)
         return f"How many rows {arm} needs is not known: {why}."
     sizes = [point.rows for point in curve.points] or [0]
-    goal = f"to beat {rival} by {words.points(margin)} points"
+    goal = f"to beat {rival} by {tenths(margin)} points"
     span = f"{curve.low:,.0f} to {curve.high:,.0f}"
     if curve.high <= min(sizes):  # no smaller size was measured: the bounds end there
         return f"{arm} has enough rows {goal}: {curve.high:,.0f} or fewer do (fewer not measured)."
@@ -74,7 +75,7 @@ def doubling_line(curve: LearningCurve) -> str:
     if curve.last_doubling is None or len(curve.points) < 2:
         return ""
     fewer, more = curve.points[-2].rows, curve.points[-1].rows
-    gain = words.span(curve.last_doubling)
+    gain = phrases.span(curve.last_doubling)
     return f"From {fewer:,} to {more:,} rows it gained {gain} points (95 %)."
 
 
@@ -86,5 +87,5 @@ def cleaning_line(cleaning: LabelCleaningGain | None) -> str:
         return f"What cleaning the answers is worth was not measured: {visible(cleaning.because)}."
     return (
         f"Without the {cleaning.dropped:.3g} of {cleaning.rows:,.0f} training rows that others "
-        f"deny it gains {words.span(cleaning.gain)} points (95 %)."
+        f"deny it gains {phrases.span(cleaning.gain)} points (95 %)."
     )

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.live import Live as RichLive
 from rich.text import Text
 
-from tuneworthy.report import _words as words
+from tuneworthy.core.counting import tenths
 from tuneworthy.report._screens import bar, can_encode_glyphs, cell, escape_line, finished
+from tuneworthy.verdict.phrases import verdict_so_far
 
-SHOWN_BOUNDS = 4  # the last values of "may leave … points" that the line shows
 REPEAT_AFTER_SECONDS = 10.0  # the least time between messages that differ only in numbers
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
@@ -34,7 +34,8 @@ class Live:
         self._console = Console(file=self._stream, highlight=False, markup=False, width=width)
         self._plain = not can_encode_glyphs(self._stream)
         self._arm_progress: dict[str, tuple[int, int, str]] = {}
-        self._named_use, self._bounds = "", list[float]()
+        self._named: tuple[str, str | None] = ("", None)
+        self._bounds = list[float]()
         self.short = False  # a study of seconds shows no verdict so far
         self._last_message, self._written = "", -math.inf
         self._redraws = self._console.is_terminal and not self._console.is_dumb_terminal
@@ -66,11 +67,10 @@ class Live:
 
     def now(self, use: str, arm: str | None, left: float | None) -> None:
         """Show the verdict if the study stopped now, and the score (0 to 1) that it may leave."""
-        use = use if arm is None else f"{use.upper()} ({arm})"
-        if use != self._named_use:
-            self._named_use, self._bounds = use, []
+        if (use, arm) != self._named:
+            self._named, self._bounds = (use, arm), []
         changed = left is not None and (
-            not self._bounds or words.points(self._bounds[-1]) != words.points(left)
+            not self._bounds or tenths(self._bounds[-1]) != tenths(left)
         )
         if left is not None and changed:
             self._bounds.append(left)
@@ -100,11 +100,7 @@ class Live:
 
     def verdict_line(self) -> str:
         """Return the verdict so far: `if you stopped now: KEEP (now), may leave 9 points`."""
-        if not self._named_use:
-            return "if you stopped now: no verdict yet"
-        path = " → ".join(words.points(x) for x in self._bounds[-SHOWN_BOUNDS:])
-        left = f", may leave {path} points" if path else ", what it leaves is not known yet"
-        return f"if you stopped now: {self._named_use}{left}"
+        return verdict_so_far(*self._named, self._bounds)
 
     def screen(self) -> Text:
         """Return the lines to draw now: progress by arm, the verdict so far, the last message."""

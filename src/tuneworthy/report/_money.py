@@ -12,7 +12,8 @@ from markupsafe import Markup
 from tuneworthy.core.escape import visible
 from tuneworthy.core.results import Results
 from tuneworthy.report import _charts as charts
-from tuneworthy.report import _words as words
+from tuneworthy.report import facts
+from tuneworthy.verdict import phrases
 from tuneworthy.verdict.prices import keys_lacking
 
 CHART_VOLUMES = tuple(10 ** (3 + step / 10) for step in range(41))  # 1,000 to 10 million a month
@@ -25,7 +26,7 @@ def money_section(results: Results) -> dict[str, Any]:
     chart = cost_chart(results)
     rows = [row for row in economics.get("arms", ()) if isinstance(row, dict)]
     return {
-        "line": words.pays_line(results),
+        "line": facts.pays_line(results),
         "chart": chart,
         "why": "" if chart else _why_no_money(results),
         "rows": rows,
@@ -71,7 +72,7 @@ def _why_no_money(results: Results) -> str:
         for pointer, text in missing.items()
         if pointer.startswith("/economics/arms/") and pointer.rsplit("/", 1)[1] in COST_TERMS
     ]
-    return visible("; ".join(dict.fromkeys(reasons)) or missing.get("/economics", words.UNKNOWN))
+    return visible("; ".join(dict.fromkeys(reasons)) or missing.get("/economics", phrases.UNKNOWN))
 
 
 def chance_line(results: Results) -> str:
@@ -79,13 +80,13 @@ def chance_line(results: Results) -> str:
     economics = results.verdict.economics
     chance, rival = economics.get("p_net_higher"), economics.get("rival")
     if chance is None:
-        why = results.verdict.missing.get("/economics/p_net_higher", words.UNKNOWN)
+        why = results.verdict.missing.get("/economics/p_net_higher", phrases.UNKNOWN)
         if needs := keys_lacking(results):
             why = f"economics (task.yaml) lacks {needs}"
         return f"Whether another arm is worth more to you is not known: {visible(why)}."
     volume = results.task.economics.requests_per_month or 0.0
     return (
-        f"At {words.amount(volume)} requests a month {visible(str(rival))} is worth more with a "
+        f"At {phrases.amount(volume)} requests a month {visible(str(rival))} is worth more with a "
         f"chance of {100 * float(chance):.0f} %, all costs counted."
     )
 

@@ -14,8 +14,8 @@ from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.results import Results
 from tuneworthy.questions import CHECKLIST
 from tuneworthy.report import _svg as svg
-from tuneworthy.report import _words as words
 from tuneworthy.report._cells import null_pointers
+from tuneworthy.verdict import phrases
 
 NOT_MEASURED = re.compile(r"^not measured \((.*?)\)")
 MAY_NOT_APPLY = ("next/rows", "next/clicks", "next/usd", "next/minutes", "/tool", "/prior",
@@ -59,7 +59,7 @@ def _question_row(finding: Finding) -> dict[str, Any]:
         "question": module.QUESTION if module else finding.name.replace("_", " "),
         "answer": finding.answer,
         "tone": _answer_tone(finding, getattr(module, "AGAINST", "no")),
-        "number": words.finding_quantity(finding, getattr(module, "UNIT", "")),
+        "number": phrases.finding_quantity(finding, getattr(module, "UNIT", "")),
         "wrong": getattr(module, "WRONG", "") if finding.answer == "no" else "",
         "because": because[:1].upper() + because[1:],
         "next": finding.next,
@@ -100,7 +100,7 @@ def _missing_reason(results: Results, pointer: str) -> str:
             return "it has no seed"
     if parts[0] == "questions":
         return results.verdict.questions[int(parts[1])].because
-    return words.UNKNOWN
+    return phrases.UNKNOWN
 
 
 def audit_section(results: Results) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def reproduce_rows(results: Results) -> list[tuple[str, str]]:
         ("looks at these cases", looks),
     ]
     if results.verdict.seconds is not None:
-        rows.append(("seconds of all units", words.duration(results.verdict.seconds)))
+        rows.append(("seconds of all units", phrases.duration(results.verdict.seconds)))
     return rows + list(_flat_pairs(results.reproduce))
 
 

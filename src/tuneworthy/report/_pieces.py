@@ -12,24 +12,23 @@ from urllib.parse import urlencode
 import jinja2
 from markupsafe import Markup
 
+from tuneworthy.core.counting import count_noun, score_text, tenths
 from tuneworthy.core.escape import for_html, visible
 from tuneworthy.core.reason import Reason
 from tuneworthy.core.results import Results
 from tuneworthy.report import _across as reading
-from tuneworthy.report import _changes, _curve, _fresh, _money, _robust
+from tuneworthy.report import _changes, _curve, _fresh, _money, _robust, facts
 from tuneworthy.report import _notes as notes
 from tuneworthy.report import _recorded as recorded
 from tuneworthy.report import _sections as sections
-from tuneworthy.report import _words as words
 from tuneworthy.report._cautions import cautions
 from tuneworthy.report._cells import ScoreMatrix
-from tuneworthy.report._left import left_line
-from tuneworthy.report._requests import request_lines
 from tuneworthy.report._students import student_lines
 from tuneworthy.report._tables import visible_line
+from tuneworthy.report.facts import request_lines
+from tuneworthy.verdict import phrases
 
 TEMPLATES = Path(__file__).parent / "templates"
-NOT_MEASURED = "not measured"
 STEP_NAMES = {
     "run": "run",
     "leave out": "not run",
@@ -38,15 +37,16 @@ STEP_NAMES = {
     "more folds": "run on more folds",
 }
 UNBROKEN = Markup('<span class="whole">{}</span>')
-TEMPLATE_FUNCTIONS = (
-    "amount", "confidence", "counted", "duration", "headline", "limit_lines", "next_line",
-    "pays_line", "points", "score", "scored_line", "signed", "span", "status_line",
-    "target_line", "unrun_line", "use_line", "wide_line",
+PHRASES = ("amount", "duration", "headline", "signed", "span", "target_line")
+FACTS = (
+    "left_line", "limit_lines", "next_line", "pays_line", "scored_line", "status_line",
+    "unrun_line", "use_line", "wide_line",
 )  # fmt: skip
+NUMBERS = {"counted": count_noun, "points": tenths, "score": score_text}
 SECTIONS: dict[str, Callable[[Results, ScoreMatrix], Any]] = {
     "lead": lambda results, matrix: recorded.lead_lines(results),
     "no_prices": lambda results, matrix: recorded.has_no_prices(results),
-    "named": lambda results, matrix: words.arm_named(results),
+    "named": lambda results, matrix: facts.arm_named(results),
     "ladder": sections.ladder_rows,
     "graded": lambda results, matrix: sections.has_partial_scores(matrix),
     "meanings": lambda results, matrix: sections.arm_descriptions(results),
@@ -91,12 +91,11 @@ def template_environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    jinja.globals |= {name: getattr(words, name) for name in TEMPLATE_FUNCTIONS} | {
-        "left_line": left_line
-    }
+    jinja.globals |= {name: getattr(phrases, name) for name in PHRASES} | NUMBERS
+    jinja.globals |= {name: getattr(facts, name) for name in FACTS}
     jinja.filters["ticks"] = _code_ticks
     jinja.globals["step_name"] = STEP_NAMES.__getitem__
-    jinja.globals |= {"visible_line": visible_line, "not_measured": NOT_MEASURED}
+    jinja.globals |= {"visible_line": visible_line, "not_measured": phrases.NOT_MEASURED}
     jinja.globals |= {
         "case_href": partial(_fragment, "case"),
         "cause_href": partial(_fragment, "cause"),
@@ -121,7 +120,7 @@ def _code_ticks(text: str) -> Markup:
 def _printable(value: object) -> object:
     """Return a value to print: control and bidi characters escaped, None as "not measured"."""
     if value is None:
-        return NOT_MEASURED
+        return phrases.NOT_MEASURED
     if isinstance(value, Reason):
         value = str(value)
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -7,13 +7,14 @@ from math import ceil
 
 from rich.text import Text
 
+from tuneworthy.core.counting import count_noun
 from tuneworthy.core.endpoint_keys import PRICE_EXAMPLE
 from tuneworthy.core.look_text import look_line
 from tuneworthy.core.plan import EndpointLoad, OptionalMeasurement, Plan, PlannedArm
 from tuneworthy.matrix.detectable import fresh_rows
-from tuneworthy.report import _words as words
 from tuneworthy.report._screens import cell, escape_line, finished, wrapped
 from tuneworthy.report._tables import counted_rows, visible_line
+from tuneworthy.verdict import phrases
 
 TableSums = tuple[float, float, float, float | None, float | None]
 
@@ -72,10 +73,10 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
 def _cost_headline(plan: Plan, arms: int, sums: TableSums) -> str:
     """Return what the run takes: arms, minutes, requests, dollars if any are expected."""
     requests, _, _, usd, most = sums
-    asked = f", {words.counted(round(requests), 'request')}" if requests else ""
-    paid = f", ${words.amount(usd)} expected" if usd else ""
-    cap = f", ${words.amount(most)} at most" if most else ""
-    return f"{words.counted(arms, 'arm')}: {plan.minutes:.1f} minutes{asked}{paid}{cap}"
+    asked = f", {count_noun(round(requests), 'request')}" if requests else ""
+    paid = f", ${phrases.amount(usd)} expected" if usd else ""
+    cap = f", ${phrases.amount(most)} at most" if most else ""
+    return f"{count_noun(arms, 'arm')}: {plan.minutes:.1f} minutes{asked}{paid}{cap}"
 
 
 def _follow_up_lines(plan: Plan, name: int, width: int, plain: bool) -> Iterator[Text]:
@@ -108,7 +109,7 @@ def money_line(sent: EndpointLoad) -> str:
     """Return the cost of endpoint requests, expected and at most: `about $.12, at most $.80`."""
     if sent.usd is None or sent.most_usd is None:
         return f"no price (economics.prices: {{NAME: {PRICE_EXAMPLE}}}, USD per million tokens)"
-    return f"about ${words.amount(sent.usd)}, at most ${words.amount(sent.most_usd)}"
+    return f"about ${phrases.amount(sent.usd)}, at most ${phrases.amount(sent.most_usd)}"
 
 
 def _half_expected_line(plan: Plan) -> str:
@@ -140,14 +141,14 @@ def _running_cost_lines(plan: Plan, name: int, width: int, plain: bool) -> Itera
     if plan.requests_per_month is None or plan.sent is None:
         return
     arms = [arm for arm in plan.arms if not arm.because and arm.spec.role == "candidate"]
-    volume = words.amount(plan.requests_per_month)
+    volume = phrases.amount(plan.requests_per_month)
     yield Text(f"  In use, at {volume} requests a month:", "bold")
     titles = cell("$ per 1,000", 21, right=True) + cell("$ a month", 12, right=True)
     yield Text("  " + cell("arm", name) + titles, "dim")
     for arm in arms:
         each = arm.sent.usd_per_1k if arm.sent else None
         costs = (each, None if each is None else each * plan.requests_per_month / 1000)
-        each_cell, month = ("—" if one is None else words.amount(one) for one in costs)
+        each_cell, month = ("—" if one is None else phrases.amount(one) for one in costs)
         title = cell(escape_line(arm.spec.name, plain), name)
         yield Text(f"  {title}{cell(each_cell, 21, right=True)}{cell(month, 12, right=True)}")
     known = [arm.sent.price_from for arm in arms if arm.sent and arm.sent.usd_per_1k is not None]
@@ -167,7 +168,7 @@ def _running_cost_lines(plan: Plan, name: int, width: int, plain: bool) -> Itera
 
 def _caps_line(plan: Plan, sent: EndpointLoad) -> str:
     """Return a sentence on whether and where the task's caps would end the run."""
-    caps = [f"${words.amount(plan.cap_usd)}"] if plan.cap_usd is not None else []
+    caps = [f"${phrases.amount(plan.cap_usd)}"] if plan.cap_usd is not None else []
     caps += [f"{plan.cap_tokens:,} tokens"] if plan.cap_tokens is not None else []
     if not caps and plan.free:
         return "No cap is needed: nothing that is asked costs money."
@@ -239,7 +240,7 @@ def _optional_lines(
 
 def _table_line(title: str, name: int, sums: TableSums) -> str:
     requests, tokens, minutes, *usd = sums
-    costs = ["—" if one is None else words.amount(one) for one in usd]
+    costs = ["—" if one is None else phrases.amount(one) for one in usd]
     figures = (f"{requests:,.0f}", 9), (f"{tokens:,.0f}", 12), (f"{minutes:.1f}", 9)
     cells = (*figures, (costs[0], 12), (costs[1], 11))
     return "  " + cell(title, name) + "".join(cell(t, w, right=True) for t, w in cells)

@@ -6,17 +6,18 @@ from collections import Counter
 from collections.abc import Iterable
 
 from tuneworthy.core.answer_files import recorded_files
-from tuneworthy.core.counting import with_verb
+from tuneworthy.core.counting import tenths, with_verb
 from tuneworthy.core.escape import visible
 from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.reason import Reason
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.questions import CHECKLIST
-from tuneworthy.report import _words as words
-from tuneworthy.report._time import bounds_hold
 from tuneworthy.report._two_logs import lead_line
+from tuneworthy.report.facts import bounds_hold
+from tuneworthy.verdict import phrases
 
+NO_ACTION = {"few", "chance", "untried", "hard"}  # classes of failures that name no repair
 TRAIN_EXTRA = "tuneworthy[train]"
 LEAST_USD_PER_1K = 1e-4  # dollars per 1,000 requests below which two systems cost the same
 
@@ -88,22 +89,22 @@ def _cost_and_gain_sentence(name: str, other: str, more: float, gain: float) -> 
     """Return the sentence on `more` dollars per 1,000 requests and `gain` of score."""
     if abs(more) < LEAST_USD_PER_1K:
         return f"{name} costs what {other} costs, by the logged dollars."
-    size = f"${words.amount(abs(more))}"
+    size = f"${phrases.amount(abs(more))}"
     said = f"{name} costs {size} {'more' if more > 0 else 'less'} per 1,000 requests than {other}"
-    if words.points(gain) in ("0", "-0"):
+    if tenths(gain) in ("0", "-0"):
         return f"{said}, and scores the same."
-    each = f"${words.amount(abs(more / 1000 / gain))}"
+    each = f"${phrases.amount(abs(more / 1000 / gain))}"
     if more > 0 > gain:
-        return f"{said}, and scores {words.points(-gain)} points less on these rows."
+        return f"{said}, and scores {tenths(-gain)} points less on these rows."
     if more < 0 < gain:
         back = f"{round(1000 * 100 / -more, -2):,.0f}"
         return (
-            f"{said}, for {words.points(gain)} points more on these rows: each $100 of its training"
+            f"{said}, for {tenths(gain)} points more on these rows: each $100 of its training"
             f" is back after {back} requests."
         )
     worth = "more" if more > 0 else "less"
     return (
-        f"{said}, for {words.points(abs(gain))} points {worth} on these rows: it is worth it where"
+        f"{said}, for {tenths(abs(gain))} points {worth} on these rows: it is worth it where"
         f" a right answer is worth {worth} than {each}."
     )
 
@@ -138,7 +139,7 @@ def answered_questions(results: Results) -> str:
     """Return the checklist questions that have an answer: `enough data (no)`; or ""."""
     answered = [found for found in results.verdict.questions
                 if found.name in CHECKLIST and found.answer != "not_measured"]  # fmt: skip
-    return ", ".join(f"{words.short_question(found.name)} ({found.answer})" for found in answered)
+    return ", ".join(f"{phrases.short_question(found.name)} ({found.answer})" for found in answered)
 
 
 def tells_no_cause(results: Results) -> bool:
@@ -148,4 +149,4 @@ def tells_no_cause(results: Results) -> bool:
     """
     seen = results.evidence.diagnosis
     unread = without_model(results) or (seen is not None and seen.unread)
-    return unread and all(row.cause in words.NO_ACTION for row in results.verdict.wrong)
+    return unread and all(row.cause in NO_ACTION for row in results.verdict.wrong)

@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tuneworthy.core.counting import score_text
 from tuneworthy.core.harm import RobustnessResult
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.results import Results
 from tuneworthy.core.slices import Slices
 from tuneworthy.extras.rewording import PROMPT_WRAPPERS
 from tuneworthy.report import _charts as charts
-from tuneworthy.report import _words as words
 from tuneworthy.report._charts import ChartLine
-from tuneworthy.report._time import trend_lines
+from tuneworthy.report.facts import trend_lines
+from tuneworthy.verdict import phrases
 
 LINE_COLOURS = ("c1", "c4", "c8", "c3", "c6")
 TEMPERATURE = "temperature"
@@ -104,7 +105,7 @@ def slices_table(found: Slices) -> dict[str, Any]:
             "small": one.small,
             "score": _score_texts(one.score),
             "rival": one.rival and _score_texts(one.rival),
-            "delta": one.delta and words.span(one.delta),
+            "delta": one.delta and phrases.span(one.delta),
         }
         for one in found.slices
     ]
@@ -133,5 +134,5 @@ def _valid_bounds_text(one: RobustnessResult) -> str:
 
 
 def _score_texts(one: Interval) -> dict[str, str]:
-    return {"mean": words.score(one.mean), "low": words.score(one.low),
-            "high": words.score(one.high)}  # fmt: skip
+    return {"mean": score_text(one.mean), "low": score_text(one.low),
+            "high": score_text(one.high)}  # fmt: skip

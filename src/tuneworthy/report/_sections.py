@@ -9,15 +9,17 @@ from typing import Any
 from markupsafe import Markup
 
 from tuneworthy.core.answer import Score
+from tuneworthy.core.counting import score_text
 from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.plugins import catalogue
 from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import ByMargin
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
-from tuneworthy.report import _words as words
+from tuneworthy.report import facts
 from tuneworthy.report._cells import ScoreMatrix, bin_means, passing_score, scores_hardest_first
-from tuneworthy.report._time import timed_as
+from tuneworthy.report.facts import timed_as
+from tuneworthy.verdict import phrases
 
 MOST_STRIPES = 600
 
@@ -32,31 +34,31 @@ def arm_description(results: Results, arm: ArmResult) -> str:
 
 def arm_descriptions(results: Results) -> list[tuple[str, str]]:
     """Return what each arm of the ladder does, in a sentence."""
-    arms = words.ladder_order(results.evidence.arms)
+    arms = facts.ladder_order(results.evidence.arms)
     return [(arm.name, text) for arm in arms if (text := arm_description(results, arm))]
 
 
 def ladder_rows(results: Results, matrix: ScoreMatrix) -> list[dict[str, Any]]:
     """Return the rows of the first screen, the simplest arm first."""
-    pairs = {pair.arm: pair for pair in words.differences_to_named(results)}
+    pairs = {pair.arm: pair for pair in facts.differences_to_named(results)}
     rows = []
-    for arm in words.ladder_order(results.evidence.arms):
-        if not words.on_ladder(arm):
+    for arm in facts.ladder_order(results.evidence.arms):
+        if not facts.on_ladder(arm):
             continue
         out = [limit for limit, state in arm.limits.items() if state == "violated"]
         pair = pairs.get(arm.name) if arm.name != results.verdict.arm else None
         note = ""
         if pair and pair.high > 0 and results.verdict.arm:
-            note = words.rival_line(pair, results.task.success.margin)
+            note = facts.rival_line(pair, results.task.success.margin)
         rows.append(
             {
                 "arm": arm,
-                "options": words.options_text(arm.options),
+                "options": facts.options_text(arm.options),
                 "named": arm.name == results.verdict.arm,
                 "bar": _score_bar(arm),
                 "strip": _case_strip(arm.name, matrix),
-                "cost": words.amount(arm.usd_per_1k) if arm.usd_per_1k is not None else None,
-                "p50": words.duration(arm.latency_ms.p50 / 1000) if arm.latency_ms else None,
+                "cost": phrases.amount(arm.usd_per_1k) if arm.usd_per_1k is not None else None,
+                "p50": phrases.duration(arm.latency_ms.p50 / 1000) if arm.latency_ms else None,
                 "timed": timed_as(arm.latency_ms) if arm.latency_ms else "",
                 "out": ", ".join(out),
                 "note": note,
@@ -69,7 +71,7 @@ def _score_bar(arm: ArmResult) -> Markup:
     if arm.score is None:
         return Markup()
     s = arm.score
-    text = f"{arm.name}: {words.score(s.mean)} ({words.score(s.low)} to {words.score(s.high)})"
+    text = f"{arm.name}: {score_text(s.mean)} ({score_text(s.low)} to {score_text(s.high)})"
     return svg.bar(s.mean, s.low, s.high, text)
 
 
@@ -116,12 +118,12 @@ def forest_plot(results: Results, matrix: ScoreMatrix) -> dict[str, Any]:
     scale, target = charts.forest_scale(results), results.task.success.target
     rows: list[dict[str, Any]] = [
         {"arm": arm, "row": charts.forest_row(arm, scale, _seed_means(results, arm), target)}
-        for arm in words.ladder_order(results.evidence.arms)
+        for arm in facts.ladder_order(results.evidence.arms)
         if arm.score and arm.role != "placebo"
     ]
-    wide = [(row["arm"].name, words.wide_line(row["arm"])) for row in rows if row["arm"].wide]
-    named = words.arm_named(results)
-    caution = words.not_certain(named, has_partial_scores(matrix, named.name)) if named else ""
+    wide = [(row["arm"].name, facts.wide_line(row["arm"])) for row in rows if row["arm"].wide]
+    named = facts.arm_named(results)
+    caution = facts.not_certain(named, has_partial_scores(matrix, named.name)) if named else ""
     return {"rows": rows, "axis": charts.tick_labels(scale), "target": target, "wide": wide,
             "caution": caution}  # fmt: skip
 
@@ -145,7 +147,7 @@ def _seed_means(results: Results, arm: ArmResult) -> list[float]:
 def difference_groups(results: Results) -> dict[str, Any]:
     """Return the paired differences to the named arm, and those that beat lower finalists."""
     margin = results.task.success.margin
-    against = sorted(words.differences_to_named(results), key=lambda pair: pair.high)
+    against = sorted(facts.differences_to_named(results), key=lambda pair: pair.high)
     climbed = list(_beating_pairs(results, margin))
     pairs = [*against, *climbed]
     if not pairs:
@@ -154,7 +156,7 @@ def difference_groups(results: Results) -> dict[str, Any]:
 
     def rows(group: list[Pair]) -> list[dict[str, Any]]:
         return [
-            {"pair": pair, "row": charts.pair_row(pair, scale, margin), "span": words.span(pair),
+            {"pair": pair, "row": charts.pair_row(pair, scale, margin), "span": phrases.span(pair),
              "counts": charts.pair_counts_bar(pair), "ties": pair.n - pair.wins - pair.losses}
             for pair in group
         ]  # fmt: skip
@@ -175,7 +177,7 @@ def _beating_pairs(results: Results, margin: float) -> Iterator[Pair]:
     """Yield for each beaten finalist the paired difference that shows it most clearly."""
     finalists = {arm.name for arm in results.evidence.arms if arm.finalist}
     compared = {arm.name for arm in results.evidence.arms if arm.competes}
-    for arm in words.ladder_order(results.evidence.arms):
+    for arm in facts.ladder_order(results.evidence.arms):
         if arm.name == results.verdict.arm or arm.name not in finalists:
             continue
         beating = [
@@ -191,10 +193,10 @@ def _beating_pairs(results: Results, margin: float) -> Iterator[Pair]:
 def trade_off_charts(results: Results) -> list[dict[str, Any]]:
     """Return the charts of score by cost and by latency, with the arms left out and why."""
     arms = _trade_off_arms(results)
-    costs = [(a, a.usd_per_1k, f"${words.amount(a.usd_per_1k)} a 1,000 requests")
+    costs = [(a, a.usd_per_1k, f"${phrases.amount(a.usd_per_1k)} a 1,000 requests")
              for a in arms if a.usd_per_1k is not None]  # fmt: skip
     times = [(a, a.latency_ms.p50 / 1000,
-              f"p50 {words.duration(a.latency_ms.p50 / 1000)} {timed_as(a.latency_ms)}")
+              f"p50 {phrases.duration(a.latency_ms.p50 / 1000)} {timed_as(a.latency_ms)}")
              for a in arms if a.latency_ms]  # fmt: skip
     return [
         _trade_off_chart(results, "Against cost", "$ a 1,000 requests", "usd_per_1k", costs),
@@ -211,7 +213,7 @@ def _trade_off_chart(
             x,
             arm.score.mean,
             _mark_of_arm(arm, results),
-            f"{arm.name}: {words.score(arm.score.mean)}, {text}",
+            f"{arm.name}: {score_text(arm.score.mean)}, {text}",
         )
         for arm, x, text in values
         if x > 0 and arm.score
@@ -240,7 +242,7 @@ def _trade_off_arms(results: Results) -> list[ArmResult]:
 def _why_not_drawn(arm: ArmResult, field: str, free: set[str]) -> str:
     if arm.name in free:
         return "at no cost: off a logarithmic axis"
-    return str(arm.missing.get(field) or arm.because or words.UNKNOWN)
+    return str(arm.missing.get(field) or arm.because or phrases.UNKNOWN)
 
 
 def _mark_of_arm(arm: ArmResult, results: Results) -> str:
@@ -295,7 +297,7 @@ def trace_figures(trace: dict[str, Any]) -> list[tuple[str, str]]:
 def failure_map(results: Results, matrix: ScoreMatrix) -> list[dict[str, Any]]:
     """Return each measured arm's strip of cases and number of failures, placebos included."""
     least, rows = passing_score(results), []
-    order = [arm.name for arm in words.ladder_order(results.evidence.arms)]
+    order = [arm.name for arm in facts.ladder_order(results.evidence.arms)]
     for name in sorted(matrix.values, key=lambda n: order.index(n) if n in order else len(order)):
         known = [v for v in matrix.values[name] if v is not None]
         if not known:
@@ -310,7 +312,7 @@ def uncompared_arms(results: Results) -> list[dict[str, Any]]:
     """Return the candidates that the verdict does not compare, each with its reason."""
     return [
         {"arm": arm, "why": str(arm.because or _why_not_compared(arm))}
-        for arm in words.ladder_order(results.evidence.arms)
+        for arm in facts.ladder_order(results.evidence.arms)
         if arm.role == "candidate" and not arm.competes
     ]
 

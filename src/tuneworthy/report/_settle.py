@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
+from tuneworthy.core.counting import count_noun
 from tuneworthy.core.record import canonical
 from tuneworthy.metrics._json import parse
 from tuneworthy.report._screens import escape_line, finished, wrapped
-from tuneworthy.report._words import counted
 from tuneworthy.settle.pairwise_votes import VoteQuestion
+from tuneworthy.verdict.phrases import bounds_path
 
 CHOICE_KEYS = "[l]eft [r]ight [b]oth wrong [e]qual, both right [s]kip [q]uit =right answer"
 PREFERENCE_KEYS = "better: [l]eft [r]ight, [b]oth bad [e]qually good [s]kip [q]uit =better text"
@@ -47,13 +48,10 @@ def question_screen(
 
 def progress_line(left: Sequence[float], clicks: int, more: int | None) -> str:
     """Return the line on progress: `may be left: 11 → 9 points · 12 clicks, about 40 more`."""
-    ends = [f"{100 * points:.1f}".removesuffix(".0") for points in left]
-    kept = [end for at, end in enumerate(ends) if not at or end != ends[at - 1]]
-    if len(kept) > 4:
-        kept = [kept[0], *kept[-3:]]
+    path = bounds_path(left)
     ahead = "no telling how many more" if more is None else f"about {more:,} more"
-    points = f"may be left: {' → '.join(kept)} points · " if kept else ""
-    return f"{points}{counted(clicks, 'click')}, {ahead}"
+    points = f"may be left: {path} points · " if path else ""
+    return f"{points}{count_noun(clicks, 'click')}, {ahead}"
 
 
 def blind_form(text: str) -> str:

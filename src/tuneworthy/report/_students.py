@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tuneworthy.core.arm import Role
+from tuneworthy.core.counting import score_text
 from tuneworthy.core.evidence import ArmResult
 from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run, Spec
-from tuneworthy.report import _words as words
+from tuneworthy.verdict import phrases
 
 SpecFilter = Callable[[Spec], bool]
 _TRAINING_OPTIONS = (
@@ -85,8 +86,8 @@ def _score_text(arm: ArmResult | None) -> str:
     if arm is None or arm.score is None:
         why = arm.because if arm else None
         return "not measured" + (f" ({why})" if why else "")
-    ends = f"{words.score(arm.score.low)} to {words.score(arm.score.high)}"
-    return f"{words.score(arm.score.mean)} ({ends})"
+    ends = f"{score_text(arm.score.low)} to {score_text(arm.score.high)}"
+    return f"{score_text(arm.score.mean)} ({ends})"
 
 
 def _note_lines(runs: Sequence[Run]) -> list[str]:
@@ -103,7 +104,7 @@ def _note_lines(runs: Sequence[Run]) -> list[str]:
         f"{pairs['kept']:,} are kept" + (f" (rejected: {left})." if left else ".")
     )
     if pairs["usd"] is not None:
-        lines.append(f"These answers cost ${words.amount(pairs['usd'])}, once for all fits.")
+        lines.append(f"These answers cost ${phrases.amount(pairs['usd'])}, once for all fits.")
     long, short = (fits[0]["prompt_tokens"][side] for side in ("teacher", "student"))
     if long and short:
         lines.append(f"Prompt tokens a request: {long:,.0f} for the teacher, {short:,.0f} after.")

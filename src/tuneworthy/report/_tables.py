@@ -9,13 +9,14 @@ from rich.text import Text
 
 from tuneworthy.compare.same_scoring import Scoring, other_tasks_line, unknown_source
 from tuneworthy.core.audit_report import TIME_SPLIT_KIND, Audit, DetectableDifference
-from tuneworthy.core.counting import with_verb
+from tuneworthy.core.counting import count_noun, score_text, tenths, with_verb
 from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import Verdict
-from tuneworthy.report import _words as words
+from tuneworthy.report import facts
 from tuneworthy.report._screens import cell, escape_line, finished, wrapped
-from tuneworthy.report._time import timing_line
+from tuneworthy.report.facts import timing_line
+from tuneworthy.verdict import phrases
 
 if TYPE_CHECKING:  # the report computes no statistics, so it must not import them
     from tuneworthy.compare.two_studies import Repetition
@@ -32,19 +33,19 @@ def table(results: Results, width: int = 80, plain: bool = False) -> Text:
         ("arm", "score", "95 %", "− named", "valid", "$ / 1k", "p50", "fit", "n"), name, wide
     )
     lines = [Text(head, "dim")]
-    pairs = {pair.arm: pair for pair in words.differences_to_named(results)}
-    for arm in words.ladder_order(results.evidence.arms):
+    pairs = {pair.arm: pair for pair in facts.differences_to_named(results)}
+    for arm in facts.ladder_order(results.evidence.arms):
         lines.append(_arm_line(arm, pairs.get(arm.name), (name, wide, plain), results.verdict.arm))
-    for arm in words.ladder_order(results.evidence.arms):
+    for arm in facts.ladder_order(results.evidence.arms):
         if arm.state != "measured":
-            why = escape_line(f"{arm.name} {arm.state}: {arm.because or words.UNKNOWN}", plain)
+            why = escape_line(f"{arm.name} {arm.state}: {arm.because or phrases.UNKNOWN}", plain)
             lines += [Text(x, "dim") for x in wrapped(why, width)]
-    for arm in words.ladder_order(results.evidence.arms):
+    for arm in facts.ladder_order(results.evidence.arms):
         if arm.valid and arm.errors:
-            text = f"{arm.name}: {words.unanswered_line(arm)}; `valid` is the share of the others"
+            text = f"{arm.name}: {facts.unanswered_line(arm)}; `valid` is the share of the others"
             lines += [Text(x, "dim") for x in wrapped(escape_line(text, plain), width)]
         if arm.wide:
-            why = escape_line(f"{arm.name}, 95 %: {words.wide_line(arm)}", plain)
+            why = escape_line(f"{arm.name}, 95 %: {facts.wide_line(arm)}", plain)
             lines += [Text(x, "dim") for x in wrapped(why, width)]
     if timing := escape_line(timing_line(results), plain):
         lines += [Text(x, "dim") for x in wrapped(timing, width)]
@@ -64,17 +65,17 @@ def _arm_line(
     name, wide, plain = sizes
     delta = "named" if arm.name == named else "—"
     if pair and delta != "named":
-        delta = words.span(pair) if wide else words.signed(pair.mean)
-    ends = f"{words.score(arm.score.low)}–{words.score(arm.score.high)}" if arm.score else "—"
+        delta = phrases.span(pair) if wide else phrases.signed(pair.mean)
+    ends = f"{score_text(arm.score.low)}–{score_text(arm.score.high)}" if arm.score else "—"
     values = (
         escape_line(arm.name, plain),
-        words.score(arm.score.mean) if arm.score else "—",
+        score_text(arm.score.mean) if arm.score else "—",
         ends,
         delta,
-        words.score(arm.valid.mean) if arm.valid else "—",
-        words.amount(arm.usd_per_1k) if arm.usd_per_1k is not None else "—",
-        words.duration(arm.latency_ms.p50 / 1000) if arm.latency_ms else "—",
-        words.duration(arm.fit_seconds) if arm.fit_seconds is not None else "—",
+        score_text(arm.valid.mean) if arm.valid else "—",
+        phrases.amount(arm.usd_per_1k) if arm.usd_per_1k is not None else "—",
+        phrases.duration(arm.latency_ms.p50 / 1000) if arm.latency_ms else "—",
+        phrases.duration(arm.fit_seconds) if arm.fit_seconds is not None else "—",
         f"{arm.n:,}",
     )
     text = Text(_table_line(values, name, wide), "bold" if arm.name == named else "")
@@ -87,9 +88,9 @@ def visible_line(seen: DetectableDifference) -> str:
     """Return the detectable differences: `250 rows show differences above 8 points …`."""
     parts = []
     if seen.prompts is not None:
-        parts.append(f"above {words.points(seen.prompts)} points between prompts")
+        parts.append(f"above {tenths(seen.prompts)} points between prompts")
     if seen.fitted is not None:
-        parts.append(f"above {words.points(seen.fitted)} against a trained arm")
+        parts.append(f"above {tenths(seen.fitted)} against a trained arm")
     if not parts:
         return f"{counted_rows(seen.n)}: too few to say which differences they can show."
     study = "".join(
@@ -103,7 +104,7 @@ def visible_line(seen: DetectableDifference) -> str:
 
 def counted_rows(n: int) -> str:
     """Return a number of rows with its noun."""
-    return words.counted(n, "row")
+    return count_noun(n, "row")
 
 
 def audit_screen(audit: Audit, width: int = 80, plain: bool = False) -> Text:
@@ -133,7 +134,7 @@ def audit_screen(audit: Audit, width: int = 80, plain: bool = False) -> Text:
 
 def counted_labels(n: int) -> str:
     """Return a number of labels with its noun."""
-    return words.counted(n, "label")
+    return count_noun(n, "label")
 
 
 def _row_counts_text(audit: Audit, plain: bool) -> str:
@@ -141,7 +142,7 @@ def _row_counts_text(audit: Audit, plain: bool) -> str:
         o.kind == TIME_SPLIT_KIND for o in audit.observations
     )
     every = ", every row scored once" if once else ""
-    folds = f"{words.counted(audit.folds, 'fold')}{every}" if audit.folds > 1 else "one split"
+    folds = f"{count_noun(audit.folds, 'fold')}{every}" if audit.folds > 1 else "one split"
     out = ", ".join(f"{n:,} {escape_line(why, plain)}" for why, n in audit.excluded.items() if n)
     text = f"{audit.scored:,} scored ({folds})" + (f"; left out: {out}" if out else "")
     return f"{text}; contradictory answers touch {100 * audit.conflict_share:.1f} % of them."
@@ -166,11 +167,8 @@ def compare_screen(
     which = {"A": first.verdict, "B": second.verdict}
     lines = [Text(x, "bold") for x in wrapped(_studies_headline(pairs), width)]
     for name, verdict in which.items():
-        head = words.headline(verdict.use, verdict.status)
-        arm = f"   Use: {verdict.arm}" if verdict.arm else ""
-        text = (
-            f"{name}: {verdict.task.name} {verdict.task.hash[:8]}: {head}{arm} · {verdict.status}"
-        )
+        head = phrases.headline_and_arm(verdict, "   ")
+        text = f"{name}: {verdict.task.name} {verdict.task.hash[:8]}: {head} · {verdict.status}"
         lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
     notes = [
         f"{name} is blocked ({verdict.because}): its scores may mislead, and so may a difference."
@@ -195,9 +193,9 @@ def _studies_headline(pairs: Sequence[Pair]) -> str:
         return "No case was answered in both studies: nothing can be paired."
     better, worse = sum(pair.low > 0 for pair in pairs), sum(pair.high < 0 for pair in pairs)
     if not better + worse:
-        return f"No difference is shown on the {words.counted(len(pairs), 'pair')} of arms."
+        return f"No difference is shown on the {count_noun(len(pairs), 'pair')} of arms."
     shown = [f"better in {better}"] * bool(better) + [f"worse in {worse}"] * bool(worse)
-    return f"Of {words.counted(len(pairs), 'pair')} of arms B is {' and '.join(shown)}."
+    return f"Of {count_noun(len(pairs), 'pair')} of arms B is {' and '.join(shown)}."
 
 
 def repeated_screen(repeated: Repetition, width: int = 80, plain: bool = False) -> Text:
@@ -230,7 +228,7 @@ def _verdict_name(verdict: Verdict) -> str:
 def _difference_text(pair: Pair) -> str:
     shift = "better" if pair.low > 0 else "worse" if pair.high < 0 else "not shown to differ"
     return (
-        f"{words.span(pair)}, {shift}; won {pair.wins:,}, lost {pair.losses:,} of"
+        f"{phrases.span(pair)}, {shift}; won {pair.wins:,}, lost {pair.losses:,} of"
         f" {counted_cases(pair.n)}"
     )
 
@@ -249,7 +247,7 @@ def recompute_screen(found: Recomputed, width: int = 80, plain: bool = False) ->
     if found.rescored is None:
         notes.append("No answer was scored again: neither your own code nor a judge is run.")
     else:
-        notes.append(f"{words.counted(found.rescored, 'answer')} scored again.")
+        notes.append(f"{count_noun(found.rescored, 'answer')} scored again.")
     if found.not_recomputed:
         notes.append(f"Taken as stored: {', '.join(found.not_recomputed)}.")
     notes += _first_differences(found.differs)
@@ -271,4 +269,4 @@ def _first_differences(found: Sequence[str]) -> list[str]:
 
 def counted_cases(n: int) -> str:
     """Return a number of cases with its noun."""
-    return words.counted(n, "case")
+    return count_noun(n, "case")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from tuneworthy.core.counting import chance_text
-from tuneworthy.report import _words as words
-from tuneworthy.report._cautions import as_sentence
+from tuneworthy.core.counting import chance_text, count_noun, score_text, tenths
 from tuneworthy.report._screens import bar, cell, escape_line, finished, wrapped
+from tuneworthy.verdict import phrases
+from tuneworthy.verdict.phrases import as_sentence
 
 if TYPE_CHECKING:  # the report computes no statistics, so it must not import them
     from tuneworthy.compare.two_logs import AnsweredCase, LogComparison, SliceDifference, TwoLogs
@@ -47,15 +47,15 @@ def lead_line(
     Where no bound holds (`holds`), none is printed.
     """
     first, second = names
-    if words.points(mean) in ("0", "-0"):
-        ends = f"({words.signed(low)} to {words.signed(high)})"
+    if tenths(mean) in ("0", "-0"):
+        ends = f"({phrases.signed(low)} to {phrases.signed(high)})"
         return f"{first} and {second} score the same: no difference shown {ends}"
     leader = second if mean > 0 else first
     if mean < 0:
         mean, low, high = -mean, -high, -low
     shown = "shown" if low > 0 else "not shown"
-    ends = f"{shown} ({words.signed(low)} to {words.signed(high)})" if holds else "not shown"
-    size = words.points(mean)
+    ends = f"{shown} ({phrases.signed(low)} to {phrases.signed(high)})" if holds else "not shown"
+    size = tenths(mean)
     return f"{leader} leads by {size} point{'s' * (size != '1')}, {ends}"
 
 
@@ -66,7 +66,7 @@ def more_line(result: TwoLogs) -> str:
     if result.more is None:
         most = max(4 * result.pair.n, 1000)
         return f"Up to {most:,} rows are unlikely to show a difference between the two."
-    rows = words.counted(_round_forecast(result.more.more(result.pair.n)), "more row")
+    rows = count_noun(_round_forecast(result.more.more(result.pair.n)), "more row")
     if result.more.chance < LIKELY_CHANCE:
         return f"Even {rows} would show it only with a chance of {chance_text(result.more.chance)}."
     return f"About {rows} would show it (with a chance of {chance_text(result.more.chance)})."
@@ -76,7 +76,7 @@ def wide_line(result: TwoLogs) -> str:
     """Return why the interval is wider than for as many independent rows; or ""."""
     if (why := result.grouped) is None:
         return ""
-    half = words.points((why.high - why.low) / 2)
+    half = tenths((why.high - why.low) / 2)
     named = any(row.case.group is not None for row in result.cases)
     way_out = "" if named else (
         " If the rows are made from a template and independent, give each its own `group`."
@@ -96,7 +96,7 @@ def _round_forecast(n: int) -> int:
 
 def _lead_lines(result: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
     pair = result.pair
-    count = words.counted(pair.n, "row")
+    count = count_noun(pair.n, "row")
     lead = lead_line(pair.mean, pair.low, pair.high, ("A", "B"), result.dependent is None)
     head = cell(lead, width - len(count) - 4)
     yield Text("  ").append(escape_line(head, plain), "bold").append(count, "dim")
@@ -113,11 +113,11 @@ def _system_lines(compared: LogComparison, width: int, plain: bool) -> Iterator[
     name = width - 2 - 3 - 10 - 1 - 4 - 1 - 9 - 2
     for letter, full, score in zip("AB", result.names, result.scores, strict=True):
         shown = cell(escape_line(full, plain), name)
-        ends = f"{words.score(score.low)}–{words.score(score.high)}"
+        ends = f"{score_text(score.low)}–{score_text(score.high)}"
         line = f"  {letter}  {shown} {bar(score.mean, 10)} "
         yield (
             Text(line)
-            .append(cell(words.score(score.mean), 4, right=True), "bold")
+            .append(cell(score_text(score.mean), 4, right=True), "bold")
             .append(f" {ends}", "dim")
         )
     pair = result.pair
@@ -134,15 +134,15 @@ def _slice_lines(result: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
     if not result.slices:
         return
     shown = [part for part in result.slices if part.delta.low > 0 or part.delta.high < 0]
-    looked = f"{words.counted(result.looked_at, 'slice')} of 20 rows or more"
+    looked = f"{count_noun(result.looked_at, 'slice')} of 20 rows or more"
     text = f"Where they differ, B − A ({looked}; the intervals pay for all of them):"
     if not shown:
         text = f"On no slice is a difference shown ({looked} looked at; all of them with --json)."
     yield from (Text(x, "dim") for x in wrapped(escape_line(text, plain), width))
     for part in shown[:SHOWN_SLICES]:
         label = escape_line(_slice_name(part), plain)
-        shift = escape_line(words.span(part.delta), plain)
-        rows = words.counted(part.n, "row")
+        shift = escape_line(phrases.span(part.delta), plain)
+        rows = count_noun(part.n, "row")
         yield Text(f"  {cell(label, width - 40)} {cell(shift, 24, right=True)} {rows:>11}")
     yield Text()
 
@@ -186,7 +186,7 @@ def _shortened(text: str, room: int, plain: bool) -> str:
 
 
 def _note_lines(compared: LogComparison, width: int, plain: bool) -> Iterator[Text]:
-    lines = [f"Not counted: {words.counted(n, 'row')}, {why}."
+    lines = [f"Not counted: {count_noun(n, 'row')}, {why}."
              for why, n in compared.left_out.items()]  # fmt: skip
     lines += map(as_sentence, compared.notes)
     for line in lines:

@@ -7,22 +7,21 @@ from collections.abc import Iterator
 from rich.cells import cell_len
 from rich.text import Text
 
+from tuneworthy.core.counting import score_text
 from tuneworthy.core.evidence import ArmResult
 from tuneworthy.core.results import Results
 from tuneworthy.report import _recorded as recorded
-from tuneworthy.report import _words as words
+from tuneworthy.report import facts
 from tuneworthy.report._advice import advice_json, advice_screen
 from tuneworthy.report._atlas import atlas_json, atlas_screen
 from tuneworthy.report._causes import wrong_lines
 from tuneworthy.report._cautions import cautions
 from tuneworthy.report._cells import ScoreMatrix, bin_means, score_matrix, scores_hardest_first
-from tuneworthy.report._left import left_line
 from tuneworthy.report._live import Live, live
 from tuneworthy.report._live_check import live_check_screen
 from tuneworthy.report._own_run import own_run_screen
 from tuneworthy.report._plan import money_line, plan_screen
 from tuneworthy.report._prompts import prompts_screen
-from tuneworthy.report._requests import request_lines
 from tuneworthy.report._screens import (
     bar,
     cell,
@@ -41,8 +40,9 @@ from tuneworthy.report._tables import (
     repeated_screen,
     table,
 )
-from tuneworthy.report._time import time_line, timing_line
 from tuneworthy.report._two_logs import two_logs_json, two_logs_screen
+from tuneworthy.report.facts import left_line, request_lines, time_line, timing_line
+from tuneworthy.verdict import phrases
 
 __all__ = [
     "Live",
@@ -92,9 +92,9 @@ def ladder_screen(results: Results, width: int = 80, plain: bool = False) -> Tex
 def _verdict_lines(results: Results, width: int, plain: bool) -> Iterator[Text]:
     verdict = results.verdict
     lead, rows = recorded.lead_lines(results)
-    head = escape_line(lead, plain) or words.headline(verdict.use, verdict.status)
-    use = "" if lead else escape_line(words.use_line(results), plain)
-    status = words.status_line(results)
+    head = escape_line(lead, plain) or phrases.headline(verdict.use, verdict.status)
+    use = "" if lead else escape_line(facts.use_line(results), plain)
+    status = facts.status_line(results)
     line = f"  {head}   {use}".rstrip()
     space = width - len(status) - 2
     if verdict.status != "blocked" and len(line) <= space:
@@ -109,11 +109,11 @@ def _verdict_lines(results: Results, width: int, plain: bool) -> Iterator[Text]:
             yield from (Text(each, "dim") for each in wrapped(status, width))
         yield from (Text(each) for each in wrapped(use, width) if use)
     if lead:  # who leads is the question; what to use is the verdict, and stands out as well
-        said = f"{words.headline(verdict.use, verdict.status)}   {words.use_line(results)}"
+        said = f"{phrases.headline(verdict.use, verdict.status)}   {facts.use_line(results)}"
         yield from (Text(each, "bold") for each in wrapped(escape_line(said, plain), width))
     lines = (
         rows,
-        words.scored_line(results),
+        facts.scored_line(results),
         left_line(results),
         time_line(results),
         _unrun_or_pays(results, lead),
@@ -126,17 +126,17 @@ def _verdict_lines(results: Results, width: int, plain: bool) -> Iterator[Text]:
 
 def _unrun_or_pays(results: Results, lead: str) -> str:
     """Return the sentence that no prompt or tuned model was run, else the one on costs."""
-    if unrun := "" if lead else words.unrun_line(results):
+    if unrun := "" if lead else facts.unrun_line(results):
         return unrun
     if recorded.has_no_prices(results):
         return recorded.worth_line(results)
-    return words.pays_line(results)
+    return facts.pays_line(results)
 
 
 def _ladder_lines(results: Results, width: int, plain: bool) -> Iterator[Text]:
     matrix, unit = score_matrix(results), _cost_unit(results)
     length, side = (10, 9) if width < 110 else (16, 9)
-    listed = [a for a in words.ladder_order(results.evidence.arms) if words.on_ladder(a)]
+    listed = [a for a in facts.ladder_order(results.evidence.arms) if facts.on_ladder(a)]
     if recorded.without_model(results):  # a reference that does not apply tells nothing here
         named = {str(arm) for arm in results.task.arms if results.task.arms != "auto"}
         listed = [a for a in listed if a.score or a.role == "candidate" or a.name in named]
@@ -151,19 +151,19 @@ def _ladder_lines(results: Results, width: int, plain: bool) -> Iterator[Text]:
     mine = next((text for text in wide if len(text) <= rest), cell(key, rest))
     mine = escape_line(mine, plain)
     yield Text("  " + head + " " + cell(unit, 7, right=True) + "  " + mine.rstrip(), "dim")
-    pairs = {pair.arm: pair for pair in words.differences_to_named(results)}
+    pairs = {pair.arm: pair for pair in facts.differences_to_named(results)}
     told = ""
     for arm in shown_arms:
         if arm.score is None:
-            why = f"{arm.state}: {arm.because or words.UNKNOWN}"
+            why = f"{arm.state}: {arm.because or phrases.UNKNOWN}"
             said = f"{arm.state}: for the same reason" if why == told else why
             yield from _lines_of_unmeasured(_arm_title(arm, plain), said, (width, name), plain)
             told = why
             continue
         told = ""
         yield _arm_line(arm, results, matrix, (name, length, side, rest, plain))
-        notes = [words.unanswered_line(arm)] if arm.errors else []
-        notes += [words.cut_line(arm.cut, arm.n)] if arm.cut and arm.cut.gain > 0 else []
+        notes = [facts.unanswered_line(arm)] if arm.errors else []
+        notes += [facts.cut_line(arm.cut, arm.n)] if arm.cut and arm.cut.gain > 0 else []
         notes += [arm.repeats.text] if arm.repeats else []
         notes += [figure.text for figure in arm.figures.values() if figure.mean]
         for note in notes:
@@ -177,7 +177,7 @@ def _ladder_lines(results: Results, width: int, plain: bool) -> Iterator[Text]:
                 yield Text(line, "dim")
         pair = pairs.get(arm.name)
         if pair and pair.high > 0 and results.verdict.arm not in (None, arm.name):
-            note = words.rival_line(pair, results.task.success.margin)
+            note = facts.rival_line(pair, results.task.success.margin)
             yield Text(" " * (name + 3) + note, "dim")
     if needs := recorded.needs_line(arm.because for arm in lacking):
         yield from (Text(line, "dim") for line in wrapped(escape_line(needs, plain), width))
@@ -195,8 +195,8 @@ def _arm_line(
     text = Text().append("▶ " if named else "  ", "bold")
     text.append(cell(_arm_title(arm, plain), name) + " ", "bold" if named else "")
     text.append(bar(arm.score.mean, length) + " ", "cyan" if named else "")
-    text.append(cell(words.score(arm.score.mean), 4, right=True) + " ", "bold" if named else "")
-    ends = f"{words.score(arm.score.low)}–{words.score(arm.score.high)}"
+    text.append(cell(score_text(arm.score.mean), 4, right=True) + " ", "bold" if named else "")
+    ends = f"{score_text(arm.score.low)}–{score_text(arm.score.high)}"
     text.append(cell(ends, side) + " ", "dim").append(cell(cost, 7, right=True) + "  ")
     text.append(
         shade_strip(bin_means(scores_hardest_first(matrix, arm.name), rest)),
@@ -207,7 +207,7 @@ def _arm_line(
 
 def _arm_title(arm: ArmResult, plain: bool) -> str:
     name = escape_line(arm.name, plain)
-    detail = escape_line(words.options_text(arm.options), plain)
+    detail = escape_line(facts.options_text(arm.options), plain)
     role = "" if arm.role == "candidate" else f" ({arm.role})"
     return f"{name}{role}" if not detail or detail in name else f"{name}{role} {detail}"
 
@@ -230,19 +230,19 @@ def _cost_unit(results: Results) -> str:
 
 def _cost_text(arm: ArmResult, unit: str) -> str:
     if unit == "$ / 1k":
-        return words.amount(arm.usd_per_1k) if arm.usd_per_1k is not None else "—"
+        return phrases.amount(arm.usd_per_1k) if arm.usd_per_1k is not None else "—"
     if unit == "p50":
-        return words.duration(arm.latency_ms.p50 / 1000) if arm.latency_ms else "—"
+        return phrases.duration(arm.latency_ms.p50 / 1000) if arm.latency_ms else "—"
     return ""
 
 
 def _limits_lines(results: Results, width: int, plain: bool) -> Iterator[Text]:
-    arm = words.arm_named(results)
-    parts = [f"{bound} {state}" for bound, state in words.limit_lines(arm, results)] if arm else []
+    arm = facts.arm_named(results)
+    parts = [f"{bound} {state}" for bound, state in facts.limit_lines(arm, results)] if arm else []
     if arm:
         parts += [why for name in LIMITS_LEFT_OPEN if (why := arm.missing.get(name))]
     if results.task.success.target is not None:
-        parts.append(words.target_line(results.verdict, results.task.success.target))
+        parts.append(phrases.target_line(results.verdict, results.task.success.target))
     if parts:
         text = escape_line("Limits: " + " · ".join(parts), plain)
         yield from (Text(line) for line in wrapped(text, width))
@@ -259,7 +259,7 @@ def _next_lines(results: Results, width: int, plain: bool) -> Iterator[Text]:
     for note in request_lines(results):
         text = escape_line(f"Note: {note}.", plain)
         yield from (Text(line, "dim") for line in wrapped(text, width))
-    for line in wrapped(escape_line(words.next_line(results), plain), width):
+    for line in wrapped(escape_line(facts.next_line(results), plain), width):
         yield Text(line, "bold")
 
 
@@ -269,6 +269,6 @@ def _checklist_lines(results: Results, width: int, plain: bool) -> list[str]:
         five = recorded.answered_questions(results)
         text = f"Answered of the five questions before tuning: {five}."
     else:
-        five = words.checklist_summary(results.verdict)
+        five = facts.checklist_summary(results.verdict)
         text = f"Five questions before tuning: {five}."
     return wrapped(escape_line(text, plain), width) if five else []

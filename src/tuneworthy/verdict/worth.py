@@ -14,6 +14,7 @@ from tuneworthy.compare.economics import chance_better
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
 from tuneworthy.core.task import TRAINED_TOOLS
+from tuneworthy.verdict.phrases import NO_END_KNOWN, SET_VALUE, SET_VOLUME
 from tuneworthy.verdict.prices import (
     COST_NAMES,
     break_even,
@@ -24,8 +25,6 @@ from tuneworthy.verdict.prices import (
 )
 from tuneworthy.verdict.rungs import Ladder, ladder_key
 
-SET_VOLUME = "set economics.requests_per_month"
-SET_VALUE = "set economics.value_of_correct"
 BREAK_EVEN_KEYS = ("break_even_per_month", "side", "p_net_higher")
 
 
@@ -36,7 +35,7 @@ def economics_of_arms(
     known = {
         "/economics/requests_per_month": SET_VOLUME,
         "/economics/value_of_correct": SET_VALUE,
-        "/economics/expires": "no announced end is known of the model that it stands on",
+        "/economics/expires": NO_END_KNOWN,
     }
     rows = []
     for number, each in enumerate(ladder.order):
@@ -130,7 +129,7 @@ def _arm_row(
         ),
         "p_net_higher": unsure,
         "price_from": "no source was noted with its cost",
-        "expires": "no announced end is known of the model that it stands on",
+        "expires": NO_END_KNOWN,
     }
     return row, why
 

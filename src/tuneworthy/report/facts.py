@@ -1,98 +1,25 @@
-"""Sentences and number formats shared by terminal and page. Computes no statistics."""
+"""Sentences on the facts of a study, each told once: what the screens, the page and CI show."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from tuneworthy.core.answer_files import recorded_files
-from tuneworthy.core.counting import score_text
+from tuneworthy.core.counting import count_noun, score_text, tenths
+from tuneworthy.core.difference_trend import Trend
 from tuneworthy.core.escape import visible
-from tuneworthy.core.evidence import ArmResult, Interval, Pair, TruncatedAnswers
-from tuneworthy.core.finding import Finding
+from tuneworthy.core.evidence import ArmResult, Latency, Pair, TruncatedAnswers
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import TOOLS, TRAINED_TOOLS
-from tuneworthy.core.verdict import Next, Verdict
+from tuneworthy.core.verdict import Verdict
+from tuneworthy.ledger.purse import UNKNOWN_OUTCOMES_NOTE
 from tuneworthy.questions import CHECKLIST
-from tuneworthy.report._time import bounds_hold
+from tuneworthy.verdict import phrases
+from tuneworthy.verdict.drift import break_line, sentences
 from tuneworthy.verdict.prices import keys_lacking
-
-BLOCKED_HEADLINE = "No verdict."
-HEADLINES = {
-    "tune": "Fine-tune.",
-    "distil": "Distil a teacher.",
-    "keep": "Keep what runs today.",
-    "other": "A recorded system.",
-    "none": "Nothing beats the reference.",
-}
-UNSHOWN_HEADLINES = {
-    "none": "Nothing is shown to beat the reference.",
-    "other": "A recorded system, for now.",
-}
-TOOL_NAMES = {
-    "keep": "What runs today",
-    "classifier": "A plain classifier",
-    "prompt": "A better prompt",
-    "schema": "A schema",
-    "context": "More context",
-    "bigger": "A bigger model",
-    "tune": "A tuned model",
-    "distil": "A distilled model",
-}
-TOOL_MEANINGS = {
-    "keep": "What runs today",
-    "classifier": "A small classifier trained on your rows, no language model",
-    "prompt": "The model as it is, asked with this prompt",
-    "schema": "The model as it is, its answers held to your form",
-    "context": "The model as it is, given passages of your documents",
-    "bigger": "The larger model, asked with a prompt chosen for it",
-    "tune": "The model trained on your examples",
-    "distil": "A small model trained on a larger one's answers",
-    "other": "Its recorded answers",
-}
-UNIT_FORMATS = {
-    "rows": (1.0, "rows", "{:,.0f}"),
-    "points": (100.0, "points", "{:.1f}"),
-    "share": (100.0, "%", "{:.1f}"),
-    "days": (1.0, "days", "{:,.0f}"),
-    "chance": (1.0, "", "chance {:.2f}"),
-}
-SHORT_QUESTIONS = {
-    "prompt_exhausted": "prompts exhausted",
-    "behaviour_not_facts": "behaviour rather than facts",
-    "knowledge_still": "stable knowledge",
-}
-UNKNOWN = "no reason was recorded"
-NO_ACTION = {"few", "chance", "untried", "hard"}  # classes of failures that name no repair
-
-
-def headline(use: str, status: str) -> str:
-    """Return the verdict's first sentence: `Fine-tune.`, or a weaker one if it is provisional."""
-    if status == "blocked":
-        return BLOCKED_HEADLINE
-    if status == "provisional" and use in UNSHOWN_HEADLINES:
-        return UNSHOWN_HEADLINES[use]
-    return HEADLINES.get(use, "Don't fine-tune yet.")
-
-
-def points(value: float) -> str:
-    """Return score points (of 100), with one decimal if it is not 0: `7.2`, `2`."""
-    text = f"{abs(100 * value):.1f}".removesuffix(".0")
-    return f"−{text}" if value < 0 and text != "0" else text
-
-
-def signed(value: float) -> str:
-    """Return a difference in points with its sign: `+2`, `−2.5`, `0`."""
-    return text if (text := points(value)).startswith("−") or text == "0" else f"+{text}"
-
-
-def span(pair: Pair | Interval) -> str:
-    """Return a difference with its bounds: `+2 (−2.5 … +7.2)`."""
-    return f"{signed(pair.mean)} ({signed(pair.low)} … {signed(pair.high)})"
-
-
-score = score_text
+from tuneworthy.verdict.rule import apply_rule, ladder_scenarios
+from tuneworthy.verdict.rungs import policy_of
 
 
 def wide_line(arm: ArmResult) -> str:
@@ -103,58 +30,16 @@ def wide_line(arm: ArmResult) -> str:
 
 def unanswered_line(arm: ArmResult) -> str:
     """Return how many of an arm's cases are unanswered, and its score if all were right."""
-    most, known = arm.score_if_right, arm.score is not None
-    tells = known and most is not None and score(most) != score(arm.score.mean if arm.score else 0)
-    most_text = f" ({score(most or 0.0)} at most if right)" if tells else ""
+    most = score_text(arm.score_if_right or 0.0)
+    tells = arm.score and arm.score_if_right is not None and most != score_text(arm.score.mean)
+    most_text = f" ({most} at most if right)" if tells else ""
     return f"{arm.errors:,} of {arm.n:,} unanswered: counted as wrong{most_text}"
 
 
 def cut_line(cut: TruncatedAnswers, n: int) -> str:
     """Return how many answers the token limit ended, and the points this may have cost."""
-    lost = f"which cost it at most {points(cut.gain)} points"
+    lost = f"which cost it at most {tenths(cut.gain)} points"
     return f"{cut.n:,} of {n:,} answers cut by the token limit, {lost}"
-
-
-def amount(value: float) -> str:
-    """Return a positive amount with two or three digits: `549,000`, `2.60`, `0.031`."""
-    if value == 0:
-        return "0"
-    if value >= 1000:
-        digits = 3 - len(str(int(value)))
-        return f"{round(value, digits):,.0f}"
-    if value >= 100:
-        return f"{value:.0f}"
-    if value >= 0.1:
-        return f"{value:.2f}"
-    return f"{value:.{min(1 - math.floor(math.log10(value)), 9)}f}"
-
-
-def duration(seconds: float) -> str:
-    """Return seconds in a readable unit: `840 ms`, `2.1 s`, `7 min`, `3.2 h`."""
-    if seconds < 1:
-        return f"{1000 * seconds:.0f} ms"
-    if seconds < 120:
-        return f"{seconds:.1f} s".replace(".0 s", " s")
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def confidence(level: float) -> str:
-    """Return a confidence level in per cent (`95 %`), given the level (.95) or the error (.05)."""
-    return f"{100 * (level if level > 0.5 else 1 - level):.4g} %"
-
-
-def finding_quantity(found: Finding, unit: str) -> str:
-    """Return a finding's number with unit and bounds: `180 rows (120 to 260)`; or ""."""
-    if found.value is None:
-        return ""
-    scale, noun, of = UNIT_FORMATS.get(unit, (1.0, "", "{:.3g}"))
-    value, low, high = (
-        None if end is None else of.format(scale * end).removesuffix(".0").replace("-", "−")
-        for end in (found.value, found.low, found.high)
-    )
-    noun = noun.removesuffix("s") if value == "1" else noun
-    ends = f" ({low} to {high})" if low and high else ""
-    return f"{value} {noun}".strip() + ends
 
 
 def checklist_summary(verdict: Verdict) -> str:
@@ -163,20 +48,10 @@ def checklist_summary(verdict: Verdict) -> str:
     five = [by_name[name] for name in CHECKLIST if name in by_name]
     parts = []
     for answer in ("yes", "no", "not_measured"):
-        names = [short_question(found.name) for found in five if found.answer == answer]
+        names = [phrases.short_question(found.name) for found in five if found.answer == answer]
         count = f"{len(names)} {answer.replace('_', ' ')}"
         parts += [f"{count} ({', '.join(names)})"] if names else []
     return ", ".join(parts) if any(found.answer != "not_measured" for found in five) else ""
-
-
-def short_question(name: str) -> str:
-    """Return a question of the checklist in two or three words."""
-    return SHORT_QUESTIONS.get(name, name.replace("_", " "))
-
-
-def counted(n: int, one: str, many: str = "") -> str:
-    """Return a count with its noun: `1 row`, `1,250 rows`."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def options_text(values: Mapping[str, Any]) -> str:
@@ -238,14 +113,14 @@ def scored_line(results: Results) -> str:
     fitted = f", fitted on {arm.rows_learnt}" if arm.rows_learnt else ""
     sure = f"rows like these (95 % sure: {low} to {high})" if bounds_hold(results) else "these rows"
     said = f"{mean} of 100 points on {sure}"
-    return f"{TOOL_MEANINGS[arm.tool or 'other']}: {said}{fitted}."
+    return f"{phrases.TOOLS[arm.tool or 'other'][1]}: {said}{fitted}."
 
 
 def status_line(results: Results) -> str:
     """Return status, rows of the named arm (else of the arm with most) and looks."""
     arm, n = arm_named(results), results.evidence.n
     scored = arm.n if arm else max((one.n for one in results.evidence.arms), default=n)
-    rows = f"{scored:,} of {counted(n, 'row')}" if 0 < scored < n else counted(n, "row")
+    rows = f"{scored:,} of {count_noun(n, 'row')}" if 0 < scored < n else count_noun(n, "row")
     look = f" · look {results.verdict.looks}" if results.verdict.looks > 1 else ""
     look = f" · locked rows{look or ' · look 1'}" if results.evidence.locked else look
     stamp = " · NOT A VERDICT (limited run)" if results.evidence.limited else ""
@@ -267,8 +142,8 @@ def unrun_line(results: Results) -> str:
     arm, could = arm_named(results), ""
     why = _why_untrained(results, lacking=False)  # the screen lists missing keys and packages below
     if arm is not None and arm.score is not None:
-        room = points(max(0.0, 1 - arm.score.low))
-        low = points(arm.score.low)
+        room = tenths(max(0.0, 1 - arm.score.low))
+        low = tenths(arm.score.low)
         could = (
             f": they could gain at most {room} points, from {low} (the low end) to a perfect 100"
         )
@@ -300,72 +175,43 @@ def pays_line(results: Results) -> str:
     economics, missing = results.verdict.economics, results.verdict.missing
     have = results.task.economics.requests_per_month
     volume = economics.get("break_even_per_month")
-    yours = f"; you have {amount(have)}" if have is not None else ""
+    yours = f"; you have {phrases.amount(have)}" if have is not None else ""
     rival, ahead = economics.get("rival"), differences_to_named(results)
     who = "It" if ahead and rival in (None, ahead[0].arm) else visible(str(rival or "Tuning"))
     if isinstance(volume, int | float) and economics.get("side") not in ("always", "never"):
         side = "below" if economics.get("side") == "below" else "above"
-        return f"{who} pays {side} {amount(volume)} requests a month{yours}."
+        return f"{who} pays {side} {phrases.amount(volume)} requests a month{yours}."
     if economics.get("side") in ("always", "never"):
         return f"{who} {economics['side']} pays at these prices{yours}."
-    why = missing.get("/economics/break_even_per_month") or missing.get("/economics") or UNKNOWN
     if needs := keys_lacking(results):
         return f"Costs are not weighed: economics (task.yaml) lacks {needs}."
-    return f"At which volume tuning pays is not measured: {visible(why)}."
+    why = missing.get("/economics/break_even_per_month") or missing.get("/economics")
+    return f"At which volume tuning pays is not measured: {visible(why or phrases.UNKNOWN)}."
 
 
 def rival_line(pair: Pair, margin: float) -> str:
     """Return an arm's comparison with the named one: `not shown better than ▶ : …`."""
     if pair.low > 0:
         short = ", less than the margin" if pair.mean < margin else ""
-        return f"better than ▶ : {span(pair)}{short}"
+        return f"better than ▶ : {phrases.span(pair)}{short}"
     words = "worse than ▶" if pair.high < 0 else "not shown better than ▶"
-    return f"{words} : {span(pair)}"
+    return f"{words} : {phrases.span(pair)}"
 
 
 def limit_lines(arm: ArmResult, results: Results) -> list[tuple[str, str]]:
     """Return (limit with its bound, state) for every limit of the task that applies to the arm."""
-    bounds = results.task.success.limits.plain() | {"floor": results.task.success.floor}
-    return [(_limit_text(name, bounds.get(name)), state) for name, state in arm.limits.items()]
-
-
-def _limit_text(name: str, value: Any) -> str:
-    shown = {"valid": "valid ≥ {}", "p95_ms": "p95 ≤ {} ms", "general_drop": "general drop ≤ {}",
-             "context_faithful": "faithful to context ≥ {}", "local_only": "local only",
-             "floor": "score ≥ {}"}  # fmt: skip
-    return shown[name].replace("{}", _limit_value(value)) if name in shown else visible(name)
-
-
-def _limit_value(value: Any) -> str:
-    if not isinstance(value, int | float):
-        return "?"
-    return f"{value:,.0f}" if value >= 2 else score(float(value))
-
-
-def price_of_next_step(step: Next) -> str:
-    """Return what a next step costs: `about 71 clicks`, `12 minutes`, `$1.20`."""
-    sizes = [
-        f"about {counted(step.clicks, 'click')}" if step.clicks is not None else "",
-        counted(step.rows, "row") if step.rows is not None else "",
-        counted(step.minutes, "minute") if step.minutes is not None else "",
-        f"${amount(step.usd)}" if step.usd else "",
-    ]
-    return ", ".join(size for size in sizes if size)
+    success = results.task.success
+    bounds = success.limits.plain() | {"floor": success.floor}
+    return [(phrases.limit_text(name, bounds.get(name)), arm.limits[name]) for name in arm.limits]
 
 
 def next_line(results: Results) -> str:
     """Return the sentence on the verdict's next step, with its size and reason."""
     step, margin = results.verdict.next, results.task.success.margin
-    size = f", {price_of_next_step(step)}" if price_of_next_step(step) else ""
+    size = f", {phrases.price_of_next_step(step)}" if phrases.price_of_next_step(step) else ""
     if step.do == "settle":
-        return f"To be sure within {points(margin)} points: tuneworthy settle{size}"
+        return f"To be sure within {tenths(margin)} points: tuneworthy settle{size}"
     return f"Next: {visible(step.do)}{size}" + (f": {visible(step.why)}" if step.why else "")
-
-
-def target_line(verdict: Verdict, target: float) -> str:
-    """Return whether the target is met, missed, or neither is shown: `target .90 met`."""
-    words = {True: "met", False: "missed", None: "neither shown met nor missed"}
-    return f"target {score(target)} {words[verdict.target_met]}"
 
 
 def not_certain(arm: ArmResult, graded: bool = False) -> str:
@@ -377,8 +223,110 @@ def not_certain(arm: ArmResult, graded: bool = False) -> str:
         return ""
     right = round(arm.score.mean * arm.n, 6)
     low, high = (f"{100 * bound:.0f}" for bound in (arm.score.low, arm.score.high))
-    lead = f"A mean of {score(arm.score.mean)} over {arm.n:,} cases"
+    lead = f"A mean of {score_text(arm.score.mean)} over {arm.n:,} cases"
     if right == int(right) and not graded:
         lead = f"{int(right):,} of {arm.n:,} is not {100 * arm.score.mean:.3g} %:"
         return f"{lead} with this many cases it lies between {low} and {high} % (95 %)."
     return f"{lead} lies between {low} and {high} points (95 %)."
+
+
+_RIVALS = {
+    "keep": "What runs today", "classifier": "A plain classifier", "prompt": "A better prompt",
+    "schema": "A schema", "context": "More context", "bigger": "A bigger model",
+    "tune": "A tuned model", "distil": "A distilled model",
+}  # fmt: skip
+
+
+def left_line(results: Results) -> str:
+    """Return a sentence on how many points another arm could gain at most, and which arm."""
+    verdict, ahead = results.verdict, differences_to_named(results)
+    left = verdict.left_on_table
+    if left is None:
+        why = visible(verdict.missing.get("/left_on_table", phrases.UNKNOWN))
+        return f"How much better another arm could be is not measured: {why}."
+    sure = phrases.confidence(left.level)
+    if left.points <= 0 or not ahead:
+        return f"No other measured arm can be better ({sure} sure)."
+    arm = next(a for a in results.evidence.arms if a.name == ahead[0].arm)
+    kind = _RIVALS.get(arm.tool or "", "Another system")
+    if verdict.arm is None:
+        return (
+            f"{kind} ({visible(arm.name)}) is not shown to be better than"
+            f" {visible(ahead[0].versus)}: by at most {tenths(left.points)} points, as far as"
+            f" these rows can show ({sure} sure)."
+        )
+    return (
+        f"{kind} ({visible(arm.name)}) could be at most {tenths(left.points)} points "
+        f"better ({sure} sure){_beyond_perfect(results, left.points)}."
+    )
+
+
+def _beyond_perfect(results: Results, left: float) -> str:
+    """Return a clause on a bound `left` above the points missing to a perfect score; or "".
+
+    The bound holds for rows like these, among which there may be harder ones; on these rows
+    themselves no arm can gain more than the points missing to a perfect score.
+    """
+    named = arm_named(results)
+    if named is None or named.score is None or left <= (room := 1 - named.score.mean):
+        return ""
+    here = f"on these rows at most the {tenths(room)} to a perfect score"
+    return f": {here}, more only where others are harder"
+
+
+def time_line(results: Results) -> str:
+    """Return the sentences on what no bound allows for: breaks over time, rows that depend."""
+    policy = results.policy or policy_of(results.task)
+    board = ladder_scenarios(results.evidence, policy).seen
+    arm = next((one for one in board.order if one.name == results.verdict.arm), None)
+    return visible(" ".join(filter(None, sentences(board, policy, results.evidence, arm))))
+
+
+def bounds_hold(results: Results) -> bool:
+    """Return whether rows and right answers are independent, as every bound assumes."""
+    policy = results.policy or policy_of(results.task)
+    return not apply_rule(ladder_scenarios(results.evidence, policy), policy).unbounded
+
+
+def trend_lines(results: Results) -> list[str]:
+    """Return a line on the trend over time of each difference between the named arm and another."""
+    name = results.verdict.arm
+    own = [trend for trend in results.evidence.trends if name in (trend.arm, trend.versus)]
+    return [visible(_trend_line(trend.seen_from(name or ""))) for trend in own]
+
+
+def timed_as(latency: Latency) -> str:
+    """Return the load under which requests were timed: `one at a time`, or the concurrency."""
+    if latency.concurrency is None:
+        return "as recorded"
+    if latency.concurrency == 1:
+        return "one at a time"
+    return f"with up to {latency.concurrency:,} requests under way"
+
+
+def timing_line(results: Results) -> str:
+    """Return which arms were timed under load; "" if all were timed one at a time."""
+    by_load: dict[str, list[str]] = {}
+    for arm in results.evidence.arms:
+        if arm.latency_ms is not None and (arm.latency_ms.concurrency or 1) > 1:
+            by_load.setdefault(timed_as(arm.latency_ms), []).append(arm.name)
+    return visible("; ".join(f"p50 of {', '.join(names)}: {how}" for how, names in by_load.items()))
+
+
+def _trend_line(trend: Trend) -> str:
+    if trend.p is None:
+        return f"{trend.arm} beside {trend.versus} over time: not measured ({trend.because})."
+    chance = f"chance alone shows a break as large in {100 * trend.p:.2g} % of orders of the rows"
+    return f"{break_line(trend)}; {chance}."
+
+
+def request_lines(results: Results) -> list[str]:
+    """Return notes on endpoints, and the number and price of requests without a known outcome.
+
+    Empty for a study without an endpoint.
+    """
+    noted = results.reproduce.get("endpoints", [])
+    lines = [str(note) for note in noted] if isinstance(noted, list) else []
+    if unknown := results.reproduce.get(UNKNOWN_OUTCOMES_NOTE):
+        lines.append(f"{unknown} (listed in the report)")
+    return [visible(line) for line in lines]

@@ -38,7 +38,8 @@ def command(
     """
     from tuneworthy.report import export_text
     from tuneworthy.report.json import verdict_json
-    from tuneworthy.report.terminal import ladder_screen, terminal_size
+    from tuneworthy.report.screen import terminal_size
+    from tuneworthy.report.terminal import ladder_screen
     from tuneworthy.results_folder import against_ledger, find_results, read_results
 
     folder = find_results(study)
@@ -82,7 +83,8 @@ def _write_report(target: Path, text: str, *, asked: bool) -> bool:
 
 def _print_recomputed(folder: Path, json: bool) -> int:
     """Recompute a study, print the result and return the exit code."""
-    from tuneworthy.report.terminal import recompute_screen, terminal_size
+    from tuneworthy.report.comparisons import recompute_screen
+    from tuneworthy.report.screen import terminal_size
     from tuneworthy.results_folder import recompute
 
     result = recompute(folder)

@@ -23,7 +23,7 @@ from tuneworthy.core.counting import score_text
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
 from tuneworthy.lab.pages import Site, render
 from tuneworthy.lab.problem import Problem
-from tuneworthy.report._advice import behind_text
+from tuneworthy.report.atlas import behind_text
 from tuneworthy.verdict import phrases
 
 STYLE, SCRIPTS = "atlas.css", ("svg", "keys", "atlas")

@@ -76,7 +76,7 @@ def _store_vote(settling: Settling, pair: str, choice: Any, gold: str | None) ->
 
 
 def _settling_state(settling: Settling, refused: str = "") -> SettlingState:
-    from tuneworthy.report._settle import blind_form
+    from tuneworthy.report.vote_screen import blind_form
 
     question = settling.question()
     state = {
@@ -105,7 +105,7 @@ def pair_id(settling: Settling, question: VoteQuestion) -> str:
 
 
 def _progress_state(settling: Settling) -> SettlingState:
-    from tuneworthy.report._settle import progress_line
+    from tuneworthy.report.vote_screen import progress_line
 
     far = settling.progress()
     same, shown = settling.repeated

@@ -18,9 +18,7 @@ from tuneworthy.core.verdict import Verdict
 from tuneworthy.lab.pages import LAB_FOLDER, Site
 from tuneworthy.lab.studies import StudyPlace, find_studies, results_of, verdict_of
 from tuneworthy.lab.study_run import run_snapshot, study_state
-from tuneworthy.report._column_names import name_cells
-from tuneworthy.report._pieces import template_environment
-from tuneworthy.report.html import ServedPage, page
+from tuneworthy.report.html import ServedPage, name_cells, page, template_environment
 from tuneworthy.verdict import phrases
 
 SCRIPTS = ("svg", "keys", "wire", "study")

@@ -17,7 +17,7 @@ from tuneworthy.extras.context_curve import ContextCurve, context_curves
 from tuneworthy.report import _causes as causes
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
-from tuneworthy.report import facts
+from tuneworthy.report import fact_lines
 from tuneworthy.report._rates import cause_rates
 from tuneworthy.verdict import phrases
 
@@ -117,7 +117,7 @@ def right_passage_line(results: Results) -> str:
                 f"n {arm.n:,}; {arm.name}): what no retrieval can be expected to exceed."
             )
     arms = [arm for arm in results.evidence.arms if arm.name in readers]
-    ceilings = [a for a in arms if a.role == "ceiling" and facts.on_ladder(a)]
+    ceilings = [a for a in arms if a.role == "ceiling" and fact_lines.on_ladder(a)]
     why = next((arm.because for arm in ceilings if arm.because), "")
     return f"What the right passage is worth was not measured: {why or 'no arm reads one'}."
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tuneworthy.core.answer import Score
 from tuneworthy.core.results import Results
-from tuneworthy.report import facts
+from tuneworthy.report import fact_lines
 from tuneworthy.report._cells import AnsweredCell, ScoreMatrix, passing_score
 from tuneworthy.verdict import phrases
 
@@ -49,7 +49,7 @@ def page_data(results: Results, matrix: ScoreMatrix) -> dict[str, Any]:
     texts, hardest = TextTable(), matrix.order[:MOST_PAGE_CASES]
     shown = sorted(hardest)
     place = {case: at for at, case in enumerate(shown)}
-    arms = [a for a in facts.ladder_order(results.evidence.arms) if a.name in matrix.values]
+    arms = [a for a in fact_lines.ladder_order(results.evidence.arms) if a.name in matrix.values]
     listed = [a.name for a in arms]
     placebos = [name for name in matrix.values if name not in listed]
     roles = {run.spec.name: run.spec.role for run in results.runs}

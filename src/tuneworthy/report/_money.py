@@ -12,7 +12,7 @@ from markupsafe import Markup
 from tuneworthy.core.escape import visible
 from tuneworthy.core.results import Results
 from tuneworthy.report import _charts as charts
-from tuneworthy.report import facts
+from tuneworthy.report import fact_lines
 from tuneworthy.verdict import phrases
 from tuneworthy.verdict.prices import keys_lacking
 
@@ -26,7 +26,7 @@ def money_section(results: Results) -> dict[str, Any]:
     chart = cost_chart(results)
     rows = [row for row in economics.get("arms", ()) if isinstance(row, dict)]
     return {
-        "line": facts.pays_line(results),
+        "line": fact_lines.pays_line(results),
         "chart": chart,
         "why": "" if chart else _why_no_money(results),
         "rows": rows,

@@ -15,6 +15,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.questions import CHECKLIST
 from tuneworthy.report import _svg as svg
 from tuneworthy.report._cells import null_pointers
+from tuneworthy.report.checks import most_serious_first
 from tuneworthy.verdict import phrases
 
 NOT_MEASURED = re.compile(r"^not measured \((.*?)\)")
@@ -108,10 +109,9 @@ def audit_section(results: Results) -> dict[str, Any]:
     report = results.audit
     sizes = sorted((report.classes or {}).items(), key=lambda item: -item[1])
     most = max((n for _, n in sizes), default=1)
-    order = {"blocked": 0, "warning": 1, "note": 2}
     return {
         "audit": report,
-        "observations": sorted(report.observations, key=lambda o: order[o.level]),
+        "observations": most_serious_first(report),
         "classes": [
             (name, n, svg.drawing(8, f"{name}: {n}", svg.block(0, 100 * n / most, 0, 100, "bar")))
             for name, n in sizes[:30]

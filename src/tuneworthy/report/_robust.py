@@ -16,7 +16,7 @@ from tuneworthy.core.slices import Slices
 from tuneworthy.extras.rewording import PROMPT_WRAPPERS
 from tuneworthy.report import _charts as charts
 from tuneworthy.report._charts import ChartLine
-from tuneworthy.report.facts import trend_lines
+from tuneworthy.report.fact_lines import trend_lines
 from tuneworthy.verdict import phrases
 
 LINE_COLOURS = ("c1", "c4", "c8", "c3", "c6")

@@ -16,9 +16,9 @@ from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import ByMargin
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
-from tuneworthy.report import facts
+from tuneworthy.report import fact_lines
 from tuneworthy.report._cells import ScoreMatrix, bin_means, passing_score, scores_hardest_first
-from tuneworthy.report.facts import timed_as
+from tuneworthy.report.fact_lines import timed_as
 from tuneworthy.verdict import phrases
 
 MOST_STRIPES = 600
@@ -34,45 +34,27 @@ def arm_description(results: Results, arm: ArmResult) -> str:
 
 def arm_descriptions(results: Results) -> list[tuple[str, str]]:
     """Return what each arm of the ladder does, in a sentence."""
-    arms = facts.ladder_order(results.evidence.arms)
+    arms = fact_lines.ladder_order(results.evidence.arms)
     return [(arm.name, text) for arm in arms if (text := arm_description(results, arm))]
 
 
-def ladder_rows(results: Results, matrix: ScoreMatrix) -> list[dict[str, Any]]:
-    """Return the rows of the first screen, the simplest arm first."""
-    pairs = {pair.arm: pair for pair in facts.differences_to_named(results)}
-    rows = []
-    for arm in facts.ladder_order(results.evidence.arms):
-        if not facts.on_ladder(arm):
-            continue
-        out = [limit for limit, state in arm.limits.items() if state == "violated"]
-        pair = pairs.get(arm.name) if arm.name != results.verdict.arm else None
-        note = ""
-        if pair and pair.high > 0 and results.verdict.arm:
-            note = facts.rival_line(pair, results.task.success.margin)
-        rows.append(
-            {
-                "arm": arm,
-                "options": facts.options_text(arm.options),
-                "named": arm.name == results.verdict.arm,
-                "bar": _score_bar(arm),
-                "strip": _case_strip(arm.name, matrix),
-                "cost": phrases.amount(arm.usd_per_1k) if arm.usd_per_1k is not None else None,
-                "p50": phrases.duration(arm.latency_ms.p50 / 1000) if arm.latency_ms else None,
-                "timed": timed_as(arm.latency_ms) if arm.latency_ms else "",
-                "out": ", ".join(out),
-                "note": note,
-            }
-        )
-    return rows
+def ladder_drawings(results: Results, matrix: ScoreMatrix) -> dict[str, dict[str, Any]]:
+    """Return the bar, the strip of cases and the load of timing of each arm, by its name."""
+    return {
+        arm.name: {
+            "bar": _score_bar(arm),
+            "strip": _case_strip(arm.name, matrix),
+            "timed": fact_lines.timed_as(arm.latency_ms) if arm.latency_ms else "",
+        }
+        for arm in results.evidence.arms
+    }
 
 
 def _score_bar(arm: ArmResult) -> Markup:
     if arm.score is None:
         return Markup()
-    s = arm.score
-    text = f"{arm.name}: {score_text(s.mean)} ({score_text(s.low)} to {score_text(s.high)})"
-    return svg.bar(s.mean, s.low, s.high, text)
+    text = f"{arm.name}: {phrases.score_with_bounds(arm.score)}"
+    return svg.bar(arm.score.mean, arm.score.low, arm.score.high, text)
 
 
 def _case_strip(name: str, matrix: ScoreMatrix) -> Markup:
@@ -118,12 +100,12 @@ def forest_plot(results: Results, matrix: ScoreMatrix) -> dict[str, Any]:
     scale, target = charts.forest_scale(results), results.task.success.target
     rows: list[dict[str, Any]] = [
         {"arm": arm, "row": charts.forest_row(arm, scale, _seed_means(results, arm), target)}
-        for arm in facts.ladder_order(results.evidence.arms)
+        for arm in fact_lines.ladder_order(results.evidence.arms)
         if arm.score and arm.role != "placebo"
     ]
-    wide = [(row["arm"].name, facts.wide_line(row["arm"])) for row in rows if row["arm"].wide]
-    named = facts.arm_named(results)
-    caution = facts.not_certain(named, has_partial_scores(matrix, named.name)) if named else ""
+    wide = [(row["arm"].name, fact_lines.wide_line(row["arm"])) for row in rows if row["arm"].wide]
+    named = fact_lines.arm_named(results)
+    caution = fact_lines.not_certain(named, has_partial_scores(matrix, named.name)) if named else ""
     return {"rows": rows, "axis": charts.tick_labels(scale), "target": target, "wide": wide,
             "caution": caution}  # fmt: skip
 
@@ -147,7 +129,7 @@ def _seed_means(results: Results, arm: ArmResult) -> list[float]:
 def difference_groups(results: Results) -> dict[str, Any]:
     """Return the paired differences to the named arm, and those that beat lower finalists."""
     margin = results.task.success.margin
-    against = sorted(facts.differences_to_named(results), key=lambda pair: pair.high)
+    against = sorted(fact_lines.differences_to_named(results), key=lambda pair: pair.high)
     climbed = list(_beating_pairs(results, margin))
     pairs = [*against, *climbed]
     if not pairs:
@@ -177,7 +159,7 @@ def _beating_pairs(results: Results, margin: float) -> Iterator[Pair]:
     """Yield for each beaten finalist the paired difference that shows it most clearly."""
     finalists = {arm.name for arm in results.evidence.arms if arm.finalist}
     compared = {arm.name for arm in results.evidence.arms if arm.competes}
-    for arm in facts.ladder_order(results.evidence.arms):
+    for arm in fact_lines.ladder_order(results.evidence.arms):
         if arm.name == results.verdict.arm or arm.name not in finalists:
             continue
         beating = [
@@ -297,7 +279,7 @@ def trace_figures(trace: dict[str, Any]) -> list[tuple[str, str]]:
 def failure_map(results: Results, matrix: ScoreMatrix) -> list[dict[str, Any]]:
     """Return each measured arm's strip of cases and number of failures, placebos included."""
     least, rows = passing_score(results), []
-    order = [arm.name for arm in facts.ladder_order(results.evidence.arms)]
+    order = [arm.name for arm in fact_lines.ladder_order(results.evidence.arms)]
     for name in sorted(matrix.values, key=lambda n: order.index(n) if n in order else len(order)):
         known = [v for v in matrix.values[name] if v is not None]
         if not known:
@@ -312,7 +294,7 @@ def uncompared_arms(results: Results) -> list[dict[str, Any]]:
     """Return the candidates that the verdict does not compare, each with its reason."""
     return [
         {"arm": arm, "why": str(arm.because or _why_not_compared(arm))}
-        for arm in facts.ladder_order(results.evidence.arms)
+        for arm in fact_lines.ladder_order(results.evidence.arms)
         if arm.role == "candidate" and not arm.competes
     ]
 

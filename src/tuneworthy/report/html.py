@@ -4,22 +4,88 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from tuneworthy.core.escape import for_script
+from tuneworthy.core.counting import count_noun, score_text, tenths
+from tuneworthy.core.escape import for_html, for_script, visible
+from tuneworthy.core.reason import Reason
 from tuneworthy.core.results import Results
-from tuneworthy.report._cells import score_matrix
-from tuneworthy.report._column_names import name_cells
+from tuneworthy.report import _across as reading
+from tuneworthy.report import _changes, _curve, _fresh, _money, _robust, fact_lines
+from tuneworthy.report import _notes as notes
+from tuneworthy.report import _sections as sections
+from tuneworthy.report._cells import ScoreMatrix, score_matrix
 from tuneworthy.report._data import page_data
-from tuneworthy.report._pieces import TEMPLATES, section_values, template_environment
+from tuneworthy.report._students import student_lines
+from tuneworthy.report.checks import visible_line
+from tuneworthy.report.view import opening
+from tuneworthy.verdict import phrases
 
 REPORT_FOLDER = Path(__file__).parent
+TEMPLATES = REPORT_FOLDER / "templates"
+STEP_NAMES = {
+    "run": "run",
+    "leave out": "not run",
+    "stop": "stopped",
+    "all folds": "run on all folds",
+    "more folds": "run on more folds",
+}
+UNBROKEN = Markup('<span class="whole">{}</span>')
+FUNCTIONS = {
+    "amount": phrases.amount,
+    "counted": count_noun,
+    "left_line": fact_lines.left_line,
+    "next_line": fact_lines.next_line,
+    "not_measured": phrases.NOT_MEASURED,
+    "points": tenths,
+    "score": score_text,
+    "step_name": STEP_NAMES.__getitem__,
+    "visible_line": visible_line,
+    "wide_line": fact_lines.wide_line,
+    "whole": UNBROKEN.format("fine-tune"),
+    "whole_first": UNBROKEN.format("Fine-tune"),
+}
+SECTIONS: dict[str, Callable[[Results, ScoreMatrix], Any]] = {
+    "view": lambda results, matrix: opening(results),
+    "named": lambda results, matrix: fact_lines.arm_named(results),
+    "ladder": sections.ladder_drawings,
+    "graded": lambda results, matrix: sections.has_partial_scores(matrix),
+    "meanings": lambda results, matrix: sections.arm_descriptions(results),
+    "margins": lambda results, matrix: sections.margin_ranges(results),
+    "margin_axis": lambda results, matrix: sections.margin_axis(results),
+    "forest": sections.forest_plot,
+    "differences": lambda results, matrix: sections.difference_groups(results),
+    "trade_offs": lambda results, matrix: sections.trade_off_charts(results),
+    "trainings": lambda results, matrix: sections.training_sections(results),
+    "failures": sections.failure_map,
+    "unclaimed": lambda results, matrix: sections.uncompared_arms(results),
+    "across": lambda results, matrix: reading.failures_section(results),
+    "money": lambda results, matrix: _money.money_section(results),
+    "learning": lambda results, matrix: _curve.learning_section(results),
+    "fresh": lambda results, matrix: _fresh.freshness_section(results),
+    "students": lambda results, matrix: student_lines(results),
+    "changes": lambda results, matrix: _changes.changes_section(results),
+    "robust": lambda results, matrix: _robust.robustness_section(results),
+    "questions": lambda results, matrix: notes.questions_section(results),
+    "missing": lambda results, matrix: notes.missing_values(results),
+    "audit": lambda results, matrix: notes.audit_section(results),
+    "reproduce": lambda results, matrix: notes.reproduce_rows(results),
+    "task_text": lambda results, matrix: notes.task_text(results),
+}
+
+_TABLE = re.compile(r'<table class="plain stack.*?</table>', re.DOTALL)
+_HEADING = re.compile(r"<t[dh][^>]*>(.*?)</t[dh]>", re.DOTALL)
+_ROW = re.compile(r"<tr.*?</tr>", re.DOTALL)
+_CELL = re.compile(r"<t[dh]\b")
 
 
 @dataclass(frozen=True)
@@ -96,3 +162,68 @@ def _static_text(name: str) -> str:
 @lru_cache
 def _report_templates() -> jinja2.Environment:
     return template_environment(jinja2.FileSystemLoader(TEMPLATES))
+
+
+def section_values(results: Results, matrix: ScoreMatrix) -> dict[str, Any]:
+    """Return the template values of all sections, with results, verdict and task."""
+    common = {"results": results, "verdict": results.verdict, "task": results.task}
+    return {**common, **{name: value(results, matrix) for name, value in SECTIONS.items()}}
+
+
+def template_environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
+    """Return a Jinja environment with the report's functions that escapes every printed text."""
+    jinja = jinja2.Environment(
+        loader=loader,
+        autoescape=True,
+        finalize=_printable,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    jinja.filters["ticks"] = _code_ticks
+    jinja.globals |= FUNCTIONS
+    jinja.globals |= {f"{key}_href": partial(_fragment, key) for key in ("case", "cause")}
+    return jinja
+
+
+def _fragment(key: str, value: str) -> str:
+    """Return a link within the page, encoded as the script's URLSearchParams reads it."""
+    return f"#{urlencode({key: value}, errors='replace')}"
+
+
+def _code_ticks(text: str) -> Markup:
+    """Return escaped text; words in back-ticks become code elements."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", for_html(visible(text))))
+
+
+def _printable(value: object) -> object:
+    """Return a value to print: control and bidi characters escaped, None as "not measured"."""
+    if value is None:
+        return phrases.NOT_MEASURED
+    if isinstance(value, Reason):
+        value = str(value)
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def name_cells(html: str) -> str:
+    """Return the page with each data cell's column name in `data-of`, in tables that stack."""
+    return _TABLE.sub(lambda table: _name_cells_of_table(table[0]), html)
+
+
+def _name_cells_of_table(table: str) -> str:
+    head, end, body = table.partition("</thead>")
+    names = [str(escape(Markup(name).striptags())) for name in _HEADING.findall(head)]
+    return head + end + _ROW.sub(lambda row: _name_cells_of_row(row[0], names), body)
+
+
+def _name_cells_of_row(row: str, names: list[str]) -> str:
+    """Return a row with its cells named, unchanged if a cell spans columns."""
+    if "colspan" in row or len(_CELL.findall(row)) != len(names):
+        return row
+    left = iter(names)
+
+    def cell(tag: re.Match[str]) -> str:
+        name = next(left)
+        return f'<td data-of="{name}"' if tag[0] == "<td" and name else tag[0]
+
+    return _CELL.sub(cell, row)

@@ -6,8 +6,8 @@ import xml.etree.ElementTree as ET
 
 from tuneworthy.core.escape import visible
 from tuneworthy.core.results import Results
-from tuneworthy.report import facts
-from tuneworthy.report.facts import left_line
+from tuneworthy.report import fact_lines
+from tuneworthy.report.fact_lines import left_line
 from tuneworthy.verdict import phrases
 
 
@@ -19,13 +19,12 @@ def junit_xml(results: Results) -> str:
     verdict = results.verdict
     suite = ET.Element("testsuite", name=f"tuneworthy {results.task.name}")
     head = phrases.headline(verdict.use, verdict.status)
-    _add_test(suite, "verdict", "" if verdict.status != "blocked" else facts.use_line(results))
+    _add_test(suite, "verdict", "" if verdict.status != "blocked" else fact_lines.use_line(results))
     if results.task.success.target is not None:
         line = phrases.target_line(verdict, results.task.success.target)
         _add_test(suite, "target", "" if verdict.target_met else line)
     for arm in results.evidence.arms:
-        out = [name for name, state in arm.limits.items() if state == "violated"]
-        why = f"violated: {', '.join(out)}" if out else ""
+        why = f"violated: {out}" if (out := phrases.violated_limits(arm)) else ""
         told = str(arm.because or "")
         test = _add_test(suite, f"arm {arm.name}", told if arm.state == "failed" else why)
         if arm.state == "skipped":
@@ -33,7 +32,7 @@ def junit_xml(results: Results) -> str:
     suite.set("tests", str(len(suite)))
     suite.set("failures", str(len(suite.findall("*/failure"))))
     suite.set("skipped", str(len(suite.findall("*/skipped"))))
-    summary = f"{head} {facts.use_line(results)} {left_line(results)}"
+    summary = f"{head} {fact_lines.use_line(results)} {left_line(results)}"
     ET.SubElement(suite, "system-out").text = _xml_text(summary)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 

@@ -126,9 +126,8 @@ def limit_text(name: str, value: Any) -> str:
 
 
 def violated_limits(arm: ArmResult) -> str:
-    """Return the names of the limits that an arm violates, as `valid, floor violated`; or ""."""
-    out = [name for name, state in arm.limits.items() if state == "violated"]
-    return f"{', '.join(out)} violated" if out else ""
+    """Return the names of the limits that an arm violates: `valid, floor`; or ""."""
+    return ", ".join(name for name, state in arm.limits.items() if state == "violated")
 
 
 def target_line(verdict: Verdict, target: float) -> str:

@@ -8,7 +8,7 @@ from study_fixture import study
 from tuneworthy.core.finding import Finding
 from tuneworthy.questions import CHECKLIST, ORDER, prompt_exhausted
 from tuneworthy.report._notes import questions_section
-from tuneworthy.report.facts import checklist_summary
+from tuneworthy.report.fact_lines import checklist_summary
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen
 from tuneworthy.verdict.phrases import finding_quantity

@@ -13,18 +13,15 @@ from tuneworthy.core.evidence import Interval, TruncatedAnswers
 from tuneworthy.core.reason import Reason
 from tuneworthy.core.task import Economics
 from tuneworthy.core.verdict import Next
-from tuneworthy.report import facts
-from tuneworthy.report.facts import left_line
+from tuneworthy.report import fact_lines
+from tuneworthy.report.checks import audit_screen
+from tuneworthy.report.comparisons import compare_screen
+from tuneworthy.report.fact_lines import left_line
 from tuneworthy.report.html import page
-from tuneworthy.report.terminal import (
-    audit_screen,
-    compare_screen,
-    ladder_screen,
-    live,
-    plan_screen,
-    show,
-    table,
-)  # fmt: skip
+from tuneworthy.report.live import Live
+from tuneworthy.report.plans import plan_screen
+from tuneworthy.report.screen import show
+from tuneworthy.report.terminal import ladder_screen, table
 from tuneworthy.verdict import phrases
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b-\u200f\u2028]")
@@ -61,11 +58,11 @@ def test_no_line_is_wider_than_the_screen(results, width, plain):
 
 def test_the_rows_of_the_headline_are_those_that_were_scored(results):
     named, n = results.verdict.arm, results.evidence.n
-    assert f" · {n} rows" in facts.status_line(results)
+    assert f" · {n} rows" in fact_lines.status_line(results)
     arms = [a.model_copy(update={"n": n // 5}) if a.name == named else a
             for a in results.evidence.arms]  # fmt: skip
     seen = results.evidence.model_copy(update={"arms": tuple(arms)})
-    status = facts.status_line(results.model_copy(update={"evidence": seen}))
+    status = fact_lines.status_line(results.model_copy(update={"evidence": seen}))
     assert f" · {n // 5} of {n} rows" in status
 
 
@@ -160,7 +157,7 @@ def test_what_was_not_trained_is_said(results):
         for arm in results.evidence.arms
     )
     evidence = results.evidence.model_copy(update={"arms": arms})
-    text = facts.pays_line(results.model_copy(update={"evidence": evidence}))
+    text = fact_lines.pays_line(results.model_copy(update={"evidence": evidence}))
     assert text == "No tuned model was measured (lora: no GPU)."
 
 
@@ -183,7 +180,7 @@ def test_a_missing_number_is_named_not_zero(results):
     bare = changed(results, left_on_table=None, economics={},
                    missing={"/left_on_table": "one arm", "/economics": "no prices"})  # fmt: skip
     assert left_line(bare).endswith("is not measured: one arm.")
-    assert facts.pays_line(bare).endswith("is not measured: no prices.")
+    assert fact_lines.pays_line(bare).endswith("is not measured: no prices.")
     empty = results.task.model_copy(update={"economics": Economics()})
     unpriced = {"usd_per_1k": None, "build_usd": None, "upkeep_usd_month": 0.0}
     arms = tuple(arm.model_copy(update=unpriced) for arm in results.evidence.arms)
@@ -193,36 +190,36 @@ def test_a_missing_number_is_named_not_zero(results):
         economics={"rival": "lora"}, missing={"/economics/break_even_per_month": "not known: …"},
     )  # fmt: skip
     keys = "machine_hour, hours_to_build, engineer_hour, value_of_correct"
-    assert facts.pays_line(bare).endswith(f"lacks {keys}.")
+    assert fact_lines.pays_line(bare).endswith(f"lacks {keys}.")
 
 
 def test_the_named_arm_is_said_in_plain_words_with_its_score(results):
-    arm = facts.arm_named(results)
+    arm = fact_lines.arm_named(results)
     low, mean, high = (f"{100 * v:.0f}" for v in (arm.score.low, arm.score.mean, arm.score.high))
-    said = facts.scored_line(results)
+    said = fact_lines.scored_line(results)
     assert said.startswith(phrases.TOOLS[arm.tool][1])
     assert said.endswith(f": {mean} of 100 points on rows like these (95 % sure: {low} to {high}).")
     assert said.split(":")[0] in " ".join(ladder_screen(results, 120).plain.split())
-    assert facts.scored_line(changed(results, status="blocked")) == ""
-    assert facts.scored_line(changed(results, arm=None)) == ""
+    assert fact_lines.scored_line(changed(results, status="blocked")) == ""
+    assert fact_lines.scored_line(changed(results, arm=None)) == ""
 
 
 def test_a_next_step_says_its_size(results):
     step = Next(do="label", rows=380, why="the rival is open")
-    assert facts.next_line(changed(results, next=step)) == (
+    assert fact_lines.next_line(changed(results, next=step)) == (
         "Next: label, 380 rows: the rival is open"
     )
     step = Next(do="raise budget.minutes", minutes=12, usd=0.0, why="one arm had no room")
-    assert facts.next_line(changed(results, next=step)) == (
+    assert fact_lines.next_line(changed(results, next=step)) == (
         "Next: raise budget.minutes, 12 minutes: one arm had no room"
     )
     assert phrases.price_of_next_step(Next(do="x", minutes=1, usd=1.2, why="")) == "1 minute, $1.20"
-    assert facts.next_line(changed(results, next=Next(do="keep", why=""))) == "Next: keep"
+    assert fact_lines.next_line(changed(results, next=Next(do="keep", why=""))) == "Next: keep"
 
 
 def test_a67_a_limit_with_braces_in_its_name_is_text(results):
     arm = results.evidence.arms[4].model_copy(update={"limits": {"{0.__class__}%n": "met"}})
-    assert facts.limit_lines(arm, results) == [("{0.__class__}%n", "met")]
+    assert fact_lines.limit_lines(arm, results) == [("{0.__class__}%n", "met")]
 
 
 def test_numbers_read_as_people_write_them():
@@ -287,7 +284,7 @@ def test_an_ascii_pipe_gets_the_plain_form(results):
 
 def test_the_live_view_off_a_terminal_is_a_short_log():
     stream = io.StringIO()
-    with live(stream) as view:
+    with Live(stream) as view:
         view.say("plan: 2 arms")
         for done in range(0, 251, 10):
             view.progress("few_shot", done, 250)
@@ -307,7 +304,7 @@ def test_the_live_view_off_a_terminal_is_a_short_log():
 
 def test_the_live_view_off_a_terminal_writes_no_line_a_step():
     stream = io.StringIO()
-    with live(stream) as view:
+    with Live(stream) as view:
         view.progress("majority", 0, 0)
         view.progress("majority", 1, 0)
         view.progress("lora", 0, 120)
@@ -323,7 +320,7 @@ def test_the_live_view_off_a_terminal_writes_no_line_a_step():
 
 
 def test_the_live_view_forgets_the_path_when_another_arm_is_named():
-    view = live(io.StringIO())
+    view = Live(io.StringIO())
     view.now("prompt", "few_shot", 0.14)
     view.now("schema", "constrained", 0.05)
     assert view.verdict_line() == "if you stopped now: SCHEMA (constrained), may leave 5 points"
@@ -333,7 +330,7 @@ def test_the_live_view_forgets_the_path_when_another_arm_is_named():
 
 def test_the_live_view_draws_on_a_terminal():
     stream = io.StringIO()
-    view = live(stream, width=100)
+    view = Live(stream, width=100)
     view._console = Console(file=stream, width=100, **FORCED)
     view._plain = False
     view.progress("few_shot", 125, 250, "fold 3")
@@ -354,7 +351,7 @@ def test_an_arm_with_a_wide_interval_says_why_in_the_table_and_on_the_page(resul
     why = ("30 points wide, 1.8 times as wide as 160 independent rows would leave it (17 points)",
            "its folds differ by more than their rows explain: .20, .09")  # fmt: skip
     line = f"{why[0]}: {why[1]}"
-    assert facts.wide_line(results.evidence.arms[0]) == ""
+    assert fact_lines.wide_line(results.evidence.arms[0]) == ""
     assert "intervals are wide" not in page(results)
     arms = tuple(
         arm.model_copy(update={"wide": why}) if arm.name == "lora" else arm
@@ -368,7 +365,7 @@ def test_an_arm_with_a_wide_interval_says_why_in_the_table_and_on_the_page(resul
     assert f'title="{line}"' in html
     assert f"<dt>lora</dt><dd>{line}</dd>" in html
     alone = arms[-1].model_copy(update={"wide": why[:1]})
-    assert facts.wide_line(alone) == why[0]
+    assert fact_lines.wide_line(alone) == why[0]
 
 
 def test_failed_answers_are_named_beside_a_share_of_valid_ones_and_its_open_limit(results):

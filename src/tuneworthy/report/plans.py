@@ -1,9 +1,10 @@
-"""Terminal screen of a plan: requests, tokens, minutes and dollars of each arm, before a run."""
+"""Terminal screens before a run: what each arm asks and costs, and the first prompt of each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import ceil
+from typing import Any
 
 from rich.text import Text
 
@@ -12,104 +13,103 @@ from tuneworthy.core.endpoint_keys import PRICE_EXAMPLE
 from tuneworthy.core.look_text import look_line
 from tuneworthy.core.plan import EndpointLoad, OptionalMeasurement, Plan, PlannedArm
 from tuneworthy.matrix.detectable import fresh_rows
-from tuneworthy.report._screens import cell, escape_line, finished, wrapped
-from tuneworthy.report._tables import counted_rows, visible_line
-from tuneworthy.verdict import phrases
+from tuneworthy.report.checks import visible_line
+from tuneworthy.report.screen import Screen, cell
+from tuneworthy.verdict.phrases import amount
 
 TableSums = tuple[float, float, float, float | None, float | None]
 
 
 def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
     """Return the screen on what a run would do and cost."""
-    split = f"{plan.k} folds" if plan.k > 1 else "one split"
-    head = f"{counted_rows(plan.scored)} scored ({split}), {plan.train:,} to learn from"
+    screen, split = Screen(width, plain), f"{plan.k} folds" if plan.k > 1 else "one split"
     kept = [arm for arm in plan.arms if not arm.because and not arm.follow_up]
     sums = _total_sums(map(_arm_sums, kept))
-    lines = [Text(f"  {_cost_headline(plan, len(kept), sums)}", "bold")]
-    lines.append(Text(f"  {head}, {plan.dev:,} to choose on"))
+    screen.add(
+        Text(f"  {_cost_headline(plan, len(kept), sums)}", "bold"),
+        f"  {count_noun(plan.scored, 'row')} scored ({split}), {plan.train:,} to learn from,"
+        f" {plan.dev:,} to choose on",
+    )
     if plan.limited:
-        lines.append(Text("  NOT A VERDICT: rows are limited", "bold"))
-    name = width - 56
+        screen.add(Text("  NOT A VERDICT: rows are limited", "bold"))
     titles = ("requests", 9), ("tokens", 12), ("minutes", 9), ("$ expected", 12), ("$ at most", 11)
     header = "".join(cell(title, wide, right=True) for title, wide in titles)
-    lines.append(Text("  " + cell("arm", name) + header, "dim"))
+    screen.add(Text("  " + cell("arm", width - 56) + header, "dim"))
     for arm in plan.arms:
         if not arm.follow_up:
-            lines += _arm_lines(arm, name, width, plain)
-    lines.append(Text(_table_line("together", name, sums), "bold"))
-    lines += _follow_up_lines(plan, name, width, plain)
+            _arm_rows(screen, arm)
+    screen.add(Text(_table_line(screen, "together", sums), "bold"))
+    _follow_up_rows(screen, plan)
     if plan.across:
-        lines.append(
-            Text(
-                _table_line("to see what was wrong", name, _total_sums(map(_arm_sums, plan.across)))
-            )
-        )
-    lines += [Text(_table_line(one.what, name, _endpoint_sums(one))) for one in plan.others]
-    if plan.beside:
-        lines += _optional_lines(plan.beside, name, width, plain)
-    if text := _half_expected_line(plan):
-        lines += [Text(x) for x in wrapped(text, width)]
-    for text in _endpoint_lines(plan):
-        lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
-    lines += _running_cost_lines(plan, name, width, plain)
-    if plan.paces:
-        text = f"Minutes of training: {'; '.join(plan.paces)}. Its first folds correct them."
-        lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
-    if plan.again:
-        lines += [Text(x) for x in wrapped(escape_line(plan.again, plain), width)]
-    lines += _cut_lines(plan, width, plain)
+        total = _total_sums(map(_arm_sums, plan.across))
+        screen.add(_table_line(screen, "to see what was wrong", total))
+    for one in plan.others:
+        screen.add(_table_line(screen, one.what, _endpoint_sums(one)))
+    _optional_rows(screen, plan.beside)
+    screen.say(_half_expected_line(plan), *_endpoint_lines(plan))
+    _running_cost_rows(screen, plan)
+    paces = f"Minutes of training: {'; '.join(plan.paces)}. Its first folds correct them."
+    screen.say(paces if plan.paces else "", plan.again, _cuts_line(plan))
     if plan.looks > 1:
         fresh = fresh_rows(plan.scored, plan.looks)
-        text = (
+        screen.say(
             f"{look_line(plan.looks, plan.looks_scope).capitalize()}. They show what {fresh:,} "
             "fresh ones would: score on rows that no study has opened, `tuneworthy settle` "
             "supplies them from the inputs of data.unlabelled."
         )
-        lines += [Text(x) for x in wrapped(text, width)]
-    lines += [Text(x) for x in wrapped(visible_line(plan.visible), width)]
-    return finished(lines, plain)
+    screen.say(visible_line(plan.visible))
+    return screen.text()
 
 
 def _cost_headline(plan: Plan, arms: int, sums: TableSums) -> str:
     """Return what the run takes: arms, minutes, requests, dollars if any are expected."""
     requests, _, _, usd, most = sums
     asked = f", {count_noun(round(requests), 'request')}" if requests else ""
-    paid = f", ${phrases.amount(usd)} expected" if usd else ""
-    cap = f", ${phrases.amount(most)} at most" if most else ""
+    paid = f", ${amount(usd)} expected" if usd else ""
+    cap = f", ${amount(most)} at most" if most else ""
     return f"{count_noun(arms, 'arm')}: {plan.minutes:.1f} minutes{asked}{paid}{cap}"
 
 
-def _follow_up_lines(plan: Plan, name: int, width: int, plain: bool) -> Iterator[Text]:
-    """Yield the follow-up arms, with a line on how the stage rule chooses among them."""
+def _arm_rows(screen: Screen, arm: PlannedArm) -> None:
+    if not arm.because:
+        screen.add(_table_line(screen, arm.spec.name, _arm_sums(arm)))
+        return
+    title = cell(screen.safe(arm.spec.name), screen.width - 56)
+    screen.beside(Text(f"  {title} ", "dim"), f"not run: {arm.because}", "dim")
+
+
+def _follow_up_rows(screen: Screen, plan: Plan) -> None:
+    """Add the follow-up arms, with a line on how the stage rule chooses among them."""
     waiting = [arm for arm in plan.arms if arm.follow_up]
     if not waiting:
         return
-    text = (
+    screen.say(
         "Then, one after the other, what the scores and causes so far make worth its minutes"
-        " (docs/why/stages.md); the bounds pay for all of them:"
+        " (docs/why/stages.md); the bounds pay for all of them:",
+        style="dim",
     )
-    yield from (Text(x, "dim") for x in wrapped(escape_line(text, plain), width))
     for arm in waiting:
-        yield from _arm_lines(arm, name, width, plain)
+        _arm_rows(screen, arm)
         if arm.look_after:
             folds = f"looked at after {arm.look_after} of {len(arm.folds)} folds"
-            why = escape_line(f"{folds}: {arm.first_minutes:.1f} minutes", plain)
-            yield from (Text(x, "dim") for x in wrapped(why, width, " " * (name + 3)))
+            screen.say(f"{folds}: {arm.first_minutes:.1f} minutes", style="dim",
+                       indent=screen.width - 53)  # fmt: skip
 
 
-def _cut_lines(plan: Plan, width: int, plain: bool) -> Iterator[Text]:
-    if plan.cuts:
-        cuts = "Left out, first to last, to fit the minutes: " + "; ".join(plan.cuts)
-        if plan.whole is not None:
-            cuts += f". With budget: {{minutes: {ceil(plan.whole)}}} nothing of this is left out."
-        yield from (Text(x) for x in wrapped(escape_line(cuts, plain), width))
+def _cuts_line(plan: Plan) -> str:
+    if not plan.cuts:
+        return ""
+    cuts = "Left out, first to last, to fit the minutes: " + "; ".join(plan.cuts)
+    if plan.whole is not None:
+        cuts += f". With budget: {{minutes: {ceil(plan.whole)}}} nothing of this is left out."
+    return cuts
 
 
 def money_line(sent: EndpointLoad) -> str:
     """Return the cost of endpoint requests, expected and at most: `about $.12, at most $.80`."""
     if sent.usd is None or sent.most_usd is None:
         return f"no price (economics.prices: {{NAME: {PRICE_EXAMPLE}}}, USD per million tokens)"
-    return f"about ${phrases.amount(sent.usd)}, at most ${phrases.amount(sent.most_usd)}"
+    return f"about ${amount(sent.usd)}, at most ${amount(sent.most_usd)}"
 
 
 def _half_expected_line(plan: Plan) -> str:
@@ -126,7 +126,14 @@ def _endpoint_lines(plan: Plan) -> Iterator[str]:
     """Yield the sentences on requests to endpoints: their number and cost, the caps, the prices."""
     if (sent := plan.sent) is None:
         return
-    yield _requests_line(plan, sent)
+    yield (
+        f"Endpoints are sent about {sent.requests:,} requests with {sent.tokens:,} tokens, at most"
+        f" {sent.most_requests:,} with {sent.most_tokens:,} (a token a byte, every answer at its"
+        f" longest; retries aside): {money_line(sent)}. Expected tokens are estimated from words,"
+        " numbers and marks, the template of a chat aside: in English, JSON and code mostly within"
+        " a sixth of what a server counts for them, in other languages within about half."
+        f" Minutes: {plan.assumed}."
+    )
     if any(arm.sent and arm.sent.requests > plan.scored for arm in plan.arms):
         yield (
             f"Requests beyond the {plan.scored:,} scored rows: rows on which an arm chooses its"
@@ -136,21 +143,22 @@ def _endpoint_lines(plan: Plan) -> Iterator[str]:
     yield from (f"{text[:1].upper()}{text[1:]}." for text in plan.prices)
 
 
-def _running_cost_lines(plan: Plan, name: int, width: int, plain: bool) -> Iterator[Text]:
-    """Yield lines on each arm's cost in use at the task's volume, and the source of the prices."""
+def _running_cost_rows(screen: Screen, plan: Plan) -> None:
+    """Add lines on each arm's cost in use at the task's volume, and the source of the prices."""
     if plan.requests_per_month is None or plan.sent is None:
         return
+    name = screen.width - 56
     arms = [arm for arm in plan.arms if not arm.because and arm.spec.role == "candidate"]
-    volume = phrases.amount(plan.requests_per_month)
-    yield Text(f"  In use, at {volume} requests a month:", "bold")
+    volume = amount(plan.requests_per_month)
+    screen.add(Text(f"  In use, at {volume} requests a month:", "bold"))
     titles = cell("$ per 1,000", 21, right=True) + cell("$ a month", 12, right=True)
-    yield Text("  " + cell("arm", name) + titles, "dim")
+    screen.add(Text("  " + cell("arm", name) + titles, "dim"))
     for arm in arms:
         each = arm.sent.usd_per_1k if arm.sent else None
         costs = (each, None if each is None else each * plan.requests_per_month / 1000)
-        each_cell, month = ("—" if one is None else phrases.amount(one) for one in costs)
-        title = cell(escape_line(arm.spec.name, plain), name)
-        yield Text(f"  {title}{cell(each_cell, 21, right=True)}{cell(month, 12, right=True)}")
+        each_cell, month = ("—" if one is None else amount(one) for one in costs)
+        title = cell(screen.safe(arm.spec.name), name)
+        screen.add(f"  {title}{cell(each_cell, 21, right=True)}{cell(month, 12, right=True)}")
     known = [arm.sent.price_from for arm in arms if arm.sent and arm.sent.usd_per_1k is not None]
     sources = "; ".join(dict.fromkeys(filter(None, known)))
     text = f"Prices: {sources}. " if sources else ""
@@ -163,12 +171,12 @@ def _running_cost_lines(plan: Plan, name: int, width: int, plain: bool) -> Itera
             " — : no price of its model is known (economics.prices), or it answers on this machine"
             " (`run` measures its seconds, economics.machine_hour prices them)."
         )
-    yield from (Text(x) for x in wrapped(escape_line(text, plain), width))
+    screen.say(text)
 
 
 def _caps_line(plan: Plan, sent: EndpointLoad) -> str:
     """Return a sentence on whether and where the task's caps would end the run."""
-    caps = [f"${phrases.amount(plan.cap_usd)}"] if plan.cap_usd is not None else []
+    caps = [f"${amount(plan.cap_usd)}"] if plan.cap_usd is not None else []
     caps += [f"{plan.cap_tokens:,} tokens"] if plan.cap_tokens is not None else []
     if not caps and plan.free:
         return "No cap is needed: nothing that is asked costs money."
@@ -190,17 +198,6 @@ def _caps_line(plan: Plan, sent: EndpointLoad) -> str:
     return f"Your cap of {cap} is not reached by what is expected."
 
 
-def _requests_line(plan: Plan, sent: EndpointLoad) -> str:
-    return (
-        f"Endpoints are sent about {sent.requests:,} requests with {sent.tokens:,} tokens, at most"
-        f" {sent.most_requests:,} with {sent.most_tokens:,} (a token a byte, every answer at its"
-        f" longest; retries aside): {money_line(sent)}. Expected tokens are estimated from words,"
-        " numbers and marks, the template of a chat aside: in English, JSON and code mostly within"
-        " a sixth of what a server counts for them, in other languages within about half."
-        f" Minutes: {plan.assumed}."
-    )
-
-
 def _arm_sums(arm: PlannedArm) -> TableSums:
     if arm.sent is None:
         return arm.requests, arm.tokens, arm.minutes, arm.usd, arm.usd
@@ -211,47 +208,55 @@ def _endpoint_sums(sent: EndpointLoad) -> TableSums:
     return sent.requests, sent.tokens, sent.minutes, sent.usd, sent.most_usd
 
 
-def _total_sums(rows: Iterator[TableSums] | map[TableSums]) -> TableSums:
+def _total_sums(rows: Iterable[TableSums]) -> TableSums:
     """Return the column sums of table rows; a dollar sum is None if no amount is known."""
-    table_rows = list(rows)
+    columns = list(zip(*rows, strict=True)) or [()] * 5
 
     def dollars(at: int) -> float | None:
-        known = [float(row[at] or 0.0) for row in table_rows if row[at] is not None]
+        known = [float(usd) for usd in columns[at] if usd is not None]
         return sum(known) if known else None
 
-    plain = [sum(float(row[at] or 0.0) for row in table_rows) for at in range(3)]
+    plain = [sum(float(value or 0.0) for value in columns[at]) for at in range(3)]
     return plain[0], plain[1], plain[2], dollars(3), dollars(4)
 
 
-def _optional_lines(
-    extras: Sequence[OptionalMeasurement], name: int, width: int, plain: bool
-) -> Iterator[Text]:
-    """Yield the minutes of the optional measurements, their names, and why others are left out."""
+def _optional_rows(screen: Screen, extras: Sequence[OptionalMeasurement]) -> None:
+    """Add the minutes of the optional measurements, their names, and why others are left out."""
+    if not extras:
+        return
     kept = [extra for extra in extras if not extra.because]
     sums = (sum(extra.requests for extra in kept), 0, sum(extra.minutes for extra in kept))
-    yield Text(_table_line("beside the arms", name, (*sums, None, None)))
-    reasons = dict.fromkeys(extra.because for extra in extras if extra.because)
-    kept_and_left = [", ".join(extra.what for extra in kept)] if kept else []
-    for why in reasons:
-        kept_and_left.append(f"not {', '.join(e.what for e in extras if e.because == why)}: {why}")
-    for line in wrapped(escape_line(f"Beside the arms: {'; '.join(kept_and_left)}.", plain), width):
-        yield Text(line)
+    screen.add(_table_line(screen, "beside the arms", (*sums, None, None)))
+    parts = [", ".join(extra.what for extra in kept)] if kept else []
+    for why in dict.fromkeys(extra.because for extra in extras if extra.because):
+        parts.append(f"not {', '.join(e.what for e in extras if e.because == why)}: {why}")
+    screen.say(f"Beside the arms: {'; '.join(parts)}.")
 
 
-def _table_line(title: str, name: int, sums: TableSums) -> str:
+def _table_line(screen: Screen, title: str, sums: TableSums) -> str:
     requests, tokens, minutes, *usd = sums
-    costs = ["—" if one is None else phrases.amount(one) for one in usd]
+    costs = ["—" if one is None else amount(one) for one in usd]
     figures = (f"{requests:,.0f}", 9), (f"{tokens:,.0f}", 12), (f"{minutes:.1f}", 9)
     cells = (*figures, (costs[0], 12), (costs[1], 11))
-    return "  " + cell(title, name) + "".join(cell(t, w, right=True) for t, w in cells)
+    name = cell(screen.safe(title), screen.width - 56)
+    return "  " + name + "".join(cell(text, width, right=True) for text, width in cells)
 
 
-def _arm_lines(arm: PlannedArm, name: int, width: int, plain: bool) -> Iterator[Text]:
-    title = escape_line(arm.spec.name, plain)
-    if arm.because:
-        why = escape_line(f"not run: {arm.because}", plain)
-        first, *more = wrapped(why, width - name - 3, "")
-        yield Text(f"  {cell(title, name)} {first}", "dim")
-        yield from (Text(" " * (name + 3) + line, "dim") for line in more)
-        return
-    yield Text(_table_line(title, name, _arm_sums(arm)))
+def prompts_screen(prompts: Sequence[Any], width: int = 80, plain: bool = False) -> Text:
+    """Return the prompts, whole: role and text of every message, one arm after the other.
+
+    Each is a `PromptPreview`, which lies on a higher floor.
+    """
+    screen = Screen(width, plain)
+    for shown in prompts:
+        screen.say(shown.arm + (f"  → {shown.model}" if shown.model else ""), style="bold")
+        screen.say(shown.note, style="dim")
+        if shown.same_as:
+            screen.add(f"  the same messages as {screen.safe(shown.same_as)}")
+        for message in () if shown.same_as else shown.messages:
+            screen.add(Text(f"  [{message.role}]", "cyan"))
+            for line in message.content.split("\n"):
+                screen.beside(Text("    "), line)
+        screen.add()
+    screen.add("  Nothing was sent.")
+    return screen.text()

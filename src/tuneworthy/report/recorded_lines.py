@@ -13,8 +13,9 @@ from tuneworthy.core.reason import Reason
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.questions import CHECKLIST
-from tuneworthy.report._two_logs import lead_line
-from tuneworthy.report.facts import bounds_hold
+from tuneworthy.report import fact_lines
+from tuneworthy.report.comparisons import lead_line
+from tuneworthy.report.fact_lines import bounds_hold
 from tuneworthy.verdict import phrases
 
 NO_ACTION = {"few", "chance", "untried", "hard"}  # classes of failures that name no repair
@@ -135,11 +136,15 @@ def needs_line(reasons: Iterable[Reason | None]) -> str:
     return f"Not run: {'; '.join(parts)}."
 
 
-def answered_questions(results: Results) -> str:
-    """Return the checklist questions that have an answer: `enough data (no)`; or ""."""
+def checklist_line(results: Results) -> str:
+    """Return the line on the checklist; without a model only its answered questions; or ""."""
+    if not without_model(results):
+        five = fact_lines.checklist_summary(results.verdict)
+        return f"Five questions before tuning: {five}." if five else ""
     answered = [found for found in results.verdict.questions
                 if found.name in CHECKLIST and found.answer != "not_measured"]  # fmt: skip
-    return ", ".join(f"{phrases.short_question(found.name)} ({found.answer})" for found in answered)
+    told = [f"{phrases.short_question(found.name)} ({found.answer})" for found in answered]
+    return f"Answered of the five questions before tuning: {', '.join(told)}." if told else ""
 
 
 def tells_no_cause(results: Results) -> bool:

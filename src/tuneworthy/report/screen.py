@@ -1,4 +1,4 @@
-"""Lines of text for a terminal: widths, truncation, and a plain ASCII form."""
+"""A screen of text for a terminal: widths, truncation, colours, and a plain ASCII form."""
 
 from __future__ import annotations
 
@@ -16,14 +16,51 @@ from tuneworthy.core.escape import visible
 GLYPHS = "▶▪░▒▓█│─·…−–—×≤≥→±✓"
 TO_ASCII = str.maketrans(GLYPHS, ">#.-+#|-|~---x<>>~y")
 SHADE_GLYPHS = "░▒▓█"
+NAME_WIDTH = 11
 
 
-def escape_line(text: str, plain: bool) -> str:
-    """Return text with control characters escaped, for one line; with `plain` also as ASCII."""
-    safe = visible(str(text))
-    if not plain:
-        return safe
-    return safe.translate(TO_ASCII).encode("ascii", "backslashreplace").decode()
+class Screen:
+    """Lines of a screen, none wider than `width`; with `plain` without colours and all ASCII."""
+
+    def __init__(self, width: int = 80, plain: bool = False) -> None:
+        self.width, self.plain = width, plain
+        self._lines: list[Text] = []
+
+    def safe(self, text: str) -> str:
+        """Return a text on one line: control characters escaped, with `plain` as ASCII."""
+        safe = visible(str(text))
+        return _as_ascii(safe) if self.plain else safe
+
+    def say(self, *texts: str, style: str = "", indent: int = 2) -> None:
+        """Add each text that is not empty, wrapped."""
+        for text in filter(None, texts):
+            for line in wrapped(self.safe(text), self.width, " " * indent):
+                self.add(Text(line, style))
+
+    def row(self, name: str, text: str, style: str = "", side: int = NAME_WIDTH) -> None:
+        """Add a text, wrapped, beside its name in a column of `side` cells."""
+        self.beside(Text("  ").append(cell(name, side), "dim"), text, style)
+
+    def beside(self, head: Text, text: str, style: str = "") -> None:
+        """Add a text, wrapped, to the right of `head`."""
+        room = self.width - head.cell_len
+        for at, line in enumerate(wrapped(self.safe(text), room, "")):
+            left = head if at == 0 else Text(" " * head.cell_len)
+            self.add(left.copy().append(line, style))
+
+    def add(self, *lines: Text | str) -> None:
+        """Add lines as they are; without an argument, an empty one."""
+        self._lines += [Text(line) if isinstance(line, str) else line for line in lines or ("",)]
+
+    def text(self) -> Text:
+        """Return the lines joined to one text that never wraps."""
+        text = Text("\n", no_wrap=True, end="\n").join(self._lines)
+        text.no_wrap = True
+        return Text(_as_ascii(text.plain), no_wrap=True) if self.plain else text
+
+
+def _as_ascii(text: str) -> str:
+    return text.translate(TO_ASCII).encode("ascii", "backslashreplace").decode()
 
 
 def cell(text: str, width: int, right: bool = False) -> str:
@@ -61,16 +98,6 @@ def bar(value: float, width: int) -> str:
     return cell("▪" * round(min(max(value, 0.0), 1.0) * width), width)
 
 
-def finished(lines: Iterable[Text], plain: bool) -> Text:
-    """Return the lines joined to one text that never wraps; with `plain` as ASCII."""
-    text = Text("\n", no_wrap=True, end="\n").join(list(lines))
-    text.no_wrap = True
-    if not plain:
-        return text
-    bare = text.plain.translate(TO_ASCII).encode("ascii", "backslashreplace").decode()
-    return Text(bare, no_wrap=True)
-
-
 def can_encode_glyphs(stream: TextIO) -> bool:
     """Return whether a stream's encoding can represent our glyphs."""
     try:
@@ -84,9 +111,8 @@ def terminal_size(stream: TextIO | None = None) -> tuple[int, bool]:
     """Return (width, plain) for a stream: 120 columns on a wide terminal, else 80."""
     target = stream or sys.stdout
     console = Console(file=target)
-    return (120 if console.is_terminal and console.width >= 120 else 80), not can_encode_glyphs(
-        target
-    )
+    wide = console.is_terminal and console.width >= 120
+    return (120 if wide else 80), not can_encode_glyphs(target)
 
 
 def show(screen: Text, stream: TextIO | None = None) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from rich.text import Text
 
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.record import canonical
 from tuneworthy.metrics._json import parse
-from tuneworthy.report._screens import escape_line, finished, wrapped
+from tuneworthy.report.screen import Screen
 from tuneworthy.settle.pairwise_votes import VoteQuestion
 from tuneworthy.verdict.phrases import bounds_path
 
 CHOICE_KEYS = "[l]eft [r]ight [b]oth wrong [e]qual, both right [s]kip [q]uit =right answer"
 PREFERENCE_KEYS = "better: [l]eft [r]ight, [b]oth bad [e]qually good [s]kip [q]uit =better text"
-_NO_ANSWER = "(no answer)"
+NO_ANSWER = "(no answer)"
 
 
 def question_screen(
@@ -29,21 +29,18 @@ def question_screen(
 
     JSON is shown in a canonical form, so its formatting cannot reveal the arm.
     """
-    lines = [Text(), *_styled_lines(head, width, plain, "dim"), Text()]
+    screen = Screen(width, plain)
+    screen.add()
+    screen.say(head, style="dim")
+    screen.add()
     for message in question.query.messages:
-        name = "input" if message.role == "user" else message.role
-        lines += _labelled_lines(name, message.content, width, plain)
-    left, right = (blind_form(text) for text in (question.left, question.right))
-    lines += [
-        Text(),
-        *_labelled_lines("left", left, width, plain),
-        *_labelled_lines("right", right, width, plain),
-    ]
-    lines += [
-        Text(),
-        *_styled_lines(PREFERENCE_KEYS if preference else CHOICE_KEYS, width, plain, "dim"),
-    ]
-    return finished(lines, plain)
+        _labelled_rows(screen, "input" if message.role == "user" else message.role, message.content)
+    screen.add()
+    _labelled_rows(screen, "left", blind_form(question.left))
+    _labelled_rows(screen, "right", blind_form(question.right))
+    screen.add()
+    screen.say(PREFERENCE_KEYS if preference else CHOICE_KEYS, style="dim")
+    return screen.text()
 
 
 def progress_line(left: Sequence[float], clicks: int, more: int | None) -> str:
@@ -63,14 +60,6 @@ def blind_form(text: str) -> str:
     return canonical(value) if isinstance(value, dict | list) else text
 
 
-def _labelled_lines(name: str, text: str, width: int, plain: bool) -> Iterator[Text]:
-    body = text.strip() or _NO_ANSWER
-    lines = [piece for line in body.splitlines() for piece in
-             wrapped(escape_line(line, plain), width, " " * 9)]  # fmt: skip
-    for at, line in enumerate(lines):
-        label = f"  {name:<7}" if at == 0 else " " * 9
-        yield Text().append(label, "bold").append(line[9:])
-
-
-def _styled_lines(text: str, width: int, plain: bool, style: str) -> list[Text]:
-    return [Text(line, style) for line in wrapped(escape_line(text, plain), width)]
+def _labelled_rows(screen: Screen, name: str, text: str) -> None:
+    for at, line in enumerate((text.strip() or NO_ANSWER).splitlines()):
+        screen.beside(Text(f"  {name:<7}" if at == 0 else " " * 9, "bold"), line)

@@ -14,7 +14,7 @@ from rich.live import Live as RichLive
 from rich.text import Text
 
 from tuneworthy.core.counting import tenths
-from tuneworthy.report._screens import bar, can_encode_glyphs, cell, escape_line, finished
+from tuneworthy.report.screen import Screen, bar, can_encode_glyphs, cell
 from tuneworthy.verdict.phrases import verdict_so_far
 
 REPEAT_AFTER_SECONDS = 10.0  # the least time between messages that differ only in numbers
@@ -104,28 +104,23 @@ class Live:
 
     def screen(self) -> Text:
         """Return the lines to draw now: progress by arm, the verdict so far, the last message."""
-        width = min(self._console.width, 120)
-        name = 28 if width >= 80 else 16
-        lines = []
+        screen = Screen(min(self._console.width, 120), self._plain)
+        name = 28 if screen.width >= 80 else 16
         for arm, (done, total, note) in self._arm_progress.items():
             share = done / total if total else float(done > 0)
             over = share >= 1
-            text = Text(
-                "  " + cell(escape_line(arm, self._plain), name) + " ", "dim" if over else ""
-            )
+            text = Text(f"  {cell(screen.safe(arm), name)} ", "dim" if over else "")
             text.append(bar(share, 14) + " ", "dim" if over else "cyan")
-            rest = cell(_progress_text(done, total), 16) + escape_line(note, self._plain)
-            text.append(cell(rest, width - name - 19).rstrip(), "dim")
-            lines.append(text)
+            rest = cell(_progress_text(done, total), 16) + screen.safe(note)
+            screen.add(text.append(cell(rest, screen.width - name - 19).rstrip(), "dim"))
         for line in ("" if self.short else self.verdict_line(), self._last_message):
             if line:
-                lines.append(
-                    Text(cell("  " + escape_line(line, self._plain), width - 1).rstrip(), "bold")
-                )
-        return finished(lines, self._plain)
+                shown = cell("  " + screen.safe(line), screen.width - 1).rstrip()
+                screen.add(Text(shown, "bold"))
+        return screen.text()
 
     def _write(self, text: str) -> None:
-        line = escape_line(text, self._plain)
+        line = Screen(plain=self._plain).safe(text)
         self._console.print(Text(line, no_wrap=True), soft_wrap=True)
 
 
@@ -134,8 +129,3 @@ def _progress_text(done: int, total: int) -> str:
     if total > 0:
         return f"{done:,} of {total:,}"
     return "done" if done else "at work"
-
-
-def live(stream: TextIO | None = None, width: int | None = None) -> Live:
-    """Return a live view on a stream (default: stderr, which keeps stdout for data)."""
-    return Live(stream, width)

@@ -23,7 +23,7 @@ from tuneworthy.core.causes import BaseOutcomes, Effect, Intervention
 from tuneworthy.diagnose.cause_shares import CAUSES as NAMES
 from tuneworthy.diagnose.cause_shares import attribute_causes
 from tuneworthy.diagnose.effects import effect
-from tuneworthy.report import _rates
+from tuneworthy.report import wrong_section as _rates
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tuneworthy.core.answer import HALF_OF_REPEATS, Answer, Score, Unscored
 from tuneworthy.core.results import Results
@@ -89,16 +88,3 @@ def scores_hardest_first(matrix: ScoreMatrix, arm: str) -> list[float | None]:
     """Return an arm's scores, hardest case first (empty if it has none)."""
     row = matrix.values.get(arm)
     return [row[i] for i in matrix.order] if row else []
-
-
-def null_pointers(value: Any, at: str = "") -> list[str]:
-    """Return the JSON pointers of every null in plain data."""
-    if value is None:
-        return [at]
-    pairs: list[tuple[Any, Any]] = []
-    if isinstance(value, dict):
-        pairs = list(value.items())
-    elif isinstance(value, list | tuple):
-        pairs = list(enumerate(value))
-    keyed = ((str(key).replace("~", "~0").replace("/", "~1"), item) for key, item in pairs)
-    return [pointer for key, item in keyed for pointer in null_pointers(item, f"{at}/{key}")]

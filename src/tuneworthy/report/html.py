@@ -7,10 +7,9 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import jinja2
 from markupsafe import Markup, escape
@@ -19,26 +18,23 @@ from tuneworthy.core.counting import count_noun, score_text, tenths
 from tuneworthy.core.escape import for_html, for_script, visible
 from tuneworthy.core.reason import Reason
 from tuneworthy.core.results import Results
-from tuneworthy.report import _across as reading
-from tuneworthy.report import _changes, _curve, _fresh, _money, _robust, fact_lines
-from tuneworthy.report import _notes as notes
-from tuneworthy.report import _sections as sections
+from tuneworthy.report import (
+    fact_lines,
+    row_sections,
+    score_sections,
+    steadiness_sections,
+    training_sections,
+)
 from tuneworthy.report._cells import ScoreMatrix, score_matrix
 from tuneworthy.report._data import page_data
-from tuneworthy.report._students import student_lines
-from tuneworthy.report.checks import visible_line
+from tuneworthy.report.cost_section import cost_section
+from tuneworthy.report.page_parts import Cell, Section, Shown, Span
 from tuneworthy.report.view import opening
+from tuneworthy.report.wrong_section import wrong_section
 from tuneworthy.verdict import phrases
 
 REPORT_FOLDER = Path(__file__).parent
 TEMPLATES = REPORT_FOLDER / "templates"
-STEP_NAMES = {
-    "run": "run",
-    "leave out": "not run",
-    "stop": "stopped",
-    "all folds": "run on all folds",
-    "more folds": "run on more folds",
-}
 UNBROKEN = Markup('<span class="whole">{}</span>')
 FUNCTIONS = {
     "amount": phrases.amount,
@@ -48,40 +44,32 @@ FUNCTIONS = {
     "not_measured": phrases.NOT_MEASURED,
     "points": tenths,
     "score": score_text,
-    "step_name": STEP_NAMES.__getitem__,
-    "visible_line": visible_line,
     "wide_line": fact_lines.wide_line,
     "whole": UNBROKEN.format("fine-tune"),
     "whole_first": UNBROKEN.format("Fine-tune"),
 }
-SECTIONS: dict[str, Callable[[Results, ScoreMatrix], Any]] = {
-    "view": lambda results, matrix: opening(results),
-    "named": lambda results, matrix: fact_lines.arm_named(results),
-    "ladder": sections.ladder_drawings,
-    "graded": lambda results, matrix: sections.has_partial_scores(matrix),
-    "meanings": lambda results, matrix: sections.arm_descriptions(results),
-    "margins": lambda results, matrix: sections.margin_ranges(results),
-    "margin_axis": lambda results, matrix: sections.margin_axis(results),
-    "forest": sections.forest_plot,
-    "differences": lambda results, matrix: sections.difference_groups(results),
-    "trade_offs": lambda results, matrix: sections.trade_off_charts(results),
-    "trainings": lambda results, matrix: sections.training_sections(results),
-    "failures": sections.failure_map,
-    "unclaimed": lambda results, matrix: sections.uncompared_arms(results),
-    "across": lambda results, matrix: reading.failures_section(results),
-    "money": lambda results, matrix: _money.money_section(results),
-    "learning": lambda results, matrix: _curve.learning_section(results),
-    "fresh": lambda results, matrix: _fresh.freshness_section(results),
-    "students": lambda results, matrix: student_lines(results),
-    "changes": lambda results, matrix: _changes.changes_section(results),
-    "robust": lambda results, matrix: _robust.robustness_section(results),
-    "questions": lambda results, matrix: notes.questions_section(results),
-    "missing": lambda results, matrix: notes.missing_values(results),
-    "audit": lambda results, matrix: notes.audit_section(results),
-    "reproduce": lambda results, matrix: notes.reproduce_rows(results),
-    "task_text": lambda results, matrix: notes.task_text(results),
-}
-
+SECTIONS: tuple[Callable[[Results, ScoreMatrix], Section | None], ...] = (
+    score_sections.scores_section,
+    score_sections.differences_section,
+    cost_section,
+    lambda results, matrix: training_sections.learning_section(results),
+    lambda results, matrix: training_sections.training_section(results),
+    lambda results, matrix: training_sections.students_section(results),
+    lambda results, matrix: training_sections.changes_section(results),
+    lambda results, matrix: steadiness_sections.robustness_section(results),
+    lambda results, matrix: wrong_section(results),
+    lambda results, matrix: steadiness_sections.freshness_section(results),
+    score_sections.failures_section,
+    lambda results, matrix: row_sections.questions_section(results),
+    lambda results, matrix: row_sections.rows_section(results),
+)
+"""The sections above the list of cases, in order; one that measures nothing is None."""
+LAST_SECTIONS: tuple[Callable[[Results], Section | None], ...] = (
+    score_sections.unclaimed_section,
+    row_sections.minutes_section,
+    row_sections.missing_section,
+    row_sections.reproduce_section,
+)
 _TABLE = re.compile(r'<table class="plain stack.*?</table>', re.DOTALL)
 _HEADING = re.compile(r"<t[dh][^>]*>(.*?)</t[dh]>", re.DOTALL)
 _ROW = re.compile(r"<tr.*?</tr>", re.DOTALL)
@@ -165,9 +153,20 @@ def _report_templates() -> jinja2.Environment:
 
 
 def section_values(results: Results, matrix: ScoreMatrix) -> dict[str, Any]:
-    """Return the template values of all sections, with results, verdict and task."""
-    common = {"results": results, "verdict": results.verdict, "task": results.task}
-    return {**common, **{name: value(results, matrix) for name, value in SECTIONS.items()}}
+    """Return the view of a study, as values of the template: its first screen and its sections."""
+    return {
+        "results": results,
+        "verdict": results.verdict,
+        "task": results.task,
+        "view": opening(results),
+        "ladder": score_sections.ladder_drawings(results, matrix),
+        "graded": score_sections.has_partial_scores(matrix),
+        "meanings": score_sections.arm_descriptions(results),
+        "margins": score_sections.margin_ranges(results),
+        "margin_axis": score_sections.margin_axis(results),
+        "sections": [part for make in SECTIONS if (part := make(results, matrix))],
+        "last_sections": [part for make in LAST_SECTIONS if (part := make(results))],
+    }
 
 
 def template_environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
@@ -180,15 +179,32 @@ def template_environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    jinja.filters["ticks"] = _code_ticks
+    jinja.filters |= {"ticks": _code_ticks, "shown": _shown, "said": _said}
+    jinja.globals |= {"css_of": lambda shown: getattr(shown, "css", "")}
     jinja.globals |= FUNCTIONS
-    jinja.globals |= {f"{key}_href": partial(_fragment, key) for key in ("case", "cause")}
     return jinja
 
 
-def _fragment(key: str, value: str) -> str:
-    """Return a link within the page, encoded as the script's URLSearchParams reads it."""
-    return f"#{urlencode({key: value}, errors='replace')}"
+LOOKS = {"strong": "<b>{}</b>", "soft": '<span class="soft">{}</span>', "code": "<code>{}</code>"}
+
+
+def _shown(value: Shown) -> Markup:
+    """Return what a part shows as HTML: escaped texts, spans and drawings."""
+    if isinstance(value, Cell):
+        return _shown(value.shown)
+    if isinstance(value, tuple):
+        return Markup().join(map(_shown, value))
+    if not isinstance(value, Span):
+        return Markup("{}").format(_printable(value))
+    inner = _code_ticks(value.text) if value.said else Markup("{}").format(visible(value.text))
+    inner = Markup(LOOKS.get(value.look, "{}")).format(inner)
+    return Markup('<a href="{}">{}</a>').format(value.href, inner) if value.href else inner
+
+
+def _said(value: Shown) -> Markup:
+    """Return a paragraph as HTML; a string is a sentence, in which back-ticks mark code."""
+    plain = isinstance(value, str) and not isinstance(value, Markup)
+    return _code_ticks(value) if plain else _shown(value)
 
 
 def _code_ticks(text: str) -> Markup:

@@ -11,8 +11,8 @@ from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.report import fact_lines, recorded_lines
-from tuneworthy.report._causes import wrong_lines
-from tuneworthy.report._students import student_texts
+from tuneworthy.report.cause_lines import wrong_lines
+from tuneworthy.report.training_sections import student_texts
 from tuneworthy.verdict import phrases
 from tuneworthy.verdict.phrases import as_sentence
 

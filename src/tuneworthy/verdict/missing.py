@@ -41,9 +41,14 @@ def reasons_for_nulls(
     """Return {JSON pointer: reason} for every null; `known` holds the rule's own reasons."""
     out = {}
     for path in null_paths(plain):
-        pointer = "/" + "/".join(str(p).replace("~", "~0").replace("/", "~1") for p in path)
+        pointer = json_pointer(path)
         out[pointer] = known.get(pointer) or _reason_for_null(plain, path, arms)
     return out
+
+
+def json_pointer(path: tuple[str | int, ...]) -> str:
+    """Return the JSON pointer of a path."""
+    return "/" + "/".join(str(p).replace("~", "~0").replace("/", "~1") for p in path)
 
 
 def null_paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tuneworthy.report._rates import FAILURE_COUNTS, cause_rates, published_rates
+from tuneworthy.report.wrong_section import FAILURE_COUNTS, cause_rates, published_rates
 
 RESULTS = Path(__file__).parents[3] / "bench" / "results" / "causes.json"
 

@@ -12,7 +12,7 @@ from tuneworthy.core.reason import Reason
 from tuneworthy.core.task import Present
 from tuneworthy.core.verdict import Wrong
 from tuneworthy.report import fact_lines
-from tuneworthy.report._causes import wrong_lines
+from tuneworthy.report.cause_lines import wrong_lines
 from tuneworthy.report.fact_lines import left_line
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen

@@ -6,10 +6,11 @@ import pytest
 from study_fixture import study
 
 from tuneworthy.core.finding import Finding
-from tuneworthy.questions import CHECKLIST, ORDER, prompt_exhausted
-from tuneworthy.report._notes import questions_section
+from tuneworthy.questions import CHECKLIST, ORDER, evaluation, harm, prompt_exhausted
 from tuneworthy.report.fact_lines import checklist_summary
 from tuneworthy.report.html import page
+from tuneworthy.report.page_parts import Span, Table
+from tuneworthy.report.row_sections import questions_section
 from tuneworthy.report.terminal import ladder_screen
 from tuneworthy.verdict.phrases import finding_quantity
 
@@ -31,19 +32,23 @@ def told(**answers):
 
 
 def test_the_checklist_stands_apart_and_a_no_says_why_tuning_is_wrong():
-    found = questions_section(told(prompt_exhausted="no", evaluation="yes", harm="no"))
-    assert {row["name"] for row in found["five"]} == set(CHECKLIST)
-    assert [row["name"] for row in found["others"]][-1] == "own_question"
-    rows = {row["name"]: row for rows in found.values() for row in rows}
-    no = rows["prompt_exhausted"]
-    assert (no["wrong"], no["prior"]) == (prompt_exhausted.WRONG, "a prior")
-    assert no["number"] == "8 points (2.1 to 14)"
-    assert no["question"] == prompt_exhausted.QUESTION
-    assert rows["evaluation"]["wrong"] == rows["harm"]["wrong"] == ""
-    assert (no["tone"], rows["evaluation"]["tone"]) == ("no", "yes")
-    assert rows["harm"]["tone"] == "yes", "no harm speaks for tuning"
-    assert no["because"] == "Because of prompt_exhausted"
-    assert rows["own_question"]["question"] == "own question"
+    results = told(prompt_exhausted="no", evaluation="yes", harm="no")
+    five, others = [part for part in questions_section(results).parts if isinstance(part, Table)]
+    assert len(five.rows) == len(CHECKLIST)
+    assert others.rows[-1][0] == "own question"
+    rows = {row[0]: row for row in (*five.rows, *others.rows)}
+    no = rows[prompt_exhausted.QUESTION]
+    assert (no[1].shown, no[1].css, no[2]) == ("no", "answer-no", "8 points (2.1 to 14)")
+    assert no[3].text == "prior: a prior"
+    assert [span.text for span in no[4] if isinstance(span, Span)] == [
+        prompt_exhausted.WRONG,
+        "Because of prompt_exhausted.",
+        "Next: next after prompt_exhausted.",
+    ]
+    yes, harmless = rows[evaluation.QUESTION], rows[harm.QUESTION]
+    assert len(yes[4]) == len(harmless[4]) == 3, "no wrong"
+    assert yes[1].css == "answer-yes"
+    assert harmless[1].css == "answer-yes", "no harm speaks for tuning"
 
 
 def test_the_page_shows_both_tables_and_escapes_them():

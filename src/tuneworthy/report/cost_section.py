@@ -66,8 +66,6 @@ def _money_parts(results: Results) -> Iterator[Any]:
     else:
         yield Text(_why_no_money(results), "soft")
     yield Text(chance_line(results))
-    if day := results.verdict.economics.get("expires"):
-        yield Text(f"It stands on a model that ends on {visible(str(day))}.")
     if flips := [str(flip["says"]) for flip in results.verdict.flips if "says" in flip]:
         yield Heading("What would change the verdict")
         yield Items([("", Span(text, said=True)) for text in flips])

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from tuneworthy.core.answer_files import recorded_files
 from tuneworthy.core.counting import count_noun, score_text, tenths
 from tuneworthy.core.difference_trend import Trend
@@ -52,14 +49,6 @@ def checklist_summary(verdict: Verdict) -> str:
         count = f"{len(names)} {answer.replace('_', ' ')}"
         parts += [f"{count} ({', '.join(names)})"] if names else []
     return ", ".join(parts) if any(found.answer != "not_measured" for found in five) else ""
-
-
-def options_text(values: Mapping[str, Any]) -> str:
-    """Return in one line the options that tell arms apart: `k=8`.
-
-    Other options are in the arm's name (if the user set them) and in verdict.json.
-    """
-    return ", ".join(f"{key}={value}" for key, value in values.items() if key == "k")
 
 
 def ladder_order(arms: tuple[ArmResult, ...]) -> list[ArmResult]:
@@ -230,13 +219,6 @@ def not_certain(arm: ArmResult, graded: bool = False) -> str:
     return f"{lead} lies between {low} and {high} points (95 %)."
 
 
-_RIVALS = {
-    "keep": "What runs today", "classifier": "A plain classifier", "prompt": "A better prompt",
-    "schema": "A schema", "context": "More context", "bigger": "A bigger model",
-    "tune": "A tuned model", "distil": "A distilled model",
-}  # fmt: skip
-
-
 def left_line(results: Results) -> str:
     """Return a sentence on how many points another arm could gain at most, and which arm."""
     verdict, ahead = results.verdict, differences_to_named(results)
@@ -248,7 +230,8 @@ def left_line(results: Results) -> str:
     if left.points <= 0 or not ahead:
         return f"No other measured arm can be better ({sure} sure)."
     arm = next(a for a in results.evidence.arms if a.name == ahead[0].arm)
-    kind = _RIVALS.get(arm.tool or "", "Another system")
+    kind = phrases.TOOLS[arm.tool or "other"][0]
+    kind = kind[:1].upper() + kind[1:]
     if verdict.arm is None:
         return (
             f"{kind} ({visible(arm.name)}) is not shown to be better than"

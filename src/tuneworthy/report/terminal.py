@@ -108,9 +108,8 @@ def _arm_line(
 
 
 def _arm_title(screen: Screen, row: LadderRow) -> str:
-    name, detail = screen.safe(row.arm.name), screen.safe(row.options)
-    role = "" if row.arm.role == "candidate" else f" ({row.arm.role})"
-    return f"{name}{role}" if not detail or detail in name else f"{name}{role} {detail}"
+    role = "" if row.arm.role == "candidate" else f"({row.arm.role})"
+    return screen.safe(" ".join(filter(None, (row.arm.name, role, row.options))))
 
 
 def _cost_unit(rows: Sequence[LadderRow]) -> str:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tuneworthy.core.arm import RETRY_TOKEN_FACTOR
 from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import TRAINED_TOOLS
@@ -118,13 +117,22 @@ def _ladder_rows(results: Results) -> Iterator[LadderRow]:
     for arm in listed:
         yield LadderRow(
             arm=arm,
-            options=fact_lines.options_text(arm.options),
+            options=_options_text(arm),
             named=arm.name == results.verdict.arm,
             cost=phrases.amount(arm.usd_per_1k) if arm.usd_per_1k is not None else None,
             wait=phrases.duration(arm.latency_ms.p50 / 1000) if arm.latency_ms else None,
             notes=tuple(_arm_notes(arm, pairs.get(arm.name), results)) if arm.score else (),
             why="" if arm.score else phrases.because_of(arm),
         )
+
+
+def _options_text(arm: ArmResult) -> str:
+    """Return in one line the options that tell arms apart and are not in its name: `k=8`.
+
+    Other options are in the arm's name (if the user set them) and in verdict.json.
+    """
+    text = ", ".join(f"{key}={value}" for key, value in arm.options.items() if key == "k")
+    return "" if text in arm.name else text
 
 
 def _arm_notes(arm: ArmResult, pair: Pair | None, results: Results) -> Iterator[tuple[str, str]]:
@@ -153,22 +161,14 @@ def _cautions(results: Results) -> Iterator[str]:
             " not have changed. Score rows that no study has opened."
         )
     yield from _untrained_caution(results)
-    yield from _cut_answers_caution(results)
+    arm = fact_lines.arm_named(results)
+    if arm and arm.cut and arm.cut.gain > results.task.success.margin:
+        clause = phrases.cut_answers_clause(arm, arm.cut)
+        yield f"{clause}. Raise output.max_tokens before you trust this score."
     yield from (as_sentence(o.text) for kind in SHOWN_KINDS for o in seen if o.kind == kind)
     for one in seen:
         if one.kind == "groups" and one.level == "warning":  # one more could change the verdict
             yield f"{as_sentence(one.text)} {as_sentence(one.fix)}"
-
-
-def _cut_answers_caution(results: Results) -> Iterator[str]:
-    """Yield a caution if the token limit may have cost the named arm more than the margin."""
-    arm = fact_lines.arm_named(results)
-    if arm and arm.cut and arm.cut.gain > results.task.success.margin:
-        yield (
-            f"The token limit ended {arm.cut.n:,} of its {arm.n:,} answers; of {arm.cut.asked:,}"
-            f" asked again with {RETRY_TOKEN_FACTOR} times the tokens {arm.cut.gained:,} scored"
-            " higher. Raise output.max_tokens before you trust this score."
-        )
 
 
 def _untrained_caution(results: Results) -> Iterator[str]:

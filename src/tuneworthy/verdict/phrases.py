@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tuneworthy.core.counting import Bounded, count_noun, score_text, tenths
+from tuneworthy.core.arm import RETRY_TOKEN_FACTOR
+from tuneworthy.core.counting import Bounded, count_noun, points, score_text, tenths
 from tuneworthy.core.escape import quoted, visible
-from tuneworthy.core.evidence import ArmResult
+from tuneworthy.core.evidence import ArmResult, TruncatedAnswers
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.verdict import Next, Verdict
 
@@ -110,6 +111,18 @@ def tool_with_name(arm: ArmResult) -> str:
 def as_sentence(text: str) -> str:
     """Return a note as a sentence: with a capital letter, and a full stop if none ends it."""
     return text[:1].upper() + text[1:] + ("" if text.endswith(("?", ".")) else ".")
+
+
+def cut_answers_clause(arm: ArmResult, cut: TruncatedAnswers) -> str:
+    """Return what the token limit may have cost an arm, and what its longer answers scored."""
+    again = (
+        f" (asked again with {RETRY_TOKEN_FACTOR} times the tokens, {cut.gained:,} of {cut.asked:,}"
+        " scored higher)"
+    )
+    return (
+        f"The token limit ended {cut.n:,} of {arm.n:,} answers of {ticked(arm)}, which may have"
+        f" cost it {points(cut.gain)}{again if cut.asked else ''}"
+    )
 
 
 def because_of(arm: ArmResult) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tuneworthy.core.arm import RETRY_TOKEN_FACTOR
 from tuneworthy.core.counting import count_noun, points
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.look_text import look_line
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.verdict import drift
-from tuneworthy.verdict.phrases import ticked, tool_with_name
+from tuneworthy.verdict.phrases import cut_answers_clause, ticked, tool_with_name
 from tuneworthy.verdict.prices import known_prices, monthly_cost, rival
 from tuneworthy.verdict.rule import LadderDecision, untrained_arms
 from tuneworthy.verdict.rungs import (
@@ -260,13 +259,7 @@ def _cut_answers_sentence(ruling: LadderDecision) -> str:
     arm = ruling.cut
     if arm is None or arm.cut is None:
         return ""
-    ended = (
-        f"The token limit ended {arm.cut.n:,} of {arm.n:,} answers of {ticked(arm)}, which may"
-        f" have cost it {points(arm.cut.gain)}"
-    )
-    if arm.cut.asked:
-        again = f"{arm.cut.gained:,} of {arm.cut.asked:,}"
-        ended += f" (asked again with {RETRY_TOKEN_FACTOR} times the tokens, {again} scored higher)"
+    ended = cut_answers_clause(arm, arm.cut)
     if ruling.reason == "cut":
         return f"{ended}. A dearer arm may only seem better for that reason."
     return f"{ended}; with longer answers another arm may be named."

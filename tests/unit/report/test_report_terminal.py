@@ -91,7 +91,7 @@ def test_d3_the_ladder_and_the_page_say_how_many_answers_the_token_limit_ended(r
     arms = tuple(arm.model_copy(update=much if arm.name == named else {})
                  for arm in results.evidence.arms)  # fmt: skip
     evidence = results.evidence.model_copy(update={"arms": arms})
-    caution = "The token limit ended 41 of its 250 answers; of 16 asked again with 4 times"
+    caution = "The token limit ended 41 of 250 answers of <code>constrained</code>, which may have"
     assert caution in page(results.model_copy(update={"evidence": evidence}))
     assert caution not in page(found)
     assert "cut by the token limit" not in ladder_screen(results, 80).plain

@@ -23,7 +23,7 @@ from tuneworthy.core.causes import BaseOutcomes, Effect, Intervention
 from tuneworthy.diagnose.cause_shares import CAUSES as NAMES
 from tuneworthy.diagnose.cause_shares import attribute_causes
 from tuneworthy.diagnose.effects import effect
-from tuneworthy.report import wrong_section as _rates
+from tuneworthy.report import wrong_section
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -146,7 +146,7 @@ def main() -> None:
     for what, figure in summary.items():
         print(f"{what:<56} {figure}")
     write("causes", {**told, "summary": summary})
-    _rates.RATES_FILE.write_text(json.dumps(_rates.published_rates(told), indent=1) + "\n", "utf-8")
+    wrong_section.RATES_FILE.write_text(json.dumps(wrong_section.published_rates(told), indent=1) + "\n", "utf-8")
 
 
 def _said(rate: dict[str, float]) -> str:

@@ -36,8 +36,7 @@ def command(
     answers and scores, without a model. Exit code 1: something differs other than the
     wording of sentences, which another build may have written.
     """
-    from tuneworthy.report import export_text
-    from tuneworthy.report.json import verdict_json
+    from tuneworthy.report.exports import export_text, verdict_json
     from tuneworthy.report.screen import terminal_size
     from tuneworthy.report.terminal import ladder_screen
     from tuneworthy.results_folder import against_ledger, find_results, read_results

@@ -131,8 +131,8 @@ def _print_dry_run(path: Path, options: RunOptions, json: bool) -> int:
 
 def _print_study(study: Study, repeated: Repetition | None, json: bool) -> None:
     from tuneworthy.report.comparisons import repeated_screen
+    from tuneworthy.report.exports import repeated_json, verdict_json
     from tuneworthy.report.fact_lines import request_lines
-    from tuneworthy.report.json import repeated_json, verdict_json
     from tuneworthy.report.screen import terminal_size
     from tuneworthy.report.terminal import ladder_screen
 

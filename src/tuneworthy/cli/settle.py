@@ -107,7 +107,7 @@ def _read_vote(settling: Settling) -> str:
 
 
 def _print_settled(settled: SettledStudy, json: bool) -> None:
-    from tuneworthy.report.json import verdict_json
+    from tuneworthy.report.exports import verdict_json
     from tuneworthy.report.screen import terminal_size
     from tuneworthy.report.terminal import ladder_screen
 

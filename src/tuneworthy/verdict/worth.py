@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from math import hypot
 from typing import Any
 
-from tuneworthy.compare.economics import chance_better
+from tuneworthy.compare.costs import chance_better
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
 from tuneworthy.core.task import TRAINED_TOOLS

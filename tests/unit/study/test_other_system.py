@@ -9,8 +9,8 @@ from tests import recorded as scene
 
 from tuneworthy.cli._frame import run as command
 from tuneworthy.core.results import Results
+from tuneworthy.report.exports import verdict_schema
 from tuneworthy.report.html import page
-from tuneworthy.report.json import verdict_schema
 from tuneworthy.report.terminal import ladder_screen
 from tuneworthy.study import run
 

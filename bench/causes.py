@@ -146,7 +146,8 @@ def main() -> None:
     for what, figure in summary.items():
         print(f"{what:<56} {figure}")
     write("causes", {**told, "summary": summary})
-    wrong_section.RATES_FILE.write_text(json.dumps(wrong_section.published_rates(told), indent=1) + "\n", "utf-8")
+    rates = json.dumps(wrong_section.published_rates(told), indent=1)
+    wrong_section.RATES_FILE.write_text(rates + "\n", "utf-8")
 
 
 def _said(rate: dict[str, float]) -> str:

@@ -37,10 +37,10 @@ def score_matrix(results: Results) -> ScoreMatrix:
                 row[place[answer.case]].append((run, answer, scored))
     seeds = {arm.name: arm.seed for arm in results.evidence.arms}
     values = {
-        name: [combine_seeds(cell, seeds.get(name)) for cell in row]
+        name: [_combine_seeds(cell, seeds.get(name)) for cell in row]
         for name, row in answers.items()
     }
-    return ScoreMatrix(hardest_first(results, values), values, answers)
+    return ScoreMatrix(_hardest_first(results, values), values, answers)
 
 
 def passing_score(results: Results) -> float:
@@ -50,7 +50,7 @@ def passing_score(results: Results) -> float:
     return min(least, HALF_OF_REPEATS) if drawn and drawn <= {0, 1} else least
 
 
-def combine_seeds(cell: Sequence[AnsweredCell], seed: int | None) -> float | None:
+def _combine_seeds(cell: Sequence[AnsweredCell], seed: int | None) -> float | None:
     """Return one score for a cell: that of the artefact's seed, else the mean over the seeds."""
     scores = [(run.seed, s.value) for run, _, s in cell if isinstance(s, Score)]
     own = [value for at, value in scores if at == seed]
@@ -58,7 +58,7 @@ def combine_seeds(cell: Sequence[AnsweredCell], seed: int | None) -> float | Non
     return sum(kept) / len(kept) if kept else None
 
 
-def hardest_first(results: Results, values: dict[str, list[float | None]]) -> tuple[int, ...]:
+def _hardest_first(results: Results, values: dict[str, list[float | None]]) -> tuple[int, ...]:
     """Return case positions by rising mean score of the candidates; ties keep their order."""
     rows = [
         values[arm.name]

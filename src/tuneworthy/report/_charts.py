@@ -46,7 +46,7 @@ def margin_axis(margins: Sequence[float], own: float) -> Markup:
     return svg.drawing(16, "margins", *names, mine, class_="row axis")
 
 
-def grid_lines(scale: Axis, wanted: int = 5) -> list[Markup]:
+def _grid_lines(scale: Axis, wanted: int = 5) -> list[Markup]:
     """Return faint vertical lines at the ticks of an axis."""
     return [svg.line(scale(m), scale(m), 0, 100, "grid") for m in scale.ticks(wanted)]
 
@@ -66,7 +66,7 @@ def forest_row(arm: ArmResult, scale: Axis, seeds: Sequence[float], target: floa
     marks = [svg.line(scale(target), scale(target), 0, 100, "target")] if target is not None else []
     title = f"{arm.name}: {score_text(s.mean)} ({score_text(s.low)} to {score_text(s.high)})"
     return svg.drawing(
-        26, title, *grid_lines(scale), *marks,
+        26, title, *_grid_lines(scale), *marks,
         svg.line(scale(s.low), scale(s.high), 50, 50, "ci"),
         *[svg.dot(scale(v), 50, 2.5, "seed", f"seed {i}: {v:.3f}") for i, v in enumerate(seeds)],
         svg.dot(scale(s.mean), 50, 5, "mean", title),
@@ -86,7 +86,7 @@ def pair_row(pair: Pair, scale: Axis, margin: float) -> Markup:
     return svg.drawing(
         48, f"{pair.arm} − {pair.versus}: {phrases.span(pair)}",
         svg.block(scale(-margin), scale(margin), 0, 100, "band"),
-        *grid_lines(scale), svg.line(scale(0), scale(0), 0, 100, "zero"),
+        *_grid_lines(scale), svg.line(scale(0), scale(0), 0, 100, "zero"),
         svg.line(scale(pair.low), scale(pair.high), 50, 50, f"ci {side}"),
         svg.dot(scale(pair.mean), 50, 5, f"mean {side}", phrases.span(pair)),
     )  # fmt: skip

@@ -134,7 +134,7 @@ def two_logs_screen(compared: LogComparison, width: int = 80, plain: bool = Fals
     screen.add(Text("  ").append(head, "bold").append(count, "dim"))
     text = (
         f"The interval is {INTERVAL_TEXT}, of the paired difference on the rows that both answered."
-        f" {wide_line(result)} {more_line(result)}"
+        f" {wide_line(result)} {_more_line(result)}"
     )
     screen.say(" ".join(text.split()))
     screen.add()
@@ -169,7 +169,7 @@ def lead_line(
     return f"{leader} leads by {size} point{'s' * (size != '1')}, {ends}"
 
 
-def more_line(result: TwoLogs) -> str:
+def _more_line(result: TwoLogs) -> str:
     """Return how many more rows would show the difference; "" if it is shown or all are alike."""
     if result.is_shown or result.gave_same_answers or result.dependent:
         return ""

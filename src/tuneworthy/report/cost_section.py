@@ -61,7 +61,7 @@ def cost_section(results: Results, matrix: ScoreMatrix) -> Section:
 def _money_parts(results: Results) -> Iterator[Any]:
     """Yield the cost by requests a month, what flips the verdict, and what was assumed."""
     yield Text(fact_lines.pays_line(results))
-    if chart := cost_chart(results):
+    if chart := _cost_chart(results):
         yield Figure("Cost a month over requests a month, in USD", chart)
     else:
         yield Text(_why_no_money(results), "soft")
@@ -123,7 +123,7 @@ def _mark_of_arm(arm: ArmResult, results: Results) -> str:
     return "finalist" if arm.finalist else "reference" if arm.role != "candidate" else "other"
 
 
-def cost_chart(results: Results) -> Markup | None:
+def _cost_chart(results: Results) -> Markup | None:
     """Return a chart of cost by requests a month; None if fewer than two arms are fully priced."""
     economics = results.verdict.economics
     months = economics.get("horizon_months")

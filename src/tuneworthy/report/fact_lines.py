@@ -139,7 +139,7 @@ def unrun_line(results: Results) -> str:
     return f"No prompt and no tuned model was run here{could}{f' ({why})' if why else ''}."
 
 
-def untrained_line(results: Results) -> str:
+def _untrained_line(results: Results) -> str:
     """Return why nothing was trained; "" if a tuned arm was measured."""
     arms = [a for a in results.evidence.arms if a.role == "candidate"]
     trained = [a for a in arms if a.tool in TRAINED_TOOLS]
@@ -159,7 +159,7 @@ def _why_untrained(results: Results, *, lacking: bool) -> str:
 
 def pays_line(results: Results) -> str:
     """Return a sentence on the volume at which the rival pays, or the keys missing for it."""
-    if untrained := untrained_line(results):
+    if untrained := _untrained_line(results):
         return untrained
     economics, missing = results.verdict.economics, results.verdict.missing
     have = results.task.economics.requests_per_month

@@ -113,7 +113,7 @@ def page(results: Results, served: ServedPage | None = None) -> str:
             data=Markup(for_script(data)),
             volume=_volume_range(results),
             more_cases=listed if listed < len(results.cases) else 0,
-            **section_values(results, matrix),
+            **_section_values(results, matrix),
         )
     )
     return name_cells(html) + "\n"
@@ -152,7 +152,7 @@ def _report_templates() -> jinja2.Environment:
     return template_environment(jinja2.FileSystemLoader(TEMPLATES))
 
 
-def section_values(results: Results, matrix: ScoreMatrix) -> dict[str, Any]:
+def _section_values(results: Results, matrix: ScoreMatrix) -> dict[str, Any]:
     """Return the view of a study, as values of the template: its first screen and its sections."""
     return {
         "results": results,

@@ -23,7 +23,7 @@ TRAIN_EXTRA = "tuneworthy[train]"
 LEAST_USD_PER_1K = 1e-4  # dollars per 1,000 requests below which two systems cost the same
 
 
-def recorded_arms(results: Results) -> list[ArmResult]:
+def _recorded_arms(results: Results) -> list[ArmResult]:
     """Return the measured recorded systems, the highest score first."""
     names = recorded_files(results.task)
     own = [a for a in results.evidence.arms if a.name in names and a.score and a.competes]
@@ -49,7 +49,7 @@ def lead_lines(results: Results) -> tuple[str, str]:
     "" twice unless the study compares at least two recorded systems and runs no model. The bounds
     are those of the verdict.
     """
-    own = recorded_arms(results)
+    own = _recorded_arms(results)
     if len(own) < 2 or not without_model(results) or results.verdict.status == "blocked":
         return "", ""
     pair, sign = _pair_and_sign(results.evidence.pairs, own[0].name, own[1].name)
@@ -71,7 +71,7 @@ def worth_line(results: Results) -> str:
     It compares a tuned system with what runs today, else the two best systems. The figures are
     those of these rows: the ladder shows the bounds of the gain.
     """
-    priced = [arm for arm in recorded_arms(results) if arm.usd_per_1k is not None]
+    priced = [arm for arm in _recorded_arms(results) if arm.usd_per_1k is not None]
     tuned = [arm for arm in priced if arm.tool in TRAINED_TOOLS] or priced
     others = [arm for arm in priced if arm.name != (tuned[0].name if tuned else "")]
     others.sort(key=lambda arm: not (arm.present or arm.tool == "keep"))

@@ -196,7 +196,7 @@ def minutes_section(results: Results) -> Section | None:
 def reproduce_section(results: Results) -> Section:
     """Return versions, hardware, hashes and commands, and the task as it was measured."""
     rows: list[tuple[str, Shown]] = [
-        (name, Span(str(text), "code")) for name, text in reproduce_rows(results)
+        (name, Span(str(text), "code")) for name, text in _reproduce_rows(results)
     ]
     if results.plan.cuts:
         rows.append(("left out to fit the minutes", "; ".join(results.plan.cuts)))
@@ -204,11 +204,11 @@ def reproduce_section(results: Results) -> Section:
     title = (
         f"The task as it was measured{f' (inferred from the rows: {inferred})' * bool(inferred)}"
     )
-    task = Preformatted(task_text(results))
+    task = Preformatted(_task_text(results))
     return Section("reproduce", "How to reproduce this", [Facts(rows), Details(title, [task])])
 
 
-def reproduce_rows(results: Results) -> list[tuple[str, str]]:
+def _reproduce_rows(results: Results) -> list[tuple[str, str]]:
     """Return versions, hardware, hashes and commands as (name, text) pairs."""
     seen = results.evidence
     looks = look_line(results.verdict.looks, seen.looks_scope, seen.locked)
@@ -233,7 +233,7 @@ def _flat_pairs(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, "not recorded" if value is None else str(value)
 
 
-def task_text(results: Results) -> list[str]:
+def _task_text(results: Results) -> list[str]:
     """Return the measured task as lines of JSON, without keys at their default."""
     plain = results.task.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return json.dumps(plain, indent=2, ensure_ascii=False).split("\n")

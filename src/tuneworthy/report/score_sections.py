@@ -39,7 +39,7 @@ from tuneworthy.verdict import phrases
 MOST_STRIPES = 600
 
 
-def arm_description(results: Results, arm: ArmResult) -> str:
+def _arm_description(results: Results, arm: ArmResult) -> str:
     """Return what an arm does: its module's first line; "" if it is not a built-in arm."""
     kinds = {run.spec.name: run.spec.arm for run in results.runs}
     planned = {arm.spec.name: arm.spec.arm for arm in results.plan.arms}
@@ -50,7 +50,7 @@ def arm_description(results: Results, arm: ArmResult) -> str:
 def arm_descriptions(results: Results) -> list[tuple[str, str]]:
     """Return what each arm of the ladder does, in a sentence."""
     arms = fact_lines.ladder_order(results.evidence.arms)
-    return [(arm.name, text) for arm in arms if (text := arm_description(results, arm))]
+    return [(arm.name, text) for arm in arms if (text := _arm_description(results, arm))]
 
 
 def ladder_drawings(results: Results, matrix: ScoreMatrix) -> dict[str, dict[str, Any]]:

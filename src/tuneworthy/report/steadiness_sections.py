@@ -40,7 +40,7 @@ MOST_UNSUPPORTED_ROWS = 12  # unsupported rows shown
 def robustness_section(results: Results) -> Section | None:
     """Return the section on robustness; None if nothing of it was measured."""
     evidence, parts = results.evidence, list[Any]()
-    if curves := temperature_charts(evidence.shakes):
+    if curves := _temperature_charts(evidence.shakes):
         parts += [Columns(curves), Items([("", line) for line in _steady_lines(evidence.shakes)])]
     if others := _other_variations(evidence.shakes):
         wrappers = ", ".join(f"“{text.replace('{}', '…')}”" for text in PROMPT_WRAPPERS)
@@ -61,7 +61,7 @@ def robustness_section(results: Results) -> Section | None:
     return Section("robust", "How steady is it?", parts)
 
 
-def temperature_charts(shakes: Sequence[RobustnessResult]) -> list[Figure]:
+def _temperature_charts(shakes: Sequence[RobustnessResult]) -> list[Figure]:
     """Return charts of validity and score by temperature; empty below two temperatures."""
     warm = [one for one in shakes if one.how == TEMPERATURE and one.temperature is not None]
     if len({one.temperature for one in warm}) < 2:
@@ -171,7 +171,7 @@ def freshness_section(results: Results) -> Section | None:
     parts: list[Any] = [Text(line) for line in _fact_sentences(stale, known)]
     if stale is not None and (names := sorted({*stale.faithful, *stale.stale})):
         columns = ("Arm", "Says the changed fact as the passage does", "Still says the old one")
-        asked = [tuple(share_text(shares.get(name)) or "not asked"
+        asked = [tuple(_share_text(shares.get(name)) or "not asked"
                        for shares in (stale.faithful, stale.stale)) for name in names]  # fmt: skip
         parts.append(Table(columns, [(name, *row) for name, row in zip(names, asked, strict=True)]))
     if stale is not None and stale.unsupported:
@@ -183,22 +183,24 @@ def freshness_section(results: Results) -> Section | None:
 
 def _fact_sentences(stale: Freshness | None, known: KnowledgeProbe | None) -> Iterator[str]:
     if stale is not None:
-        yield change_line(stale)
+        yield _change_line(stale)
         if stale.unsupported:
             many = f"{len(stale.unsupported):,} right answers stand in no current passage"
             yield f"{many}: correct the row, add the document, or give the row a time."
     if known is not None:
-        yield from known_lines(known)
+        yield from _known_lines(known)
 
 
-def change_line(freshness: Freshness) -> str:
+def _change_line(freshness: Freshness) -> str:
     """Return a sentence on how fast facts change and how long a frozen model stays fresh enough."""
     if freshness.changed is None or freshness.days is None or freshness.over_days is None:
         return (
             f"How fast the facts change is not known: {freshness.because or 'it was not measured'}."
         )
     over, ok = f"{freshness.over_days:,.0f} days", f"{freshness.stale_ok:.0%}"
-    mean, low, high = map(days_text, (freshness.days.mean, freshness.days.low, freshness.days.high))
+    mean, low, high = map(
+        _days_text, (freshness.days.mean, freshness.days.low, freshness.days.high)
+    )
     if freshness.declared:
         first = f"You say that {freshness.changed.share:.1%} of the facts change within {over}"
         return f"{first}: after {mean} more than {ok} of what a frozen model says is old."
@@ -207,21 +209,21 @@ def change_line(freshness: Freshness) -> str:
     return f"{first}: a frozen model stays below {ok} of old answers for {mean} ({low} to {high})."
 
 
-def days_text(value: float) -> str:
+def _days_text(value: float) -> str:
     """Return a duration in words: `43 days`, or `a century or more`."""
     if value >= CENTURY:
         return "a century or more"
     return f"{value:,.1f} days" if value < 10 else f"{value:,.0f} days"
 
 
-def share_text(share: Proportion | None) -> str:
+def _share_text(share: Proportion | None) -> str:
     """Return a share as counts with its interval, `24 of 60 (28 % to 53 %)`; "" for None."""
     if share is None:
         return ""
     return f"{share.k} of {share.n} ({100 * share.low:.0f} % to {100 * share.high:.0f} %)"
 
 
-def known_lines(known: KnowledgeProbe) -> list[str]:
+def _known_lines(known: KnowledgeProbe) -> list[str]:
     """Return sentences on what the model knows of the rows' answers, or why it was not measured."""
     if known.unknown is None:
         return [f"What the model knows of the answers was not asked: {known.because}."]

@@ -51,7 +51,7 @@ def _curve_parts(results: Results, curve: LearningCurve) -> Iterator[Any]:
     rival = next((a for a in results.evidence.arms if a.name == curve.rival and a.score), None)
     goal = min(1.0, rival.score.mean + margin) if rival and rival.score else None
     yield Heading(curve.arm)
-    for line in (rows_line(curve, margin, results.evidence.train), doubling_line(curve),
+    for line in (rows_line(curve, margin, results.evidence.train), _doubling_line(curve),
                  cleaning_line(curve.cleaning)):  # fmt: skip
         if line:
             yield Text(line)
@@ -96,7 +96,7 @@ def rows_line(curve: LearningCurve, margin: float, train: int | None = None) -> 
     return f"Collect about {more.rows:,} more rows {ends} for {arm} {goal}."
 
 
-def doubling_line(curve: LearningCurve) -> str:
+def _doubling_line(curve: LearningCurve) -> str:
     """Return a sentence on the gain of the last doubling of rows, in points; or ""."""
     if curve.last_doubling is None or len(curve.points) < 2:
         return ""
@@ -143,10 +143,10 @@ def _training_parts(name: str, kept: list[dict[str, Any]], note: str) -> Iterato
     held = "Score on rows held out for choosing; the large dot is the checkpoint that was kept"
     yield Columns([Figure("Loss on training rows", loss, empty="not recorded"),
                    Figure(held, dev, empty=none)])  # fmt: skip
-    yield Facts(trace_figures(kept[0]), "facts-of")
+    yield Facts(_trace_figures(kept[0]), "facts-of")
 
 
-def trace_figures(trace: dict[str, Any]) -> list[tuple[str, str]]:
+def _trace_figures(trace: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the numbers of a training trace as (name, text), without its seed and choice."""
     return [
         (key.replace("_", " "), f"{value:,.3g}" if isinstance(value, float) else f"{value:,}")

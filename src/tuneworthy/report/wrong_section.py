@@ -72,7 +72,7 @@ def wrong_section(results: Results) -> Section | None:
                          because=BLOCKED_NOTE)  # fmt: skip
     parts: list[Any] = [*_cause_parts(seen), *_rate_parts()] if seen.wrong else []
     parts += [Text(line) for line in (seen.because, *seen.said) if line]
-    parts.append(Text(right_passage_line(results)))
+    parts.append(Text(_right_passage_line(results)))
     parts += [*_doubt_parts(seen), *_context_curve_parts(results), *_effect_parts(seen)]
     return Section("wrong", "What exactly was wrong?", parts)
 
@@ -210,10 +210,10 @@ def _effect_row(effect: Effect) -> tuple[Shown, ...]:
     if effect.because and not effect.acts:
         acts = ("not shown", " ", soft(str(effect.because), said=True))
     remedy = Cell(effect.remedy, "whole")
-    return effect.name, remedy, Span(remedy_line(effect), said=True), beyond, acts
+    return effect.name, remedy, Span(_remedy_line(effect), said=True), beyond, acts
 
 
-def remedy_line(effect: Effect) -> str:
+def _remedy_line(effect: Effect) -> str:
     """Return how many failures a remedy and its placebo rescue: `41 of 57; a random answer: 2`."""
     if effect.rescue is None:
         return effect.because or phrases.UNKNOWN
@@ -224,7 +224,7 @@ def remedy_line(effect: Effect) -> str:
     return f"{saved}; {effect.placebo}: {beside}"
 
 
-def right_passage_line(results: Results) -> str:
+def _right_passage_line(results: Results) -> str:
     """Return a sentence on the score with the right passage, or why it was not measured."""
     readers = _passage_readers(results)
     for arm in results.evidence.arms:

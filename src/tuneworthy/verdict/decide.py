@@ -68,7 +68,7 @@ def decide(
         "looks": evidence.looks,
         "arms": tuple(
             _verdict_arm(arm, _delta_to_named(ladder, arm, ruling))
-            for arm in in_ladder_order(evidence)
+            for arm in _in_ladder_order(evidence)
         ),
         "wrong": evidence.diagnosis.wrong if evidence.diagnosis and not evidence.blocks else (),
         "questions": complete_findings(findings, policy),
@@ -101,7 +101,7 @@ def standing_so_far(evidence: Evidence, policy: Policy, waits: bool) -> Standing
     if left is not None and waits:
         left = max(left, 1 - named.score.low if named and named.score else 1.0)
     use, name = ruling.use_and_name
-    return Standing(use, name, left, tuple(in_ladder_order(evidence)))
+    return Standing(use, name, left, tuple(_in_ladder_order(evidence)))
 
 
 def grid(evidence: Evidence, findings: Sequence[Finding], policy: Policy) -> tuple[GridPoint, ...]:
@@ -148,7 +148,7 @@ def exit_code(verdict: Verdict, require_firm: bool = False) -> int:
     return 0 if verdict.target_met or unset else 3
 
 
-def in_ladder_order(evidence: Evidence) -> list[ArmResult]:
+def _in_ladder_order(evidence: Evidence) -> list[ArmResult]:
     """Return the arms in ladder order: references, then rungs, then the rest."""
     return sorted(evidence.arms, key=lambda arm: (ROLE_ORDER.index(arm.role), *ladder_key(arm)))
 

@@ -161,7 +161,7 @@ def _chance_net_higher(
         return None, _why_unknown(unknown_costs((b, s)), volume, SET_VOLUME)
     if value is None:
         return None, SET_VALUE
-    error = score_error(ladder, b, s)
+    error = _score_error(ladder, b, s)
     if error is None:
         return None, "the two were not compared on the same cases"
     mean = volume * value * ladder.bound(b, s)[0] - (costs[0] - costs[1])
@@ -169,7 +169,7 @@ def _chance_net_higher(
     return round(chance_better(mean, hypot(volume * value * error, volume * price)), 4), ""
 
 
-def score_error(ladder: Ladder, b: ArmResult, s: ArmResult) -> float | None:
+def _score_error(ladder: Ladder, b: ArmResult, s: ArmResult) -> float | None:
     """Return the standard error of q_b - q_s implied by its bounds; None without a pair."""
     pair = ladder.pairs.get((b.name, s.name))
     if pair is None or pair.high <= pair.low:
@@ -190,7 +190,7 @@ def _best_simpler_arm(ladder: Ladder, arm: ArmResult) -> ArmResult | None:
 def _best_by_score(ladder: Ladder, arm: ArmResult) -> dict[str, Any] | None:
     """Return the best-scoring arm and the chance that it is better, None if it is the named one."""
     best = max(ladder.order, key=lambda other: ladder.bound(other, arm)[0] if other != arm else 0.0)
-    error = score_error(ladder, best, arm)
+    error = _score_error(ladder, best, arm)
     if best == arm or error is None:
         return None
     mean = ladder.pairs[best.name, arm.name].mean

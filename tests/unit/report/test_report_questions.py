@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from study_fixture import study
 
 from tuneworthy.core.finding import Finding
@@ -12,7 +11,6 @@ from tuneworthy.report.html import page
 from tuneworthy.report.page_parts import Span, Table
 from tuneworthy.report.row_sections import questions_section
 from tuneworthy.report.terminal import ladder_screen
-from tuneworthy.verdict.phrases import finding_quantity
 
 GAIN = {"value": 0.08, "low": 0.021, "high": 0.14}
 
@@ -75,18 +73,3 @@ def test_the_first_screen_counts_the_checklist_where_any_was_answered():
     silent = told(harm="no")
     assert checklist_summary(silent.verdict) == ""
     assert "Five questions" not in ladder_screen(silent, 80).plain
-
-
-@pytest.mark.parametrize(
-    ("unit", "numbers", "said"),
-    [("rows", (1320, 900, 2100), "1,320 rows (900 to 2,100)"), ("rows", (1, None, None), "1 row"),
-     ("points", (-0.02, -0.1, 0.055), "−2 points (−10 to 5.5)"),
-     ("share", (0.425, 0.3, 0.55), "42.5 % (30 to 55)"),
-     ("days", (90.2, 60, 200), "90 days (60 to 200)"),
-     ("chance", (0.9, None, None), "chance 0.90"), ("", (0.1234, None, None), "0.123"),
-     ("points", (None, None, None), "")],
-)  # fmt: skip
-def test_a_number_is_said_in_its_unit(unit, numbers, said):
-    value, low, high = numbers
-    found = Finding(name="q", answer="no", because="b", value=value, low=low, high=high)
-    assert finding_quantity(found, unit) == said

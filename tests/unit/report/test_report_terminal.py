@@ -8,7 +8,6 @@ from rich.cells import cell_len
 from rich.console import Console
 from study_fixture import attacked, study
 
-from tuneworthy.core.counting import score_text, tenths
 from tuneworthy.core.evidence import Interval, TruncatedAnswers
 from tuneworthy.core.reason import Reason
 from tuneworthy.core.task import Economics
@@ -213,24 +212,12 @@ def test_a_next_step_says_its_size(results):
     assert fact_lines.next_line(changed(results, next=step)) == (
         "Next: raise budget.minutes, 12 minutes: one arm had no room"
     )
-    assert phrases.price_of_next_step(Next(do="x", minutes=1, usd=1.2, why="")) == "1 minute, $1.20"
     assert fact_lines.next_line(changed(results, next=Next(do="keep", why=""))) == "Next: keep"
 
 
 def test_a67_a_limit_with_braces_in_its_name_is_text(results):
     arm = results.evidence.arms[4].model_copy(update={"limits": {"{0.__class__}%n": "met"}})
     assert fact_lines.limit_lines(arm, results) == [("{0.__class__}%n", "met")]
-
-
-def test_numbers_read_as_people_write_them():
-    assert [tenths(x) for x in (0.0716, 0.02, -0.025, 0.0001)] == ["7.2", "2", "−2.5", "0"]
-    assert [score_text(x) for x in (0.88, 1.0, 0.0)] == [".88", "1.00", ".00"]
-    assert [phrases.amount(x) for x in (549_321, 2.6, 0.031, 0, 40_000)] == [
-        "549,000", "2.60", "0.031", "0", "40,000",
-    ]  # fmt: skip
-    assert [phrases.duration(x) for x in (0.42, 2.1, 431, 11520)] == [
-        "420 ms", "2.1 s", "7 min", "3.2 h",
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("plain", [False, True])

@@ -64,7 +64,7 @@ def forest_row(arm: ArmResult, scale: Axis, seeds: Sequence[float], target: floa
     assert arm.score is not None
     s = arm.score
     marks = [svg.line(scale(target), scale(target), 0, 100, "target")] if target is not None else []
-    title = f"{arm.name}: {score_text(s.mean)} ({score_text(s.low)} to {score_text(s.high)})"
+    title = f"{arm.name}: {phrases.score_with_bounds(s)}"
     return svg.drawing(
         26, title, *_grid_lines(scale), *marks,
         svg.line(scale(s.low), scale(s.high), 50, 50, "ci"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from rich.text import Text
 
@@ -17,7 +18,16 @@ from tuneworthy.core.counting import (
     tenths,
     with_verb,
 )
-from tuneworthy.core.live_check import LiveCheck, LiveMean, LiveShare, LiveSpread
+from tuneworthy.core.live_check import (
+    InputDrift,
+    LabelDrift,
+    LiveCheck,
+    LiveMean,
+    LiveShare,
+    LiveSpread,
+    MovedFacts,
+    UnlikeInputs,
+)
 from tuneworthy.core.run_report import AdapterInfo, CaseFinding, DataInfo, OwnRunReport
 from tuneworthy.report.screen import Screen, cell
 
@@ -142,12 +152,13 @@ def _measurement_text(check: LiveCheck, key: str) -> str:
     if isinstance(value, LiveShare):
         limit = check.p95_limit or 0.0
         return f"{_share_text(value)} took longer than {limit:,.0f} ms; 5 % may"
-    return {
+    told: dict[str, Callable[[Any], str]] = {
         "inputs": _drift_text,
         "unlike": _unlike_inputs_text,
         "labels": _labels_text,
         "facts": _changed_facts_text,
-    }[key](check)
+    }
+    return told[key](value)
 
 
 def _mean_text(value: LiveMean) -> str:
@@ -175,9 +186,7 @@ def _share_text(value: LiveShare) -> str:
     return f"{value.k:,} of {value.n:,}, {percent(value.share)} ({ends})"
 
 
-def _drift_text(check: LiveCheck) -> str:
-    drift = check.inputs
-    assert drift is not None
+def _drift_text(drift: InputDrift) -> str:
     shown = "drift is shown" if drift.p <= drift.level else "no drift is shown"
     grouped = drift.units_now < drift.n_now or drift.units_then < drift.n_then
     units = f", {drift.units_now:,} and {drift.units_then:,} groups" if grouped else ""
@@ -187,9 +196,7 @@ def _drift_text(check: LiveCheck) -> str:
     )
 
 
-def _unlike_inputs_text(check: LiveCheck) -> str:
-    found = check.unlike
-    assert found is not None
+def _unlike_inputs_text(found: UnlikeInputs) -> str:
     text = f"{_share_text(found.share)} look like no row of the study;"
     text += f" chance: {percent(found.expected)}"
     if found.texts:
@@ -198,9 +205,7 @@ def _unlike_inputs_text(check: LiveCheck) -> str:
     return text + _lines_text(found.lines)
 
 
-def _labels_text(check: LiveCheck) -> str:
-    found = check.labels
-    assert found is not None
+def _labels_text(found: LabelDrift) -> str:
     gaps = {name: found.now.get(name, 0.0) - found.then.get(name, 0.0) for name in found.now}
     name, gap = max(gaps.items(), key=lambda pair: abs(pair[1]))
     return (
@@ -209,9 +214,7 @@ def _labels_text(check: LiveCheck) -> str:
     )
 
 
-def _changed_facts_text(check: LiveCheck) -> str:
-    found = check.facts
-    assert found is not None
+def _changed_facts_text(found: MovedFacts) -> str:
     text = f"{_share_text(found.share)} are about facts that moved since {found.since[:10]}"
     if found.stale:
         text += f"; answers: {found.old:,} old, {found.new:,} new, {found.other:,} neither"

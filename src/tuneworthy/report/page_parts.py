@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlencode
 
 from markupsafe import Markup
+
+from tuneworthy.core.counting import score_text
+from tuneworthy.core.interval import Interval
+from tuneworthy.verdict.phrases import bounds_text
 
 
 @dataclass(frozen=True)
@@ -32,31 +36,37 @@ class Cell:
     css: str
 
 
+class Part:
+    """A part of a section; the template lays it out by its form."""
+
+    @property
+    def form(self) -> str:
+        """Return which form of part it is: `text`, `table`."""
+        return type(self).__name__.lower()
+
+
 @dataclass(frozen=True)
-class Text:
+class Text(Part):
     """A paragraph; a string is a sentence, in which back-ticks mark code."""
 
-    form: ClassVar[str] = "text"
     shown: Shown
     css: str = ""
 
 
 @dataclass(frozen=True)
-class Heading:
+class Heading(Part):
     """A heading within a section."""
 
-    form: ClassVar[str] = "heading"
     text: str
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Part):
     """A table: columns, with # before those of numbers; the first cell of a row is its heading.
 
     `small` are the numbers of rows of few cases, which are shown faint.
     """
 
-    form: ClassVar[str] = "table"
     columns: Sequence[str]
     rows: Sequence[Sequence[Shown]]
     css: str = "plain stack"
@@ -64,10 +74,9 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Figure(Part):
     """A drawing with its caption, a legend as (colour, name), and parts that stand below it."""
 
-    form: ClassVar[str] = "figure"
     title: str
     drawn: Markup | None
     legend: Sequence[tuple[str, str]] = ()
@@ -76,26 +85,23 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Columns:
+class Columns(Part):
     """Columns of parts, side by side on a wide screen; a column of one figure is that figure."""
 
-    form: ClassVar[str] = "columns"
     of: Sequence[Any]
 
 
 @dataclass(frozen=True)
-class Items:
+class Items(Part):
     """A list of observations, each (class, what it shows)."""
 
-    form: ClassVar[str] = "items"
     of: Sequence[tuple[str, Shown]]
 
 
 @dataclass(frozen=True)
-class Facts:
+class Facts(Part):
     """Names with their values."""
 
-    form: ClassVar[str] = "facts"
     of: Sequence[tuple[str, Shown]]
     css: str = "record"
 
@@ -111,10 +117,9 @@ class PlotRow:
 
 
 @dataclass(frozen=True)
-class Plot:
+class Plot(Part):
     """Rows drawn on one axis, whose figures have this unit."""
 
-    form: ClassVar[str] = "plot"
     css: str
     rows: Sequence[PlotRow]
     axis: Markup | None = None
@@ -122,18 +127,16 @@ class Plot:
 
 
 @dataclass(frozen=True)
-class Preformatted:
+class Preformatted(Part):
     """Lines of text as they are."""
 
-    form: ClassVar[str] = "preformatted"
     lines: Sequence[str]
 
 
 @dataclass(frozen=True)
-class Details:
+class Details(Part):
     """Parts that are shown on demand."""
 
-    form: ClassVar[str] = "details"
     title: str
     parts: Sequence[Any]
 
@@ -160,6 +163,11 @@ def soft(text: str, said: bool = False) -> Span:
 def figure_with(mean: str, rest: str) -> Shown:
     """Return a figure that stands out, with its bounds behind it."""
     return strong(mean), " ", soft(rest)
+
+
+def score_figure(found: Interval, more: str = "") -> Shown:
+    """Return a score that stands out, with its bounds behind it, then `more`."""
+    return figure_with(score_text(found.mean), f"{bounds_text(found)}{more}")
 
 
 def case_link(case: str) -> Span:

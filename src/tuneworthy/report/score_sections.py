@@ -13,7 +13,6 @@ from tuneworthy.core.counting import score_text, tenths
 from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.plugins import catalogue
 from tuneworthy.core.results import Results
-from tuneworthy.core.verdict import ByMargin
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
 from tuneworthy.report import fact_lines
@@ -30,7 +29,7 @@ from tuneworthy.report.page_parts import (
     Span,
     Table,
     Text,
-    figure_with,
+    score_figure,
     soft,
     strong,
 )
@@ -88,7 +87,8 @@ def margin_ranges(results: Results) -> list[dict[str, Any]]:
             out[-1]["to"], out[-1]["cells"] = point.margin, out[-1]["cells"] + 1
         else:
             out.append({"same": same, "from": point.margin, "to": point.margin, "cells": 1,
-                        **_margin_row(point, results)})  # fmt: skip
+                        "name": point.arm or point.use, "status": point.status,
+                        "named": point.arm == results.verdict.arm})  # fmt: skip
     return out
 
 
@@ -96,14 +96,6 @@ def margin_axis(results: Results) -> Markup:
     """Return the axis of the margin strip."""
     margins = [point.margin for point in results.verdict.by_margin]
     return charts.margin_axis(margins, results.task.success.margin) if margins else Markup()
-
-
-def _margin_row(point: ByMargin, results: Results) -> dict[str, Any]:
-    return {
-        "name": point.arm or point.use,
-        "status": point.status,
-        "named": point.arm == results.verdict.arm,
-    }
 
 
 def scores_section(results: Results, matrix: ScoreMatrix) -> Section:
@@ -138,11 +130,11 @@ def scores_section(results: Results, matrix: ScoreMatrix) -> Section:
 
 def _score_figures(arm: ArmResult) -> Shown:
     assert arm.score is not None
-    ends = f"{score_text(arm.score.low)} to {score_text(arm.score.high)} · n {arm.n:,}"
-    ends += f" · seeds ± {tenths(arm.seed_sd)}" if arm.seed_sd is not None else ""
-    ends += f" · {arm.errors} failed" if arm.errors else ""
-    ends += f" · {arm.cut.n} cut" if arm.cut else ""
-    return figure_with(score_text(arm.score.mean), ends)
+    more = f" · n {arm.n:,}"
+    more += f" · seeds ± {tenths(arm.seed_sd)}" if arm.seed_sd is not None else ""
+    more += f" · {arm.errors} failed" if arm.errors else ""
+    more += f" · {arm.cut.n} cut" if arm.cut else ""
+    return score_figure(arm.score, more)
 
 
 def _style_parts(results: Results) -> Iterator[Any]:
@@ -158,9 +150,7 @@ def _style_parts(results: Results) -> Iterator[Any]:
         (
             one.arm,
             one.because if one.auc is None else score_text(one.auc),
-            f"{score_text(one.control.low)} to {score_text(one.control.high)}"
-            if one.control
-            else "too few",
+            phrases.bounds_text(one.control) if one.control else "too few",
             str(one.n),
         )
         for one in styles
@@ -272,7 +262,7 @@ def unclaimed_section(results: Results) -> Section | None:
         (
             arm.name,
             arm.tool or "none given",
-            _claimless_score(arm),
+            score_figure(arm.score, f" · n {arm.n:,}") if arm.score else arm.state,
             Cell(soft("—"), "none") if arm.dev is None else score_text(arm.dev),
             Span(str(arm.because or _why_not_compared(arm)), said=True),
         )
@@ -285,13 +275,6 @@ def unclaimed_section(results: Results) -> Section | None:
     columns = ("Arm", "Tool", "#Score", "#Dev", "Why no claim")
     parts = [Text(about), Table(columns, rows)]
     return Section("unclaimed", "Measured, without a claim", parts) if rows else None
-
-
-def _claimless_score(arm: ArmResult) -> Shown:
-    if arm.score is None:
-        return arm.state
-    ends = f"{score_text(arm.score.low)} to {score_text(arm.score.high)} · n {arm.n:,}"
-    return score_text(arm.score.mean), " ", soft(ends)
 
 
 def _why_not_compared(arm: ArmResult) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 from tuneworthy.core.counting import score_text
 from tuneworthy.core.freshness import Freshness
 from tuneworthy.core.harm import RobustnessResult
-from tuneworthy.core.interval import Interval
 from tuneworthy.core.known import KnowledgeProbe, Proportion
 from tuneworthy.core.results import Results
 from tuneworthy.core.slices import Slices
@@ -27,7 +26,7 @@ from tuneworthy.report.page_parts import (
     Span,
     Table,
     Text,
-    figure_with,
+    score_figure,
     soft,
 )
 from tuneworthy.verdict import phrases
@@ -109,7 +108,7 @@ def _other_variations(shakes: Sequence[RobustnessResult]) -> list[tuple[Shown, .
         other = [s for s in own if s.how != TEMPERATURE]
         for one in [*plain, *other] if other else []:
             how = "as it is" if one.how == TEMPERATURE else one.how
-            rows.append((arm, how, _valid_count_text(one), _score_figures(one.score), str(one.n)))
+            rows.append((arm, how, _valid_count_text(one), score_figure(one.score), str(one.n)))
     return rows
 
 
@@ -120,7 +119,7 @@ def _slices_parts(found: Slices) -> Iterator[Any]:
     rival = (f"#{found.rival}", "#Difference, points") if found.rival else ()
     rows = []
     for one in found.slices:
-        row: tuple[Shown, ...] = (one.kind, one.name, _score_figures(one.score))
+        row: tuple[Shown, ...] = (one.kind, one.name, score_figure(one.score))
         if found.rival:
             row += (one.rival and score_text(one.rival.mean), one.delta and phrases.span(one.delta))
         rows.append((*row, str(one.n)))
@@ -151,10 +150,6 @@ def _valid_count_text(one: RobustnessResult) -> str:
 
 def _valid_bounds_text(one: RobustnessResult) -> str:
     return f"95 %: {100 * one.valid.low:.0f} to {100 * one.valid.high:.0f} %"
-
-
-def _score_figures(one: Interval) -> Shown:
-    return figure_with(score_text(one.mean), f"{score_text(one.low)} to {score_text(one.high)}")
 
 
 def freshness_section(results: Results) -> Section | None:

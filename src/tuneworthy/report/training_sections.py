@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from tuneworthy.core.arm import Role
 from tuneworthy.core.counting import count_noun, score_text, tenths
 from tuneworthy.core.curve import LabelCleaningGain, LearningCurve
 from tuneworthy.core.escape import visible
@@ -37,7 +36,6 @@ from tuneworthy.verdict import phrases
 SpecFilter = Callable[[Spec], bool]
 _TRAINING_OPTIONS = ("epochs", "rank", "alpha", "rate", "rows")
 """The options that a student and its seed student share."""
-_CEILING_ROLE: Role = "ceiling"
 
 
 def learning_section(results: Results) -> Section | None:
@@ -211,7 +209,7 @@ def _score_columns(results: Results, spec: Spec) -> list[tuple[str, str, str]]:
     itself = spec.arm == "prompt_distil"  # its teacher is the best prompt of the same model
     wanted: list[tuple[str, list[SpecFilter]]] = [
         ("teacher", [lambda s: itself and s.name in long,
-                     lambda s: not itself and s.role == _CEILING_ROLE and s.arm == "teacher"]),
+                     lambda s: not itself and s.role == "ceiling" and s.arm == "teacher"]),
         ("distilled student", [lambda s: s.name == spec.name]),
         ("untouched student", [lambda s: same(s, "nothing", ()),
                                lambda s: student == "tune" and s.arm == "zero_shot"]),

@@ -39,6 +39,7 @@ from tuneworthy.report.page_parts import (
     case_link,
     figure_with,
     fragment,
+    score_figure,
     soft,
 )
 from tuneworthy.verdict import phrases
@@ -169,10 +170,7 @@ def _context_curve_parts(results: Results) -> Iterator[Any]:
                 str(point.k),
                 soft(str(point.because or phrases.NOT_MEASURED))
                 if point.score is None
-                else figure_with(
-                    score_text(point.score.mean),
-                    f"{score_text(point.score.low)} to {score_text(point.score.high)}",
-                ),
+                else score_figure(point.score),
                 soft("—") if point.tokens is None else f"{point.tokens:,.0f}",
             )
             for point in curve.points

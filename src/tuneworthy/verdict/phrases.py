@@ -162,8 +162,12 @@ def span(found: Bounded) -> str:
 
 def score_with_bounds(found: Bounded) -> str:
     """Return a score with its bounds: `.88 (.83 to .92)`."""
-    mean, low, high = map(score_text, (found.mean, found.low, found.high))
-    return f"{mean} ({low} to {high})"
+    return f"{score_text(found.mean)} ({bounds_text(found)})"
+
+
+def bounds_text(found: Bounded) -> str:
+    """Return the bounds of a score: `.83 to .92`."""
+    return f"{score_text(found.low)} to {score_text(found.high)}"
 
 
 def bounds_path(bounds: Sequence[float]) -> str:

@@ -7,7 +7,7 @@ How often the diagnosis names the right cause was measured on tasks with a plant
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,6 @@ CAUSE_SHADES = {
     "hard": "c10", "chance": "c11", "untried": "c12",
 }  # fmt: skip
 RATES_FILE = Path(__file__).parent / "static" / "cause_rates.json"
-FAILURE_COUNTS = (8, 20, 40, 60)
-_HIT_KEYS = ("first", "likely")
 
 
 def wrong_section(results: Results) -> Section | None:
@@ -247,22 +245,6 @@ def _passage_readers(results: Results) -> set[str]:
         for name, arm in specs.items()
         if arm in known and "gold_passage" in load("arms", arm).NEEDS
     }
-
-
-def published_rates(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures for the report from the results of `bench/causes.py`.
-
-    `sizes`: by failures per task, the share of planted tasks whose cause leads (`first`) or is
-    among the two likeliest (`likely`), and of controls with a false cause (`false`), each with n
-    and 95 % ends. `named`: at the most failures, the named cause for each planted cause.
-    """
-    by_size = {size: results[f"{size} failures, as it is"] for size in FAILURE_COUNTS}
-    sizes = [
-        {"failures": size, **{key: own["all"][key] for key in _HIT_KEYS}, "false": own["false"]}
-        for size, own in by_size.items()
-    ]
-    causes = by_size[FAILURE_COUNTS[-1]]["causes"]
-    return {"sizes": sizes, "named": {cause: own["named"] for cause, own in causes.items()}}
 
 
 @lru_cache

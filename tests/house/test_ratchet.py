@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 85_970,
-    "files": 687,
-    "public names": 2400,
+    "lines": 85_896,
+    "files": 656,
+    "public names": 2389,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

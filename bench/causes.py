@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from _bench import write
 
@@ -23,7 +24,7 @@ from tuneworthy.core.causes import BaseOutcomes, Effect, Intervention
 from tuneworthy.diagnose.cause_shares import CAUSES as NAMES
 from tuneworthy.diagnose.cause_shares import attribute_causes
 from tuneworthy.diagnose.effects import effect
-from tuneworthy.report import _rates
+from tuneworthy.report.wrong_section import RATES_FILE
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -42,6 +43,26 @@ FAILURES, REPORTED = (8, 20, 40, 60), 2000
 PLAIN, NUDGED, NOISY = 50, 30, (6, 7)
 
 Rule = Callable[[BaseOutcomes, Sequence[Intervention]], list[Effect]]
+
+
+FAILURE_COUNTS = (8, 20, 40, 60)
+_HIT_KEYS = ("first", "likely")
+
+
+def published_rates(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures for the report from the results of `bench/causes.py`.
+
+    `sizes`: by failures per task, the share of planted tasks whose cause leads (`first`) or is
+    among the two likeliest (`likely`), and of controls with a false cause (`false`), each with n
+    and 95 % ends. `named`: at the most failures, the named cause for each planted cause.
+    """
+    by_size = {size: results[f"{size} failures, as it is"] for size in FAILURE_COUNTS}
+    sizes = [
+        {"failures": size, **{key: own["all"][key] for key in _HIT_KEYS}, "false": own["false"]}
+        for size, own in by_size.items()
+    ]
+    causes = by_size[FAILURE_COUNTS[-1]]["causes"]
+    return {"sizes": sizes, "named": {cause: own["named"] for cause, own in causes.items()}}
 
 
 def as_it_is(base: BaseOutcomes, columns: Sequence[Intervention]) -> list[Effect]:
@@ -146,7 +167,8 @@ def main() -> None:
     for what, figure in summary.items():
         print(f"{what:<56} {figure}")
     write("causes", {**told, "summary": summary})
-    _rates.RATES_FILE.write_text(json.dumps(_rates.published_rates(told), indent=1) + "\n", "utf-8")
+    rates = json.dumps(published_rates(told), indent=1)
+    RATES_FILE.write_text(rates + "\n", "utf-8")
 
 
 def _said(rate: dict[str, float]) -> str:

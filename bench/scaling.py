@@ -33,7 +33,7 @@ from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.models import open_model
 from tuneworthy.prompting.messages import build
 from tuneworthy.verdict.decide import decide, grid
-from tuneworthy.verdict.policy import policy_of
+from tuneworthy.verdict.rungs import policy_of
 
 ROWS = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
 TOKENS = (64, 128, 256, 512, 1024)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tuneworthy.data.taskfile import task_schema
-from tuneworthy.report.json import verdict_schema
+from tuneworthy.report.exports import verdict_schema
 
 START = "<!-- Types and defaults: written by tools/reference_pages.py from core/task.py. -->"
 HUGE = 100_000  # a limit from here on only refuses nonsense

@@ -50,7 +50,7 @@ def plan_cells(
     from bench.atlas.run_cell import CellOptions
 
     from tuneworthy.core.record import canonical
-    from tuneworthy.report.terminal import terminal_size
+    from tuneworthy.report.screen import terminal_size
 
     cells = all_cells()
     costs = cost_cells(cells, Path(), read_atlas(Path()), CellOptions(model=model), print_stderr)
@@ -231,7 +231,8 @@ def score_advice(
     from bench.atlas.advising import ask_for_advice as ask_about
 
     from tuneworthy.core.record import canonical
-    from tuneworthy.report.terminal import advice_json, advice_screen, terminal_size
+    from tuneworthy.report.atlas import advice_json, advice_screen
+    from tuneworthy.report.screen import terminal_size
 
     _refuse_alone(ask, with_skill=with_skill, usd=usd is not None, pay=pay)
     measured = measured_tasks(tasks)

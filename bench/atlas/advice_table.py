@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bench.atlas.advising import advice_table, advisers_of, measured_tasks
 
-from tuneworthy.report._advice import headline, scope_line, span_text
+from tuneworthy.report.atlas import headline, scope_line, span_text
 
 
 def lines() -> list[str]:

@@ -11,7 +11,7 @@ from bench.atlas.cells import MODEL, all_cells, unscored_arms
 
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
-from tuneworthy.report._advice import behind_text
+from tuneworthy.report.atlas import behind_text
 
 HEAD = ("| arm | score | points behind the best | seeds | seconds |", "|---|---|---|---|---|")
 

@@ -27,8 +27,8 @@ from tuneworthy.core.task import Output, Success
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.matrix.choice import best_by_fold
 from tuneworthy.metrics import metric_name, names
-from tuneworthy.verdict.limit_states import broken_limits
 from tuneworthy.verdict.prices import value_of_right_answer
+from tuneworthy.verdict.rungs import broken_limits
 
 FORMAT_VERSION: Literal[1] = 1
 KEY_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")  # it names a file

@@ -8,22 +8,22 @@ from typing import Any
 from bench.atlas.atlas_plan import AtlasPlan, plan_headline
 from rich.text import Text
 
-from tuneworthy.report._screens import cell, escape_line, finished, wrapped
+from tuneworthy.report.screen import Screen, cell
 
 
 def plan_lines(plan: AtlasPlan, absent: Sequence[str], width: int, plain: bool = False) -> Text:
     """Return the screen of the plan: minutes and units of each cell, then the cuts and why."""
-    lines = [Text(line, "bold") for line in wrapped(plan_headline(plan), width)]
+    screen = Screen(width, plain)
+    screen.say(plan_headline(plan), style="bold")
     for cost in plan.kept:
         what = "measured" if cost.measured else f"{cost.minutes_with_seeds(plan.seeds):7.1f} min"
         units = "" if cost.measured else f"  {cost.units} units"
-        lines.append(Text(f"    {cell(cost.cell.id, 24)}{what}{units}"))
-    lines += [Text()] if plan.cut_reasons else []
-    lines += [Text(f"  cut: {line}") for line in plan.cut_reasons]
-    lines.append(Text())
-    for line in absent:
-        lines += [Text(escape_line(text, plain), "dim") for text in wrapped(line, width)]
-    return finished(lines, plain)
+        screen.add(f"    {cell(cost.cell.id, 24)}{what}{units}")
+    for at, line in enumerate(plan.cut_reasons):
+        screen.add(*[""] * (at == 0), f"  cut: {line}")
+    screen.add()
+    screen.say(*absent, style="dim")
+    return screen.text()
 
 
 def plan_plain(plan: AtlasPlan, absent: Sequence[str]) -> dict[str, Any]:

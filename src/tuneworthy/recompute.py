@@ -25,7 +25,7 @@ from tuneworthy.diagnose.recomputed import (
 from tuneworthy.metrics import Metric
 from tuneworthy.settle.replay import by_score, results_before_settling, settled_again
 from tuneworthy.verdict.decide import decide, grid
-from tuneworthy.verdict.policy import policy_of
+from tuneworthy.verdict.rungs import policy_of
 
 AskQuestions = Callable[[Evidence, Task], Sequence[Finding]]
 """Returns the findings of the questions asked of evidence."""

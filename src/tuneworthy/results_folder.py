@@ -84,9 +84,8 @@ def write_results(results: Results, home: Path, study: str, suffix: str = "") ->
     is a text file with the folder's name. Each file is replaced atomically.
     """
     from tuneworthy.report._data import CSV_FILE, MOST_PAGE_CASES
-    from tuneworthy.report.csv import answers_csv
+    from tuneworthy.report.exports import answers_csv, verdict_json
     from tuneworthy.report.html import page
-    from tuneworthy.report.json import verdict_json
 
     folder = home / "results" / folder_of(results.task.name, study, suffix)
     with output_errors(folder):
@@ -315,7 +314,7 @@ def recompute(folder: Path, ask: AskQuestions | None = None) -> Recomputed:
     from tuneworthy.metrics._user import is_own
     from tuneworthy.questions import ask_all
     from tuneworthy.recompute import recompute as judged
-    from tuneworthy.report.json import verdict_json
+    from tuneworthy.report.exports import verdict_json
 
     results = read_results(folder)
     _compare_with_ledger(folder, results, whole=True)

@@ -31,7 +31,7 @@ from tuneworthy.settle.pairwise_votes import PairwiseVotes, VoteQuestion, agreem
 from tuneworthy.settle.sequential import SequentialSettling
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.open_pairs import OpenPair, pairs_left_open
-from tuneworthy.verdict.policy import policy_of
+from tuneworthy.verdict.rungs import policy_of
 
 SETTLED_SUFFIX, GOLD_FILE = "-settled", "settled.jsonl"
 

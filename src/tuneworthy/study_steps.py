@@ -32,7 +32,7 @@ from tuneworthy.measure.stage_runner import StageRunner
 from tuneworthy.questions import ask_all
 from tuneworthy.results_folder import open_study
 from tuneworthy.session import Session
-from tuneworthy.verdict.policy import policy_of
+from tuneworthy.verdict.rungs import policy_of
 
 
 def study_to_repeat(session: Session) -> Results:

@@ -38,8 +38,7 @@ from tuneworthy.watch.conclusion import ERROR_SHARES, conclude
 from tuneworthy.watch.live_answers import StudyArm
 from tuneworthy.watch.live_facts import facts_moment, moved_facts, utc_now
 from tuneworthy.watch.live_inputs import GroupedInputs, compare_inputs
-from tuneworthy.watch.request_log import RequestLog, read_log
-from tuneworthy.watch.served_builds import requests_to_builds
+from tuneworthy.watch.request_log import RequestLog, read_log, requests_to_builds
 
 FROM_SETTLING = (
     "the right answers come from settling, which asks only where the finalists differ: such"

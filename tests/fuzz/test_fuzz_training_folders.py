@@ -12,7 +12,7 @@ import run_folder_kit as kit
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.record import canonical
 from tuneworthy.lab.own_run import OwnFiles, check_run
-from tuneworthy.report.terminal import own_run_screen
+from tuneworthy.report.checks import own_run_screen
 
 JUNK = (None, True, False, -1, 0, 10**30, 1e308, -1e308, float("nan"), float("inf"), "", "x",
         "\x1b[", "\ud800", "NaN", [], [[]], {}, {"a": 1}, ["x", 1], "9" * 400,

@@ -22,8 +22,8 @@ import tuneworthy
 from tuneworthy.core.record import digest
 from tuneworthy.core.results import Results
 from tuneworthy.diagnose.cause_shares import diagnose
+from tuneworthy.report.exports import verdict_json
 from tuneworthy.report.html import page
-from tuneworthy.report.json import verdict_json
 from tuneworthy.report.terminal import ladder_screen
 from tuneworthy.suite import STUDIES, write, write_recorded
 

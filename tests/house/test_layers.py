@@ -54,7 +54,6 @@ PLUGINS = {
     "importers",
     "servers",
     "executors",
-    "report",
     "build",
     "cli",
 }

@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 85_752,
-    "files": 661,
-    "public names": 2390,
+    "lines": 85_959,
+    "files": 656,
+    "public names": 2389,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

@@ -94,7 +94,7 @@ def show_json(text: str) -> None:
 
 def show(screen: Any) -> None:
     """Print a screen on stdout."""
-    from tuneworthy.report.terminal import show as printed
+    from tuneworthy.report.screen import show as printed
 
     printed(screen)
 
@@ -134,9 +134,9 @@ def progress_view(quiet: bool) -> Iterator[Any]:
     if quiet:
         yield None
         return
-    from tuneworthy.report.terminal import live
+    from tuneworthy.report.live import Live
 
-    with live(sys.stderr) as view:
+    with Live(sys.stderr) as view:
         yield Watcher(view)
 
 
@@ -176,7 +176,7 @@ class Watcher:
         elif event == "look" and not self._view.ask_to_go_on(f"Note: {data}."):
             raise typer.Abort
         elif event == "plan":
-            from tuneworthy.report._recorded import needs_line
+            from tuneworthy.report.recorded_lines import needs_line
 
             arms = sum(not arm.because for arm in data.arms)
             parts = {
@@ -192,7 +192,7 @@ class Watcher:
             if needs := needs_line(arm.because for arm in data.arms):
                 self._view.say(needs)
             if (sent := data.sent) is not None:
-                from tuneworthy.report.terminal import money_line
+                from tuneworthy.report.plans import money_line
 
                 self._view.say(
                     f"endpoints: about {sent.requests:,} requests, {money_line(sent)};"

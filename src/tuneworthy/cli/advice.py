@@ -13,7 +13,8 @@ def command(json: Json = False) -> None:
     """
     from tuneworthy.atlas.atlas_file import read_atlas
     from tuneworthy.core.record import canonical
-    from tuneworthy.report.terminal import advice_json, advice_screen, terminal_size
+    from tuneworthy.report.atlas import advice_json, advice_screen
+    from tuneworthy.report.screen import terminal_size
 
     table = read_atlas().advice
     if json:

@@ -9,7 +9,8 @@ def command(json: Json = False) -> None:
     """Print the map: types of task by number of rows, each cell's winner with its bound."""
     from tuneworthy.atlas.atlas_file import read_atlas
     from tuneworthy.core.record import canonical
-    from tuneworthy.report.terminal import atlas_json, atlas_screen, terminal_size
+    from tuneworthy.report.atlas import atlas_json, atlas_screen
+    from tuneworthy.report.screen import terminal_size
 
     if json:
         show_json(canonical(atlas_json(read_atlas())))

@@ -64,7 +64,7 @@ def command(
     from tuneworthy.core.record import canonical
     from tuneworthy.core.run_options import RunOptions
     from tuneworthy.ledger.signals import stoppable
-    from tuneworthy.report._build import build_lines
+    from tuneworthy.report.build_screen import build_lines
 
     run_options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), pay=pay)
     options = BuildOptions(arm=arm, forms=tuple(form or ()), out=out, dry=dry_run, push=push)

@@ -84,7 +84,8 @@ def command(
     and Unsloth, logs in JSON Lines, CSV or JSON, PEFT adapters. Exit code 0: none found; 3: one
     found; 4: nothing could be measured.
     """
-    from tuneworthy.report.terminal import audit_screen, live_check_screen, terminal_size
+    from tuneworthy.report.checks import audit_screen, live_check_screen
+    from tuneworthy.report.screen import terminal_size
 
     if run is not None:
         _refuse_beside(live=live, gold=gold, arm=arm, show=show_inputs, blind=blind)
@@ -183,7 +184,8 @@ def _check_run(folder: Path, files: tuple[Path | None, ...], json: bool) -> int:
     """Print what the detectors of the lab find in a training folder; return the exit code."""
     from tuneworthy.core.record import canonical
     from tuneworthy.lab.own_run import OwnFiles, check_run
-    from tuneworthy.report.terminal import own_run_screen, terminal_size
+    from tuneworthy.report.checks import own_run_screen
+    from tuneworthy.report.screen import terminal_size
 
     found = check_run(folder, OwnFiles(*files))
     if json:

@@ -87,7 +87,8 @@ def command(
 
 
 def _print_logs(compared: LogComparison, json: bool) -> None:
-    from tuneworthy.report.terminal import terminal_size, two_logs_json, two_logs_screen
+    from tuneworthy.report.comparisons import two_logs_json, two_logs_screen
+    from tuneworthy.report.screen import terminal_size
 
     if json:
         show_json(two_logs_json(compared))
@@ -175,7 +176,8 @@ def _print_studies(first: Path, second: Path, json: bool) -> None:
     )
     from tuneworthy.core.counting import with_verb
     from tuneworthy.core.record import canonical
-    from tuneworthy.report.terminal import compare_screen, terminal_size
+    from tuneworthy.report.comparisons import compare_screen
+    from tuneworthy.report.screen import terminal_size
     from tuneworthy.results_folder import open_study
 
     studies = open_study(first), open_study(second)

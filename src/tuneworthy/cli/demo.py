@@ -39,7 +39,8 @@ def command(
         return _run_recorded(folder / "recorded", only, open_it and sys.stdout.isatty())
     from tuneworthy.ledger.signals import stoppable
     from tuneworthy.models.local.embedded import fetch
-    from tuneworthy.report.terminal import ladder_screen, terminal_size
+    from tuneworthy.report.screen import terminal_size
+    from tuneworthy.report.terminal import ladder_screen
     from tuneworthy.study import RunOptions, run
     from tuneworthy.suite import write
 
@@ -59,7 +60,8 @@ def command(
 def _run_recorded(folder: Path, only: str | None, open_it: bool) -> None:
     """Run the studies of recorded answers, print their first screens and open their reports."""
     from tuneworthy.core.errors import TaskError
-    from tuneworthy.report.terminal import ladder_screen, terminal_size
+    from tuneworthy.report.screen import terminal_size
+    from tuneworthy.report.terminal import ladder_screen
     from tuneworthy.study import run
     from tuneworthy.suite import STUDIES, write_recorded
 

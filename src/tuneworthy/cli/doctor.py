@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tuneworthy.cli._options import Json, print_line, show_json
+from tuneworthy.core.counting import count_noun
 
 
 def command(json: Json = False) -> None:
@@ -14,7 +15,11 @@ def command(json: Json = False) -> None:
         show_json(machine.model_dump_json(indent=2))
         return
     seen = machine.plain()
-    print_line("This machine: memory and disk in GiB, speed in GFLOP/s of a matrix product.")
+    where = machine.gpu or count_noun(machine.cores, "core")
+    free = _value_text("memory", machine.gpu_free_memory or machine.free_memory)
+    can = f"Models can be run and trained here, on {where} with {free} of memory free."
+    print_line(can if machine.torch else f"No model can be run or trained here: {machine.because}.")
+    print_line("Speed is in GFLOP/s of a matrix product.")
     width = max(len(name) for name in seen)
     for name, value in seen.items():
         print_line(f"  {name.replace('_', ' '):<{width}}  {_value_text(name, value)}")

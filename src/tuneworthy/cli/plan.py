@@ -39,7 +39,8 @@ def command(
 ) -> None:
     """Show what `run` would do: arms, requests, minutes, money, how small a gain it can show."""
     from tuneworthy.core.run_options import RunOptions
-    from tuneworthy.report.terminal import plan_screen, terminal_size
+    from tuneworthy.report.plans import plan_screen
+    from tuneworthy.report.screen import terminal_size
     from tuneworthy.results_folder import repeats_lines
     from tuneworthy.study import plan
 
@@ -61,7 +62,8 @@ def _print_prompts(path: Path, options: RunOptions, json: bool) -> None:
     from json import dumps
 
     from tuneworthy.prompt_preview import first_prompts
-    from tuneworthy.report.terminal import prompts_screen, terminal_size
+    from tuneworthy.report.plans import prompts_screen
+    from tuneworthy.report.screen import terminal_size
 
     found = first_prompts(path, options)
     if not json:

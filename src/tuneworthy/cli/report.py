@@ -36,9 +36,9 @@ def command(
     answers and scores, without a model. Exit code 1: something differs other than the
     wording of sentences, which another build may have written.
     """
-    from tuneworthy.report import export_text
-    from tuneworthy.report.json import verdict_json
-    from tuneworthy.report.terminal import ladder_screen, terminal_size
+    from tuneworthy.report.exports import export_text, verdict_json
+    from tuneworthy.report.screen import terminal_size
+    from tuneworthy.report.terminal import ladder_screen
     from tuneworthy.results_folder import open_study
 
     if again:
@@ -82,7 +82,8 @@ def _write_report(target: Path, text: str, *, asked: bool) -> bool:
 
 def _print_recomputed(study: Path, json: bool) -> int:
     """Recompute a study, print the result and return the exit code."""
-    from tuneworthy.report.terminal import recompute_screen, terminal_size
+    from tuneworthy.report.comparisons import recompute_screen
+    from tuneworthy.report.screen import terminal_size
     from tuneworthy.results_folder import find_results, recompute
 
     result = recompute(find_results(study))

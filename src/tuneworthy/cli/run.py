@@ -96,7 +96,7 @@ def command(
     from tuneworthy.ledger.signals import stoppable
     from tuneworthy.study import run as run_study
     from tuneworthy.study import run_again
-    from tuneworthy.verdict.exit_code import exit_code
+    from tuneworthy.verdict.decide import exit_code
 
     options = RunOptions(bad_rows, share(max_bad), limit, fresh=fresh, pay=pay, brief=brief, on=on,
                         unlock=unlock, more=None if more is None else minutes(more))  # fmt: skip
@@ -115,7 +115,8 @@ def command(
 def _print_dry_run(path: Path, options: RunOptions, json: bool) -> int:
     """Print what the run would cost and which look at its rows it would be; spend nothing."""
     from tuneworthy.cli._options import print_messages
-    from tuneworthy.report.terminal import plan_screen, terminal_size
+    from tuneworthy.report.plans import plan_screen
+    from tuneworthy.report.screen import terminal_size
     from tuneworthy.study import plan
 
     made = plan(path, options, print_messages)
@@ -129,9 +130,11 @@ def _print_dry_run(path: Path, options: RunOptions, json: bool) -> int:
 
 
 def _print_study(study: Study, repeated: Repetition | None, json: bool) -> None:
-    from tuneworthy.report._requests import request_lines
-    from tuneworthy.report.json import repeated_json, verdict_json
-    from tuneworthy.report.terminal import ladder_screen, repeated_screen, terminal_size
+    from tuneworthy.report.comparisons import repeated_screen
+    from tuneworthy.report.exports import repeated_json, verdict_json
+    from tuneworthy.report.fact_lines import request_lines
+    from tuneworthy.report.screen import terminal_size
+    from tuneworthy.report.terminal import ladder_screen
 
     if json:
         show_json(repeated_json(repeated) if repeated else verdict_json(study.verdict))

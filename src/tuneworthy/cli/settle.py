@@ -68,7 +68,7 @@ def command(
 
 
 def _progress_text(settling: Settling) -> str:
-    from tuneworthy.report._settle import progress_line
+    from tuneworthy.report.vote_screen import progress_line
 
     far = settling.progress()
     return progress_line(far.left, far.clicks, far.more_clicks)
@@ -76,8 +76,8 @@ def _progress_text(settling: Settling) -> str:
 
 def _ask_for_votes(settling: Settling, stream: Any) -> None:
     """Ask until settling has ended, the input ends or the person quits."""
-    from tuneworthy.report._settle import question_screen
-    from tuneworthy.report.terminal import show, terminal_size
+    from tuneworthy.report.screen import show, terminal_size
+    from tuneworthy.report.vote_screen import question_screen
 
     while (question := settling.question()) is not None:
         width, plain = terminal_size(stream)
@@ -107,8 +107,9 @@ def _read_vote(settling: Settling) -> str:
 
 
 def _print_settled(settled: SettledStudy, json: bool) -> None:
-    from tuneworthy.report.json import verdict_json
-    from tuneworthy.report.terminal import ladder_screen, terminal_size
+    from tuneworthy.report.exports import verdict_json
+    from tuneworthy.report.screen import terminal_size
+    from tuneworthy.report.terminal import ladder_screen
 
     if json:
         show_json(verdict_json(settled.verdict))

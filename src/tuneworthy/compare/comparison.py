@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from tuneworthy.compare.arm_figures import ValidAnswers, cut_summary, valid_answers
 from tuneworthy.compare.costs import cost_per_1000_requests, with_costs
-from tuneworthy.compare.cut_answers import cut_summary
 from tuneworthy.compare.hard_limits import limit_states, request_times, why_p95_open
-from tuneworthy.compare.valid_answers import ValidAnswers, valid_answers
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.counting import count_noun

@@ -28,10 +28,10 @@ class Scoring:
     @classmethod
     def of(cls, results: Results) -> Scoring:
         """Return how a stored study was scored."""
-        return cls(results.task, source_in(results.reproduce))
+        return cls(results.task, _source_in(results.reproduce))
 
 
-def source_in(reproduce: Mapping[str, Any]) -> str:
+def _source_in(reproduce: Mapping[str, Any]) -> str:
     """Return the hash of the own metric file that a study stored; "" if it stored none."""
     return str(reproduce.get(SOURCE, ""))
 

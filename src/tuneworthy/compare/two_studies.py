@@ -43,7 +43,7 @@ def compare_studies(first: Results, second: Results) -> list[Pair]:
             fix="compare studies of the same rows, or give rows ids of their own",
             kept="both studies, unchanged",
         )
-    old, new = scores_by_arm(first, apart), scores_by_arm(second, apart)
+    old, new = _scores_by_arm(first, apart), _scores_by_arm(second, apart)
     names = sorted(set(old) & set(new))
     wanted = [(name, name) for name in names]
     named = (first.verdict.arm or "", second.verdict.arm or "")
@@ -108,7 +108,7 @@ def compare_repetition(before: Results, now: Results) -> Repetition:
     return Repetition(before.verdict, now.verdict, pairs, len(apart), why, caution)
 
 
-def scores_by_arm(results: Results, without: frozenset[str]) -> dict[str, dict[str, float]]:
+def _scores_by_arm(results: Results, without: frozenset[str]) -> dict[str, dict[str, float]]:
     """Return {arm: {case id: score}} of each arm's best seed.
 
     A failed answer counts 0; a case that the metric gave no score is left out.

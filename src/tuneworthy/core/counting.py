@@ -23,7 +23,7 @@ class Bounded(Protocol):
 
 def points(share: float) -> str:
     """Return a difference as score points: `7.2 points`, `1 point`."""
-    number = _tenths(share)
+    number = tenths(share)
     return f"{number} point" if number == "1" else f"{number} points"
 
 
@@ -34,7 +34,7 @@ def score_text(value: float) -> str:
 
 def percent(share: float) -> str:
     """Return a share as a percentage: `4.2 %`, `60 %`."""
-    return f"{_tenths(share)} %"
+    return f"{tenths(share)} %"
 
 
 def chance_text(chance: float) -> str:
@@ -74,13 +74,14 @@ def percent_with_bounds(found: Bounded, more: str = "") -> str:
 
 
 def _bounds_text(value: Bounded) -> str:
-    return f"{_tenths(value.low)} to {_tenths(value.high)}"
+    return f"{tenths(value.low)} to {tenths(value.high)}"
 
 
 def _with_semicolon(more: str) -> str:
     return f"; {more}" if more else ""
 
 
-def _tenths(share: float) -> str:
+def tenths(share: float) -> str:
+    """Return a share in hundredths, with one decimal if it is not 0: `7.2`, `2`, `−2.5`."""
     text = f"{100 * share:.1f}".removesuffix(".0")
     return "0" if text == "-0" else text.replace("-", "−")

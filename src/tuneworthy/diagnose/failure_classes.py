@@ -136,7 +136,7 @@ def failure_classes(
     )
 
 
-def undecided_cases(base: BaseOutcomes, tried: Intervention) -> CaseIds:
+def _undecided_cases(base: BaseOutcomes, tried: Intervention) -> CaseIds:
     """Return the failed cases for which it is unknown whether the remedy rescues them."""
     failed = {case for case, passed in tried.passed.items() if not passed}
     return frozenset(base.fails) - decided_cases(base, tried) - failed
@@ -149,7 +149,7 @@ def _defer_undecided(
     pending: dict[str, tuple[TriedEffect, CaseIds]],
 ) -> CaseIds:
     """Return the cases that this remedy leaves decided; add the undecided ones to `pending`."""
-    if deferred := cases & undecided_cases(base, pair[0]):
+    if deferred := cases & _undecided_cases(base, pair[0]):
         pending[pair[1].name] = (pair, deferred)
     return cases - deferred
 
@@ -173,7 +173,7 @@ def _possible_cases(
     """Return the failed cases that may belong to this class, going by what was tried."""
     for step in steps:
         if step.cause == class_.cause:
-            return frozenset().union(*(undecided_cases(base, tried) for tried, _ in step.pairs))
+            return frozenset().union(*(_undecided_cases(base, tried) for tried, _ in step.pairs))
     return frozenset(base.fails)
 
 

@@ -47,7 +47,7 @@ def rescore_interventions(
     if by_set(metric):
         return []
     if task.output.type == "label" and metric_name(task) == LABEL_METRIC:
-        metric = cached_metric(metric)
+        metric = _cached_metric(metric)
     answered = [case for case in cases if case.id in answers]
     donors = placebo_cases(task, answered, seed)
     result = [
@@ -178,7 +178,7 @@ def contains_metric(metric: Metric) -> Metric:
     return score
 
 
-def cached_metric(metric: Metric) -> Metric:
+def _cached_metric(metric: Metric) -> Metric:
     """Return the metric with a cache: it scores each pair of right answers and answer once.
 
     For a metric that reads nothing else of a case: with few labels most of the ten other cases that

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tuneworthy.atlas.atlas_file import read_atlas
 from tuneworthy.lab.pages import Site, json_block, render
-from tuneworthy.report import _advice as texts
+from tuneworthy.report import atlas as texts
 
 STYLE = "guess.css"
 SCRIPTS = ("svg", "keys", "state", "guess")

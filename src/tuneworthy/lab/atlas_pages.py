@@ -19,11 +19,12 @@ from tuneworthy.atlas.atlas_file import (
     read_atlas,
     read_cases,
 )
+from tuneworthy.core.counting import score_text
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
 from tuneworthy.lab.pages import Site, render
 from tuneworthy.lab.problem import Problem
-from tuneworthy.report import _words as words
-from tuneworthy.report._advice import behind_text
+from tuneworthy.report.atlas import behind_text
+from tuneworthy.verdict import phrases
 
 STYLE, SCRIPTS = "atlas.css", ("svg", "keys", "atlas")
 KEYS = ((("j", "k"), "next and previous measured task"), (("Enter",), "open it"))
@@ -91,13 +92,13 @@ def _arm_figures(arm: MeasuredArm) -> dict[str, Any]:
     """Return an arm's figures as text: score with bounds, distance, time, money; "" if unknown."""
     score = arm.score
     return {
-        "score": words.score(score.mean) if score else "",
-        "bounds": f"{words.score(score.low)}–{words.score(score.high)}" if score else "",
+        "score": score_text(score.mean) if score else "",
+        "bounds": f"{score_text(score.low)}–{score_text(score.high)}" if score else "",
         "span": score,
         "rows": f"{arm.n:,}" if arm.n is not None else "",
         "behind": behind_text(arm.behind),
-        "time": words.duration(arm.seconds) if arm.seconds is not None else "",
-        "usd": f"${words.amount(arm.usd_per_1k)}" if arm.usd_per_1k is not None else "",
+        "time": phrases.duration(arm.seconds) if arm.seconds is not None else "",
+        "usd": f"${phrases.amount(arm.usd_per_1k)}" if arm.usd_per_1k is not None else "",
     }
 
 
@@ -143,7 +144,7 @@ def _score_shade(score: float | None) -> tuple[str, str, str]:
         return "right", "right", "✓"
     if score <= 0:
         return "wrong", "wrong", "✕"
-    return "partly", f"partly right, {words.score(score)}", "~"
+    return "partly", f"partly right, {score_text(score)}", "~"
 
 
 def _count_right(answers: Sequence[dict[str, Any]]) -> int:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.record import digest
 from tuneworthy.lab.child_call import begin_as_child, error_parts
+from tuneworthy.verdict import phrases
 
 if TYPE_CHECKING:  # models and statistics are slow to import, and only the process needs them
     from tuneworthy.settle.pairwise_votes import VoteQuestion
@@ -75,7 +76,7 @@ def _store_vote(settling: Settling, pair: str, choice: Any, gold: str | None) ->
 
 
 def _settling_state(settling: Settling, refused: str = "") -> SettlingState:
-    from tuneworthy.report._settle import blind_form
+    from tuneworthy.report.vote_screen import blind_form
 
     question = settling.question()
     state = {
@@ -104,7 +105,7 @@ def pair_id(settling: Settling, question: VoteQuestion) -> str:
 
 
 def _progress_state(settling: Settling) -> SettlingState:
-    from tuneworthy.report._settle import progress_line
+    from tuneworthy.report.vote_screen import progress_line
 
     far = settling.progress()
     same, shown = settling.repeated
@@ -118,16 +119,14 @@ def _progress_state(settling: Settling) -> SettlingState:
 
 
 def _write_verdict(settling: Settling) -> SettlingState:
-    from tuneworthy.report import _words as words
 
     done = settling.finish()
-    head = words.headline(done.verdict.use, done.verdict.status)
     return {
         "state": "written",
         "folder": done.folder.name,
         "study": digest(done.folder.name, 16),
         "gold": done.gold,
-        "sentence": f"{head} Use: {done.verdict.arm}" if done.verdict.arm else head,
+        "sentence": phrases.headline_and_arm(done.verdict),
         "status": done.verdict.status,
         "ended": settling.ended or "stopped",
         **_progress_state(settling),

@@ -12,15 +12,14 @@ from typing import Any
 
 import jinja2
 
+from tuneworthy.core.counting import tenths
 from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.lab.pages import LAB_FOLDER, Site
 from tuneworthy.lab.studies import StudyPlace, find_studies, results_of, verdict_of
 from tuneworthy.lab.study_run import run_snapshot, study_state
-from tuneworthy.report import _words as words
-from tuneworthy.report._column_names import name_cells
-from tuneworthy.report._pieces import template_environment
-from tuneworthy.report.html import ServedPage, page
+from tuneworthy.report.html import ServedPage, name_cells, page, template_environment
+from tuneworthy.verdict import phrases
 
 SCRIPTS = ("svg", "keys", "wire", "study")
 ROW_KEYS = ((("j", "k"), "next and previous study"), (("Enter",), "open it"))
@@ -85,8 +84,7 @@ def _study_row(place: StudyPlace) -> dict[str, Any]:
 
 def _verdict_line(verdict: Verdict) -> str:
     """Return the verdict in a line: `Don't fine-tune yet. Use: few_shot (prompt)`."""
-    head = words.headline(verdict.use, verdict.status)
-    return f"{head} Use: {verdict.arm} ({verdict.use})" if verdict.arm else head
+    return phrases.headline_and_arm(verdict) + (f" ({verdict.use})" if verdict.arm else "")
 
 
 def _settling_values(results: Results) -> dict[str, Any]:
@@ -99,9 +97,9 @@ def _settling_values(results: Results) -> dict[str, Any]:
         "settled": settled,
         "ended": ENDING_TEXTS.get(settled.ended, settled.ended) if settled else "",
         "helps": step.do == "settle",
-        "size": words.price_of_next_step(step),
+        "size": phrases.price_of_next_step(step),
         "pool": results.evidence.pool,
-        "margin": words.points(results.task.success.margin),
+        "margin": tenths(results.task.success.margin),
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tuneworthy.core.errors import StoreError
 from tuneworthy.lab.studies import StudyPlace, read_ledger, running_since, time_of
-from tuneworthy.report import _words as words
+from tuneworthy.verdict import phrases
 
 MOST_LINES = 200
 NOT_BEGUN = "its ledger holds no event of this study"
@@ -73,17 +73,11 @@ def _state_from_events(place: StudyPlace, events: list[dict[str, Any]]) -> str:
 
 def verdict_so_far(steps: list[dict[str, Any]]) -> str:
     """Return the verdict so far: `If you stopped now: KEEP (present), may leave 9 points`."""
-    if not steps:
-        return "If you stopped now: no verdict yet"
-    last = steps[-1]
-    use = str(last.get("use", ""))
-    named = f"{use.upper()} ({last['arm']})" if last.get("arm") else use
-    same = [s.get("left") for s in steps if (s.get("use"), s.get("arm")) ==
-            (last.get("use"), last.get("arm"))]  # fmt: skip
-    ends = [words.points(float(left)) for left in same if left is not None]
-    path = [end for at, end in enumerate(ends) if not at or end != ends[at - 1]][-4:]
-    left = f"may leave {' → '.join(path)} points" if path else "what it leaves is not known yet"
-    return f"If you stopped now: {named}, {left}"
+    last = steps[-1] if steps else {}
+    use, arm = str(last.get("use", "")), last.get("arm")
+    same = [step.get("left") for step in steps if (step.get("use"), step.get("arm")) == (use, arm)]
+    said = phrases.verdict_so_far(use, arm, [float(left) for left in same if left is not None])
+    return said[:1].upper() + said[1:]
 
 
 def _ladder_rows(step: dict[str, Any]) -> list[dict[str, Any]]:

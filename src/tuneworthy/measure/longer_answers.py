@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from tuneworthy.compare.cut_answers import score_shortfall
+from tuneworthy.compare.arm_figures import score_shortfall
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.arm import Fitted
 from tuneworthy.core.case import Case, Query

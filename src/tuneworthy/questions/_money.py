@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuneworthy.compare.economics import breakeven, chance_better
+from tuneworthy.compare.costs import breakeven, chance_better
 from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.task import Task
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tuneworthy.core.answer import HALF_OF_REPEATS, Answer, Score, Unscored
 from tuneworthy.core.results import Results
@@ -38,10 +37,10 @@ def score_matrix(results: Results) -> ScoreMatrix:
                 row[place[answer.case]].append((run, answer, scored))
     seeds = {arm.name: arm.seed for arm in results.evidence.arms}
     values = {
-        name: [combine_seeds(cell, seeds.get(name)) for cell in row]
+        name: [_combine_seeds(cell, seeds.get(name)) for cell in row]
         for name, row in answers.items()
     }
-    return ScoreMatrix(hardest_first(results, values), values, answers)
+    return ScoreMatrix(_hardest_first(results, values), values, answers)
 
 
 def passing_score(results: Results) -> float:
@@ -51,7 +50,7 @@ def passing_score(results: Results) -> float:
     return min(least, HALF_OF_REPEATS) if drawn and drawn <= {0, 1} else least
 
 
-def combine_seeds(cell: Sequence[AnsweredCell], seed: int | None) -> float | None:
+def _combine_seeds(cell: Sequence[AnsweredCell], seed: int | None) -> float | None:
     """Return one score for a cell: that of the artefact's seed, else the mean over the seeds."""
     scores = [(run.seed, s.value) for run, _, s in cell if isinstance(s, Score)]
     own = [value for at, value in scores if at == seed]
@@ -59,7 +58,7 @@ def combine_seeds(cell: Sequence[AnsweredCell], seed: int | None) -> float | Non
     return sum(kept) / len(kept) if kept else None
 
 
-def hardest_first(results: Results, values: dict[str, list[float | None]]) -> tuple[int, ...]:
+def _hardest_first(results: Results, values: dict[str, list[float | None]]) -> tuple[int, ...]:
     """Return case positions by rising mean score of the candidates; ties keep their order."""
     rows = [
         values[arm.name]
@@ -89,16 +88,3 @@ def scores_hardest_first(matrix: ScoreMatrix, arm: str) -> list[float | None]:
     """Return an arm's scores, hardest case first (empty if it has none)."""
     row = matrix.values.get(arm)
     return [row[i] for i in matrix.order] if row else []
-
-
-def null_pointers(value: Any, at: str = "") -> list[str]:
-    """Return the JSON pointers of every null in plain data."""
-    if value is None:
-        return [at]
-    pairs: list[tuple[Any, Any]] = []
-    if isinstance(value, dict):
-        pairs = list(value.items())
-    elif isinstance(value, list | tuple):
-        pairs = list(enumerate(value))
-    keyed = ((str(key).replace("~", "~0").replace("/", "~1"), item) for key, item in pairs)
-    return [pointer for key, item in keyed for pointer in null_pointers(item, f"{at}/{key}")]

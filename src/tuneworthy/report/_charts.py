@@ -8,16 +8,17 @@ from typing import Any
 
 from markupsafe import Markup
 
+from tuneworthy.core.counting import score_text, tenths
 from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.results import Results
 from tuneworthy.report import _svg as svg
-from tuneworthy.report import _words as words
 from tuneworthy.report._svg import Axis
+from tuneworthy.verdict import phrases
 
 
 def tick_labels(scale: Axis, show: str = "score", wanted: int = 5) -> Markup:
     """Return the tick labels of an axis; `show` is score, points or amount."""
-    forms = {"score": words.score, "points": words.signed, "amount": words.amount}
+    forms = {"score": score_text, "points": phrases.signed, "amount": phrases.amount}
     marks = scale.ticks(wanted)
     return svg.drawing(
         18, "axis",
@@ -35,17 +36,17 @@ def margin_axis(margins: Sequence[float], own: float) -> Markup:
     n = len(margins)
     middle = [100 * (i + 0.5) / n for i in range(n)]
     names = [
-        svg.label(middle[i], "12", words.points(m) if i < n - 1 else f"{words.points(m)} points",
+        svg.label(middle[i], "12", tenths(m) if i < n - 1 else f"{tenths(m)} points",
                   anchor="middle" if i < n - 1 else "end")
         for i, m in enumerate(margins)
         if i % 5 == 0 and abs(m - own) > 1e-9
     ]  # fmt: skip
     near = min(range(n), key=lambda i: abs(margins[i] - own))
-    mine = svg.label(middle[near], "12", f"▲ your margin, {words.points(own)}", "tick mine")
+    mine = svg.label(middle[near], "12", f"▲ your margin, {tenths(own)}", "tick mine")
     return svg.drawing(16, "margins", *names, mine, class_="row axis")
 
 
-def grid_lines(scale: Axis, wanted: int = 5) -> list[Markup]:
+def _grid_lines(scale: Axis, wanted: int = 5) -> list[Markup]:
     """Return faint vertical lines at the ticks of an axis."""
     return [svg.line(scale(m), scale(m), 0, 100, "grid") for m in scale.ticks(wanted)]
 
@@ -63,9 +64,9 @@ def forest_row(arm: ArmResult, scale: Axis, seeds: Sequence[float], target: floa
     assert arm.score is not None
     s = arm.score
     marks = [svg.line(scale(target), scale(target), 0, 100, "target")] if target is not None else []
-    title = f"{arm.name}: {words.score(s.mean)} ({words.score(s.low)} to {words.score(s.high)})"
+    title = f"{arm.name}: {phrases.score_with_bounds(s)}"
     return svg.drawing(
-        26, title, *grid_lines(scale), *marks,
+        26, title, *_grid_lines(scale), *marks,
         svg.line(scale(s.low), scale(s.high), 50, 50, "ci"),
         *[svg.dot(scale(v), 50, 2.5, "seed", f"seed {i}: {v:.3f}") for i, v in enumerate(seeds)],
         svg.dot(scale(s.mean), 50, 5, "mean", title),
@@ -83,11 +84,11 @@ def pair_row(pair: Pair, scale: Axis, margin: float) -> Markup:
     """Return a drawing of a paired difference, its bounds, the zero line and the margin."""
     side = "ahead" if pair.low > 0 else "behind" if pair.high < 0 else "open"
     return svg.drawing(
-        48, f"{pair.arm} − {pair.versus}: {words.span(pair)}",
+        48, f"{pair.arm} − {pair.versus}: {phrases.span(pair)}",
         svg.block(scale(-margin), scale(margin), 0, 100, "band"),
-        *grid_lines(scale), svg.line(scale(0), scale(0), 0, 100, "zero"),
+        *_grid_lines(scale), svg.line(scale(0), scale(0), 0, 100, "zero"),
         svg.line(scale(pair.low), scale(pair.high), 50, 50, f"ci {side}"),
-        svg.dot(scale(pair.mean), 50, 5, f"mean {side}", words.span(pair)),
+        svg.dot(scale(pair.mean), 50, 5, f"mean {side}", phrases.span(pair)),
     )  # fmt: skip
 
 
@@ -175,7 +176,7 @@ def _boxes_overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 def _axes_frame(xs: Axis, ys: Axis, x_name: str, y_show: str, y_name: str = "") -> list[Markup]:
     """Return grid, ticks and names of both axes; `y_show` (score, else amount) formats y ticks."""
     lines = [svg.line(0, 100, 100 - ys(m), 100 - ys(m), "grid") for m in ys.ticks()]
-    form = words.score if y_show == "score" else _tick_text
+    form = score_text if y_show == "score" else _tick_text
     lines += [
         svg.tag("text", form(m), x=-8, y=svg.percent(100 - ys(m)), dy=4, text_anchor="end",
                 class_="tick")

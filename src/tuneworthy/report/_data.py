@@ -6,8 +6,9 @@ from typing import Any
 
 from tuneworthy.core.answer import Score
 from tuneworthy.core.results import Results
-from tuneworthy.report import _words as words
+from tuneworthy.report import fact_lines
 from tuneworthy.report._cells import AnsweredCell, ScoreMatrix, passing_score
+from tuneworthy.verdict import phrases
 
 MOST_PROMPT_CHARACTERS = 12_000_000
 MOST_PAGE_CASES = 5_000  # the most cases on a page: what a browser shows with some twenty arms
@@ -48,7 +49,7 @@ def page_data(results: Results, matrix: ScoreMatrix) -> dict[str, Any]:
     texts, hardest = TextTable(), matrix.order[:MOST_PAGE_CASES]
     shown = sorted(hardest)
     place = {case: at for at, case in enumerate(shown)}
-    arms = [a for a in words.ladder_order(results.evidence.arms) if a.name in matrix.values]
+    arms = [a for a in fact_lines.ladder_order(results.evidence.arms) if a.name in matrix.values]
     listed = [a.name for a in arms]
     placebos = [name for name in matrix.values if name not in listed]
     roles = {run.spec.name: run.spec.role for run in results.runs}
@@ -118,5 +119,5 @@ def _slider_data(results: Results) -> dict[str, Any]:
             "margin": results.task.success.margin,
             "volume": results.task.economics.requests_per_month,
         },
-        "headlines": {f"{use} {status}": words.headline(use, status) for use, status in pairs},
+        "headlines": {f"{use} {status}": phrases.headline(use, status) for use, status in pairs},
     }

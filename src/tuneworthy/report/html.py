@@ -4,22 +4,76 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from tuneworthy.core.escape import for_script
+from tuneworthy.core.counting import count_noun, score_text, tenths
+from tuneworthy.core.escape import for_html, for_script, visible
+from tuneworthy.core.reason import Reason
 from tuneworthy.core.results import Results
-from tuneworthy.report._cells import score_matrix
-from tuneworthy.report._column_names import name_cells
+from tuneworthy.report import (
+    fact_lines,
+    row_sections,
+    score_sections,
+    steadiness_sections,
+    training_sections,
+)
+from tuneworthy.report._cells import ScoreMatrix, score_matrix
 from tuneworthy.report._data import page_data
-from tuneworthy.report._pieces import TEMPLATES, section_values, template_environment
+from tuneworthy.report.cost_section import cost_section
+from tuneworthy.report.page_parts import Cell, Section, Shown, Span
+from tuneworthy.report.view import opening
+from tuneworthy.report.wrong_section import wrong_section
+from tuneworthy.verdict import phrases
 
 REPORT_FOLDER = Path(__file__).parent
+TEMPLATES = REPORT_FOLDER / "templates"
+UNBROKEN = Markup('<span class="whole">{}</span>')
+FUNCTIONS = {
+    "amount": phrases.amount,
+    "counted": count_noun,
+    "left_line": fact_lines.left_line,
+    "next_line": fact_lines.next_line,
+    "not_measured": phrases.NOT_MEASURED,
+    "points": tenths,
+    "score": score_text,
+    "wide_line": fact_lines.wide_line,
+    "whole": UNBROKEN.format("fine-tune"),
+    "whole_first": UNBROKEN.format("Fine-tune"),
+}
+SECTIONS: tuple[Callable[[Results, ScoreMatrix], Section | None], ...] = (
+    score_sections.scores_section,
+    score_sections.differences_section,
+    cost_section,
+    lambda results, matrix: training_sections.learning_section(results),
+    lambda results, matrix: training_sections.training_section(results),
+    lambda results, matrix: training_sections.students_section(results),
+    lambda results, matrix: training_sections.changes_section(results),
+    lambda results, matrix: steadiness_sections.robustness_section(results),
+    lambda results, matrix: wrong_section(results),
+    lambda results, matrix: steadiness_sections.freshness_section(results),
+    score_sections.failures_section,
+    lambda results, matrix: row_sections.questions_section(results),
+    lambda results, matrix: row_sections.rows_section(results),
+)
+"""The sections above the list of cases, in order; one that measures nothing is None."""
+LAST_SECTIONS: tuple[Callable[[Results], Section | None], ...] = (
+    score_sections.unclaimed_section,
+    row_sections.minutes_section,
+    row_sections.missing_section,
+    row_sections.reproduce_section,
+)
+_TABLE = re.compile(r'<table class="plain stack.*?</table>', re.DOTALL)
+_HEADING = re.compile(r"<t[dh][^>]*>(.*?)</t[dh]>", re.DOTALL)
+_ROW = re.compile(r"<tr.*?</tr>", re.DOTALL)
+_CELL = re.compile(r"<t[dh]\b")
 
 
 @dataclass(frozen=True)
@@ -59,7 +113,7 @@ def page(results: Results, served: ServedPage | None = None) -> str:
             data=Markup(for_script(data)),
             volume=_volume_range(results),
             more_cases=listed if listed < len(results.cases) else 0,
-            **section_values(results, matrix),
+            **_section_values(results, matrix),
         )
     )
     return name_cells(html) + "\n"
@@ -96,3 +150,96 @@ def _static_text(name: str) -> str:
 @lru_cache
 def _report_templates() -> jinja2.Environment:
     return template_environment(jinja2.FileSystemLoader(TEMPLATES))
+
+
+def _section_values(results: Results, matrix: ScoreMatrix) -> dict[str, Any]:
+    """Return the view of a study, as values of the template: its first screen and its sections."""
+    return {
+        "results": results,
+        "verdict": results.verdict,
+        "task": results.task,
+        "view": opening(results),
+        "ladder": score_sections.ladder_drawings(results, matrix),
+        "graded": score_sections.has_partial_scores(matrix),
+        "meanings": score_sections.arm_descriptions(results),
+        "margins": score_sections.margin_ranges(results),
+        "margin_axis": score_sections.margin_axis(results),
+        "sections": [part for make in SECTIONS if (part := make(results, matrix))],
+        "last_sections": [part for make in LAST_SECTIONS if (part := make(results))],
+    }
+
+
+def template_environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
+    """Return a Jinja environment with the report's functions that escapes every printed text."""
+    jinja = jinja2.Environment(
+        loader=loader,
+        autoescape=True,
+        finalize=_printable,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    jinja.filters |= {"ticks": _code_ticks, "shown": _shown, "said": _said}
+    jinja.globals |= {"css_of": lambda shown: getattr(shown, "css", "")}
+    jinja.globals |= FUNCTIONS
+    return jinja
+
+
+LOOKS = {"strong": "<b>{}</b>", "soft": '<span class="soft">{}</span>', "code": "<code>{}</code>"}
+
+
+def _shown(value: Shown) -> Markup:
+    """Return what a part shows as HTML: escaped texts, spans and drawings."""
+    if isinstance(value, Cell):
+        return _shown(value.shown)
+    if isinstance(value, tuple):
+        return Markup().join(map(_shown, value))
+    if not isinstance(value, Span):
+        return Markup("{}").format(_printable(value))
+    inner = _code_ticks(value.text) if value.said else Markup("{}").format(visible(value.text))
+    inner = Markup(LOOKS.get(value.look, "{}")).format(inner)
+    return Markup('<a href="{}">{}</a>').format(value.href, inner) if value.href else inner
+
+
+def _said(value: Shown) -> Markup:
+    """Return a paragraph as HTML; a string is a sentence, in which back-ticks mark code."""
+    plain = isinstance(value, str) and not isinstance(value, Markup)
+    return _code_ticks(value) if plain else _shown(value)
+
+
+def _code_ticks(text: str) -> Markup:
+    """Return escaped text; words in back-ticks become code elements."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", for_html(visible(text))))
+
+
+def _printable(value: object) -> object:
+    """Return a value to print: control and bidi characters escaped, None as "not measured"."""
+    if value is None:
+        return phrases.NOT_MEASURED
+    if isinstance(value, Reason):
+        value = str(value)
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def name_cells(html: str) -> str:
+    """Return the page with each data cell's column name in `data-of`, in tables that stack."""
+    return _TABLE.sub(lambda table: _name_cells_of_table(table[0]), html)
+
+
+def _name_cells_of_table(table: str) -> str:
+    head, end, body = table.partition("</thead>")
+    names = [str(escape(Markup(name).striptags())) for name in _HEADING.findall(head)]
+    return head + end + _ROW.sub(lambda row: _name_cells_of_row(row[0], names), body)
+
+
+def _name_cells_of_row(row: str, names: list[str]) -> str:
+    """Return a row with its cells named, unchanged if a cell spans columns."""
+    if "colspan" in row or len(_CELL.findall(row)) != len(names):
+        return row
+    left = iter(names)
+
+    def cell(tag: re.Match[str]) -> str:
+        name = next(left)
+        return f'<td data-of="{name}"' if tag[0] == "<td" and name else tag[0]
+
+    return _CELL.sub(cell, row)

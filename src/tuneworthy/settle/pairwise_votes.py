@@ -150,7 +150,7 @@ class PairwiseVotes:
 
     def question(self, query: Query, one: Answer, other: Answer) -> VoteQuestion:
         """Return the question on two answers; their sides depend only on seed, input and texts."""
-        texts = sorted((shown_text(one), shown_text(other)))
+        texts = sorted((_shown_text(one), _shown_text(other)))
         if self._seeded_number("side", query.id, *texts) % 2:
             texts.reverse()
         return VoteQuestion(query, texts[0], texts[1])
@@ -186,7 +186,7 @@ def _case_with_answers(query: Query, right: tuple[str, ...]) -> Case:
     return Case(id=query.id, messages=query.messages, output=right[0], accepted=right[1:])
 
 
-def shown_text(answer: Answer) -> str:
+def _shown_text(answer: Answer) -> str:
     """Return the text of an answer as shown and stored with a click; "" if it failed."""
     return "" if answer.error is not None else answer.text
 

@@ -34,7 +34,7 @@ from tuneworthy.verdict.open_pairs import (
 )
 
 
-class SettlingArms(Protocol):
+class _SettlingArms(Protocol):
     """A study's arms and the new inputs, in the order in which they are drawn."""
 
     @property
@@ -72,7 +72,7 @@ class SequentialSettling:
         self,
         study: Evidence,
         policy: Policy,
-        arms: SettlingArms,
+        arms: _SettlingArms,
         votes: PairwiseVotes,
         pairs: Sequence[Pair],
     ) -> None:

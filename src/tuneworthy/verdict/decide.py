@@ -16,9 +16,8 @@ from tuneworthy.core.model_changes import for_verdict
 from tuneworthy.core.results import GridPoint
 from tuneworthy.core.standing import Standing
 from tuneworthy.core.verdict import Delta, LeftOnTable, TaskName, Verdict, VerdictArm, Wrong
-from tuneworthy.verdict.asked import complete_findings
 from tuneworthy.verdict.flips import MARGIN_GRID, at_margin, flips, rulings_by_margin
-from tuneworthy.verdict.missing import NO_TARGET, reasons_for_nulls
+from tuneworthy.verdict.missing import NO_TARGET, complete_findings, reasons_for_nulls
 from tuneworthy.verdict.next_step import next_step
 from tuneworthy.verdict.open_pairs import settlement_sentence
 from tuneworthy.verdict.prices import known_prices
@@ -69,7 +68,7 @@ def decide(
         "looks": evidence.looks,
         "arms": tuple(
             _verdict_arm(arm, _delta_to_named(ladder, arm, ruling))
-            for arm in in_ladder_order(evidence)
+            for arm in _in_ladder_order(evidence)
         ),
         "wrong": evidence.diagnosis.wrong if evidence.diagnosis and not evidence.blocks else (),
         "questions": complete_findings(findings, policy),
@@ -102,7 +101,7 @@ def standing_so_far(evidence: Evidence, policy: Policy, waits: bool) -> Standing
     if left is not None and waits:
         left = max(left, 1 - named.score.low if named and named.score else 1.0)
     use, name = ruling.use_and_name
-    return Standing(use, name, left, tuple(in_ladder_order(evidence)))
+    return Standing(use, name, left, tuple(_in_ladder_order(evidence)))
 
 
 def grid(evidence: Evidence, findings: Sequence[Finding], policy: Policy) -> tuple[GridPoint, ...]:
@@ -137,7 +136,19 @@ def target_met(policy: Policy, ruling: LadderDecision) -> bool | None:
     return False if ruling.arm.score.high < policy.target else None
 
 
-def in_ladder_order(evidence: Evidence) -> list[ArmResult]:
+def exit_code(verdict: Verdict, require_firm: bool = False) -> int:
+    """Return 0 (a verdict; target met or none set), 3 (target not met) or 4 (blocked).
+
+    A provisional verdict under `require_firm` is 4. A target that is shown neither met nor missed
+    counts as not met, because 0 promises that it is met.
+    """
+    if verdict.status == "blocked" or (require_firm and verdict.status != "firm"):
+        return 4
+    unset = verdict.missing.get("/target_met") == NO_TARGET
+    return 0 if verdict.target_met or unset else 3
+
+
+def _in_ladder_order(evidence: Evidence) -> list[ArmResult]:
     """Return the arms in ladder order: references, then rungs, then the rest."""
     return sorted(evidence.arms, key=lambda arm: (ROLE_ORDER.index(arm.role), *ladder_key(arm)))
 

@@ -30,7 +30,7 @@ def significant_breaks(
     return [trend for trend in mine if (trend.p or 0.0) <= TREND_ALPHA / len(mine)]
 
 
-def favours_other_arm(ladder: Ladder, policy: Policy, trend: Trend) -> bool:
+def _favours_other_arm(ladder: Ladder, policy: Policy, trend: Trend) -> bool:
     """Return whether the rows after a break would name the other arm.
 
     There the other one leads by more than the margin, or it is the simpler rung and not behind.
@@ -50,7 +50,7 @@ def decisive_breaks(
 ) -> list[Trend]:
     """Return the significant breaks after which another arm would be named."""
     breaks = significant_breaks(ladder, trends, arm)
-    return [trend for trend in breaks if favours_other_arm(ladder, policy, trend)]
+    return [trend for trend in breaks if _favours_other_arm(ladder, policy, trend)]
 
 
 def break_sentence(
@@ -63,7 +63,9 @@ def break_sentence(
     """
     mine = arm or next((one for one in ladder.order if one.present), None)
     breaks = significant_breaks(ladder, trends, mine)
-    against = {trend.versus for trend in breaks if arm and favours_other_arm(ladder, policy, trend)}
+    against = {
+        trend.versus for trend in breaks if arm and _favours_other_arm(ladder, policy, trend)
+    }
     mentioned = {*against, *(_arms_to_mention(ladder, mine) if mine else ())}
     breaks = [trend for trend in breaks if trend.versus in mentioned]
     if mine is None or not breaks:

@@ -61,13 +61,13 @@ def flips(
             ({"input": key}, rulings_by_key(scenarios.seen, policy, key)) for key in keys
         ]
         intervals.append(
-            ({"input": "retrain_days"}, rulings_by_retrain_days(scenarios.seen, policy))
+            ({"input": "retrain_days"}, _rulings_by_retrain_days(scenarios.seen, policy))
         )
         for arm in scenarios.seen.order:
             about = {"input": "usd_per_1k", "of": arm.name}
-            intervals.append((about, rulings_by_price(scenarios.seen, policy, arm)))
+            intervals.append((about, _rulings_by_price(scenarios.seen, policy, arm)))
         out += [{**about, **flip} for about, parts in intervals for flip in _flips_between(parts)]
-    return tuple({**flip, "says": flip_sentence(flip)} for flip in out)
+    return tuple({**flip, "says": _flip_sentence(flip)} for flip in out)
 
 
 def _flips_between(parts: Sequence[PriceInterval]) -> Iterator[dict[str, Any]]:
@@ -77,7 +77,7 @@ def _flips_between(parts: Sequence[PriceInterval]) -> Iterator[dict[str, Any]]:
             yield {"at": after.low, "below": before.ruling.use, "above": use, "arm": arm}
 
 
-def flip_sentence(flip: Mapping[str, Any]) -> str:
+def _flip_sentence(flip: Mapping[str, Any]) -> str:
     """Return a flip as a clause for the user."""
     at = flip["at"]
     money = f"${at:,.0f}" if at >= 100 else f"${at:.3g}"
@@ -117,7 +117,7 @@ def rulings_by_key(ladder: Ladder, policy: Policy, key: PriceKey) -> list[PriceI
     )
 
 
-def rulings_by_retrain_days(ladder: Ladder, policy: Policy) -> list[PriceInterval]:
+def _rulings_by_retrain_days(ladder: Ladder, policy: Policy) -> list[PriceInterval]:
     """Return the ruling at all numbers of days until a tuned model needs retraining.
 
     From one day to the horizon; upkeep is linear in 30/days. Empty if nothing is retrained, or if
@@ -153,7 +153,7 @@ def rulings_by_retrain_days(ladder: Ladder, policy: Policy) -> list[PriceInterva
     return _rulings_between(turning(), ruled, (1.0, policy.horizon_months * DAYS_PER_MONTH))
 
 
-def rulings_by_price(ladder: Ladder, policy: Policy, arm: ArmResult) -> list[PriceInterval]:
+def _rulings_by_price(ladder: Ladder, policy: Policy, arm: ArmResult) -> list[PriceInterval]:
     """Return the ruling at all prices of an arm's 1,000 requests, from 1/20 to 20 times its own.
 
     Empty if its price is 0 or unknown, or if prices do not decide.

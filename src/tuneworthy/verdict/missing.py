@@ -1,11 +1,15 @@
-"""Give the reason for each null of a verdict, by JSON pointer. Pure."""
+"""Give the reason for each null of a verdict, and the questions that were not asked. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tuneworthy.core.evidence import ArmResult
+from tuneworthy.core.evidence import ArmResult, Policy
+from tuneworthy.core.finding import Finding
+from tuneworthy.core.plugins import load
+from tuneworthy.questions import in_order
+from tuneworthy.verdict.phrases import NO_END_KNOWN, SET_VALUE, SET_VOLUME
 
 NO_TARGET = "no target was set"
 ARM_REASONS = {
@@ -25,9 +29,9 @@ STEP_REASONS = {
     "minutes": "this step is not counted in minutes of a machine",
 }
 COST_REASONS = {
-    "requests_per_month": "set economics.requests_per_month",
-    "value_of_correct": "set economics.value_of_correct",
-    "expires": "no announced end is known of the model that it stands on",
+    "requests_per_month": SET_VOLUME,
+    "value_of_correct": SET_VALUE,
+    "expires": NO_END_KNOWN,
 }
 
 
@@ -37,9 +41,14 @@ def reasons_for_nulls(
     """Return {JSON pointer: reason} for every null; `known` holds the rule's own reasons."""
     out = {}
     for path in null_paths(plain):
-        pointer = "/" + "/".join(str(p).replace("~", "~0").replace("/", "~1") for p in path)
+        pointer = json_pointer(path)
         out[pointer] = known.get(pointer) or _reason_for_null(plain, path, arms)
     return out
+
+
+def json_pointer(path: tuple[str | int, ...]) -> str:
+    """Return the JSON pointer of a path."""
+    return "/" + "/".join(str(p).replace("~", "~0").replace("/", "~1") for p in path)
 
 
 def null_paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -107,3 +116,28 @@ def _arm_reason(
     if key == "tool" and arm.role != "candidate":
         return f"a {arm.role} is no tool"
     return "too few were timed" if len(rest) > 1 else ARM_REASONS[key]
+
+
+NOT_ASKED = "not measured (the questions are asked at the end of a study)"
+
+
+def complete_findings(findings: Sequence[Finding], policy: Policy) -> tuple[Finding, ...]:
+    """Return a finding for each question in order, then any other findings."""
+    given = {finding.name: finding for finding in findings}
+    names = in_order()
+    listed = [given.get(name) or _missing_finding(name, policy) for name in names]
+    return (*listed, *(finding for finding in findings if finding.name not in names))
+
+
+def _missing_finding(name: str, policy: Policy) -> Finding:
+    because, step = NOT_ASKED, "finish the study"
+    if name == "economics" and (keys := _missing_keys(policy)):
+        because = f"not measured (task.yaml lacks {', '.join(keys)})"
+        step = f"write down {' and '.join(keys)}"
+    prior: str | None = load("questions", name).PRIOR
+    return Finding(name=name, answer="not_measured", because=because, next=step, prior=prior)
+
+
+def _missing_keys(policy: Policy) -> list[str]:
+    keys = ("requests_per_month", "value_of_correct")
+    return [f"economics.{key}" for key in keys if getattr(policy, key) is None]

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuneworthy.core.counting import chance_text
+from tuneworthy.core.counting import chance_text, points
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.verdict import Next
 from tuneworthy.matrix.sizing import SampleSize, rows_to_collect
 from tuneworthy.verdict.contest import UndecidedPair, find_undecided_pair
 from tuneworthy.verdict.drift import alike_neighbours, decisive_breaks
-from tuneworthy.verdict.effort import LABELS_PER_CLICK, StepOption
 from tuneworthy.verdict.flips import PriceInterval, PriceKey, rulings_by_key
+from tuneworthy.verdict.phrases import ticked, tool_with_name
 from tuneworthy.verdict.prices import unknown_costs
-from tuneworthy.verdict.refused import refused_answers, refused_answers_clause
 from tuneworthy.verdict.rule import LadderDecision
-from tuneworthy.verdict.rungs import Ladder
-from tuneworthy.verdict.sentences import points, ticked, tool_with_name
+from tuneworthy.verdict.rungs import Ladder, refused_answers, refused_answers_clause
 from tuneworthy.verdict.unmeasured import (
+    LABELS_PER_CLICK,
+    StepOption,
     bigger_option,
     folds_option,
     may_gain,

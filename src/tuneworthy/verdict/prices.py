@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuneworthy.compare.economics import breakeven, paying_margin
+from tuneworthy.compare.costs import breakeven, paying_margin
 from tuneworthy.core.evidence import ArmResult, Policy
 from tuneworthy.core.results import Results
 from tuneworthy.verdict.rungs import Ladder

@@ -16,10 +16,14 @@ from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.core.verdict import Status, Use
 from tuneworthy.matrix.ladder import climb
 from tuneworthy.verdict.drift import alike_neighbours, decisive_breaks
-from tuneworthy.verdict.limit_states import unchecked_limits
 from tuneworthy.verdict.prices import Prices, known_prices
-from tuneworthy.verdict.refused import refused_answers
-from tuneworthy.verdict.rungs import Ladder, build_ladder, ladder_key
+from tuneworthy.verdict.rungs import (
+    Ladder,
+    build_ladder,
+    ladder_key,
+    refused_answers,
+    unchecked_limits,
+)
 
 Reason = Literal[
     "first rung",

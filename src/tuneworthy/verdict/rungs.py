@@ -1,4 +1,4 @@
-"""Build the ladder that the rule decides on: arms, references and paired bounds."""
+"""What the rule decides on: the ladder with its bounds, broken limits, the user's policy. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isnan
 
+from tuneworthy.core.counting import points
 from tuneworthy.core.evidence import ArmResult, Evidence, Pair, Policy
-from tuneworthy.core.task import TOOLS
-from tuneworthy.verdict.limit_states import broken_limits
+from tuneworthy.core.task import TOOLS, Task
 
+FORM_CAUSES = ("metric", "format")
 MeanWithBounds = tuple[float, float, float]
 UNKNOWN_DIFFERENCE: MeanWithBounds = (
     0.0,
@@ -101,3 +102,79 @@ def _bounds_both_ways(
         if (versus, arm) not in pairs:
             out[versus, arm] = (-mean, -high, -low)
     return out
+
+
+def broken_limits(arm: ArmResult, policy: Policy) -> tuple[str, ...]:
+    """Return the names of the limits that this arm is shown to break.
+
+    The floor is broken if the upper end of the score's interval lies below it.
+    """
+    names = [name for name, state in sorted(arm.limits.items()) if state == "violated"]
+    below = policy.floor is not None and arm.score is not None and arm.score.high < policy.floor
+    if below and "floor" not in arm.limits:
+        names.append("floor")
+    return tuple(names)
+
+
+def unchecked_limits(arm: ArmResult) -> tuple[str, ...]:
+    """Return the names of the limits that were not tested on this arm.
+
+    `general_drop` is none of them for what runs today: keeping it changes no model.
+    """
+    untested = (name for name, state in sorted(arm.limits.items()) if state == "not measured")
+    return tuple(name for name in untested if not (arm.present and name == "general_drop"))
+
+
+def open_limits(arm: ArmResult) -> tuple[str, ...]:
+    """Return the names of the limits that this arm is shown neither to keep nor to break."""
+    return tuple(n for n, s in sorted(arm.limits.items()) if s in ("not shown", "not measured"))
+
+
+def policy_of(task: Task) -> Policy:
+    """Return the user's part of the rule from a task: margin, motive, target, limits, prices."""
+    success, money = task.success, task.economics
+    return Policy(
+        margin=success.margin,
+        motive=success.motive,
+        target=success.target,
+        floor=success.floor,
+        limits=success.limits,
+        requests_per_month=money.requests_per_month,
+        value_of_correct=money.value_of_correct,
+        label_each=money.label_each,
+        horizon_months=money.horizon_months,
+        margin_is_default="margin" not in success.model_fields_set,
+    )
+
+
+@dataclass(frozen=True)
+class RefusedAnswers:
+    """At least `share` of all cases (0 to 1) are right answers of `arm` that the metric refused."""
+
+    arm: str
+    remedy: str
+    share: float
+
+
+def refused_answers(evidence: Evidence) -> RefusedAnswers | None:
+    """Return today's answers refused for their form, if that is the leading cause; else None.
+
+    Only rescoring the same answers counts: a form that an arm of the study repairs (a schema) is
+    handled by the ladder.
+    """
+    diagnosis, today = evidence.diagnosis, [arm.name for arm in evidence.arms if arm.present]
+    if diagnosis is None or diagnosis.arm not in today or not diagnosis.wrong:
+        return None
+    lead, names = diagnosis.wrong[0], {arm.name for arm in evidence.arms}
+    if lead.cause not in FORM_CAUSES or lead.arm is None or lead.arm in names:
+        return None
+    share = lead.low * diagnosis.n_fail / (diagnosis.n_fail + diagnosis.n_pass)
+    return RefusedAnswers(arm=diagnosis.arm, remedy=lead.arm, share=share)
+
+
+def refused_answers_clause(found: RefusedAnswers) -> str:
+    """Return a clause on the share of right answers that were refused for their form."""
+    return (
+        f"at least {points(found.share)} of what runs today are right answers that were refused for"
+        f" their form ({found.remedy} finds them)"
+    )

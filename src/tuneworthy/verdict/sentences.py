@@ -4,38 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tuneworthy.core.arm import RETRY_TOKEN_FACTOR
-from tuneworthy.core.counting import count_noun
-from tuneworthy.core.counting import points as points
+from tuneworthy.core.counting import count_noun, points
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.task import TRAINED_TOOLS
-from tuneworthy.core.verdict import Use
 from tuneworthy.matrix.look_text import look_line
 from tuneworthy.verdict import drift
-from tuneworthy.verdict.limit_states import broken_limits, open_limits
+from tuneworthy.verdict.phrases import cut_answers_clause, ticked, tool_with_name
 from tuneworthy.verdict.prices import known_prices, monthly_cost, rival
-from tuneworthy.verdict.refused import refused_answers, refused_answers_clause
 from tuneworthy.verdict.rule import LadderDecision, untrained_arms
-from tuneworthy.verdict.rungs import Ladder
+from tuneworthy.verdict.rungs import (
+    Ladder,
+    broken_limits,
+    open_limits,
+    refused_answers,
+    refused_answers_clause,
+)
 
 RARE_SHARE = 0.1  # a larger share of scores of 0 is not mentioned: the mean shows it
-TOOL_NAMES: dict[Use, str] = {
-    "keep": "what runs today", "classifier": "a plain classifier", "prompt": "a prompt",
-    "schema": "a schema on the answer", "context": "documents in the prompt",
-    "bigger": "a bigger model", "tune": "a tuned model", "distil": "a distilled model",
-    "other": "a recorded system",
-}  # fmt: skip
-
-
-def ticked(arm: ArmResult) -> str:
-    """Return an arm's name for a sentence: in backticks, at most 60 characters."""
-    return f"`{quoted(arm.name, 60)}`"
-
-
-def tool_with_name(arm: ArmResult) -> str:
-    """Return an arm's kind with its name, such as "a tuned model (`lora`)"."""
-    return f"{TOOL_NAMES[arm.tool or 'other']} ({ticked(arm)})"
 
 
 @dataclass(frozen=True)
@@ -273,13 +259,7 @@ def _cut_answers_sentence(ruling: LadderDecision) -> str:
     arm = ruling.cut
     if arm is None or arm.cut is None:
         return ""
-    ended = (
-        f"The token limit ended {arm.cut.n:,} of {arm.n:,} answers of {ticked(arm)}, which may"
-        f" have cost it {points(arm.cut.gain)}"
-    )
-    if arm.cut.asked:
-        again = f"{arm.cut.gained:,} of {arm.cut.asked:,}"
-        ended += f" (asked again with {RETRY_TOKEN_FACTOR} times the tokens, {again} scored higher)"
+    ended = cut_answers_clause(arm, arm.cut)
     if ruling.reason == "cut":
         return f"{ended}. A dearer arm may only seem better for that reason."
     return f"{ended}; with longer answers another arm may be named."

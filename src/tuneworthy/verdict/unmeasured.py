@@ -6,6 +6,7 @@ Knows what an arm may repair (`ArmResult.repairs`), never an arm by its name.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from math import ceil
 
 from tuneworthy.core.causes import Diagnosis, Wrong, argues_against_training, share_of
@@ -13,10 +14,42 @@ from tuneworthy.core.counting import percent
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.repairs import CAUSES_BY_TOOL
 from tuneworthy.core.verdict import Next
-from tuneworthy.verdict.effort import LABELS_PER_MODEL, StepOption, in_labels
+from tuneworthy.verdict.phrases import ticked
 from tuneworthy.verdict.rule import untrained_arms
 from tuneworthy.verdict.rungs import ladder_key
-from tuneworthy.verdict.sentences import ticked
+
+LABEL_MINUTES = 0.5
+"""A person's minutes per label: to read an input and write or check its answer."""
+LABELS_PER_CLICK = 0.2
+"""The effort of one click, in labels: a glance shows which of two answers is better."""
+MACHINE_MINUTE_COST = 0.1
+"""Cost of a machine minute as a share of a person's minute: a person waits for the result but can
+do other work meanwhile."""
+LABEL_USD = 0.25
+"""Default of economics.label_each, the price of a label in dollars: half a minute of a person at
+$30 an hour."""
+LABELS_PER_MODEL = 30.0
+"""The effort to pick, get and try another model, in labels: a quarter of an hour."""
+
+
+@dataclass(frozen=True)
+class StepOption:
+    """A next step and its cost in labels; `settles`: it settles the verdict with chance >= .5."""
+
+    labels: float
+    step: Next
+    settles: bool = False
+
+
+def in_labels(minutes: float | None, usd: float | None, each: float | None) -> float:
+    """Return the cost of machine minutes and dollars in labels of `each` dollars.
+
+    Unknown costs count 0: a machine's work is nearly always cheaper than labels.
+    """
+    return (minutes or 0.0) * MACHINE_MINUTE_COST / LABEL_MINUTES + (usd or 0.0) / (
+        each or LABEL_USD
+    )
+
 
 RESIDUAL_CAUSES: frozenset[str] = frozenset({"reading", "retrieval"})
 """Causes defined by what the measured remedies leave, so another arm for them may do more: a

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from math import hypot
 from typing import Any
 
-from tuneworthy.compare.economics import chance_better
+from tuneworthy.compare.costs import chance_better
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
 from tuneworthy.core.task import TRAINED_TOOLS
+from tuneworthy.verdict.phrases import NO_END_KNOWN, SET_VALUE, SET_VOLUME
 from tuneworthy.verdict.prices import (
     COST_NAMES,
     break_even,
@@ -24,8 +25,6 @@ from tuneworthy.verdict.prices import (
 )
 from tuneworthy.verdict.rungs import Ladder, ladder_key
 
-SET_VOLUME = "set economics.requests_per_month"
-SET_VALUE = "set economics.value_of_correct"
 BREAK_EVEN_KEYS = ("break_even_per_month", "side", "p_net_higher")
 
 
@@ -33,11 +32,7 @@ def economics_of_arms(
     ladder: Ladder, policy: Policy, arm: ArmResult | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return (the economics of all arms against the named one, {JSON pointer: reason if None})."""
-    known = {
-        "/economics/requests_per_month": SET_VOLUME,
-        "/economics/value_of_correct": SET_VALUE,
-        "/economics/expires": "no announced end is known of the model that it stands on",
-    }
+    known: dict[str, str] = {}
     rows = []
     for number, each in enumerate(ladder.order):
         row, why = _arm_row(ladder, policy, each, arm)
@@ -130,7 +125,7 @@ def _arm_row(
         ),
         "p_net_higher": unsure,
         "price_from": "no source was noted with its cost",
-        "expires": "no announced end is known of the model that it stands on",
+        "expires": NO_END_KNOWN,
     }
     return row, why
 
@@ -162,7 +157,7 @@ def _chance_net_higher(
         return None, _why_unknown(unknown_costs((b, s)), volume, SET_VOLUME)
     if value is None:
         return None, SET_VALUE
-    error = score_error(ladder, b, s)
+    error = _score_error(ladder, b, s)
     if error is None:
         return None, "the two were not compared on the same cases"
     mean = volume * value * ladder.bound(b, s)[0] - (costs[0] - costs[1])
@@ -170,7 +165,7 @@ def _chance_net_higher(
     return round(chance_better(mean, hypot(volume * value * error, volume * price)), 4), ""
 
 
-def score_error(ladder: Ladder, b: ArmResult, s: ArmResult) -> float | None:
+def _score_error(ladder: Ladder, b: ArmResult, s: ArmResult) -> float | None:
     """Return the standard error of q_b - q_s implied by its bounds; None without a pair."""
     pair = ladder.pairs.get((b.name, s.name))
     if pair is None or pair.high <= pair.low:
@@ -191,7 +186,7 @@ def _best_simpler_arm(ladder: Ladder, arm: ArmResult) -> ArmResult | None:
 def _best_by_score(ladder: Ladder, arm: ArmResult) -> dict[str, Any] | None:
     """Return the best-scoring arm and the chance that it is better, None if it is the named one."""
     best = max(ladder.order, key=lambda other: ladder.bound(other, arm)[0] if other != arm else 0.0)
-    error = score_error(ladder, best, arm)
+    error = _score_error(ladder, best, arm)
     if best == arm or error is None:
         return None
     mean = ladder.pairs[best.name, arm.name].mean

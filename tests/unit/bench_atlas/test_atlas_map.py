@@ -18,7 +18,7 @@ from tests.atlas_kit import atlas_of as atlas
 
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
-from tuneworthy.report.terminal import atlas_json, atlas_screen
+from tuneworthy.report.atlas import atlas_json, atlas_screen
 
 
 def arm(name, tool, mean, **more):

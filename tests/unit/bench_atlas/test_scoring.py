@@ -7,7 +7,7 @@ from bench.atlas.scoring import brier, judge_answer, outcome, score_advisers
 from tests.advice_kit import arm, prompt_task, task
 
 from tuneworthy.core.interval import Interval
-from tuneworthy.report._advice import adviser_notes
+from tuneworthy.report.atlas import adviser_notes
 from tuneworthy.stats.bounds import rate
 
 

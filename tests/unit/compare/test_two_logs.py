@@ -7,7 +7,7 @@ from tuneworthy.compare.two_logs import LogComparison, compare_answers
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.report._two_logs import two_logs_screen, wide_line
+from tuneworthy.report.comparisons import two_logs_screen, wide_line
 from tuneworthy.stats import bounds
 
 TASK = Task(data=Data(file="rows.jsonl"), output=Output(type="label"))

@@ -12,7 +12,7 @@ from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.data.audit import audit
 from tuneworthy.data.folds import split
 from tuneworthy.data.load import load
-from tuneworthy.report._tables import visible_line
+from tuneworthy.report.checks import visible_line
 from tuneworthy.stats.bounds import level
 from tuneworthy.stats.power import exact_power
 

@@ -20,7 +20,8 @@ from tuneworthy.measure.placebos import MOST_PASSED, probes
 from tuneworthy.metrics import scorer
 from tuneworthy.models import scripted
 from tuneworthy.report.html import page
-from tuneworthy.report.terminal import ladder_screen, plan_screen
+from tuneworthy.report.plans import plan_screen
+from tuneworthy.report.terminal import ladder_screen
 from tuneworthy.study import RunOptions, plan, run
 
 KINDS = [f"kind{i}" for i in range(6)]

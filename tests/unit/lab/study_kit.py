@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tuneworthy.verdict.decide import standing_so_far
-from tuneworthy.verdict.policy import policy_of
+from tuneworthy.verdict.rungs import policy_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 from study_fixture import attacked, study  # noqa: F401

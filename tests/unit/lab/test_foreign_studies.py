@@ -11,7 +11,7 @@ from study_kit import HASH, KEY, RESULTS, finished, running
 from tuneworthy.ledger.place import HOME_FOLDER, STORE_FILE
 from tuneworthy.ledger.store import open_ledger
 from tuneworthy.verdict.decide import standing_so_far
-from tuneworthy.verdict.policy import policy_of
+from tuneworthy.verdict.rungs import policy_of
 
 HOST = socket.gethostname()
 

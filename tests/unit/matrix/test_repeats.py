@@ -16,8 +16,8 @@ from tuneworthy.matrix.design import Design
 from tuneworthy.matrix.repeats import repeats_of
 from tuneworthy.report._cells import score_matrix
 from tuneworthy.report._data import page_data
-from tuneworthy.report._sections import failure_map
 from tuneworthy.report.html import page
+from tuneworthy.report.score_sections import failures_section
 from tuneworthy.report.terminal import ladder_screen
 from tuneworthy.results_folder import repeats_lines
 
@@ -194,8 +194,9 @@ def test_a_case_with_one_wrong_answer_of_three_did_not_fail(tmp_path):
               for a, s in zip(run.answers, run.scores, strict=True)}  # fmt: skip
     failed = {case for case, score in scores.items() if score.value < 0.5}
     assert any(0.5 < score.value < 1 for score in scores.values())
-    rows = failure_map(results, score_matrix(results))
-    assert next(row["failed"] for row in rows if row["name"] == "bot") == len(failed)
+    plot = failures_section(results, score_matrix(results)).parts[1]
+    bot = next(row for row in plot.rows if row.name == "bot")
+    assert bot.figures[0].text == str(len(failed))
     assert {case for case, score in scores.items() if not passes(score, 1.0)} == failed
     assert page_data(results, score_matrix(results))["pass"] == 0.5
 

@@ -11,7 +11,7 @@ from tuneworthy.core.specs import specs, times_asked
 from tuneworthy.core.task import Task
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.ledger.store import Ledger
-from tuneworthy.report._plan import plan_screen
+from tuneworthy.report.plans import plan_screen
 from tuneworthy.study import plan
 
 WARM = {"model": "scripted:noisy", "options": {"temperature": 0.7}}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tuneworthy.compare.cut_answers import cut_summary
+from tuneworthy.compare.arm_figures import cut_summary
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.arm import Fitted
 from tuneworthy.core.case import Case, Message, Query

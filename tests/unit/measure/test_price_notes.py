@@ -11,7 +11,7 @@ from tuneworthy.core.plan import LEAST_DIAGNOSED_CASES, NO_DIAGNOSIS_CUT
 from tuneworthy.core.token_estimate import text_tokens
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.models.remote import prices
-from tuneworthy.report.terminal import plan_screen
+from tuneworthy.report.plans import plan_screen
 from tuneworthy.study import plan
 
 HOSTED = {"model": "openai:gpt-4o-mini", "present": None, "arms": ["zero_shot", "few_shot"]}

@@ -25,7 +25,7 @@ from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.served import ServerModel, parse_server_model
 from tuneworthy.models import content_of, is_local, is_paid, open_model
 from tuneworthy.models.remote import process_guard, server_process
-from tuneworthy.report._plan import plan_screen
+from tuneworthy.report.plans import plan_screen
 
 STAND_IN = Path(__file__).with_name("server_stand_in.py")
 LIMITS = Limits(max_tokens=4)

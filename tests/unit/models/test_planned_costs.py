@@ -10,7 +10,7 @@ from tests import studies
 from tuneworthy.cli._options import Watcher
 from tuneworthy.core.plan import Plan
 from tuneworthy.ledger.mirror import reply_seconds
-from tuneworthy.report.terminal import plan_screen
+from tuneworthy.report.plans import plan_screen
 from tuneworthy.study import RunOptions, plan, run
 
 PRICES = {"in": 2.0, "out": 8.0}

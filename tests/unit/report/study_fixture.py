@@ -28,6 +28,9 @@ from tuneworthy.core.verdict import (
     Wrong,
 )  # fmt: skip
 from tuneworthy.matrix import ladder
+from tuneworthy.report.html import _report_templates
+from tuneworthy.report.page_parts import Section
+from tuneworthy.verdict.missing import reasons_for_nulls
 
 LEVEL, FACTOR = 0.05 / 3, 1.5
 # how many of 250 cases keep, prompt, schema and tune answer right: chosen so that every pair has
@@ -368,7 +371,7 @@ def make_verdict(arms: tuple[ArmResult, ...], pairs: tuple[Pair, ...], task: Tas
     missing["/target_met"] = "the interval holds the target"
     missing["/questions/1/value"] = "the prompt was not optimised (arm optimised_prompt)"
     missing["/economics/hours"] = "economics.hours_to_build is not set"
-    return Verdict(
+    made = Verdict(
         tuneworthy="0.1.0", task=TaskName(name=task.name, hash=task.hash), use=tools[named],
         arm=named, status=status, left_on_table=LeftOnTable(points=left, level=0.95),
         by_margin=tuple(ByMargin(margin=m, use=tools[a], arm=a, status=s) for m, a, _, s in strip),
@@ -390,6 +393,8 @@ def make_verdict(arms: tuple[ArmResult, ...], pairs: tuple[Pair, ...], task: Tas
                    "lacking": [], "hours": None},
         missing=missing, seconds=1082.0, evidence_hash="5e" * 32,
     )  # fmt: skip
+    reasons = reasons_for_nulls(made.plain(), {arm.name: arm for arm in arms}, missing)
+    return made.model_copy(update={"missing": reasons})
 
 
 SHARED = {"name", "tool", "role", "simplicity", "options", "seed", "seeds", "n", "score",
@@ -433,6 +438,12 @@ FREE = {"because", "text", "why", "extracted", "output", "reason", "error", "whe
         "instruction", "do", "fix", "next", "cause", "prior", "group", "chosen", "note", "id",
         "case", "name", "arm", "versus", "placebo", "model", "present", "tune"}  # fmt: skip
 TIED = {"id", "case", "name", "arm", "versus", "placebo"}
+
+
+def drawn(section: Section) -> str:
+    """Return a section as it stands on the page."""
+    shown: str = _report_templates().get_template("_section.html.j2").module.show_section(section)
+    return shown
 
 
 def attacked(results: Results, attack: str) -> Results:

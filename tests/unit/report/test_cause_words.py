@@ -9,7 +9,7 @@ from study_fixture import study
 
 from tuneworthy.core.causes import Diagnosis, UntriedRemedy, Wrong
 from tuneworthy.core.reason import NO_ROOM
-from tuneworthy.report._causes import (
+from tuneworthy.report.cause_lines import (
     expected_line,
     whole_percents,
     why_untried,
@@ -98,8 +98,8 @@ def test_the_page_shows_every_class_and_shares_that_add_up_to_100(results):
     assert ["may be chance" in table, "not tried" in table] == [True, True]
     assert "16 of 60 failures (27 %) were not tried far enough to have a cause: lora" in table
     assert table.count(" to ") >= 3, "an interval for every class but the untried"
-    bar = html[html.index('<div class="causes">') :]
-    assert bar[: bar.index("</div>")].count("<rect") == 4
+    bar = html[html.index('<p class="causes">') :]
+    assert bar[: bar.index("</p>")].count("<rect") == 4
 
 
 def test_where_causes_could_not_be_read_the_reason_stands_there(results):
@@ -107,7 +107,7 @@ def test_where_causes_could_not_be_read_the_reason_stands_there(results):
     assert wrong_lines(results.model_copy(update={"verdict": nothing(results)})) == ""
     silent = read(results, [], because=why)
     assert wrong_lines(silent) == "zero_shot fails 60 of 100. The causes are not known: why."
-    assert "The causes are not known: why." in page(silent)
+    assert "the causes are not known: why" in page(silent)
     part = read(results, [FORMAT, row("untried", 30)], because=why)
     assert wrong_lines(part).endswith(
         "Only 30 of 60 failures were tried far enough to have a cause. 30 of 60 failures (50 %, on"

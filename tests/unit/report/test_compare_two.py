@@ -14,8 +14,8 @@ from tuneworthy.compare.two_studies import (
 from tuneworthy.core.answer import Unscored
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError, TaskError
-from tuneworthy.report.json import repeated_json
-from tuneworthy.report.terminal import compare_screen, repeated_screen
+from tuneworthy.report.comparisons import compare_screen, repeated_screen
+from tuneworthy.report.exports import repeated_json
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,13 @@ from tests import studies
 import tuneworthy
 from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.causes import Diagnosis
+from tuneworthy.core.counting import tenths
 from tuneworthy.core.reason import Reason
 from tuneworthy.core.task import Present
 from tuneworthy.core.verdict import Wrong
-from tuneworthy.report import _words as words
-from tuneworthy.report._causes import wrong_lines
-from tuneworthy.report._left import left_line
+from tuneworthy.report import fact_lines
+from tuneworthy.report.cause_lines import wrong_lines
+from tuneworthy.report.fact_lines import left_line
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen
 
@@ -59,7 +60,7 @@ def plain(tmp_path_factory):
 
 
 def test_where_no_model_was_asked_the_screen_says_so_and_what_one_could_gain(plain):
-    arm = words.arm_named(plain)
+    arm = fact_lines.arm_named(plain)
     room = f"{100 * (1 - arm.score.low):.1f}".removesuffix(".0")
     low = f"{100 * arm.score.low:.1f}".removesuffix(".0")
     could = f"they could gain at most {room} points, from {low} (the low end) to a perfect 100."
@@ -76,13 +77,15 @@ def test_what_is_named_without_a_comparison_is_said_to_be_the_only_arm(tmp_path)
 
 def test_a_study_with_a_prompt_or_a_system_of_unknown_tool_keeps_its_words():
     results = study()
-    assert words.unrun_line(results) == ""
+    assert fact_lines.unrun_line(results) == ""
     models = ("zero_shot", "nearest_shots", "constrained", "lora")
-    assert words.unrun_line(with_arms(results, unscored(models))) == ""  # rules_engine may be one
+    assert (
+        fact_lines.unrun_line(with_arms(results, unscored(models))) == ""
+    )  # rules_engine may be one
     bare = with_arms(results, unscored((*models, "rules_engine")))
-    assert words.unrun_line(bare) == ""  # what runs today is a prompt
+    assert fact_lines.unrun_line(bare) == ""  # what runs today is a prompt
     logged = bare.task.model_copy(update={"present": Present(answers="logged.jsonl")})
-    said = words.unrun_line(bare.model_copy(update={"task": logged}))
+    said = fact_lines.unrun_line(bare.model_copy(update={"task": logged}))
     assert said.startswith(NO_MODEL)
     assert said.endswith("(lora: no room).")
 
@@ -95,9 +98,9 @@ def test_a_reference_that_was_asked_for_and_does_not_apply_is_on_the_ladder(plai
 def test_failed_answers_that_could_change_nothing_have_no_bound():
     arm = next(arm for arm in study().evidence.arms if arm.score)
     failed = arm.model_copy(update={"errors": 1, "score_if_right": arm.score.mean + 0.001})
-    assert "if right" not in words.unanswered_line(failed)
+    assert "if right" not in fact_lines.unanswered_line(failed)
     more = failed.model_copy(update={"score_if_right": arm.score.mean + 0.1})
-    assert "at most if right" in words.unanswered_line(more)
+    assert "at most if right" in fact_lines.unanswered_line(more)
 
 
 def test_an_arm_that_is_not_shown_better_than_a_reference_is_not_called_better():
@@ -116,11 +119,11 @@ def test_a_bound_beyond_a_perfect_score_says_what_is_missing_to_one_on_these_row
         verdict = results.verdict.model_copy(update={"left_on_table": over})
         return left_line(results.model_copy(update={"verdict": verdict}))
 
-    named = words.arm_named(results)
+    named = fact_lines.arm_named(results)
     room = 1 - named.score.mean
     assert "perfect score" not in line(room / 2)
     told = line(room + 0.05)
-    assert f"on these rows at most the {words.points(room)} to a perfect score" in told
+    assert f"on these rows at most the {tenths(room)} to a perfect score" in told
     assert told.endswith("more only where others are harder.")
 
 

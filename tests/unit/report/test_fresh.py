@@ -6,13 +6,18 @@ from tuneworthy.core.freshness import Freshness
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.known import KnowledgeProbe, Proportion
 from tuneworthy.core.span import CENTURY
-from tuneworthy.report._fresh import freshness_section
+from tuneworthy.report.page_parts import Span
+from tuneworthy.report.steadiness_sections import freshness_section
 
 
 def shown(staleness=None, known=None):
-    return freshness_section(
-        SimpleNamespace(evidence=SimpleNamespace(staleness=staleness, known=known))
-    )
+    evidence = SimpleNamespace(staleness=staleness, known=known)
+    return freshness_section(SimpleNamespace(evidence=evidence))
+
+
+def sentences(staleness, known=None):
+    shown_texts = [getattr(part, "shown", None) for part in shown(staleness, known).parts]
+    return [text for text in shown_texts if isinstance(text, str)]
 
 
 COUNTED = Freshness(
@@ -32,21 +37,24 @@ def test_nothing_known_is_no_section():
 
 
 def test_counted_change_with_its_interval_arms_and_rows():
-    found = shown(COUNTED)
-    assert "Of 40 dated documents 10 were replaced within 731 days" in found["lines"][0]
-    assert "below 5% of old answers for 130 days (71 days to 293 days)" in found["lines"][0]
-    assert found["rows"] == [
-        ("lora", "", "60 of 60 (94 % to 100 %)"), ("rag", "24 of 60 (28 % to 54 %)", ""),
-    ]  # fmt: skip
-    assert "20 right answers" in found["lines"][1]
-    assert len(found["unsupported"]) == 12
+    change, unsupported, table, ids = shown(COUNTED).parts
+    assert "Of 40 dated documents 10 were replaced within 731 days" in change.shown
+    assert "below 5% of old answers for 130 days (71 days to 293 days)" in change.shown
+    assert table.rows == [
+        ("lora", "not asked", "60 of 60 (94 % to 100 %)"),
+        ("rag", "24 of 60 (28 % to 54 %)", "not asked"),
+    ]
+    assert "20 right answers" in unsupported.shown
+    assert [one.text for one in ids.shown if isinstance(one, Span)] == [f"r{i}" for i in range(12)]
 
 
 def test_without_an_end_and_without_a_number_it_says_so():
     endless = Interval(mean=CENTURY, low=400.0, high=CENTURY)
-    line = shown(COUNTED.model_copy(update={"days": endless}))["lines"][0]
+    line = sentences(COUNTED.model_copy(update={"days": endless}))[0]
     assert "400 days to a century or more" in line
-    unknown = shown(COUNTED.model_copy(update={"days": None, "because": "no document is dated"}))
-    assert unknown["lines"][0] == "How fast the facts change is not known: no document is dated."
-    known = shown(COUNTED, KnowledgeProbe(because="there is no model to ask"))["lines"][-1]
+    unknown = sentences(
+        COUNTED.model_copy(update={"days": None, "because": "no document is dated"})
+    )
+    assert unknown[0] == "How fast the facts change is not known: no document is dated."
+    known = sentences(COUNTED, KnowledgeProbe(because="there is no model to ask"))[-1]
     assert known == "What the model knows of the answers was not asked: there is no model to ask."

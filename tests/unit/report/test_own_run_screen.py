@@ -12,7 +12,7 @@ from tuneworthy.core.counting import count_noun
 from tuneworthy.core.failure import RunFacts
 from tuneworthy.core.run_report import NEEDS_ANSWERS, CaseFinding, OwnRunReport
 from tuneworthy.lab.own_run import OwnFiles, check_run
-from tuneworthy.report.terminal import own_run_screen
+from tuneworthy.report.checks import own_run_screen
 
 
 def finding(cause, state, **more):

@@ -2,7 +2,7 @@
 
 import pytest
 from markupsafe import Markup
-from study_fixture import study
+from study_fixture import drawn, study
 
 from tuneworthy.core.harm import RobustnessResult, SideEffects
 from tuneworthy.core.interval import Interval
@@ -10,9 +10,8 @@ from tuneworthy.core.known import Proportion
 from tuneworthy.core.model_changes import BeforeAfter, LayerChange, ModelChanges
 from tuneworthy.core.slices import Slice, Slices
 from tuneworthy.report import _charts as charts
-from tuneworthy.report._changes import changes_section
-from tuneworthy.report._robust import robustness_section
-from tuneworthy.report.html import _report_templates
+from tuneworthy.report.steadiness_sections import robustness_section
+from tuneworthy.report.training_sections import changes_section
 
 EVIL = "<script>alert(1)</script>"
 
@@ -69,17 +68,13 @@ def results():
     return base.model_copy(update={"evidence": base.evidence.model_copy(update=more)})
 
 
-def drawn(name, **values):
-    return _report_templates().get_template(f"_{name}.html.j2").render(**values)
-
-
 def test_nothing_measured_is_no_section():
     assert robustness_section(study()) is None
-    assert changes_section(study()) == []
+    assert changes_section(study()) is None
 
 
 def test_the_section_on_changes_holds_its_figures_and_reasons(results):
-    text = drawn("changes", changes=changes_section(results))
+    text = drawn(changes_section(results))
     for words in ("2 %", "0.4 nats a token", "9 of 12", "+3.1 % (+2.1 … +4.1)", "of 16", "96 texts",
                   "the answers are no labels", "not measured"):  # fmt: skip
         assert words in text, words
@@ -89,12 +84,14 @@ def test_the_section_on_changes_holds_its_figures_and_reasons(results):
 
 
 def test_the_section_on_steadiness_draws_a_line_an_arm(results):
-    found = robustness_section(results)
-    assert [chart["title"] for chart in found["curves"]] == ["Valid answers", "Score"]
-    assert [name for _, name in found["curves"][0]["legend"]] == ["lora", EVIL]
-    assert found["flat"][0].startswith("lora: 50 of 50 valid at temperature 0, 24 of 50 at 1.3")
-    assert [row["how"] for row in found["others"]] == ["as it is", "reworded 1"]
-    text = drawn("robust", robust=found)
+    curves, *parts = robustness_section(results).parts
+    assert [one.title for one in curves.of] == ["Valid answers by temperature",
+                                                "Score by temperature"]  # fmt: skip
+    assert [name for _, name in curves.of[0].legend] == ["lora", EVIL]
+    steady, _, others = parts[:3]
+    assert steady.of[0][1].startswith("lora: 50 of 50 valid at temperature 0, 24 of 50 at 1.3")
+    assert [row[1] for row in others.rows] == ["as it is", "reworded 1"]
+    text = drawn(robustness_section(results))
     assert EVIL not in text
     assert text.count('class="small"') == 1
     assert "2 were looked at" in text
@@ -103,7 +100,7 @@ def test_the_section_on_steadiness_draws_a_line_an_arm(results):
 
 def test_one_temperature_is_no_curve(results):
     one = results.evidence.model_copy(update={"shakes": results.evidence.shakes[:1], "slices": ()})
-    assert robustness_section(results.model_copy(update={"evidence": one}))["curves"] == []
+    assert robustness_section(results.model_copy(update={"evidence": one})) is None
 
 
 def test_lines_are_as_high_as_their_values():

@@ -13,10 +13,14 @@ from study_fixture import attacked, study
 import tuneworthy.report
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.verdict import Verdict
-from tuneworthy.report import export_text
-from tuneworthy.report.csv import answers_csv
-from tuneworthy.report.json import schema_text, verdict_json, verdict_schema
-from tuneworthy.report.junit import junit_xml
+from tuneworthy.report.exports import (
+    answers_csv,
+    export_text,
+    junit_xml,
+    schema_text,
+    verdict_json,
+    verdict_schema,
+)
 
 TOP = {"schema", "tuneworthy", "task", "use", "arm", "status", "left_on_table", "by_margin", "next",
        "because", "target_met", "looks", "arms", "wrong", "questions", "changes", "economics",
@@ -51,7 +55,7 @@ def test_a61_a_lone_surrogate_does_not_stop_the_writing():
 def test_the_shipped_schema_is_current():
     shipped = Path(tuneworthy.report.__file__).parent / "verdict.schema.json"
     assert shipped.read_text("utf-8") == schema_text(), (
-        "write it again: verdict.schema.json = tuneworthy.report.json.schema_text()"
+        "write it again: verdict.schema.json = tuneworthy.report.exports.schema_text()"
     )
 
 

@@ -15,13 +15,15 @@ from study_fixture import attacked, study
 
 from tuneworthy.core.escape import for_html
 from tuneworthy.report import _charts as charts
-from tuneworthy.report import _sections as sections
 from tuneworthy.report import _svg as svg
-from tuneworthy.report._cells import bin_means, null_pointers, score_matrix
+from tuneworthy.report._cells import bin_means, score_matrix
 from tuneworthy.report._data import TextTable, page_data
-from tuneworthy.report._notes import missing_values
 from tuneworthy.report.html import page
+from tuneworthy.report.page_parts import Columns
+from tuneworthy.report.row_sections import missing_values
+from tuneworthy.report.training_sections import training_section
 from tuneworthy.results_folder import read_results, write_results
+from tuneworthy.verdict.missing import json_pointer, null_paths
 
 ATTACKS = [
     "<script>steal()</script>", "<img src=x onerror=steal()>", "</script><b>", "<!--",
@@ -182,7 +184,7 @@ def test_every_null_of_the_verdict_is_shown_with_its_reason(results, text):
         assert row["what"] in shown
         assert for_html(row["why"]) in shown
         assert row["why"] != "no reason was recorded", row
-    pointers = null_pointers(results.verdict.plain())
+    pointers = list(map(json_pointer, null_paths(results.verdict.plain())))
     assert "/changes" in pointers
     assert len(pointers) > 20
     assert "NaN" not in text
@@ -316,7 +318,7 @@ def test_training_without_a_dev_score_says_why(results, epochs, said):
         return run.model_copy(update={"trace": {**run.trace, "evaluations": seen[:epochs]}})
 
     made = results.model_copy(update={"runs": tuple(map(unscored, results.runs))})
-    (part, *_) = sections.training_sections(made)
-    assert part["dev"] is None
-    assert said in part["no_dev"]
+    curves = next(part for part in training_section(made).parts if isinstance(part, Columns))
+    assert curves.of[1].drawn is None
+    assert said in curves.of[1].empty
     assert said in page(made)

@@ -2,14 +2,14 @@
 
 import re
 
-import pytest
 from study_fixture import study
 
 from tuneworthy.core.finding import Finding
-from tuneworthy.questions import CHECKLIST, ORDER, prompt_exhausted
-from tuneworthy.report._notes import questions_section
-from tuneworthy.report._words import checklist_summary, finding_quantity
+from tuneworthy.questions import CHECKLIST, ORDER, evaluation, harm, prompt_exhausted
+from tuneworthy.report.fact_lines import checklist_summary
 from tuneworthy.report.html import page
+from tuneworthy.report.page_parts import Span, Table
+from tuneworthy.report.row_sections import questions_section
 from tuneworthy.report.terminal import ladder_screen
 
 GAIN = {"value": 0.08, "low": 0.021, "high": 0.14}
@@ -30,19 +30,23 @@ def told(**answers):
 
 
 def test_the_checklist_stands_apart_and_a_no_says_why_tuning_is_wrong():
-    found = questions_section(told(prompt_exhausted="no", evaluation="yes", harm="no"))
-    assert {row["name"] for row in found["five"]} == set(CHECKLIST)
-    assert [row["name"] for row in found["others"]][-1] == "own_question"
-    rows = {row["name"]: row for rows in found.values() for row in rows}
-    no = rows["prompt_exhausted"]
-    assert (no["wrong"], no["prior"]) == (prompt_exhausted.WRONG, "a prior")
-    assert no["number"] == "8 points (2.1 to 14)"
-    assert no["question"] == prompt_exhausted.QUESTION
-    assert rows["evaluation"]["wrong"] == rows["harm"]["wrong"] == ""
-    assert (no["tone"], rows["evaluation"]["tone"]) == ("no", "yes")
-    assert rows["harm"]["tone"] == "yes", "no harm speaks for tuning"
-    assert no["because"] == "Because of prompt_exhausted"
-    assert rows["own_question"]["question"] == "own question"
+    results = told(prompt_exhausted="no", evaluation="yes", harm="no")
+    five, others = [part for part in questions_section(results).parts if isinstance(part, Table)]
+    assert len(five.rows) == len(CHECKLIST)
+    assert others.rows[-1][0] == "own question"
+    rows = {row[0]: row for row in (*five.rows, *others.rows)}
+    no = rows[prompt_exhausted.QUESTION]
+    assert (no[1].shown, no[1].css, no[2]) == ("no", "answer-no", "8 points (2.1 to 14)")
+    assert no[3].text == "prior: a prior"
+    assert [span.text for span in no[4] if isinstance(span, Span)] == [
+        prompt_exhausted.WRONG,
+        "Because of prompt_exhausted.",
+        "Next: next after prompt_exhausted.",
+    ]
+    yes, harmless = rows[evaluation.QUESTION], rows[harm.QUESTION]
+    assert len(yes[4]) == len(harmless[4]) == 3, "no wrong"
+    assert yes[1].css == "answer-yes"
+    assert harmless[1].css == "answer-yes", "no harm speaks for tuning"
 
 
 def test_the_page_shows_both_tables_and_escapes_them():
@@ -69,18 +73,3 @@ def test_the_first_screen_counts_the_checklist_where_any_was_answered():
     silent = told(harm="no")
     assert checklist_summary(silent.verdict) == ""
     assert "Five questions" not in ladder_screen(silent, 80).plain
-
-
-@pytest.mark.parametrize(
-    ("unit", "numbers", "said"),
-    [("rows", (1320, 900, 2100), "1,320 rows (900 to 2,100)"), ("rows", (1, None, None), "1 row"),
-     ("points", (-0.02, -0.1, 0.055), "−2 points (−10 to 5.5)"),
-     ("share", (0.425, 0.3, 0.55), "42.5 % (30 to 55)"),
-     ("days", (90.2, 60, 200), "90 days (60 to 200)"),
-     ("chance", (0.9, None, None), "chance 0.90"), ("", (0.1234, None, None), "0.123"),
-     ("points", (None, None, None), "")],
-)  # fmt: skip
-def test_a_number_is_said_in_its_unit(unit, numbers, said):
-    value, low, high = numbers
-    found = Finding(name="q", answer="no", because="b", value=value, low=low, high=high)
-    assert finding_quantity(found, unit) == said

@@ -12,18 +12,16 @@ from tuneworthy.core.evidence import Interval, TruncatedAnswers
 from tuneworthy.core.reason import Reason
 from tuneworthy.core.task import Economics
 from tuneworthy.core.verdict import Next
-from tuneworthy.report import _words as words
-from tuneworthy.report._left import left_line
+from tuneworthy.report import fact_lines
+from tuneworthy.report.checks import audit_screen
+from tuneworthy.report.comparisons import compare_screen
+from tuneworthy.report.fact_lines import left_line
 from tuneworthy.report.html import page
-from tuneworthy.report.terminal import (
-    audit_screen,
-    compare_screen,
-    ladder_screen,
-    live,
-    plan_screen,
-    show,
-    table,
-)  # fmt: skip
+from tuneworthy.report.live import Live
+from tuneworthy.report.plans import plan_screen
+from tuneworthy.report.screen import show
+from tuneworthy.report.terminal import ladder_screen, table
+from tuneworthy.verdict import phrases
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b-\u200f\u2028]")
 ATTACK = "\x1b]52;c;ZXZpbA==\x07\x1b[31m\n[link=http://evil.example]x[/link]\u202e漢\x9b1m"
@@ -59,11 +57,11 @@ def test_no_line_is_wider_than_the_screen(results, width, plain):
 
 def test_the_rows_of_the_headline_are_those_that_were_scored(results):
     named, n = results.verdict.arm, results.evidence.n
-    assert f" · {n} rows" in words.status_line(results)
+    assert f" · {n} rows" in fact_lines.status_line(results)
     arms = [a.model_copy(update={"n": n // 5}) if a.name == named else a
             for a in results.evidence.arms]  # fmt: skip
     seen = results.evidence.model_copy(update={"arms": tuple(arms)})
-    status = words.status_line(results.model_copy(update={"evidence": seen}))
+    status = fact_lines.status_line(results.model_copy(update={"evidence": seen}))
     assert f" · {n // 5} of {n} rows" in status
 
 
@@ -92,7 +90,7 @@ def test_d3_the_ladder_and_the_page_say_how_many_answers_the_token_limit_ended(r
     arms = tuple(arm.model_copy(update=much if arm.name == named else {})
                  for arm in results.evidence.arms)  # fmt: skip
     evidence = results.evidence.model_copy(update={"arms": arms})
-    caution = "The token limit ended 41 of its 250 answers; of 16 asked again with 4 times"
+    caution = "The token limit ended 41 of 250 answers of <code>constrained</code>, which may have"
     assert caution in page(results.model_copy(update={"evidence": evidence}))
     assert caution not in page(found)
     assert "cut by the token limit" not in ladder_screen(results, 80).plain
@@ -158,7 +156,7 @@ def test_what_was_not_trained_is_said(results):
         for arm in results.evidence.arms
     )
     evidence = results.evidence.model_copy(update={"arms": arms})
-    text = words.pays_line(results.model_copy(update={"evidence": evidence}))
+    text = fact_lines.pays_line(results.model_copy(update={"evidence": evidence}))
     assert text == "No tuned model was measured (lora: no GPU)."
 
 
@@ -181,7 +179,7 @@ def test_a_missing_number_is_named_not_zero(results):
     bare = changed(results, left_on_table=None, economics={},
                    missing={"/left_on_table": "one arm", "/economics": "no prices"})  # fmt: skip
     assert left_line(bare).endswith("is not measured: one arm.")
-    assert words.pays_line(bare).endswith("is not measured: no prices.")
+    assert fact_lines.pays_line(bare).endswith("is not measured: no prices.")
     empty = results.task.model_copy(update={"economics": Economics()})
     unpriced = {"usd_per_1k": None, "build_usd": None, "upkeep_usd_month": 0.0}
     arms = tuple(arm.model_copy(update=unpriced) for arm in results.evidence.arms)
@@ -191,48 +189,35 @@ def test_a_missing_number_is_named_not_zero(results):
         economics={"rival": "lora"}, missing={"/economics/break_even_per_month": "not known: …"},
     )  # fmt: skip
     keys = "machine_hour, hours_to_build, engineer_hour, value_of_correct"
-    assert words.pays_line(bare).endswith(f"lacks {keys}.")
+    assert fact_lines.pays_line(bare).endswith(f"lacks {keys}.")
 
 
 def test_the_named_arm_is_said_in_plain_words_with_its_score(results):
-    arm = words.arm_named(results)
+    arm = fact_lines.arm_named(results)
     low, mean, high = (f"{100 * v:.0f}" for v in (arm.score.low, arm.score.mean, arm.score.high))
-    said = words.scored_line(results)
-    assert said.startswith(words.TOOL_MEANINGS[arm.tool])
+    said = fact_lines.scored_line(results)
+    assert said.startswith(phrases.TOOLS[arm.tool][1])
     assert said.endswith(f": {mean} of 100 points on rows like these (95 % sure: {low} to {high}).")
     assert said.split(":")[0] in " ".join(ladder_screen(results, 120).plain.split())
-    assert words.scored_line(changed(results, status="blocked")) == ""
-    assert words.scored_line(changed(results, arm=None)) == ""
-    assert set(words.TOOL_MEANINGS) == {*words.TOOL_NAMES, "other"}
+    assert fact_lines.scored_line(changed(results, status="blocked")) == ""
+    assert fact_lines.scored_line(changed(results, arm=None)) == ""
 
 
 def test_a_next_step_says_its_size(results):
     step = Next(do="label", rows=380, why="the rival is open")
-    assert words.next_line(changed(results, next=step)) == (
+    assert fact_lines.next_line(changed(results, next=step)) == (
         "Next: label, 380 rows: the rival is open"
     )
     step = Next(do="raise budget.minutes", minutes=12, usd=0.0, why="one arm had no room")
-    assert words.next_line(changed(results, next=step)) == (
+    assert fact_lines.next_line(changed(results, next=step)) == (
         "Next: raise budget.minutes, 12 minutes: one arm had no room"
     )
-    assert words.price_of_next_step(Next(do="x", minutes=1, usd=1.2, why="")) == "1 minute, $1.20"
-    assert words.next_line(changed(results, next=Next(do="keep", why=""))) == "Next: keep"
+    assert fact_lines.next_line(changed(results, next=Next(do="keep", why=""))) == "Next: keep"
 
 
 def test_a67_a_limit_with_braces_in_its_name_is_text(results):
     arm = results.evidence.arms[4].model_copy(update={"limits": {"{0.__class__}%n": "met"}})
-    assert words.limit_lines(arm, results) == [("{0.__class__}%n", "met")]
-
-
-def test_numbers_read_as_people_write_them():
-    assert [words.points(x) for x in (0.0716, 0.02, -0.025, 0.0001)] == ["7.2", "2", "−2.5", "0"]
-    assert [words.score(x) for x in (0.88, 1.0, 0.0)] == [".88", "1.00", ".00"]
-    assert [words.amount(x) for x in (549_321, 2.6, 0.031, 0, 40_000)] == [
-        "549,000", "2.60", "0.031", "0", "40,000",
-    ]  # fmt: skip
-    assert [words.duration(x) for x in (0.42, 2.1, 431, 11520)] == [
-        "420 ms", "2.1 s", "7 min", "3.2 h",
-    ]  # fmt: skip
+    assert fact_lines.limit_lines(arm, results) == [("{0.__class__}%n", "met")]
 
 
 @pytest.mark.parametrize("plain", [False, True])
@@ -286,7 +271,7 @@ def test_an_ascii_pipe_gets_the_plain_form(results):
 
 def test_the_live_view_off_a_terminal_is_a_short_log():
     stream = io.StringIO()
-    with live(stream) as view:
+    with Live(stream) as view:
         view.say("plan: 2 arms")
         for done in range(0, 251, 10):
             view.progress("few_shot", done, 250)
@@ -306,7 +291,7 @@ def test_the_live_view_off_a_terminal_is_a_short_log():
 
 def test_the_live_view_off_a_terminal_writes_no_line_a_step():
     stream = io.StringIO()
-    with live(stream) as view:
+    with Live(stream) as view:
         view.progress("majority", 0, 0)
         view.progress("majority", 1, 0)
         view.progress("lora", 0, 120)
@@ -322,7 +307,7 @@ def test_the_live_view_off_a_terminal_writes_no_line_a_step():
 
 
 def test_the_live_view_forgets_the_path_when_another_arm_is_named():
-    view = live(io.StringIO())
+    view = Live(io.StringIO())
     view.now("prompt", "few_shot", 0.14)
     view.now("schema", "constrained", 0.05)
     assert view.verdict_line() == "if you stopped now: SCHEMA (constrained), may leave 5 points"
@@ -332,7 +317,7 @@ def test_the_live_view_forgets_the_path_when_another_arm_is_named():
 
 def test_the_live_view_draws_on_a_terminal():
     stream = io.StringIO()
-    view = live(stream, width=100)
+    view = Live(stream, width=100)
     view._console = Console(file=stream, width=100, **FORCED)
     view._plain = False
     view.progress("few_shot", 125, 250, "fold 3")
@@ -353,7 +338,7 @@ def test_an_arm_with_a_wide_interval_says_why_in_the_table_and_on_the_page(resul
     why = ("30 points wide, 1.8 times as wide as 160 independent rows would leave it (17 points)",
            "its folds differ by more than their rows explain: .20, .09")  # fmt: skip
     line = f"{why[0]}: {why[1]}"
-    assert words.wide_line(results.evidence.arms[0]) == ""
+    assert fact_lines.wide_line(results.evidence.arms[0]) == ""
     assert "intervals are wide" not in page(results)
     arms = tuple(
         arm.model_copy(update={"wide": why}) if arm.name == "lora" else arm
@@ -367,7 +352,7 @@ def test_an_arm_with_a_wide_interval_says_why_in_the_table_and_on_the_page(resul
     assert f'title="{line}"' in html
     assert f"<dt>lora</dt><dd>{line}</dd>" in html
     alone = arms[-1].model_copy(update={"wide": why[:1]})
-    assert words.wide_line(alone) == why[0]
+    assert fact_lines.wide_line(alone) == why[0]
 
 
 def test_failed_answers_are_named_beside_a_share_of_valid_ones_and_its_open_limit(results):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Run, Spec
-from tuneworthy.report._students import student_lines, student_texts
+from tuneworthy.report.training_sections import student_lines, student_texts
 
 TOLD = {
     "teacher": "hf:large", "loss": "text", "gold_rows": 6, "teacher_rows": 40,

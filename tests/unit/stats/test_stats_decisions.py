@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tuneworthy.compare import economics
+from tuneworthy.compare import costs
 from tuneworthy.matrix import ladder
 from tuneworthy.stats import bounds, power
 
@@ -97,13 +97,13 @@ def test_the_power_table():
 
 
 def test_break_even_of_the_worked_example():
-    side, volume = economics.breakeven(5400, 12, 807, 0.00229, 0.05, 0.02)
+    side, volume = costs.breakeven(5400, 12, 807, 0.00229, 0.05, 0.02)
     assert (side, round(volume)) == ("above", 382_067)
-    assert economics.paying_margin(5400, 12, 807, 0.05, 40_000) == pytest.approx(0.6285)
-    assert economics.paying_margin(900, 12, 0, 0.05, 40_000) == pytest.approx(0.0375)
-    assert economics.paying_margin(-900, 12, 0, 0.05, 40_000) == 0.0
+    assert costs.paying_margin(5400, 12, 807, 0.05, 40_000) == pytest.approx(0.6285)
+    assert costs.paying_margin(900, 12, 0, 0.05, 40_000) == pytest.approx(0.0375)
+    assert costs.paying_margin(-900, 12, 0, 0.05, 40_000) == 0.0
     with pytest.raises(ValueError):
-        economics.paying_margin(1, 12, 1, 0, 40_000)
+        costs.paying_margin(1, 12, 1, 0, 40_000)
 
 
 @pytest.mark.parametrize(
@@ -113,12 +113,12 @@ def test_break_even_of_the_worked_example():
      ((0, 12, -1, 0, 0, 0), ("always", 0.0))],
 )  # fmt: skip
 def test_every_side_of_break_even(terms, found):
-    assert economics.breakeven(*terms) == pytest.approx(found)
+    assert costs.breakeven(*terms) == pytest.approx(found)
 
 
 def test_the_chance_to_be_better():
-    assert economics.chance_better(1.645, 1.0) == pytest.approx(0.95, abs=1e-3)
-    assert [economics.chance_better(m, 0) for m in (-1, 0, 1)] == [0.0, 0.5, 1.0]
+    assert costs.chance_better(1.645, 1.0) == pytest.approx(0.95, abs=1e-3)
+    assert [costs.chance_better(m, 0) for m in (-1, 0, 1)] == [0.0, 0.5, 1.0]
 
 
 def test_rows_of_a_later_look_are_worth_fewer():

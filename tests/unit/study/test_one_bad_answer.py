@@ -13,8 +13,7 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Reply
 from tuneworthy.metrics import _user
 from tuneworthy.models.scripted import Scripted
-from tuneworthy.report.csv import answers_csv
-from tuneworthy.report.junit import junit_xml
+from tuneworthy.report.exports import answers_csv, junit_xml
 from tuneworthy.study import RunOptions, run
 
 CUT = "refund \ud83d"  # a server cut an emoji in two

@@ -9,8 +9,8 @@ from tests import recorded as scene
 
 from tuneworthy.cli._frame import run as command
 from tuneworthy.core.results import Results
+from tuneworthy.report.exports import verdict_schema
 from tuneworthy.report.html import page
-from tuneworthy.report.json import verdict_schema
 from tuneworthy.report.terminal import ladder_screen
 from tuneworthy.study import run
 
@@ -75,7 +75,7 @@ def test_a_system_that_is_not_shown_better_bounds_what_is_left(tmp_path):
     assert verdict.left_on_table.points > 0.05
     assert PLACE in verdict.because
     assert "a recorded system (`vendor`) could be at most" in verdict.because
-    assert "Another system (vendor) could be at most" in " ".join(
+    assert "A recorded system (vendor) could be at most" in " ".join(
         ladder_screen(done.results).plain.split()
     )
 

@@ -12,7 +12,7 @@ from tuneworthy import results_folder as shelf
 from tuneworthy.cli._frame import run
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.reason import NO_ROOM
-from tuneworthy.report.json import verdict_json
+from tuneworthy.report.exports import verdict_json
 
 
 @pytest.fixture(scope="module")

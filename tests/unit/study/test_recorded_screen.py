@@ -8,8 +8,8 @@ from tests import recorded
 import tuneworthy
 from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.reason import Reason
-from tuneworthy.report._recorded import _cost_and_gain_sentence, tells_no_cause
 from tuneworthy.report.html import page
+from tuneworthy.report.recorded_lines import _cost_and_gain_sentence, tells_no_cause
 from tuneworthy.report.terminal import ladder_screen
 
 

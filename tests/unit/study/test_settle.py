@@ -17,7 +17,7 @@ import tuneworthy
 from tuneworthy.cli._frame import run as command
 from tuneworthy.core.errors import TaskError
 from tuneworthy.ledger.store import open_ledger
-from tuneworthy.report._settle import progress_line, question_screen
+from tuneworthy.report.vote_screen import progress_line, question_screen
 from tuneworthy.settling import open_settling
 from tuneworthy.stats.bounds import level
 

@@ -7,8 +7,8 @@ from tuneworthy.core.causes import Diagnosis, Wrong
 from tuneworthy.core.evidence import Policy
 from tuneworthy.core.reason import NO_ROOM, Reason
 from tuneworthy.verdict.decide import decide
-from tuneworthy.verdict.effort import in_labels
 from tuneworthy.verdict.rule import untrained_arms
+from tuneworthy.verdict.unmeasured import in_labels
 
 PLAIN = Policy(margin=0.05)
 LORA = ("learnable", "latent")

@@ -14,12 +14,9 @@ from tuneworthy.core.task import Data, HardLimits, Task
 from tuneworthy.questions import ORDER, ask_all
 from tuneworthy.stats import bounds
 from tuneworthy.stats.spending import nested_level
-from tuneworthy.verdict.asked import NOT_MEASURED
-from tuneworthy.verdict.decide import decide, grid, standing_so_far
-from tuneworthy.verdict.exit_code import exit_code
-from tuneworthy.verdict.limit_states import broken_limits
-from tuneworthy.verdict.missing import reasons_for_nulls
-from tuneworthy.verdict.rungs import UNKNOWN_DIFFERENCE, build_ladder
+from tuneworthy.verdict.decide import decide, exit_code, grid, standing_so_far
+from tuneworthy.verdict.missing import NOT_ASKED, reasons_for_nulls
+from tuneworthy.verdict.rungs import UNKNOWN_DIFFERENCE, broken_limits, build_ladder
 
 PLAIN = Policy(margin=0.05)
 COST = Policy(margin=0.05, motive="cost")
@@ -380,7 +377,7 @@ def test_the_nine_questions_are_listed_and_given_ones_pass_through():
     assert tuple(q.name for q in questions) == (*ORDER, "own")
     assert questions[8] == mine
     assert "economics.value_of_correct" in questions[6].because
-    assert questions[0].because == NOT_MEASURED
+    assert questions[0].because == NOT_ASKED
     assert questions[0].prior == "500 good examples"
 
 

@@ -6,7 +6,7 @@ from rich.cells import cell_len
 from tests.unit.watch.check_scenes import share_of
 
 from tuneworthy.core.live_check import Expiry
-from tuneworthy.report.terminal import live_check_screen
+from tuneworthy.report.checks import live_check_screen
 from tuneworthy.watch.conclusion import conclude
 
 

@@ -17,7 +17,7 @@
   document.documentElement.classList.add("scripted");
 
   // What if: the verdict at another margin and volume, looked up, never computed.
-  const first = Object.fromEntries(["headline", "use", "status", "scored", "left", "pays"].map((id) => [id, $(id).textContent]));
+  const first = Object.fromEntries(["headline", "use", "status", "left", "counts", "scored", "time", "pays"].filter($).map((id) => [id, $(id).textContent]));
   const values = (at) => [...new Set(data.grid.map((p) => p[at]).filter((x) => x !== null))].sort((a, b) => a - b);
   const axes = { margin: values(0), volume: values(1) };
   const nearest = (list, x) => list.reduce((best, v, i) => (Math.abs(v - x) < Math.abs(list[best] - x) ? i : best), 0);
@@ -54,7 +54,7 @@
     $("status").textContent = status;
     $("left").textContent = left === null ? "How much better another arm could be is not known there."
       : left <= 0 ? "No other measured arm can be better (95 % sure)." : `Another arm could be at most ${points(left)} points better (95 % sure).`;
-    $("scored").textContent = $("pays").textContent = "";
+    for (const id of ["counts", "scored", "time", "pays"].filter($)) $(id).textContent = "";
     for (const el of document.querySelectorAll(".ladder .beside, .verdict .step")) el.hidden = true;
     const badge = $("what-if");
     const at = `What if: margin ${points(margin)} points${volume === null ? "" : `, ${number(volume)} requests a month`}. `;

@@ -1,0 +1,319 @@
+"""Terminal screens and JSON of comparisons: two recorded systems, two studies, a recomputation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from tuneworthy.compare.same_scoring import Scoring, other_tasks_line, unknown_source
+from tuneworthy.core.counting import chance_text, count_noun, score_text, tenths, with_verb
+from tuneworthy.core.evidence import Pair
+from tuneworthy.core.results import Results
+from tuneworthy.core.verdict import Verdict
+from tuneworthy.report.screen import Screen, bar, cell
+from tuneworthy.verdict import phrases
+
+if TYPE_CHECKING:  # the report computes no statistics, so it must not import them
+    from tuneworthy.compare.two_logs import AnsweredCase, LogComparison, SliceDifference, TwoLogs
+    from tuneworthy.compare.two_studies import Repetition
+    from tuneworthy.recompute import Recomputed
+
+INTERVAL_TEXT = "two-sided 95 %"
+SHOWN_SLICES, SHOWN_CASES = 4, 3  # the most slices, and the most rows won or lost, on the screen
+CASE_INDENT = "         "
+LIKELY_CHANCE = 0.75  # forecasts aim at a chance of .8; below this they reached the most rows tried
+MOST_DIFFERENCES = 20
+
+
+def compare_screen(
+    first: Results, second: Results, pairs: Sequence[Pair], width: int = 80, plain: bool = False
+) -> Text:
+    """Return the screen comparing studies A and B; `pairs` are arms of B minus arms of A."""
+    screen, which = Screen(width, plain), {"A": first.verdict, "B": second.verdict}
+    screen.say(_studies_headline(pairs), style="bold")
+    for name, verdict in which.items():
+        head = phrases.headline_and_arm(verdict, "   ")
+        screen.say(
+            f"{name}: {verdict.task.name} {verdict.task.hash[:8]}: {head} · {verdict.status}"
+        )
+    notes = [
+        f"{name} is blocked ({verdict.because}): its scores may mislead, and so may a difference."
+        for name, verdict in which.items()
+        if verdict.status == "blocked"
+    ]
+    scorings = Scoring.of(first), Scoring.of(second)
+    notes += [other_tasks_line(*scorings), unknown_source(*scorings)]
+    if pairs:
+        notes.append(f"Each line is B − A in points ({INTERVAL_TEXT}): above 0, B is better.")
+    screen.say(*notes, style="dim")
+    screen.say(*(f"B {pair.arm} − A {pair.versus}: {_difference_text(pair)}" for pair in pairs))
+    return screen.text()
+
+
+def _studies_headline(pairs: Sequence[Pair]) -> str:
+    """Return on how many arms of both studies a difference is shown."""
+    if not pairs:
+        return "No case was answered in both studies: nothing can be paired."
+    better, worse = sum(pair.low > 0 for pair in pairs), sum(pair.high < 0 for pair in pairs)
+    if not better + worse:
+        return f"No difference is shown on the {count_noun(len(pairs), 'pair')} of arms."
+    shown = [f"better in {better}"] * bool(better) + [f"worse in {worse}"] * bool(worse)
+    return f"Of {count_noun(len(pairs), 'pair')} of arms B is {' and '.join(shown)}."
+
+
+def repeated_screen(repeated: Repetition, width: int = 80, plain: bool = False) -> Text:
+    """Return the screen on what changed since the verdict that this one repeats."""
+    screen, before, now = Screen(width, plain), repeated.before, repeated.now
+    head = "another arm is named" if repeated.changed else "the same arm is named"
+    screen.add()
+    screen.say(f"again: {head}: {_verdict_name(now)} now, {_verdict_name(before)} before",
+               style="bold")  # fmt: skip
+    lines = (
+        f"Each line is now − before in points of the score ({INTERVAL_TEXT}), on the cases of both."
+    )
+    left_out = f"{count_noun(repeated.left_out, 'case')} left out: other inputs, equal ids."
+    screen.say(f"Not paired: {repeated.because}." if repeated.because else lines,
+               repeated.caution, left_out if repeated.left_out else "", style="dim")  # fmt: skip
+    for pair in repeated.pairs:
+        names = pair.arm if pair.arm == pair.versus else f"{pair.arm} − {pair.versus}"
+        screen.say(f"{names}: {_difference_text(pair)}")
+    return screen.text()
+
+
+def _verdict_name(verdict: Verdict) -> str:
+    return f"{verdict.arm or verdict.use} ({verdict.status})"
+
+
+def _difference_text(pair: Pair) -> str:
+    shift = "better" if pair.low > 0 else "worse" if pair.high < 0 else "not shown to differ"
+    return (
+        f"{phrases.span(pair)}, {shift}; won {pair.wins:,}, lost {pair.losses:,} of"
+        f" {count_noun(pair.n, 'case')}"
+    )
+
+
+def recompute_screen(found: Recomputed, width: int = 80, plain: bool = False) -> Text:
+    """Return the screen on whether recomputing a stored study reproduces it."""
+    screen, count = Screen(width, plain), len(found.differs)
+    head = count_noun(count, "difference") if count else "the same"
+    if found.wording and not count:
+        head = "the same scores, bounds and names; only the wording differs"
+    screen.add(Text(f"  recomputed: {head}", "bold"))
+    screen.say(f"evidence hash {found.hash}")
+    if found.rescored is None:
+        screen.say("No answer was scored again: neither your own code nor a judge is run.")
+    else:
+        screen.say(f"{count_noun(found.rescored, 'answer')} scored again.")
+    if found.not_recomputed:
+        screen.say(f"Taken as stored: {', '.join(found.not_recomputed)}.")
+    screen.say(*_first_differences(found.differs))
+    if found.wording:
+        sentences = with_verb(len(found.wording), "sentence", "have")
+        screen.say(f"{sentences} other words, as those of another build have:")
+        screen.say(*_first_differences(found.wording))
+    return screen.text()
+
+
+def _first_differences(found: Sequence[str]) -> list[str]:
+    notes = [f"- {line}" for line in found[:MOST_DIFFERENCES]]
+    if len(found) > MOST_DIFFERENCES:
+        notes.append(f"… and {len(found) - MOST_DIFFERENCES:,} more (all of them with --json)")
+    return notes
+
+
+def two_logs_screen(compared: LogComparison, width: int = 80, plain: bool = False) -> Text:
+    """Return the screen: who leads and by how much, rows to show it, slices, rows to read."""
+    screen, result = Screen(width, plain), compared.result
+    pair, count = result.pair, count_noun(result.pair.n, "row")
+    lead = lead_line(pair.mean, pair.low, pair.high, ("A", "B"), result.dependent is None)
+    head = screen.safe(cell(lead, width - len(count) - 4))
+    screen.add(Text("  ").append(head, "bold").append(count, "dim"))
+    text = (
+        f"The interval is {INTERVAL_TEXT}, of the paired difference on the rows that both answered."
+        f" {wide_line(result)} {_more_line(result)}"
+    )
+    screen.say(" ".join(text.split()))
+    screen.add()
+    _system_rows(screen, compared)
+    screen.add()
+    _slice_rows(screen, result)
+    _case_rows(screen, result)
+    left_out = compared.left_out.items()
+    screen.say(*(f"Not counted: {count_noun(n, 'row')}, {why}." for why, n in left_out),
+               *map(phrases.as_sentence, compared.notes), style="yellow")  # fmt: skip
+    return screen.text()
+
+
+def lead_line(
+    mean: float, low: float, high: float, names: tuple[str, str], holds: bool = True
+) -> str:
+    """Return who leads: `B leads by 5 points, not shown (−1 to +11)`.
+
+    mean, low, high are of the second name minus the first; the text shows leader minus other.
+    Where no bound holds (`holds`), none is printed.
+    """
+    first, second = names
+    if tenths(mean) == "0":
+        ends = f"({phrases.signed(low)} to {phrases.signed(high)})"
+        return f"{first} and {second} score the same: no difference shown {ends}"
+    leader = second if mean > 0 else first
+    if mean < 0:
+        mean, low, high = -mean, -high, -low
+    shown = "shown" if low > 0 else "not shown"
+    ends = f"{shown} ({phrases.signed(low)} to {phrases.signed(high)})" if holds else "not shown"
+    size = tenths(mean)
+    return f"{leader} leads by {size} point{'s' * (size != '1')}, {ends}"
+
+
+def _more_line(result: TwoLogs) -> str:
+    """Return how many more rows would show the difference; "" if it is shown or all are alike."""
+    if result.is_shown or result.gave_same_answers or result.dependent:
+        return ""
+    if result.more is None:
+        most = max(4 * result.pair.n, 1000)
+        return f"Up to {most:,} rows are unlikely to show a difference between the two."
+    more, chance = result.more.more(result.pair.n), chance_text(result.more.chance)
+    rows = count_noun(round(more, 2 - len(str(more))), "more row")
+    if result.more.chance < LIKELY_CHANCE:
+        return f"Even {rows} would show it only with a chance of {chance}."
+    return f"About {rows} would show it (with a chance of {chance})."
+
+
+def wide_line(result: TwoLogs) -> str:
+    """Return why the interval is wider than for as many independent rows; or ""."""
+    if (why := result.grouped) is None:
+        return ""
+    half = tenths((why.high - why.low) / 2)
+    named = any(row.case.group is not None for row in result.cases)
+    way_out = "" if named else (
+        " If the rows are made from a template and independent, give each its own `group`."
+    )  # fmt: skip
+    return (
+        f"It is wide because the {result.pair.n:,} rows come in {why.groups:,} groups"
+        f" ({'near-copies, or one `group`' if named else 'near-copies'}):"
+        f" it is as wide as {why.worth:,.0f} independent rows would leave it, and"
+        f" {result.pair.n:,} would leave about ±{half}.{way_out}"
+    )
+
+
+def _system_rows(screen: Screen, compared: LogComparison) -> None:
+    result, pair = compared.result, compared.result.pair
+    name = screen.width - 2 - 3 - 10 - 1 - 4 - 1 - 9 - 2
+    for letter, full, score in zip("AB", result.names, result.scores, strict=True):
+        line = Text(f"  {letter}  {cell(screen.safe(full), name)} {bar(score.mean, 10)} ")
+        line.append(cell(score_text(score.mean), 4, right=True), "bold")
+        screen.add(line.append(f" {score_text(score.low)}–{score_text(score.high)}", "dim"))
+    guess = " (guessed; --metric chooses another)" if compared.guessed else ""
+    screen.say(
+        f"B won {pair.wins:,}, lost {pair.losses:,}, equal on {result.rows_scored_equal:,}. Answers"
+        f" are {compared.type}, scored by {compared.metric}{guess}."
+    )
+
+
+def _slice_rows(screen: Screen, result: TwoLogs) -> None:
+    """Add lines on the slices with a shown difference; the JSON holds all slices."""
+    if not result.slices:
+        return
+    shown = [part for part in result.slices if part.delta.low > 0 or part.delta.high < 0]
+    looked = f"{count_noun(result.looked_at, 'slice')} of 20 rows or more"
+    text = f"Where they differ, B − A ({looked}; the intervals pay for all of them):"
+    if not shown:
+        text = f"On no slice is a difference shown ({looked} looked at; all of them with --json)."
+    screen.say(text, style="dim")
+    for part in shown[:SHOWN_SLICES]:
+        label = cell(screen.safe(_slice_name(part)), screen.width - 40)
+        shift = cell(screen.safe(phrases.span(part.delta)), 24, right=True)
+        screen.add(f"  {label} {shift} {count_noun(part.n, 'row'):>11}")
+    screen.add()
+
+
+def _slice_name(part: SliceDifference) -> str:
+    if part.kind == "rare words":
+        return "without the rarest words" if part.name == "the rest" else part.name
+    return f"{part.kind} {part.name}"
+
+
+def _case_rows(screen: Screen, result: TwoLogs) -> None:
+    kinds = {"lost": [c for c in result.cases if c.difference < 0],
+             "won": [c for c in result.cases if c.difference > 0]}  # fmt: skip
+    if not any(kinds.values()):
+        return
+    parts = [
+        f"{min(len(own), SHOWN_CASES)} of {len(own):,} {kind}" for kind, own in kinds.items() if own
+    ]
+    text = f"Rows to read, seen from B: {', '.join(parts)}; all of them with --json."
+    screen.say(text, style="dim")
+    for kind, own in kinds.items():
+        for row in sorted(own, key=lambda c: -abs(c.difference))[:SHOWN_CASES]:
+            one_line = " ".join(row.case.input.split())
+            head = screen.safe(f"{row.case.id}  {one_line}")
+            screen.add(f"  {cell(kind, 6)} {cell(head, screen.width - 10)}".rstrip())
+            said = {"right": row.case.output, "A": row.answers[0].text, "B": row.answers[1].text}
+            room = screen.width - len(CASE_INDENT) - 2 * 3 - sum(len(key) + 1 for key in said)
+            texts = {key: screen.safe(" ".join(text.split())) for key, text in said.items()}
+            cut = [f"{key} {cell(text or '(empty)', room // 3).rstrip()}"
+                   for key, text in texts.items()]  # fmt: skip
+            screen.add(Text(f"{CASE_INDENT}{' · '.join(cut)}", "dim"))
+    screen.add()
+
+
+def two_logs_json(compared: LogComparison) -> str:
+    """Return the whole comparison as JSON; `difference` is b - a."""
+    result = compared.result
+    systems = {
+        key: {"name": name, "score": score.plain()}
+        for key, name, score in zip("ab", result.names, result.scores, strict=True)
+    }
+    body: dict[str, Any] = {
+        **systems,
+        "difference": "b - a",
+        "interval": INTERVAL_TEXT,
+        "n": result.pair.n,
+        "mean": result.pair.mean,
+        "low": result.pair.low,
+        "high": result.pair.high,
+        "shown": result.is_shown,
+        "grouped": None if result.grouped is None else asdict(result.grouped),
+        "won": result.pair.wins,
+        "lost": result.pair.losses,
+        "equal": result.rows_scored_equal,
+        "more_rows": _rows_to_decide(result),
+        "metric": compared.metric,
+        "type": compared.type,
+        "guessed": compared.guessed,
+        "slices_looked_at": result.looked_at,
+        "slices": [
+            {"kind": s.kind, "name": s.name, "n": s.n, **s.delta.plain()} for s in result.slices
+        ],
+        "left_out": compared.left_out,
+        "notes": list(compared.notes),
+        "cases": _plain_cases(result.cases),
+    }
+    return json.dumps(body, indent=2)
+
+
+def _rows_to_decide(result: TwoLogs) -> dict[str, float] | None:
+    if result.more is None:
+        return None
+    return {"rows": result.more.more(result.pair.n), "chance": round(result.more.chance, 4)}
+
+
+def _plain_cases(cases: Sequence[AnsweredCase]) -> list[dict[str, Any]]:
+    """Return the rows whose scores differ, B's losses first."""
+    differing = sorted((c for c in cases if c.difference), key=lambda c: c.difference)
+    return [
+        {
+            "id": row.case.id,
+            "input": row.case.input,
+            "right": [row.case.output, *row.case.accepted],
+            "a": row.answers[0].text,
+            "b": row.answers[1].text,
+            "score_a": row.scores[0],
+            "score_b": row.scores[1],
+        }
+        for row in differing
+    ]

@@ -19,11 +19,10 @@ from tuneworthy.models.local import forward as _forward
 from tuneworthy.models.local import generate as _generate
 from tuneworthy.models.local import memory as _memory
 from tuneworthy.models.local.device import Placement, release, total_memory
-from tuneworthy.training.batches import order
-from tuneworthy.training.loop import TrainingSchedule, rate_at, train
+from tuneworthy.training.loop import TrainingSchedule, order, rate_at, train
 from tuneworthy.training.loss import open_net
 from tuneworthy.training.memory_fit import fit_memory
-from tuneworthy.training.render import EncodedExample, render
+from tuneworthy.training.training_data import EncodedExample, render
 from tuneworthy.training.twin import LoraShape, lora_twin
 
 SHAPE = LoraShape(rank=16)

@@ -17,7 +17,8 @@ def labels(learn: Rows, asked: Rows) -> dict[str, list[str]]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
 
-    from tuneworthy.arms import _classified, _vector_head
+    from tuneworthy.arms import _classified
+    from tuneworthy.arms import _classified as _vector_head
     from tuneworthy.models.encoder import vectors as _vectors
 
     texts, gold = [row["input"] for row in learn], [row["output"] for row in learn]

@@ -32,7 +32,7 @@ from _bench import RESULTS, write
 from tuneworthy import study
 from tuneworthy.building import BuildOptions, build
 from tuneworthy.core.record import canonical
-from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.run import RunOptions
 from tuneworthy.suite.clause_type import LABELS, make
 
 COMMAND = [sys.executable, "-c", "from tuneworthy.cli import main; main()", "serve"]

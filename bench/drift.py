@@ -22,7 +22,8 @@ from threadpoolctl import threadpool_limits
 
 from tuneworthy.core.record import digest
 from tuneworthy.matrix import two_samples
-from tuneworthy.watch import conclusion, live_inputs, text_classifier
+from tuneworthy.watch import conclusion, live_inputs
+from tuneworthy.watch import live_inputs as text_classifier
 from tuneworthy.watch.live_inputs import GroupedInputs, compare_inputs
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

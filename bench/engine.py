@@ -24,7 +24,7 @@ from _bench import alternate, ratios, repetitions, write
 from tuneworthy.core.case import Message
 from tuneworthy.models import open_model
 from tuneworthy.models.local.forward import open_net
-from tuneworthy.training.render import EncodedExample, render
+from tuneworthy.training.training_data import EncodedExample, render
 
 PROMPTS, BATCH = 16, 8
 

@@ -192,7 +192,7 @@ def openvino(folder: Path) -> Callable[[Sequence[Any], Any], int] | None:
         print("generate: openvino-genai is not installed, so it is left out", file=sys.stderr)
         return None
     from tuneworthy.models.hf import load
-    from tuneworthy.models.local.embedded import locate
+    from tuneworthy.models.local.wheel import locate
 
     whole = locate()
     assert whole is not None
@@ -244,7 +244,7 @@ def alone(engine: Any, prompts: Sequence[Any]) -> dict[str, float]:
     """
     import torch
 
-    from tuneworthy.models.local.parallel import parallel_batches, run_parallel
+    from tuneworthy.models.local.batch_fit import parallel_batches, run_parallel
 
     net, shared = engine.net.decoder, _shared(prompts)
     own, weight = sum(map(len, prompts)) - shared * len(prompts), net.head.weights[0]

@@ -26,9 +26,14 @@ from _chart import panels
 from tuneworthy.arms import full, lora
 from tuneworthy.core.arm import Setup
 from tuneworthy.core.case import Case
-from tuneworthy.core.run_options import RunOptions
-from tuneworthy.extras.general_text import GENERAL_TOKENS, chat_prompts, openings
-from tuneworthy.extras.tuned_model import divergence, relative_rise
+from tuneworthy.core.run import RunOptions
+from tuneworthy.extras.tuned_model import (
+    GENERAL_TOKENS,
+    chat_prompts,
+    divergence,
+    openings,
+    relative_rise,
+)
 from tuneworthy.metrics import score_all, scorer
 from tuneworthy.models import open_model
 from tuneworthy.session import read

@@ -36,8 +36,8 @@ from tuneworthy.lab.encode import encode_rows, serving_template
 from tuneworthy.lab.events import run_id
 from tuneworthy.lab.play_run import record_play
 from tuneworthy.lab.record_all import Recorder, settings_to_record
-from tuneworthy.lab.record_store import SHIPPED_RECORDS
-from tuneworthy.lab.run_case import LabRun
+from tuneworthy.lab.recordings import SHIPPED_RECORDS
+from tuneworthy.lab.run_process import LabRun
 from tuneworthy.lab.strength import record_strength
 from tuneworthy.models import open_model
 from tuneworthy.models.local.chat_template import prompt_ids

@@ -68,7 +68,7 @@ class Served:
     """A lab on a free port, with its server in a thread."""
 
     def __init__(self, folder: Path) -> None:
-        from tuneworthy.lab.lab_server import make_server
+        from tuneworthy.lab.app import make_server
         from tuneworthy.lab.open_lab import open_lab
         from tuneworthy.serve.listening import listening_socket
 

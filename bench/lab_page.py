@@ -74,7 +74,7 @@ def open_replay(_emit: Emit) -> Any:
 
 def serve(folder: str) -> None:
     """Serve a lab until the process is ended; print the address that opens it."""
-    from tuneworthy.lab.lab_server import make_server
+    from tuneworthy.lab.app import make_server
     from tuneworthy.lab.open_lab import open_lab
     from tuneworthy.serve.listening import listening_socket
 

@@ -24,12 +24,12 @@ from transformers.utils import logging
 from trl import SFTConfig, SFTTrainer
 
 from tuneworthy.core.case import Message
-from tuneworthy.core.token_batches import shared_length
+from tuneworthy.core.tokens import shared_length
 from tuneworthy.models import open_model
-from tuneworthy.models.local.embedded import locate
+from tuneworthy.models.local.wheel import locate
 from tuneworthy.training.loop import TrainingSchedule, train
 from tuneworthy.training.loss import open_net
-from tuneworthy.training.render import EncodedExample, render
+from tuneworthy.training.training_data import EncodedExample, render
 from tuneworthy.training.twin import LoraShape, lora_twin
 
 SPEC, RATE, STEPS = "smollm2-135m", 1e-3, 2

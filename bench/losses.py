@@ -35,19 +35,18 @@ from _bench import RESULTS, write
 from harm import stored
 
 from tuneworthy.arms import distil, lora
-from tuneworthy.arms._distilled import adapter_student
+from tuneworthy.arms._distilled import CHECKED_ROWS, adapter_student
 from tuneworthy.arms._pairs import TeacherInput, WrittenPairs, write_pairs
-from tuneworthy.arms._student_checks import CHECKED_ROWS
 from tuneworthy.arms._student_rows import StudentRows
 from tuneworthy.core.arm import Recipe, Setup
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import NumericError
 from tuneworthy.core.record import digest
-from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.run import RunOptions
 from tuneworthy.metrics import score_all, scorer
 from tuneworthy.models import open_model
 from tuneworthy.models.local.chat_template import text_ids
-from tuneworthy.prompting.same_answer import normal_form
+from tuneworthy.prompting.lenient import normal_form
 from tuneworthy.session import read
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import RETRAINING_SD

@@ -23,7 +23,7 @@ from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.metrics import fields_f1
 from tuneworthy.models.hf import load
-from tuneworthy.models.local.embedded import locate
+from tuneworthy.models.local.wheel import locate
 from tuneworthy.suite import support_tickets
 
 LEARN, SCORED = 400, 100

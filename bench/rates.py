@@ -39,7 +39,8 @@ from threadpoolctl import threadpool_limits
 
 from tuneworthy.core.record import digest
 from tuneworthy.matrix import ladder
-from tuneworthy.stats import betting, bounds, clusters, discordant, many, unseen
+from tuneworthy.stats import betting, bounds, clusters, many, unseen
+from tuneworthy.stats import graded as discordant
 from tuneworthy.stats import graded as scores_between
 
 WORLDS = Path(worlds.__file__).parent

@@ -26,7 +26,7 @@ from bench.atlas.features import row_features
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
 from tuneworthy.core.plugins import load
-from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.run import RunOptions
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.session import read
 

@@ -26,7 +26,7 @@ from typing import Any
 from _bench import RESULTS, exponent, write
 
 import tuneworthy
-from tuneworthy.ledger import parts
+from tuneworthy.ledger import blobs
 from tuneworthy.ledger.place import HOME_FOLDER, STORE_FILE
 from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.ledger.store import open_ledger
@@ -235,7 +235,7 @@ def simulate(plan: Plan, cost: Mapping[str, Any], *, database: str, paid: bool) 
         "driver processor, one thread": answers * cost["driver seconds"] / seconds,
         "driver network": moved / (plan.network_mb * 1e6) / seconds,
         "driver memory": answers * cost["memory bytes"] / (plan.driver_gb * 2**30),
-        "largest row of the ledger, of 1 GB": min(whole, 2 * parts.LARGEST_PART) / 1e9,
+        "largest row of the ledger, of 1 GB": min(whole, 2 * blobs.LARGEST_PART) / 1e9,
     }
     first = max(shares, key=lambda name: shares[name])
     return {

@@ -19,7 +19,7 @@ from transformers.utils import logging
 from tuneworthy.core.case import Message
 from tuneworthy.models import open_model
 from tuneworthy.models.local.chat_template import prompt_ids, text_ids
-from tuneworthy.models.local.embedded import locate
+from tuneworthy.models.local.wheel import locate
 
 THINGS = ("card", "account", "transfer", "top up", "cash withdrawal", "exchange rate", "refund",
           "direct debit", "statement", "PIN", "address")  # fmt: skip

@@ -29,7 +29,7 @@ from tuneworthy import study
 from tuneworthy.building import BuildOptions, build
 from tuneworthy.core.answer import Answer, value_or_zero
 from tuneworthy.core.case import Case
-from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.run import RunOptions
 from tuneworthy.metrics import score_all, scorer
 from tuneworthy.stats.bounds import paired
 

@@ -32,8 +32,8 @@ from tuneworthy.core.settlement import PairwiseVote
 from tuneworthy.core.task import Data, Output, Success, Task
 from tuneworthy.matrix.sizing import superiority_assurance
 from tuneworthy.metrics import scorer
-from tuneworthy.settle.open_rows import PairStream
 from tuneworthy.settle.pairwise_votes import PairwiseVotes
+from tuneworthy.settle.sequential import PairStream
 from tuneworthy.stats import bounds
 from tuneworthy.verdict.open_pairs import OpenPair
 

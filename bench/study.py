@@ -41,8 +41,8 @@ from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case
 from tuneworthy.core.results import Results
 from tuneworthy.models.local.chat_template import prompt_ids, text_ids
-from tuneworthy.models.local.embedded import locate
 from tuneworthy.models.local.machine import precision_for
+from tuneworthy.models.local.wheel import locate
 from tuneworthy.prompting.messages import build
 from tuneworthy.study import RunOptions, read
 from tuneworthy.suite import write as write_task

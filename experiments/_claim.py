@@ -23,8 +23,14 @@ import numpy as np
 
 import tuneworthy
 from tuneworthy.core.record import digest
-from tuneworthy.lab.claim_pages import interval_text, wanted_text
-from tuneworthy.lab.claim_results import CLAIMS_FILE, ClaimResult, Figure, verdict_of
+from tuneworthy.lab.claim_results import (
+    CLAIMS_FILE,
+    ClaimResult,
+    Figure,
+    interval_text,
+    verdict_of,
+    wanted_text,
+)
 from tuneworthy.models.local.machine import inspect_machine
 from tuneworthy.stats.bounds import paired
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.stats.bounds import level
-from tuneworthy.stats.discordant import discordant_bounds
+from tuneworthy.stats.graded import discordant_bounds
 
 Array = np.ndarray[Any, Any]
 MARGIN, LEVEL = 0.05, level(0.05, 1, 2)

@@ -18,12 +18,12 @@ from tuneworthy.arms._prompted import answer_token_limit, as_answer
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Fitted, Setup
 from tuneworthy.core.case import Case, Message
+from tuneworthy.core.model import limits_for
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
-from tuneworthy.core.request_limits import limits_for
 from tuneworthy.core.task import Data, Task
 from tuneworthy.data.docs import Doc
-from tuneworthy.extras.general_text import GENERAL_TOKENS, chat_prompts
+from tuneworthy.extras.tuned_model import GENERAL_TOKENS, chat_prompts
 from tuneworthy.metrics import score_all, scorer
 from tuneworthy.models import open_model
 from tuneworthy.prompting.grammar import grammar

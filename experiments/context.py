@@ -19,9 +19,9 @@ import numpy as np
 
 import tuneworthy
 from tuneworthy.core.answer import Score
+from tuneworthy.retrieval.chunks import encoder_here
+from tuneworthy.retrieval.gold import Quality, quality
 from tuneworthy.retrieval.index import index
-from tuneworthy.retrieval.quality import Quality, quality
-from tuneworthy.retrieval.vectors import encoder_here
 from tuneworthy.session import RunOptions, read
 from tuneworthy.stats.bounds import paired
 

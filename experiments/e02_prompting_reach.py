@@ -12,7 +12,7 @@ from _shared import CLAUSES, clauses, greedy, seeds_of, tickets
 from _tuning import SEEDS, Ask, answers, suite_rows
 
 from tuneworthy.lab.claim_results import Claim, Expected, Figure
-from tuneworthy.stats.ratio import ratio_of_means
+from tuneworthy.stats.power import ratio_of_means
 
 CLAIM = Claim(
     number=2,

@@ -9,7 +9,7 @@ import numpy as np
 from _claim import figure, main, over_seeds, score_over_seeds
 from _tuning import SEEDS, Ask, Rows, answers, own_rows
 
-from tuneworthy.failures._places import invented_town_rows, known_city_rows
+from tuneworthy.failures._rows import invented_town_rows, known_city_rows
 from tuneworthy.lab.claim_results import Claim, Expected, Figure
 
 CLAIM = Claim(

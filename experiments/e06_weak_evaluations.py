@@ -16,7 +16,7 @@ from _claim import figure, main, unit
 
 from tuneworthy.lab.claim_results import Claim, Expected, Figure
 from tuneworthy.stats.bounds import level
-from tuneworthy.stats.discordant import discordant_bounds
+from tuneworthy.stats.graded import discordant_bounds
 
 CLAIM = Claim(
     number=6,

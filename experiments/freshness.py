@@ -23,7 +23,7 @@ from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.data.docs import Doc
-from tuneworthy.extras.changed_facts import (
+from tuneworthy.extras.freshness_rate import (
     Fact,
     FactCounts,
     change_facts,

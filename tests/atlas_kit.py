@@ -10,7 +10,7 @@ from bench.atlas.package_file import write_package_file
 
 from tests import studies
 from tuneworthy.atlas import atlas_file
-from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.run import RunOptions
 from tuneworthy.study import run
 
 DAY = date(2026, 11, 1)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.suite import clause_type, support_tickets
-from tuneworthy.suite._words import load_words
+from tuneworthy.suite._made import load_words
 
 OUT = Path(__file__).parents[1] / "src" / "tuneworthy" / "suite" / "recorded"
 CLAUSES = {

@@ -17,7 +17,7 @@ import _keys
 
 import tuneworthy
 from tuneworthy.core import errors
-from tuneworthy.core.exit_codes import EXIT_CODES
+from tuneworthy.core.errors import EXIT_CODES
 from tuneworthy.core.plugins import catalogue
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

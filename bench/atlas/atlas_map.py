@@ -18,7 +18,7 @@ from bench.atlas.entry import NO_MODEL
 from tuneworthy.core.counting import points
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
 from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.models.local.embedded import PARAMETERS
+from tuneworthy.models.local.wheel import PARAMETERS
 
 Cost = Literal["none", "seconds", "usd"]
 COST_VIEWS: tuple[tuple[Cost, str], ...] = (

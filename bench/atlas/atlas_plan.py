@@ -13,8 +13,8 @@ from bench.atlas.run_cell import CellOptions, write_cell
 from tuneworthy.core.specs import trains
 from tuneworthy.core.task import Data
 from tuneworthy.data.folds import dev_size
-from tuneworthy.measure.machine_speed import Speed
 from tuneworthy.measure.planning import PlanInputs
+from tuneworthy.measure.timing import Speed
 from tuneworthy.session import Session, open_session
 
 GOAL_MINUTES = 300.0  # minutes on two cores

@@ -10,7 +10,7 @@ from bench.atlas.entry import NO_MODEL, Entry
 from bench.atlas.run_cell import write_cell
 
 from tuneworthy.core.errors import DataError
-from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.run import RunOptions
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.session import read
 

@@ -12,7 +12,7 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.measured_task import MeasuredTask
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.record import digest
-from tuneworthy.models.local.embedded import NAME
+from tuneworthy.models.local.wheel import NAME
 from tuneworthy.suite import GeneratedTask
 
 SIZES = (100, 250, 1000)

@@ -25,7 +25,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run
 from tuneworthy.core.task import Output, Success
 from tuneworthy.data.fingerprint import rows_digest
-from tuneworthy.matrix.choice import best_by_fold
+from tuneworthy.matrix.ladder import best_by_fold
 from tuneworthy.metrics import metric_name, names
 from tuneworthy.verdict.prices import value_of_right_answer
 from tuneworthy.verdict.rungs import broken_limits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tuneworthy.atlas.forecast import row_features
+from tuneworthy.atlas.atlas_file import row_features
 from tuneworthy.core.results import Results
 
 

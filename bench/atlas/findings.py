@@ -16,8 +16,7 @@ from tuneworthy.atlas.atlas_file import FindingBar, HeadlineFinding
 from tuneworthy.core.counting import points
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
-from tuneworthy.lab.claim_pages import number_text
-from tuneworthy.lab.claim_results import ClaimResult, Figure
+from tuneworthy.lab.claim_results import ClaimResult, Figure, number_text
 
 MOST_FINDINGS = 5
 BANK_KEY = "banking77-400-smollm2-135m"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from bench.atlas.advice_input import TOOL_CHOICES
 
-from tuneworthy.atlas.forecast import COUNTS, Forecast, row_features
+from tuneworthy.atlas.atlas_file import COUNTS, Forecast, row_features
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredTask

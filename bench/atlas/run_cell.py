@@ -30,12 +30,12 @@ from tuneworthy.core.measured_task import ShownRow
 from tuneworthy.core.plan import NO_DIAGNOSIS_CUT, Plan
 from tuneworthy.core.plugins import load
 from tuneworthy.core.results import Results
-from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.run import RunOptions
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.ledger.elsewhere import FOLDER_ONLY, LOOKS_VARIABLE
 from tuneworthy.ledger.store import read_ledger
 from tuneworthy.models._roles import unusable
-from tuneworthy.models.local import embedded
+from tuneworthy.models.local import wheel
 from tuneworthy.results_folder import RESULTS_FILE
 from tuneworthy.session import open_session, read
 from tuneworthy.study import Watch, run
@@ -129,7 +129,7 @@ def _refuse_absent_model(cell: Cell, options: CellOptions) -> None:
     """Raise ModelError if some arms need a model that can't be used on this machine."""
     arms = options.arms if options.arms is not None else applicable_arms(sample_task(cell))
     asks = any(load("arms", name).NEEDS & {"model", "training"} for name in arms)
-    absent = options.model == MODEL and embedded.locate() is None
+    absent = options.model == MODEL and wheel.locate() is None
     if asks and (absent or unusable(options.model)):
         raise ModelError(
             "the model of this cell can't be asked here",

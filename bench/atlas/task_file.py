@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tuneworthy.atlas.forecast import COUNTS
+from tuneworthy.atlas.atlas_file import COUNTS
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredTask

@@ -17,8 +17,7 @@ from typing import Any
 
 from tuneworthy import __version__
 from tuneworthy.build._asked_again import ask_again
-from tuneworthy.build._parts import Parts
-from tuneworthy.build._sample import sample_query
+from tuneworthy.build._parts import Parts, sample_query
 from tuneworthy.core.artefact import Artefact, Pack, Passages, artefact_name
 from tuneworthy.core.build_report import BuildReport, BuiltForm, FormParity
 from tuneworthy.core.errors import TaskError
@@ -27,34 +26,34 @@ from tuneworthy.core.live_check import Expiry
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.record import digest
 from tuneworthy.core.results import Results
-from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.run import Run, RunOptions, Spec
 from tuneworthy.core.specs import trains
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.deploy.artefact_folder import (
     MANIFEST_FILE,
     deciding_files,
+    expiry_of,
     folder_name,
+    made_on,
     publish_artefact,
     refuse_other_task,
     seal_artefact,
+    upload,
     with_identity,
 )  # fmt: skip
-from tuneworthy.deploy.expiry import expiry_of, made_on
-from tuneworthy.deploy.hub import upload
 from tuneworthy.deploy.system import deciding_settings, open_artefact, student_model
 from tuneworthy.extras.freshness_rate import NEEDS_OF_READERS, freshness_of
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.trouble import output_errors
-from tuneworthy.matrix.choice import NO_DEV, best_on_dev
+from tuneworthy.matrix.ladder import NO_DEV, best_on_dev
 from tuneworthy.measure.answering import Runner
 from tuneworthy.measure.built_arm import DeployedArm
 from tuneworthy.models import weights_folder
-from tuneworthy.models.encoder import minilm
-from tuneworthy.models.local.hub import licence_of
-from tuneworthy.models.local.serving import serving_commands
+from tuneworthy.models.encoder import encoder as minilm
+from tuneworthy.models.local.exported import serving_commands
+from tuneworthy.models.local.wheel import licence_of
 from tuneworthy.results_folder import find_results, read_results, settled_key
-from tuneworthy.retrieval.vectors import encoder_here
+from tuneworthy.retrieval.chunks import encoder_here
 from tuneworthy.session import Session, open_session
 
 _LOAD_ADAPTER_FIX = "load this folder into your server as it is (vLLM: --lora-modules NAME=FOLDER)"

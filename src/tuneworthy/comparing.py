@@ -25,8 +25,7 @@ from tuneworthy.data.load import Loaded, load_records
 from tuneworthy.data.recorded import answer_observations, refuse_gold
 from tuneworthy.data.table import open_table
 from tuneworthy.data.table_columns import Choice
-from tuneworthy.diagnose.blocks import TOLERATED_UNSCORED, why_metric_is_broken
-from tuneworthy.diagnose.metric_ladder import MOST_CASES
+from tuneworthy.diagnose.metric_ladder import MOST_CASES, TOLERATED_UNSCORED, why_metric_is_broken
 from tuneworthy.metrics import JUDGE, metric_name, score_all, scorer
 from tuneworthy.verdict import drift
 

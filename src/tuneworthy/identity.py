@@ -19,11 +19,11 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.fingerprint import docs_digest, file_digest, rows_digest
 from tuneworthy.data.load import Loaded
 from tuneworthy.ledger.store import Ledger
-from tuneworthy.measure.minutes_kept import spent_key
+from tuneworthy.measure.plan_cuts import spent_key
 from tuneworthy.metrics import fingerprint
 from tuneworthy.models import content_of
 from tuneworthy.models._roles import model_absent, untrainable, unusable
-from tuneworthy.models.encoder.minilm import missing
+from tuneworthy.models.encoder.encoder import missing
 
 FOLDER_SCOPE = "all studies of this folder"
 """The name under which the ledger counts the fresh starts of all studies in a folder."""

@@ -17,10 +17,10 @@ from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.plugins import catalogue
+from tuneworthy.data.bad_rows import MOST_UNREAD, BadRow, ImportedRow, RawRow, RowFault
 from tuneworthy.data.column_roles import Roles, answers_of, row_of
 from tuneworthy.data.draft import DraftFacts
 from tuneworthy.data.import_files import NO_ANSWER, ImportFiles
-from tuneworthy.data.raw import MOST_UNREAD, BadRow, ImportedRow, RawRow, RowFault
 from tuneworthy.data.table_columns import Choice, part_of, raise_no_column, system_name
 from tuneworthy.import_lines import import_report_lines, read_in_place_lines, system_prompt_line
 from tuneworthy.recognising import (

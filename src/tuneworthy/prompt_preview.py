@@ -20,8 +20,7 @@ from tuneworthy.core.errors import DoesNotApply, TuneworthyError
 from tuneworthy.core.model import Limits, Model, Prompt, Reply
 from tuneworthy.core.plugins import load
 from tuneworthy.core.reason import Why
-from tuneworthy.core.run import Spec
-from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.run import RunOptions, Spec
 from tuneworthy.core.specs import chooses, chooses_prompt, is_recorded, specs, trains, unmet_needs
 from tuneworthy.data.schema import closed_fields_sentence
 from tuneworthy.models._roles import wanted_models

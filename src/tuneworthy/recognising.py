@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.escape import quoted
+from tuneworthy.data.bad_rows import RawRow, RowFault
 from tuneworthy.data.column_roles import (
     Roles,
     are_named,
@@ -20,7 +21,6 @@ from tuneworthy.data.column_roles import (
     suggest_options,
 )
 from tuneworthy.data.copies import normalised_text
-from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.rows import as_text
 from tuneworthy.data.table import Table, open_table
 from tuneworthy.data.table_columns import (

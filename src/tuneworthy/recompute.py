@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuneworthy.core.evidence import Evidence, Policy
-from tuneworthy.core.finding import Finding
 from tuneworthy.core.record import canonical
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import Task
-from tuneworthy.core.verdict import Verdict
+from tuneworthy.core.verdict import Finding, Verdict
 from tuneworthy.diagnose.recomputed import (
     all_rows_scored,
     outdated_results_error,

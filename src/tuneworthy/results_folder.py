@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,19 +15,24 @@ from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import StoreError, TaskError
 from tuneworthy.core.escape import visible
 from tuneworthy.core.own_files import write_atomic
+from tuneworthy.core.reason import Why, is_reason
 from tuneworthy.core.record import Record, digest, plain_file
-from tuneworthy.core.results import Results, json_pieces
+from tuneworthy.core.results import Results, as_read_back, canonical_pieces, json_pieces
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.ledger.place import why_unread
 from tuneworthy.ledger.store import Ledger, open_ledger
 from tuneworthy.ledger.trouble import output_errors
 
-if TYPE_CHECKING:  # statistics are slow to import, and most commands here need none
+if TYPE_CHECKING:
     from tuneworthy.recompute import AskQuestions, Recomputed
 
+
 RESULTS_FILE = "results.json"
+
 VERDICT_FILE = "verdict.json"
+
 LISTED_STUDIES = 12  # the most studies that an error lists
+
 MIN_HASH = 4  # digits of a hash that name a study; fewer could be a word
 
 
@@ -56,8 +62,8 @@ class Study:
 
         It is the named arm's adapter if that arm trained one; of several, the best on dev.
         """
-        from tuneworthy.matrix.choice import best_on_dev
-        from tuneworthy.models.local.serving import serve_command
+        from tuneworthy.matrix.ladder import best_on_dev
+        from tuneworthy.models.local.exported import serve_command
 
         built = [r for r in self.results.runs if r.artefact and r.spec.role == "candidate"]
         if not built:
@@ -329,3 +335,57 @@ def recompute(folder: Path, ask: AskQuestions | None = None) -> Recomputed:
         return recomputed
     difference = "differs from what was recomputed" if path.is_file() else "is not there"
     return replace(recomputed, differs=(*recomputed.differs, f"{VERDICT_FILE} {difference}"))
+
+
+_REPETITION = "failed rows asked again"
+
+
+@dataclass(frozen=True)
+class StoredResults:
+    """Reads and stores the results of one study in the ledger.
+
+    `name` is the study and the minutes added to it; `key_of` returns the key of a name's results.
+    """
+
+    ledger: Ledger
+    name: str
+    key_of: Callable[[str], str]
+
+    def latest(self) -> Results | None:
+        """Return the results of the last repetition that ended; None if the study never ended."""
+        for number in range(self._repetitions(), -1, -1):
+            if stored := self.ledger.get(self._key(number)):
+                return Results.model_validate(stored)
+        return None
+
+    def store(self, results: Results, study: str) -> Results:
+        """Store the results and return them as stored, so that a rerun gives the same bytes.
+
+        If a model was unavailable nothing is stored, so that the next run tries that model again.
+        """
+        if any(is_reason(run.because, Why.MODEL_UNAVAILABLE) for run in results.runs):
+            return results
+        key = self._key(self._repetitions())
+        keyed = results.model_copy(update={"reproduce": {**results.reproduce, "stored": key}})
+        self.ledger.put_text(key, "results", canonical_pieces(keyed), study)
+        return as_read_back(keyed)
+
+    def begin_repetition(self, latest: Results) -> int:
+        """Return how many answers failed temporarily, and begin a repetition if any did.
+
+        A repetition that was interrupted is continued under its own number.
+        """
+        failures = sum(run.temporary_failures for run in latest.runs)
+        number = self._repetitions()
+        if failures and self.ledger.get(self._key(number)):
+            self.ledger.freeze(self.name, f"{_REPETITION} {number + 1}", {"failures": failures})
+        return failures
+
+    def _repetitions(self) -> int:
+        number = 0
+        while self.ledger.frozen(self.name, f"{_REPETITION} {number + 1}") is not None:
+            number += 1
+        return number
+
+    def _key(self, number: int) -> str:
+        return self.key_of(f"{self.name}, {_REPETITION} {number}" if number else self.name)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy import __version__
-from tuneworthy.compare.same_scoring import SOURCE
+from tuneworthy.compare.two_studies import SOURCE
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.audit_report import Audit
 from tuneworthy.core.case import Case, Query, right_answers
@@ -21,7 +21,7 @@ from tuneworthy.core.model import Model, final_replies
 from tuneworthy.core.plan import Plan
 from tuneworthy.core.plugins import load as plugin
 from tuneworthy.core.results import Results
-from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.run import RunOptions
 from tuneworthy.core.specs import Available, highest_rank, reads_unlabelled, specs, unmet_needs
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import AlignedAnswers
@@ -35,9 +35,9 @@ from tuneworthy.data.locked import input_digests
 from tuneworthy.data.recorded import answer_observations, recorded_answers
 from tuneworthy.data.sealed import Sealed, scored_cases
 from tuneworthy.data.taskfile import read_task
-from tuneworthy.diagnose.blocks import blocking_reasons
+from tuneworthy.diagnose.metric_ladder import blocking_reasons
 from tuneworthy.executors import executor_of
-from tuneworthy.extras.optional import plan_extras
+from tuneworthy.extras.runner import plan_extras
 from tuneworthy.identity import (
     competing_arms,
     more_minutes,
@@ -54,9 +54,9 @@ from tuneworthy.ledger.purse import SpendingCap, unknown_costs
 from tuneworthy.ledger.store import Ledger, open_ledger
 from tuneworthy.look_count import bounds_pay_for, spent_before
 from tuneworthy.matrix.inputs import ComparisonInputs
-from tuneworthy.measure import machine_speed, planning, timing
-from tuneworthy.measure.answering import Runner
-from tuneworthy.measure.executor import THIS_PROCESS, Executor
+from tuneworthy.measure import planning, timing
+from tuneworthy.measure import timing as machine_speed
+from tuneworthy.measure.answering import THIS_PROCESS, Executor, Runner
 from tuneworthy.measure.price_notes import refuse_uncapped
 from tuneworthy.measure.request_costs import remote_models
 from tuneworthy.metrics import own_source
@@ -73,9 +73,8 @@ from tuneworthy.models._roles import (
 )
 from tuneworthy.models.local.machine import installed
 from tuneworthy.models.remote.request import RequestOptions
-from tuneworthy.results_folder import write_results
+from tuneworthy.results_folder import StoredResults, write_results
 from tuneworthy.retrieval.gold import with_inferred_passages
-from tuneworthy.stored_results import StoredResults
 
 Tell = Callable[[str, Any], None]
 UNLOCKED_SUFFIX = "-unlocked"  # suffix of the results folder

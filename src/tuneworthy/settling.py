@@ -20,15 +20,14 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.own_files import write_atomic
 from tuneworthy.core.record import canonical, digest
 from tuneworthy.core.results import Results
-from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.run import RunOptions
 from tuneworthy.core.settlement import Choice, EndReason, PairwiseVote
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.ledger.trouble import output_errors
 from tuneworthy.session import Session, open_session
 from tuneworthy.settle.finalists import Finalists, recorded_answers_by_arm
-from tuneworthy.settle.open_rows import gold_rows, new_inputs
 from tuneworthy.settle.pairwise_votes import PairwiseVotes, VoteQuestion, agreement_of_repeats
-from tuneworthy.settle.sequential import SequentialSettling
+from tuneworthy.settle.sequential import SequentialSettling, gold_rows, new_inputs
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.open_pairs import OpenPair, pairs_left_open
 from tuneworthy.verdict.rungs import policy_of

@@ -11,21 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.case import Case
+from tuneworthy.core.case import Case, LoggedRequest
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.evidence import ArmResult
 from tuneworthy.core.live_check import LiveCheck
-from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.core.plugins import load
 from tuneworthy.core.results import Results
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
+from tuneworthy.data.bad_rows import MOST_UNREAD, RowFault
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.docs import read_docs
-from tuneworthy.data.raw import MOST_UNREAD, RowFault
 from tuneworthy.data.rows import read_rows, sortable_time, to_case
 from tuneworthy.data.taskfile import read_task
-from tuneworthy.deploy.expiry import expiry_of, made_on
+from tuneworthy.deploy.artefact_folder import expiry_of, made_on
 from tuneworthy.extras.freshness_rate import NEEDS_OF_READERS, freshness_of
 from tuneworthy.extras.training_size_curve import LEARNER_TOOLS
 from tuneworthy.ledger.store import read_ledger
@@ -35,8 +34,7 @@ from tuneworthy.metrics._validity import validity
 from tuneworthy.results_folder import open_study
 from tuneworthy.watch import live_answers
 from tuneworthy.watch.conclusion import ERROR_SHARES, conclude
-from tuneworthy.watch.live_answers import StudyArm
-from tuneworthy.watch.live_facts import facts_moment, moved_facts, utc_now
+from tuneworthy.watch.live_answers import StudyArm, facts_moment, moved_facts, utc_now
 from tuneworthy.watch.live_inputs import GroupedInputs, compare_inputs
 from tuneworthy.watch.request_log import RequestLog, read_log, requests_to_builds
 

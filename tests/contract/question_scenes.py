@@ -4,15 +4,20 @@
 bound just on the other side of the threshold, so the answer must be not measured.
 """
 
+from tuneworthy.core.audit_report import Soundness
 from tuneworthy.core.causes import Diagnosis, Effect, Wrong
-from tuneworthy.core.curve import LearningCurve, LearningPoint
 from tuneworthy.core.evidence import ArmResult, Evidence, Pair
-from tuneworthy.core.freshness import Freshness
-from tuneworthy.core.harm import SideEffects
+from tuneworthy.core.further import (
+    Freshness,
+    KnowledgeProbe,
+    LearningCurve,
+    LearningPoint,
+    PromptSearch,
+    Proportion,
+    SearchStep,
+    SideEffects,
+)
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.known import KnowledgeProbe, Proportion
-from tuneworthy.core.search import PromptSearch, SearchStep
-from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.task import Data, Economics, Success, Task
 from tuneworthy.stats.bounds import rate
 

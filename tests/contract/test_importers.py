@@ -8,8 +8,8 @@ import pytest
 
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.data.bad_rows import BadRow, ImportedRow, RawRow, RowFault
 from tuneworthy.data.draft import draft
-from tuneworthy.data.raw import BadRow, ImportedRow, RawRow, RowFault
 from tuneworthy.data.table_columns import Choice
 from tuneworthy.importers import formats
 from tuneworthy.importing import ImportOptions, import_rows

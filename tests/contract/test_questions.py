@@ -6,8 +6,8 @@ import pytest
 from question_scenes import BESIDE, EMPTY, SCENES, TASK
 
 from tuneworthy.core.evidence import Evidence
-from tuneworthy.core.finding import Finding
 from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.core.verdict import Finding
 from tuneworthy.questions import CHECKLIST, ORDER, ask_all, in_order
 
 QUESTIONS = sorted(catalogue("questions"))

@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import run_folder_kit as kit
 from tuneworthy.core.errors import DataError, SecurityError
-from tuneworthy.core.training_log import TrainingLog
+from tuneworthy.core.run_report import TrainingLog
 from tuneworthy.data.run_folder import open_run_folder
 from tuneworthy.data.run_logs import LOG_FORMS, find_logs, read_training_log
 

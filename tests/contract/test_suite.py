@@ -8,7 +8,7 @@ import pytest
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.task import Task
 from tuneworthy.suite import write
-from tuneworthy.suite._draw import NEAR_COPY_SIMILARITY, shingles
+from tuneworthy.suite._made import NEAR_COPY_SIMILARITY, shingles
 
 NAMES = sorted(catalogue("suite"))
 

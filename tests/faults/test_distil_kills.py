@@ -129,7 +129,7 @@ class Study:
 
     def recorded(self):
         """Return the requests whose answers the ledger has, by (text, seed), and the spending."""
-        from tuneworthy.core.request_limits import limits_for
+        from tuneworthy.core.model import limits_for
 
         with open_ledger(self.folder, say=lambda text: None) as ledger:
             purse, model = self.open(ledger)

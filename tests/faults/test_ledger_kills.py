@@ -15,7 +15,7 @@ import pytest
 from killing import Ended, forked, kill_chain, kill_everywhere, run
 
 # Imported here, once, so that the forked children don't each pay for it.
-import tuneworthy.ledger.migrations  # noqa: F401
+import tuneworthy.ledger.database  # noqa: F401
 from tuneworthy.core.errors import StoreError
 from tuneworthy.core.record import digest
 from tuneworthy.ledger.blobs import atomic_folder, is_whole

@@ -19,9 +19,9 @@ from tests.faults.killing import Kill, Zygote, kill_chain
 from tests.faults.killing import run as run_command
 
 from tuneworthy.core.errors import ClusterError
-from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.run import RunOptions
 from tuneworthy.ledger.store import open_ledger
-from tuneworthy.models.local.embedded import locate
+from tuneworthy.models.local.wheel import locate
 from tuneworthy.study import run
 
 ray = pytest.importorskip("ray")

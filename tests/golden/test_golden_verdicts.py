@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from tuneworthy.core.evidence import Evidence, Policy
-from tuneworthy.core.finding import Finding
-from tuneworthy.core.verdict import Verdict
+from tuneworthy.core.verdict import Finding, Verdict
 from tuneworthy.verdict.decide import decide
 
 FILES = sorted(Path(__file__).parent.glob("*.json"))

@@ -9,7 +9,7 @@ import pytest
 import tuneworthy
 from tuneworthy.cli.run import EXIT_CODES as codes_of_run
 from tuneworthy.core import errors
-from tuneworthy.core.exit_codes import EXIT_CODES
+from tuneworthy.core.errors import EXIT_CODES
 from tuneworthy.core.plugins import catalogue
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tuneworthy.models.local.embedded import locate
+from tuneworthy.models.local.wheel import locate
 
 pytestmark = [
     pytest.mark.long,
@@ -17,7 +17,7 @@ pytestmark = [
 def test_every_form_of_the_embedded_model_in_90_seconds_and_2_5_gigabytes(tmp_path):
     from tuneworthy import study
     from tuneworthy.building import BuildOptions, build
-    from tuneworthy.core.run_options import RunOptions
+    from tuneworthy.core.run import RunOptions
     from tuneworthy.suite._write import write
 
     pytest.importorskip("skops")

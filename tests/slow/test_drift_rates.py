@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.logged import LoggedRequest
+from tuneworthy.core.case import LoggedRequest
 from tuneworthy.core.run import Spec
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Data, Task
 from tuneworthy.matrix.columns import Column
-from tuneworthy.metrics._labels import match_label
+from tuneworthy.metrics._writing import match_label
 from tuneworthy.watch import live_answers
 from tuneworthy.watch.conclusion import ERROR_SHARES, conclude
 from tuneworthy.watch.live_answers import StudyArm

@@ -22,7 +22,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from studies import write
-from tuneworthy.models.local.embedded import locate
+from tuneworthy.models.local.wheel import locate
 
 EMBEDDED = locate()
 ARMS = ["majority", "zero_shot", {"few_shot": {"k": 3, "draws": 1}}]

@@ -9,7 +9,7 @@ import pytest
 
 from tuneworthy.matrix.sizing import level_at_next_look, superiority_assurance
 from tuneworthy.stats import bounds
-from tuneworthy.stats.discordant import discordant_bounds
+from tuneworthy.stats.graded import discordant_bounds
 
 sys.path.append(str(Path(__file__).parents[1] / "unit" / "verdict"))
 import verdict_scenes as scenes

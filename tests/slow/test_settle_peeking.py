@@ -9,7 +9,7 @@ import pytest
 
 from tuneworthy.stats import bounds
 from tuneworthy.stats.betting import BettingTest
-from tuneworthy.stats.discordant import discordant_bounds
+from tuneworthy.stats.graded import discordant_bounds
 from tuneworthy.verdict.open_pairs import OpenPair
 
 sys.path.append(str(Path(__file__).parents[1] / "unit" / "verdict"))

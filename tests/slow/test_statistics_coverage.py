@@ -14,7 +14,7 @@ import stats_worlds as worlds
 
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds, fold_width_factor
-from tuneworthy.stats.discordant import discordant_bounds
+from tuneworthy.stats.graded import discordant_bounds
 
 ROWS = [(n, k) for n in (100, 250, 500) for k in (5, 10)]
 TIERS = [pytest.param(100, marks=pytest.mark.full), pytest.param(1000, marks=pytest.mark.long)]

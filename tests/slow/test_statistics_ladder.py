@@ -15,7 +15,7 @@ import stats_worlds as worlds
 from tuneworthy.matrix import ladder
 from tuneworthy.stats import betting, bounds, power
 from tuneworthy.stats.clusters import Folds, fold_width_factor
-from tuneworthy.stats.discordant import discordant_bounds
+from tuneworthy.stats.graded import discordant_bounds
 
 TIERS = [pytest.param(250, marks=pytest.mark.full), pytest.param(5000, marks=pytest.mark.long)]
 PEEKS = [pytest.param(500, marks=pytest.mark.full), pytest.param(5000, marks=pytest.mark.long)]

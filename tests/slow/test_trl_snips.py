@@ -14,7 +14,7 @@ from statistics import fmean
 
 import pytest
 
-from tuneworthy.models.local.embedded import locate
+from tuneworthy.models.local.wheel import locate
 
 ROOT = Path(__file__).parents[2]
 SNIPS = ROOT.parent / "shared" / "data" / "snips_json"

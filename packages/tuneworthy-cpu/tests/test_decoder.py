@@ -174,7 +174,7 @@ def test_rows_read_as_one_loop_see_what_they_may(opened, monkeypatch, fault):
 @pytest.fixture
 def runs(monkeypatch):
     """Every row of `all_logits` is read by itself, the longest first and not."""
-    from tuneworthy.core import grouping as _runs
+    from tuneworthy.core import tokens as _runs
     from tuneworthy.models.local import forward as _forward
 
     monkeypatch.setattr(

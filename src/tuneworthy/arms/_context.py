@@ -12,13 +12,11 @@ from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Recipe, Setup
 from tuneworthy.core.artefact import Passages
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.model import Model
-from tuneworthy.core.request_limits import limits_for, reasoning_tokens, scaled_limits
+from tuneworthy.core.model import Model, limits_for, reasoning_tokens, scaled_limits
 from tuneworthy.prompting.messages import NamedPassage, build
-from tuneworthy.retrieval.chunks import Chunk, ChunkOptions
+from tuneworthy.retrieval.chunks import Chunk, ChunkOptions, encoder_here
+from tuneworthy.retrieval.gold import quality
 from tuneworthy.retrieval.index import Index, index
-from tuneworthy.retrieval.quality import quality
-from tuneworthy.retrieval.vectors import encoder_here
 
 RECALL_ROWS = 200  # training rows on which recall is measured
 _SPARE_TOKENS = 8  # tokens for the words around the passages

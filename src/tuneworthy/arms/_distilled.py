@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tuneworthy.arms import _student_checks as checks
-from tuneworthy.arms._on_policy import on_policy_student
-from tuneworthy.arms._pairs import FEW_SAMPLES, Pair, with_reason_request
+from tuneworthy.arms._pairs import FEW_SAMPLES, Pair, teacher_recipe, with_reason_request
+from tuneworthy.arms._prompted import answer_token_limit, mean_score
 from tuneworthy.arms._student_rows import (
     CURVE_SHARES,
     WHY_SUFFIX,
@@ -23,18 +22,25 @@ from tuneworthy.arms._student_rows import (
     student_rows_from_teacher,
     taught_rows,
 )
-from tuneworthy.arms._teaching import teacher_recipe
-from tuneworthy.arms._trained import PromptingMethod, prompting_with, recipe_of, train_model
+from tuneworthy.arms._trained import (
+    PromptingMethod,
+    prompting_with,
+    recipe_of,
+    train_model,
+    training_settings,
+)
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Fitted, Recipe, Setup
+from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Setup
+from tuneworthy.core.artefact import Recipe
 from tuneworthy.core.case import Query
 from tuneworthy.core.counting import count_noun
-from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.errors import DoesNotApply, ModelError, NumericError
 from tuneworthy.core.model import Model, Prompt
+from tuneworthy.prompting.lenient import normal_form
 from tuneworthy.prompting.messages import build_all
-from tuneworthy.prompting.same_answer import normal_form
 
 LEAST_COMPARED = 8  # inputs from which equal samples are noted
+
 LEAST_HELD_BACK = 8  # held-back rows below which no agreement is stated
 
 
@@ -78,31 +84,31 @@ def adapter_student(
 ) -> TrainStudent:
     """Return a function that trains an adapter on student rows, after checks of both models."""
     recipe = recipe_of(options)
-    tried = [case.query() for case in setup.train[: checks.CHECKED_ROWS]]
+    tried = [case.query() for case in setup.train[:CHECKED_ROWS]]
     prompts = list(build_all(setup.task, tried, recipe, ()))
-    same = checks.shares_tokenizer(teacher, student)
+    same = shares_tokenizer(teacher, student)
     if same:
-        checks.check_same_form(teacher, student, prompts)
+        check_same_form(teacher, student, prompts)
     elif options.loss != "text":
         raise DoesNotApply(
             f"`loss: {options.loss}` needs a teacher on this machine with the student's tokenizer, "
             f"and {teacher.spec} is none: write `loss: text`"
         )
     if options.loss != "text":
-        texts = [case.output for case in setup.train[: checks.CHECKED_ROWS]]
-        checks.check_self_divergence(student, prompts, texts)
+        texts = [case.output for case in setup.train[:CHECKED_ROWS]]
+        check_self_divergence(student, prompts, texts)
 
     def train(student_rows: StudentRows, own: Setup) -> Fitted:
         if options.loss == "on_policy":
             fitted = on_policy_student(own, (student, teacher), options, seed, student_rows)
-            checks.check_learnt(fitted.trace or {}, len(student_rows.pairs))
+            check_learnt(fitted.trace or {}, len(student_rows.pairs))
             return fitted
         rows = student_rows.training_rows(options.rationale)
         objective = _make_objective(own, teacher, options, student_rows)
         ask = replace(_student_prompting(own, recipe, options), objective=objective)
         learning = replace(own, train=rows, models={"tune": student})
         fitted = train_model(learning, options, seed, ask)
-        checks.check_learnt(fitted.trace or {})
+        check_learnt(fitted.trace or {})
         return fitted
 
     return train
@@ -187,14 +193,14 @@ def _length_ratio(
 
     written = [len(text_ids(model.tokenizer, answer.text)) + 1 for answer in answers]
     taught = [len(text_ids(model.tokenizer, pair.texts[0])) + 1 for pair in student_rows.held]
-    return checks.check_lengths(written, taught)
+    return check_lengths(written, taught)
 
 
 def _prompt_tokens(
     setup: Setup, teacher: Model, options: DistilOptions, fitted: Fitted, student_rows: StudentRows
 ) -> dict[str, float | None]:
     """Return the mean prompt tokens of a request to the teacher and to the student."""
-    queries = [pair.query for pair in student_rows.pairs[: checks.CHECKED_ROWS]]
+    queries = [pair.query for pair in student_rows.pairs[:CHECKED_ROWS]]
     recipe = teacher_recipe(setup, options.teacher_prompt)
     long = build_all(setup.task, queries, recipe, setup.train)
     short = build_all(setup.task, queries, fitted.recipe, ()) if fitted.recipe else []
@@ -223,3 +229,136 @@ def _notes(options: DistilOptions, facts: dict[str, Any]) -> tuple[str, ...]:
     left = ", ".join(f"{count:,}: {why}" for why, count in pairs["rejected"].items())
     notes.append(kept + (f" ({left})" if left else ""))
     return tuple(notes)
+
+
+def on_policy_student(
+    setup: Setup,
+    models: tuple[Any, Model],
+    options: DistilOptions,
+    seed: int,
+    student_rows: StudentRows,
+) -> Fitted:
+    """Train the student (the first of `models`) on its own answers to the rows' inputs.
+
+    The last epoch is kept; its dev score chooses the best seed, as for other trained arms.
+    """
+    from tuneworthy.training.loop import rate_of
+    from tuneworthy.training.on_policy import OnPolicySetup, PromptPair, fit_on_policy
+
+    student, teacher = models
+    queries, recipe = [pair.query for pair in student_rows.pairs], recipe_of(options)
+    short = build_all(setup.task, queries, recipe, ())
+    long = build_all(
+        setup.task, queries, teacher_recipe(setup, options.teacher_prompt), setup.train
+    )
+    asked = [PromptPair(q.id, *pair) for q, *pair in zip(queries, short, long, strict=True)]
+    rate = rate_of(student.module.config, options.rate)
+    how = training_settings(options, len(asked), rate.value)
+    both = OnPolicySetup(student, teacher, asked, answer_token_limit(setup), setup.say)
+    done = fit_on_policy(both, how, seed, setup.folder)
+    adapted, ask = student.with_adapter(done.adapter), prompting_with(setup, recipe)
+    dev = ask.answers([case.query() for case in setup.dev], adapted, 1) if setup.dev else []
+    trace = {**done.trace, "dev": mean_score(setup, setup.dev, dev) if dev else None,
+             "rate": {"value": rate.value, "why": rate.why}}  # fmt: skip
+    left = done.trace["rows"]["excluded"].items()
+    return Fitted(
+        answer=lambda queries: ask.answers(queries, adapted, 1),
+        longer=lambda queries: ask.answers(queries, adapted, RETRY_TOKEN_FACTOR),
+        learned=True,
+        recipe=recipe,
+        trace=trace,
+        artefact=done.adapter,
+        model=adapted,
+        notes=tuple(f"{len(ids)} training rows left out: {reason}" for reason, ids in left),
+        pack=ask.pack.model_copy(update={"adapter": True}),
+    )
+
+
+CHECKED_ROWS = 8  # rows on which a check runs
+
+ROUNDING_NATS = 1e-4  # nats a token: rounding of two reads of one model
+
+LENGTH_FACTOR = 3.0  # factor between the lengths of the student's and the teacher's answers
+
+
+def shares_tokenizer(teacher: Any, student: Any) -> bool:
+    """Return whether both are local models that cut text into the same tokens."""
+    if not (hasattr(teacher, "tokenizer") and hasattr(student, "tokenizer")):
+        return False
+    vocabularies = [model.tokenizer.get_vocab() for model in (teacher, student)]
+    return bool(vocabularies[0] == vocabularies[1])
+
+
+def check_same_form(teacher: Any, student: Any, prompts: Sequence[Prompt]) -> None:
+    """Raise ModelError if models with one tokenizer render a prompt, or end a turn, differently."""
+    from tuneworthy.models.local.chat_template import prompt_ids
+
+    for prompt in prompts[:CHECKED_ROWS]:
+        theirs, ours = (prompt_ids(model.tokenizer, prompt) for model in (teacher, student))
+        if theirs != ours:
+            at = next((n for n, pair in enumerate(zip(theirs, ours, strict=False))
+                       if pair[0] != pair[1]), min(len(theirs), len(ours)))  # fmt: skip
+            raise _template_mismatch(
+                teacher, f"their tokens of one prompt differ from token {at} on"
+            )
+    if set(teacher.ends) != set(student.ends):
+        raise _template_mismatch(teacher, f"they end a turn with {teacher.ends} and {student.ends}")
+
+
+def _template_mismatch(teacher: Any, got: str) -> ModelError:
+    return ModelError(
+        "teacher and student share a tokenizer, but not the form of a conversation",
+        where=str(teacher.spec),
+        got=got,
+        fix="give both the same chat template and end of turn, or take another teacher",
+    )
+
+
+def check_self_divergence(student: Any, prompts: Sequence[Prompt], texts: Sequence[str]) -> float:
+    """Return the student's divergence from itself on some rows; NumericError if it is not 0."""
+    from tuneworthy.training.top_k_loss import self_divergence
+    from tuneworthy.training.training_data import EncodedExample, render
+
+    pairs = zip(prompts[:CHECKED_ROWS], texts[:CHECKED_ROWS], strict=True)
+    rows = [render(student.tokenizer, prompt, text, student.context) for prompt, text in pairs]
+    apart = self_divergence(student, [row for row in rows if isinstance(row, EncodedExample)])
+    if not apart <= ROUNDING_NATS:
+        raise NumericError(
+            "the model is not equal to itself: its divergence from itself should be 0",
+            where=str(student.spec),
+            got=f"{apart:.3g} nats a token",
+            fix="train it in float32, or leave this arm out",
+        )
+    return apart
+
+
+def check_learnt(trace: dict[str, Any], rows: int = CHECKED_ROWS) -> None:
+    """Raise NumericError if the loss of the first rows did not fall over the epochs.
+
+    That the weights moved is checked where they are trained (training/figures.py).
+    """
+    epochs = [sum(epoch[:rows]) / len(epoch[:rows]) for epoch in trace["loss_by_row"]["epochs"]]
+    if len(epochs) > 1 and not epochs[-1] < epochs[0]:
+        raise NumericError(
+            f"the loss did not fall on the first {rows} rows",
+            got=f"{epochs[0]:.3f}, then {epochs[-1]:.3f} nats a token",
+            fix="set another `rate`, or train longer (`epochs`)",
+        )
+
+
+def check_lengths(student: Sequence[int], teacher: Sequence[int]) -> float | None:
+    """Return the student's mean answer length over the teacher's (tokens); None without answers.
+
+    Raises NumericError if it exceeds a factor of 3 either way: the student's answers do not end
+    where the teacher's do.
+    """
+    if not student or not sum(teacher):
+        return None
+    ratio = sum(student) / sum(teacher)
+    if not 1 / LENGTH_FACTOR <= ratio <= LENGTH_FACTOR:
+        raise NumericError(
+            "the student's answers are not as long as the teacher's",
+            got=f"{ratio:.2f} times as long, on {len(student)} inputs",
+            fix="check the end of turn of both models, or train longer (`epochs`)",
+        )
+    return ratio

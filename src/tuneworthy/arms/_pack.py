@@ -12,8 +12,7 @@ from typing import Any
 
 from tuneworthy.arms._classified import classify
 from tuneworthy.arms._context import Reader, document_index, passage_search
-from tuneworthy.arms._prompted import prompting_arm
-from tuneworthy.arms._sampled import draw_samples, majority_answers
+from tuneworthy.arms._prompted import draw_samples, majority_answers, prompting_arm
 from tuneworthy.arms._under_grammar import answer_under_grammar, correct_drafts
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Recipe, Setup

@@ -12,39 +12,103 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from tuneworthy.arms._prompted import answer_token_limit, as_answer
-from tuneworthy.arms._sampled import draw_samples
+from tuneworthy.arms._prompted import answer_token_limit, as_answer, draw_samples
 from tuneworthy.arms._searched import read_cached_json, write_json_atomically
-from tuneworthy.arms._teaching import TeacherOptions, teacher_recipe
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Setup
+from tuneworthy.core.artefact import Recipe
 from tuneworthy.core.case import Case, Message, Query
-from tuneworthy.core.errors import Unanswered
-from tuneworthy.core.model import Limits, Model, Reply
-from tuneworthy.core.record import digest
-from tuneworthy.core.request_limits import limits_for
-from tuneworthy.core.task import OutputType
-from tuneworthy.metrics._labels import match_label
+from tuneworthy.core.errors import DoesNotApply, Unanswered
+from tuneworthy.core.model import Limits, Model, Reply, limits_for
+from tuneworthy.core.record import Record, digest
+from tuneworthy.core.task import OutputType, Task
 from tuneworthy.metrics._validity import validity
+from tuneworthy.metrics._writing import match_label
 from tuneworthy.prompting.grammar import grammar
-from tuneworthy.prompting.messages import build_all
-from tuneworthy.prompting.same_answer import normal_form
+from tuneworthy.prompting.lenient import normal_form
+from tuneworthy.prompting.messages import INPUT_PLACEHOLDER, build_all
+
+Prompt = Literal["auto", "zero", "input", "best"]
+
+FIXED_PROMPTS = ("zero", "input")  # prompts that are the same in every fold
+
+
+class TeacherOptions(Record):
+    """`teacher_prompt`: zero (the instruction and the form of an answer), input, or best.
+
+    input is the row alone, for a teacher with a prompt of its own: an artefact behind a server.
+    best is the best prompt of the fold, whose examples differ by fold, so that a teacher behind an
+    endpoint is paid for in every fold. auto: best if the teacher is the task's own model (its
+    prompt is then all that it has over the student), else zero.
+    """
+
+    teacher_prompt: Prompt = Field(default="auto")
+
+
+def teacher_of(setup: Setup) -> Model:
+    """Return the task's teacher. Raises DoesNotApply if it is not set or cannot be opened."""
+    model = setup.models.get("teacher")
+    if model is None:
+        raise DoesNotApply("the task's `teacher` is not set, or can't be opened here")
+    return model
+
+
+def teacher_recipe(setup: Setup, prompt: Prompt) -> Recipe:
+    """Return the prompt that the teacher gets in this fold."""
+    if prompt == "input":
+        return Recipe(kind="file", text=INPUT_PLACEHOLDER)
+    best = prompt == "best" or (prompt == "auto" and teaches_itself(setup.task))
+    return setup.recipe if best else Recipe(kind="zero")
+
+
+def teaches_itself(task: Task) -> bool:
+    """Return whether the teacher is the task's own model or the model that is tuned."""
+    return task.teacher in (task.model, task.tune or task.model)
+
+
+def pair_settings(task: Task) -> dict[str, Any]:
+    """Return the task settings that decide which pairs of a teacher are kept, as key fields.
+
+    A pair of a labelled row is kept if its answer passes; the teacher's prompt depends on whose
+    teacher it is.
+    """
+    return {"pass_at": task.success.passes_from, "teaches_itself": teaches_itself(task)}
+
+
+def without_passage(
+    ask: Callable[[Sequence[Query]], list[Answer]],
+) -> Callable[[Sequence[Query]], list[Answer]]:
+    """Return `ask` with the gold passages, which a ceiling may see, taken out of the queries."""
+
+    def asked(queries: Sequence[Query]) -> list[Answer]:
+        return ask([query.model_copy(update={"gold_passage": None}) for query in queries])
+
+    return asked
+
 
 INPUTS_AT_ONCE = 32  # inputs whose samples are asked for, and kept, at once
+
 MOST_LOST = 0.01  # largest share of inputs that failed requests may cost
+
 FEW_SAMPLES = 5  # samples below which the majority says little
+
 REASON_TOKENS = 160  # tokens of a rationale before its answer
+
 ASK_WHY = (
     "First give the reason in one or two sentences. Then write a new line that begins with "
     "`Answer:` and holds the answer alone."
 )
+
 ANSWER_MARK = "Answer:"
+
 NO_ANSWER, UNENDED_ANSWER = "the teacher gave no answer", "the answer did not end by itself"
+
 WRONG_FORM, SAMPLES_DISAGREE = "the answer has not the form of the task", "the samples disagree"
+
 WRONG_ANSWER, NO_REASON = (
     "the answer is not the right one of its row",
     "the answer comes without a reason",

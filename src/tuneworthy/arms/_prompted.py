@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from tuneworthy.arms._choice import CHOICE_MOST
 from tuneworthy.arms._classified import softmax
 from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Recipe, Setup
-from tuneworthy.core.artefact import Pack
+from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Setup
+from tuneworthy.core.artefact import Pack, Recipe
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.model import SCORED_LABELS, Limits, Model, Reply
-from tuneworthy.core.request_limits import limits_for, reasoning_tokens, scaled_limits
+from tuneworthy.core.model import (
+    SCORED_LABELS,
+    Limits,
+    Model,
+    Prompt,
+    Reply,
+    limits_for,
+    reasoning_tokens,
+    scaled_limits,
+)
+from tuneworthy.core.run import RECORDED
+from tuneworthy.core.task import OutputType
 from tuneworthy.metrics import score_all
+from tuneworthy.prompting.lenient import normal_form
 from tuneworthy.prompting.messages import build, build_all
 from tuneworthy.prompting.shots import fixed_examples
 
 _SUMMED = ("tokens_in", "tokens_cached", "tokens_out", "tokens_thought", "seconds", "usd")
+
 _COUNTED_PROMPTS = 40  # prompts counted to check that they fit the context
 
 
@@ -173,3 +186,56 @@ def as_answer(query: Query, prompt: Sequence[Message], reply: Reply) -> Answer:
         system_fingerprint=reply.system_fingerprint,
         concurrency=reply.concurrency,
     )
+
+
+def recorded_arm(setup: Setup) -> Fitted:
+    """Return an arm that looks up each answer; a case without one is an error, never dropped."""
+
+    def look_up(query: Query) -> Answer:
+        return setup.recorded.get(query.id) or Answer.missing(query.id, "not recorded")
+
+    def answer(queries: Sequence[Query]) -> list[Answer]:
+        return [look_up(query) for query in queries]
+
+    return Fitted(answer=answer, learned=False, notes=(RECORDED,))
+
+
+def draw_samples(
+    model: Model, prompts: Sequence[Prompt], limits: Limits, m: int
+) -> list[list[Reply]]:
+    """Return m lists, each with one sample for every prompt; a local model reads a prompt once."""
+    if hasattr(model, "draws"):
+        samples: list[list[Reply]] = model.draws(prompts, limits, m)
+        return samples
+    numbered = (limits.model_copy(update={"sample": n}) for n in range(m))
+    return [model.reply(prompts, limited) for limited in numbered]
+
+
+def majority_reply(replies: Sequence[Reply], kind: OutputType | None) -> Reply:
+    """Return the first reply with the most frequent answer; in a tie, the one given first.
+
+    Only replies that ended by themselves vote; if none did, all replies without an error.
+    """
+    back = [reply for reply in replies if reply.error is None]
+    voters = [reply for reply in back if reply.finish == "stop"] or back or list(replies)
+    votes = [normal_form(reply.text, kind) for reply in voters]
+    counts = Counter(votes)  # keeps the order of first occurrence, which breaks ties
+    return voters[votes.index(max(counts, key=counts.__getitem__))]
+
+
+def majority_answers(
+    queries: Sequence[Query],
+    prompts: Sequence[Prompt],
+    draws: Sequence[Sequence[Reply]],
+    kind: OutputType | None,
+) -> list[Answer]:
+    """Return the majority of the draws of each prompt; tokens, seconds and cost are sums.
+
+    `draws` are lists with one sample of every prompt each, as `draw_samples` returns them.
+    """
+    answers = []
+    for query, prompt, replies in zip(queries, prompts, zip(*draws, strict=True), strict=True):
+        best = as_answer(query, prompt, majority_reply(replies, kind))
+        all_of_it = {"samples": tuple(reply.text for reply in replies), **sum_usage(replies)}
+        answers.append(best.model_copy(update=all_of_it))
+    return answers

@@ -21,8 +21,8 @@ from tuneworthy.arms._searched import (
     write_json_atomically,
 )
 from tuneworthy.core.case import Case, Message
+from tuneworthy.core.model import limits_for
 from tuneworthy.core.record import digest
-from tuneworthy.core.request_limits import limits_for
 from tuneworthy.prompting.messages import specification
 
 _TOKENS_PER_WORD = 3  # most tokens of the answer per word of the requested length

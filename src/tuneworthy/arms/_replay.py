@@ -19,7 +19,7 @@ from tuneworthy.core.arm import Setup
 from tuneworthy.core.case import Message
 from tuneworthy.core.model import Limits
 from tuneworthy.core.record import digest
-from tuneworthy.prompting.general_prompts import general_prompts
+from tuneworthy.prompting.wordings import general_prompts
 
 REPLY_LIMITS = Limits(max_tokens=96)
 _AT_ONCE = 32  # requests at least, to fill a batch

@@ -11,24 +11,30 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tuneworthy.arms._prompted import check_fit, prompting_arm
 from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.arm import Recipe, Setup
+from tuneworthy.core.arm import Setup
+from tuneworthy.core.artefact import Recipe
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record, digest
+from tuneworthy.core.task import Task
 from tuneworthy.ledger.trouble import store_errors
 from tuneworthy.metrics import by_set, score_all
 from tuneworthy.prompting.messages import specification
+from tuneworthy.prompting.shots import random_examples
+from tuneworthy.prompting.wordings import irrelevant, reminders, wordings
 
 SEARCH_LEAST, SEARCH_MOST = 10, 60  # dev rows for the choice of a prompt
 # Expected share of the most requests a search may make: ties end it early.
 USUAL_REQUEST_SHARE = 0.8
+
 _RUNG_ROWS = 12  # dev rows that a prompt answers before it can be dropped
 
 
@@ -132,6 +138,7 @@ def write_json_atomically(path: Path, value: Any) -> None:
 
 
 Propose = Callable[[PromptCandidate, int], Sequence[PromptCandidate]]
+
 """Takes the best prompt so far and a maximum; returns at most so many new prompts."""
 
 
@@ -244,3 +251,44 @@ def dev_passes(budget: int) -> float:
         asked += 1 + max(new - 1, 0).bit_length() / 2
         tried += new
     return asked
+
+
+class Edit(NamedTuple):
+    """One change of a recipe: its name, and the new values of the fields that change."""
+
+    name: str
+    change: dict[str, Any]
+
+
+def prompt_edits(setup: Setup, seed: int) -> Iterator[Edit]:
+    """Yield edits in turn: wordings, examples, reminders; the most promising of each first."""
+    words = [Edit(w.name, {"specification": w.text}) for w in wordings(setup.task, setup.train)]
+    shots = [_examples_edit(setup, kind, k, seed) for kind, k in _example_counts(setup.recipe)]
+    again = [Edit(w.name, {"reminder": w.text}) for w in reminders(setup.task)]
+    spread = [edit for one in again for edit in (one, None)]  # reminders only every second round
+    for turn in zip_longest(words, shots, spread):
+        yield from (edit for edit in turn if edit is not None)
+
+
+def _example_counts(start: Recipe) -> Sequence[tuple[str, int]]:
+    if start.kind not in ("few", "nearest"):
+        return (("nearest", 8), ("few", 8), ("nearest", 16), ("nearest", 4))
+    other = "few" if start.kind == "nearest" else "nearest"
+    fewer, more = max(1, start.k // 2), 2 * start.k
+    return ((start.kind, more), (start.kind, fewer), (other, start.k), ("zero", 0))
+
+
+def _examples_edit(setup: Setup, kind: str, k: int, seed: int) -> Edit:
+    shots = random_examples(setup.train, k, f"{seed}.search") if kind == "few" else ()
+    name = f"{k} {'fixed' if kind == 'few' else kind} examples" if k else "no examples"
+    return Edit(name, {"kind": kind, "k": k, "shots": shots})
+
+
+def placebo_recipe(task: Task, recipe: Recipe) -> Recipe:
+    """Return a placebo recipe of equal length: irrelevant words, shuffled example answers."""
+    change: dict[str, Any] = {"shuffled": True}
+    if recipe.specification is not None:
+        change["specification"] = irrelevant(specification(task), recipe.specification)
+    if recipe.reminder is not None:
+        change["reminder"] = irrelevant("", recipe.reminder)
+    return recipe.model_copy(update=change)

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from tuneworthy.arms._pairs import (
     ANSWER_MARK,
     ASK_WHY,
+    FIXED_PROMPTS,
     REASON_TOKENS,
     Pair,
     PairOptions,
@@ -18,7 +19,6 @@ from tuneworthy.arms._pairs import (
     WrittenPairs,
     write_pairs,
 )
-from tuneworthy.arms._teaching import FIXED_PROMPTS
 from tuneworthy.arms._trained import TuningOptions, training_work
 from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
 from tuneworthy.core.case import Case

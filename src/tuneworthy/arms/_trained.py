@@ -20,9 +20,8 @@ from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Asks, Fitted, Pace, Recipe, 
 from tuneworthy.core.artefact import Pack
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.model import Model, Prompt
+from tuneworthy.core.model import Model, Prompt, limits_for, scaled_limits
 from tuneworthy.core.record import GrownRecord
-from tuneworthy.core.request_limits import limits_for, scaled_limits
 from tuneworthy.prompting.messages import build_all
 
 # Rows a step by rows in all: few rows need small steps, so that there are enough of them.
@@ -39,7 +38,7 @@ Tuned = TypeVar("Tuned", bound="TrainingOptions")
 
 
 class TrainingOptions(GrownRecord):
-    """Options of training. `rate` None: by the size of the model (training/learning_rate.py).
+    """Options of training. `rate` None: by the size of the model (training/loop.py).
 
     `batch` None: 16 rows a step, 8 below 1,024 rows, 4 below 512.
 
@@ -212,7 +211,7 @@ def _train_with_proof(
     setup: Setup, options: TrainingOptions, seed: int, ask: PromptingMethod, local: Any
 ) -> TrainingResult:
     """Train, and write the reference rows that later prove the adapter behind the server."""
-    from tuneworthy.training.proof_rows import write_proof_rows
+    from tuneworthy.training.adapter import write_proof_rows
 
     learnt, train = _train_and_record(setup, options, seed, ask, local)
     write_proof_rows(local, learnt.done.adapter, train)
@@ -239,7 +238,7 @@ def _train_and_record(
 ) -> tuple[TrainingResult, list[Any]]:
     """Train a model in this process; return the result and the training examples."""
     from tuneworthy.training.full import fit_full
-    from tuneworthy.training.learning_rate import rate_of
+    from tuneworthy.training.loop import rate_of
     from tuneworthy.training.lora import fit_lora
     from tuneworthy.training.training_data import Example, TrainingData
 

@@ -11,8 +11,7 @@ from tuneworthy.arms._prompted import answer_token_limit, as_answer, sum_usage
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Recipe, Setup
 from tuneworthy.core.case import Message, Query
-from tuneworthy.core.model import Grammar, Limits, Model, Scorer
-from tuneworthy.core.request_limits import limits_for
+from tuneworthy.core.model import Grammar, Limits, Model, Scorer, limits_for
 from tuneworthy.prompting.messages import build
 
 Prompts = Sequence[Sequence[Message]]

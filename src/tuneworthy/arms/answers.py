@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tuneworthy.arms._recorded import recorded_arm
+from tuneworthy.arms._prompted import recorded_arm
 from tuneworthy.core.arm import Fitted, Setup
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record

@@ -16,9 +16,8 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.model import Grammar
+from tuneworthy.core.model import Grammar, limits_for
 from tuneworthy.core.record import Record
-from tuneworthy.core.request_limits import limits_for
 from tuneworthy.core.task import Task
 from tuneworthy.metrics._validity import validity
 from tuneworthy.prompting.grammar import grammar

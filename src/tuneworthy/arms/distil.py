@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tuneworthy.arms._classified import fitted_classifier
+from tuneworthy.arms._classified import fitted_classifier, fitted_vector_head
 from tuneworthy.arms._distilled import adapter_student, taught_student
+from tuneworthy.arms._pairs import FIXED_PROMPTS, teacher_of, without_passage
 from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.arms._student_rows import (
     DistilOptions,
@@ -14,7 +15,6 @@ from tuneworthy.arms._student_rows import (
     TrainStudent,
     taught_work,
 )
-from tuneworthy.arms._teaching import FIXED_PROMPTS, teacher_of, without_passage
 from tuneworthy.arms._trained import (
     TuningOptions,
     model_in_process,
@@ -22,7 +22,6 @@ from tuneworthy.arms._trained import (
     recipe_of,
     train_model,
 )
-from tuneworthy.arms._vector_head import fitted_vector_head
 from tuneworthy.core.arm import Fitted, Recipe, Role, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.task import Task, Tool
@@ -73,7 +72,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     """Return the student, trained on the kept pairs and the labelled rows.
 
     Raises DoesNotApply if teacher and student do not suit each other or no pair is kept, ModelError
-    or NumericError if a self-check fails (see arms/_student_checks.py).
+    or NumericError if a self-check fails (see arms/_distilled.py).
     """
     if options.student == "classifier":
         return _classifier_student(setup, options, seed)
@@ -102,7 +101,7 @@ def student_of(setup: Setup, options: DistilOptions) -> Any:
     model = model_in_process(setup)
     if options.student == "tune":
         return model
-    from tuneworthy.models.local.layer_drop import without_layers
+    from tuneworthy.models.local.opening import without_layers
 
     return without_layers(model, options.every)
 

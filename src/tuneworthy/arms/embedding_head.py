@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tuneworthy.arms._vector_head import fitted_vector_head
+from tuneworthy.arms._classified import fitted_vector_head
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 from tuneworthy.core.record import Record
 

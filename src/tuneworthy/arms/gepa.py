@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from tuneworthy.arms._edits import placebo_recipe
 from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.arms._reflected import Reflection, specification_token_limit
 from tuneworthy.arms._searched import (
@@ -16,6 +15,7 @@ from tuneworthy.arms._searched import (
     Search,
     Trials,
     dev_passes,
+    placebo_recipe,
 )
 from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from tuneworthy.arms._edits import placebo_recipe, prompt_edits
 from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.arms._searched import (
     SEARCH_MOST,
@@ -15,6 +14,8 @@ from tuneworthy.arms._searched import (
     Search,
     Trials,
     dev_passes,
+    placebo_recipe,
+    prompt_edits,
 )
 from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
 from tuneworthy.core.record import Record

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuneworthy.arms._prompted import answer_token_limit, as_answer
-from tuneworthy.arms._recorded import recorded_arm
+from tuneworthy.arms._prompted import answer_token_limit, as_answer, recorded_arm
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Recipe, Setup
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.model import Limits
+from tuneworthy.core.model import Limits, limits_for, scaled_limits
 from tuneworthy.core.record import Record, plain_file
-from tuneworthy.core.request_limits import limits_for, scaled_limits
 from tuneworthy.prompting.messages import build
 
 TOOL, ROLE, SIMPLICITY = "keep", "candidate", 0

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tuneworthy.arms._distilled import adapter_student, taught_student
+from tuneworthy.arms._pairs import Prompt
 from tuneworthy.arms._prompted import check_fit
 from tuneworthy.arms._student_rows import DistilOptions, taught_work
-from tuneworthy.arms._teaching import Prompt
 from tuneworthy.arms._trained import model_in_process, recipe_of
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tuneworthy.arms._prompted import prompting_arm
-from tuneworthy.arms._teaching import (
+from tuneworthy.arms._pairs import (
     FIXED_PROMPTS,
     TeacherOptions,
     teacher_of,
     teacher_recipe,
     without_passage,
 )
+from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
 
 TOOL, ROLE, SIMPLICITY = "", "ceiling", 20

@@ -7,14 +7,18 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from tuneworthy.arms import _choice
-from tuneworthy.arms._prompted import answer_token_limit, prompt_pack, prompting_arm
-from tuneworthy.arms._sampled import draw_samples, majority_answers
+from tuneworthy.arms._prompted import (
+    answer_token_limit,
+    draw_samples,
+    majority_answers,
+    prompt_pack,
+    prompting_arm,
+)
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
-from tuneworthy.core.model import Limits
+from tuneworthy.core.model import Limits, limits_for, scaled_limits
 from tuneworthy.core.record import Record
-from tuneworthy.core.request_limits import limits_for, scaled_limits
 from tuneworthy.prompting.messages import build_all
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 50

@@ -15,7 +15,7 @@ from tuneworthy.core.build_report import FormParity
 from tuneworthy.core.case import Case
 from tuneworthy.core.code import code_version
 from tuneworthy.core.errors import DoesNotFit
-from tuneworthy.core.free_memory import trim_heap
+from tuneworthy.core.freed_memory import trim_heap
 from tuneworthy.core.record import digest
 from tuneworthy.deploy.parity import ReferenceAnswers, compare_answers, compare_form
 from tuneworthy.deploy.system import open_artefact
@@ -141,6 +141,6 @@ class _ParityCheck:
 
 
 def _logprob_scorer(model: Any) -> Any:
-    from tuneworthy.models.local.token_logprobs import token_logprobs
+    from tuneworthy.models.local.score import token_logprobs
 
     return lambda prompts, texts: token_logprobs(model, prompts, texts)

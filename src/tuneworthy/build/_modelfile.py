@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from tuneworthy.build._parts import Parts
-from tuneworthy.build._sample import differing_system
-from tuneworthy.models.local.chat_template import conversation
-from tuneworthy.models.local.render_process import Refused
+from tuneworthy.build._parts import Parts, differing_system
+from tuneworthy.models.local.chat_template import Refused, conversation
 from tuneworthy.prompting.messages import INPUT_PLACEHOLDER
 
 Turn = tuple[str, str]

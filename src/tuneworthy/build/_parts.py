@@ -9,12 +9,15 @@ from typing import Any
 
 from tuneworthy.core.artefact import Artefact
 from tuneworthy.core.build_report import FormParity
-from tuneworthy.core.case import Case
+from tuneworthy.core.case import Case, Message, Query
+from tuneworthy.core.counting import count_noun
 from tuneworthy.core.evidence import ArmResult
 from tuneworthy.core.live_check import Expiry
 from tuneworthy.core.task import Task
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.docs import Doc
+from tuneworthy.models.local.chat_template import TEMPLATE_FILE, one_template
+from tuneworthy.prompting.messages import INPUT_PLACEHOLDER, common_system
 
 
 @dataclass(frozen=True)
@@ -49,3 +52,34 @@ class Parts:
     parity: Sequence[FormParity] = ()
     expiry: Expiry | None = None
     say: Callable[[str], None] = lambda text: None
+
+
+def sample_query(cases: Sequence[Case]) -> Query:
+    """Return a query with the placeholder `{input}`; its prompt is the exported one."""
+    text = Message(role="user", content=INPUT_PLACEHOLDER)
+    return Query(id="sample", messages=(*common_system(cases), text))
+
+
+def differing_system(cases: Sequence[Case]) -> str:
+    """Return why no single prompt has the system turn of every row, "" if one has."""
+    brought = any(m.content.strip() for case in cases for m in case.messages if m.role == "system")
+    return "the rows bring different system turns" if brought and not common_system(cases) else ""
+
+
+def earlier_turns_note(cases: Sequence[Case]) -> str:
+    """Return the note on rows with turns before the input, "" if there are none."""
+    spoken = [sum(m.role != "system" for m in case.messages) for case in cases]
+    if not (several := sum(count > 1 for count in spoken)):
+        return ""
+    return (f"{count_noun(several, 'row')} of {len(cases)} had earlier turns: put those of an input"
+            " before the prompt's last message")  # fmt: skip
+
+
+def write_template(parts: Parts, folder: Path) -> tuple[str, ...]:
+    """Write the template if it can turn thinking on or off; return a note on that."""
+    thinking = getattr(parts.model, "thinking", None)
+    if thinking is None or thinking.state in ("none", "maybe"):
+        return ()
+    (folder / TEMPLATE_FILE).write_text(one_template(parts.model.tokenizer), "utf-8")
+    state = "on" if thinking.thinks else "off"
+    return (f"its chat template has thinking {state}, as measured",)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tuneworthy.build._parts import Parts
 from tuneworthy.core.artefact import Artefact
 from tuneworthy.deploy.artefact_folder import CLASSIFIER_FILE
-from tuneworthy.deploy.classifier_file import save_classifier
+from tuneworthy.deploy.system import save_classifier
 
 FORM, NEEDED = "classifier", True
 

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.build._parts import Parts
-from tuneworthy.build._sample import differing_system, earlier_turns_note
+from tuneworthy.build._parts import Parts, differing_system, earlier_turns_note
 from tuneworthy.core.artefact import RAW_SUFFIX, Artefact
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Limits

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tuneworthy.build._chat_template import write_template
-from tuneworthy.build._parts import Parts
+from tuneworthy.build._parts import Parts, write_template
 from tuneworthy.core.artefact import Artefact
 from tuneworthy.deploy.artefact_folder import WEIGHTS_FOLDER
 from tuneworthy.deploy.parity import Engine

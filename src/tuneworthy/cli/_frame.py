@@ -7,23 +7,27 @@ import inspect
 import io
 import json
 import os
+import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from tuneworthy import __version__
-from tuneworthy.cli._examples import SHORT, with_example
 from tuneworthy.core.errors import STUDIES_ARE_KEPT, TaskError, TuneworthyError
 from tuneworthy.core.escape import visible
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.ledger.signals import StopRequested
 
 TASK_FILE = "task.yaml"
+
 _FAILED = {1, 2, 5, 6, 7, 130, 143}
+
 _IN_CLONE = "in a clone of the repository: python -m bench.atlas"
+
 LEFT_WORDS = {
     "atlas": {
         "show": "tuneworthy atlas",
@@ -34,7 +38,9 @@ LEFT_WORDS = {
         for word in ("tasks", "answers", "ask", "with-skill", "usd", "pay")
     },
 }
+
 """Words of earlier versions that left, by command, with what replaces each."""
+
 ORDER = (
     "demo",
     "tour",
@@ -251,3 +257,93 @@ def _report_bug(error: Exception) -> int:
         f"  kept   {STUDIES_ARE_KEPT}"
     )
     return 1
+
+
+STOPPED_MESSAGE = b"stopped; `tuneworthy run` continues where it stopped\n"
+
+
+def end_on_interrupt() -> None:
+    """Make Ctrl-C end the process at once (during start-up and exit)."""
+    _install_handler(_exit_at_once)
+
+
+def raise_on_interrupt() -> None:
+    """Make Ctrl-C raise KeyboardInterrupt where that can be caught."""
+    _install_handler(_raise_or_exit)
+
+
+def _install_handler(handler: signal._HANDLER) -> None:
+    try:
+        if (
+            signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+        ):  # ignored: `nohup`, background job
+            signal.signal(signal.SIGINT, handler)
+    except KeyboardInterrupt:  # Ctrl-C just before the handler is there
+        _exit_at_once(signal.SIGINT, None)
+
+
+def _exit_at_once(_number: int, _frame: FrameType | None) -> None:
+    try:
+        os.write(2, STOPPED_MESSAGE)
+    finally:
+        os._exit(130)
+
+
+def _raise_or_exit(number: int, frame: FrameType | None) -> None:
+    at = frame
+    while at is not None:
+        code = at.f_code
+        if code.co_filename.startswith("<frozen importlib") or code.co_name == "__del__":
+            _exit_at_once(number, frame)
+        at = at.f_back
+    raise KeyboardInterrupt
+
+
+CLAUSES, TICKETS = "demo/recorded/clause_type", "demo/recorded/support_tickets"
+
+EXAMPLES = {
+    "demo": "tuneworthy demo --recorded",
+    "tour": "tuneworthy tour",
+    "init": f"tuneworthy init {TICKETS}/test.jsonl -o demo/tickets.yaml",
+    "check": f"tuneworthy check {CLAUSES}",
+    "plan": f"tuneworthy plan {CLAUSES}",
+    "run": f"tuneworthy run {CLAUSES}",
+    "settle": "tuneworthy settle demo/recorded/open_clauses",
+    "build": f"tuneworthy build {CLAUSES}",
+    "serve": f"tuneworthy serve {CLAUSES}/build",
+    "lab": "tuneworthy lab --no-browser",
+    "report": f"tuneworthy report {CLAUSES}",
+    "compare": f"tuneworthy compare {TICKETS}/rules_first.jsonl {TICKETS}/rules_second.jsonl"
+    f" --gold {TICKETS}/test.jsonl",
+    "atlas": "tuneworthy atlas",
+    "advice": "tuneworthy advice",
+    "models": "tuneworthy models",
+    "doctor": "tuneworthy doctor",
+}
+
+SHORT = {  # at most 64 characters: longer ones are cut at 80 columns
+    "demo": "Run two shipped tasks in minutes: one against tuning, one for.",
+    "tour": "Answer five questions, get a task.yaml.",
+    "init": "Look at the rows and write a commented task.yaml.",
+    "check": "Check the rows, and how small a gain they can show.",
+    "plan": "Show the arms, requests, minutes and money of a run.",
+    "run": "Run the study or continue it, and give the verdict.",
+    "settle": "Settle a provisional verdict: judge pairs of answers, blind.",
+    "build": "Export the arm that the verdict names, and check each export.",
+    "serve": "Serve builds behind an OpenAI-compatible endpoint.",
+    "lab": "Open the lab: break real training runs, see why, repair them.",
+    "report": "Write or open the report of the last study.",
+    "compare": "Compare two systems, or two studies, on the same cases.",
+    "atlas": "Show which strategy wins on which type of task.",
+    "advice": "Show who predicts the winning tool: rules, models, people.",
+    "models": "List, fetch and verify models.",
+    "doctor": "Show what this machine can do, and what is installed.",
+}
+
+
+def with_example(text: str, name: str) -> str:
+    """Return a command's help with its example, unless it has one of its own."""
+    if name not in EXAMPLES or "Example" in text:
+        return text
+    when = "" if "demo/" not in EXAMPLES[name] else ", after `tuneworthy demo --recorded`"
+    return f"{text}\n\nExample{when}: {EXAMPLES[name]}"

@@ -62,7 +62,7 @@ def command(
     """
     from tuneworthy.building import BuildOptions, build
     from tuneworthy.core.record import canonical
-    from tuneworthy.core.run_options import RunOptions
+    from tuneworthy.core.run import RunOptions
     from tuneworthy.ledger.signals import stoppable
     from tuneworthy.report.build_screen import build_lines
 

@@ -22,8 +22,8 @@ from tuneworthy.cli._options import (
 )
 
 if TYPE_CHECKING:
-    from tuneworthy.atlas.forecast import Forecast
-    from tuneworthy.core.run_options import RunOptions
+    from tuneworthy.atlas.atlas_file import Forecast
+    from tuneworthy.core.run import RunOptions
 
 Live = Annotated[
     Path | None, typer.Option("--live", help="Check this log of served requests instead.")
@@ -168,7 +168,7 @@ def _winner_lines(path: Path, options: RunOptions, forecast: Forecast) -> list[s
     """Return the line on the tools that win on rows like these; [] without right answers."""
     from random import Random
 
-    from tuneworthy.atlas.forecast import row_features
+    from tuneworthy.atlas.atlas_file import row_features
     from tuneworthy.session import read
 
     loaded, split = read(path, options)

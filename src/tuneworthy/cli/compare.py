@@ -168,10 +168,11 @@ def _compare_two_columns(
 
 def _print_studies(first: Path, second: Path, json: bool) -> None:
     """Print the paired differences, second minus first, of two studies on their common cases."""
-    from tuneworthy.compare.same_scoring import Scoring, unknown_source
     from tuneworthy.compare.two_studies import (
+        Scoring,
         compare_studies,
         ids_with_other_inputs,
+        unknown_source,
         why_uncorrected,
     )
     from tuneworthy.core.counting import with_verb

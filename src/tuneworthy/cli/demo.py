@@ -38,7 +38,7 @@ def command(
     if recorded:
         return _run_recorded(folder / "recorded", only, open_it and sys.stdout.isatty())
     from tuneworthy.ledger.signals import stoppable
-    from tuneworthy.models.local.embedded import fetch
+    from tuneworthy.models.local.wheel import fetch
     from tuneworthy.report.screen import terminal_size
     from tuneworthy.report.terminal import ladder_screen
     from tuneworthy.study import RunOptions, run

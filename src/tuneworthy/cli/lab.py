@@ -58,7 +58,7 @@ def command(
         return
     _check_installed()
     _check_host(host)
-    from tuneworthy.lab.lab_server import open_browser, run_lab
+    from tuneworthy.lab.app import open_browser, run_lab
     from tuneworthy.lab.open_lab import holder_of, open_lab
     from tuneworthy.lab.own_folders import own_folders
 
@@ -104,7 +104,7 @@ def _export_lab(folder: Path) -> None:
 def _open_socket(working: Path, host: str, port: int | None) -> socket.socket:
     """Return a listening socket: on the port asked for, that of the last lab here, or any."""
     from tuneworthy.core.errors import TaskError
-    from tuneworthy.lab.access import last_access
+    from tuneworthy.lab.security import last_access
     from tuneworthy.serve.listening import listening_socket
 
     if port is not None:

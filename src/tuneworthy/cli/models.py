@@ -73,8 +73,8 @@ def verify_model(name: Name = "smollm2-135m") -> None:
 
 
 def _modules_by_name() -> dict[str, ModuleType]:
-    from tuneworthy.models.encoder import minilm as _minilm
-    from tuneworthy.models.local import embedded as _embedded
+    from tuneworthy.models.encoder import encoder as _minilm
+    from tuneworthy.models.local import wheel as _embedded
 
     return {model.NAME: model for model in (_embedded, _minilm)}
 

@@ -23,7 +23,7 @@ from tuneworthy.cli._options import (
 )
 
 if TYPE_CHECKING:
-    from tuneworthy.core.run_options import RunOptions
+    from tuneworthy.core.run import RunOptions
 
 
 def command(
@@ -38,7 +38,7 @@ def command(
     json: Json = False,
 ) -> None:
     """Show what `run` would do: arms, requests, minutes, money, how small a gain it can show."""
-    from tuneworthy.core.run_options import RunOptions
+    from tuneworthy.core.run import RunOptions
     from tuneworthy.report.plans import plan_screen
     from tuneworthy.report.screen import terminal_size
     from tuneworthy.results_folder import repeats_lines

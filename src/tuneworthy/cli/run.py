@@ -22,7 +22,7 @@ from tuneworthy.cli._options import (
     show_json,
     task_path,
 )
-from tuneworthy.core.exit_codes import exit_code_lines
+from tuneworthy.core.errors import exit_code_lines
 
 EXIT_CODES = {
     0: "a verdict: the target is met, or none is set",
@@ -41,7 +41,7 @@ EPILOG = exit_code_lines(EXIT_CODES)
 
 if TYPE_CHECKING:
     from tuneworthy.compare.two_studies import Repetition
-    from tuneworthy.core.run_options import RunOptions
+    from tuneworthy.core.run import RunOptions
     from tuneworthy.study import Study
 
 
@@ -92,7 +92,7 @@ def command(
     A study that scores rows is a look at them; each further look at the same rows widens the
     bounds. --again compares the two verdicts on the cases that both studies answered.
     """
-    from tuneworthy.core.run_options import RunOptions
+    from tuneworthy.core.run import RunOptions
     from tuneworthy.ledger.signals import stoppable
     from tuneworthy.study import run as run_study
     from tuneworthy.study import run_again

@@ -113,9 +113,8 @@ def _serve_until_signal(
 ) -> None:
     """Open the socket, load the models, serve until a signal; exit with the signal's code."""
     from tuneworthy.serve.http_server import run_server
-    from tuneworthy.serve.listening import listening_socket
+    from tuneworthy.serve.listening import listening_socket, production_lines, start_lines
     from tuneworthy.serve.served_versions import note_current
-    from tuneworthy.serve.start_screen import production_lines, start_lines
 
     folder, versions, specs = what
     opened = listening_socket(*where)
@@ -207,8 +206,8 @@ def _print_dry_run(
     folder: Path, versions: list[ServedVersion], specs: list[str], json: bool
 ) -> None:
     from tuneworthy.core.record import canonical
+    from tuneworthy.serve.listening import production_lines
     from tuneworthy.serve.served_versions import current_versions
-    from tuneworthy.serve.start_screen import production_lines
 
     meant = current_versions(folder, versions)
     if json:

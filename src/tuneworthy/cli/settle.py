@@ -55,7 +55,7 @@ def command(
     right), r (right is), b (both wrong), e (both right), s (skip), q (quit), or = and the right
     answer. Each choice is stored at once. The settled verdict is written beside the study's.
     """
-    from tuneworthy.core.run_options import RunOptions
+    from tuneworthy.core.run import RunOptions
     from tuneworthy.settling import open_settling
 
     options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad))

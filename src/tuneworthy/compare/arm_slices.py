@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.core.case import Case
+from tuneworthy.core.further import SMALL_SLICE, Slice, SliceKind, Slices
 from tuneworthy.core.interval import ALPHA
-from tuneworthy.core.slices import SMALL_SLICE, Slice, SliceKind, Slices
 from tuneworthy.core.task import Task
 from tuneworthy.matrix.design import Design
 from tuneworthy.matrix.matrix import Matrix
 from tuneworthy.metrics import JUDGE, metric_name
-from tuneworthy.retrieval.tokens import words
+from tuneworthy.retrieval.index import words
 
 ONE_GROUP = Design.independent("a slice of one group is about that group alone")
 MOST_SLICES = 12  # the most classes or groups that get their own slice

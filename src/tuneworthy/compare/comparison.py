@@ -19,6 +19,7 @@ from tuneworthy.compare.costs import cost_per_1000_requests, with_costs
 from tuneworthy.compare.hard_limits import limit_states, request_times, why_p95_open
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
+from tuneworthy.core.causes import CAUSES_BY_TOOL, asks_another_model, repairable_causes
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import (
@@ -32,20 +33,19 @@ from tuneworthy.core.evidence import (
 from tuneworthy.core.interval import ALPHA
 from tuneworthy.core.reason import Reason, Why
 from tuneworthy.core.record import digest
-from tuneworthy.core.repairs import CAUSES_BY_TOOL, asks_another_model, repairable_causes
 from tuneworthy.core.run import Run
 from tuneworthy.core.task import Task
-from tuneworthy.matrix.choice import best_by_fold
 from tuneworthy.matrix.columns import (
     PRESENT_ARM,
     Column,
     by_spec,
     preselected_arm,
     rank_columns,
+    repeats_of,
 )
 from tuneworthy.matrix.inputs import ComparisonInputs
+from tuneworthy.matrix.ladder import best_by_fold
 from tuneworthy.matrix.matrix import Matrix
-from tuneworthy.matrix.repeats import repeats_of
 
 TOTAL_LOSS = 1e-9  # a score below it counts as 0
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+")

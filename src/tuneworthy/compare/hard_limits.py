@@ -7,8 +7,7 @@ from typing import Any
 
 from tuneworthy.core.counting import count_noun, percent_with_bounds
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval, LimitState
-from tuneworthy.core.harm import SideEffects
-from tuneworthy.core.known import Proportion
+from tuneworthy.core.further import Proportion, SideEffects
 from tuneworthy.core.run import Run
 from tuneworthy.core.task import Task
 from tuneworthy.matrix.design import Design

@@ -12,10 +12,10 @@ import numpy as np
 from tuneworthy.core.counting import count_noun, points, score_text
 from tuneworthy.core.evidence import Interval
 from tuneworthy.core.run import Run
-from tuneworthy.matrix.choice import best_by_fold
 from tuneworthy.matrix.columns import Column
 from tuneworthy.matrix.design import CHOSEN_ARM_LEVEL, Design, Fit, Values, split_factor
 from tuneworthy.matrix.inputs import ComparisonInputs
+from tuneworthy.matrix.ladder import best_by_fold
 
 # An interval is explained if it is wider than under independent rows by more than this factor.
 EXPLAINED_RATIO = 1.15

@@ -12,11 +12,10 @@ import numpy as np
 from tuneworthy.compare.arm_figures import with_figures
 from tuneworthy.compare.interval_width import why_wide
 from tuneworthy.core.case import Case
-from tuneworthy.core.difference_trend import Neighbours, SegmentMeans, Trend
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.run import Run
 from tuneworthy.core.specs import chooses, max_training_rows
-from tuneworthy.core.split import Split
+from tuneworthy.core.split import Neighbours, SegmentMeans, Split, Trend
 from tuneworthy.data.rows import sortable_time
 from tuneworthy.matrix.columns import ladder_place
 from tuneworthy.matrix.design import LEAST_UNITS_OF_A_TREND, Design

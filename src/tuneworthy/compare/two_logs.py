@@ -14,12 +14,11 @@ from tuneworthy.compare.interval_width import EXPLAINED_RATIO
 from tuneworthy.compare.trends import neighbours
 from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.case import Case
-from tuneworthy.core.difference_trend import TREND_ALPHA, Neighbours
 from tuneworthy.core.evidence import Pair
+from tuneworthy.core.further import SMALL_SLICE
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.run import Spec
-from tuneworthy.core.slices import SMALL_SLICE
-from tuneworthy.core.split import Split
+from tuneworthy.core.split import TREND_ALPHA, Neighbours, Split
 from tuneworthy.core.task import Task
 from tuneworthy.matrix.columns import Column
 from tuneworthy.matrix.design import TAIL, Design

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import IO, Any
 
 from tuneworthy.core.strict_json import DECODER, RefusedJson, checked_value
-from tuneworthy.data.raw import RawRow, RowFault
+from tuneworthy.data.bad_rows import RawRow, RowFault
 from tuneworthy.data.rows import as_text
 
 Item = tuple[tuple[str, ...], Any]

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.containers._heads import json_object, optional_package
+from tuneworthy.data.bad_rows import RawRow, RowFault
 from tuneworthy.data.csv_rows import column_names
-from tuneworthy.data.raw import RawRow, RowFault
 
 FORM = "a Parquet file"
 ORDER = 0

@@ -10,8 +10,8 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from tuneworthy.data.bad_rows import RawRow, RowFault
 from tuneworthy.data.csv_rows import column_names
-from tuneworthy.data.raw import RawRow, RowFault
 
 FORM = "an Excel sheet"
 ORDER = 0

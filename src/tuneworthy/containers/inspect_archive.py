@@ -10,7 +10,7 @@ from typing import Any
 
 from tuneworthy.containers._heads import optional_package
 from tuneworthy.core.strict_json import strict_json
-from tuneworthy.data.raw import RawRow, RowFault
+from tuneworthy.data.bad_rows import RawRow, RowFault
 
 FORM = "an Inspect log (.eval)"
 ORDER = 0

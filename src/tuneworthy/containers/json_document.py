@@ -10,8 +10,8 @@ from pathlib import Path
 from tuneworthy.containers._heads import text_start
 from tuneworthy.containers._json_stream import document_records, record_of_item
 from tuneworthy.core.strict_json import RefusedJson
+from tuneworthy.data.bad_rows import RawRow, RowFault
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
-from tuneworthy.data.raw import RawRow, RowFault
 
 FORM = "a JSON document"
 ORDER = 2

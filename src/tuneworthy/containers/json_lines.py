@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tuneworthy.containers._heads import text_start
+from tuneworthy.data.bad_rows import RawRow, RowFault
 from tuneworthy.data.lines import read_jsonl
-from tuneworthy.data.raw import RawRow, RowFault
 
 FORM = "JSON Lines"
 ORDER = 1

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tuneworthy.containers._heads import json_object
-from tuneworthy.data.raw import RawRow, RowFault
+from tuneworthy.data.bad_rows import RawRow, RowFault
 
 FORM = "a Kiln folder"
 ORDER = 1

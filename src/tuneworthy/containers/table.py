@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tuneworthy.containers._heads import text_start
+from tuneworthy.data.bad_rows import RawRow, RowFault
 from tuneworthy.data.csv_rows import DELIMITERS, read_table
-from tuneworthy.data.raw import RawRow, RowFault
 
 FORM = "a table (CSV)"
 ORDER = 4

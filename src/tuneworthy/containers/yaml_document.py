@@ -10,8 +10,8 @@ from pathlib import Path
 from tuneworthy.containers._heads import text_start
 from tuneworthy.containers._json_stream import record_of_item, records_in_value
 from tuneworthy.core.errors import DataError, TaskError
+from tuneworthy.data.bad_rows import RawRow, RowFault
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
-from tuneworthy.data.raw import RawRow, RowFault
 
 FORM = "a YAML document"
 ORDER = 3

@@ -10,7 +10,7 @@ A module in `arms/` defines
     fit(setup, options, seed) -> Fitted      (raises DoesNotApply(why), or a TuneworthyError)
     placebo(options) -> options              (optional) the same arm without its active ingredient
     REMEDY      (optional) the kind of failure it repairs, a core.causes.Remedy: the diagnosis then
-                uses the arm, and diagnose/remedies.py has the causes it may repair. PLACEBO says
+                uses the arm, and diagnose/diagnosis.py has the causes it may repair. PLACEBO says
                 in words what its placebo is. PERMUTED = True: the placebo is its own answers
                 scored against another case's gold
     VARIANTS    (optional) more options, as plain data, that `arms: auto` may run it at: the
@@ -18,7 +18,7 @@ A module in `arms/` defines
     ON_FAILURES (optional) True: too expensive for every case. Under `arms: auto` it runs on 60 of
                 the failed cases only, for the diagnosis; named in `arms:` it runs on all cases
     CONTEXT     (optional) True: its score is a point of the context curve, at the `kind` and `k` of
-                its recipe (see extras/context_curve.py)
+                its recipe (see extras/prompt_search.py)
     pilot(options) -> options                (optional) a smaller run of the same arm, compared with
                 its placebo before the arm itself is paid for, where that costs less
     estimate(sizes, options) -> Work         (optional) its requests and its training, for the plan
@@ -51,9 +51,9 @@ from typing import Any, Literal
 
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.artefact import Pack
+from tuneworthy.core.artefact import Recipe as Recipe
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.model import Model
-from tuneworthy.core.recipe import Recipe as Recipe
 from tuneworthy.core.record import Record
 from tuneworthy.core.task import Task
 

@@ -10,10 +10,36 @@ from pydantic import Field
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.model import Grammar, Limits, Model, Prompt
-from tuneworthy.core.recipe import Recipe
 from tuneworthy.core.record import GrownRecord, Record
 
+
+class Recipe(Record):
+    """How a prompt is built, so that later arms can reuse the best one (see prompting/).
+
+    `kind`: zero (instruction and answer format), few (k fixed shots), nearest (the k shots nearest
+    to the query), short (the instruction alone), file (the user's own template `text`, with
+    `{input}` replaced). Shots are ids of training cases. `specification` replaces the task's
+    instruction and answer format, `reminder` follows each input; a short or file recipe has
+    neither.
+    """
+
+    kind: Literal["zero", "few", "nearest", "short", "file"] = "zero"
+    k: int = 0
+    shots: tuple[str, ...] = ()
+    text: str | None = None
+    shuffled: bool = False
+    specification: str | None = None
+    reminder: str | None = None
+
+    @property
+    def learned(self) -> bool:
+        """Return whether training rows decide the prompt's examples or its wording."""
+        written = self.specification is not None or self.reminder is not None
+        return self.kind in ("few", "nearest") or written
+
+
 RAW_SUFFIX = ":raw"
+
 """Suffix of an artefact's served name for its model without the artefact's prompt."""
 
 

@@ -1,9 +1,13 @@
-"""Records of the data audit, which runs before anything costs money."""
+"""Records of the data audit, which costs nothing, and of how far a measurement can be trusted."""
 
 from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
+from tuneworthy.core.further import Proportion
+from tuneworthy.core.interval import Interval
 from tuneworthy.core.record import Record
 
 
@@ -40,6 +44,7 @@ class DetectableDifference(Record):
 
 
 TIME_SPLIT_KIND = "timed"
+
 """The kind of the observation that the earliest rows are not scored."""
 
 
@@ -61,3 +66,34 @@ class Audit(Record):
     lengths: dict[str, tuple[int, int, int, int]]
     unit: Literal["tokens", "characters"]
     visible: DetectableDifference
+
+
+class Soundness(Record):
+    """Checks of rows and metric, made before any arm's score is trusted.
+
+    `mde` is the smallest paired difference that these rows can show (80 % power, two-sided .05), in
+    score points, on `n` cases at `differ`, the share of them on which the two best arms differ (or
+    would, a margin apart); None before two are measured, then .2 is assumed. `ladder` is the
+    metric's AUC of the gold answers against corrupted ones, by kind of corruption; `gold` the mean
+    score of the gold answers themselves, `unscored` the share of them without a score. `flips` is
+    how often a second run changes whether a case passes, `leak` the largest change of a score when
+    near copies are left out, `contradictions` the share of rows whose answer another row
+    contradicts, `one_form` the share of answers in the most frequent form, `noise` the share of
+    rows that their neighbours contradict. `judge` is why a judge is refused, "" if there is none or
+    it is sound. `missing`: field -> reason for every None.
+    """
+
+    n: int
+    mde: float | None = None
+    differ: float | None = None
+    ladder: dict[str, float] = Field(default_factory=dict)
+    gold: float | None = None
+    unscored: Proportion | None = None
+    flips: Interval | None = None
+    leak: float | None = None
+    contradictions: Proportion | None = None
+    one_form: Proportion | None = None
+    noise: Proportion | None = None
+    fewest_of_a_class: int | None = None
+    judge: str = ""
+    missing: dict[str, str] = Field(default_factory=dict)

@@ -1,8 +1,9 @@
-"""A case is a row with its gold answer; a query is the part of it that an arm may see."""
+"""A case is a row with its gold answer; a query is what an arm sees of it. Rows of other files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import Field
@@ -78,3 +79,46 @@ def right_answers(cases: Iterable[Case]) -> frozenset[tuple[str, str]]:
     return frozenset(
         (case.id, text.strip()) for case in cases for text in (case.output, *case.accepted)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRequest:
+    """A served request; a value that the log does not give is None.
+
+    `line` is its line in the log, from 1. `input` is the text of the last user turn, `answer` what
+    was served, `output` a right answer that somebody added later. `time` is an ISO date, `seconds`
+    the time to the whole answer, `group` names requests that belong together (a conversation),
+    `span` the trace span that the line describes ("": none). `failed`: no answer came. `system` is
+    the system prompt.
+    """
+
+    input: str | None = None
+    answer: str | None = None
+    output: str | None = None
+    time: str | None = None
+    model: str | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    seconds: float | None = None
+    finish: str | None = None
+    group: str | None = None
+    failed: bool = False
+    span: str = ""
+    line: int = 0
+    system: str | None = None
+
+
+DoubtReason = Literal["conflict", "neighbours", "consensus"]
+
+
+class LabelDoubt(Record):
+    """One reason to check a case's label; a case may have several.
+
+    `conflict`: the same input has another answer elsewhere. `neighbours`: at least 4 of the 5
+    nearest inputs share one other label. `consensus`: the arms that pass most cases agree on
+    another answer. `why` says it in a sentence for the user.
+    """
+
+    case: str
+    ground: DoubtReason
+    why: str

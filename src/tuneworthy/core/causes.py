@@ -1,4 +1,4 @@
-"""Records of the diagnosis: the remedies tried on the base arm's failures, and their effects."""
+"""Records of the diagnosis: remedies tried on the base arm's failures; what an arm may repair."""
 
 from __future__ import annotations
 
@@ -7,22 +7,32 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
-from tuneworthy.core.doubt import LabelDoubt
+from tuneworthy.core.case import LabelDoubt
 from tuneworthy.core.interval import Interval
+from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.record import Record, told_before
+from tuneworthy.core.run import Spec
+from tuneworthy.core.task import Task, Tool
 
 Remedy = Literal[
     "metric", "format", "convention", "knowledge", "retrieval", "latent", "capability", "learnable"
 ]
+
 """The kind of failure that an intervention repairs, cheapest first."""
 
 Cause = Literal[Remedy, "reading", "label", "hard", "few", "chance", "untried"]
+
 """The class of a failed case. `chance`: a remedy rescues it, and so does its placebo. `untried`: a
 remedy that may rescue it was not tried on it. Neither is a cause."""
+
 NO_CAUSES = frozenset({"few", "chance", "untried"})
+
 """Classes that say nothing about what is wrong with a case."""
+
 REMEDIES: tuple[Remedy, ...] = get_args(Remedy)
+
 PASSAGE_CAUSES: frozenset[str] = frozenset({"knowledge", "retrieval", "reading"})
+
 """Causes where the answer is in a passage: training without passages can't repair them."""
 
 
@@ -199,3 +209,55 @@ def argues_against_training(wrong: Sequence[Wrong], repairs: Collection[str]) ->
     if first is None or first.cause not in PASSAGE_CAUSES:
         return False
     return "learnable" in repairs and first.cause not in repairs
+
+
+CAUSES_BY_REMEDY: dict[str, frozenset[Cause]] = {
+    "format": frozenset({"format"}),
+    "convention": frozenset({"convention"}),
+    "knowledge": frozenset({"knowledge", "retrieval"}),
+    "retrieval": frozenset({"knowledge", "retrieval"}),
+    "latent": frozenset({"latent"}),
+    "capability": frozenset({"capability", "reading"}),
+    "learnable": frozenset({"learnable", "latent"}),
+}
+
+"""The causes that an arm with this REMEDY may repair. Majority voting and training both repair
+`latent` (the model knows the answer but does not always give it); a larger model repairs
+`reading`."""
+
+CAUSES_BY_TOOL: dict[Tool, frozenset[Cause]] = {
+    "schema": CAUSES_BY_REMEDY["format"],
+    "context": CAUSES_BY_REMEDY["retrieval"],
+    "bigger": CAUSES_BY_REMEDY["capability"],
+    "tune": CAUSES_BY_REMEDY["learnable"],
+    "distil": CAUSES_BY_REMEDY["learnable"],
+}
+
+"""The same for an arm without a REMEDY (such as recorded answers); a prompt is not listed, because
+it may repair anything or nothing."""
+
+DOCUMENT_TRAINING_REPAIRS: frozenset[Cause] = frozenset({"reading", "knowledge"})
+
+"""What training with documents in the prompt repairs as well: it supplies the facts and teaches the
+model to read them. It uses the same retrieval, so it does not repair `retrieval`."""
+
+
+def asks_another_model(task: Task, spec: Spec) -> bool:
+    """Return whether an arm is a prompt of another model than the one that runs today."""
+    prompt = spec.tool == "prompt" and spec.role == "candidate" and spec.arm != "answers"
+    return prompt and task.present is not None and task.present.model != task.model
+
+
+def repairable_causes(spec: Spec) -> frozenset[str]:
+    """Return the causes of failure that an arm may repair; none unless it is a candidate."""
+    if spec.role != "candidate":
+        return frozenset()
+    module = load("arms", spec.arm) if spec.arm in catalogue("arms") else None
+    needs: frozenset[str] = getattr(module, "NEEDS", frozenset())
+    remedy = getattr(module, "REMEDY", None)
+    causes = CAUSES_BY_REMEDY.get(
+        remedy or "", CAUSES_BY_TOOL.get(spec.tool or "keep", frozenset())
+    )
+    return frozenset(
+        causes | (DOCUMENT_TRAINING_REPAIRS if {"training", "docs"} <= needs else frozenset())
+    )

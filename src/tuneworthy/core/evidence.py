@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil
 from statistics import NormalDist
 from typing import Any, Literal
@@ -9,22 +10,25 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tuneworthy.core.arm import Role
+from tuneworthy.core.audit_report import Soundness
 from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.counting import about_rows, count_noun, percent
-from tuneworthy.core.curve import LearningCurve
-from tuneworthy.core.difference_trend import Neighbours, Trend
-from tuneworthy.core.freshness import Freshness
-from tuneworthy.core.harm import RobustnessResult, SideEffects
+from tuneworthy.core.further import (
+    Freshness,
+    KnowledgeProbe,
+    LearningCurve,
+    ModelChanges,
+    PromptSearch,
+    RobustnessResult,
+    SideEffects,
+    Slices,
+)
 from tuneworthy.core.interval import Interval as Interval
-from tuneworthy.core.known import KnowledgeProbe
-from tuneworthy.core.model_changes import ModelChanges
 from tuneworthy.core.reason import Because, Why, is_reason
 from tuneworthy.core.record import Record, told_before
 from tuneworthy.core.run import RECORDED, LookScope, State
-from tuneworthy.core.search import PromptSearch
 from tuneworthy.core.settlement import Settlement
-from tuneworthy.core.slices import Slices
-from tuneworthy.core.soundness import Soundness
+from tuneworthy.core.split import Neighbours, Trend
 from tuneworthy.core.task import HardLimits, Tool
 
 LimitState = Literal["met", "violated", "not shown", "not measured"]
@@ -325,3 +329,28 @@ class Policy(Record):
     label_each: float | None = None
     horizon_months: float = 12
     margin_is_default: bool = False
+
+
+def best_first(evidence: Evidence, arms: Sequence[ArmResult]) -> list[ArmResult]:
+    """Return arms sorted by mean difference to the others, highest first; ties keep their order.
+
+    The differences are the paired ones, because arms may be scored on different cases (recorded
+    answers cover the earliest rows too). Means are compared only for arms that were not paired.
+    """
+    means = {(pair.arm, pair.versus): pair.mean for pair in evidence.pairs}
+
+    def ahead(arm: ArmResult, other: ArmResult) -> float:
+        if (mean := means.get((arm.name, other.name))) is not None:
+            return mean
+        if (mean := means.get((other.name, arm.name))) is not None:
+            return -mean
+        return _mean_score(arm) - _mean_score(other)
+
+    def lead(arm: ArmResult) -> float:
+        return round(sum(ahead(arm, other) for other in arms if other.name != arm.name), 6)
+
+    return sorted(arms, key=lead, reverse=True)
+
+
+def _mean_score(arm: ArmResult) -> float:
+    return arm.score.mean if arm.score else 0.0

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
 from tuneworthy.core.answer import Finish, Lossy
 from tuneworthy.core.case import Message
-from tuneworthy.core.record import Record, Text
+from tuneworthy.core.record import GrownRecord, Record, Text
+from tuneworthy.core.task import Task
 
 Prompt = Sequence[Message]
+
 SCORED_LABELS = 16  # most labels that are scored for each prompt; more are decoded token by token
 
 
@@ -116,3 +119,65 @@ class Scorer(Protocol):
         The end-of-turn token is part of each continuation; natural logarithm.
         """
         ...
+
+
+def limits_for(task: Task, max_tokens: int, **more: Any) -> Limits:
+    """Return Limits with the task's thinking settings and `max_tokens` tokens for the answer."""
+    return Limits(
+        max_tokens=max_tokens,
+        thinking=task.thinking,
+        thought_tokens=task.thinking_tokens,
+        **more,
+    )
+
+
+def reasoning_tokens(task: Task, model: Model) -> int:
+    """Return the reasoning tokens that a model may add to its answer, 0 if it does not reason."""
+    return task.thinking_tokens if getattr(model, "thinks", False) else 0
+
+
+def scaled_limits(limits: Limits, factor: int) -> Limits:
+    """Return limits with the answer and reasoning tokens multiplied by a factor."""
+    tokens = {
+        "max_tokens": factor * limits.max_tokens,
+        "thought_tokens": factor * limits.thought_tokens,
+    }
+    return limits.model_copy(update=tokens)
+
+
+_PATH_STARTS = (".", "/", "~")
+
+
+class ServerModel(GrownRecord):
+    """The model of an inference server: its weights, hub revision, name and adapter rank.
+
+    `weights` is a hub name or a path, `revision` a commit of the hub ("" for none given). `name` is
+    what requests call the model. `rank` is the highest rank of the adapters that the server will
+    get, 0 for a server without adapters.
+    """
+
+    LATER = frozenset({"rank"})
+
+    weights: str
+    name: str
+    revision: str = ""
+    rank: int = 0
+
+    @property
+    def is_path(self) -> bool:
+        """Return whether the weights are a file or folder of this machine."""
+        return self.weights.startswith("/")
+
+    @property
+    def trained_as(self) -> str:
+        """Return the `hf:` spec of the same weights, which this process trains an adapter on."""
+        return f"hf:{self.weights}" + (f"@{self.revision}" if self.revision else "")
+
+
+def parse_server_model(text: str, folder: Path, rank: int = 0) -> ServerModel:
+    """Return the server model that `ORG/NAME[@REVISION]`, or a path relative to `folder`, names."""
+    if text.startswith(_PATH_STARTS):
+        path = (folder / Path(text).expanduser()).resolve()
+        return ServerModel(weights=str(path), name=path.name, rank=rank)
+    name, _, revision = text.partition("@")
+    return ServerModel(weights=name, name=name, revision=revision, rank=rank)

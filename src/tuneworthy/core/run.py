@@ -1,20 +1,25 @@
-"""Records of an arm's spec and of one run of it: answers and scores."""
+"""Records of an arm's spec, of one run of it (answers and scores), and the options of `run`."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import Field
 
 from tuneworthy.core.answer import LOST_WORDS, Answer, Score, Unscored
-from tuneworthy.core.arm import Recipe, Role
+from tuneworthy.core.arm import Role
+from tuneworthy.core.artefact import Recipe
 from tuneworthy.core.reason import NO_ROOM_FOR_FOLDS, Because
 from tuneworthy.core.record import Record, told_before
 from tuneworthy.core.task import Tool
 
 RECORDED = "recorded answers"  # the note of such an arm: read only where `recorded` is missing
+
 State = Literal["measured", "stopped_early", "skipped", "failed"]
+
 LookScope = Literal["folder", "user"]
+
 """Whose studies are counted as looks: this folder's alone, or all of this user on this machine."""
 
 
@@ -88,3 +93,25 @@ class Run(Record):
             for answer in (first, *first.repeats)
         )
         return lost + self.dev_lost
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of a run.
+
+    `bad_rows` and `max_bad`: what to do with bad rows. `limit`: the most rows. `fresh`: start the
+    study anew. `pay`: allow paid models without a cap. `brief`: run only the arms and the
+    diagnosis; skip optional measurements. `unlock`: score only the locked rows. `more`: further
+    minutes for a finished study. `on`: where arms run, in place of `executor` in task.yaml: local,
+    ray (one that we start), auto (the one on this machine), HOST:PORT or ray://HOST:PORT.
+    """
+
+    bad_rows: Literal["stop", "exclude"] = "stop"
+    max_bad: float = 0.01
+    limit: int | None = None
+    fresh: bool = False
+    pay: bool = False
+    brief: bool = False
+    unlock: bool = False
+    more: float | None = None
+    on: str | None = None

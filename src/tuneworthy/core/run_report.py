@@ -1,8 +1,10 @@
-"""Records of `check --run`: what the lab's detectors find in a training folder."""
+"""Records of a training run's log, and of what the lab's detectors find in a training folder."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -10,7 +12,9 @@ from tuneworthy.core.failure import RunFacts
 from tuneworthy.core.record import Record
 
 NEEDS_ANSWERS = "it needs the model's own answers, and no model is run here"
+
 OF_A_CASE = "it is measured in the lab's own runs only"
+
 FindingState = Literal["found", "clean", "not measured"]
 
 
@@ -116,3 +120,40 @@ class OwnRunReport(Record):
         if self.of_state("found"):
             return 3
         return 0 if self.of_state("clean") else 4
+
+
+@dataclass(frozen=True)
+class LogStep:
+    """The values that a trainer logged at one step; None for one that it did not log.
+
+    `loss` is the training loss (nats a token), `held_out` the loss on held-out rows, `norm` the
+    gradient's norm before clipping, `rate` the learning rate. An infinite or NaN value means that
+    the run broke.
+    """
+
+    step: int
+    loss: float | None = None
+    held_out: float | None = None
+    norm: float | None = None
+    rate: float | None = None
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """The steps of a run in order, the settings in its log, and notes on what could not be read.
+
+    `by_row` are the losses of the training rows in the last epoch, in the order of the rows, where
+    the trainer kept them. `columns` are the names of all logged values.
+    """
+
+    file: str
+    steps: tuple[LogStep, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    by_row: tuple[float, ...] = ()
+    columns: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def losses(self) -> list[LogStep]:
+        """Return the steps with a training loss."""
+        return [step for step in self.steps if step.loss is not None]

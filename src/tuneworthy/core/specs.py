@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tuneworthy.core.answer_files import recorded_files
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.reason import Reason
 from tuneworthy.core.run import Spec
-from tuneworthy.core.task import ModelRole, Task
+from tuneworthy.core.task import ModelRole, Task, recorded_files
 
 DEV_ROWS_FOR_CHOICE = 24  # dev rows to choose a prompt or a seed on; no choice needs more
 _TASK_KEY_OF_NEED = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,16 +12,25 @@ from pydantic import Field, PrivateAttr, model_validator
 from tuneworthy.core.record import Record, digest
 
 Tool = Literal["keep", "classifier", "prompt", "schema", "context", "bigger", "tune", "distil"]
+
 TOOLS: tuple[Tool, ...] = (
     "keep", "classifier", "prompt", "schema", "context", "bigger", "tune", "distil",
 )  # fmt: skip
+
 TRAINED_TOOLS: tuple[Tool, ...] = ("tune", "distil")
+
 """The tools that train a model, which must be hosted and trained again."""
+
 OutputType = Literal["json", "label", "text", "number"]
+
 Match = Literal["id", "input", "order"]
+
 ModelRole = Literal["model", "tune", "bigger", "teacher", "judge"]
+
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
 Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+
 Positive = Annotated[float, Field(gt=0, le=1e15, allow_inf_nan=False)]
 
 
@@ -161,6 +172,7 @@ LEFT_KEYS = {
     "ledger": "remove the line: the ledger is .tuneworthy/ledger.sqlite in the study's folder;"
     " to go on elsewhere, copy the folder",
 }
+
 """What replaces a key that is gone, as a fix."""
 
 
@@ -270,3 +282,67 @@ class Task(Record):
             ):
                 left_out[key] = True
         return digest(self.model_dump(mode="json", by_alias=True, exclude=left_out))
+
+
+def recorded_files(task: Task) -> dict[str, str]:
+    """Return {name of a recorded system: its file}; the system in production is `present`."""
+    files = {name: source.file for name, source in task.answers.items()}
+    if task.present and task.present.answers:
+        files["present"] = task.present.answers
+    return files
+
+
+def match_setting(task: Task, name: str) -> tuple[Match | None, str]:
+    """Return the `match` setting of a recorded system, None if unset, and its task.yaml key."""
+    if name in task.answers:
+        return task.answers[name].match, f"answers.{name}"
+    return task.present.match if task.present else None, "present"
+
+
+DAYS_PER_UNIT = {"h": 1 / 24, "d": 1.0, "w": 7.0, "m": 365.25 / 12, "y": 365.25}
+
+CENTURY = 36_525.0
+
+"""The longest duration that is accepted, in days."""
+
+
+def duration_days(text: str) -> float:
+    """Return the number of days in a duration such as `30d`, `6w`, `1y`.
+
+    Raises ValueError, with the reason, for another text and for a duration that is not above 0 or
+    exceeds a century.
+    """
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([hdwmy])", text.strip())
+    if match is None:
+        raise ValueError("this is no span of time")
+    days = float(match[1]) * DAYS_PER_UNIT[match[2]]
+    if days <= 0:
+        raise ValueError("the span of time must be above 0")
+    if days > CENTURY:
+        raise ValueError("the span of time must be at most a century")
+    return days
+
+
+PRICE_KEYS = ("in", "out", "cached_in", "cache_write", "prompt_tokens", "train")
+
+PRICE_EXAMPLE = "{in: 0.4, out: 1.6}"
+
+MAX_PRICE = 1e6  # USD per million tokens; the most expensive model known costs a few hundred
+# Request fields that tuneworthy sets itself: they decide what is measured, or what it can cost.
+OWN_FIELDS = (
+    "model", "messages", "n", "best_of", "stream", "stream_options", "max_tokens",
+    "max_completion_tokens", "max_output_tokens", "response_format",
+)  # fmt: skip
+
+
+def price_fault(key: str, value: Any) -> str:
+    """Return what is wrong with one entry of a price, or ""."""
+    if key not in PRICE_KEYS:
+        return "a price has no such key"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "a price must be a number"
+    if not math.isfinite(value) or value < 0:
+        return "a price must be 0 or more"
+    if key == "prompt_tokens":
+        return "" if value >= 1 and value == int(value) else "this must be a whole number above 0"
+    return "" if value <= MAX_PRICE else "no model costs this much for a million tokens"

@@ -2,23 +2,71 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import Field
 
 from tuneworthy.core.arm import Role
 from tuneworthy.core.causes import Wrong as Wrong
-from tuneworthy.core.evidence import Figure, Interval, Latency, Tokens
-from tuneworthy.core.finding import Finding
+from tuneworthy.core.evidence import ArmResult, Figure, Latency, Tokens
+from tuneworthy.core.interval import Interval
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import State
 from tuneworthy.core.task import Tool
 
+
+@dataclass(frozen=True)
+class Standing:
+    """What the rule would name, the score that it may leave (None: not known), and the arms."""
+
+    use: str
+    arm: str | None
+    left: float | None
+    arms: tuple[ArmResult, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as an event of the ledger; placebos are left out."""
+        arms = [
+            {
+                "name": arm.name,
+                "tool": arm.tool,
+                "role": arm.role,
+                "n": arm.n,
+                "score": arm.score.plain() if arm.score else None,
+                "because": str(arm.because or ""),
+            }
+            for arm in self.arms
+            if arm.role != "placebo"
+        ]
+        return {"use": self.use, "arm": self.arm, "left": self.left, "arms": arms}
+
+
+class Finding(Record):
+    """One answered question; `value`, `low`, `high` are None where not measured."""
+
+    name: str = Field(description="The question, as `enough_data`.")
+    answer: Literal["yes", "no", "not_measured"] = Field(description="The answer.")
+    because: str = Field(description="The reason, in a sentence.")
+    value: float | None = Field(
+        default=None, description="The number that decides; the question's page says which one."
+    )
+    low: float | None = Field(default=None, description="The lower end of its interval.")
+    high: float | None = Field(default=None, description="The upper end of its interval.")
+    next: str = Field(default="", description="What to do about it; empty if nothing.")
+    prior: str | None = Field(
+        default=None, description="What is published without your rows; it decides nothing."
+    )
+
+
 SCHEMA = 1
+
 Use = Literal[
     "keep", "classifier", "prompt", "schema", "context", "bigger", "tune", "distil", "other", "none"
 ]
+
 """`other` is a recorded system whose tool is not given (`answers.NAME.tool`)."""
+
 Status = Literal["firm", "provisional", "blocked"]
 
 

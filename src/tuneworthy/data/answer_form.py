@@ -18,8 +18,8 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
 from tuneworthy.core.plugins import load
 from tuneworthy.core.task import OutputType, Task
+from tuneworthy.data.bad_rows import RowFault
 from tuneworthy.data.infer import label_key
-from tuneworthy.data.raw import RowFault
 
 _READ_ANSWERS = 500  # recorded answers that the form is chosen by
 _MOST_WORDS = 12  # words of a right answer that can be looked for in a text

@@ -13,11 +13,11 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.task import Match
+from tuneworthy.data.bad_rows import RawRow, RowFault
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.csv_rows import DELIMITER_OF
 from tuneworthy.data.log_roles import AnswerLog, find_answer_log
 from tuneworthy.data.matching import LogRows, MatchResult, input_texts, match_answers, row_text
-from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.rows import read_records
 from tuneworthy.data.table_columns import Choice
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tuneworthy.core.case import Message, Speaker
 from tuneworthy.core.strict_json import strict_json
-from tuneworthy.data.raw import BadRow
+from tuneworthy.data.bad_rows import BadRow
 
 _ROLES: dict[str, Speaker] = {
     "system": "system", "developer": "system", "user": "user", "assistant": "assistant",

@@ -13,6 +13,7 @@ from typing import Any
 
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.escape import quoted
+from tuneworthy.data.bad_rows import RawRow, RowFault
 from tuneworthy.data.column_roles import Roles, propose_roles, refuse_undecided, row_of
 from tuneworthy.data.log_roles import (
     ANSWER_NAMES,
@@ -21,7 +22,6 @@ from tuneworthy.data.log_roles import (
     measured_columns,
     tool_log_roles,
 )
-from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.rows import read_records, read_rows
 from tuneworthy.data.table import Table, open_table
 from tuneworthy.data.table_columns import (

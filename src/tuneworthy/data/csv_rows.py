@@ -10,6 +10,7 @@ from typing import Any
 
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.strict_json import strict_json
+from tuneworthy.data.bad_rows import RawRow, RowFault, likely_name
 from tuneworthy.data.lines import (
     MAX_LINE,
     check_text_file,
@@ -17,7 +18,6 @@ from tuneworthy.data.lines import (
     read_lines,
     text_encoding,
 )
-from tuneworthy.data.raw import RawRow, RowFault, likely_name
 
 _MAX_COLUMNS = 1_000
 DELIMITER_OF = {".csv": ",", ".tsv": "\t"}

@@ -10,7 +10,7 @@ from pydantic import Field
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.record import Record
-from tuneworthy.data.raw import RowFault
+from tuneworthy.data.bad_rows import RowFault
 from tuneworthy.data.rows import read_records, sortable_time
 
 _FIELDS = {"id", "title", "text", "from", "to"}

@@ -10,11 +10,11 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuneworthy.core.answer_files import recorded_files
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.split import Part as Part
 from tuneworthy.core.split import Split as Split
+from tuneworthy.core.task import recorded_files
 from tuneworthy.data.copies import copy_groups
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.reading import seeded_hash

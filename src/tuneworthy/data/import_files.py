@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from tuneworthy.core.own_files import ANSWERS, ROWS, check_own, draft_of, open_draft
+from tuneworthy.data.bad_rows import ImportedRow, RawRow, ReadCount, RowFault
 from tuneworthy.data.copies import normalised_text
-from tuneworthy.data.raw import ImportedRow, RawRow, ReadCount, RowFault
 from tuneworthy.data.rows import as_text, to_case
 from tuneworthy.data.table_columns import PART_NAMES, system_name
 

@@ -18,7 +18,7 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.own_files import write_atomic
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.task import Output, OutputType, Task
-from tuneworthy.data.raw import RowFault
+from tuneworthy.data.bad_rows import RowFault
 from tuneworthy.data.schema import checked_schema, inferred_schema, read_schema
 
 _METRIC_OF_TYPE: dict[OutputType, str] = {

@@ -13,7 +13,7 @@ from shlex import quote
 
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.strict_json import RefusedJson, strict_json
-from tuneworthy.data.raw import RawRow, RowFault
+from tuneworthy.data.bad_rows import RawRow, RowFault
 
 MAX_LINE = 8_000_000
 WINDOWS_ENCODING = "cp1252"

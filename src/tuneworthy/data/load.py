@@ -14,13 +14,12 @@ from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.task import Task
 from tuneworthy.data.answer_form import MUST_SAY, has_demands, no_demand_fault
-from tuneworthy.data.bad_rows import MAX_SHOWN, BadRows
+from tuneworthy.data.bad_rows import MAX_SHOWN, BadRows, RawRow, RowFault
 from tuneworthy.data.copies import Copies, find_copies
 from tuneworthy.data.docs import Doc, read_docs
 from tuneworthy.data.infer import label_faults, output_type, with_inferred
 from tuneworthy.data.leaks import without_leaks
 from tuneworthy.data.locked import split_locked
-from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.reading import FileRows, ReadingProgress, SampleSpec, read_file, with_contexts
 
 _MAX_ROWS = 100_000  # a larger file is sampled down to this, to bound memory

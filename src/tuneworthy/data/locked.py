@@ -18,7 +18,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import LookScope
 from tuneworthy.core.task import Task
 from tuneworthy.data.copies import copy_groups, find_copies, input_text, normalised_text
-from tuneworthy.matrix.look_text import level_text, look_line
+from tuneworthy.matrix.inputs import level_text, look_line
 
 LOCKED, _NOT_LOCKED = "locked", "test rows that are not locked"
 _REPORTED_GAINS = (0.1, 0.2)  # true gains whose chance to be shown is reported

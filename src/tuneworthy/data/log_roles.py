@@ -15,8 +15,8 @@ from typing import Any
 
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
+from tuneworthy.data.bad_rows import RawRow, ReadCount, RowFault
 from tuneworthy.data.column_roles import columns_of, propose_roles
-from tuneworthy.data.raw import RawRow, ReadCount, RowFault
 from tuneworthy.data.rows import read_records
 from tuneworthy.data.table import Table, open_table
 from tuneworthy.data.table_columns import (

@@ -17,9 +17,9 @@ from tuneworthy.core.case import Case, Query
 from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.task import Match
+from tuneworthy.data.bad_rows import RawRow
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.order_fit import order_misfit
-from tuneworthy.data.raw import RawRow
 from tuneworthy.data.rows import as_text
 
 _SHOWN_PLACES = 3

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
-from tuneworthy.data.bad_rows import BadRows
+from tuneworthy.data.bad_rows import ROW_FIELDS, BadRows, RawRow, RowFault
 from tuneworthy.data.docs import Doc
 from tuneworthy.data.lines import check_text_file
-from tuneworthy.data.raw import ROW_FIELDS, RawRow, RowFault
 from tuneworthy.data.rows import read_rows, to_case
 
 _KNOWN_FIELDS = frozenset(ROW_FIELDS)

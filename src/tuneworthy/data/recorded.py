@@ -7,12 +7,11 @@ from dataclasses import replace
 from itertools import zip_longest
 
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.answer_files import match_setting, recorded_files
 from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
-from tuneworthy.core.task import Task
+from tuneworthy.core.task import Task, match_setting, recorded_files
 from tuneworthy.data.answers import AlignedAnswers, align_answers
 from tuneworthy.data.fingerprint import file_digest
 from tuneworthy.data.load import Loaded

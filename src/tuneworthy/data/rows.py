@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.record import canonical
+from tuneworthy.data.bad_rows import BadRow, RawRow, RowFault, likely_name
 from tuneworthy.data.csv_rows import DELIMITER_OF, read_csv, read_table
 from tuneworthy.data.lines import read_jsonl
-from tuneworthy.data.raw import BadRow, RawRow, RowFault, likely_name
 
 _IDENTIFYING_FIELDS = ("accepted", "must_say", "must_not_say", "group", "time", "context")
 _ENCODER = json.JSONEncoder(sort_keys=True)

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tuneworthy.core.errors import DataError
-from tuneworthy.core.training_log import LogStep, TrainingLog
-from tuneworthy.data.raw import MOST_UNREAD, ReadCount, RowFault
+from tuneworthy.core.run_report import LogStep, TrainingLog
+from tuneworthy.data.bad_rows import MOST_UNREAD, ReadCount, RowFault
 from tuneworthy.data.run_folder import KEPT, RunFolder, checkpoint_of
 
 _MOST_STEPS = 1_000_000

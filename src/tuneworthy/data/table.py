@@ -15,9 +15,9 @@ from types import ModuleType
 from typing import Any
 
 from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.data.bad_rows import RawRow, RowFault
 from tuneworthy.data.csv_rows import DELIMITER_OF, column_names_of, delimiter_of
 from tuneworthy.data.lines import WINDOWS_ENCODING, check_text_file, text_encoding
-from tuneworthy.data.raw import RawRow, RowFault
 
 SAMPLED_RECORDS = 1_000  # a file is recognised by its first records
 _HEAD_BYTES = 65_536

@@ -12,11 +12,9 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from tuneworthy.core import plugins
-from tuneworthy.core.endpoint_keys import OWN_FIELDS, PRICE_KEYS, price_fault
 from tuneworthy.core.model import Limits
 from tuneworthy.core.record import Record
-from tuneworthy.core.span import duration_days
-from tuneworthy.core.task import Task
+from tuneworthy.core.task import OWN_FIELDS, PRICE_KEYS, Task, duration_days, price_fault
 from tuneworthy.data.plain_yaml import PlainDocument
 from tuneworthy.data.task_faults import TaskFault, raise_faults
 

@@ -14,8 +14,8 @@ from tuneworthy.core.errors import SecurityError, TaskError
 from tuneworthy.core.record import Record, plain_file
 from tuneworthy.core.task import Task
 from tuneworthy.data import plain_yaml
+from tuneworthy.data.observations import has_key
 from tuneworthy.data.plain_yaml import PlainDocument
-from tuneworthy.data.secrets import has_key
 from tuneworthy.data.task_consistency import check_consistency
 from tuneworthy.data.task_faults import (
     TaskFault,

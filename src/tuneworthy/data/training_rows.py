@@ -15,8 +15,8 @@ from typing import Any
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.record import well_formed
+from tuneworthy.data.bad_rows import MOST_UNREAD, BadRow, RawRow, ReadCount, RowFault
 from tuneworthy.data.chat import are_turns, plain_turn, read_chat
-from tuneworthy.data.raw import MOST_UNREAD, BadRow, RawRow, ReadCount, RowFault
 from tuneworthy.data.rows import as_text
 from tuneworthy.data.table import open_table
 

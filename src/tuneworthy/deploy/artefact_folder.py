@@ -9,33 +9,48 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pydantic import ValidationError
 
 from tuneworthy.core.artefact import Artefact
-from tuneworthy.core.errors import ModelError, TaskError
+from tuneworthy.core.errors import ModelError, ProviderError, TaskError
+from tuneworthy.core.evidence import ArmResult
+from tuneworthy.core.further import Freshness
+from tuneworthy.core.live_check import Expiry
 from tuneworthy.core.own_files import OwnKind, check_own, write_own
 from tuneworthy.core.record import digest, file_sha256, plain_file
+from tuneworthy.core.task import CENTURY
 from tuneworthy.ledger.blobs import sync
 from tuneworthy.ledger.failpoint import failpoint
 from tuneworthy.ledger.trouble import output_errors
 
 MANIFEST_FILE, LATEST_LINK = "artefact.json", "latest"
+
 CLASSIFIER_FILE, DOCS_FILE = "classifier/classifier.skops", "index/docs.jsonl"
+
 ADAPTER_FOLDER = "peft"
+
 WEIGHTS_FOLDER = "weights"
+
 DECIDING = (DOCS_FILE, CLASSIFIER_FILE, *(f"{ADAPTER_FOLDER}/{name}" for name in (
     "adapter_config.json", "adapter_model.safetensors")))  # fmt: skip
+
 _LATEST = OwnKind(
     "the name of the latest build", lambda head: head.count(b"-") > 0 and head.count(b"\n") == 1
 )
+
 VERSIONS = (1, 2)  # the id of the first covers of the files the documents alone
+
 _MOST_BYTES = 256_000_000  # bytes of a manifest; nearest examples carry every training row
+
 _OLD_PREFIX = ".old-"  # prefix of a folder while another replaces it
+
 _FOLDER_KEPT = "the folder, untouched"
+
 _BUILD_AGAIN = "build it again: `tuneworthy build` (nothing that was trained is trained again)"
 
 
@@ -207,3 +222,77 @@ def _check_file(folder: Path, name: str, expected: str) -> None:
 
 def _artefact_error(what: str, where: Any, got: str) -> ModelError:
     return ModelError(what, where=str(where), got=got, fix=_BUILD_AGAIN, kept=_FOLDER_KEPT)
+
+
+def made_on(doors: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return when a study first opened its scored rows, by its ledger's log; None if it did not."""
+    return min((str(door["at"]) for door in doors if door["purpose"] == "compare"), default=None)
+
+
+def expiry_of(
+    made: str | None,
+    staleness: Freshness | None,
+    arm: ArmResult | None,
+    reads_docs: bool,
+    today: str,
+) -> Expiry:
+    """Return the day from which the verdict may not hold: facts are stale or the model is retired.
+
+    Facts count as stale after the lower bound of the study's days (see extras/freshness_rate.py),
+    counted from `made`; never for an arm that looks them up. Without a day, `because` says why.
+    """
+    ends: list[tuple[str, str]] = []
+    why = "no end of the model is known"
+    if arm and arm.expires:
+        ends.append((arm.expires, "the model that the arm stands on is retired"))
+    days = staleness.days if staleness else None
+    if reads_docs:
+        why += "; the arm looks facts up, so they do not go stale in it"
+    elif days is None:
+        said = (staleness.because if staleness else "") or "knowledge.changed_share is not set"
+        why += f"; how fast facts change is not known ({said})"
+    elif made is None:
+        why += "; the date of the study is not known: no ledger lies beside it"
+    elif days.low >= CENTURY:
+        why += "; no fact is known to change"
+    else:
+        last = datetime.fromisoformat(made).date() + timedelta(days=int(days.low))
+        share = f"{100 * staleness.stale_ok:.3g} %" if staleness else ""
+        ends.append((last.isoformat(), f"more than {share} of the facts may be stale then"))
+    if not ends:
+        return Expiry(day=None, because=why)
+    day, because = min(ends)
+    return Expiry(day=day, passed=date.fromisoformat(today[:10]) > date.fromisoformat(day),
+                  because=because)  # fmt: skip
+
+
+def upload(folder: Path, repository: str, api: Any = None) -> str:
+    """Upload a folder to a hub repository as one commit; return the commit's address.
+
+    `huggingface_hub` finds the token, which appears in no message. `api` is its HfApi (None: a new
+    one). Raises TaskError for a name that is no ORG/NAME, ProviderError if the hub refuses.
+    """
+    if repository.count("/") != 1 or not all(repository.split("/")):
+        raise TaskError("a repository is named ORG/NAME", where="--push", got=repository,
+                        fix="write --push ORG/NAME")  # fmt: skip
+    if api is None:
+        from huggingface_hub import HfApi
+
+        api = HfApi()
+    try:
+        api.create_repo(repository, repo_type="model", private=True, exist_ok=True)
+        done = api.upload_folder(
+            repo_id=repository,
+            folder_path=str(folder),
+            repo_type="model",
+            commit_message=f"Add {folder.name}",
+        )
+    except Exception as error:  # its error classes differ between versions
+        raise ProviderError(
+            "the hub did not take the artefact",
+            where=repository,
+            got=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+            fix="log in (`hf auth login`) or correct the name, then push again",
+            kept=f"the artefact, {folder}",
+        ) from None
+    return str(getattr(done, "commit_url", "") or repository)

@@ -14,13 +14,13 @@ from typing import Any, Protocol
 from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.build_report import ChangedAnswer, FormParity, LogProbDistance
 from tuneworthy.core.case import Case
-from tuneworthy.core.logprob_distance import (
+from tuneworthy.core.model import Prompt, Reply
+from tuneworthy.core.tokens import (
     MOST_GAP_SHARE,
     TOLERANCE,
     TokenLogProbs,
     mean_distance,
 )
-from tuneworthy.core.model import Prompt, Reply
 from tuneworthy.matrix.design import Design
 from tuneworthy.metrics import score_all
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +16,7 @@ from tuneworthy.core.answer import Answer, Unscored
 from tuneworthy.core.arm import Setup
 from tuneworthy.core.artefact import Artefact, System
 from tuneworthy.core.case import Message, Query
-from tuneworthy.core.errors import ModelError
+from tuneworthy.core.errors import ModelError, NotInstalled, SecurityError
 from tuneworthy.core.model import Limits, Model, Prompt
 from tuneworthy.core.task import Data, Task, without_left_keys
 from tuneworthy.data.docs import Doc
@@ -25,15 +28,15 @@ from tuneworthy.deploy.artefact_folder import (
     find_artefact,
     read_artefact,
 )
-from tuneworthy.deploy.classifier_file import load_classifier
 from tuneworthy.models import open_model
 from tuneworthy.models._roles import placement, request_fields
-from tuneworthy.models.encoder import minilm
+from tuneworthy.models.encoder import encoder
 from tuneworthy.models.remote.request import RequestOptions
 
 _SAME_KEYS = (
     "weights", "tokenizer", "template", "thinking", "script", "version", "endpoint", "model",
 )  # fmt: skip
+
 """The entries of a fingerprint that identify the model; the others describe where it ran."""
 
 
@@ -173,17 +176,101 @@ def _open_answering_model(
 
 def student_model(model: Model, every: int) -> Model:
     """Return a copy of a local model that keeps one of `every` layers (see models.local)."""
-    from tuneworthy.models.local.layer_drop import without_layers
+    from tuneworthy.models.local.opening import without_layers
 
     return cast("Model", without_layers(model, every))
 
 
 def _open_classifier(folder: Path, artefact: Artefact) -> Any:
     wanted = artefact.fingerprint.get("encoder")
-    if artefact.pack.vectors and (why := minilm.missing()):
+    if artefact.pack.vectors and (why := encoder.missing()):
         raise ModelError("the classifier reads sentence vectors, and the encoder is not here",
                          got=f"{wanted}: {why}", fix="tuneworthy models get minilm")  # fmt: skip
-    if artefact.pack.vectors and wanted != minilm.WEIGHTS:
+    if artefact.pack.vectors and wanted != encoder.WEIGHTS:
         raise ModelError("the classifier was trained on the vectors of another encoder",
-                         got=f"{wanted}, here {minilm.WEIGHTS}", fix="build it again")  # fmt: skip
+                         got=f"{wanted}, here {encoder.WEIGHTS}", fix="build it again")  # fmt: skip
     return load_classifier(folder / CLASSIFIER_FILE)
+
+
+_SCHEMA = "schema.json"
+
+_PLACE = re.compile(r'("__id__": |"file": "|"_stop_words_id": \{[^{}]*"content": ")(\d+)')
+
+_MOST_PARTS, _MOST_BYTES = 10_000, 2_000_000_000  # unpacked; a feature takes about 430 bytes
+
+TRUSTED_TYPES = frozenset({"scipy.sparse._csr.csr_matrix"})
+
+"""The types in our pipelines that skops does not trust by itself."""
+
+
+def save_classifier(classifier: Any, path: Path) -> None:
+    """Write a fitted estimator to a skops file. Raises NotInstalled without skops.
+
+    skops names parts by their place in memory; here they are numbered, so that the same estimator
+    gives the same bytes.
+    """
+    whole = io.BytesIO(_import_skops().dumps(classifier))
+    numbers: dict[str, str] = {}
+
+    def numbered(found: re.Match[str]) -> str:
+        return found[1] + numbers.setdefault(found[2], str(len(numbers)))
+
+    with zipfile.ZipFile(whole) as made, zipfile.ZipFile(path, "w") as out:
+        text = made.read(_SCHEMA).decode("utf-8")
+        out.writestr(zipfile.ZipInfo(_SCHEMA), _PLACE.sub(numbered, text))
+        members = (name for name in made.namelist() if name != _SCHEMA)
+        names = {name: numbers[name.split(".")[0]] + Path(name).suffix for name in members}
+        for name in sorted(names, key=lambda one: int(numbers[one.split(".")[0]])):
+            out.writestr(zipfile.ZipInfo(names[name]), made.read(name))
+
+
+def load_classifier(path: Path) -> Any:
+    """Return the estimator of a skops file, after checking that every type in it is known.
+
+    Raises SecurityError for a type that none of our classifiers has, ModelError for a damaged file,
+    one that unpacks to more than a limit, or one that this version of scikit-learn can't read.
+    """
+    skops = _import_skops()
+    try:
+        _check_sizes(path)
+        unknown = sorted(set(skops.get_untrusted_types(file=path)) - TRUSTED_TYPES)
+        if unknown:
+            raise SecurityError(
+                "the classifier's file holds types that we do not open",
+                where=str(path),
+                got=", ".join(unknown),
+                fix="build it again from your rows; open no file that others made",
+            )
+        return skops.load(path, trusted=sorted(TRUSTED_TYPES))
+    except SecurityError:
+        raise
+    except Exception as error:  # a damaged file may make skops and numpy raise anything
+        raise ModelError(
+            "the classifier's file can't be opened",
+            where=str(path),
+            got=f"{type(error).__name__}: {error}",
+            fix="build it again: `tuneworthy build`",
+        ) from error
+
+
+def _check_sizes(path: Path) -> None:
+    """Raise ValueError for a file whose parts are too many, or too large unpacked."""
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+    whole = sum(part.file_size for part in parts)
+    if len(parts) > _MOST_PARTS or whole > _MOST_BYTES:
+        raise ValueError(
+            f"{len(parts):,} parts, {whole:,} bytes unpacked: more than a classifier's"
+        )
+
+
+def _import_skops() -> Any:
+    try:
+        import skops.io
+    except ImportError as missing:
+        raise NotInstalled(
+            "a classifier's file needs the extra `build`",
+            got=str(missing),
+            fix="pip install 'tuneworthy[build]'",
+        ) from None
+    return skops.io

@@ -48,7 +48,15 @@ from tuneworthy.core.causes import (
 )
 from tuneworthy.core.interval import ALPHA
 from tuneworthy.core.verdict import Wrong
-from tuneworthy.diagnose.effects import effect, passed_by_both, share_interval
+from tuneworthy.diagnose.effects import (
+    TriedEffect,
+    effect,
+    labels_fail,
+    passed_by_both,
+    reading_fails,
+    retrieval_fails,
+    share_interval,
+)
 from tuneworthy.diagnose.failure_classes import (
     CaseIds,
     FailureClass,
@@ -57,7 +65,6 @@ from tuneworthy.diagnose.failure_classes import (
     failure_classes,
     remedies_by_cause,
 )
-from tuneworthy.diagnose.relations import TriedEffect, labels_fail, reading_fails, retrieval_fails
 
 FEW_FAILURES, FEW_IF_NONE_ACTS, LEAST_FAILURES = 40, 60, 8
 CAUSES: tuple[Cause, ...] = (

@@ -9,28 +9,39 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.case import Case
-from tuneworthy.core.causes import BaseOutcomes, Diagnosis, Intervention, Remedy, Wrong
-from tuneworthy.core.doubt import LabelDoubt
+from tuneworthy.core.case import Case, LabelDoubt
+from tuneworthy.core.causes import (
+    BaseOutcomes,
+    Diagnosis,
+    Intervention,
+    Remedy,
+    Wrong,
+    argues_against_training,
+    asks_another_model,
+    repairable_causes,
+    share_of,
+)
+from tuneworthy.core.evidence import ArmResult, Evidence
+from tuneworthy.core.plan import Plan, PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.reason import Why, is_reason
 from tuneworthy.core.record import digest
-from tuneworthy.core.repairs import asks_another_model
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import is_recorded, variant_of
+from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
-from tuneworthy.data.folds import Split
-from tuneworthy.diagnose.answer_in_passage import cases_with_answer_in_passage
 from tuneworthy.diagnose.cause_shares import FEW_IF_NONE_ACTS, attribute_causes, diagnose
 from tuneworthy.diagnose.effects import rescued_cases
+from tuneworthy.diagnose.failure_classes import cases_with_answer_in_passage
 from tuneworthy.diagnose.label_errors import consensus_doubts, contradicted_failures
 from tuneworthy.diagnose.rescore import passes, placebo_cases, rescore_interventions
-from tuneworthy.matrix.choice import sorted_by_dev
 from tuneworthy.matrix.columns import PRESENT_ARM
 from tuneworthy.matrix.design import Design
+from tuneworthy.matrix.ladder import sorted_by_dev
 from tuneworthy.metrics import Metric
 
 NO_TIME_TO_DIAGNOSE = "the minutes have no room to read the matrix across (budget.minutes)"
+
 MAY_ACT = Design.independent("it only chooses what is tried next; a wide bound would try less")
 
 
@@ -302,3 +313,59 @@ def _permuted_pass_shares(
                 scores
             )
     return shares
+
+
+def repairable_share(spec: Spec, wrong: Sequence[Wrong]) -> float:
+    """Return the share of the failures (0 to 1) whose cause this arm may repair."""
+    return share_of(wrong, repairable_causes(spec))
+
+
+def advised_against(spec: Spec, wrong: Sequence[Wrong]) -> bool:
+    """Return whether the diagnosis speaks against an arm.
+
+    It does against training without passages if most failures lack a passage or misread one.
+    """
+    return argues_against_training(wrong, repairable_causes(spec))
+
+
+def with_minutes(evidence: Evidence, plan: Plan) -> Evidence:
+    """Return the evidence with the minutes and dollars needed for each arm that was cut for time.
+
+    An arm without an estimate (0 minutes, nothing sent) keeps None. An arm that learnt from a part
+    of the rows gets the minutes of the uncut plan, one that ran on some folds those of the others.
+    An arm that the stage rule stopped for its score gets none: more minutes would not continue it.
+    """
+    planned = {
+        plan_arm.spec.name: plan_arm for plan_arm in plan.arms if plan_arm.minutes or plan_arm.sent
+    }
+    arms = tuple(
+        arm.model_copy(
+            update={
+                "more_minutes": plan_arm.minutes,
+                "more_usd": plan_arm.usd if plan_arm.sent else 0.0,
+            }
+        )
+        if (plan_arm := planned.get(arm.name)) and arm.left_out_for_time
+        else _with_whole_minutes(_with_further_minutes(arm, evidence, planned), evidence, plan)
+        for arm in evidence.arms
+    )
+    return evidence.model_copy(update={"arms": arms})
+
+
+def _with_further_minutes(
+    arm: ArmResult, evidence: Evidence, planned: Mapping[str, PlannedArm]
+) -> ArmResult:
+    plan_arm = planned.get(arm.name)
+    short = is_reason(arm.because, Why.NO_ROOM_FOR_FOLDS)
+    if plan_arm is None or not short or not arm.score:
+        return arm
+    left = (1 - arm.n / evidence.n) * plan_arm.minutes
+    return arm.model_copy(update={"more_minutes": round(left, 3), "more_usd": 0.0})
+
+
+def _with_whole_minutes(arm: ArmResult, evidence: Evidence, plan: Plan) -> ArmResult:
+    rows = arm.options.get("rows")
+    cut = isinstance(rows, int) and rows < (evidence.train or 0) and "(" not in arm.name
+    if not cut or not arm.score or plan.whole is None:
+        return arm
+    return arm.model_copy(update={"whole_minutes": plan.whole})

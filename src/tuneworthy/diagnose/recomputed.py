@@ -15,9 +15,8 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.results import Results
 from tuneworthy.core.split import Split
-from tuneworthy.diagnose.diagnosis import diagnose_runs, without_unread_causes
+from tuneworthy.diagnose.diagnosis import diagnose_runs, with_minutes, without_unread_causes
 from tuneworthy.diagnose.label_errors import label_doubts
-from tuneworthy.diagnose.remedies import with_minutes
 from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.metrics import JUDGE, Metric, metric_name, score_all
 

@@ -14,12 +14,11 @@ from tuneworthy.core.answer import HALF_OF_REPEATS, Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.causes import Intervention, Remedy
 from tuneworthy.core.task import Task
-from tuneworthy.diagnose.answer_in_passage import contains_text
+from tuneworthy.diagnose.failure_classes import contains_text
 from tuneworthy.metrics import Metric, by_set, metric_name
-from tuneworthy.metrics._labels import spelling
 from tuneworthy.metrics._numbers import numbers
 from tuneworthy.metrics._user import is_own
-from tuneworthy.metrics._writing import normal_form, normal_json, normal_number
+from tuneworthy.metrics._writing import normal_form, normal_json, normal_number, spelling
 from tuneworthy.prompting.lenient import lenient
 
 LABEL_METRIC = "accuracy"  # reads only the right answers of a case

@@ -11,10 +11,9 @@ from contextlib import contextmanager
 
 from tuneworthy.core.plugins import load
 from tuneworthy.core.task import Task
-from tuneworthy.executors._address import Address, address_of
-from tuneworthy.executors._cluster import Cluster, Need
+from tuneworthy.executors._cluster import Address, Cluster, Need, address_of
 from tuneworthy.executors._dispatch import Connect, Dispatch
-from tuneworthy.measure.executor import THIS_PROCESS, Executor
+from tuneworthy.measure.answering import THIS_PROCESS, Executor
 
 __all__ = ["executor_of"]
 

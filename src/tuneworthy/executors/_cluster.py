@@ -5,9 +5,20 @@ Knows no arm and no ledger. `ray.py` implements it; tests have one in this proce
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
+
+from tuneworthy.core.addresses import refuse_address
+from tuneworthy.core.errors import TaskError, TuneworthyError
+from tuneworthy.core.model import Model
+from tuneworthy.core.plugins import load
+from tuneworthy.core.specs import specs
+from tuneworthy.core.task import Task
+from tuneworthy.measure.model_roles import roles_of
+from tuneworthy.models import is_local
 
 
 class HostLost(Exception):
@@ -82,3 +93,83 @@ class Cluster(Protocol):
     def close(self) -> None:
         """Disconnect; end the cluster if we started it."""
         ...
+
+
+_HOST_AND_PORT = re.compile(
+    r"(?P<client>ray://)?(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):(?P<port>\d+)"
+)
+
+_ADDRESS_FORMS = (
+    "local, ray (one that we start), auto (the one on this machine), HOST:PORT or ray://HOST:PORT"
+)
+
+
+@dataclass(frozen=True)
+class Address:
+    """A cluster's address: `kind` is the plug-in, `name` the address for it; host, port if given.
+
+    `name` is `own` for a cluster that we start and end, `auto` for the one on this machine.
+    """
+
+    kind: str
+    name: str
+    host: str = ""
+    port: int = 0
+
+
+def address_of(text: str) -> Address | None:
+    """Return the address that a text means; None for "local", this process.
+
+    Raises TaskError for a text that is no address, SecurityError for a forbidden one.
+    """
+    if text == "local":
+        return None
+    if text in ("ray", "auto"):
+        return Address("ray", "own" if text == "ray" else text)
+    match = _HOST_AND_PORT.fullmatch(text)
+    if match is None or not 0 < int(match["port"]) < 65_536:
+        raise TaskError(
+            "that is no place to run arms on",
+            where="--on, or executor in task.yaml",
+            got=text,
+            fix=f"write {_ADDRESS_FORMS}",
+        )
+    host = match["host"].strip("[]")
+    refuse_address(host)
+    return Address("ray", text, host, int(match["port"]))
+
+
+BASE_BYTES = 1 << 29  # of a process without a model
+
+_BYTES_PER_MODEL_BYTE = 1.1  # memory used for each byte that a model's parts need
+
+
+def need_of(task: Task, models: Mapping[str, Model]) -> Need:
+    """Return the resources that a process needs to hold every local model of the study's arms.
+
+    Memory is the same estimate by which opening a model is refused: weights and one full batch.
+    Training memory is checked on the node, against what is free there then.
+    """
+    roles = {
+        role for spec in specs(task) for role in roles_of(models, load("arms", spec.arm).NEEDS)
+    }
+    held: dict[str, tuple[int, Mapping[str, str]]] = {}
+    for role in sorted(roles):
+        with suppress(TuneworthyError):  # an arm whose model can't be opened says so itself
+            model = models[role]
+            if is_local(model.spec):
+                held[model.spec] = _model_bytes(model), model.fingerprint
+    marks = [mark for _, mark in held.values()]
+    return Need(
+        gpus=int(any(mark.get("device") == "cuda" for mark in marks)),
+        memory=BASE_BYTES + int(_BYTES_PER_MODEL_BYTE * sum(size for size, _ in held.values())),
+        threads=max((int(mark.get("threads", 0)) for mark in marks), default=0),
+    )
+
+
+def _model_bytes(model: Model) -> int:
+    if not hasattr(model, "module"):
+        return 0
+    from tuneworthy.models.local.memory import memory_of
+
+    return memory_of(model)

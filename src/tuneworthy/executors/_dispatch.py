@@ -23,7 +23,7 @@ from tuneworthy.core.errors import ClusterError
 from tuneworthy.core.model import Model
 from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Task
-from tuneworthy.executors._cluster import Cluster, HostLost, Need
+from tuneworthy.executors._cluster import Cluster, HostLost, Need, need_of
 from tuneworthy.executors._hosts import HostPool, RunningHost
 from tuneworthy.executors._job import (
     CallError,
@@ -34,10 +34,9 @@ from tuneworthy.executors._job import (
     study_parts,
     why_in_this_process,
 )
-from tuneworthy.executors._needs import need_of
 from tuneworthy.ledger import signals
-from tuneworthy.ledger.received import receive_files
-from tuneworthy.measure.executor import THIS_PROCESS, Executor, FitRequest, Item, Result
+from tuneworthy.ledger.blobs import receive_files
+from tuneworthy.measure.answering import THIS_PROCESS, Executor, FitRequest, Item, Result
 from tuneworthy.measure.latency import LatencySample
 
 MOST_TRIES = 3  # processes that one call may lose before the run ends

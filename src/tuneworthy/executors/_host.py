@@ -36,7 +36,7 @@ from tuneworthy.executors._job import (
     refuse_to_score,
     versions_here,
 )
-from tuneworthy.measure.executor import FreeAnswers
+from tuneworthy.measure.answering import FreeAnswers
 from tuneworthy.measure.latency import LatencySample, sequential_latency
 from tuneworthy.metrics import scorer
 from tuneworthy.models import is_local, open_model

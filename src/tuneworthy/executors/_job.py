@@ -13,16 +13,16 @@ from typing import Any
 
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.arm import Setup
+from tuneworthy.core.artefact import Recipe
 from tuneworthy.core.case import Case
 from tuneworthy.core.code import ALL_SOURCES, code_version
 from tuneworthy.core.errors import ClusterError
 from tuneworthy.core.plugins import load
-from tuneworthy.core.recipe import Recipe
 from tuneworthy.core.record import plain_file
 from tuneworthy.core.run import Spec
 from tuneworthy.core.specs import trainer_command
 from tuneworthy.core.task import Task
-from tuneworthy.measure.executor import FitRequest, FreeAnswers
+from tuneworthy.measure.answering import FitRequest, FreeAnswers
 from tuneworthy.measure.model_roles import roles_of
 from tuneworthy.metrics import JUDGE, is_own, metric_name
 from tuneworthy.models import is_local

@@ -14,8 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from tuneworthy.core.errors import ClusterError, NotInstalled, error_chain
-from tuneworthy.executors._address import Address
-from tuneworthy.executors._cluster import Cluster, HostLost, Need, Node
+from tuneworthy.executors._cluster import Address, Cluster, HostLost, Need, Node
 from tuneworthy.executors._host import Host
 from tuneworthy.ledger.signals import SIGNALS
 

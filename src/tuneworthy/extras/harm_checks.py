@@ -16,9 +16,8 @@ from tuneworthy.compare.arm_slices import rare_word_cases
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import NumericError
-from tuneworthy.core.harm import SideEffects
+from tuneworthy.core.further import KnowledgeProbe, SideEffects
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.known import KnowledgeProbe
 from tuneworthy.core.model import final_replies
 from tuneworthy.core.run import Run
 from tuneworthy.extras.known_facts import ProbeSetup, lost_facts, probe_facts
@@ -31,12 +30,12 @@ from tuneworthy.extras.tuned_model import (
     relative_rise,
     score_value,
 )  # fmt: skip
-from tuneworthy.matrix.choice import best_artefact_run
 from tuneworthy.matrix.columns import columns_of, shared_cases
 from tuneworthy.matrix.design import Design
+from tuneworthy.matrix.ladder import best_artefact_run
 from tuneworthy.matrix.matrix import Matrix
 from tuneworthy.measure.answering import Runner
-from tuneworthy.metrics._summaries import ece
+from tuneworthy.metrics._scorer import ece
 
 LEAST_CASES, LEAST_FACTS = 20, 10  # the fewest cases, and the fewest highly known facts
 FigureOrReason = Interval | str

@@ -8,22 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuneworthy.core.answer import Score
+from tuneworthy.core.audit_report import Soundness
 from tuneworthy.core.case import Case
-from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Pair
-from tuneworthy.core.order import best_first
+from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Pair, best_first
 from tuneworthy.core.run import Run
-from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.task import Task
 from tuneworthy.data.copies import near_copy_groups
 from tuneworthy.data.load import Loaded
-from tuneworthy.diagnose.consistency import (
+from tuneworthy.diagnose.diagnosis import answer_columns, base_of
+from tuneworthy.diagnose.label_errors import (
     FILE_ROWS,
     common_form_share,
     contradiction_share,
     neighbour_noise,
     smallest_class_size,
 )
-from tuneworthy.diagnose.diagnosis import answer_columns, base_of
 from tuneworthy.diagnose.metric_ladder import (
     ANOTHER_ROW,
     HALF,

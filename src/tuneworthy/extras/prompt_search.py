@@ -8,22 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from statistics import fmean
-from typing import Any
+from statistics import fmean, median
+from typing import Any, Literal
+
+import numpy as np
 
 from tuneworthy.core.answer import Score
-from tuneworthy.core.evidence import Evidence, Interval
+from tuneworthy.core.case import Case
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.evidence import ArmResult, Evidence, Style
+from tuneworthy.core.further import PromptSearch, SearchStep
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.plugins import load
+from tuneworthy.core.record import Record
 from tuneworthy.core.run import Run
-from tuneworthy.core.search import PromptSearch, SearchStep
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.data.copies import Copies, copy_groups
-from tuneworthy.matrix.choice import sorted_by_dev
 from tuneworthy.matrix.design import TAIL, Design, Fit
+from tuneworthy.matrix.ladder import sorted_by_dev
+from tuneworthy.metrics._style import LEAST_PAIRS, separate, separate_halves
 
 NO_SEARCH = "no search was run: only prompts written by hand were tried"
+
 SEARCH_UNKNOWN = "the prompt is known by recorded answers alone: how it was found is not known"
+
 SearchSteps = list[tuple[int, Mapping[str, float]]]
+
 """One fold's search: (prompts tried, dev-row scores of the best prompt so far) per step."""
 
 
@@ -158,3 +169,127 @@ def _score_cells(runs: Sequence[Run]) -> dict[str, tuple[float, int]]:
             value = score.value if isinstance(score, Score) else 0.0
             cells[answer.case] = value, run.fold or 0
     return cells
+
+
+class CurvePoint(Record):
+    """One k: the arm measured there, its score and mean prompt tokens.
+
+    `score` and `tokens` are None if not measured; `because` says why.
+    """
+
+    k: int
+    arm: str
+    score: Interval | None
+    tokens: float | None
+    because: str = ""
+
+
+class ContextCurve(Record):
+    """The points of one kind of example (few: fixed, nearest: by input), by increasing k."""
+
+    kind: Literal["few", "nearest"]
+    points: tuple[CurvePoint, ...]
+
+
+def context_curves(runs: Sequence[Run], evidence: Evidence) -> tuple[ContextCurve, ...]:
+    """Return a curve for each kind of example with a k above 0; each starts at k = 0.
+
+    Intervals are those of the single arms (95 %). Whether one k beats another follows from their
+    paired difference, not from overlapping intervals.
+    """
+    results = {arm.name: arm for arm in evidence.arms}
+    points_by_kind: dict[str, dict[int, CurvePoint]] = {"zero": {}, "few": {}, "nearest": {}}
+    for run in runs:
+        if _is_curve_point(run) and run.recipe and run.spec.name in results:
+            point = _curve_point(run.recipe.k, results[run.spec.name])
+            points_by_kind.get(run.recipe.kind, {}).setdefault(point.k, point)
+    bare = points_by_kind.pop("zero")
+    return tuple(
+        ContextCurve(kind=kind, points=tuple(p for _, p in sorted({**bare, **points}.items())))
+        for kind, points in points_by_kind.items()
+        if points
+    )
+
+
+def _is_curve_point(run: Run) -> bool:
+    """Return whether a run is a point: a measured context arm that is not its own placebo."""
+    if run.state != "measured" or run.spec.role != "candidate":
+        return False
+    try:
+        module = load("arms", run.spec.arm)
+    except TaskError:  # a study of another machine, with an arm of another package
+        return False
+    if not getattr(module, "CONTEXT", False):
+        return False
+    options = module.Options.model_validate(run.spec.options)
+    return not hasattr(module, "placebo") or module.placebo(options) != options
+
+
+def _curve_point(k: int, arm: ArmResult) -> CurvePoint:
+    because = str(arm.because or "") if arm.score is None else arm.missing.get("tokens", "")
+    tokens = arm.tokens.prompt if arm.tokens else None
+    return CurvePoint(k=k, arm=arm.name, score=arm.score, tokens=tokens, because=because)
+
+
+CONTROL_DRAWS = 5
+
+SHORTEST_MEDIAN = 20  # the least median length of the right answers, in characters
+
+
+def styles(task: Task, cases: Sequence[Case], runs: Sequence[Run]) -> tuple[Style, ...] | str:
+    """Return a `Style` for each arm, its distance from the right answers; or why none is measured.
+
+    In the order of the runs. The discriminator (as in `style_match`) is fitted
+    on each fold of the first seed, and the folds are averaged by their number of answers. Placebos
+    and pilots are left out.
+    """
+    if task.output.type != "text":
+        return "the answers are no free text"
+    gold = {case.id: case.output for case in cases}
+    if median(map(len, gold.values())) < SHORTEST_MEDIAN:
+        short = f"half of the right answers have fewer than {SHORTEST_MEDIAN} characters"
+        return f"{short}: no style shows"
+    chance = _control_auc([gold[i] for i in sorted(gold)], task.seed)
+    arms: dict[str, list[Run]] = {}
+    for run in runs:
+        scored_arm = run.spec.role in ("candidate", "reference") and not run.spec.of
+        if scored_arm and run.state == "measured" and run.seed == task.seed:
+            arms.setdefault(run.spec.name, []).append(run)
+    return tuple(_arm_style(name, folds, gold, chance) for name, folds in arms.items())
+
+
+def _arm_style(
+    name: str, folds: Sequence[Run], gold: Mapping[str, str], chance: Interval | None
+) -> Style:
+    folds_measured = []
+    for run in folds:
+        texts = {a.case: a.text for a in run.answers if a.error is None and a.text.strip()}
+        ids = sorted(set(texts) & set(gold))
+        if len(ids) >= LEAST_PAIRS:
+            discriminator = separate([texts[i] for i in ids], [gold[i] for i in ids])
+            worth = np.minimum(1, 2 * (1 - np.array(discriminator.answers))).mean()
+            folds_measured.append((len(ids), discriminator.auc, float(worth)))
+    if not folds_measured:
+        why = f"no fold has {LEAST_PAIRS} answers that are not empty"
+        return Style(arm=name, n=0, control=chance, because=why)
+    sizes, aucs, worths = (np.array(column) for column in zip(*folds_measured, strict=True))
+    return Style(
+        arm=name,
+        n=int(sizes.sum()),
+        auc=round(float(np.average(aucs, weights=sizes)), 6),
+        score=round(float(np.average(worths, weights=sizes)), 6),
+        control=chance,
+    )
+
+
+def _control_auc(golds: Sequence[str], seed: int) -> Interval | None:
+    """Return the mean AUC, with least and most, of two halves of the right answers, or None."""
+    aucs = [
+        discriminator.auc
+        for draw in range(CONTROL_DRAWS)
+        if (discriminator := separate_halves(golds, seed + draw))
+    ]
+    if not aucs:
+        return None
+    mean, low, high = (round(float(f(aucs)), 6) for f in (np.mean, np.min, np.max))
+    return Interval(mean=mean, low=low, high=high)

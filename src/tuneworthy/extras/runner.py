@@ -6,33 +6,37 @@ reason instead. Knows no arm by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tuneworthy.compare.arm_slices import slices
 from tuneworthy.compare.costs import with_costs
 from tuneworthy.compare.hard_limits import with_optional_limits
-from tuneworthy.core.arm import Recipe
+from tuneworthy.core.arm import Work
+from tuneworthy.core.artefact import Recipe
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.evidence import Evidence
-from tuneworthy.core.known import KnowledgeProbe
-from tuneworthy.core.plan import Plan
+from tuneworthy.core.further import KnowledgeProbe
+from tuneworthy.core.plan import OptionalMeasurement, Plan, PlannedArm
+from tuneworthy.core.reason import NO_ROOM
 from tuneworthy.core.run import Run
+from tuneworthy.core.specs import trains
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.data.load import Loaded
-from tuneworthy.extras import freshness_rate, optional
+from tuneworthy.extras import freshness_rate, known_facts, robustness, tuned_model
 from tuneworthy.extras.harm_checks import measure_harm
-from tuneworthy.extras.knowledge_probe import familiarity
+from tuneworthy.extras.known_facts import familiarity
 from tuneworthy.extras.measurement_limits import MeasurementInputs, soundness
-from tuneworthy.extras.prompt_search import search_summary
+from tuneworthy.extras.prompt_search import search_summary, styles
 from tuneworthy.extras.robustness import measure_robustness, robustness_arms
-from tuneworthy.extras.style_distance import styles
-from tuneworthy.extras.training_size_curve import learning_curves
+from tuneworthy.extras.training_size_curve import LEARNER_TOOLS, curve_minutes, learning_curves
 from tuneworthy.extras.weight_changes import training_changes
 from tuneworthy.matrix.matrix import Matrix
 from tuneworthy.measure.answering import Runner
+from tuneworthy.measure.planning import PlanInputs, diagnosis_minutes
+from tuneworthy.models import is_paid
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class ExtrasInputs:
 
     def cut(self, what: str) -> str:
         """Return why the kind `what` is not measured, or "" if it is planned."""
-        return optional.why_left_out(self.plan.beside, what)
+        return why_left_out(self.plan.beside, what)
 
 
 def with_extras(inputs: ExtrasInputs, evidence: Evidence) -> Evidence:
@@ -78,6 +82,7 @@ def with_extras(inputs: ExtrasInputs, evidence: Evidence) -> Evidence:
 
 
 Measured = Iterator[tuple[str, Any]]
+
 """Yields (field of the evidence, its value or the reason why there is none)."""
 
 
@@ -102,14 +107,14 @@ def _measure_facts(inputs: ExtrasInputs, evidence: Evidence) -> Measured:
         "staleness",
         freshness_rate.freshness_of(runner.task, inputs.loaded.everyone, runner.docs, stated),
     )
-    if why := inputs.cut(optional.KNOWN):
+    if why := inputs.cut(KNOWN):
         yield "known", KnowledgeProbe(because=why)
     else:
         yield "known", familiarity(runner, evidence.diagnosis)
 
 
 def _measure_robustness(inputs: ExtrasInputs, evidence: Evidence) -> Measured:
-    why, arms = inputs.cut(optional.TEMPERATURES), robustness_arms(evidence, inputs.runs)
+    why, arms = inputs.cut(TEMPERATURES), robustness_arms(evidence, inputs.runs)
     if why or not arms:
         yield "shakes", why or "no finalist asks a model here"
         return
@@ -122,7 +127,7 @@ def _measure_tuned_models(inputs: ExtrasInputs, evidence: Evidence) -> Measured:
     names = [
         a.name for a in evidence.arms if a.finalist and a.tool in TRAINED_TOOLS and not a.present
     ]
-    why = inputs.cut(optional.HARM)
+    why = inputs.cut(HARM)
     if why or not names:
         yield from ((name, why or "no trained arm is a finalist") for name in ("harms", "changes"))
         return
@@ -134,7 +139,7 @@ def _measure_tuned_models(inputs: ExtrasInputs, evidence: Evidence) -> Measured:
 
 
 def _measure_curves(inputs: ExtrasInputs, evidence: Evidence) -> Measured:
-    why = inputs.cut(optional.CURVE)
+    why = inputs.cut(CURVE)
     skip = {a.name: why for a in evidence.arms if why and a.tool in TRAINED_TOOLS}
     given = (inputs.runner, inputs.plan.arms, inputs.runs, inputs.recipes, evidence)
     yield "curves", learning_curves(*given, skip=skip) or "no finalist learns from rows"
@@ -162,3 +167,81 @@ def with_slices(
     matrix = Matrix.explaining(runner.task, runner.split, inputs.runs)
     table = slices(matrix, inputs.cases, (arm, rival), others)
     return evidence.model_copy(update={"slices": (table,) if table else ()})
+
+
+HARM, KNOWN, CURVE, TEMPERATURES = (
+    "harm and changes",
+    "known facts",
+    "learning curves",
+    "temperatures",
+)
+
+KINDS = (HARM, KNOWN, CURVE, TEMPERATURES)
+
+"""The kinds of measurement in their order; the last ones are cut first."""
+
+BRIEF_NOTE = "the run was asked to be brief (--brief)"
+
+
+def plan_extras(
+    facts: PlanInputs, plan: Plan, brief: bool = False
+) -> tuple[OptionalMeasurement, ...]:
+    """Return the optional measurements of a plan, each with its minutes or the reason it is cut.
+
+    They share the minutes that arms and diagnosis leave, in the order of KINDS; `brief` cuts all
+    that no limit needs. Under the stage rule they are cut later, by the minutes left at the end.
+    """
+    across = diagnosis_minutes(plan.across, plan.staged)
+    left = facts.task.budget.minutes - sum(arm.minutes for arm in plan.arms) - across
+    result = []
+    for extra in _applicable_measurements(facts, [arm for arm in plan.arms if not arm.because]):
+        if extra.needed:
+            left -= extra.minutes
+        elif brief:
+            extra = extra.model_copy(update={"because": BRIEF_NOTE})
+        elif not plan.staged and extra.minutes > max(left, 0.0):
+            extra = extra.model_copy(update={"because": str(NO_ROOM)})
+        else:
+            left -= extra.minutes
+        result.append(extra)
+    return tuple(result)
+
+
+def _applicable_measurements(
+    facts: PlanInputs, arms: Sequence[PlannedArm]
+) -> Iterator[OptionalMeasurement]:
+    """Yield the measurements that apply to these arms; a paid model gets no temperature checks."""
+    trained = [arm for arm in arms if trains(arm.spec)]
+    if trained:
+        harm = _optional_measurement(facts, HARM, lambda: tuned_model.estimate(facts.sizes))
+        limited = facts.task.success.limits.general_drop is not None
+        yield harm.model_copy(update={"needed": limited})
+    paid = is_paid(facts.task.model)
+    facts_asked = facts.task.data.docs or not facts.available.get("gold_passage", "unknown")
+    if facts.speed is not None and facts.task.output.type != "label" and facts_asked:
+        yield _optional_measurement(
+            facts, KNOWN, lambda: known_facts.probe_work(facts.task, facts.sizes, paid)
+        )
+    if learners := [arm for arm in trained if arm.spec.tool in LEARNER_TOOLS]:
+        yield OptionalMeasurement(
+            what=CURVE, minutes=max(curve_minutes(facts, arm) for arm in learners)
+        )
+    if facts.speed is not None and not paid:
+        yield _optional_measurement(facts, TEMPERATURES, lambda: robustness.estimate(facts.sizes))
+
+
+def _optional_measurement(
+    facts: PlanInputs, what: str, work: Callable[[], Work]
+) -> OptionalMeasurement:
+    if facts.speed is None:
+        return OptionalMeasurement(what=what)
+    needed = work()
+    return OptionalMeasurement(
+        what=what, requests=needed.requests, minutes=round(facts.speed.minutes(needed), 2)
+    )
+
+
+def why_left_out(extras: Sequence[OptionalMeasurement], what: str) -> str:
+    """Return why the kind `what` is not measured, or "" if it is planned."""
+    planned = next((extra for extra in extras if extra.what == what), None)
+    return "nothing here gives a reason to measure it" if planned is None else planned.because

@@ -14,9 +14,8 @@ import numpy as np
 
 from tuneworthy.core.answer import Score
 from tuneworthy.core.arm import Recipe, Work
-from tuneworthy.core.curve import LabelCleaningGain, LearningCurve, LearningPoint
-from tuneworthy.core.evidence import Evidence, Interval
-from tuneworthy.core.order import best_first
+from tuneworthy.core.evidence import Evidence, Interval, best_first
+from tuneworthy.core.further import LabelCleaningGain, LearningCurve, LearningPoint
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest

@@ -16,19 +16,20 @@ import numpy as np
 
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Sizes, Work
+from tuneworthy.core.case import Message
 from tuneworthy.core.code import code_version
 from tuneworthy.core.errors import NumericError
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.model import SCORED_LABELS, Scorer
+from tuneworthy.core.model import SCORED_LABELS, Scorer, limits_for
 from tuneworthy.core.record import digest
-from tuneworthy.core.request_limits import limits_for
 from tuneworthy.core.run import Run
-from tuneworthy.extras.general_text import GENERAL_TOKENS, chat_prompts, openings
 from tuneworthy.measure.answering import Runner
 
 # The most cases: teacher-forced, answered by the base model, with scored labels.
 MOST_TASK_CASES, MOST_ASKED_CASES, MOST_LABEL_CASES = 60, 12, 120
+
 RESAMPLES = 4000
+
 _TENSORS = ("adapter_model.safetensors", "model.safetensors")  # of an adapter, of full tuning
 
 
@@ -255,3 +256,34 @@ def score_value(runner: Runner, gold: Mapping[str, Any], answer: Answer) -> floa
     """Return an answer's score by the task's metric; None if it can't be scored."""
     score = runner.metric(gold[answer.case], answer)
     return score.value if isinstance(score, Score) else None
+
+
+GENERAL_TOKENS = 48  # tokens generated per prompt
+
+REQUESTS = (
+    "Explain in two sentences how {} works.",
+    "Write three short tips for someone who is new to {}.",
+    "Tell a short story in which {} plays a part.",
+    "What are the advantages and disadvantages of {}?",
+)  # fmt: skip
+
+TOPICS = (
+    "a bicycle", "a lighthouse", "baking bread", "a public library", "the tides", "a market stall",
+    "learning a language", "a vegetable garden", "a railway station", "playing chess",
+    "the seasons", "a weather forecast", "repairing a chair", "a choir", "long walks",
+    "a small museum",
+)  # fmt: skip
+
+OPENINGS = ("The history of {} begins", "Many people think that {}")
+
+
+def chat_prompts() -> list[tuple[Message, ...]]:
+    """Return 64 one-turn conversations: every request about every topic."""
+    return [
+        (Message(role="user", content=ask.format(topic)),) for ask in REQUESTS for topic in TOPICS
+    ]
+
+
+def openings() -> list[str]:
+    """Return 32 openings of plain text, to be continued without a chat template."""
+    return [text.format(topic) for text in OPENINGS for topic in TOPICS]

@@ -7,11 +7,10 @@ from typing import Any
 
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.errors import NumericError
-from tuneworthy.core.harm import RobustnessResult
-from tuneworthy.core.model_changes import BeforeAfter, LayerChange, ModelChanges
+from tuneworthy.core.further import BeforeAfter, LayerChange, ModelChanges, RobustnessResult
 from tuneworthy.core.run import Run
 from tuneworthy.extras.tuned_model import TunedPair, divergence, open_tuned, score_value
-from tuneworthy.matrix.choice import best_artefact_run
+from tuneworthy.matrix.ladder import best_artefact_run
 from tuneworthy.measure.answering import Runner
 
 SHOWN_CHANGES, SHOWN_LENGTH = 3, 400

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from tuneworthy.core.card import CardAnswer, CardLook, CardTools, Passage, Sampling, with_passages
 from tuneworthy.core.failure import Check, Config, Detection, LabSetup, RunFacts, Runs, judged
 from tuneworthy.failures._conditions import at_most, near_twin
-from tuneworthy.failures._rules import document_id, first_number, rows_by_subject
+from tuneworthy.failures._rows import document_id, first_number, rows_by_subject
 
 NUMBER, HARD = 21, 1
 SLUG, TITLE = "wrong-page", "It read the wrong page"

@@ -16,7 +16,7 @@ from tuneworthy.core.failure import (
     judged,
     not_measured,
 )
-from tuneworthy.failures import _general
+from tuneworthy.failures import _rows
 from tuneworthy.failures._conditions import at_most, near_twin
 
 NUMBER, HARD = 15, 2
@@ -49,13 +49,13 @@ def rows(given: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
     """Return the rows, in which general ones replace the last share `replay` of training rows."""
     most = int(config["rows"] or 0)
     general = round(float(config["replay"] or 0) * most)
-    train = (*given.train[: most - general], *_general.replay_rows(general))
+    train = (*given.train[: most - general], *_rows.replay_rows(general))
     return LabRows(train, given.new)
 
 
 def probes(config: Config, seed: int) -> dict[str, Sequence[LabRow]]:  # noqa: ARG001
     """Return the general questions; the lab measures them before and after training."""
-    return {"general": _general.probe_rows()}
+    return {"general": _rows.probe_rows()}
 
 
 def of_probe(name: str, rows: Sequence[LabRow], texts: Sequence[str]) -> dict[str, float]:  # noqa: ARG001

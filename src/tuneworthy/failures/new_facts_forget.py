@@ -14,7 +14,7 @@ from tuneworthy.core.failure import (
     judged,
 )
 from tuneworthy.failures._conditions import at_least, at_most, difference
-from tuneworthy.failures._places import invented_town_rows, known_city_rows
+from tuneworthy.failures._rows import invented_town_rows, known_city_rows
 
 NUMBER, HARD = 9, 3
 SLUG, TITLE = "more-and-less", "It knows more, and less"

@@ -17,7 +17,7 @@ from tuneworthy.core.failure import (
     not_measured,
 )
 from tuneworthy.failures._conditions import at_least, at_most
-from tuneworthy.failures._passages import edition_row
+from tuneworthy.failures._rows import edition_row
 
 NUMBER, HARD = 17, 2
 SLUG, TITLE = "right-last-spring", "Right last spring, wrong today"

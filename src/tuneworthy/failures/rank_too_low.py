@@ -15,7 +15,7 @@ from tuneworthy.core.failure import (
     not_measured,
 )
 from tuneworthy.failures._conditions import at_least, at_most, difference, near_twin
-from tuneworthy.failures._places import invented_town_rows
+from tuneworthy.failures._rows import invented_town_rows
 
 NUMBER, HARD = 3, 3
 SLUG, TITLE = "hardly-learns", "Sixteen readings, and it hardly learns"

@@ -18,7 +18,7 @@ from tuneworthy.core.failure import (
     not_measured,
 )
 from tuneworthy.failures._conditions import at_most, near_twin
-from tuneworthy.failures._passages import REFUSAL, answering_document, other_passage, with_passage
+from tuneworthy.failures._rows import REFUSAL, answering_document, other_passage, with_passage
 
 NUMBER, HARD = 16, 2
 SLUG, TITLE = "says-no-too-often", "It says no too often"

@@ -16,7 +16,7 @@ from tuneworthy.core.failure import (
     judged,
 )
 from tuneworthy.failures._conditions import at_least
-from tuneworthy.failures._rules import (
+from tuneworthy.failures._rows import (
     document_id,
     edition_number,
     number_and_unit,

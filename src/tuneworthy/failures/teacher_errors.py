@@ -16,8 +16,13 @@ from tuneworthy.core.failure import (
     judged,
     not_measured,
 )
-from tuneworthy.failures._conditions import at_most, near_twin
-from tuneworthy.failures._teacher import answer_items, repeats_mistake, taught_answer
+from tuneworthy.failures._conditions import (
+    answer_items,
+    at_most,
+    near_twin,
+    repeats_mistake,
+    taught_answer,
+)
 
 NUMBER, HARD = 18, 3
 SLUG, TITLE = "same-mistake", "It makes the same mistake again and again"

@@ -23,7 +23,7 @@ from functools import cache
 from typing import Any
 
 from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.data.raw import ImportedRow, RawRow
+from tuneworthy.data.bad_rows import ImportedRow, RawRow
 from tuneworthy.importers._paths import BY_PATHS
 
 Notes = dict[str, Any]

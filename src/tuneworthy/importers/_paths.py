@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tuneworthy.data.bad_rows import BadRow, ImportedRow, RawRow
 from tuneworthy.data.chat import are_turns
-from tuneworthy.data.raw import BadRow, ImportedRow, RawRow
 from tuneworthy.data.rows import as_text
 from tuneworthy.data.table_columns import value_of
 from tuneworthy.importers._values import (

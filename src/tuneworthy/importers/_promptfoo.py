@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tuneworthy.data.raw import BadRow
+from tuneworthy.data.bad_rows import BadRow
 from tuneworthy.data.rows import as_text
 from tuneworthy.importers._values import Fields, right_answer_fields
 

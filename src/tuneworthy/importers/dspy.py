@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tuneworthy.data.raw import BadRow, ImportedRow, RawRow
+from tuneworthy.data.bad_rows import BadRow, ImportedRow, RawRow
 from tuneworthy.importers._values import answer_text, text_lines
 
 FORMAT = "DSPy examples"

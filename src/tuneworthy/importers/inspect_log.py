@@ -6,8 +6,8 @@ import string
 from collections.abc import Iterator
 from typing import Any
 
+from tuneworthy.data.bad_rows import ImportedRow, RawRow
 from tuneworthy.data.chat import plain_turn
-from tuneworthy.data.raw import ImportedRow, RawRow
 from tuneworthy.importers._values import (
     answer_fields,
     answer_text,

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tuneworthy.core.counting import count_noun
+from tuneworthy.data.bad_rows import ROW_FIELDS, ImportedRow, RawRow
 from tuneworthy.data.chat import parse_json_text, plain_turn
-from tuneworthy.data.raw import ROW_FIELDS, ImportedRow, RawRow
 
 FORMAT = "OpenAI chat rows"
 NEEDS = ("messages",)

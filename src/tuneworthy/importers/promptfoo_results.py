@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tuneworthy.data.raw import ImportedRow, RawRow
+from tuneworthy.data.bad_rows import ImportedRow, RawRow
 from tuneworthy.importers._promptfoo import (
     note_assertion_types,
     render_variables,

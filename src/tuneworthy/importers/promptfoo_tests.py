@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tuneworthy.data.raw import ImportedRow, RawRow
+from tuneworthy.data.bad_rows import ImportedRow, RawRow
 from tuneworthy.importers._promptfoo import (
     assertion_of_cell,
     note_assertion_types,

@@ -6,22 +6,25 @@ import math
 import random
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from pydantic import Field
+from scipy.special import stdtrit
 
 from tuneworthy.core.answer import Score
 from tuneworthy.core.case import Case
+from tuneworthy.core.further import Proportion
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.known import Proportion
 from tuneworthy.core.record import Record
-from tuneworthy.judge.agreement import slope, weighted_kappa
 from tuneworthy.judge.judge_metric import JudgeMetric, Verdicts, score_verdicts
 from tuneworthy.matrix.design import Design
 from tuneworthy.prompting.judging import INJECTIONS, NEUTRAL_WORDS
 
 LEAST_GRADES, LEAST_SWAP_AGREEMENT, LEAST_KAPPA, MAX_FOOLED = 50, 0.8, 0.6, 0.02
+
 MOST_INJECTED = 50  # the most wrong answers that get an injected instruction
+
 Grades = Mapping[tuple[str, str], float]
 
 
@@ -172,3 +175,36 @@ def model_family(spec: str) -> str:
     name = spec.partition("@")[0].rpartition(":")[2].rpartition("/")[2]
     match = re.match(r"[a-z]+", name.casefold())
     return match[0] if match else name.casefold()
+
+
+def weighted_kappa(one: Any, other: Any, levels: int) -> float | None:
+    """Return Cohen's kappa with linear weights for two lists of levels 0 .. levels - 1.
+
+    None if disagreement is impossible: no grades, or both graders gave one level only. Source:
+    Cohen 1968.
+    """
+    a, b = (np.asarray(v, int).ravel() for v in (one, other))
+    if not a.size or a.size != b.size:
+        return None
+    observed = np.zeros((levels, levels))
+    np.add.at(observed, (a, b), 1 / a.size)
+    weights = np.abs(np.subtract.outer(np.arange(levels), np.arange(levels))) / max(1, levels - 1)
+    chance = float((weights * np.outer(observed.sum(1), observed.sum(0))).sum())
+    return None if chance == 0 else 1 - float((weights * observed).sum()) / chance
+
+
+def slope(x: Any, y: Any, level: float = 0.05) -> tuple[float, float, float] | None:
+    """Return the least-squares slope of y on x with its two-sided interval by Student's t.
+
+    None below three points or if x does not vary.
+    """
+    a, b = (np.asarray(v, float).ravel() for v in (x, y))
+    off = a - a.mean() if a.size else a
+    spread = float(off @ off)
+    if a.size < 3 or spread == 0:
+        return None
+    steep = float(off @ b) / spread
+    residual = b - b.mean() - steep * off
+    se = float(np.sqrt(residual @ residual / (a.size - 2) / spread))
+    half = float(stdtrit(a.size - 2, 1 - level / 2)) * se
+    return steep, steep - half, steep + half

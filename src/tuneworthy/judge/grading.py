@@ -13,8 +13,7 @@ from tuneworthy.core.model import Model
 from tuneworthy.core.record import digest
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import read_grades
-from tuneworthy.diagnose.blocks import blocking_reasons
-from tuneworthy.diagnose.metric_ladder import MOST_CASES
+from tuneworthy.diagnose.metric_ladder import MOST_CASES, blocking_reasons
 from tuneworthy.judge.calibration import calibrate
 from tuneworthy.judge.judge_metric import judge_metric
 from tuneworthy.metrics import JUDGE, fingerprint, metric_name, scorer

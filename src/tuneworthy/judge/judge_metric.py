@@ -16,9 +16,8 @@ from tuneworthy.core.case import Case, right_answers
 from tuneworthy.core.code import code_version
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.escape import quoted
-from tuneworthy.core.model import Limits, Model, Prompt, Reply
+from tuneworthy.core.model import Limits, Model, Prompt, Reply, limits_for
 from tuneworthy.core.record import digest
-from tuneworthy.core.request_limits import limits_for
 from tuneworthy.core.task import Task
 from tuneworthy.metrics import Scorer
 from tuneworthy.metrics._validity import validity

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from tuneworthy.core.errors import TuneworthyError
+from tuneworthy.core.escape import for_html
 from tuneworthy.lab import pages
+from tuneworthy.lab.lab_folder import private_file
 from tuneworthy.lab.open_lab import Lab
 from tuneworthy.lab.problem import Problem, problem_of
 from tuneworthy.lab.routes import ROUTERS
-from tuneworthy.lab.routes.shared import StreamIsOver, site_of
-from tuneworthy.lab.security import Guard, wants_page
+from tuneworthy.lab.routes.page_routes import StreamIsOver, site_of
+from tuneworthy.lab.security import MOST_HEADERS, Guard, wants_page
+from tuneworthy.ledger import signals
+from tuneworthy.serve.http_server import StoppableServer, TimedProtocol
 
 # An environment variable can make newer versions of FastAPI send traces to another server.
 NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
@@ -103,3 +113,51 @@ async def _answer_bug(request: Request, error: Exception) -> Response:
 
 def _log_failure(request: Request, error: Exception) -> None:
     request.app.state.lab.log_problem(f"a request failed: {type(error).__name__}: {error}")
+
+
+MOST_SOCKETS = 64
+
+END_SECONDS = 2  # the most seconds in which streams end
+
+
+def make_server(lab: Lab) -> StoppableServer:
+    """Return the HTTP server of an open lab."""
+    config = uvicorn.Config(
+        make_app(lab), log_config=None, log_level="critical", access_log=False,
+        server_header=False, lifespan="off", proxy_headers=False, ws="none", http=TimedProtocol,
+        limit_concurrency=MOST_SOCKETS, timeout_graceful_shutdown=END_SECONDS,
+        h11_max_incomplete_event_size=2 * MOST_HEADERS,
+    )  # fmt: skip
+    return StoppableServer(config, lab.end_streams)
+
+
+def run_lab(lab: Lab, opened: socket.socket, started: Callable[[], None]) -> int:
+    """Serve a lab until a signal and return its exit code (130 or 143)."""
+    try:
+        with signals.stoppable():
+            started()
+            make_server(lab).run(sockets=[opened])
+            code = signals.requested_exit_code() or 0
+    finally:
+        lab.close()
+        _launch_page(lab).unlink(missing_ok=True)
+    return code
+
+
+def open_browser(lab: Lab) -> None:
+    """Open the lab in the user's browser.
+
+    The browser gets a private file with the address: in its arguments, other users of this machine
+    could read the launch token.
+    """
+    path, address = _launch_page(lab), for_html(lab.access.launch_url())
+    refresh = f'<meta http-equiv="refresh" content="0; url={address}">'
+    path.unlink(missing_ok=True)
+    fd = private_file(path, os.O_EXCL)
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
+        file.write(f'<!doctype html><meta charset="utf-8">{refresh}')
+    webbrowser.open(path.as_uri())
+
+
+def _launch_page(lab: Lab) -> Path:
+    return lab.folder / "open.html"

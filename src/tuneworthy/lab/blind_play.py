@@ -14,7 +14,7 @@ from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.events import Event, run_id
 from tuneworthy.lab.open_lab import Lab
 from tuneworthy.lab.problem import Problem
-from tuneworthy.lab.record_store import RecordStore
+from tuneworthy.lab.recordings import RecordStore
 from tuneworthy.lab.settings import find_case
 
 BLIND_SEED = 0

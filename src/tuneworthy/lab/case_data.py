@@ -13,9 +13,15 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.failure import Config, RunFacts, Runs, Value
 from tuneworthy.lab import words
 from tuneworthy.lab.cases import ANSWER_TOKENS, ASKED_ROWS, HELD_ROWS, NEW_ROWS, LabCase
-from tuneworthy.lab.clean_runs import UsualRange, clean_runs, outside_usual_range, usual_ranges
-from tuneworthy.lab.record_store import SHIPPED_RECORDS, RecordStore
-from tuneworthy.lab.recordings import Recordings
+from tuneworthy.lab.recordings import (
+    SHIPPED_RECORDS,
+    Recordings,
+    RecordStore,
+    UsualRange,
+    clean_runs,
+    outside_usual_range,
+    usual_ranges,
+)
 
 CONFIDENCES = ("a hunch", "fairly", "certain")
 POINTS_IF_RIGHT, POINTS_IF_WRONG = (

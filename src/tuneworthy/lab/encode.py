@@ -6,18 +6,24 @@ case may render its rows differently. Knows no page.
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError
-from tuneworthy.core.failure import Config, LabRow, TokenRow, Value
+from tuneworthy.core.failure import DEFAULTS, Config, LabRow, LabRows, TokenRow, Value
+from tuneworthy.core.record import digest
+from tuneworthy.lab.events import SCHEMA
 from tuneworthy.models.local.chat_template import one_template, prompt_ids
-from tuneworthy.training.render import EncodedExample, Excluded, render
+from tuneworthy.training.training_data import EncodedExample, Excluded, render
 
 OWN_TEMPLATE = "(the template of training)"
+
 SERVED_TEMPLATES = {
     "chat": OWN_TEMPLATE,
     "no reply header": "{% set add_generation_prompt = false %}" + OWN_TEMPLATE,
@@ -35,8 +41,10 @@ SERVED_TEMPLATES = {
         "{% if add_generation_prompt %}### Response:\n{% endif %}"
     ),
 }
+
 """Chat templates of serving by name: that of training, one without the header of the model's turn,
 one with the brackets of another model family, and plain text."""
+
 RenderRow = Callable[[TokenRow, Config], TokenRow]
 
 
@@ -132,3 +140,57 @@ def serving_template(tokenizer: Any, name: str) -> Iterator[None]:
         yield
     finally:
         tokenizer.chat_template = own
+
+
+def trained_model(
+    model: Any,
+    rows: LabRows,
+    seed: int,
+    shared: Path,
+    control: Callable[[int], None] = lambda step: None,
+) -> Any:
+    """Return the model with an adapter trained on the rows; reuse the one stored in `shared`.
+
+    It appears in `shared` whole or not at all. `control` is called with the number of each step.
+    Raises what training or `control` raises.
+    """
+    from tuneworthy.training.adapter import read_sealed
+
+    key = [SCHEMA, model.fingerprint, seed, dict(DEFAULTS), [row.id for row in rows.train]]
+    folder = shared / f"adapter-{digest(key, 16)}"
+    if read_sealed(folder) is None:
+        _train_adapter(model, rows, (seed, folder), control)
+    return model.with_adapter(folder)
+
+
+def _train_adapter(
+    model: Any, rows: LabRows, where: tuple[int, Path], control: Callable[[int], None]
+) -> None:
+    from tuneworthy.training.loop import TrainingSchedule
+    from tuneworthy.training.lora import LoraSettings
+    from tuneworthy.training.watched import Look, train_watched
+
+    seed, folder = where
+    examples = [each.example for each in encode_rows(model.tokenizer, rows.train, DEFAULTS)]
+    values: dict[str, Any] = dict(DEFAULTS)
+    pace = TrainingSchedule(epochs=values["epochs"], batch=values["batch"], rate=values["rate"])
+    settings = LoraSettings(pace=pace, rank=values["rank"], alpha=2 * values["rank"])
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    steps, done = pace.epochs * -(-len(examples) // pace.batch), 0
+
+    def save(look: Look) -> None:
+        look.tuned(part / "adapter")
+
+    def stepped(_step: dict[str, Any]) -> None:
+        nonlocal done
+        done += 1
+        control(done)
+
+    try:
+        train_watched(model, examples, settings, (seed, part), [steps], (save, stepped))
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(part / "adapter", folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

@@ -12,8 +12,7 @@ from contextlib import suppress
 
 from tuneworthy.lab.blind_play import blind_run_id
 from tuneworthy.lab.blind_runs import without_cause
-from tuneworthy.lab.event_log import EventLog
-from tuneworthy.lab.events import event_line
+from tuneworthy.lab.events import EventLog, event_line
 from tuneworthy.lab.open_lab import Lab
 from tuneworthy.lab.problem import Problem
 

@@ -13,8 +13,7 @@ from tuneworthy.lab import case_data
 from tuneworthy.lab.advice_pages import advice_page, guess_page
 from tuneworthy.lab.atlas_pages import atlas_page, measured_page
 from tuneworthy.lab.cases import LabCase, all_cases
-from tuneworthy.lab.claim_pages import claims_page
-from tuneworthy.lab.finding_pages import findings_page
+from tuneworthy.lab.claim_results import claims_page, findings_page
 from tuneworthy.lab.pages import (
     HERO_CASE,
     LAB_FOLDER,
@@ -25,8 +24,7 @@ from tuneworthy.lab.pages import (
     play_data,
     playground_page,
 )
-from tuneworthy.lab.record_store import shipped_bytes, shipped_record
-from tuneworthy.lab.recordings import Recordings
+from tuneworthy.lab.recordings import Recordings, shipped_bytes, shipped_record
 
 MARK_FILE = "tuneworthy-lab.txt"  # marks a folder as an export, which may be overwritten
 

@@ -16,12 +16,11 @@ from statistics import fmean
 from typing import Any
 
 from tuneworthy.core.failure import RunFacts, Value
-from tuneworthy.lab.event_log import EventLog
-from tuneworthy.lab.events import RECORDED_KINDS, Event, run_id
+from tuneworthy.lab.events import RECORDED_KINDS, Event, EventLog, run_id
 from tuneworthy.lab.lab_folder import is_id
-from tuneworthy.lab.play_setup import PLAY_KIND
+from tuneworthy.lab.play_run import PLAY_KIND
 from tuneworthy.lab.problem import Problem
-from tuneworthy.lab.record_store import RecordStore
+from tuneworthy.lab.recordings import RecordStore
 from tuneworthy.lab.run_process import OpenRunner, RunOrder
 from tuneworthy.lab.run_worker import RunWorker, WorkerDied
 

@@ -14,16 +14,16 @@ from pathlib import Path
 
 from tuneworthy.core.errors import StoreError
 from tuneworthy.core.escape import visible
-from tuneworthy.lab.access import Access, last_access, write_access
 from tuneworthy.lab.blind_runs import BlindRun, BlindRuns
 from tuneworthy.lab.child_call import end_children
-from tuneworthy.lab.event_log import EventLog
+from tuneworthy.lab.events import EventLog
 from tuneworthy.lab.jobs import Jobs
 from tuneworthy.lab.lab_folder import is_id, make_lab_folder
 from tuneworthy.lab.own_folders import OwnFolders
 from tuneworthy.lab.problem import Problem
-from tuneworthy.lab.record_store import PACKAGE_RECORDS, RecordStore
+from tuneworthy.lab.recordings import PACKAGE_RECORDS, RecordStore
 from tuneworthy.lab.run_process import OpenRunner, open_experiments
+from tuneworthy.lab.security import Access, last_access, write_access
 from tuneworthy.lab.study_settling import OpenSettling
 from tuneworthy.ledger.lock import WriterLock, acquire, holder
 from tuneworthy.serve.listening import is_loopback

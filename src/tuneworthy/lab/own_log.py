@@ -11,8 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from tuneworthy.core.errors import DataError, SecurityError
-from tuneworthy.core.run_report import LogSource
-from tuneworthy.core.training_log import TrainingLog
+from tuneworthy.core.run_report import LogSource, TrainingLog
 from tuneworthy.data.run_folder import RunFolder, checkpoint_of
 from tuneworthy.data.run_logs import LOG_FORMS, find_logs, read_training_log
 from tuneworthy.lab.facts import OUTLIER_FACTOR

@@ -13,7 +13,7 @@ from typing import Any
 
 from tuneworthy.core.errors import DataError, SecurityError
 from tuneworthy.core.record import well_formed
-from tuneworthy.core.training_log import TrainingLog
+from tuneworthy.core.run_report import TrainingLog
 from tuneworthy.data.run_folder import RunFolder, checkpoint_of
 
 ARGUMENTS_PICKLE = "training_args.bin"

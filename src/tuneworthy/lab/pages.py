@@ -18,9 +18,8 @@ from tuneworthy.core.escape import for_script
 from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.own_folders import OwnFolders
-from tuneworthy.lab.play_setup import playground_data
-from tuneworthy.lab.record_store import SHIPPED_RECORDS, RecordStore, shipped_record
-from tuneworthy.lab.recordings import Recordings
+from tuneworthy.lab.play_run import playground_data
+from tuneworthy.lab.recordings import SHIPPED_RECORDS, Recordings, RecordStore, shipped_record
 
 LAB_FOLDER = Path(__file__).parent
 HERO_CASE = "never-stops"  # the case that the home page plays, if it is recorded

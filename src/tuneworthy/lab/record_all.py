@@ -16,8 +16,8 @@ from tuneworthy.core.failure import Config, RunFacts, Runs
 from tuneworthy.core.record import digest
 from tuneworthy.lab.cases import LabCase
 from tuneworthy.lab.events import SCHEMA, Event, read_record, write_record
-from tuneworthy.lab.record_store import PACKAGE_RECORDS
-from tuneworthy.lab.run_case import LabRun, run_case
+from tuneworthy.lab.recordings import PACKAGE_RECORDS
+from tuneworthy.lab.run_process import LabRun, run_case
 
 MOST_SETTINGS = 12  # the most settings that are recorded beside the planted run and its twin
 MEASURED_CODE = (

@@ -18,9 +18,12 @@ from typing import Any
 
 from tuneworthy.core.errors import TuneworthyError
 from tuneworthy.core.escape import quoted
-from tuneworthy.core.failure import RunFacts
+from tuneworthy.core.failure import Config, RunFacts
+from tuneworthy.lab.card_run import CardRun
+from tuneworthy.lab.cases import LabCase
 from tuneworthy.lab.child_call import begin_as_child
-from tuneworthy.lab.events import Emit, Event, RunStopped
+from tuneworthy.lab.events import Emit, Event, RunStopped, run_id
+from tuneworthy.lab.experiment import Experiment
 
 MODEL_SPEC = "smollm2-135m"
 
@@ -42,15 +45,14 @@ class RunOrder:
 
 
 RunCase = Callable[[RunOrder, Emit, Callable[[], None]], None]
+
 OpenRunner = Callable[[Emit], RunCase]
 
 
 def open_experiments(emit: Emit) -> RunCase:
     """Open the embedded model; return a function that runs an order with it."""
     from tuneworthy.lab.cases import case_of
-    from tuneworthy.lab.play_run import run_play
-    from tuneworthy.lab.play_setup import PLAY_KIND
-    from tuneworthy.lab.run_case import LabRun, run_case
+    from tuneworthy.lab.play_run import PLAY_KIND, run_play
     from tuneworthy.lab.strength import stream_adapter_strength
     from tuneworthy.models import first_use, open_model
 
@@ -138,3 +140,37 @@ class _Control:
             if paused != (kind == "pause"):
                 paused = kind == "pause"
                 self._pipe.send(("state", "paused" if paused else "running", self._steps))
+
+
+@dataclass(frozen=True)
+class LabRun:
+    """A run: a case with a configuration, a seed and a role (plant, twin or own)."""
+
+    case: LabCase
+    config: Config
+    seed: int
+    role: str
+
+    @property
+    def id(self) -> str:
+        """Return the id of the run's record."""
+        return run_id(self.case.slug, self.config, self.seed)
+
+
+def run_case(
+    run: LabRun,
+    model: Any,
+    emit: Emit,
+    folder: Path,
+    twin: RunFacts | None = None,
+    control: Callable[[], None] = lambda: None,
+) -> RunFacts:
+    """Run a case with a model; send begin, steps, looks and end; return the facts.
+
+    The run writes to `folder`, which is removed; the folder `shared` beside it keeps an adapter
+    for several runs. `twin`: the facts of the clean run on the same seed, by which the end is
+    judged. `control` is called between steps or looks: it may wait, and stops the run by raising
+    RunStopped. Other errors of `emit`, `control` or the model are raised as they are.
+    """
+    kind = Experiment if run.case.trains else CardRun
+    return kind(run.case, run.config, run.seed, model).run(emit, folder, run.role, twin, control)

@@ -7,8 +7,14 @@ change needs a POST with JSON and the CSRF token, which only a page of the lab c
 
 from __future__ import annotations
 
+import hmac
+import json
+import os
 import re
+import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from anyio import BrokenResourceError, ClosedResourceError
@@ -17,18 +23,22 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from tuneworthy.core.escape import for_html
 from tuneworthy.core.strict_json import strict_json
-from tuneworthy.lab.access import Access
+from tuneworthy.lab.lab_folder import private_file, read_file
 from tuneworthy.lab.problem import Problem
-from tuneworthy.serve.api_error import ApiError
-from tuneworthy.serve.request_body import read_body
+from tuneworthy.serve.chat_reply import ApiError
+from tuneworthy.serve.http_app import read_body
 
 MOST_BODY, MOST_HEADERS, MOST_URL, MOST_KEYS = 10 << 20, 16 << 10, 8 << 10, 1000
+
 CSRF_HEADER = "x-csrf-token"
+
 LAUNCH_PATH = "/launch"
+
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
 HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
@@ -38,9 +48,13 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
+
 _PATH = re.compile(r"/[A-Za-z0-9._/-]*")
+
 _RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+
 _OUR_NAMES = {name for name, _ in _RAW_HEADERS}
+
 _ICON = '<link rel="icon" href="data:,">'  # keeps a browser from requesting an icon
 # No redirect: after one, a browser that came from a file would not send a strict cookie.
 _OPENED_PAGE = (
@@ -48,11 +62,15 @@ _OPENED_PAGE = (
     '<link rel="icon" href="/static/icon.svg" type="image/svg+xml">'
     '<meta http-equiv="refresh" content="0; url=/"><p><a href="/">Open the lab</a></p></html>'
 )
+
 _RELAUNCH_FIX = "open the address that `tuneworthy lab` printed, or start it again"
 
 Message = MutableMapping[str, Any]
+
 Receive = Callable[[], Awaitable[Message]]
+
 Send = Callable[[Message], Awaitable[None]]
+
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
@@ -274,3 +292,88 @@ def _cookie_values(header: str, name: str) -> list[str]:
 def _bearer_tokens(request: Request) -> list[str]:
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     return [given.strip()] if scheme.lower() == "bearer" and given.strip() else []
+
+
+TOKEN_BYTES = 32  # 256 bits
+
+HOST_NAMES = ("127.0.0.1", "localhost", "[::1]")
+
+
+@dataclass
+class Access:
+    """The secret of the sessions, the unused launch tokens, and the allowed hosts and origins."""
+
+    port: int
+    host: str = "127.0.0.1"
+    secret: str = field(default_factory=lambda: secrets.token_urlsafe(TOKEN_BYTES))
+    _launches: set[str] = field(default_factory=set)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Return the allowed values of a Host header, each with the port."""
+        names = {*HOST_NAMES, f"[{self.host}]" if ":" in self.host else self.host}
+        return frozenset(f"{name}:{self.port}" for name in names)
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """Return the allowed values of an Origin header."""
+        return frozenset(f"http://{host}" for host in self.hosts)
+
+    @property
+    def cookie(self) -> str:
+        """Return the cookie's name; it has the port, as all ports of a host share cookies."""
+        return f"tuneworthy_lab_{self.port}"
+
+    @property
+    def csrf(self) -> str:
+        """Return the CSRF token, which a page of the lab sends with each change."""
+        return hmac.new(self.secret.encode(), b"csrf", "sha256").hexdigest()
+
+    def is_csrf(self, given: str) -> bool:
+        """Return whether a text is the CSRF token."""
+        return _equal_in_constant_time(self.csrf, given)
+
+    def launch_url(self) -> str:
+        """Return a new address with a launch token, which opens the lab once."""
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        self._launches.add(token)
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}/launch?token={token}"
+
+    def redeem(self, token: str) -> bool:
+        """Return whether a launch token is valid; each token is valid once."""
+        found = [one for one in self._launches if _equal_in_constant_time(one, token)]
+        self._launches.difference_update(found)
+        return bool(found)
+
+    def is_session(self, given: str) -> bool:
+        """Return whether a cookie or a bearer token is the session's secret."""
+        return _equal_in_constant_time(self.secret, given)
+
+
+def _equal_in_constant_time(one: str, other: str) -> bool:
+    """Return whether two texts are equal, in a time that does not tell where they differ."""
+    return hmac.compare_digest(one.encode(), other.encode("utf-8", "replace"))
+
+
+def last_access(folder: Path) -> Access | None:
+    """Return secret and port of the folder's last lab, for its open pages; None without one."""
+    try:
+        kept = json.loads(read_file(folder / "session.json", 4096))
+        access = Access(int(kept["port"]), secret=str(kept["secret"]))
+        return access if len(access.secret) >= TOKEN_BYTES and 0 < access.port < 65536 else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def write_access(folder: Path, access: Access) -> None:
+    """Write secret and port to a file that only this user can read. Raises OSError."""
+    content = json.dumps({"port": access.port, "secret": access.secret}).encode()
+    path, part = folder / "session.json", folder / "session.part"
+    part.unlink(missing_ok=True)
+    fd = private_file(part, os.O_EXCL)
+    try:
+        os.write(fd, content)
+    finally:
+        os.close(fd)
+    os.replace(part, path)

@@ -17,9 +17,8 @@ from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.model import Limits
 from tuneworthy.lab.cases import ANSWER_TOKENS, scored_case
 from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, write_record
-from tuneworthy.lab.play_run import Control, models_at
-from tuneworthy.lab.play_setup import SEED, TASKS, task_rows
-from tuneworthy.lab.record_store import PACKAGE_RECORDS
+from tuneworthy.lab.play_run import SEED, TASKS, Control, models_at, task_rows
+from tuneworthy.lab.recordings import PACKAGE_RECORDS
 from tuneworthy.metrics import scorer
 
 TASK_NAME = "support_tickets"

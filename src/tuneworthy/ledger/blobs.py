@@ -12,17 +12,20 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from tuneworthy.core.errors import StoreError
-from tuneworthy.core.record import file_sha256
+from tuneworthy.core.errors import ClusterError, StoreError
+from tuneworthy.core.record import digest, file_sha256
 from tuneworthy.ledger.failpoint import failpoint
 from tuneworthy.ledger.trouble import store_errors
 
 MANIFEST = "manifest.json"
+
 _PART = ".part-"
+
 _OLD_SUFFIX = ".old-"
 
 
@@ -166,3 +169,92 @@ def _manifest_text(files: object) -> str:
     body = json.dumps(files, sort_keys=True)
     total = hashlib.sha256(body.encode()).hexdigest()
     return f'{{"schema": 1, "digest": "{total}", "files": {body}}}\n'
+
+
+def receive_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write these files to a folder and remove all others; an equal file is left as it is.
+
+    Raises ClusterError for a path that leaves the folder, StoreError if the disk fails.
+    """
+    for name in files:
+        inside = PurePosixPath(name)
+        if inside.is_absolute() or ".." in inside.parts:
+            raise ClusterError("a node returned a file outside of its folder", got=name)
+    with store_errors(folder):
+        for path in [path for path in folder.rglob("*") if not path.is_dir()]:
+            if path.relative_to(folder).as_posix() not in files:
+                path.unlink()
+        for name, content in files.items():
+            _write_once(folder / name, content)
+    failpoint("received.after")
+
+
+def _write_once(path: Path, content: bytes) -> None:
+    if path.is_file() and path.read_bytes() == content:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with open(part, "wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    failpoint("received.before")
+    os.replace(part, path)
+    sync(path.parent)
+
+
+LARGEST_PART = 4_000_000  # the most characters of one row; SQLite allows 1 GB
+
+PART_KEY = "part"  # kind of a row that holds a part, and the key of its text
+
+PARTS_KEY = "stored in parts"  # the one key of the value that lists them
+
+
+def in_parts(
+    pieces: Iterable[str], put: Callable[[str, dict[str, Any]], object]
+) -> tuple[str, dict[str, Any]]:
+    """Store a text that comes in pieces by `put(key, value)`; return (its end, the parts' names).
+
+    A text of at most LARGEST_PART characters is its own end, and has no parts. Else the second
+    value stands under the text's key. The key of a part is the hash of its content, so a killed
+    write is continued, not repeated.
+    """
+    names: list[str] = []
+    rest = ""
+
+    def store(text: str) -> None:
+        piece = {PART_KEY: text}
+        names.append(digest(piece))
+        put(names[-1], piece)
+
+    for piece in pieces:
+        rest += piece
+        # The end is never empty.
+        whole = (len(rest) - 1) // LARGEST_PART * LARGEST_PART if rest else 0
+        for start in range(0, whole, LARGEST_PART):
+            store(rest[start : start + LARGEST_PART])
+        rest = rest[whole:]
+    if names:
+        store(rest)
+    return rest, {PARTS_KEY: names}
+
+
+def joined(content: dict[str, Any], get: Callable[[str], Any], where: str) -> dict[str, Any]:
+    """Return the stored value, joined from its pieces by `get(key)` if it is in parts.
+
+    Raises StoreError if a piece is missing or was changed.
+    """
+    if set(content) != {PARTS_KEY}:
+        return content
+    pieces = [(key, get(key)) for key in content[PARTS_KEY]]
+    lost = [key for key, piece in pieces if piece is None or digest(piece) != key]
+    if lost:
+        raise StoreError(
+            "a part of a stored value is not there, or was changed",
+            where=where,
+            got=f"{len(lost)} of {len(pieces)} parts, first {lost[0][:8]}",
+            fix="restore the ledger from a backup, or remove it and run again",
+            kept="the store as it is, untouched",
+        )
+    value: dict[str, Any] = json.loads("".join(piece[PART_KEY] for _, piece in pieces))
+    return value

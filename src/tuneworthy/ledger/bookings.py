@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tuneworthy.core.errors import StoreError
-from tuneworthy.ledger.head import REPLIES_FILE
+from tuneworthy.ledger.database import REPLIES_FILE
 from tuneworthy.ledger.mirror import append_replies
 from tuneworthy.ledger.trouble import store_errors
 

@@ -5,28 +5,29 @@ Write-ahead log, `synchronous=FULL`: a transaction is on the disk when it return
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from tuneworthy.core.errors import StoreError
-from tuneworthy.ledger import migrations
+from tuneworthy.core.record import plain_file
 from tuneworthy.ledger.blobs import sync
-from tuneworthy.ledger.disk import check_disk
 from tuneworthy.ledger.failpoint import failpoint
-from tuneworthy.ledger.head import HEAD_FILE, remove_head
 from tuneworthy.ledger.lock import LOCK_FILE, WriterLock, acquire
 from tuneworthy.ledger.trouble import malformed_error, store_errors
 
 APPLICATION = 0x74776C67  # "twlg", written into the file's header
+
 _MAGIC = b"SQLite format 3\x00"
 
 
 Definitions = set[tuple[str, str, str]]
+
 """(kind, name, definition) of each table, index, trigger and view that a ledger has."""
 
 
@@ -96,7 +97,7 @@ class Database:
             raise self.malformed(f"{path.stat().st_size} bytes that are no SQLite file")
         if int.from_bytes(head[68:72], "big") != APPLICATION:
             raise self.malformed("an SQLite file that tuneworthy did not make")
-        migrations.refuse_newer(self.shown, int.from_bytes(head[60:64], "big"))
+        refuse_newer(self.shown, int.from_bytes(head[60:64], "big"))
         page, pages = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
         size = path.stat().st_size
         if not os.path.exists(f"{path}-wal") and size < (65536 if page == 1 else page) * pages:
@@ -140,10 +141,10 @@ class Database:
 
 
 def _create_schema(connection: sqlite3.Connection) -> None:
-    for statement in migrations.SCHEMA:
+    for statement in SCHEMA:
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id={APPLICATION}")
-    connection.execute(f"PRAGMA user_version={migrations.SCHEMA_VERSION}")
+    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
 
 def as_definitions(schema: Iterable[Any]) -> Definitions:
@@ -181,3 +182,143 @@ def _read_mode(path: Path) -> str:
     # can write there either, so the file may be opened as immutable.
     still = not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists()
     return "ro&immutable=1" if still else "ro"
+
+
+NETWORK = {
+    "nfs", "nfs3", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afpfs", "webdav", "davfs",
+    "afs", "ceph", "glusterfs", "lustre", "beegfs", "gpfs", "ocfs2", "ncpfs", "coda",
+}  # fmt: skip
+
+NETWORK_FUSE = (
+    "sshfs", "s3fs", "gcsfuse", "goofys", "rclone", "davfs", "gluster", "ceph", "blobfuse",
+    "curlftpfs", "mountpoint-s3", "juicefs",
+)  # fmt: skip
+
+UNRELIABLE = {"9p", "virtiofs", "vboxsf", "drvfs", "prl_fs", "vmhgfs"}
+
+SYNCED = (
+    "dropbox", "onedrive", "google drive", "googledrive", "icloud", "com~apple~clouddocs",
+    "nextcloud",
+)  # fmt: skip
+
+
+def filesystem(folder: Path) -> str:
+    """Return the file system type of a folder (`ext4`, `nfs4`), "" if unknown."""
+    import psutil
+
+    try:
+        mounts = psutil.disk_partitions(all=True)
+    except OSError:
+        return ""
+    real, best, kind = folder.resolve(), -1, ""
+    for mount in mounts:
+        point = Path(mount.mountpoint)
+        if real.is_relative_to(point) and len(point.parts) >= best:
+            best, kind = len(point.parts), str(mount.fstype)
+    return kind.lower()
+
+
+def check_disk(folder: Path) -> str:
+    """Return "" for a trusted disk, else a warning; raise StoreError for a network disk."""
+    kind = filesystem(folder)
+    plain = kind.removeprefix("fuse.")
+    if kind in NETWORK or (kind != plain and plain.startswith(NETWORK_FUSE)):
+        raise StoreError(
+            "the study is on a network disk, where the store could be damaged",
+            where=str(folder),
+            got=f"file system {kind}",
+            fix="copy the folder to a local disk and run there",
+            kept="everything: nothing was changed",
+        )
+    if kind in UNRELIABLE or kind.startswith("fuse"):
+        return (
+            f"{folder} is on {kind}, whose locks may not hold between machines: "
+            "let only one machine write here"
+        )
+    if any(part.lower().startswith(SYNCED) for part in folder.resolve().parts):
+        return f"{folder} is in a synced folder: pause the sync while a run writes there"
+    return ""
+
+
+SCHEMA_VERSION = 1
+
+MIGRATION_STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {}
+
+SCHEMA = (
+    """CREATE TABLE rows (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, sort TEXT NOT NULL, name TEXT, kind TEXT NOT NULL,
+    study TEXT NOT NULL, value TEXT NOT NULL, seconds FLOAT, at TEXT NOT NULL,
+    link TEXT NOT NULL, UNIQUE (sort, name))""",
+    "CREATE INDEX rows_by_study ON rows (sort, study)",
+)
+
+
+def refuse_newer(shown: str, version: int) -> None:
+    """Raise StoreError for a store (by its name in messages) that a newer release made."""
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            "the store was made by a newer tuneworthy",
+            where=shown,
+            got=f"store version {version}, this release knows up to {SCHEMA_VERSION}",
+            fix="pip install --upgrade tuneworthy",
+            kept="everything: nothing was changed",
+        )
+
+
+HEAD_FILE = "head"
+
+REPLIES_FILE = "replies.jsonl"  # the mirror: a plain-text copy of paid replies
+
+_HEAD_BYTES = 128  # constant, so that one write replaces the whole file
+
+
+class HeadRecord(NamedTuple):
+    """Number and hash of the last row, and the bytes of the mirror (0: there is none)."""
+
+    seq: int
+    link: str
+    mirror: int
+
+
+class Head:
+    """The head file, open for writing until `close`; write errors are ignored: it is a check."""
+
+    def __init__(self, path: Path) -> None:
+        self._mirror, self._fd = path.with_name(REPLIES_FILE), -1
+        with contextlib.suppress(OSError):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            self._fd = os.open(path, flags, 0o600)
+
+    def note(self, seq: int, link: str) -> None:
+        """Write number and hash of the last row, and the present size of the mirror."""
+        text = f"{seq} {link} {size_of(self._mirror)} ".ljust(_HEAD_BYTES - 1) + "\n"
+        with contextlib.suppress(OSError):
+            os.pwrite(self._fd, text.encode(), 0)
+
+    def close(self) -> None:
+        """Close the head file."""
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
+        self._fd = -1
+
+
+def read_head(path: Path) -> HeadRecord | None:
+    """Return the record in a head file, None if it is missing or unreadable."""
+    try:
+        seq, link, mirror = plain_file(path, _HEAD_BYTES).decode("ascii").split()
+        return HeadRecord(int(seq), link, int(mirror))
+    except (OSError, ValueError):
+        return None
+
+
+def remove_head(path: Path) -> None:
+    """Delete the head file, if there is one: a new store has no last row to compare with."""
+    path.unlink(missing_ok=True)
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, 0 if there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuneworthy.ledger.head import REPLIES_FILE
+from tuneworthy.ledger.database import REPLIES_FILE
 
 if TYPE_CHECKING:
-    from tuneworthy.ledger.paid import PaidRequests
+    from tuneworthy.ledger.purse import PaidRequests
 
 _TAIL_BYTES = 4_000_000  # read from the end of the file for times
 _TIMED_REPLIES = 500  # the last replies whose seconds are read

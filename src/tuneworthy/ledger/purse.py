@@ -11,20 +11,24 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
-from tuneworthy.core.endpoint_keys import PRICE_EXAMPLE
 from tuneworthy.core.errors import BudgetError, TaskError
 from tuneworthy.core.record import digest
+from tuneworthy.core.task import PRICE_EXAMPLE
 from tuneworthy.ledger import signals
 
 if TYPE_CHECKING:
-    from tuneworthy.ledger.paid import PaidRequests
+    from tuneworthy.ledger.journal import Journal
+
 
 Money = Decimal | float | int | str
 # Decimal rounds sums to 28 digits by default: a price of 1e-30 beside 0.3 would vanish.
 _EXACT = Context(prec=400)
+
 MOST_LISTED = 20  # the most attempts of unknown outcome that are listed one by one
+
 UNKNOWN_OUTCOMES_NOTE = "unknown outcomes"
 
 
@@ -308,3 +312,34 @@ def _account_of_study(ledger: PaidRequests, study: str) -> StudyAccount:
         account.tokens += int((worst["tokens"] if tokens is None else tokens) or 0)
         account.attempts += 1
     return account
+
+
+class PaidRequests(Protocol):
+    """A ledger of paid requests; `accounts` holds the account of each study."""
+
+    home: Path
+    journal: Journal
+    accounts: dict[str, Any]
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """Return the value stored under a key, or None."""
+
+    def frozen(self, study: str, kind: str) -> dict[str, Any] | None:
+        """Return the value frozen for a study, or None."""
+
+    def freeze(self, study: str, kind: str, value: Any) -> dict[str, Any]:
+        """Store a decision and return the stored one: the first write wins."""
+
+    def attempt(self, key: str, worst: dict[str, Any], study: str = "") -> int:
+        """Record that a paid request is about to be sent; return its number."""
+
+    def outcome(
+        self,
+        attempt: int,
+        cost: dict[str, Any],
+        study: str = "",
+        reply: tuple[str, Any] | None = None,
+        *,
+        mirror: bool = True,
+    ) -> None:
+        """Record the cost of an attempt, and its reply."""

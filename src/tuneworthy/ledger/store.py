@@ -22,13 +22,11 @@ from typing import TYPE_CHECKING, Any
 from tuneworthy.core.errors import StoreError
 from tuneworthy.core.escape import visible
 from tuneworthy.core.record import canonical, digest
-from tuneworthy.ledger import parts, signals
+from tuneworthy.ledger import blobs, signals
 from tuneworthy.ledger.blobs import remove_partial, require_whole
 from tuneworthy.ledger.bookings import Bookings
-from tuneworthy.ledger.database import Database
-from tuneworthy.ledger.head import REPLIES_FILE
-from tuneworthy.ledger.journal import Entry, Journal, Row
-from tuneworthy.ledger.journal_opening import open_journal, read_journal
+from tuneworthy.ledger.database import REPLIES_FILE, Database
+from tuneworthy.ledger.journal import Entry, Journal, Row, open_journal, read_journal
 from tuneworthy.ledger.lock import WriterLock
 from tuneworthy.ledger.mirror import restore_replies
 from tuneworthy.ledger.place import database_of, noted_server
@@ -98,8 +96,8 @@ class Ledger(Bookings):
         stored = self.journal.find("unit", key)
         if stored is not None:
             return self._same(stored, "".join(pieces))
-        end, names = parts.in_parts(pieces, lambda name, piece: self._part(name, study, piece))
-        text = _canonical_text(names) if names[parts.PARTS_KEY] else end
+        end, names = blobs.in_parts(pieces, lambda name, piece: self._part(name, study, piece))
+        text = _canonical_text(names) if names[blobs.PARTS_KEY] else end
         entry = self._entry("unit", key, kind, study, None, seconds)._replace(value=text)
         exists, stored = self._insert("put", entry)
         return self._same(stored, text) if exists else lambda: self._whole(stored)
@@ -142,7 +140,7 @@ class Ledger(Bookings):
     def keys(self, study: str, kind: str | None = None) -> list[str]:
         """Return the keys of the units first stored by a study, in order, of one kind or of all."""
         rows = self.journal.rows("unit", study)
-        return [str(r.name) for r in rows if kind in (None, r.kind) and r.kind != parts.PART_KEY]
+        return [str(r.name) for r in rows if kind in (None, r.kind) and r.kind != blobs.PART_KEY]
 
     def seconds(self, key: str) -> float | None:
         """Return the wall seconds that a unit took to compute, None if not measured."""
@@ -263,10 +261,10 @@ class Ledger(Bookings):
         self.close()
 
     def _part(self, name: str, study: str, piece: Any) -> None:
-        self._insert("put", self._entry("unit", name, parts.PART_KEY, study, piece))
+        self._insert("put", self._entry("unit", name, blobs.PART_KEY, study, piece))
 
     def _whole(self, row: Row) -> dict[str, Any]:
-        return parts.joined(_row_object(row), self.get, self.journal.shown)
+        return blobs.joined(_row_object(row), self.get, self.journal.shown)
 
     def _insert(self, step: str, entry: Entry) -> tuple[bool, Row]:
         """Append a named entry if it is new; return (whether it existed, the stored row)."""

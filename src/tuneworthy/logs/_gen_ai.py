@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from tuneworthy.core.logged import LoggedRequest
+from tuneworthy.core.case import LoggedRequest
 from tuneworthy.logs._values import (
     ASSISTANT,
     SYSTEM,

@@ -9,7 +9,7 @@ from typing import Any
 
 from tuneworthy.core.record import well_formed
 from tuneworthy.core.strict_json import strict_json
-from tuneworthy.data.raw import BadRow
+from tuneworthy.data.bad_rows import BadRow
 from tuneworthy.data.rows import as_text
 
 USER, ASSISTANT = "user", "assistant"

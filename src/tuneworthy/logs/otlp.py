@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from tuneworthy.core.logged import LoggedRequest
-from tuneworthy.data.raw import BadRow
+from tuneworthy.core.case import LoggedRequest
+from tuneworthy.data.bad_rows import BadRow
 from tuneworthy.data.rows import as_text
 from tuneworthy.logs._gen_ai import Event, request_of
 

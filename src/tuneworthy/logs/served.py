@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tuneworthy.core.logged import LoggedRequest
+from tuneworthy.core.case import LoggedRequest
+from tuneworthy.data.bad_rows import BadRow
 from tuneworthy.data.column_roles import columns_of
 from tuneworthy.data.log_roles import measured_columns, measured_values
-from tuneworthy.data.raw import BadRow
 from tuneworthy.data.rows import as_text
 from tuneworthy.logs._values import (
     USER,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from tuneworthy.core.logged import LoggedRequest
+from tuneworthy.core.case import LoggedRequest
 from tuneworthy.logs._gen_ai import PREFIX, Event, request_of
 from tuneworthy.logs._values import iso_time
 

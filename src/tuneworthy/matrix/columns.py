@@ -5,23 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import ceil
+from statistics import fmean, variance
 from typing import Any
 
 import numpy as np
 
 from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.evidence import Repeats
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import TOOLS, TRAINED_TOOLS, Task
-from tuneworthy.matrix.choice import best_by_fold
-from tuneworthy.matrix.design import Fit
+from tuneworthy.matrix.design import Design, Fit, Values
+from tuneworthy.matrix.ladder import best_by_fold
 from tuneworthy.stats import many
 from tuneworthy.stats.clusters import RETRAINING_SD
 
 Array = np.ndarray[Any, Any]
+
 PRESENT_ARM = "present"  # the arm for the system that runs today, which the task file names
+
 LadderPlace = tuple[str | None, bool]  # (tool, whether the arm is `present`)
+
 MeanFunction = Callable[["Column"], float]
 
 
@@ -209,3 +215,25 @@ def _random_key(seed: int, case: str) -> str:
 def ladder_position(spec: Spec) -> int:
     """Return the position of an arm's tool on the ladder; an arm without a tool comes last."""
     return TOOLS.index(spec.tool) if spec.tool else len(TOOLS)
+
+
+Draws = Mapping[str, Sequence[float]]
+
+LEAST_REPEATED_CASES = 10  # of fewer cases no part is told
+
+
+def repeats_of(design: Design, means: Values, draws: Sequence[Draws]) -> Repeats | None:
+    """Return which part of the variance of a mean comes from the draws of the answers.
+
+    `means` are one arm's scores by case, or the differences of two; `draws` the scores of all
+    answers of that arm, or of both. None unless each answered its cases equally often, twice or
+    more. Groups of cases make the variance larger, and so the part smaller.
+    """
+    times = {len(values) for one in draws for values in one.values()}
+    if not all(draws) or len(means) < LEAST_REPEATED_CASES or len(times) != 1 or times == {1}:
+        return None
+    (k,), n = times, len(means)
+    within = sum(fmean(variance(values) for values in one.values()) for one in draws)
+    total = design.variance(means)
+    share = min(1.0, within / k / n / total) if total else 0.0
+    return Repeats(k=k, share=round(share, 6), rows_alone=ceil(n * (1 - share + k * share)))

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tuneworthy.core.case import Case
+from tuneworthy.core.further import Proportion
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.known import Proportion
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.matrix.judge_correction import GradedRows
@@ -29,9 +29,9 @@ from tuneworthy.stats.clusters import (
     effective_groups,
     fold_width_factor,
 )
-from tuneworthy.stats.discordant import EXACT_BELOW
 from tuneworthy.stats.distributions import binomial_tail
-from tuneworthy.stats.ratio import ratio_of_means
+from tuneworthy.stats.graded import EXACT_BELOW
+from tuneworthy.stats.power import ratio_of_means
 from tuneworthy.stats.trend import MIN_UNITS, ChangePoint, largest_change_point, neighbours_alike
 
 Values = Mapping[Any, float]

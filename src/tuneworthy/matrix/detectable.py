@@ -15,7 +15,7 @@ from tuneworthy.core.split import Split
 from tuneworthy.matrix.design import split_factor
 from tuneworthy.matrix.sizing import is_graded, observed_width_factor
 from tuneworthy.stats import bounds, power
-from tuneworthy.stats.discordant import EXACT_BELOW, discordant_bounds
+from tuneworthy.stats.graded import EXACT_BELOW, discordant_bounds
 from tuneworthy.stats.power import POWER_QUANTILES
 
 ASSUMED_DIFFERENCE_SHARE = 0.2

@@ -19,13 +19,13 @@ from tuneworthy.matrix.columns import (
     Column,
     ladder_position,
     rank_columns,
+    repeats_of,
     row_order,
     shared_cases,
 )
 from tuneworthy.matrix.design import Difference, Fit
 from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.matrix.judge_correction import GradedRows
-from tuneworthy.matrix.repeats import repeats_of
 from tuneworthy.stats import bounds, many
 from tuneworthy.stats.clusters import refitted_factor
 

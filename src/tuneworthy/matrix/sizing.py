@@ -17,11 +17,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from tuneworthy.core.counting import Bounded
-from tuneworthy.core.curve import LearningCurve
+from tuneworthy.core.further import LearningCurve
 from tuneworthy.matrix.ladder import climb_many
-from tuneworthy.stats.discordant import discordant_bounds
 from tuneworthy.stats.distributions import normal_cdf, normal_quantile
-from tuneworthy.stats.spending import look_cost, nested_level
+from tuneworthy.stats.graded import discordant_bounds
+from tuneworthy.stats.many import look_cost, nested_level
 
 # A mean that differs from (wins - losses) / n beyond rounding has graded scores.
 GRADED_DISTANCE = 1e-5

@@ -22,7 +22,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt
 from tuneworthy.data.folds import Part, Split
-from tuneworthy.matrix.choice import best_prompt, simplest_prompts
+from tuneworthy.matrix.ladder import best_prompt, simplest_prompts
 from tuneworthy.measure.answering import CASES_PER_SHARD, Runner, dev_score
 from tuneworthy.measure.unit import Unit
 

@@ -26,7 +26,7 @@ from tuneworthy.diagnose.diagnosis import (
     comparable_base,
     may_act,
 )
-from tuneworthy.matrix.choice import own_prompts
+from tuneworthy.matrix.ladder import own_prompts
 from tuneworthy.measure.answering import Runner
 from tuneworthy.measure.planning import ON_FAILURES
 from tuneworthy.measure.units import measure

@@ -32,9 +32,8 @@ from tuneworthy.core.specs import (
 )
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Part, Split
-from tuneworthy.matrix.choice import MOST_PROMPTS
+from tuneworthy.matrix.ladder import MOST_PROMPTS
 from tuneworthy.measure.costs_in_use import arm_load
-from tuneworthy.measure.machine_speed import Speed
 from tuneworthy.measure.plan_cuts import (
     FOLDS_BEFORE_LOOK,
     LEAST_FOLDS,
@@ -59,6 +58,7 @@ from tuneworthy.measure.request_costs import (
     judge_traffic,
     price_sentences,
 )
+from tuneworthy.measure.timing import Speed
 
 LONGEST_FACTOR = 1.5  # times the minutes: above it a training arm is not planned on all folds
 CHANGED_FACTS = 60  # the most facts changed in the documents (freshness_rate.MOST_FACTS)

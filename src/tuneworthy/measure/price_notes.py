@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tuneworthy.core.case import Case
-from tuneworthy.core.endpoint_keys import PRICE_EXAMPLE
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.specs import specs, trainer_command
-from tuneworthy.core.task import Task
-from tuneworthy.core.token_estimate import text_tokens
+from tuneworthy.core.task import PRICE_EXAMPLE, Task
+from tuneworthy.core.tokens import text_tokens
 from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.models import is_paid
 from tuneworthy.prompting.messages import common_system

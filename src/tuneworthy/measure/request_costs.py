@@ -1,7 +1,7 @@
 """Estimate the endpoint traffic of a plan: requests, tokens and dollars, expected and at most.
 
 A server gets the whole prompt with every request; no shared prefix is reused as on this machine.
-Expected tokens are estimated by the kind of text (`core/token_estimate.py`), as
+Expected tokens are estimated by the kind of text (`core/tokens.py`), as
 `Remote.count_tokens` counts them. The upper bound is one token per byte, as the caps reserve them,
 with every answer at its longest. Knows no arm by name.
 """
@@ -25,7 +25,7 @@ from tuneworthy.core.run import Spec
 from tuneworthy.core.specs import is_recorded
 from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
-from tuneworthy.measure.longer_answers import MOST_LONGER_ANSWERS, SAMPLE_ANSWERS
+from tuneworthy.measure.latency import MOST_LONGER_ANSWERS, SAMPLE_ANSWERS
 from tuneworthy.measure.price_notes import price_notes
 from tuneworthy.models import is_launched, is_local
 from tuneworthy.models.remote import prices as _prices

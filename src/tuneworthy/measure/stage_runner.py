@@ -16,21 +16,25 @@ from tuneworthy.core.plan import Plan, PlannedArm, StageDecision
 from tuneworthy.core.reason import NO_ROOM, NO_ROOM_FOR_FOLDS, Reason, Why
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import builds_on_prompt, needs_dev_scores, trains
-from tuneworthy.diagnose.remedies import advised_against, repairable_share
-from tuneworthy.matrix.choice import best_prompt
+from tuneworthy.diagnose.diagnosis import advised_against, repairable_share
 from tuneworthy.matrix.columns import columns_of
 from tuneworthy.matrix.inputs import ComparisonInputs
+from tuneworthy.matrix.ladder import best_prompt
 from tuneworthy.measure.answering import Runner
-from tuneworthy.measure.minutes_kept import KeptMinutes, PaceCorrection, at_measured_pace
 from tuneworthy.measure.placebos import Probe, probes
-from tuneworthy.measure.plan_cuts import FOLDS_BEFORE_LOOK
+from tuneworthy.measure.plan_cuts import (
+    FOLDS_BEFORE_LOOK,
+    KeptMinutes,
+    PaceCorrection,
+    at_measured_pace,
+)
 from tuneworthy.measure.stage_rule import (
     StageRule,
     Standing,
     always_runs,
     follow_up_order,
+    why_not_taught,
 )
-from tuneworthy.measure.teacher_gate import why_not_taught
 from tuneworthy.measure.units import measure
 from tuneworthy.models import is_paid
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tuneworthy.arms._teaching import pair_settings
+from tuneworthy.arms._pairs import pair_settings
 from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.code import code_version
 from tuneworthy.core.plugins import load
@@ -19,8 +19,7 @@ from tuneworthy.core.run import Spec
 from tuneworthy.core.specs import chooses, reads_unlabelled
 from tuneworthy.data.fingerprint import docs_digest, present_fields
 from tuneworthy.data.folds import Part
-from tuneworthy.measure.answering import Runner
-from tuneworthy.measure.executor import FreeAnswers
+from tuneworthy.measure.answering import FreeAnswers, Runner
 from tuneworthy.measure.model_roles import roles_of
 
 COMMON_FOLDER = "common"

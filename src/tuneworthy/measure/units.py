@@ -22,7 +22,7 @@ from tuneworthy.core.errors import (
     NumericError,
     ProviderError,
 )  # fmt: skip
-from tuneworthy.core.free_memory import trim_heap
+from tuneworthy.core.freed_memory import trim_heap
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.reason import Reason
@@ -36,11 +36,10 @@ from tuneworthy.core.specs import (
 )
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.recorded import skips_early_rows
-from tuneworthy.matrix.choice import simplest_prompts
+from tuneworthy.matrix.ladder import simplest_prompts
 from tuneworthy.measure import latency
-from tuneworthy.measure.answering import Runner, answer_cases, dev_score, with_repeats
-from tuneworthy.measure.executor import FitRequest
-from tuneworthy.measure.longer_answers import rescore_cut_answers
+from tuneworthy.measure.answering import FitRequest, Runner, answer_cases, dev_score, with_repeats
+from tuneworthy.measure.latency import rescore_cut_answers
 from tuneworthy.measure.model_roles import base_failed, unavailable_note, why_not_opened
 from tuneworthy.measure.unit import Unit
 from tuneworthy.metrics import score_all

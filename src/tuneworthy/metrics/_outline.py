@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from tuneworthy.metrics._labels import fold
+from tuneworthy.metrics._writing import fold
 
 _HEADING_MARK = re.compile(r"#{1,6}\s+")
 _BOLD = re.compile(r"(?:\*\*|__)(.+?)(?:\*\*|__):?")

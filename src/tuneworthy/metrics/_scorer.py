@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from tuneworthy.core import plugins
 from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
+from tuneworthy.core.record import Record
 from tuneworthy.core.task import Task
 
 Metric = Callable[[Case, Answer], Score | Unscored]
+
 Scores = list[Score | Unscored]
 
 
@@ -155,3 +159,41 @@ class _LoadedMetric:
 
 def _unscored_failure(answer: Answer) -> Unscored:
     return Unscored(reason=f"no answer came back: {quoted(answer.error or '')}")
+
+
+def ece(confidence: Any, correct: Any, bins: int = 10) -> float | None:
+    """Return the expected calibration error over equal-width bins: |confidence - accuracy|.
+
+    `confidence` in [0, 1]; a bin includes its upper edge. Source: Guo et al., arXiv 1706.04599.
+    """
+    sure, right = np.asarray(confidence, float), np.asarray(correct, float)
+    if sure.shape != right.shape:
+        raise ValueError(f"{sure.size} confidences for {right.size} answers")
+    if not sure.size:
+        return None
+    place = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
+    return float(np.abs(np.bincount(place, weights=sure - right)).sum() / sure.size)
+
+
+def auroc(scores: Any, positive: Any) -> float | None:
+    """Return the chance that a positive outscores a negative, ties half; None for one class."""
+    values, mark = np.asarray(scores, float), np.asarray(positive, bool)
+    if values.shape != mark.shape:
+        raise ValueError(f"{values.size} scores for {mark.size} marks")
+    ups, downs = int(mark.sum()), int((~mark).sum())
+    if not ups or not downs:
+        return None
+    _, place, times = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(times) - (times - 1) / 2)[place]  # equal values share the mean of theirs
+    return float((ranks[mark].sum() - ups * (ups + 1) / 2) / (ups * downs))
+
+
+Kind = TypeVar("Kind", bound=Record)
+
+
+def read_options(kind: type[Kind], options: Mapping[str, Any]) -> Kind:
+    """Return `options` as a metric's own Record; keys of other metrics are ignored.
+
+    Raises pydantic's ValidationError; a task file is checked before (`data/task_consistency.py`).
+    """
+    return kind.model_validate({k: v for k, v in options.items() if k in kind.model_fields})

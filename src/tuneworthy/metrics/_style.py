@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tuneworthy.metrics._summaries import auroc
+from tuneworthy.metrics._scorer import auroc
 
 LEAST_PAIRS, FOLDS, LONGEST_GRAM = 10, 5, 4
 PENALTY = 10.0  # C (inverse regularisation) of the regression

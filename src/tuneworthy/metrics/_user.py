@@ -7,19 +7,23 @@ answer as text. It returns a number from 0 to 1, or None or "unscored: why" if i
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.escape import quoted
-from tuneworthy.metrics._breaker import CircuitBreaker, MetricBroken
-from tuneworthy.sandbox.child import Child, ChildFailed
+from tuneworthy.sandbox.child import Child, ChildFailed, TimedOut
 
 USER_SECONDS = 10.0
+
 USER_MEMORY = 2 * 1024**3
+
 _FUNCTION_PATH = re.compile(r"\./(?P<file>[^\\:\x00]+\.py):(?P<name>[A-Za-z_][A-Za-z0-9_]*)")
+
 _UNSCORED = "unscored:"
 
 
@@ -118,3 +122,51 @@ def _score_of_value(name: str, value: object) -> Score | Unscored:
     if not isinstance(value, int | float) or not 0 <= value <= 1:
         return Unscored(reason=f"{name} returned {value}, not a number from 0 to 1")
     return Score(value=float(value), why=f"{name} gave {value:.4g}")
+
+
+MOST_IN_ROW = 3
+
+MOST_TIMEOUTS, MOST_TIMEOUT_SHARE = 10, 0.1
+
+Key = tuple[str, ...]
+
+T = TypeVar("T")
+
+
+class MetricBroken(Exception):
+    """Raised when a metric timed out too often to continue; the text says how often."""
+
+
+class CircuitBreaker:
+    """Counts the timeouts of one metric. Thread-safe.
+
+    A call that timed out is not repeated with the same arguments.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._stuck = threading.Lock(), dict[Key, str]()
+        self._calls = self._late = self._row = 0
+
+    def call(self, key: Key, make: Callable[[], T]) -> T:
+        """Return `make()`. Raise TimedOut, or MetricBroken once timeouts are too frequent."""
+        with self._lock:
+            reason = self._stuck.get(key)
+        if reason is not None:
+            raise TimedOut(reason)
+        try:
+            result = make()
+        except TimedOut as error:
+            self._count_timeout(key, str(error))
+            raise
+        with self._lock:
+            self._calls, self._row = self._calls + 1, 0
+        return result
+
+    def _count_timeout(self, key: Key, why: str) -> None:
+        with self._lock:
+            self._stuck[key] = why
+            self._calls, self._late, self._row = self._calls + 1, self._late + 1, self._row + 1
+            if self._row >= MOST_IN_ROW:
+                raise MetricBroken(f"{self._row} calls in a row: each {why}")
+            if self._late >= MOST_TIMEOUTS and self._late > MOST_TIMEOUT_SHARE * self._calls:
+                raise MetricBroken(f"{self._late} of {self._calls} calls: each {why}")

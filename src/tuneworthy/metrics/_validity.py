@@ -15,9 +15,9 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.errors import SecurityError, TaskError
 from tuneworthy.core.task import Task
 from tuneworthy.metrics._code import parse_python
-from tuneworthy.metrics._json import composed, parse
-from tuneworthy.metrics._labels import match_label
+from tuneworthy.metrics._leaves import composed, parse
 from tuneworthy.metrics._numbers import numbers
+from tuneworthy.metrics._writing import match_label
 from tuneworthy.sandbox.schemas import SchemaFault, external_reference, schema_check
 
 Parses = Callable[[str], bool | None]

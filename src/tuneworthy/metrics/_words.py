@@ -10,6 +10,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from tuneworthy.metrics._writing import normalise_characters
+
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 # Thai, Lao, Burmese, Khmer; kana; Han.
 UNSPACED_SCRIPTS = (
@@ -17,6 +19,7 @@ UNSPACED_SCRIPTS = (
     "\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f"
     "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
+
 _PUNCTUATION = re.compile(
     "[\u2010-\u2027\u2030-\u205e\u3000-\u3004\u3008-\u3020\u3030"
     "\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]"
@@ -51,3 +54,32 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     letter = rf"(?=[^\W_])[{UNSPACED_SCRIPTS}][{marks}]*"
     word = rf"(?:(?![{UNSPACED_SCRIPTS}])[^\W_][{marks}]*)+"
     return re.compile(f"{letter}|{word}"), re.compile(letter)
+
+
+_WORD_CHARACTER = rf"[^\W{UNSPACED_SCRIPTS}]"  # of a script that puts spaces between words
+
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+
+
+def normalise(text: str) -> str:
+    """Return a text in lower case, with single spaces and without commas in numbers."""
+    return _THOUSANDS.sub("", " ".join(normalise_characters(text).casefold().split()))
+
+
+def contains_phrase(text: str, phrase: str) -> bool:
+    """Return whether a text, already normalised, contains a phrase as whole words.
+
+    Letters of a script without spaces between words (Chinese, Thai) end no word and begin none.
+    """
+    wanted = normalise(phrase)
+    if not wanted:
+        return False
+    before = rf"(?<!{_WORD_CHARACTER})" if _is_word_character(wanted[0]) else ""
+    after = rf"(?!{_WORD_CHARACTER})" if _is_word_character(wanted[-1]) else ""
+    before += r"(?<!\d[.,])" if wanted[0].isdigit() else ""
+    after += r"(?![.,]\d)" if wanted[-1].isdigit() else ""
+    return re.search(before + re.escape(wanted) + after, text) is not None
+
+
+def _is_word_character(character: str) -> bool:
+    return re.match(_WORD_CHARACTER, character) is not None

@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
-from tuneworthy.metrics._json import parse
+from tuneworthy.metrics._leaves import parse
 
 _MOST_CHARACTERS = 200_000
+
 _SAME_CHARACTERS = str.maketrans(
     {
         **dict.fromkeys("‘’‚‛ʼ", "'"),
@@ -28,17 +30,24 @@ _SAME_CHARACTERS = str.maketrans(
         "、": ",",
     }
 )
+
 _KEPT_FORMS = ("<super>", "<sub>", "<fraction>", "<circle>")  # 10² is not 102
+
 _SPACE = re.compile(r"\s+")
 # In formulas, code, feet and inches and a negative amount in brackets every sign counts.
 _FORMULA = re.compile(r"""[=<>+*^|\\{}\[\]~`]|\S\(|\)[\w/*-]|\d!|!\w|\d['"]|^\(\s*[-\d.,]+\s*\)$""")
+
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
 _MONTH = (
     r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
     r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
 )
+
 _DAY, _YEAR = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?", r"(?P<year>\d{4})"
+
 _DATE_START, _DATE_END = r"(?<![\w/-])(?<!\d\.)", r"(?![\w/-])(?!\.\d)"
+
 _DATES = tuple(
     re.compile(_DATE_START + form + _DATE_END)
     for form in (
@@ -48,6 +57,7 @@ _DATES = tuple(
         rf"(?P<one>\d{{1,2}})(?P<sep>[-/.])(?P<two>\d{{1,2}})(?P=sep){_YEAR}",
     )
 )
+
 _EXACT_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d*[1-9])?")
 
 
@@ -186,3 +196,29 @@ def _plain_decimal(value: Decimal) -> str:
     else:
         short = f"{short}e{exponent}"
     return f"-{short}" if sign else short
+
+
+@lru_cache(maxsize=65536)  # a task has few labels, and each is folded once per answer
+def fold(text: str) -> str:
+    """Return a text in Unicode NFC and lower case (case-folded), without surrounding space."""
+    return unicodedata.normalize("NFC", spelling(text).casefold())
+
+
+def spelling(text: str) -> str:
+    """Return a text in Unicode NFC without surrounding space, its case kept.
+
+    Files from macOS often hold NFD ("e" and an accent), models write NFC (one character).
+    """
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def match_label(text: str, labels: Sequence[str]) -> str | None:
+    """Return the label that equals the whole answer apart from space, case and Unicode form.
+
+    None if no label does. A label in the answer's exact spelling goes before others.
+    """
+    said = spelling(text)
+    wanted = fold(said)
+    near = [label for label in labels if fold(label) == wanted]
+    exact = [label for label in near if spelling(label) == said]
+    return next(iter(exact or near), None)

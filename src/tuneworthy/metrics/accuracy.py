@@ -12,7 +12,7 @@ from typing import Any
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
-from tuneworthy.metrics._labels import fold, match_label, spelling
+from tuneworthy.metrics._writing import fold, match_label, spelling
 
 TYPE = "label"
 BINARY = True

@@ -17,9 +17,14 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.record import Record
-from tuneworthy.metrics._code import check_patterns, definitions, has_pattern, parse_python
-from tuneworthy.metrics._options import read_options
-from tuneworthy.metrics._tests import count_passed
+from tuneworthy.metrics._code import (
+    check_patterns,
+    count_passed,
+    definitions,
+    has_pattern,
+    parse_python,
+)
+from tuneworthy.metrics._scorer import read_options
 
 TYPE = "text"
 Patterns = Annotated[tuple[str, ...], AfterValidator(check_patterns)]

@@ -11,7 +11,7 @@ from typing import Any
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
-from tuneworthy.metrics._phrases import contains_phrase, normalise
+from tuneworthy.metrics._words import contains_phrase, normalise
 
 TYPE = "text"
 BINARY = True

@@ -11,8 +11,8 @@ from typing import Any
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
-from tuneworthy.metrics._json import json_equal, parse
-from tuneworthy.metrics._labels import spelling
+from tuneworthy.metrics._leaves import json_equal, parse
+from tuneworthy.metrics._writing import spelling
 
 BINARY = True
 

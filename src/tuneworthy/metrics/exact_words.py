@@ -12,7 +12,7 @@ from typing import Any
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
-from tuneworthy.metrics._phrases import normalise
+from tuneworthy.metrics._words import normalise
 
 TYPE = "text"
 BINARY = True

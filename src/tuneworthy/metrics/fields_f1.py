@@ -14,8 +14,7 @@ from typing import Any
 
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
-from tuneworthy.metrics._json import parse
-from tuneworthy.metrics._leaves import differences, leaf_f1
+from tuneworthy.metrics._leaves import differences, leaf_f1, parse
 
 TYPE = "json"
 _SHOWN_DIFFERENCES = 5

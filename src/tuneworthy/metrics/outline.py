@@ -17,8 +17,8 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.record import Record
-from tuneworthy.metrics._options import read_options
 from tuneworthy.metrics._outline import sections, title_of
+from tuneworthy.metrics._scorer import read_options
 
 TYPE = "text"
 

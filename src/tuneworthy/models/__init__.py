@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.collector import gc_paused
 from tuneworthy.core.errors import ModelError, TaskError, TuneworthyError
+from tuneworthy.core.freed_memory import gc_paused
 from tuneworthy.core.model import Model
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.record import digest
@@ -189,7 +189,7 @@ def _local(path: Path, spec: str, place: Placement) -> Model:
 
 
 def _embedded_folder() -> Path:
-    from tuneworthy.models.local.embedded import NAME, locate
+    from tuneworthy.models.local.wheel import NAME, locate
 
     if folder := locate():
         return folder
@@ -207,6 +207,6 @@ def _path_of(name: str, folder: Path) -> Path:
 def _hub_or_folder(name: str, folder: Path) -> Path:
     if name.startswith(_PATH_STARTS):
         return _path_of(name, folder)
-    from tuneworthy.models.local.hub import snapshot
+    from tuneworthy.models.local.wheel import snapshot
 
     return snapshot(name)

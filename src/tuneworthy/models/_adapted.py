@@ -18,11 +18,9 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest, file_sha256
 from tuneworthy.models._reply_cache import bypassed
 from tuneworthy.models.remote.adapter_proofs import AdapterProof, ServedNames, prove, read_proofs
-from tuneworthy.models.remote.label_scores import LabelScores
 from tuneworthy.models.remote.request import SWITCH, estimated_tokens, fields_of, switch
-from tuneworthy.models.remote.server_host import PATIENCE
-from tuneworthy.models.remote.server_process import RunningServer
-from tuneworthy.models.remote.server_requests import ServerScores, post
+from tuneworthy.models.remote.server_process import PATIENCE, RunningServer
+from tuneworthy.models.remote.server_requests import LabelScores, ServerScores, post
 
 _FILES = ("adapter_model.safetensors", "adapter_config.json")
 

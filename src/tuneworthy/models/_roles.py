@@ -6,16 +6,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from tuneworthy.core.answer_files import recorded_files
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DoesNotFit, TuneworthyError
 from tuneworthy.core.model import Model
 from tuneworthy.core.reason import Reason
 from tuneworthy.core.record import canonical
-from tuneworthy.core.task import Task
+from tuneworthy.core.task import Task, recorded_files
 from tuneworthy.models import is_launched, is_local, takes_adapters
 from tuneworthy.models._reply_cache import Cached, ReplyCache
-from tuneworthy.models.local import embedded
+from tuneworthy.models.local import wheel
 from tuneworthy.models.local.device import Placement, release, resolve_device
 from tuneworthy.models.remote.server_process import address_of, missing_program, variable
 
@@ -157,8 +156,8 @@ def model_absent(task: Task) -> Reason | None:
     """
     if why := unusable(task.model):
         return why
-    if task.model == embedded.NAME and recorded_files(task) and embedded.locate() is None:
-        return Reason.not_fetched(embedded.NAME, embedded.NAME, 93)
+    if task.model == wheel.NAME and recorded_files(task) and wheel.locate() is None:
+        return Reason.not_fetched(wheel.NAME, wheel.NAME, 93)
     return None
 
 

@@ -22,22 +22,30 @@ from tuneworthy.models._reply_cache import Cached
 from tuneworthy.models.local.device import ANYWHERE, Placement
 from tuneworthy.models.local.device import device_fingerprint as marks_of
 from tuneworthy.models.local.machine import calm_torch, resolve_placement
-from tuneworthy.models.local.thinking import NEVER, Setting, Thinking
-from tuneworthy.models.local.thought import ThoughtLimits, answer_of, text_before_stop, watch_for
+from tuneworthy.models.local.thinking import (
+    NEVER,
+    Setting,
+    Thinking,
+    ThoughtLimits,
+    answer_of,
+    text_before_stop,
+    watch_for,
+)
 from tuneworthy.models.local.weights import check_folder, weights_hash
 
 try:
     calm_torch()
     import torch  # noqa: F401  fails first without the extra
 
-    from tuneworthy.models.local import closing as _closing
     from tuneworthy.models.local import forward as _forward
     from tuneworthy.models.local import generate as _generate
     from tuneworthy.models.local import score as _score
+    from tuneworthy.models.local import token_grammar as _closing
     from tuneworthy.models.local import token_grammar as _grammar
     from tuneworthy.models.local.adapter_hooks import Adapter, read_adapter
-    from tuneworthy.models.local.chat_template import answer_ids, prompt_ids, text_ids
+    from tuneworthy.models.local.chat_template import Refused, answer_ids, prompt_ids, text_ids
     from tuneworthy.models.local.follower import Follower, Samples
+    from tuneworthy.models.local.memory import check_memory, tokens_of
     from tuneworthy.models.local.opening import (
         check_values,
         end_notes,
@@ -47,8 +55,6 @@ try:
         set_thinking,
         tokenizer_hash,
     )
-    from tuneworthy.models.local.render_process import Refused
-    from tuneworthy.models.local.sizes import check_memory, tokens_of
     from tuneworthy.models.local.tuned_weights import has_weights, read_tuned
 except ImportError as missing:
     raise NotInstalled(

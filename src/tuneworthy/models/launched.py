@@ -12,19 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tuneworthy.core.model import Limits, Model, Prompt, Reply
+from tuneworthy.core.model import Limits, Model, Prompt, Reply, parse_server_model
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
-from tuneworthy.core.served import parse_server_model
 from tuneworthy.models._adapted import Adapted, AdaptedScorer, summed_logprobs
 from tuneworthy.models._reply_cache import bypassed
 from tuneworthy.models.local.device import ANYWHERE, Placement, device, release
 from tuneworthy.models.remote import prices, server_process
-from tuneworthy.models.remote.batch_noise import measure_noise
 from tuneworthy.models.remote.endpoint import Endpoint, endpoint
+from tuneworthy.models.remote.endpoint_facts import measure_noise
 from tuneworthy.models.remote.request import RequestOptions, estimated_tokens
-from tuneworthy.models.remote.server_host import ServerHost, end_servers
-from tuneworthy.models.remote.server_process import RunningServer
+from tuneworthy.models.remote.server_process import RunningServer, ServerHost, end_servers
 
 Result = TypeVar("Result")
 

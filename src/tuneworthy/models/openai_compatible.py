@@ -19,10 +19,10 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-from tuneworthy.core.endpoint_keys import PRICE_EXAMPLE
 from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.model import Limits, Prompt, Reply
 from tuneworthy.core.record import canonical, digest
+from tuneworthy.core.task import PRICE_EXAMPLE
 from tuneworthy.models.remote import prices as _prices
 from tuneworthy.models.remote import request as _request
 from tuneworthy.models.remote.endpoint import Endpoint, endpoint, refuse_resolved
@@ -36,9 +36,8 @@ from tuneworthy.models.remote.endpoint_facts import (
     UNASKED,
     EndpointFacts,
 )
-from tuneworthy.models.remote.failures import Call
 from tuneworthy.models.remote.prices import Price
-from tuneworthy.models.remote.reply import has_form, read_reply
+from tuneworthy.models.remote.reply import Call, has_form, read_reply
 from tuneworthy.models.remote.request import RequestOptions
 from tuneworthy.models.remote.wire import (
     Outcome,

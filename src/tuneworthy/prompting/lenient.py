@@ -12,7 +12,9 @@ import unicodedata
 from collections.abc import Sequence
 from typing import NoReturn
 
+from tuneworthy.core.record import canonical
 from tuneworthy.core.task import OutputType
+from tuneworthy.metrics._leaves import composed
 from tuneworthy.metrics._numbers import numbers
 
 _MOST_CHARACTERS, _MOST_TRIES = 200_000, 100
@@ -72,3 +74,20 @@ def _only_label(text: str, labels: Sequence[str]) -> str | None:
         if count:
             found.add(label)
     return found.pop() if len(found) == 1 else None
+
+
+def normal_form(text: str, kind: OutputType | None) -> str:
+    """Return an answer's normal form, equal for answers that differ only in format.
+
+    json: its value with sorted keys; number: the last number; otherwise, or if it can't be parsed,
+    its words in lower case with single spaces. The Unicode form (NFC or NFD) is ignored.
+    """
+    text = unicodedata.normalize("NFC", text)
+    if kind == "json":
+        try:
+            return canonical(composed(json.loads(text)))
+        except (ValueError, RecursionError):
+            pass  # not JSON: compare it as text
+    if kind == "number" and (values := numbers(text)):
+        return str(values[-1].value)
+    return " ".join(text.split()).casefold()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.task import Task
-from tuneworthy.prompting.schema_text import schema_line
+from tuneworthy.prompting.grammar import schema_line
 from tuneworthy.prompting.shots import Pool, fixed_examples, pool, shuffled_answers, why_unusable
 
 INPUT_PLACEHOLDER = "{input}"

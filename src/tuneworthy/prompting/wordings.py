@@ -7,7 +7,9 @@ every answer stays one of the task's own labels.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
+from functools import cache
 
 from tuneworthy.core.case import Case
 from tuneworthy.core.record import Record
@@ -27,7 +29,9 @@ _ANSWER_ONLY = {
     "number": "Write the number and nothing else.",
     "text": "Write the answer and nothing else: no introduction, no remark.",
 }  # fmt: skip
+
 _REMINDER_CHARACTERS = 200  # the longest instruction that a reminder repeats
+
 _IRRELEVANT_SENTENCES = (
     "Keep sentences short and leave a line between paragraphs.",
     "A page is easier to read when its margins are wide.",
@@ -116,3 +120,37 @@ def _text_candidates(task: Task, train: Sequence[Case], ask: str, only: str) -> 
         ("answer only, said strictly", [ask, form_sentence(task), only]),
         ("notes on the answers, rule last", [*noted, ask, form_sentence(task), only]),
     ]
+
+
+REQUESTS = (
+    "What is {}? Answer in one sentence.",
+    "Name two things that people need for {}.",
+    "Describe {} to a child in two sentences.",
+    "Give one example of {}.",
+    "Why do people care about {}? Be brief.",
+    "List three words that go with {}.",
+    "Write one question about {}.",
+    "What should one avoid with {}? One sentence.",
+    "Who would know most about {}?",
+    "Write a short headline about {}.",
+    "Where would you find {}? Answer briefly.",
+    "State one common mistake about {}.",
+)
+
+SUBJECTS = (
+    "a bridge", "a post office", "cooking rice", "a thunderstorm", "a violin", "a recipe book",
+    "keeping bees", "a fire drill", "a river delta", "a night bus", "painting a wall", "a volcano",
+    "a school trip", "a water pump", "sewing a button", "a street lamp", "a savings account",
+    "a football match", "a compass", "making soup", "a hospital ward", "a coral reef", "juggling",
+    "an election", "a bakery", "first aid", "a mountain hut", "a telephone call", "a clay pot",
+    "riding a horse", "a sundial", "an orchard", "a birthday card", "a ferry", "knitting",
+    "an earthquake", "a desert", "a newspaper", "folding paper", "a swimming pool",
+)  # fmt: skip
+
+
+@cache
+def general_prompts() -> tuple[str, ...]:
+    """Return 480 requests, each of REQUESTS about each of SUBJECTS, in a fixed shuffled order."""
+    made = [request.format(subject) for request in REQUESTS for subject in SUBJECTS]
+    random.Random("general prompts").shuffle(made)
+    return tuple(made)

@@ -7,9 +7,9 @@ only if a bound shows it; otherwise `not measured`, with what is missing or how 
 from __future__ import annotations
 
 from tuneworthy.core.evidence import Evidence
-from tuneworthy.core.finding import Finding
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.task import Task
+from tuneworthy.core.verdict import Finding
 
 CHECKLIST = (
     "enough_data", "evaluation", "prompt_exhausted", "behaviour_not_facts", "knowledge_still",

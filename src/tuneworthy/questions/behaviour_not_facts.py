@@ -8,18 +8,17 @@ from math import ceil
 from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.counting import percent, percent_with_bounds
 from tuneworthy.core.evidence import Evidence
-from tuneworthy.core.finding import Finding
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.task import Task
+from tuneworthy.core.verdict import Finding
 from tuneworthy.diagnose.cause_shares import FEW_FAILURES, FEW_IF_NONE_ACTS
-from tuneworthy.questions._arms import ticked
-from tuneworthy.questions._causes import (
+from tuneworthy.questions._diagnosed import (
     FactShare,
     missing_facts_share,
     too_many_unknown_facts,
     training_acts,
 )
-from tuneworthy.questions._shown import finding, rows_needed_clause, unmeasured
+from tuneworthy.questions._findings import finding, rows_needed_clause, ticked, unmeasured
 
 QUESTION = "Is what fails behaviour, and not missing facts?"
 PRIOR = None

@@ -8,10 +8,16 @@ from functools import partial
 
 from tuneworthy.core.counting import points, points_with_bounds
 from tuneworthy.core.evidence import Evidence
-from tuneworthy.core.finding import Finding
 from tuneworthy.core.task import TRAINED_TOOLS, Task
-from tuneworthy.questions._arms import finalists, pair_of, ticked
-from tuneworthy.questions._shown import finding, rows_needed_clause, unmeasured
+from tuneworthy.core.verdict import Finding
+from tuneworthy.questions._findings import (
+    finalists,
+    finding,
+    pair_of,
+    rows_needed_clause,
+    ticked,
+    unmeasured,
+)
 
 QUESTION = "Is there a model that can do it: a larger one, several samples, training?"
 PRIOR = None

@@ -8,16 +8,21 @@ from math import ceil
 from statistics import NormalDist
 
 from tuneworthy.core.evidence import ArmResult, Evidence
-from tuneworthy.core.finding import Finding
 from tuneworthy.core.task import TOOLS, TRAINED_TOOLS, Task
-from tuneworthy.questions._arms import NO_TUNE, finalists, pair_of, ticked
-from tuneworthy.questions._money import (
+from tuneworthy.core.verdict import Finding
+from tuneworthy.questions._findings import (
+    MAX_ROW_MULTIPLE,
+    NO_TUNE,
     NetValueDifference,
+    at_threshold,
+    finalists,
+    finding,
     missing_keys,
     net_value_difference,
+    pair_of,
     pays_from,
+    ticked,
 )
-from tuneworthy.questions._shown import MAX_ROW_MULTIPLE, at_threshold, finding
 
 QUESTION = "Does tuning pay at your volume?"
 PRIOR = None

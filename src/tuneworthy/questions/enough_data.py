@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from tuneworthy.core.counting import count_noun, points, points_with_bounds
-from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.evidence import ArmResult, Evidence
-from tuneworthy.core.finding import Finding
+from tuneworthy.core.further import LearningCurve
 from tuneworthy.core.task import TRAINED_TOOLS, Task
+from tuneworthy.core.verdict import Finding
 from tuneworthy.matrix.sizing import rows_to_collect
-from tuneworthy.questions._arms import (
-    learners,
-    listed,
-    pair_of,
-    same_model,
-    ticked,
-    trained_here,
-)
-from tuneworthy.questions._examples import (
+from tuneworthy.questions._diagnosed import (
     PartialFinding,
     contradictory_rows,
     require_consistency,
     too_few_rows,
 )
-from tuneworthy.questions._shown import rows_needed_clause, unmeasured
+from tuneworthy.questions._findings import (
+    learners,
+    listed,
+    pair_of,
+    rows_needed_clause,
+    same_model,
+    ticked,
+    trained_here,
+    unmeasured,
+)
 
 QUESTION = "Are there enough good, consistent examples?"
 PRIOR = "500 good examples"

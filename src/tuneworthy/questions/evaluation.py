@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
+from tuneworthy.core.audit_report import Soundness
 from tuneworthy.core.counting import percent, points
 from tuneworthy.core.evidence import Evidence
-from tuneworthy.core.finding import Finding
-from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.task import Task
+from tuneworthy.core.verdict import Finding
 from tuneworthy.diagnose.metric_ladder import (
     ANOTHER_ROW,
     LEAST_GOLD_AUC,
@@ -16,7 +16,7 @@ from tuneworthy.diagnose.metric_ladder import (
     MOST_UNSCORED_GOLD,
 )
 from tuneworthy.matrix.detectable import rows_to_reach
-from tuneworthy.questions._shown import finding, unmeasured
+from tuneworthy.questions._findings import finding, unmeasured
 
 QUESTION = "Would this evaluation show an improvement?"
 PRIOR = None

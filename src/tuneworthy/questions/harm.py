@@ -8,12 +8,19 @@ from typing import NamedTuple
 
 from tuneworthy.core.counting import percent, percent_with_bounds
 from tuneworthy.core.evidence import Evidence
-from tuneworthy.core.finding import Finding
-from tuneworthy.core.harm import SideEffects
+from tuneworthy.core.further import SideEffects
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.task import TRAINED_TOOLS, Task
-from tuneworthy.questions._arms import NO_TUNE, finalists, ticked, trained_here
-from tuneworthy.questions._shown import finding, rows_needed, unmeasured
+from tuneworthy.core.verdict import Finding
+from tuneworthy.questions._findings import (
+    NO_TUNE,
+    finalists,
+    finding,
+    rows_needed,
+    ticked,
+    trained_here,
+    unmeasured,
+)
 
 QUESTION = "Does training do harm elsewhere?"
 AGAINST = "yes"  # speaks against tuning

@@ -6,12 +6,12 @@ from functools import partial
 
 from tuneworthy.core.counting import percent
 from tuneworthy.core.evidence import Evidence
-from tuneworthy.core.finding import Finding
-from tuneworthy.core.freshness import Freshness
+from tuneworthy.core.further import Freshness
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.task import Task
-from tuneworthy.questions._shown import finding, unmeasured
-from tuneworthy.questions._staleness import LASTING_DAYS, facts_needed, too_dear, unfaithful
+from tuneworthy.core.verdict import Finding
+from tuneworthy.questions._diagnosed import LASTING_DAYS, facts_needed, too_dear, unfaithful
+from tuneworthy.questions._findings import finding, unmeasured
 
 QUESTION = "Does knowledge change slowly enough for retraining?"
 PRIOR = None

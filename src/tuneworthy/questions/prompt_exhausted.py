@@ -6,11 +6,10 @@ from functools import partial
 
 from tuneworthy.core.counting import percent_with_bounds, points_with_bounds
 from tuneworthy.core.evidence import Evidence
-from tuneworthy.core.finding import Finding
-from tuneworthy.core.search import PromptSearch
+from tuneworthy.core.further import PromptSearch
 from tuneworthy.core.task import Task
-from tuneworthy.questions._arms import ticked
-from tuneworthy.questions._shown import finding, rows_needed_clause, unmeasured
+from tuneworthy.core.verdict import Finding
+from tuneworthy.questions._findings import finding, rows_needed_clause, ticked, unmeasured
 
 QUESTION = "Is prompting exhausted: was a strong prompt measured?"
 PRIOR = "a good prompt reaches 80 to 90 % of the gain"

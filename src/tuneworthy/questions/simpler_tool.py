@@ -5,13 +5,19 @@ from __future__ import annotations
 from functools import partial
 
 from tuneworthy.core.counting import chance_text, points_with_bounds
-from tuneworthy.core.evidence import Evidence, Pair
-from tuneworthy.core.finding import Finding
-from tuneworthy.core.order import best_first
+from tuneworthy.core.evidence import Evidence, Pair, best_first
 from tuneworthy.core.task import TRAINED_TOOLS, Task
+from tuneworthy.core.verdict import Finding
 from tuneworthy.matrix.sizing import level_at_next_look, superiority_assurance
-from tuneworthy.questions._arms import NO_TUNE, SIMPLER_TOOLS, finalists, listed, pair_of, ticked
-from tuneworthy.questions._shown import finding
+from tuneworthy.questions._findings import (
+    NO_TUNE,
+    SIMPLER_TOOLS,
+    finalists,
+    finding,
+    listed,
+    pair_of,
+    ticked,
+)
 
 QUESTION = "Does a simpler tool do as well?"
 AGAINST = "yes"  # speaks against tuning

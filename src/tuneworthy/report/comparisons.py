@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from tuneworthy.compare.same_scoring import Scoring, other_tasks_line, unknown_source
+from tuneworthy.compare.two_studies import Scoring, other_tasks_line, unknown_source
 from tuneworthy.core.counting import chance_text, count_noun, score_text, tenths, with_verb
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.results import Results

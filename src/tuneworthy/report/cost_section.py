@@ -13,7 +13,7 @@ from tuneworthy.core.evidence import ArmResult, Latency
 from tuneworthy.core.results import Results
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import fact_lines
-from tuneworthy.report._cells import ScoreMatrix
+from tuneworthy.report._data import ScoreMatrix
 from tuneworthy.report.page_parts import (
     Columns,
     Figure,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from tuneworthy.core.answer_files import recorded_files
 from tuneworthy.core.counting import count_noun, score_text, tenths
-from tuneworthy.core.difference_trend import Trend
 from tuneworthy.core.escape import visible
 from tuneworthy.core.evidence import ArmResult, Latency, Pair, TruncatedAnswers
 from tuneworthy.core.results import Results
-from tuneworthy.core.task import TOOLS, TRAINED_TOOLS
+from tuneworthy.core.split import Trend
+from tuneworthy.core.task import TOOLS, TRAINED_TOOLS, recorded_files
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.ledger.purse import UNKNOWN_OUTCOMES_NOTE
 from tuneworthy.questions import CHECKLIST

@@ -25,8 +25,7 @@ from tuneworthy.report import (
     steadiness_sections,
     training_sections,
 )
-from tuneworthy.report._cells import ScoreMatrix, score_matrix
-from tuneworthy.report._data import page_data
+from tuneworthy.report._data import ScoreMatrix, page_data, score_matrix
 from tuneworthy.report.cost_section import cost_section
 from tuneworthy.report.page_parts import Cell, Section, Shown, Span
 from tuneworthy.report.view import opening

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from tuneworthy.core.answer_files import recorded_files
 from tuneworthy.core.counting import tenths, with_verb
 from tuneworthy.core.escape import visible
 from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.reason import Reason
 from tuneworthy.core.results import Results
-from tuneworthy.core.task import TRAINED_TOOLS
+from tuneworthy.core.task import TRAINED_TOOLS, recorded_files
 from tuneworthy.questions import CHECKLIST
 from tuneworthy.report import fact_lines
 from tuneworthy.report.comparisons import lead_line

@@ -10,10 +10,10 @@ from typing import Any
 
 from tuneworthy.core.audit_report import Audit, Observation
 from tuneworthy.core.counting import count_noun
-from tuneworthy.core.finding import Finding
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.results import Results
-from tuneworthy.matrix.look_text import look_line
+from tuneworthy.core.verdict import Finding
+from tuneworthy.matrix.inputs import look_line
 from tuneworthy.questions import CHECKLIST
 from tuneworthy.report import _svg as svg
 from tuneworthy.report.checks import most_serious_first, visible_line

@@ -16,7 +16,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
 from tuneworthy.report import fact_lines
-from tuneworthy.report._cells import ScoreMatrix, bin_means, passing_score, scores_hardest_first
+from tuneworthy.report._data import ScoreMatrix, bin_means, passing_score, scores_hardest_first
 from tuneworthy.report.page_parts import (
     Cell,
     Details,

@@ -6,13 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tuneworthy.core.counting import score_text
-from tuneworthy.core.freshness import Freshness
-from tuneworthy.core.harm import RobustnessResult
-from tuneworthy.core.known import KnowledgeProbe, Proportion
+from tuneworthy.core.further import Freshness, KnowledgeProbe, Proportion, RobustnessResult, Slices
 from tuneworthy.core.results import Results
-from tuneworthy.core.slices import Slices
-from tuneworthy.core.span import CENTURY
-from tuneworthy.extras.rewording import PROMPT_WRAPPERS
+from tuneworthy.core.task import CENTURY
+from tuneworthy.extras.robustness import PROMPT_WRAPPERS
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import fact_lines
 from tuneworthy.report._charts import ChartLine

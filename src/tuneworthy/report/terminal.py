@@ -11,7 +11,7 @@ from tuneworthy.core.counting import score_text
 from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.results import Results
 from tuneworthy.report import fact_lines
-from tuneworthy.report._cells import ScoreMatrix, bin_means, score_matrix, scores_hardest_first
+from tuneworthy.report._data import ScoreMatrix, bin_means, score_matrix, scores_hardest_first
 from tuneworthy.report.screen import Screen, bar, cell, shade_strip
 from tuneworthy.report.view import LadderRow, Opening, opening
 from tuneworthy.verdict import phrases

@@ -7,12 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tuneworthy.core.counting import count_noun, score_text, tenths
-from tuneworthy.core.curve import LabelCleaningGain, LearningCurve
 from tuneworthy.core.escape import visible
 from tuneworthy.core.evidence import ArmResult
-from tuneworthy.core.harm import SideEffects
+from tuneworthy.core.further import (
+    LabelCleaningGain,
+    LayerChange,
+    LearningCurve,
+    ModelChanges,
+    SideEffects,
+)
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.model_changes import LayerChange, ModelChanges
 from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.matrix.sizing import rows_to_collect

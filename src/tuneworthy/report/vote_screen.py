@@ -8,7 +8,7 @@ from rich.text import Text
 
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.record import canonical
-from tuneworthy.metrics._json import parse
+from tuneworthy.metrics._leaves import parse
 from tuneworthy.report.screen import Screen
 from tuneworthy.settle.pairwise_votes import VoteQuestion
 from tuneworthy.verdict.phrases import bounds_path

@@ -19,7 +19,7 @@ from tuneworthy.core.counting import count_noun, score_text, tenths
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import Wrong
-from tuneworthy.extras.context_curve import context_curves
+from tuneworthy.extras.prompt_search import context_curves
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
 from tuneworthy.report import cause_lines as causes

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.own_files import SERVED_LOG, check_own
-from tuneworthy.data.secrets import without_keys
+from tuneworthy.data.observations import without_keys
 
 
 class AnswerLog:

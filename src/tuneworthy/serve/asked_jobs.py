@@ -12,7 +12,7 @@ from tuneworthy.core.errors import BudgetError, ModelError, ProviderError, TaskE
 from tuneworthy.core.model import Grammar, Limits
 from tuneworthy.core.record import digest
 from tuneworthy.sandbox.schemas import SchemaFault, external_reference
-from tuneworthy.serve.api_error import ApiError, bad_field
+from tuneworthy.serve.chat_reply import ApiError, bad_field
 from tuneworthy.serve.chat_request import ANY_OBJECT, ChatRequest
 from tuneworthy.serve.served_models import Target
 from tuneworthy.serve.worker import (

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuneworthy.core.answer import Answer
+from tuneworthy.core.record import well_formed
+from tuneworthy.models.local.token_grammar import token_bytes
 
 Logprobs = list[dict[str, Any]]
 
@@ -90,3 +92,64 @@ def event(data: dict[str, Any]) -> bytes:
 
 
 DONE_EVENT = b"data: [DONE]\n\n"
+
+
+class ApiError(Exception):
+    """A refused request: HTTP status, message, the field at fault (`param`) and a code.
+
+    `retry_after` is in seconds. The message goes to the client: it names no path, no key and no
+    text of another request. What it quotes of the request may hold lone surrogates, which no reply
+    can: they are replaced.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.code = status, well_formed(message), code
+        self.param = None if param is None else well_formed(param)
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the HTTP headers of the error reply."""
+        headers = {"WWW-Authenticate": "Bearer"} if self.status == 401 else {}
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(self.retry_after)
+        return headers
+
+    def plain(self) -> dict[str, Any]:
+        """Return the JSON body of the reply: {"error": {"message", "type", "param", "code"}}."""
+        kind = {429: "rate_limit_error"}.get(self.status, "invalid_request_error")
+        kind = "server_error" if self.status >= 500 else kind
+        return {
+            "error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}
+        }
+
+
+def bad_field(param: str, message: str, code: str | None = None) -> ApiError:
+    """Return the error (400) for a field whose value can't be used."""
+    return ApiError(400, message, param=param, code=code)
+
+
+def logprob_entries(model: Any, tops: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return an entry for each token: its text, bytes, log-probability, and the top tokens'.
+
+    They are the model's own, at temperature 1 and without the grammar.
+    """
+
+    def entry(token: int, value: float) -> dict[str, Any]:
+        text = model.tokenizer.decode([token], clean_up_tokenization_spaces=False)
+        exact = token_bytes(model.tokenizer, token)
+        return {"token": text, "logprob": max(value, -9999.0), "bytes": exact}
+
+    return [
+        {**entry(token, value), "top_logprobs": [entry(*one) for one in top]}
+        for token, value, top in tops
+    ]

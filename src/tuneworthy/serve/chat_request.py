@@ -13,7 +13,7 @@ from tuneworthy.core.case import Message
 from tuneworthy.core.model import Grammar
 from tuneworthy.core.record import Record
 from tuneworthy.core.strict_json import strict_json
-from tuneworthy.serve.api_error import ApiError, bad_field
+from tuneworthy.serve.chat_reply import ApiError, bad_field
 
 MOST_MESSAGES, MOST_STOP_WORDS, MOST_ANSWERS, MOST_TOP_LOGPROBS = 1024, 4, 16, 20
 IGNORED_FIELDS = {

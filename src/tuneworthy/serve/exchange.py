@@ -9,20 +9,20 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
 from tuneworthy.core.answer import Answer
-from tuneworthy.serve.api_error import ApiError
 from tuneworthy.serve.asked_jobs import api_error_of
 from tuneworthy.serve.chat_reply import (
     DONE_EVENT,
+    ApiError,
     Envelope,
     Logprobs,
     chunk,
     completion,
     delta,
     event,
+    logprob_entries,
     usage,
 )
 from tuneworthy.serve.chat_request import ChatRequest
-from tuneworthy.serve.logprob_entries import logprob_entries
 from tuneworthy.serve.served_models import Target
 from tuneworthy.serve.service import Service
 from tuneworthy.serve.worker import AnswerJob

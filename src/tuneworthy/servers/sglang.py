@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuneworthy.core.served import ServerModel
+from tuneworthy.core.model import ServerModel
 
 PROGRAM = ("uvx", "--from", "sglang[all]==0.5.23", "python")
 HEALTH = "/health"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from tuneworthy.core.served import ServerModel
+from tuneworthy.core.model import ServerModel
 
 # Without a version pip would choose a release that is years old, to fit our packages.
 PROGRAM = ("uvx", "--from", "vllm==0.33.0", "vllm")

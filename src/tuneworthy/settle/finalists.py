@@ -14,7 +14,6 @@ from statistics import fmean
 import numpy as np
 
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.answer_files import match_setting, recorded_files
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.evidence import ArmResult, Evidence
@@ -22,7 +21,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run
 from tuneworthy.core.settlement import SettlementLog
 from tuneworthy.core.split import Split
-from tuneworthy.core.task import Task
+from tuneworthy.core.task import Task, match_setting, recorded_files
 from tuneworthy.data.answers import read_answers
 from tuneworthy.data.copies import full_text, normalised_text
 from tuneworthy.measure.answering import CASES_PER_SHARD, Runner

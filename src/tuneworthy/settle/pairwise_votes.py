@@ -17,9 +17,9 @@ from tuneworthy.core.settlement import PairwiseVote
 from tuneworthy.core.task import Task
 from tuneworthy.data.infer import is_binary
 from tuneworthy.metrics import Metric, metric_name
-from tuneworthy.metrics._json import parse
-from tuneworthy.metrics._labels import match_label, spelling
+from tuneworthy.metrics._leaves import parse
 from tuneworthy.metrics._numbers import numbers
+from tuneworthy.metrics._writing import match_label, spelling
 
 REPEATED_ONE_IN, REPEAT_DISTANCE = 10, 3
 """One pair in REPEATED_ONE_IN is shown again, at least REPEAT_DISTANCE questions later."""

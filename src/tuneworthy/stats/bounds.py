@@ -22,9 +22,15 @@ from tuneworthy.stats.clusters import (
     cluster_width_factor,
     fold_width_factor,
 )
-from tuneworthy.stats.discordant import EXACT_BELOW, clopper_pearson, discordant_bounds
-from tuneworthy.stats.graded import MIN_BOOTSTRAP_TAIL, bca_bounds, student_t_bounds
-from tuneworthy.stats.spending import look_cost
+from tuneworthy.stats.graded import (
+    EXACT_BELOW,
+    MIN_BOOTSTRAP_TAIL,
+    bca_bounds,
+    clopper_pearson,
+    discordant_bounds,
+    student_t_bounds,
+)
+from tuneworthy.stats.many import look_cost
 
 Array = np.ndarray[Any, Any]
 

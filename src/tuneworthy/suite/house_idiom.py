@@ -8,9 +8,13 @@ from random import Random
 from typing import Any, NamedTuple
 
 from tuneworthy.core.errors import TaskError
-from tuneworthy.suite._draw import draw_distinct
-from tuneworthy.suite._made import LORA_OPTIONS, GeneratedTask, two_thirds
-from tuneworthy.suite._words import load_words
+from tuneworthy.suite._made import (
+    LORA_OPTIONS,
+    GeneratedTask,
+    draw_distinct,
+    load_words,
+    two_thirds,
+)
 
 WORDS = load_words("idiom")
 

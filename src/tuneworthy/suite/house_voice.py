@@ -5,9 +5,13 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from tuneworthy.suite._draw import draw_distinct
-from tuneworthy.suite._made import LORA_OPTIONS, GeneratedTask, two_thirds
-from tuneworthy.suite._words import load_words
+from tuneworthy.suite._made import (
+    LORA_OPTIONS,
+    GeneratedTask,
+    draw_distinct,
+    load_words,
+    two_thirds,
+)
 
 SUPPORT = load_words("support")
 WORDS = load_words("voice")

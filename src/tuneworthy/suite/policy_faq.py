@@ -7,9 +7,7 @@ from random import Random
 from typing import Any
 
 from tuneworthy.core.errors import TaskError
-from tuneworthy.suite._draw import draw_distinct
-from tuneworthy.suite._made import GeneratedTask, two_thirds
-from tuneworthy.suite._words import load_words
+from tuneworthy.suite._made import GeneratedTask, draw_distinct, load_words, two_thirds
 
 WORDS = load_words("policy")
 

@@ -7,9 +7,14 @@ import re
 from random import Random
 from typing import Any
 
-from tuneworthy.suite._draw import add_typo, draw_distinct
-from tuneworthy.suite._made import LORA_OPTIONS, GeneratedTask, two_thirds
-from tuneworthy.suite._words import load_words
+from tuneworthy.suite._made import (
+    LORA_OPTIONS,
+    GeneratedTask,
+    add_typo,
+    draw_distinct,
+    load_words,
+    two_thirds,
+)
 
 WORDS = load_words("support")
 

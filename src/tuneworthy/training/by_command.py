@@ -25,8 +25,7 @@ from tuneworthy.models.remote.process_guard import LOG_LINES, GuardedProcess
 from tuneworthy.training.adapter import publish, seal
 from tuneworthy.training.loop import rate_at
 from tuneworthy.training.lora import ADAPTER, LoraSettings, Trained, as_store_error, load_trained
-from tuneworthy.training.render import EncodedExample
-from tuneworthy.training.training_data import EncodedRows, Example, TrainingData
+from tuneworthy.training.training_data import EncodedExample, EncodedRows, Example, TrainingData
 from tuneworthy.training.twin import weights_hash
 
 IGNORED = -100  # the label of a token whose loss does not count

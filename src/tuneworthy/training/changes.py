@@ -16,14 +16,14 @@ import torch
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import NumericError
-from tuneworthy.core.token_batches import parts
+from tuneworthy.core.tokens import parts
 from tuneworthy.ledger import signals
 from tuneworthy.models.local import generate as _generate
 from tuneworthy.models.local.adapter_hooks import adapter_applied
 from tuneworthy.models.local.chat_template import answer_ids, prompt_ids, text_ids
 from tuneworthy.models.local.device import exact
 from tuneworthy.training.loss import Net, answer_logits, open_plain
-from tuneworthy.training.render import EncodedExample
+from tuneworthy.training.training_data import EncodedExample
 
 PART_TOKENS = 1024  # padded tokens read at once: their logits dominate the memory
 COMPARED_ROWS = 16  # rows on which representations are compared

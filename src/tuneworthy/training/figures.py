@@ -11,7 +11,7 @@ import torch
 
 from tuneworthy.core.errors import NumericError
 from tuneworthy.models.local.device import exact
-from tuneworthy.training.render import EncodedExample
+from tuneworthy.training.training_data import EncodedExample
 
 _LEAST_LOSS = 1e-3  # nats a token; below it a gradient may round to zero
 _MOST_RISE = 0.5  # nats a token by which the loss of the first rows may rise over the run

@@ -28,8 +28,7 @@ from tuneworthy.training.loop import TrainingSchedule
 from tuneworthy.training.lora import Opened, Trained, fit, open_once
 from tuneworthy.training.loss import open_net
 from tuneworthy.training.memory_fit import WHOLE_SIZE, apply_plan, plan_memory
-from tuneworthy.training.render import EncodedExample
-from tuneworthy.training.training_data import TrainingData
+from tuneworthy.training.training_data import EncodedExample, TrainingData
 
 _NUMBERS_PER_WEIGHT = 3  # numbers a weight in a checkpoint: itself and AdamW's two moments
 

@@ -23,7 +23,7 @@ from pydantic import Field
 from safetensors import SafetensorError
 
 from tuneworthy.core.errors import StoreError
-from tuneworthy.core.free_memory import trim_heap
+from tuneworthy.core.freed_memory import trim_heap
 from tuneworthy.core.record import digest
 from tuneworthy.training.adapter import publish, read_sealed, seal
 from tuneworthy.training.checkpoint import Checkpoints, Run, TrainingCallbacks
@@ -31,8 +31,7 @@ from tuneworthy.training.figures import check_learned, summary, update_ratio
 from tuneworthy.training.loop import TrainingSchedule, train
 from tuneworthy.training.loss import Net, evaluate, open_net
 from tuneworthy.training.memory_fit import fit_memory
-from tuneworthy.training.render import EncodedExample
-from tuneworthy.training.training_data import EncodedRows, TrainingData
+from tuneworthy.training.training_data import EncodedExample, EncodedRows, TrainingData
 from tuneworthy.training.twin import LoraShape, lora_twin, save_adapter, weights_hash
 
 # Results of `open_net`'s checks (`Net.proof`) by model and digest of the settings.

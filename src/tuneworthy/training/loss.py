@@ -16,14 +16,17 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from tuneworthy.core.token_batches import parts, shared_length
+from tuneworthy.core.tokens import parts, shared_length
 from tuneworthy.models.local import cpu_engine
-from tuneworthy.models.local.batch_fit import BatchLimits, run_halving
+from tuneworthy.models.local.batch_fit import (
+    BatchLimits,
+    parallel_batches,
+    run_halving,
+    run_parallel,
+)
 from tuneworthy.models.local.forward import PROBE_TOKENS, same_logits
-from tuneworthy.models.local.parallel import parallel_batches, run_parallel
 from tuneworthy.training.objective import likelihood_loss
-from tuneworthy.training.render import EncodedExample
-from tuneworthy.training.training_data import TokenLoss
+from tuneworthy.training.training_data import EncodedExample, TokenLoss
 
 
 @dataclass(frozen=True)

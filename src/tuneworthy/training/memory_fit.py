@@ -13,14 +13,13 @@ from torch.utils.checkpoint import checkpoint
 from transformers.cache_utils import Cache
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from tuneworthy.core.token_batches import parts, shared_length
+from tuneworthy.core.tokens import parts, shared_length
 from tuneworthy.models.local import cpu_engine
 from tuneworthy.models.local import memory as _memory
 from tuneworthy.models.local.device import free_memory, total_memory
-from tuneworthy.training.batches import order
-from tuneworthy.training.loop import TrainingSchedule
+from tuneworthy.training.loop import TrainingSchedule, order
 from tuneworthy.training.loss import Net
-from tuneworthy.training.render import EncodedExample
+from tuneworthy.training.training_data import EncodedExample
 from tuneworthy.training.twin import LoraShape
 
 # Memory held per byte in use: the allocator keeps freed blocks of other sizes. On a CPU 1.55 was

@@ -6,8 +6,10 @@ read back and compared bit for bit with base + delta.
 
 from __future__ import annotations
 
+import copy
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,19 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from tuneworthy.core.errors import ModelError
+from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.ledger import signals
+from tuneworthy.models.local.forward import open_net
 from tuneworthy.models.local.tuned_weights import WEIGHTS
 from tuneworthy.models.local.weights import check_folder
 from tuneworthy.training.adapter import read_sealed, seal
 from tuneworthy.training.gguf_file import merged_weights
+from tuneworthy.training.twin import twin
 
 _PEFT_PREFIX = "base_model.model."
+
 _COPIED_FILES = ("*.json", "*.jinja", "tokenizer.model", "*.txt")
+
 _NEVER_COPIED = {"adapter_config.json", "tuneworthy.json"}
 
 
@@ -143,3 +149,45 @@ def _merged(file: Path, deltas: Mapping[str, tuple[Any, Any, float]]) -> Iterato
                 first, second, scale = change
                 weight = (weight.float() + scale * (second @ first)).to(weight.dtype)
             yield name, weight.contiguous()
+
+
+GROUP_WEIGHTS = 32  # weights that share a scale
+
+LARGEST_STEP = 7  # the largest of the 16 steps -8 to 7
+
+FORMS = ("bfloat16", "int4")
+
+
+def merged_rounded(model: Any, form: str) -> Any:
+    """Return a copy of the model with its adapter merged in and weights rounded to `form`.
+
+    Embeddings, the output layer and layers without a change keep their weights. Raises TaskError
+    for an unknown form.
+    """
+    if form not in FORMS:
+        raise TaskError("no merged form has this name", got=form, fix=f"write {', '.join(FORMS)}")
+    module = twin(model.module)
+    layers = dict(module.named_modules())
+    for name, (first, second, scale) in model.adapter.changes.items():
+        layer = layers[name]
+        merged = layer.weight.float() + scale * (second.float() @ first.float())
+        layer.weight = torch.nn.Parameter(
+            rounded(merged, form).to(layer.weight.dtype), requires_grad=False
+        )
+    other = copy.copy(model)
+    other.module, other.adapter = module, None
+    other.net = replace(open_net(module), fit=replace(model.net.fit))
+    other.fingerprint = {**model.fingerprint, "merged": form}
+    return other
+
+
+def rounded(weight: Any, form: str) -> Any:
+    """Return a matrix [outputs, inputs] rounded to the values that `form` can store."""
+    if form == "bfloat16":
+        return weight.to(torch.bfloat16).float()
+    outputs, inputs = weight.shape
+    padded = torch.nn.functional.pad(weight, (0, -inputs % GROUP_WEIGHTS))
+    groups = padded.view(outputs, -1, GROUP_WEIGHTS)
+    scale = groups.abs().amax(-1, keepdim=True).clamp_min(1e-12) / LARGEST_STEP
+    steps = (groups / scale).round().clamp(-LARGEST_STEP - 1, LARGEST_STEP)
+    return (steps * scale).view(outputs, -1)[:, :inputs]

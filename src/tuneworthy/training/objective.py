@@ -14,8 +14,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from tuneworthy.core.record import digest
-from tuneworthy.training.render import EncodedExample
-from tuneworthy.training.training_data import Example, TokenLoss
+from tuneworthy.training.training_data import EncodedExample, Example, TokenLoss
 
 
 @dataclass(frozen=True)

@@ -22,20 +22,18 @@ import torch
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import ModelError, NumericError
 from tuneworthy.core.record import digest
-from tuneworthy.core.token_batches import parts
+from tuneworthy.core.tokens import parts
 from tuneworthy.ledger import signals
 from tuneworthy.models.local.adapter_hooks import adapter_applied
-from tuneworthy.models.local.chat_template import answer_ids
-from tuneworthy.models.local.render_process import Refused
+from tuneworthy.models.local.chat_template import Refused, answer_ids
 from tuneworthy.training.adapter import publish, seal
-from tuneworthy.training.batches import order
 from tuneworthy.training.checkpoint import Checkpoints, Run
 from tuneworthy.training.figures import check_learned, summary, update_ratio
-from tuneworthy.training.loop import rate_at
+from tuneworthy.training.loop import order, rate_at
 from tuneworthy.training.lora import AdapterMethod, LoraSettings, Trained, load_trained
 from tuneworthy.training.loss import Net, answer_logits, open_plain
-from tuneworthy.training.render import EncodedExample
 from tuneworthy.training.top_k_loss import PART_TOKENS, reverse_divergence
+from tuneworthy.training.training_data import EncodedExample
 from tuneworthy.training.twin import lora_twin, save_adapter, weights_hash
 
 

@@ -16,14 +16,13 @@ import torch
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.record import digest
-from tuneworthy.core.token_batches import parts
+from tuneworthy.core.tokens import parts
 from tuneworthy.ledger import signals
 from tuneworthy.models.local.adapter_hooks import adapter_applied
 from tuneworthy.models.local.chat_template import prompt_ids
 from tuneworthy.training.loss import Net, answer_logits, open_plain
 from tuneworthy.training.objective import likelihood_loss
-from tuneworthy.training.render import EncodedExample
-from tuneworthy.training.training_data import Example, TokenLoss
+from tuneworthy.training.training_data import EncodedExample, Example, TokenLoss
 
 TOP_K = 20
 PART_TOKENS = 1024  # padded tokens read at once: their logits dominate the memory

@@ -20,7 +20,7 @@ from tuneworthy.training.full import WholeMethod
 from tuneworthy.training.loop import train
 from tuneworthy.training.lora import AdapterMethod, LoraSettings, Method, Opened
 from tuneworthy.training.loss import Net, evaluate
-from tuneworthy.training.render import EncodedExample
+from tuneworthy.training.training_data import EncodedExample
 from tuneworthy.training.twin import weights_hash
 
 

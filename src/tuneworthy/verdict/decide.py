@@ -11,11 +11,18 @@ from typing import Any
 
 import tuneworthy
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
-from tuneworthy.core.finding import Finding
-from tuneworthy.core.model_changes import for_verdict
+from tuneworthy.core.further import for_verdict
 from tuneworthy.core.results import GridPoint
-from tuneworthy.core.standing import Standing
-from tuneworthy.core.verdict import Delta, LeftOnTable, TaskName, Verdict, VerdictArm, Wrong
+from tuneworthy.core.verdict import (
+    Delta,
+    Finding,
+    LeftOnTable,
+    Standing,
+    TaskName,
+    Verdict,
+    VerdictArm,
+    Wrong,
+)
 from tuneworthy.verdict.flips import MARGIN_GRID, at_margin, flips, rulings_by_margin
 from tuneworthy.verdict.missing import NO_TARGET, complete_findings, reasons_for_nulls
 from tuneworthy.verdict.next_step import next_step

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tuneworthy.core.counting import score_text
-from tuneworthy.core.difference_trend import TREND_ALPHA, Neighbours, Trend
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
+from tuneworthy.core.split import TREND_ALPHA, Neighbours, Trend
 from tuneworthy.verdict.rungs import Ladder, ladder_key
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tuneworthy.core.evidence import ArmResult, Policy
-from tuneworthy.core.finding import Finding
 from tuneworthy.core.plugins import load
+from tuneworthy.core.verdict import Finding
 from tuneworthy.questions import in_order
 from tuneworthy.verdict.phrases import NO_END_KNOWN, SET_VALUE, SET_VOLUME
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from tuneworthy.core.counting import chance_text, points
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
-from tuneworthy.core.finding import Finding
-from tuneworthy.core.verdict import Next
+from tuneworthy.core.verdict import Finding, Next
 from tuneworthy.matrix.sizing import SampleSize, rows_to_collect
 from tuneworthy.verdict.contest import UndecidedPair, find_undecided_pair
 from tuneworthy.verdict.drift import alike_neighbours, decisive_breaks

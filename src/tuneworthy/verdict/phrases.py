@@ -10,8 +10,7 @@ from tuneworthy.core.arm import RETRY_TOKEN_FACTOR
 from tuneworthy.core.counting import Bounded, count_noun, points, score_text, tenths
 from tuneworthy.core.escape import quoted, visible
 from tuneworthy.core.evidence import ArmResult, TruncatedAnswers
-from tuneworthy.core.finding import Finding
-from tuneworthy.core.verdict import Next, Verdict
+from tuneworthy.core.verdict import Finding, Next, Verdict
 
 NOT_MEASURED = "not measured"
 UNKNOWN = "no reason was recorded"

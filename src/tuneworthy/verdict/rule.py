@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tuneworthy.core.causes import argues_against_training, share_of
-from tuneworthy.core.difference_trend import Neighbours, Trend
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
+from tuneworthy.core.split import Neighbours, Trend
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.core.verdict import Status, Use
 from tuneworthy.matrix.ladder import climb

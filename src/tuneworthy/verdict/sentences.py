@@ -8,7 +8,7 @@ from tuneworthy.core.counting import count_noun, points
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.task import TRAINED_TOOLS
-from tuneworthy.matrix.look_text import look_line
+from tuneworthy.matrix.inputs import look_line
 from tuneworthy.verdict import drift
 from tuneworthy.verdict.phrases import cut_answers_clause, ticked, tool_with_name
 from tuneworthy.verdict.prices import known_prices, monthly_cost, rival

@@ -9,10 +9,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from tuneworthy.core.causes import Diagnosis, Wrong, argues_against_training, share_of
+from tuneworthy.core.causes import (
+    CAUSES_BY_TOOL,
+    Diagnosis,
+    Wrong,
+    argues_against_training,
+    share_of,
+)
 from tuneworthy.core.counting import percent
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
-from tuneworthy.core.repairs import CAUSES_BY_TOOL
 from tuneworthy.core.verdict import Next
 from tuneworthy.verdict.phrases import ticked
 from tuneworthy.verdict.rule import untrained_arms

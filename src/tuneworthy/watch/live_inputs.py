@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.live_check import InputDrift, UnlikeInputs
 from tuneworthy.matrix.design import Design
-from tuneworthy.matrix.two_samples import folds_of, separation, unlike_any
+from tuneworthy.matrix.two_samples import Smoother, folds_of, separation, unlike_any
 from tuneworthy.watch.live_answers import share_of
-from tuneworthy.watch.text_classifier import Array, nearest_similarity, similarities, smoothers
 
 LEAST_INPUTS = 20  # and groups, on each side; of fewer only a very large drift could be shown
+
 MOST_INPUTS = 1_000  # of each side that are compared, drawn at random
+
 CLASSIFIER_FOLDS = 5
+
 SHOWN_EXAMPLES = 5
 
 
@@ -99,3 +102,47 @@ def _find_unlike(
         lines=tuple(log.lines[at] for at in least),
         texts=tuple(log.texts[at] for at in least) if show else (),
     )
+
+
+Array = np.ndarray[Any, Any]
+
+READ_CHARACTERS = 2_000  # of each text; longer texts differ at their start too
+
+RIDGE = 1.0  # from .1 to 3 as many planted shifts are found; a text's similarity to itself is 1
+
+
+def similarities(texts: Sequence[str]) -> Array:
+    """Return [texts, texts] TF-IDF cosines: the mean of those by words and by character n-grams."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from threadpoolctl import threadpool_limits
+
+    cut = [text[:READ_CHARACTERS] for text in texts]
+    words = {"ngram_range": (1, 2), "sublinear_tf": True, "token_pattern": r"(?u)\b\w+\b"}
+    chars = {"analyzer": "char_wb", "ngram_range": (2, 4), "sublinear_tf": True}
+    total = np.zeros((len(cut), len(cut)))
+    with threadpool_limits(limits=1):
+        for options in (words, chars):
+            try:
+                rows = TfidfVectorizer(dtype=np.float32, **options).fit_transform(cut)
+            except ValueError:  # no text has a word
+                continue
+            total += (rows @ rows.T).toarray() / 2
+    return total
+
+
+def smoothers(similar: Array, folds: Array, ridge: float = RIDGE) -> list[Smoother]:
+    """Return a Smoother for each fold: the matrix from the other folds' labels to its scores."""
+    centred = similar - similar.mean(0) - similar.mean(1, keepdims=True) + similar.mean()
+    made = []
+    for fold in np.unique(folds):
+        rows, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+        inner = centred[np.ix_(others, others)] + ridge * np.eye(others.size)
+        made.append(Smoother(rows, others, np.linalg.solve(inner, centred[np.ix_(others, rows)]).T))
+    return made
+
+
+def nearest_similarity(similar: Array, rows: Array, among: Array, groups: Array) -> Array:
+    """Return each row's largest similarity to those of `among` that are not in its group."""
+    block = similar[np.ix_(rows, among)].copy()
+    block[groups[rows][:, None] == groups[among][None, :]] = 0.0
+    return np.asarray(block.max(1))

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.artefact import artefact_name
+from tuneworthy.core.case import LoggedRequest
 from tuneworthy.core.errors import DataError, TaskError
-from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.data.bad_rows import MOST_UNREAD, BadRow, RawRow, ReadCount, RowFault
 from tuneworthy.data.lines import read_jsonl
-from tuneworthy.data.raw import MOST_UNREAD, BadRow, RawRow, ReadCount, RowFault
 
 MOST_KEPT = 50_000  # the latest requests, to bound memory
 MOST_FAULTS = 20  # the most bad lines that are described

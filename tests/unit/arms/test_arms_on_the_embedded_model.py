@@ -10,7 +10,7 @@ from tuneworthy.arms import constrained, vote, zero_shot
 from tuneworthy.core.arm import Recipe, Setup
 from tuneworthy.metrics import scorer
 from tuneworthy.metrics._validity import validity
-from tuneworthy.models.local.embedded import locate
+from tuneworthy.models.local.wheel import locate
 
 pytestmark = [
     pytest.mark.full,

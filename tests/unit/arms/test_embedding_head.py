@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from arms_kit import label_cases, queries, setup
 
-from tuneworthy.arms import _vector_head, embedding_head
+from tuneworthy.arms import _classified, embedding_head
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.metrics import scorer
 from tuneworthy.models.encoder import vectors as _vectors
-from tuneworthy.models.encoder.minilm import locate
+from tuneworthy.models.encoder.encoder import locate
 
 BANKING = Path(__file__).parents[4] / "shared" / "data" / "banking77"
 
@@ -42,7 +42,7 @@ def words(monkeypatch):
     made = Words()
     monkeypatch.setattr(_vectors, "encode", made.encode)
     monkeypatch.setattr(_vectors, "encoder", lambda: made)
-    monkeypatch.setattr(_vector_head, "missing", lambda: "")
+    monkeypatch.setattr(_classified, "missing", lambda: "")
     return made
 
 

@@ -4,7 +4,7 @@ import pytest
 from arms_kit import queries, setup, task
 
 from tuneworthy.arms import teacher
-from tuneworthy.arms._teaching import teacher_recipe
+from tuneworthy.arms._pairs import teacher_recipe
 from tuneworthy.core.arm import Recipe, Sizes
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.specs import specs

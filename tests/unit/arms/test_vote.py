@@ -4,7 +4,7 @@ import pytest
 from arms_kit import queries, setup
 from pydantic import ValidationError
 
-from tuneworthy.arms import _sampled, vote
+from tuneworthy.arms import _prompted, vote
 from tuneworthy.core.model import Reply
 
 
@@ -25,16 +25,16 @@ def replies(*texts, finish="stop"):
     ],
 )
 def test_the_majority_of_what_was_said_wins_and_ties_go_to_the_first(kind, texts, winner):
-    assert _sampled.majority_reply(replies(*texts), kind).text == winner
+    assert _prompted.majority_reply(replies(*texts), kind).text == winner
 
 
 def test_a_cut_answer_votes_only_where_none_ended():
     cut, whole = replies("a", "a", finish="length"), replies("b")
-    assert _sampled.majority_reply([*cut, *whole], "label").text == "b"
-    assert _sampled.majority_reply(cut, "label").text == "a"
+    assert _prompted.majority_reply([*cut, *whole], "label").text == "b"
+    assert _prompted.majority_reply(cut, "label").text == "a"
     failed = Reply(text="", finish="error", error="refused")
-    assert _sampled.majority_reply([failed, *cut], "label").text == "a"
-    assert _sampled.majority_reply([failed, failed], "label").error == "refused"
+    assert _prompted.majority_reply([failed, *cut], "label").text == "a"
+    assert _prompted.majority_reply([failed, failed], "label").error == "refused"
 
 
 def right_in(m):

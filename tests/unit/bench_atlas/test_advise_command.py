@@ -11,7 +11,7 @@ from tests import advice_kit as kit
 from tests import atlas_kit
 from tests.studies import write
 
-from tuneworthy.atlas.forecast import Forecast, row_features
+from tuneworthy.atlas.atlas_file import Forecast, row_features
 from tuneworthy.cli._frame import run as run_tuneworthy
 
 

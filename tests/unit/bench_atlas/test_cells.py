@@ -26,7 +26,7 @@ from tuneworthy.core.plugins import catalogue
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.ledger.signals import StopRequested
 from tuneworthy.measure import timing
-from tuneworthy.models.local import embedded
+from tuneworthy.models.local import wheel
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.results_folder import find_results, read_results
 from tuneworthy.session import open_session
@@ -197,7 +197,7 @@ def test_a_cell_asks_a_server_without_a_cap_only_if_it_may(pay, few, tmp_path):
 
 
 def test_a_cell_whose_model_is_absent_says_how_to_fetch_it(few, tmp_path, monkeypatch):
-    monkeypatch.setattr(embedded, "locate", lambda: None)
+    monkeypatch.setattr(wheel, "locate", lambda: None)
     with pytest.raises(ModelError, match="tuneworthy models get"):
         run_cell(Cell("clause_type", 20), tmp_path)
     assert not (tmp_path / "atlas").exists()

@@ -5,7 +5,7 @@ from bench.atlas.cheap_look import first_look_of
 from bench.atlas.features import features_of
 from tests.studies import write
 
-from tuneworthy.atlas.forecast import row_features
+from tuneworthy.atlas.atlas_file import row_features
 from tuneworthy.study import RunOptions, run
 
 

@@ -11,9 +11,7 @@ from bench.atlas.atlas_data import read_atlas
 from tuneworthy.atlas.atlas_file import read_atlas as read_package
 from tuneworthy.core.counting import points
 from tuneworthy.core.interval import Interval
-from tuneworthy.lab.claim_pages import number_text
-from tuneworthy.lab.claim_results import claim_results
-from tuneworthy.lab.finding_pages import findings_page
+from tuneworthy.lab.claim_results import claim_results, findings_page, number_text
 from tuneworthy.lab.pages import Site
 
 FILE = Site(live=False)

@@ -13,7 +13,7 @@ from bench.atlas.study_entry import entry_of_study
 from tests import studies
 
 from tuneworthy.core.errors import DataError
-from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.run import RunOptions
 from tuneworthy.study import run
 
 LONG_AGO = date(2022, 1, 8)

@@ -10,7 +10,7 @@ from tuneworthy import study
 from tuneworthy.building import BuildOptions, build
 from tuneworthy.core.case import Message, Query
 from tuneworthy.core.errors import ModelError
-from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.run import RunOptions
 from tuneworthy.data.docs import Doc
 from tuneworthy.deploy.artefact_folder import DOCS_FILE
 from tuneworthy.deploy.system import open_artefact, read_built_docs

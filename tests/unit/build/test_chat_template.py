@@ -9,7 +9,7 @@ pytest.importorskip("transformers")
 import tests.tiny  # noqa: F401  finds the kits of models/
 from thinking_kit import HYBRID, PLAIN, tokenizer
 
-from tuneworthy.build._chat_template import write_template
+from tuneworthy.build._parts import write_template
 from tuneworthy.models.local.chat_template import conversation
 from tuneworthy.models.local.opening import set_thinking
 

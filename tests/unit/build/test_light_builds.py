@@ -15,9 +15,8 @@ from tuneworthy.building import BuildOptions, build
 from tuneworthy.core.case import Message, Query
 from tuneworthy.core.errors import ModelError, SecurityError, TaskError
 from tuneworthy.core.record import file_sha256
-from tuneworthy.deploy import classifier_file
-from tuneworthy.deploy.artefact_folder import MANIFEST_FILE, find_artefact, read_artefact
-from tuneworthy.deploy.hub import upload
+from tuneworthy.deploy import system as classifier_file
+from tuneworthy.deploy.artefact_folder import MANIFEST_FILE, find_artefact, read_artefact, upload
 from tuneworthy.deploy.system import open_artefact
 from tuneworthy.results_folder import find_results, read_results
 

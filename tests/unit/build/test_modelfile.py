@@ -5,9 +5,9 @@ from types import SimpleNamespace as Made
 import pytest
 
 from tuneworthy.build._modelfile import modelfile
+from tuneworthy.core.artefact import Recipe
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.model import Limits
-from tuneworthy.core.recipe import Recipe
 
 
 def export(context=2048, sample=(), cases=(), thinks=False, pack=None, **limits):

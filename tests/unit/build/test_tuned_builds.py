@@ -16,7 +16,7 @@ from tuneworthy.build import _asked_again, _modelfile, gguf, merged  # noqa: E40
 from tuneworthy.building import BuildOptions, build  # noqa: E402
 from tuneworthy.core.case import Message, Query  # noqa: E402
 from tuneworthy.core.errors import ModelError, StoreError  # noqa: E402
-from tuneworthy.core.run_options import RunOptions  # noqa: E402
+from tuneworthy.core.run import RunOptions  # noqa: E402
 from tuneworthy.deploy.artefact_folder import MANIFEST_FILE  # noqa: E402
 from tuneworthy.deploy.system import open_artefact  # noqa: E402
 from tuneworthy.ledger import signals  # noqa: E402

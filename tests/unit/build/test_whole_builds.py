@@ -13,7 +13,7 @@ from tuneworthy import study  # noqa: E402
 from tuneworthy.building import BuildOptions, build  # noqa: E402
 from tuneworthy.core.case import Message, Query  # noqa: E402
 from tuneworthy.core.errors import ModelError  # noqa: E402
-from tuneworthy.core.run_options import RunOptions  # noqa: E402
+from tuneworthy.core.run import RunOptions  # noqa: E402
 from tuneworthy.deploy.system import open_artefact, student_model  # noqa: E402
 from tuneworthy.models.hf import load  # noqa: E402
 from tuneworthy.training.merge import write_merged  # noqa: E402

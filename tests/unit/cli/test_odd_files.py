@@ -13,7 +13,7 @@ from tests import studies
 from tuneworthy.cli._frame import run
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.plugins import load
-from tuneworthy.data.raw import RawRow, RowFault
+from tuneworthy.data.bad_rows import RawRow, RowFault
 from tuneworthy.data.table_columns import Choice
 from tuneworthy.importing import ImportOptions, import_rows
 from tuneworthy.lab.own_log import window_means

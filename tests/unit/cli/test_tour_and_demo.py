@@ -8,8 +8,7 @@ import pytest
 from tests import recorded
 from tests.studies import lines
 
-from tuneworthy.cli._examples import EXAMPLES, SHORT
-from tuneworthy.cli._frame import run
+from tuneworthy.cli._frame import EXAMPLES, SHORT, run
 from tuneworthy.core.plugins import catalogue
 from tuneworthy.data.taskfile import read_task
 
@@ -99,7 +98,7 @@ def without_a_port(monkeypatch):
         return 0
 
     monkeypatch.setattr("tuneworthy.serve.http_server.run_server", serve)
-    monkeypatch.setattr("tuneworthy.lab.lab_server.run_lab", look)
+    monkeypatch.setattr("tuneworthy.lab.app.run_lab", look)
     return started
 
 

@@ -9,8 +9,8 @@ from tuneworthy.core.case import Case, Message
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Data, Judge, Output, Success, Task
-from tuneworthy.matrix.choice import best_artefact_run, best_runs
 from tuneworthy.matrix.columns import columns_of
+from tuneworthy.matrix.ladder import best_artefact_run, best_runs
 from tuneworthy.matrix.matrix import Matrix
 from tuneworthy.stats.bounds import mean_interval, rate
 from tuneworthy.stats.clusters import Groups

@@ -5,7 +5,7 @@ import pytest
 from tuneworthy.compare.costs import cost_per_1000_requests, with_costs
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval
-from tuneworthy.core.freshness import Freshness
+from tuneworthy.core.further import Freshness
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Economics, Knowledge, Task
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from tuneworthy.core.logprob_distance import mean_distance
+from tuneworthy.core.model import parse_server_model
 from tuneworthy.core.run import Spec
-from tuneworthy.core.served import parse_server_model
 from tuneworthy.core.specs import highest_rank
+from tuneworthy.core.tokens import mean_distance
 
 
 def test_weights_of_the_hub_and_of_a_folder_have_a_spec_in_this_process(tmp_path):

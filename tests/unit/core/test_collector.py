@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tuneworthy.core.collector import gc_paused
+from tuneworthy.core.freed_memory import gc_paused
 
 
 def test_nothing_is_collected_inside_and_collecting_goes_on_after_it():
@@ -36,7 +36,7 @@ def test_a_collector_that_somebody_turned_off_stays_off():
 def test_what_libraries_left_is_walked_once_at_most_and_nothing_else_is_kept():
     code = """
 import gc, weakref
-from tuneworthy.core.collector import gc_paused
+from tuneworthy.core.freed_memory import gc_paused
 
 class Ring:
     def __init__(self):
@@ -63,7 +63,7 @@ for keep in (False, True):
 def test_a_block_that_fails_keeps_nothing():
     code = """
 import gc
-from tuneworthy.core.collector import gc_paused
+from tuneworthy.core.freed_memory import gc_paused
 try:
     with gc_paused(keep=True):
         raise ValueError

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tuneworthy.core.grouping import balanced_groups, similar_length_groups
+from tuneworthy.core.tokens import balanced_groups, similar_length_groups
 
 
 @given(

@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from tuneworthy.core import free_memory as memory
+from tuneworthy.core import freed_memory as memory
 
 
 def resident() -> int:

@@ -1,7 +1,6 @@
 """Arms are ranked by paired differences: their own means may be of different cases."""
 
-from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Pair
-from tuneworthy.core.order import best_first
+from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Pair, best_first
 
 
 def arm(name, mean, n=100):

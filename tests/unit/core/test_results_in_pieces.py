@@ -9,7 +9,7 @@ from tests import studies
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.record import canonical
 from tuneworthy.core.results import Results, as_read_back, canonical_pieces, json_pieces
-from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.run import RunOptions
 from tuneworthy.study import run
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tuneworthy.core.served import ServerModel, parse_server_model
+from tuneworthy.core.model import ServerModel, parse_server_model
 
 
 def test_a_hub_name_may_name_a_commit(tmp_path):

@@ -6,22 +6,24 @@ import pytest
 from tests.advice_kit import arm as measured_arm
 from tests.advice_kit import task as measured_task
 
-from tuneworthy.core.answer_files import match_setting, recorded_files
 from tuneworthy.core.artefact import Pack, artefact_name
 from tuneworthy.core.case import Message
 from tuneworthy.core.counting import percent_with_bounds, points_with_bounds, with_verb
-from tuneworthy.core.endpoint_keys import price_fault
-from tuneworthy.core.exit_codes import EXIT_CODES, exit_code_lines
+from tuneworthy.core.errors import EXIT_CODES, exit_code_lines
 from tuneworthy.core.failure import LabRow, judged
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.model import Limits, final_replies
+from tuneworthy.core.model import Limits, final_replies, limits_for, reasoning_tokens, scaled_limits
 from tuneworthy.core.record import well_formed
-from tuneworthy.core.request_limits import limits_for, reasoning_tokens, scaled_limits
-from tuneworthy.core.run_report import NEEDS_ANSWERS, OF_A_CASE, CaseFinding
-from tuneworthy.core.span import duration_days
-from tuneworthy.core.task import Data, Task
-from tuneworthy.core.token_batches import parts, shared_length
-from tuneworthy.core.training_log import LogStep, TrainingLog
+from tuneworthy.core.run_report import NEEDS_ANSWERS, OF_A_CASE, CaseFinding, LogStep, TrainingLog
+from tuneworthy.core.task import (
+    Data,
+    Task,
+    duration_days,
+    match_setting,
+    price_fault,
+    recorded_files,
+)
+from tuneworthy.core.tokens import parts, shared_length
 
 
 def task(**more):

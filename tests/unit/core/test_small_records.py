@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from tuneworthy.core.case import LoggedRequest
 from tuneworthy.core.errors import error_chain
 from tuneworthy.core.escape import json_for_terminal
 from tuneworthy.core.evidence import Figure
 from tuneworthy.core.failure import RunFacts
-from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.core.run_report import OwnRunReport
 
 

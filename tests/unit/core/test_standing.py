@@ -7,8 +7,8 @@ from tuneworthy.core.evidence import ArmResult
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.reason import Reason
 from tuneworthy.core.record import told_before
-from tuneworthy.core.standing import Standing
 from tuneworthy.core.task import LEFT_KEYS, Budget
+from tuneworthy.core.verdict import Standing
 
 
 def arm(name, role="candidate", **more):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tuneworthy.core.token_estimate import text_tokens
+from tuneworthy.core.tokens import text_tokens
 
 ORDER = {"id": "A-20391", "items": [{"sku": "TX-11", "qty": 2, "price": 19.99}], "name": "Ann Lee"}
 # The counts were made with the tokenizers cl100k, o200k and an older one of Claude.

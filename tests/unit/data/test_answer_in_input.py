@@ -3,7 +3,7 @@
 import pytest
 
 from tuneworthy.core.case import Case, Message
-from tuneworthy.data.answer_in_input import answers_in_inputs
+from tuneworthy.data.leaks import answers_in_inputs
 
 TEAMS = ("billing", "delivery", "account")
 

@@ -12,7 +12,7 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.core.plugins import load
 from tuneworthy.core.strict_json import RefusedJson, strict_json
 from tuneworthy.data import load as load_rows
-from tuneworthy.data.raw import RawRow, ReadCount, RowFault
+from tuneworthy.data.bad_rows import RawRow, ReadCount, RowFault
 from tuneworthy.data.table_columns import Choice
 from tuneworthy.importing import ImportOptions, import_rows
 

@@ -3,8 +3,8 @@
 import pytest
 from tests import studies
 
-from tuneworthy.core.endpoint_keys import OWN_FIELDS, price_fault
 from tuneworthy.core.errors import TaskError
+from tuneworthy.core.task import OWN_FIELDS, price_fault
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.study import RunOptions, check, plan, run
 

@@ -3,8 +3,8 @@
 import pytest
 
 from tuneworthy.core.case import Case, Message
-from tuneworthy.data.answer_in_input import rows_in_documents
 from tuneworthy.data.docs import Doc
+from tuneworthy.data.leaks import rows_in_documents
 from tuneworthy.retrieval.index import index
 
 ROWS = [

@@ -1,6 +1,6 @@
 """When a study was made, from which expiry counts (its rule: unit/watch/test_live_facts)."""
 
-from tuneworthy.deploy.expiry import made_on
+from tuneworthy.deploy.artefact_folder import made_on
 
 DOORS = [
     {"at": "2026-03-01T00:00:00", "purpose": "compare"},

@@ -7,14 +7,14 @@ import pytest
 from tests import studies
 from tests.contract.test_packs import DOCS, speaking
 
-from tuneworthy.arms._vector_head import vector_head
+from tuneworthy.arms._classified import vector_head
 from tuneworthy.core.artefact import Artefact, Pack, Passages
 from tuneworthy.core.case import Message, Query
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.model import Limits
-from tuneworthy.deploy import artefact_folder, classifier_file
+from tuneworthy.deploy import artefact_folder, system
 from tuneworthy.deploy.system import open_artefact
-from tuneworthy.models.encoder import minilm
+from tuneworthy.models.encoder import encoder
 from tuneworthy.models.encoder import vectors as _vectors
 from tuneworthy.models.scripted import Scripted
 
@@ -46,26 +46,26 @@ def head(tmp_path, monkeypatch):
     fitted = vector_head(10.0, 0)
     fitted.fit(encode([r["input"] for r in ROWS]), [r["output"] for r in ROWS])
     (tmp_path / "classifier").mkdir()
-    classifier_file.save_classifier(fitted, tmp_path / artefact_folder.CLASSIFIER_FILE)
-    return fitted, sealed(tmp_path, Pack(role="", vectors=True), encoder=minilm.WEIGHTS)
+    system.save_classifier(fitted, tmp_path / artefact_folder.CLASSIFIER_FILE)
+    return fitted, sealed(tmp_path, Pack(role="", vectors=True), encoder=encoder.WEIGHTS)
 
 
 def test_a_head_on_vectors_answers_from_its_file(head, monkeypatch):
     fitted, folder = head
-    monkeypatch.setattr(minilm, "missing", lambda: "")
+    monkeypatch.setattr(encoder, "missing", lambda: "")
     told = [answer.labels for answer in open_artefact(folder).answer(ASKED)]
     table = fitted.predict_proba(encode([q.input for q in ASKED]))
     assert [list(labels.values()) for labels in told] == table.tolist()
 
 
 def test_without_the_encoder_it_is_refused(head, monkeypatch):
-    monkeypatch.setattr(minilm, "missing", lambda: "fetch it")
+    monkeypatch.setattr(encoder, "missing", lambda: "fetch it")
     with pytest.raises(ModelError, match="encoder is not here"):
         open_artefact(head[1])
 
 
 def test_with_another_encoder_it_is_refused(head, monkeypatch):
-    monkeypatch.setattr(minilm, "missing", lambda: "")
+    monkeypatch.setattr(encoder, "missing", lambda: "")
     sealed(head[1], Pack(role="", vectors=True), encoder="another")
     with pytest.raises(ModelError, match="another encoder"):
         open_artefact(head[1])

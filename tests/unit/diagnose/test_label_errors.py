@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.doubt import LabelDoubt
+from tuneworthy.core.case import Case, LabelDoubt, Message
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.diagnose import label_errors
 from tuneworthy.diagnose.label_errors import consensus_doubts, contradicted_failures, label_doubts

@@ -3,14 +3,13 @@
 import pytest
 
 from tuneworthy.core.audit_report import DetectableDifference
-from tuneworthy.core.causes import Wrong
+from tuneworthy.core.causes import CAUSES_BY_REMEDY, Wrong, repairable_causes
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval
 from tuneworthy.core.plan import EndpointLoad, Plan, PlannedArm
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.reason import NO_ROOM, NO_ROOM_FOR_FOLDS, Reason
-from tuneworthy.core.repairs import CAUSES_BY_REMEDY, repairable_causes
 from tuneworthy.core.run import Spec
-from tuneworthy.diagnose.remedies import advised_against, repairable_share, with_minutes
+from tuneworthy.diagnose.diagnosis import advised_against, repairable_share, with_minutes
 
 
 def spec(arm, role="candidate", tool=None):

@@ -8,7 +8,7 @@ import pytest
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.diagnose.answer_in_passage import cases_with_answer_in_passage
+from tuneworthy.diagnose.failure_classes import cases_with_answer_in_passage
 from tuneworthy.diagnose.rescore import (
     PLACEBO_DRAWS,
     contains_metric,

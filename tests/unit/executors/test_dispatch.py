@@ -10,10 +10,9 @@ from tests.cluster_kit import InProcess
 
 from tuneworthy import executors
 from tuneworthy.core.errors import ClusterError, DoesNotApply, ModelError, TaskError
-from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.run import RunOptions
 from tuneworthy.executors import _hosts
-from tuneworthy.executors._address import address_of
-from tuneworthy.executors._cluster import Need, Node
+from tuneworthy.executors._cluster import Need, Node, address_of
 from tuneworthy.executors._dispatch import Dispatch
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.store import open_ledger

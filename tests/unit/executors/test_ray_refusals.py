@@ -2,7 +2,7 @@
 
 import pytest
 
-from tuneworthy.executors._address import address_of
+from tuneworthy.executors._cluster import address_of
 from tuneworthy.executors.ray import _connection_error
 
 

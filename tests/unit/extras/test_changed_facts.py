@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case, Message
 from tuneworthy.data.docs import Doc
-from tuneworthy.extras.changed_facts import (
+from tuneworthy.extras.freshness_rate import (
     Fact,
     change_facts,
     count_stated_facts,

@@ -3,7 +3,7 @@
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Tokens
 from tuneworthy.core.run import Run, Spec
-from tuneworthy.extras.context_curve import context_curves
+from tuneworthy.extras.prompt_search import context_curves
 
 
 def run(arm, recipe, name=None, state="measured", **options):

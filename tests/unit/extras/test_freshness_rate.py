@@ -13,12 +13,11 @@ from tuneworthy.compare.hard_limits import with_faithfulness
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import ArmResult
-from tuneworthy.core.known import Proportion
+from tuneworthy.core.further import Proportion
 from tuneworthy.core.plan import PlannedArm
-from tuneworthy.core.run_options import RunOptions
-from tuneworthy.core.span import CENTURY, duration_days
+from tuneworthy.core.run import RunOptions
 from tuneworthy.core.specs import specs
-from tuneworthy.core.task import Task
+from tuneworthy.core.task import CENTURY, Task, duration_days
 from tuneworthy.data.docs import Doc
 from tuneworthy.extras import freshness_rate as staleness
 from tuneworthy.extras.freshness_rate import days_until_stale, freshness_of, measure_freshness

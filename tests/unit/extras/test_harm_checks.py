@@ -12,18 +12,21 @@ from tuneworthy.compare.hard_limits import with_general_drop, with_optional_limi
 from tuneworthy.core.answer import Score
 from tuneworthy.core.arm import Recipe, Sizes
 from tuneworthy.core.evidence import ArmResult, Evidence
-from tuneworthy.core.harm import SideEffects
+from tuneworthy.core.further import KnowledgeProbe, SideEffects, for_verdict
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.known import KnowledgeProbe
-from tuneworthy.core.model_changes import for_verdict
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.extras import harm_checks as harms
 from tuneworthy.extras import robustness as shaking
 from tuneworthy.extras import tuned_model as tuned
-from tuneworthy.extras.general_text import chat_prompts, openings
 from tuneworthy.extras.harm_checks import measure_harm
-from tuneworthy.extras.tuned_model import divergence, open_tuned, relative_rise
+from tuneworthy.extras.tuned_model import (
+    chat_prompts,
+    divergence,
+    open_tuned,
+    openings,
+    relative_rise,
+)
 from tuneworthy.extras.weight_changes import training_changes
 from tuneworthy.measure.units import measure
 from tuneworthy.prompting.messages import build

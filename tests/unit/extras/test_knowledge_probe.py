@@ -8,9 +8,16 @@ from tests import studies
 
 from tuneworthy.core.arm import Sizes
 from tuneworthy.core.causes import Diagnosis, Wrong
-from tuneworthy.core.run_options import RunOptions
-from tuneworthy.extras.knowledge_probe import familiarity, probe_work, why_not_probed
-from tuneworthy.extras.known_facts import EXAMPLE_SETS, MOST_FACTS, MOST_FACTS_PAID, SAMPLED_ANSWERS
+from tuneworthy.core.run import RunOptions
+from tuneworthy.extras.known_facts import (
+    EXAMPLE_SETS,
+    MOST_FACTS,
+    MOST_FACTS_PAID,
+    SAMPLED_ANSWERS,
+    familiarity,
+    probe_work,
+    why_not_probed,
+)
 from tuneworthy.models import scripted
 from tuneworthy.models.scripted import Scripted, last_user
 from tuneworthy.session import open_session

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tuneworthy.core.answer import Score
 from tuneworthy.core.case import Case, Message
-from tuneworthy.core.known import KnowledgeProbe
+from tuneworthy.core.further import KnowledgeProbe
 from tuneworthy.core.model import Reply
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.extras.known_facts import (

@@ -8,8 +8,7 @@ from tests import studies
 from tuneworthy.compare.comparison import compare
 from tuneworthy.core.arm import Recipe, Sizes
 from tuneworthy.core.plan import PlannedArm
-from tuneworthy.core.run import Spec
-from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.run import RunOptions, Spec
 from tuneworthy.extras import training_size_curve as curves
 from tuneworthy.measure.planning import PlanInputs, Speed
 from tuneworthy.measure.units import measure

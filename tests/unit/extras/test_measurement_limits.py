@@ -13,10 +13,10 @@ from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Pair
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Judge, Output, Success, Task
 from tuneworthy.data.load import Loaded, load
-from tuneworthy.diagnose.blocks import blocking_reasons
-from tuneworthy.diagnose.consistency import form_of
+from tuneworthy.diagnose.label_errors import form_of
 from tuneworthy.diagnose.metric_ladder import (
     another_row,
+    blocking_reasons,
     first_half,
     ranking_auc,
     replace_one_part,

@@ -5,7 +5,7 @@ from tests.unit.measure.test_auto_arms import facts
 from tuneworthy.core.reason import NO_ROOM
 from tuneworthy.core.specs import specs
 from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.extras.optional import (
+from tuneworthy.extras.runner import (
     BRIEF_NOTE,
     HARM,
     KINDS,

@@ -12,10 +12,16 @@ from tuneworthy.core.model import Limits
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Output, Success, Task
-from tuneworthy.extras.rewording import LENGTHENED_NOTE, SHORTENED_NOTE, rewordings
-from tuneworthy.extras.robustness import TEMPERATURES, measure_robustness, robustness_arms
+from tuneworthy.extras.robustness import (
+    LENGTHENED_NOTE,
+    SHORTENED_NOTE,
+    TEMPERATURES,
+    measure_robustness,
+    rewordings,
+    robustness_arms,
+)
 from tuneworthy.measure.units import measure
-from tuneworthy.models._overrides import RequestOverrides, with_overrides
+from tuneworthy.models._reply_cache import RequestOverrides, with_overrides
 from tuneworthy.models.scripted import Scripted, last_user
 from tuneworthy.prompting.messages import build
 

@@ -7,7 +7,7 @@ from tuneworthy.core.case import Case, Message
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Output, Success, Task
 from tuneworthy.diagnose.rescore import rescore_interventions
-from tuneworthy.extras.style_distance import styles
+from tuneworthy.extras.prompt_search import styles
 from tuneworthy.metrics import scorer
 
 TASK = Task(

@@ -7,7 +7,7 @@ import pytest
 
 from tuneworthy.core.failure import RunFacts, Runs
 from tuneworthy.core.plugins import load
-from tuneworthy.failures import _general, _passages, _teacher
+from tuneworthy.failures import _conditions, _rows
 from tuneworthy.lab.cases import all_cases
 
 NAMES = (
@@ -82,35 +82,35 @@ def test_replayed_rows_take_the_place_of_tickets_and_are_no_probes():
     given = rows("narrow_rows_forget", replay=0.25)
     general = [row for row in given.train if row.id.startswith("general")]
     assert (len(general), len(given.train)) == (16, 64)
-    asked = {row.input for row in _general.probe_rows()}
-    assert len(asked) == _general.PROBE_COUNT
-    assert not asked & {row.input for row in _general.replay_rows(100)}
+    asked = {row.input for row in _rows.probe_rows()}
+    assert len(asked) == _rows.PROBE_COUNT
+    assert not asked & {row.input for row in _rows.replay_rows(100)}
     assert not any(
         row.id.startswith("general") for row in rows("narrow_rows_forget", replay=0.0).train
     )
-    assert all(row.messages[-1].content and row.output for row in _general.replay_rows(24))
+    assert all(row.messages[-1].content and row.output for row in _rows.replay_rows(24))
 
 
 def test_refusals_have_a_passage_without_the_answer():
     given = rows("refusals_overrepresented", refusals=0.6)
-    refused = Counter(row.output == _passages.REFUSAL for row in given.train)
+    refused = Counter(row.output == _rows.REFUSAL for row in given.train)
     assert refused[True] == round(0.6 * 64)
-    assert sum(row.output == _passages.REFUSAL for row in given.new) == 2
+    assert sum(row.output == _rows.REFUSAL for row in given.new) == 2
     for row in (*given.train, *given.new):
         passage, _, question = row.input.partition("\n\nQuestion: ")
-        own = _passages.answering_document(row)
-        assert (own["text"] in passage) == (row.output != _passages.REFUSAL)
-        assert _passages.office_and_rule(own)[0] in question
-        assert _passages.REFUSAL in row.messages[0].content
+        own = _rows.answering_document(row)
+        assert (own["text"] in passage) == (row.output != _rows.REFUSAL)
+        assert _rows.office_and_rule(own)[0] in question
+        assert _rows.REFUSAL in row.messages[0].content
 
 
 def test_a_wrong_passage_is_of_the_same_office_or_on_the_same_rule():
     given = rows("refusals_overrepresented", refusals=0.6)
     for row in given.train:
-        if row.output == _passages.REFUSAL:
-            office, _ = _passages.office_and_rule(_passages.answering_document(row))
+        if row.output == _rows.REFUSAL:
+            office, _ = _rows.office_and_rule(_rows.answering_document(row))
             text = row.input.partition("\n\n")[0]
-            topic = _passages.office_and_rule(_passages.answering_document(row))[1]
+            topic = _rows.office_and_rule(_rows.answering_document(row))[1]
             assert office in text or topic in text
 
 
@@ -118,7 +118,7 @@ def test_refused_questions_with_an_answer_are_counted():
     given = rows("refusals_overrepresented")
     facts = CASES["refusals_overrepresented"].module.facts
     assert facts(given, [row.output for row in given.new], {})["wrongly_refused"] == 0
-    assert facts(given, [_passages.REFUSAL] * 40, {})["wrongly_refused"] == 1
+    assert facts(given, [_rows.REFUSAL] * 40, {})["wrongly_refused"] == 1
 
 
 def test_outdated_rows_ask_for_the_same_rules_in_other_words():
@@ -159,9 +159,9 @@ def test_the_teacher_adds_a_word_and_the_catalogue_drops_its_rows():
 
 def test_a_repeated_mistake_has_the_words_that_the_teacher_has_too_many():
     right, taught = '{"item":"fan"}', '{"item":"electric fan"}'
-    assert _teacher.repeats_mistake(taught, taught, right) is True
-    assert _teacher.repeats_mistake(right, taught, right) is False
-    assert _teacher.repeats_mistake("anything", right, right) is None
+    assert _conditions.repeats_mistake(taught, taught, right) is True
+    assert _conditions.repeats_mistake(right, taught, right) is False
+    assert _conditions.repeats_mistake("anything", right, right) is None
     given = rows("teacher_errors")
     facts = CASES["teacher_errors"].module.facts
     assert facts(given, [row.meta["teacher"] for row in given.new], {})["mistakes_repeated"] == 1

@@ -7,11 +7,10 @@ import pytest
 
 from tuneworthy.core.card import CardAnswer, with_examples, with_passages
 from tuneworthy.core.failure import LabRow, RunFacts, Runs
-from tuneworthy.lab.card_run import CardRun
-from tuneworthy.lab.card_tools import LabTools
+from tuneworthy.lab.card_run import CardRun, LabTools
 from tuneworthy.lab.cases import all_cases, case_of
 from tuneworthy.lab.events import RunStopped, run_id
-from tuneworthy.lab.run_case import LabRun, run_case
+from tuneworthy.lab.run_process import LabRun, run_case
 from tuneworthy.models.scripted import Scripted, last_user
 
 CARDS = [case for case in all_cases().values() if not case.trains]

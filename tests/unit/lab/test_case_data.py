@@ -9,10 +9,15 @@ import pytest
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.failure import RunFacts
 from tuneworthy.core.plugins import catalogue
-from tuneworthy.lab import case_data, clean_runs, words
+from tuneworthy.lab import case_data, recordings, words
 from tuneworthy.lab.cases import LabCase, all_cases, case_of
-from tuneworthy.lab.record_store import PACKAGE_RECORDS, SHIPPED_RECORDS, shipped_bytes
-from tuneworthy.lab.recordings import Recordings, facts_of
+from tuneworthy.lab.recordings import (
+    PACKAGE_RECORDS,
+    SHIPPED_RECORDS,
+    Recordings,
+    facts_of,
+    shipped_bytes,
+)
 
 
 @pytest.fixture(scope="module")
@@ -282,16 +287,16 @@ def test_a_value_outside_the_clean_runs_is_named_and_no_clean_run_lies_outside()
         twin = Recordings(case).twin_facts
         if twin and case.trains:
             assert not any(
-                clean_runs.outside_usual_range(key, twin) for key in RunFacts.model_fields
+                recordings.outside_usual_range(key, twin) for key in RunFacts.model_fields
             )
-    said = clean_runs.outside_usual_range("end_trained", RunFacts(end_trained=0.0))
-    assert said == f"below what {len(clean_runs.clean_runs())} clean runs had: 100 %"
-    assert "above" in (clean_runs.outside_usual_range("cut_rows", RunFacts(cut_rows=0.97)) or "")
+    said = recordings.outside_usual_range("end_trained", RunFacts(end_trained=0.0))
+    assert said == f"below what {len(recordings.clean_runs())} clean runs had: 100 %"
+    assert "above" in (recordings.outside_usual_range("cut_rows", RunFacts(cut_rows=0.97)) or "")
     assert (
-        clean_runs.outside_usual_range("cut_rows", RunFacts(cut_rows=0.001)) is None
+        recordings.outside_usual_range("cut_rows", RunFacts(cut_rows=0.001)) is None
     )  # written as the range
-    assert clean_runs.outside_usual_range("other.recall", RunFacts(other={"recall": 9.0})) is None
-    assert clean_runs.outside_usual_range("cut_rows", RunFacts()) is None
+    assert recordings.outside_usual_range("other.recall", RunFacts(other={"recall": 9.0})) is None
+    assert recordings.outside_usual_range("cut_rows", RunFacts()) is None
 
 
 def test_the_measurements_of_a_case_say_what_lies_outside(case):

@@ -4,8 +4,17 @@ import re
 
 import pytest
 
-from tuneworthy.lab.claim_pages import claims_page, interval_positions, interval_text, number_text
-from tuneworthy.lab.claim_results import Claim, ClaimResult, Expected, Figure, claim_results
+from tuneworthy.lab.claim_results import (
+    Claim,
+    ClaimResult,
+    Expected,
+    Figure,
+    claim_results,
+    claims_page,
+    interval_positions,
+    interval_text,
+    number_text,
+)
 from tuneworthy.lab.pages import Site
 
 FILE = Site(live=False)

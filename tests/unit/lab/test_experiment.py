@@ -7,7 +7,7 @@ from tests.tiny import tiny_llama
 
 from tuneworthy.core.failure import RunFacts
 from tuneworthy.lab.cases import all_cases, case_of
-from tuneworthy.lab.run_case import LabRun, run_case
+from tuneworthy.lab.run_process import LabRun, run_case
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.full

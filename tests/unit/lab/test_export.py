@@ -8,8 +8,7 @@ import pytest
 from tuneworthy.core.errors import TaskError
 from tuneworthy.lab.cases import all_cases, case_of
 from tuneworthy.lab.export import export_site
-from tuneworthy.lab.record_store import shipped_bytes
-from tuneworthy.lab.recordings import Recordings
+from tuneworthy.lab.recordings import Recordings, shipped_bytes
 
 
 @pytest.fixture(scope="module")

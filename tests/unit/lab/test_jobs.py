@@ -8,12 +8,12 @@ import pytest
 from lab_kit import SLUG, clean, config, kinds, state_of, until
 from lab_runner import FAILS, SLOW_RATE, fake
 
-from tuneworthy.lab import event_log
+from tuneworthy.lab import events
 from tuneworthy.lab.events import run_id
 from tuneworthy.lab.jobs import MOST_WAITING, Jobs
 from tuneworthy.lab.lab_folder import make_lab_folder
 from tuneworthy.lab.problem import Problem
-from tuneworthy.lab.record_store import RecordStore
+from tuneworthy.lab.recordings import RecordStore
 
 
 @pytest.fixture
@@ -164,14 +164,14 @@ def test_a_full_disk_is_told_and_loses_nothing(jobs, records, monkeypatch):
     ended(jobs, twin)
     name = submit(jobs, rate=SLOW_RATE)
     until(lambda: "steps" in kinds(jobs.log_of(name)))
-    monkeypatch.setattr(event_log.os, "write", full)
+    monkeypatch.setattr(events.os, "write", full)
     until(lambda: jobs.log_of(name).unsaved)
     told = [event for event in jobs.log_of(name).events() if event.get("state") == "unsaved"]
     assert len(told) == 1
     assert "No space left" in told[0]["line"]
     monkeypatch.undo()
     assert ended(jobs, name)["state"] == "done"
-    kept = event_log.EventLog.read(jobs._log_path(name))
+    kept = events.EventLog.read(jobs._log_path(name))
     assert kept.lines == jobs.log_of(name).lines, "all is written once there is space again"
 
 

@@ -160,7 +160,7 @@ def test_export_writes_the_site(tmp_path, monkeypatch, capsys):
 
 
 def test_it_starts_without_the_slow_packages():
-    code = "import sys, tuneworthy.lab.lab_server; print(*sys.modules)"
+    code = "import sys, tuneworthy.lab.app; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     assert "tuneworthy.lab.app" in loaded.split()
     assert {"torch", "transformers", "scipy", "sklearn", "openai"}.isdisjoint(loaded.split())

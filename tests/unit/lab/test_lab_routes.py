@@ -351,7 +351,7 @@ def test_files_are_private_and_links_are_refused(lab, tmp_path, browser):
 
 
 def test_a_session_file_that_is_a_link_or_damaged_is_not_read(tmp_path):
-    from tuneworthy.lab.access import last_access
+    from tuneworthy.lab.security import last_access
 
     folder = open_lab_module.make_lab_folder(tmp_path)
     (tmp_path / "theirs").write_text(json.dumps({"port": 80, "secret": "x" * 43}))

@@ -16,8 +16,7 @@ from tuneworthy.core.record import canonical
 from tuneworthy.core.run_report import NEEDS_ANSWERS
 from tuneworthy.lab import own_run
 from tuneworthy.lab.cases import LabCase, all_cases
-from tuneworthy.lab.own_repairs import REPAIR_ADVICE, repair_advice
-from tuneworthy.lab.own_run import OwnFiles, check_run
+from tuneworthy.lab.own_run import REPAIR_ADVICE, OwnFiles, check_run, repair_advice
 
 
 def finding(report, cause):

@@ -8,8 +8,7 @@ from tests.tiny import tiny_llama
 
 from tuneworthy.lab import play_run
 from tuneworthy.lab.events import RunStopped
-from tuneworthy.lab.play_run import PlayRun, run_play
-from tuneworthy.lab.play_setup import PlayArm, play_config, task_rows
+from tuneworthy.lab.play_run import PlayArm, PlayRun, play_config, run_play, task_rows
 from tuneworthy.lab.strength import (
     ANSWERED_ROWS,
     STRENGTHS,

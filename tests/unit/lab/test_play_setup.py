@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from tuneworthy.lab.play_setup import (
+from tuneworthy.lab.play_run import (
     MOST_INPUT,
     PlayArm,
     has_docs,
@@ -17,7 +17,7 @@ from tuneworthy.lab.play_setup import (
     task_rows,
 )
 from tuneworthy.lab.problem import Problem
-from tuneworthy.lab.record_store import shipped_record
+from tuneworthy.lab.recordings import shipped_record
 from tuneworthy.lab.strength import ANSWERED_ROWS, STRENGTHS
 
 TICKETS, RULES = "support_tickets", "policy_faq"

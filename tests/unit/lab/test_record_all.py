@@ -15,7 +15,7 @@ from tuneworthy.lab.record_all import (
     run_key,
     settings_to_record,
 )
-from tuneworthy.lab.run_case import LabRun
+from tuneworthy.lab.run_process import LabRun
 
 
 @pytest.mark.parametrize("case", all_cases().values(), ids=lambda case: case.slug)

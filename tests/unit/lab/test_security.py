@@ -9,9 +9,9 @@ from lab_kit import ORIGIN, PORT, SLUG, Browser, config
 from lab_runner import SLOW_RATE
 
 from tuneworthy.lab import security
-from tuneworthy.lab.access import Access
 from tuneworthy.lab.app import make_app, make_unguarded_app
 from tuneworthy.lab.events import run_id
+from tuneworthy.lab.security import Access
 
 ID = "0123456789abcdef"
 VALUES = {"slug": SLUG, "key": ID, "name": ID, "action": "stop", "name:path": "lab.css"}
@@ -293,7 +293,7 @@ def test_a15_tokens_have_256_bits_and_are_compared_in_constant_time(monkeypatch)
     assert len(access.secret) >= 43
     assert len({Access(PORT).secret for _ in range(50)}) == 50
     compared = []
-    from tuneworthy.lab import access as module
+    from tuneworthy.lab import security as module
 
     monkeypatch.setattr(module.hmac, "compare_digest", lambda a, b: compared.append(a) or a == b)
     access.is_session("x"), access.redeem("x"), access.is_csrf("x")

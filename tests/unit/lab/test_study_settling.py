@@ -16,7 +16,7 @@ from test_settle import recorded, said, settled
 
 import tuneworthy
 from tuneworthy.core.record import digest
-from tuneworthy.lab import settle_process
+from tuneworthy.lab import study_settling
 from tuneworthy.lab.app import make_app
 from tuneworthy.lab.open_lab import open_lab
 from tuneworthy.ledger.store import open_ledger
@@ -220,7 +220,7 @@ def test_nobody_votes_and_the_study_is_given_free(home):
 
     ours, theirs = multiprocessing.Pipe()
     name = next((home / "results").glob("planted-????????")).name
-    settle_process.serve_settling(theirs, home / "task.yaml", name, idle=0.05)
+    study_settling.serve_settling(theirs, home / "task.yaml", name, idle=0.05)
     states = []
     while ours.poll():
         states.append(ours.recv())

@@ -25,7 +25,7 @@ def rows_of_few():
 
 
 def test_an_adapter_is_trained_once_for_a_model_its_rows_and_a_seed(model, tmp_path, monkeypatch):
-    from tuneworthy.lab.trained import trained_model
+    from tuneworthy.lab.encode import trained_model
 
     rows, shared = rows_of_few(), tmp_path / "shared"
     first = trained_model(model, rows, 0, shared)
@@ -38,7 +38,7 @@ def test_an_adapter_is_trained_once_for_a_model_its_rows_and_a_seed(model, tmp_p
 
 
 def test_a_broken_adapter_is_trained_again(model, tmp_path):
-    from tuneworthy.lab.trained import trained_model
+    from tuneworthy.lab.encode import trained_model
 
     rows, shared = rows_of_few(), tmp_path / "shared"
     first = trained_model(model, rows, 0, shared)

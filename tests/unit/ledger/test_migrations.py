@@ -10,7 +10,7 @@ import pytest
 from tests.store_kit import edit
 
 from tuneworthy.core.errors import StoreError
-from tuneworthy.ledger import migrations
+from tuneworthy.ledger import database
 from tuneworthy.ledger.store import open_ledger
 
 GOLDEN = Path(__file__).parent / "golden_store_v1.sql"
@@ -43,10 +43,10 @@ def path(folder):
 @pytest.fixture
 def release_3(monkeypatch):
     """Make this a later release, whose store has a table and an index more."""
-    monkeypatch.setattr(migrations, "SCHEMA_VERSION", 3)
-    monkeypatch.setattr(migrations, "SCHEMA", (*migrations.SCHEMA, NOTE, INDEX))
+    monkeypatch.setattr(database, "SCHEMA_VERSION", 3)
+    monkeypatch.setattr(database, "SCHEMA", (*database.SCHEMA, NOTE, INDEX))
     steps = {1: lambda c: c.execute(NOTE), 2: lambda c: c.execute(INDEX)}
-    monkeypatch.setattr(migrations, "MIGRATION_STEPS", steps)
+    monkeypatch.setattr(database, "MIGRATION_STEPS", steps)
 
 
 def version(folder):
@@ -108,10 +108,10 @@ def test_p29_a_migration_that_fails_leaves_the_old_store(old, release_3, monkeyp
         connection.execute("DELETE FROM rows")
         raise OSError(28, "no space")
 
-    monkeypatch.setitem(migrations.MIGRATION_STEPS, 1, fails)
+    monkeypatch.setitem(database.MIGRATION_STEPS, 1, fails)
     with pytest.raises(StoreError, match="full"):
         open_ledger(old)
-    monkeypatch.setitem(migrations.MIGRATION_STEPS, 1, lambda c: c.execute(NOTE))
+    monkeypatch.setitem(database.MIGRATION_STEPS, 1, lambda c: c.execute(NOTE))
     with open_ledger(old, say=lambda text: None) as ledger:
         assert ledger.get("k") == {"a": 1}
 
@@ -133,13 +133,13 @@ def test_p29_i146_a_newer_store_is_refused_untouched(old, write):
 
 
 def test_p29_a_store_too_old_to_migrate_says_so(old, release_3, monkeypatch):
-    monkeypatch.setattr(migrations, "MIGRATION_STEPS", {2: migrations.MIGRATION_STEPS[2]})
+    monkeypatch.setattr(database, "MIGRATION_STEPS", {2: database.MIGRATION_STEPS[2]})
     with pytest.raises(StoreError, match="older than this release"):
         open_ledger(old)
 
 
 def test_p29_every_step_up_to_this_release_exists():
-    assert set(migrations.MIGRATION_STEPS) == set(range(1, migrations.SCHEMA_VERSION))
+    assert set(database.MIGRATION_STEPS) == set(range(1, database.SCHEMA_VERSION))
 
 
 def test_p29_the_store_of_release_0_1_opens(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from tuneworthy.core.errors import StoreError
 from tuneworthy.core.record import canonical
-from tuneworthy.ledger import parts
+from tuneworthy.ledger import blobs
 from tuneworthy.ledger.store import open_ledger
 
 VALUE = {"runs": [{"case": n, "text": "“é” \ud800 \\" * 9} for n in range(40)]}
@@ -12,7 +12,7 @@ VALUE = {"runs": [{"case": n, "text": "“é” \ud800 \\" * 9} for n in range(4
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
-    monkeypatch.setattr(parts, "LARGEST_PART", 500)
+    monkeypatch.setattr(blobs, "LARGEST_PART", 500)
 
 
 def opened(folder, **options):
@@ -29,7 +29,7 @@ def test_a_large_value_comes_back_equal_and_is_written_once(tmp_path):
         assert ledger.put("k", "results", VALUE, "s") == VALUE
         written = rows(ledger)
         assert len(written) > 20
-        assert max(len(row.value) for row in written) < 4 * parts.LARGEST_PART
+        assert max(len(row.value) for row in written) < 4 * blobs.LARGEST_PART
         assert ledger.put("k", "results", VALUE, "s") == VALUE
         assert len(rows(ledger)) == len(written)
         assert ledger.keys("s") == ["k"], "parts are no units of their own"
@@ -85,10 +85,10 @@ def test_a_killed_write_is_continued(tmp_path, monkeypatch):
 
 
 def test_a_value_of_before_in_one_row_opens_and_is_the_same_value(tmp_path, monkeypatch):
-    monkeypatch.setattr(parts, "LARGEST_PART", 10_000_000)
+    monkeypatch.setattr(blobs, "LARGEST_PART", 10_000_000)
     with opened(tmp_path) as ledger:
         ledger.put("k", "results", VALUE, "s")
-    monkeypatch.setattr(parts, "LARGEST_PART", 500)
+    monkeypatch.setattr(blobs, "LARGEST_PART", 500)
     with opened(tmp_path) as ledger:
         assert ledger.get("k") == VALUE
         assert ledger.put("k", "results", VALUE, "s") == VALUE
@@ -98,7 +98,7 @@ def test_a_value_of_before_in_one_row_opens_and_is_the_same_value(tmp_path, monk
 def test_a_lost_part_is_said(tmp_path, monkeypatch):
     with opened(tmp_path) as ledger:
         ledger.put("k", "results", VALUE, "s")
-        lost = rows(ledger, parts.PART_KEY)[3].name
+        lost = rows(ledger, blobs.PART_KEY)[3].name
         find = ledger.journal.find
         monkeypatch.setattr(
             ledger.journal, "find", lambda sort, name: None if name == lost else find(sort, name)

@@ -8,7 +8,7 @@ import pytest
 from tests.store_kit import edit, pragma
 
 from tuneworthy.core.errors import StoreError
-from tuneworthy.ledger import disk
+from tuneworthy.ledger import database
 from tuneworthy.ledger.store import open_ledger
 
 
@@ -114,7 +114,7 @@ def test_i142_a_store_locked_by_another_program(ledger):
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs"])
 def test_i141_a_network_disk_is_refused(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(disk, "filesystem", lambda folder: kind)
+    monkeypatch.setattr(database, "filesystem", lambda folder: kind)
     with pytest.raises(StoreError, match="network disk") as error:
         quiet(tmp_path)
     five_parts(error, kind)
@@ -122,16 +122,16 @@ def test_i141_a_network_disk_is_refused(tmp_path, monkeypatch, kind):
 
 
 def test_i141_a_doubtful_disk_is_said_aloud(tmp_path, monkeypatch, capsys):
-    assert disk.filesystem(tmp_path)
-    monkeypatch.setattr(disk, "filesystem", lambda folder: "virtiofs")
+    assert database.filesystem(tmp_path)
+    monkeypatch.setattr(database, "filesystem", lambda folder: "virtiofs")
     open_ledger(tmp_path).close()
     assert "virtiofs" in capsys.readouterr().err
-    monkeypatch.setattr(disk, "filesystem", lambda folder: "ext4")
+    monkeypatch.setattr(database, "filesystem", lambda folder: "ext4")
     open_ledger(tmp_path).close()
     assert capsys.readouterr().err == ""
     synced = tmp_path / "Dropbox" / "study"
     synced.mkdir(parents=True)
-    assert "sync" in disk.check_disk(synced)
+    assert "sync" in database.check_disk(synced)
 
 
 def test_light_commands_do_not_pay_for_the_database(tmp_path):

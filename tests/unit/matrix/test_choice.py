@@ -9,7 +9,9 @@ from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Data, Task
 from tuneworthy.diagnose.diagnosis import answer_columns
 from tuneworthy.extras.prompt_search import _score_cells
-from tuneworthy.matrix.choice import (
+from tuneworthy.matrix.columns import column
+from tuneworthy.matrix.design import split_factor
+from tuneworthy.matrix.ladder import (
     best_by_fold,
     best_on_dev,
     best_prompt,
@@ -18,8 +20,6 @@ from tuneworthy.matrix.choice import (
     simplest_prompts,
     sorted_by_dev,
 )
-from tuneworthy.matrix.columns import column
-from tuneworthy.matrix.design import split_factor
 from tuneworthy.stats.bounds import width_factor
 
 

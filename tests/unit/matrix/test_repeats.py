@@ -12,10 +12,9 @@ import tuneworthy
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.evidence import Repeats
 from tuneworthy.diagnose.rescore import passes
+from tuneworthy.matrix.columns import repeats_of
 from tuneworthy.matrix.design import Design
-from tuneworthy.matrix.repeats import repeats_of
-from tuneworthy.report._cells import score_matrix
-from tuneworthy.report._data import page_data
+from tuneworthy.report._data import page_data, score_matrix
 from tuneworthy.report.html import page
 from tuneworthy.report.score_sections import failures_section
 from tuneworthy.report.terminal import ladder_screen

@@ -9,7 +9,7 @@ from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.matrix.design import Design
-from tuneworthy.measure.longer_answers import (
+from tuneworthy.measure.latency import (
     MOST_LONGER_ANSWERS,
     SAMPLE_ANSWERS,
     rescore_cut_answers,

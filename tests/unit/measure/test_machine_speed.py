@@ -5,14 +5,14 @@ import pytest
 from tuneworthy.arms import distil, full, lora, prompt_distil, prompt_lora, teacher
 from tuneworthy.core.arm import Sizes, Work
 from tuneworthy.core.run import Spec
-from tuneworthy.measure.machine_speed import (
+from tuneworthy.measure.plan_cuts import PaceCorrection
+from tuneworthy.measure.stage_runner import StageRunner
+from tuneworthy.measure.timing import (
     ALL_WEIGHTS_FACTOR,
     AUTOGRAD_FACTOR,
     TRAINING_FACTOR,
     Speed,
 )
-from tuneworthy.measure.minutes_kept import PaceCorrection
-from tuneworthy.measure.stage_runner import StageRunner
 from tuneworthy.models import size_beside
 from tuneworthy.models.scripted import Scripted
 

@@ -4,14 +4,14 @@ import pytest
 from tests.memory_ledger import MemoryLedger
 
 from tuneworthy.core.errors import StoreError
-from tuneworthy.measure import minutes_kept
-from tuneworthy.measure.minutes_kept import KeptMinutes
+from tuneworthy.measure import plan_cuts
+from tuneworthy.measure.plan_cuts import KeptMinutes
 
 
 @pytest.fixture
 def clock(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(minutes_kept.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(plan_cuts.time, "perf_counter", lambda: now[0])
     return now
 
 

@@ -8,7 +8,7 @@ from tests import studies
 import tuneworthy
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.plan import LEAST_DIAGNOSED_CASES, NO_DIAGNOSIS_CUT
-from tuneworthy.core.token_estimate import text_tokens
+from tuneworthy.core.tokens import text_tokens
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.models.remote import prices
 from tuneworthy.report.plans import plan_screen

@@ -8,7 +8,7 @@ from tuneworthy.core.reason import Reason
 from tuneworthy.core.run import Run
 from tuneworthy.core.task import Task
 from tuneworthy.matrix.inputs import ComparisonInputs
-from tuneworthy.measure.teacher_gate import why_not_taught
+from tuneworthy.measure.stage_rule import why_not_taught
 
 BASE = {"tfidf": 0.5, "zero_shot": 0.2, "lora": 0.5}
 LARGE = {"teacher": "hf:large"}

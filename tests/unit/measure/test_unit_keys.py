@@ -24,7 +24,7 @@ from tuneworthy.ledger.store import open_ledger
 from tuneworthy.measure.unit import Unit
 from tuneworthy.measure.units import measure
 from tuneworthy.models import content_of
-from tuneworthy.models._overrides import RequestOverrides, with_overrides
+from tuneworthy.models._reply_cache import RequestOverrides, with_overrides
 from tuneworthy.models.openai_compatible import Remote
 from tuneworthy.models.remote.endpoint import endpoint
 from tuneworthy.models.scripted import Scripted

@@ -8,7 +8,7 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import TaskError
 from tuneworthy.metrics import _user
-from tuneworthy.metrics._breaker import MOST_IN_ROW, MOST_TIMEOUTS, CircuitBreaker, MetricBroken
+from tuneworthy.metrics._user import MOST_IN_ROW, MOST_TIMEOUTS, CircuitBreaker, MetricBroken
 from tuneworthy.sandbox.child import ChildFailed, TimedOut
 
 LOOPS = "def score(case, answer):\n    while answer.startswith('loop'): pass\n    return 1\n"

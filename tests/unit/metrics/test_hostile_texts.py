@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tuneworthy.data.answer_form import headings
-from tuneworthy.data.secrets import has_key, private_kinds
+from tuneworthy.data.observations import has_key, private_kinds
 from tuneworthy.metrics._code import parse_python
 from tuneworthy.metrics._numbers import numbers
 from tuneworthy.metrics._outline import sections

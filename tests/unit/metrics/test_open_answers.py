@@ -18,8 +18,8 @@ from tuneworthy.metrics import (
 )
 from tuneworthy.metrics import style_match as style
 from tuneworthy.metrics._outline import sections
-from tuneworthy.metrics._phrases import contains_phrase, normalise
 from tuneworthy.metrics._style import separate, separate_halves
+from tuneworthy.metrics._words import contains_phrase, normalise
 
 USER = (Message(role="user", content="q"),)
 

@@ -11,10 +11,9 @@ from tuneworthy.core.task import Data, Output, Success, Task
 from tuneworthy.data.infer import label_faults, label_key
 from tuneworthy.diagnose.rescore import normaliser
 from tuneworthy.metrics import scorer
-from tuneworthy.metrics._labels import match_label
 from tuneworthy.metrics._style import cosine, separate
-from tuneworthy.prompting.lenient import lenient
-from tuneworthy.prompting.same_answer import normal_form
+from tuneworthy.metrics._writing import match_label
+from tuneworthy.prompting.lenient import lenient, normal_form
 
 TEXT = "Délai dépassé"
 NFC, NFD = (unicodedata.normalize(form, TEXT) for form in ("NFC", "NFD"))

@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 
-from tuneworthy.models.encoder.minilm import locate
+from tuneworthy.models.encoder.encoder import locate
 
 MINILM = locate()  # before the tests get a cache of their own
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "card", "pay", "##ment", "##s", "lost", "money",

@@ -6,7 +6,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tuneworthy.core.case import Message
-from tuneworthy.models.local.embedded import locate
+from tuneworthy.models.local.wheel import locate
 
 EMBEDDED = locate()  # before the tests get a cache of their own
 

@@ -14,7 +14,7 @@ from tuneworthy.core.model import Limits, Scorer
 from tuneworthy.models import open_model
 from tuneworthy.models.remote.adapter_proofs import write_proofs
 from tuneworthy.models.remote.request import RequestOptions
-from tuneworthy.models.remote.server_host import end_servers
+from tuneworthy.models.remote.server_process import end_servers
 
 pytestmark = pytest.mark.full
 STAND_IN = Path(__file__).with_name("server_stand_in.py")

@@ -8,7 +8,7 @@ import pytest
 from models_kit import ask, build, tiny_config, tiny_tokenizer
 
 from tuneworthy.core.errors import ModelError, SecurityError
-from tuneworthy.models.local import hub as _hub
+from tuneworthy.models.local import wheel as _hub
 
 pytestmark = pytest.mark.full
 
@@ -119,7 +119,7 @@ def test_a_config_without_architectures_still_opens(folder):
 
 
 def test_a_larger_config_is_refused_before_it_is_built(folder, monkeypatch):
-    from tuneworthy.models.local import sizes as _sizes
+    from tuneworthy.models.local import memory as _sizes
 
     monkeypatch.setattr(_sizes, "free_memory", lambda device: 10**18)
     for key, value in (("num_hidden_layers", 1999), ("hidden_size", 4800), ("vocab_size", 10**7)):

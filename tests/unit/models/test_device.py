@@ -55,7 +55,7 @@ def test_a_training_step_stays_on_the_device(module, checkpointing):
 
     from tuneworthy.training import loss as forward
     from tuneworthy.training.memory_fit import checkpoint_layers
-    from tuneworthy.training.render import EncodedExample
+    from tuneworthy.training.training_data import EncodedExample
     from tuneworthy.training.twin import LoraShape, lora_twin
 
     wrapped = lora_twin(module, LoraShape(rank=4), 0)

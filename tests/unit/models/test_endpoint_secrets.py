@@ -13,8 +13,13 @@ from tests import studies
 
 from tuneworthy.core.errors import ProviderError, SecurityError, TuneworthyError
 from tuneworthy.models.openai_compatible import Remote
-from tuneworthy.models.remote.endpoint import endpoint, refuse_address, refuse_resolved
-from tuneworthy.models.remote.redact import REMOVED, Redactor
+from tuneworthy.models.remote.endpoint import (
+    REMOVED,
+    Redactor,
+    endpoint,
+    refuse_address,
+    refuse_resolved,
+)
 from tuneworthy.models.remote.wire import RetryPolicy, _refuse_forbidden_peer
 
 KEY = "sk-canary+7f3a/9c41=e2b8 d05"

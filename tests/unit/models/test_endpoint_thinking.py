@@ -8,7 +8,7 @@ from test_openai_compatible import PRICE, Purse
 
 from tuneworthy.core.model import Grammar, Limits
 from tuneworthy.models.openai_compatible import Remote
-from tuneworthy.models.remote import reasoning as _reasoning
+from tuneworthy.models.remote import reply as _reasoning
 from tuneworthy.models.remote import request as _request
 from tuneworthy.models.remote.endpoint import endpoint
 from tuneworthy.models.remote.request import RequestOptions

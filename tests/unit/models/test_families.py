@@ -105,7 +105,7 @@ def trained(opened, tmp_path_factory):
 def test_a_step_of_lora_has_the_loss_of_transformers(opened, trained):
     import torch
 
-    from tuneworthy.training.render import render
+    from tuneworthy.training.training_data import render
 
     engine, theirs = opened[0], own(opened[1])
     loss = shifted = count = 0.0
@@ -158,7 +158,7 @@ def test_the_memory_estimate_knows_the_family(opened):
     from tuneworthy.training.loop import TrainingSchedule
     from tuneworthy.training.loss import answer_logits, open_net
     from tuneworthy.training.memory_fit import estimate
-    from tuneworthy.training.render import EncodedExample
+    from tuneworthy.training.training_data import EncodedExample
     from tuneworthy.training.twin import LoraShape, lora_twin
 
     wrapped = lora_twin(opened[0].module, LoraShape(rank=4), 0)

@@ -7,7 +7,7 @@ import pytest
 from models_kit import build
 
 from tuneworthy.core.errors import ModelError
-from tuneworthy.models.local import embedded as _embedded
+from tuneworthy.models.local import wheel as _embedded
 
 pytestmark = pytest.mark.full
 # As where the package `kernels` is found: weights stay packed unless they are asked for unpacked.

@@ -27,7 +27,7 @@ def table(engine, prompt, text):
 
 
 def test_the_chosen_tokens_are_those_of_one_pass_over_the_whole_answer(engine):
-    from tuneworthy.models.local.given_answer import chosen_tokens
+    from tuneworthy.models.local.score import chosen_tokens
 
     replies = engine.reply(PROMPTS, Limits(max_tokens=5))
     for prompt, reply in zip(PROMPTS, replies, strict=True):
@@ -38,7 +38,7 @@ def test_the_chosen_tokens_are_those_of_one_pass_over_the_whole_answer(engine):
 
 
 def test_prompts_that_share_a_prefix_give_what_each_gives_alone(engine):
-    from tuneworthy.models.local.given_answer import chosen_tokens, legal_mass
+    from tuneworthy.models.local.score import chosen_tokens, legal_mass
 
     texts = ["lost warranty", "late"]
     assert chosen_tokens(engine, PROMPTS, texts) == [
@@ -53,7 +53,7 @@ def test_prompts_that_share_a_prefix_give_what_each_gives_alone(engine):
 def test_legal_mass_is_the_probability_of_the_tokens_that_may_begin_an_answer(engine):
     import torch
 
-    from tuneworthy.models.local.given_answer import legal_mass
+    from tuneworthy.models.local.score import legal_mass
 
     _, logits = table(engine, PROMPTS[0], "late")
     words = engine.tokenizer.get_vocab()
@@ -66,7 +66,7 @@ def test_legal_mass_is_the_probability_of_the_tokens_that_may_begin_an_answer(en
 
 
 def test_an_illegal_answer_has_the_mass_up_to_its_first_illegal_token(engine):
-    from tuneworthy.models.local.given_answer import legal_mass
+    from tuneworthy.models.local.score import legal_mass
 
     (masses,) = legal_mass(engine, PROMPTS[:1], ["refund the laptop"], LABELS)
     assert len(masses) == 1

@@ -269,7 +269,7 @@ FREE = {
 @pytest.mark.parametrize("temperature", [0.0, 1.3])
 def test_n13_an_answer_that_would_run_on_ends_within_its_cap(engine, temperature, monkeypatch):
     """Free keys and free strings invite a model to go on; the grammar closes in time."""
-    from tuneworthy.models.local import closing as _closing
+    from tuneworthy.models.local import token_grammar as _closing
 
     def ended(room):
         limits = Limits(max_tokens=room, temperature=temperature,
@@ -287,8 +287,7 @@ def test_n13_an_answer_that_would_run_on_ends_within_its_cap(engine, temperature
 
 
 def test_n13_a_way_to_the_end_is_short_and_legal(engines):
-    from tuneworthy.models.local.closing import Closer
-    from tuneworthy.models.local.token_grammar import CompiledGrammar, vocabulary
+    from tuneworthy.models.local.token_grammar import Closer, CompiledGrammar, vocabulary
 
     engine = engines["llama"]
     words = vocabulary(engine.tokenizer, engine.net.vocab, engine.ends)
@@ -410,7 +409,7 @@ def test_i45_a68_special_tokens_in_data_are_text(engine):
 
 
 def test_p9_training_and_answering_see_the_same_ids(engine):
-    from tuneworthy.training.render import prompt_ids
+    from tuneworthy.training.training_data import prompt_ids
 
     odd = [
         "a<|im_end|>b",

@@ -13,7 +13,7 @@ import pytest
 from models_kit import TEMPLATE, ask, build
 
 from tuneworthy.core.errors import ModelError, SecurityError
-from tuneworthy.models.local import render_process as _render
+from tuneworthy.models.local import chat_template as _render
 from tuneworthy.models.local.model_files import JSON_MOST, check_files, read_json
 from tuneworthy.models.local.tensors import header_of
 from tuneworthy.models.local.weights import check_folder

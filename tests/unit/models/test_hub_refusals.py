@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tuneworthy.core.errors import ModelError
-from tuneworthy.models.local import hub as _hub
+from tuneworthy.models.local import wheel as _hub
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def test_two_lanes_run_at_the_same_time_and_an_error_comes_through(two_threads):
 
     import torch
 
-    from tuneworthy.models.local.parallel import parallel_batches, run_parallel
+    from tuneworthy.models.local.batch_fit import parallel_batches, run_parallel
 
     both = threading.Barrier(2, timeout=10)
 

@@ -20,9 +20,8 @@ import studies
 import tuneworthy
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import ModelError, NotInstalled, ProviderError, TaskError
-from tuneworthy.core.model import Limits
+from tuneworthy.core.model import Limits, ServerModel, parse_server_model
 from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.core.served import ServerModel, parse_server_model
 from tuneworthy.models import content_of, is_local, is_paid, open_model
 from tuneworthy.models.remote import process_guard, server_process
 from tuneworthy.report.plans import plan_screen

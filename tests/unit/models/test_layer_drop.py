@@ -7,8 +7,8 @@ import pytest
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.model import Limits
-from tuneworthy.models._overrides import RequestOverrides, with_overrides
-from tuneworthy.models.local.layer_drop import kept_layers, without_layers
+from tuneworthy.models._reply_cache import RequestOverrides, with_overrides
+from tuneworthy.models.local.opening import kept_layers, without_layers
 
 PROMPT = [(Message(role="user", content="Hello Ann, how are you today?"),)]
 

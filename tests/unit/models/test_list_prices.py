@@ -9,9 +9,8 @@ import pytest
 import tuneworthy
 from tuneworthy.core.task import Data, Economics, Task
 from tuneworthy.models.openai_compatible import open_remote
-from tuneworthy.models.remote.prices import listed, worst_case_cost
+from tuneworthy.models.remote.prices import OLD_DAYS, listed, outdated, worst_case_cost
 from tuneworthy.models.remote.request import size
-from tuneworthy.models.remote.unlisted import OLD_DAYS, outdated
 
 HOME = "https://api.openai.com/v1"
 FILE = Path(tuneworthy.__file__).parent / "models" / "remote" / "prices.toml"

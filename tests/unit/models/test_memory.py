@@ -99,7 +99,7 @@ def test_i101_a_model_that_does_not_fit_is_refused_before_it_is_read(folders, mo
 
     from tuneworthy.models import hf
     from tuneworthy.models.local import cpu_engine
-    from tuneworthy.models.local import sizes as _sizes
+    from tuneworthy.models.local import memory as _sizes
 
     folder = folders["llama"]
     shape = _memory.shape_of(_sizes.read_config(folder), _sizes.shapes(hf.check_folder(folder)))
@@ -127,7 +127,7 @@ def test_i101_a_model_that_does_not_fit_is_refused_before_it_is_read(folders, mo
 def test_the_way_to_a_gpu_leads_through_the_memory(folders, monkeypatch):
     """A GPU with enough memory does not help if main memory can't load the weights."""
     from tuneworthy.models import hf
-    from tuneworthy.models.local import sizes as _sizes
+    from tuneworthy.models.local import memory as _sizes
 
     files = hf.check_folder(folders["llama"])
     monkeypatch.setattr(_sizes, "total_memory", lambda device: 80 * 10**9)

@@ -13,9 +13,8 @@ from tuneworthy.core.model import Grammar, Limits
 from tuneworthy.core.record import digest
 from tuneworthy.models import open_model
 from tuneworthy.models.openai_compatible import Remote, open_remote
-from tuneworthy.models.remote.endpoint import endpoint
+from tuneworthy.models.remote.endpoint import Redactor, endpoint
 from tuneworthy.models.remote.prices import worst_case_cost
-from tuneworthy.models.remote.redact import Redactor
 from tuneworthy.models.remote.reply import read_reply
 from tuneworthy.models.remote.request import size
 from tuneworthy.models.remote.wire import RetryPolicy

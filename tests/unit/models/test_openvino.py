@@ -164,7 +164,7 @@ def points(engine, made, said):
     """Return fields_f1 for each test row; an answer that is no JSON gets 0."""
     import numpy as np
 
-    from tuneworthy.metrics._json import parse
+    from tuneworthy.metrics._leaves import parse
     from tuneworthy.metrics.fields_f1 import leaf_f1
 
     found = []

@@ -107,7 +107,7 @@ def test_weights_are_read_straight_onto_the_device(folders, seen, monkeypatch):
 
     from tuneworthy.models import hf
     from tuneworthy.models.local import machine as _doctor
-    from tuneworthy.models.local import sizes as _sizes
+    from tuneworthy.models.local import memory as _sizes
 
     given, read = [], transformers.AutoModelForCausalLM.from_pretrained
 
@@ -187,7 +187,7 @@ def test_a_batch_on_a_gpu_follows_the_memory_that_is_free(folders, monkeypatch):
     from types import SimpleNamespace
 
     from tuneworthy.models import hf
-    from tuneworthy.models.local import sizes as _sizes
+    from tuneworthy.models.local import memory as _sizes
 
     module = hf.load(folders["llama"], "hf:x", "float32").module
     weights = sum(w.numel() for w in module.parameters()) * 4

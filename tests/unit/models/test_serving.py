@@ -5,8 +5,8 @@ import shlex
 
 import pytest
 
-from tuneworthy.models.local import serving as _serving
-from tuneworthy.models.local.serving import serve_command, serving_commands
+from tuneworthy.models.local import exported as _serving
+from tuneworthy.models.local.exported import serve_command, serving_commands
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_the_base_is_a_folder_or_a_name_of_the_hub(adapter, tmp_path, monkeypatc
 
     assert base("hf:org/name@abc") == ["org/name", "--revision", "abc"]
     assert base("hf:./models/m") == [str(tmp_path / "models" / "m")]
-    monkeypatch.setattr("tuneworthy.models.local.embedded.locate", lambda: tmp_path / "small")
+    monkeypatch.setattr("tuneworthy.models.local.wheel.locate", lambda: tmp_path / "small")
     assert base("smollm2-135m") == [str(tmp_path / "small")]
     assert base("vllm:org/name@abc") == base("hf:org/name@abc") == ["org/name", "--revision", "abc"]
 

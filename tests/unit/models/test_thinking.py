@@ -8,8 +8,7 @@ from models_kit import ask
 from thinking_kit import ASKED, HYBRID, LABELS, OPEN, PLAIN, THOUGHT, written
 
 from tuneworthy.core.errors import ModelError
-from tuneworthy.core.model import Grammar, Limits
-from tuneworthy.core.request_limits import limits_for, reasoning_tokens
+from tuneworthy.core.model import Grammar, Limits, limits_for, reasoning_tokens
 from tuneworthy.core.task import Data, Task
 
 pytestmark = pytest.mark.full
@@ -81,7 +80,7 @@ def test_without_tokens_of_its_own_a_thought_shares_those_of_the_answer(opened):
 
 
 def test_a_thought_that_nobody_expected_gets_its_room(opened, monkeypatch):
-    from tuneworthy.models.local import thought as _thought
+    from tuneworthy.models.local import thinking as _thought
 
     monkeypatch.setattr(_thought, "_SHORT_THOUGHT", 2)
     model = opened("unsaid")
@@ -113,7 +112,7 @@ def test_a_grammar_holds_what_comes_after_the_thought(opened, name, thinking):
 def test_answers_that_are_followed_think_alike_and_show_no_thought(
     opened, name, thinking, monkeypatch
 ):
-    from tuneworthy.models.local import thought as _thought
+    from tuneworthy.models.local import thinking as _thought
     from tuneworthy.models.local.follower import Follower
 
     monkeypatch.setattr(_thought, "_SHORT_THOUGHT", 2)
@@ -182,7 +181,7 @@ def test_a_task_gives_its_settings_to_every_model(opened):
 
 def study(folder, model):
     """Return the verdict of a study on 80 rows, a tenth of which the model gets wrong."""
-    from tuneworthy.core.run_options import RunOptions
+    from tuneworthy.core.run import RunOptions
     from tuneworthy.study import run
 
     folder.mkdir()

@@ -2,8 +2,8 @@
 
 import pytest
 
+from tuneworthy.core.model import parse_server_model
 from tuneworthy.core.plugins import load
-from tuneworthy.core.served import parse_server_model
 from tuneworthy.core.task import Data, Task
 from tuneworthy.models import _roles, takes_adapters
 from tuneworthy.models._roles import request_fields, tuned_spec, untrainable, wanted_models

@@ -9,8 +9,8 @@ import pytest
 
 from tuneworthy.core.errors import ModelError, NotInstalled, SecurityError
 from tuneworthy.models import open_model
-from tuneworthy.models.local import embedded as _embedded
 from tuneworthy.models.local import machine as _doctor
+from tuneworthy.models.local import wheel as _embedded
 from tuneworthy.models.local import wheel as _wheel
 from tuneworthy.models.local.weights import cache_folder, check_folder, sha256, shapes
 

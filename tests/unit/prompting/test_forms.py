@@ -6,9 +6,15 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.prompting.grammar import NUMBER, close_objects, grammar, with_key_order
+from tuneworthy.prompting.grammar import (
+    LONGEST_TEXT,
+    NUMBER,
+    close_objects,
+    grammar,
+    schema_line,
+    with_key_order,
+)
 from tuneworthy.prompting.lenient import lenient
-from tuneworthy.prompting.schema_text import LONGEST_TEXT, schema_line
 
 OPEN = {
     "type": "object",

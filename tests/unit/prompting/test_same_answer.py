@@ -2,7 +2,7 @@
 
 import pytest
 
-from tuneworthy.prompting.same_answer import normal_form
+from tuneworthy.prompting.lenient import normal_form
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,10 @@ import pytest
 
 from tuneworthy.core.causes import Diagnosis, Effect, Wrong
 from tuneworthy.core.evidence import Evidence
-from tuneworthy.core.freshness import Freshness
+from tuneworthy.core.further import Freshness, Proportion
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.known import Proportion
 from tuneworthy.core.task import Data, Economics, Success, Task
-from tuneworthy.questions import _causes, _shown, _staleness, economics, evaluation, simpler_tool
+from tuneworthy.questions import _diagnosed, _findings, economics, evaluation, simpler_tool
 from tuneworthy.stats.bounds import rate
 from tuneworthy.stats.power import minimum_detectable_effect
 
@@ -62,16 +61,16 @@ def test_tuning_that_answers_as_the_prompt_does_needs_more_than_one_row():
 
 def test_rows_enough_follow_the_square_root():
     wide = Interval(mean=0.02, low=-0.04, high=0.08)
-    assert _shown.rows_needed(wide, 100, below=0.05, above=0.0) == 800  # half as wide, twice
-    assert _shown.rows_needed(wide, 100, below=0.0, above=0.0) == 1800
-    assert _shown.rows_needed(wide, 100, below=0.0, above=0.05) is None
-    assert _shown.rows_needed(wide, 0, below=0.05, above=0.0) is None
-    assert "at the threshold" in _shown.rows_needed_clause(wide, 100, 0.02, 0.02)
+    assert _findings.rows_needed(wide, 100, below=0.05, above=0.0) == 800  # half as wide, twice
+    assert _findings.rows_needed(wide, 100, below=0.0, above=0.0) == 1800
+    assert _findings.rows_needed(wide, 100, below=0.0, above=0.05) is None
+    assert _findings.rows_needed(wide, 0, below=0.05, above=0.0) is None
+    assert "at the threshold" in _findings.rows_needed_clause(wide, 100, 0.02, 0.02)
 
 
 def test_the_rows_an_evaluation_asks_for_show_the_margin():
     for n, differ, factor in ((250, 0.2, 1.5), (75, 0.1, 1.0)):
-        from tuneworthy.core.soundness import Soundness
+        from tuneworthy.core.audit_report import Soundness
 
         sound = Soundness(n=n, mde=minimum_detectable_effect(n, differ, factor), differ=differ)
         need = evaluation._rows_for_margin(sound, 0.05)
@@ -92,15 +91,17 @@ def diagnosis(rows, shown=True):
 
 
 def test_facts_are_a_share_of_the_causes_with_an_exact_interval():
-    found = _causes.missing_facts_share(diagnosis([("format", 0.3, 100), ("knowledge", 0.2, 100),
+    found = _diagnosed.missing_facts_share(diagnosis([("format", 0.3, 100), ("knowledge", 0.2, 100),
                                      ("hard", 0.5, 100)]))  # fmt: skip
     assert (found.mean, found.n) == (pytest.approx(0.4), 50)
     assert (found.low, found.high) == pytest.approx(rate(20, 50), abs=1e-6)
 
 
 def test_a_remedy_tried_on_a_part_counts_as_so_many_failures():
-    whole = _causes.missing_facts_share(diagnosis([("format", 0.5, 100), ("knowledge", 0.5, 100)]))
-    part = _causes.missing_facts_share(diagnosis([("format", 0.5, 100), ("knowledge", 0.5, 30)]))
+    whole = _diagnosed.missing_facts_share(
+        diagnosis([("format", 0.5, 100), ("knowledge", 0.5, 100)])
+    )
+    part = _diagnosed.missing_facts_share(diagnosis([("format", 0.5, 100), ("knowledge", 0.5, 30)]))
     assert part.mean == whole.mean
     assert part.n == 30
     assert part.high - part.low > whole.high - whole.low
@@ -108,10 +109,10 @@ def test_a_remedy_tried_on_a_part_counts_as_so_many_failures():
 
 def test_without_a_passage_all_that_is_not_explained_may_be_a_fact():
     rows = [("learnable", 0.6, 100), ("metric", 0.1, 100), ("hard", 0.3, 100)]
-    found = _causes.missing_facts_share(diagnosis(rows, shown=False))
+    found = _diagnosed.missing_facts_share(diagnosis(rows, shown=False))
     assert (found.mean, found.n, found.at_most) == (pytest.approx(0.3), 100, True)
     assert found.high == pytest.approx(rate(30, 100)[1], abs=1e-6)
-    assert _causes.missing_facts_share(diagnosis([("hard", 1.0, 100)], shown=False)) is None
+    assert _diagnosed.missing_facts_share(diagnosis([("hard", 1.0, 100)], shown=False)) is None
 
 
 def test_ninety_days_and_the_share_that_goes_with_them_agree():
@@ -123,21 +124,21 @@ def test_ninety_days_and_the_share_that_goes_with_them_agree():
 
     def needed(share):
         changed = Proportion(k=1, n=100, share=share, low=share / 2, high=share * 2)
-        return _staleness.facts_needed(Freshness(changed=changed, over_days=over, stale_ok=ok))
+        return _diagnosed.facts_needed(Freshness(changed=changed, over_days=over, stale_ok=ok))
 
     assert needed(limit) is None
     assert needed(limit / 1.5) == pytest.approx(
         801, abs=1
     )  # twice too wide: .5 share down to a half, 2 up to 1.5; and twice for the power
     assert needed(limit * 2) > 100
-    assert _staleness.facts_needed(Freshness(declared=True, over_days=over)) is None
+    assert _diagnosed.facts_needed(Freshness(declared=True, over_days=over)) is None
 
 
 def test_the_width_of_a_pair_gives_its_standard_error():
     found, _ = scenes.worked()
     pair = next(p for p in found.pairs if (p.arm, p.versus) == ("tune", "prompt"))
     tuned, prompt = (next(a for a in found.arms if a.name == n) for n in ("tune", "prompt"))
-    from tuneworthy.questions._money import net_value_difference
+    from tuneworthy.questions._findings import net_value_difference
 
     value = net_value_difference(task(**MONEY), tuned, prompt, pair)
     naive = sqrt((32 / 250 - 0.088**2) / 250)

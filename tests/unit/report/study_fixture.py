@@ -12,7 +12,6 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.audit_report import Audit, DetectableDifference, Observation
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Latency, Pair, Tokens
-from tuneworthy.core.finding import Finding
 from tuneworthy.core.plan import Plan, PlannedArm
 from tuneworthy.core.results import GridPoint, Results
 from tuneworthy.core.run import Run, Spec
@@ -20,6 +19,7 @@ from tuneworthy.core.task import Data, Economics, HardLimits, Output, Present, S
 from tuneworthy.core.verdict import (
     ByMargin,
     Delta,
+    Finding,
     LeftOnTable,
     Next,
     TaskName,

@@ -5,8 +5,8 @@ import json
 import pytest
 from study_fixture import study
 
-from tuneworthy.compare.same_scoring import SOURCE
 from tuneworthy.compare.two_studies import (
+    SOURCE,
     compare_repetition,
     compare_studies,
     ids_with_other_inputs,

@@ -2,10 +2,9 @@
 
 from types import SimpleNamespace
 
-from tuneworthy.core.freshness import Freshness
+from tuneworthy.core.further import Freshness, KnowledgeProbe, Proportion
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.known import KnowledgeProbe, Proportion
-from tuneworthy.core.span import CENTURY
+from tuneworthy.core.task import CENTURY
 from tuneworthy.report.page_parts import Span
 from tuneworthy.report.steadiness_sections import freshness_section
 

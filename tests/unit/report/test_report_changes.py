@@ -4,11 +4,17 @@ import pytest
 from markupsafe import Markup
 from study_fixture import drawn, study
 
-from tuneworthy.core.harm import RobustnessResult, SideEffects
+from tuneworthy.core.further import (
+    BeforeAfter,
+    LayerChange,
+    ModelChanges,
+    Proportion,
+    RobustnessResult,
+    SideEffects,
+    Slice,
+    Slices,
+)
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.known import Proportion
-from tuneworthy.core.model_changes import BeforeAfter, LayerChange, ModelChanges
-from tuneworthy.core.slices import Slice, Slices
 from tuneworthy.report import _charts as charts
 from tuneworthy.report.steadiness_sections import robustness_section
 from tuneworthy.report.training_sections import changes_section

@@ -8,8 +8,8 @@ import pytest
 from study_fixture import study
 
 from tuneworthy.core.answer import Score
+from tuneworthy.core.case import LabelDoubt
 from tuneworthy.core.causes import Diagnosis
-from tuneworthy.core.doubt import LabelDoubt
 from tuneworthy.core.evidence import Interval
 from tuneworthy.report.html import page
 

@@ -16,8 +16,7 @@ from study_fixture import attacked, study
 from tuneworthy.core.escape import for_html
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
-from tuneworthy.report._cells import bin_means, score_matrix
-from tuneworthy.report._data import TextTable, page_data
+from tuneworthy.report._data import TextTable, bin_means, page_data, score_matrix
 from tuneworthy.report.html import page
 from tuneworthy.report.page_parts import Columns
 from tuneworthy.report.row_sections import missing_values

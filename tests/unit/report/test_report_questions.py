@@ -4,7 +4,7 @@ import re
 
 from study_fixture import study
 
-from tuneworthy.core.finding import Finding
+from tuneworthy.core.verdict import Finding
 from tuneworthy.questions import CHECKLIST, ORDER, evaluation, harm, prompt_exhausted
 from tuneworthy.report.fact_lines import checklist_summary
 from tuneworthy.report.html import page

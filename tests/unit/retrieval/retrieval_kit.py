@@ -7,7 +7,7 @@ import numpy as np
 
 from tuneworthy.core.case import Case, Message
 from tuneworthy.data.docs import Doc
-from tuneworthy.retrieval.tokens import words
+from tuneworthy.retrieval.index import words
 
 FRONTS = ("Alder", "Brenn", "Calver", "Dun", "Ester", "Fjord", "Gallow", "Harte")
 PLACES = [f"{a}{b}" for a in FRONTS for b in ("wick", "hof", "marsh", "heim", "more")]

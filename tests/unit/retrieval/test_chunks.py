@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from tuneworthy.data.docs import Doc
 from tuneworthy.retrieval.chunks import ChunkOptions, chunked, split_text
-from tuneworthy.retrieval.fusion import fuse_rankings
-from tuneworthy.retrieval.tokens import covers, terms
+from tuneworthy.retrieval.index import covers, fuse_rankings, terms
 
 TEXT = "One stands here. Two follows it! Is three a question? “Four is said.” Five ends. "
 

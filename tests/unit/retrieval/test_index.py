@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 from retrieval_kit import Hashed, Noise, case, cases, docs
 
 from tuneworthy.data.docs import Doc
-from tuneworthy.retrieval.chunks import ChunkOptions
+from tuneworthy.retrieval.chunks import ChunkOptions, vectors
+from tuneworthy.retrieval.gold import quality
 from tuneworthy.retrieval.index import _best_positions, index, similar_length
-from tuneworthy.retrieval.quality import quality
-from tuneworthy.retrieval.vectors import vectors
 
 
 def asked(found, question, time=None, k=5):

@@ -6,11 +6,10 @@ import pytest
 
 from tuneworthy.data.docs import read_docs
 from tuneworthy.data.rows import read_rows, to_case
-from tuneworthy.extras.changed_facts import change_facts, stated_fact
-from tuneworthy.retrieval.gold import infer_passage
+from tuneworthy.extras.freshness_rate import change_facts, stated_fact
+from tuneworthy.retrieval.chunks import encoder_here
+from tuneworthy.retrieval.gold import infer_passage, quality
 from tuneworthy.retrieval.index import index
-from tuneworthy.retrieval.quality import quality
-from tuneworthy.retrieval.vectors import encoder_here
 
 ROOT = Path(__file__).parents[3]
 REAL = ROOT.parent / "shared" / "data" / "xquad_docs"

@@ -7,7 +7,7 @@ import pytest
 from tests.studies import lines
 
 from tuneworthy.cli._frame import run
-from tuneworthy.prompting.schema_text import LONGEST_TEXT, schema_line
+from tuneworthy.prompting.grammar import LONGEST_TEXT, schema_line
 from tuneworthy.sandbox import schemas
 from tuneworthy.sandbox.schemas import SchemaFault, schema_check
 

@@ -8,7 +8,7 @@ from serve_kit import TOKEN, post, says, served
 from tuneworthy.core.answer import Answer
 from tuneworthy.models.scripted import open_scripted
 from tuneworthy.serve.answer_log import AnswerLog
-from tuneworthy.serve.request_counters import RequestCounters
+from tuneworthy.serve.service import RequestCounters
 
 KEY = "sk-abcdefghijklmnopqrstuvwx"
 
@@ -60,7 +60,7 @@ def test_a_full_disk_loses_lines_and_says_how_many(tmp_path, monkeypatch):
 
 
 def test_a_private_key_is_cut_out_whole():
-    from tuneworthy.data.secrets import without_keys
+    from tuneworthy.data.observations import without_keys
 
     key = "-----BEGIN RSA PRIVATE KEY-----\nMIIB\nabc\n-----END RSA PRIVATE KEY-----"
     assert without_keys(f"a {key} b") == "a [key] b"

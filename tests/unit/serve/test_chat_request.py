@@ -10,8 +10,8 @@ from tuneworthy.core.artefact import Pack
 from tuneworthy.core.model import Grammar
 from tuneworthy.data.chat import read_chat
 from tuneworthy.models.scripted import Scripted
-from tuneworthy.serve.api_error import ApiError
 from tuneworthy.serve.asked_jobs import jobs_for
+from tuneworthy.serve.chat_reply import ApiError
 from tuneworthy.serve.chat_request import read_request
 from tuneworthy.serve.served_models import Target
 

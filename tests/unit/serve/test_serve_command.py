@@ -15,8 +15,8 @@ from serve_kit import artefact, get, post, raw, says, write_artefact
 
 from tuneworthy.cli._frame import run
 from tuneworthy.core.artefact import Pack
+from tuneworthy.serve.listening import production_lines
 from tuneworthy.serve.served_versions import versions_in
-from tuneworthy.serve.start_screen import production_lines
 
 START = [sys.executable, "-c", "from tuneworthy.cli import main; main()", "serve"]
 

@@ -8,7 +8,7 @@ from tests import distil_kit
 
 from tuneworthy import study
 from tuneworthy.building import BuildOptions, build
-from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.run import RunOptions
 
 pytestmark = pytest.mark.full
 TOKEN = "a-token-of-the-test"

@@ -10,13 +10,13 @@ from tuneworthy.core.case import Message, Query
 from tuneworthy.core.settlement import PairwiseVote
 from tuneworthy.core.task import Data, Output, Success, Task
 from tuneworthy.metrics import scorer
-from tuneworthy.settle.open_rows import PairStream, gold_rows, new_inputs
 from tuneworthy.settle.pairwise_votes import (
     UNKNOWN_DIFFERENCE,
     PairwiseVotes,
     agreement_of_repeats,
     shuffled_by_seed,
 )
+from tuneworthy.settle.sequential import PairStream, gold_rows, new_inputs
 
 LABELS = ("refund", "delivery", "warranty")
 

@@ -7,7 +7,7 @@ import stats_learners as learners
 from scipy.stats import binom
 
 from tuneworthy.stats import bounds
-from tuneworthy.stats.discordant import clopper_pearson, discordant_bounds
+from tuneworthy.stats.graded import clopper_pearson, discordant_bounds
 
 ROWS = (20, 50, 100, 200, 500)
 RATES = (0.02, 0.1, 0.3, 0.5, 0.8, 0.95, 0.99)

@@ -7,7 +7,7 @@ from scipy.stats import norm
 from tuneworthy.matrix import ladder
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import RETRAINING_SD
-from tuneworthy.stats.discordant import clopper_pearson
+from tuneworthy.stats.graded import clopper_pearson
 
 DEV = 40
 

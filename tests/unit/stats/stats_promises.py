@@ -26,8 +26,8 @@ from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.matrix.pairs import PairTable
 from tuneworthy.stats import bounds, power
 from tuneworthy.stats.clusters import Folds, refitted_factor
-from tuneworthy.stats.discordant import discordant_bounds
 from tuneworthy.stats.distributions import binomial_chance
+from tuneworthy.stats.graded import discordant_bounds
 from tuneworthy.stats.trend import neighbours_alike
 from tuneworthy.verdict.decide import decide
 

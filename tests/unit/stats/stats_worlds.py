@@ -5,7 +5,7 @@ from scipy.stats import beta, norm
 
 from tuneworthy.matrix import ladder
 from tuneworthy.stats import bounds, many
-from tuneworthy.stats.discordant import clopper_pearson, discordant_bounds
+from tuneworthy.stats.graded import clopper_pearson, discordant_bounds
 
 LARGEST = 0.2
 NEAR, FAR = 0.90, 0.61

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tuneworthy.stats.ratio import ratio_of_means
+from tuneworthy.stats.power import ratio_of_means
 
 
 def study(seed, n=80, base=0.4, prompt=0.6, tune=0.8):

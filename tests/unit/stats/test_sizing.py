@@ -16,7 +16,7 @@ from tuneworthy.matrix.sizing import (
     superiority_assurance,
 )
 from tuneworthy.stats import bounds
-from tuneworthy.stats.discordant import discordant_bounds
+from tuneworthy.stats.graded import discordant_bounds
 
 LEVEL = bounds.level(0.05, 1, 2)
 NEXT = LEVEL / 2

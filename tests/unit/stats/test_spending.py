@@ -9,7 +9,7 @@ import stats_promises as promises
 from tuneworthy.stats import bounds, power
 from tuneworthy.stats.clusters import refitted_factor
 from tuneworthy.stats.distributions import normal_quantile
-from tuneworthy.stats.spending import nested_level
+from tuneworthy.stats.many import nested_level
 
 
 @pytest.mark.parametrize("rows", [(1, 2, 3, 4, 5), (100, 160, 400), (50, 200), (10, 11, 300)])

@@ -14,8 +14,7 @@ from tuneworthy.stats.clusters import (
     effective_groups,
     fold_width_factor,
 )
-from tuneworthy.stats.discordant import clopper_pearson, discordant_bounds
-from tuneworthy.stats.graded import bca_bounds
+from tuneworthy.stats.graded import bca_bounds, clopper_pearson, discordant_bounds
 
 
 def diffs(wins, losses, n):

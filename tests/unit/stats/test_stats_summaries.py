@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tuneworthy.metrics import _summaries as summaries
+from tuneworthy.metrics import _scorer as summaries
 
 REPEATS = [40, pytest.param(1000, marks=pytest.mark.full)]
 

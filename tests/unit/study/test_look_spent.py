@@ -12,7 +12,7 @@ from tuneworthy.cli._frame import run
 from tuneworthy.core.errors import TuneworthyError
 from tuneworthy.report.terminal import ladder_screen
 from tuneworthy.stats.bounds import level
-from tuneworthy.stats.spending import nested_level
+from tuneworthy.stats.many import nested_level
 from tuneworthy.study import plan
 
 

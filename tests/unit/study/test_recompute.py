@@ -109,7 +109,7 @@ def test_a_verdict_file_that_was_edited_shows_by_its_bytes(folder):
 
 
 def test_questions_are_asked_again(folder):
-    from tuneworthy.core.finding import Finding
+    from tuneworthy.core.verdict import Finding
 
     known = Finding(name="enough_data", answer="yes", because="it is so", next="")
     found = shelf.recompute(folder, lambda evidence, task: (known,))

@@ -120,7 +120,7 @@ def test_a_missing_embedded_model_skips_its_arms_and_not_the_recorded_answers(
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr("tuneworthy.models._roles.unusable", lambda spec: "")
-    monkeypatch.setattr("tuneworthy.models.local.embedded.locate", lambda: None)
+    monkeypatch.setattr("tuneworthy.models.local.wheel.locate", lambda: None)
     results = study(tmp_path, arms=["zero_shot", "lora", "majority"])
     text = " ".join(told(results).split())
     assert "2 arms need smollm2-135m (tuneworthy models get smollm2-135m)." in text

@@ -14,7 +14,7 @@ from tests import studies
 import tuneworthy
 from tuneworthy.cli._frame import run
 from tuneworthy.core.errors import TaskError
-from tuneworthy.ledger.head import HEAD_FILE
+from tuneworthy.ledger.database import HEAD_FILE
 from tuneworthy.ledger.store import open_ledger
 from tuneworthy.results_folder import find_results
 

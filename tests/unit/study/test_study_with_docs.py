@@ -6,7 +6,7 @@ import pytest
 from tests import studies
 
 import tuneworthy
-from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.run import RunOptions
 from tuneworthy.session import read
 from tuneworthy.suite import write
 

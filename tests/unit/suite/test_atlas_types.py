@@ -7,7 +7,7 @@ import pytest
 
 from tuneworthy.core.plugins import load
 from tuneworthy.suite import changing_facts, clinic_notes, word_sums
-from tuneworthy.suite._words import load_words
+from tuneworthy.suite._made import load_words
 
 FREQUENCIES = load_words("clinic").frequencies
 ATTRIBUTES = load_words("sheets").attributes

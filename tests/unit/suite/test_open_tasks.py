@@ -8,7 +8,7 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.task import Task
 from tuneworthy.metrics import score_all, scorer
 from tuneworthy.suite import house_idiom, house_voice, weekly_report
-from tuneworthy.suite._words import load_words
+from tuneworthy.suite._made import load_words
 
 TASKS = {"house_voice": house_voice, "weekly_report": weekly_report, "house_idiom": house_idiom}
 

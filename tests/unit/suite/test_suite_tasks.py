@@ -15,9 +15,9 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.plugins import catalogue
 from tuneworthy.data.load import load
 from tuneworthy.data.taskfile import read_task
-from tuneworthy.suite import _draw, clause_type, policy_faq, support_tickets, write
+from tuneworthy.suite import _made, clause_type, policy_faq, support_tickets, write
 from tuneworthy.suite.__main__ import main
-from tuneworthy.suite._words import load_words
+from tuneworthy.suite._made import load_words
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -102,15 +102,15 @@ def test_policy_facts_stand_in_the_document_in_force_and_in_no_training_row():
 
 def test_a_generator_that_runs_dry_says_so():
     with pytest.raises(TaskError, match="no more rows"):
-        _draw.draw_distinct(2, lambda i: {"input": "always the same"})
+        _made.draw_distinct(2, lambda i: {"input": "always the same"})
 
 
 def test_the_index_finds_the_near_copies_that_comparing_all_pairs_finds():
-    rng, seen, kept = Random(3), _draw.SeenInputs(), []
+    rng, seen, kept = Random(3), _made.SeenInputs(), []
     words = ("the", "bank", "will", "move", "your", "late", "box", "back", "to", "our", "desk")
     for _ in range(400):
         text = " ".join(rng.choice(words) for _ in range(rng.choice((1, 4, 9))))
-        own = _draw.shingles(text)
+        own = _made.shingles(text)
         near = any(len(own & other) >= 0.8 * len(own | other) for other in kept)
         assert seen.add(text) is not near
         kept += [] if near else [own]
@@ -119,8 +119,8 @@ def test_the_index_finds_the_near_copies_that_comparing_all_pairs_finds():
 
 def test_a_slip_spares_the_words_that_carry_the_answer():
     rng = Random(0)
-    assert _draw.add_typo(rng, "kettle", frozenset({"kettle"})) == "kettle"
-    assert all(_draw.add_typo(rng, "delivery", frozenset()) != "delivery" for _ in range(3))
+    assert _made.add_typo(rng, "kettle", frozenset({"kettle"})) == "kettle"
+    assert all(_made.add_typo(rng, "delivery", frozenset()) != "delivery" for _ in range(3))
 
 
 def test_the_module_writes_a_task_or_says_how(tmp_path, capsys):

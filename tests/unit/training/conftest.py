@@ -195,7 +195,7 @@ def examples(count=12, seed=0, system="You are a support agent. Answer with a JS
 
 
 def make_rows(tokenizer, count=12, seed=0, **kwargs):
-    from tuneworthy.training.render import render
+    from tuneworthy.training.training_data import render
 
     return [render(tokenizer, e.messages, e.answer) for e in examples(count, seed, **kwargs)]
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tuneworthy.core.token_batches import parts
-from tuneworthy.training.batches import order
+from tuneworthy.core.tokens import parts
+from tuneworthy.training.loop import order
 
 
 def row(ids, first):
@@ -15,7 +15,7 @@ def row(ids, first):
 
 
 def shared(*rows):
-    from tuneworthy.core.token_batches import shared_length
+    from tuneworthy.core.tokens import shared_length
 
     return shared_length(rows)
 
@@ -87,7 +87,7 @@ def test_light_parts_of_training_start_without_torch():
     import subprocess
 
     code = (
-        "import sys, tuneworthy.training.batches, tuneworthy.training.adapter, "
+        "import sys, tuneworthy.training.loop, tuneworthy.training.adapter, "
         "tuneworthy.arms.lora; "
         "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'peft')))"
     )

@@ -3,7 +3,7 @@
 import pytest
 from test_lora_arm import cases, exact
 
-from tuneworthy.arms import _student_checks as checks
+from tuneworthy.arms import _distilled as checks
 from tuneworthy.arms import _student_rows, distil
 from tuneworthy.core.arm import Recipe, Setup, Sizes
 from tuneworthy.core.case import Message, Query

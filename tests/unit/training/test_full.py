@@ -44,8 +44,7 @@ def plain_steps(module, rows, pace, count, decay=0.0, lone=False):
 
     import torch
 
-    from tuneworthy.training.batches import order
-    from tuneworthy.training.loop import rate_at
+    from tuneworthy.training.loop import order, rate_at
 
     module = copy.deepcopy(module).requires_grad_(True)
     optimizer = torch.optim.AdamW(module.parameters(), lr=pace.rate, weight_decay=decay)

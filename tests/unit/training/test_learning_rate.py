@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tuneworthy.training.learning_rate import MOST_LORA_RATE, rate_of
+from tuneworthy.training.loop import MOST_LORA_RATE, rate_of
 
 
 def config(family, hidden):

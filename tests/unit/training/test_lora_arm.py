@@ -161,7 +161,7 @@ def test_rows_left_out_are_noted(engine, tmp_path):
 @pytest.mark.full
 def test_the_embedded_model_learns_a_small_task(tmp_path):
     from tuneworthy.models import open_model
-    from tuneworthy.models.local.embedded import locate
+    from tuneworthy.models.local.wheel import locate
 
     if locate() is None:
         pytest.skip("the embedded model is not on this machine")
@@ -223,9 +223,9 @@ def test_patience_reaches_training_and_is_off_by_default():
 
 
 def test_the_rate_of_the_model_is_trained_with_said_and_kept(engine, tmp_path, monkeypatch):
-    from tuneworthy.training import learning_rate
+    from tuneworthy.training import loop
 
-    monkeypatch.setattr(learning_rate, "MOST_LORA_RATE", 2e-4)  # as of a larger model
+    monkeypatch.setattr(loop, "MOST_LORA_RATE", 2e-4)  # as of a larger model
     for options, rate, why in (
         (lora.Options(epochs=1), 2e-4, "hidden size 32"),
         (lora.Options(epochs=1, rate=5e-3), 5e-3, "set by the option"),

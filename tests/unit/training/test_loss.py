@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tuneworthy.core.case import Message
-from tuneworthy.core.token_batches import parts, shared_length
-from tuneworthy.training.render import render
+from tuneworthy.core.tokens import parts, shared_length
+from tuneworthy.training.training_data import render
 
 pytestmark = pytest.mark.full
 KINDS = ["llama", "qwen2"]

@@ -7,7 +7,7 @@ import pytest
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import ModelError
 from tuneworthy.models.local.chat_template import prompt_ids
-from tuneworthy.training.render import Excluded, render
+from tuneworthy.training.training_data import Excluded, render
 
 pytestmark = pytest.mark.full
 FAMILIES = ["chatml", "llama3", "gemma", "mistral", "zephyr", "bare"]

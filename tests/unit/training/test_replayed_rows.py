@@ -8,8 +8,8 @@ import pytest
 
 from tuneworthy.arms import _replay, lora
 from tuneworthy.core.model import Reply
-from tuneworthy.extras import general_text
-from tuneworthy.prompting.general_prompts import REQUESTS, SUBJECTS, general_prompts
+from tuneworthy.extras import tuned_model
+from tuneworthy.prompting.wordings import REQUESTS, SUBJECTS, general_prompts
 
 COMMON = {"a", "an", "the", "in", "of", "is", "for", "to", "and", "with", "that", "one", "two",
           "three", "sentence", "sentences", "about", "short", "write", "someone", "people", "what",
@@ -21,11 +21,11 @@ def words(texts):
 
 
 def test_no_replayed_request_is_or_resembles_a_text_of_the_harm_check():
-    harm = [chat[0].content for chat in general_text.chat_prompts()] + general_text.openings()
+    harm = [chat[0].content for chat in tuned_model.chat_prompts()] + tuned_model.openings()
     assert not set(general_prompts()) & set(harm)
-    assert not words(SUBJECTS) & words(general_text.TOPICS), "a subject of the harm check"
-    assert not words(REQUESTS) & words([*general_text.REQUESTS, *general_text.OPENINGS])
-    assert words(general_text.TOPICS) & words(harm)  # the control: what is shared is seen
+    assert not words(SUBJECTS) & words(tuned_model.TOPICS), "a subject of the harm check"
+    assert not words(REQUESTS) & words([*tuned_model.REQUESTS, *tuned_model.OPENINGS])
+    assert words(tuned_model.TOPICS) & words(harm)  # the control: what is shared is seen
     assert len(set(general_prompts())) == len(REQUESTS) * len(SUBJECTS) == 480
 
 

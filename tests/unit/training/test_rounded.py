@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tuneworthy.core.errors import TaskError  # noqa: E402
-from tuneworthy.training.rounded import merged_rounded, rounded  # noqa: E402
+from tuneworthy.training.merge import merged_rounded, rounded  # noqa: E402
 
 
 def test_int4_has_sixteen_steps_a_group_and_keeps_the_largest_weight():

@@ -92,8 +92,8 @@ def test_the_teachers_own_prompt_is_read_and_other_rows_keep_their_likelihood(ti
     from tuneworthy.core.case import Message
     from tuneworthy.training.loss import answer_logits, open_plain
     from tuneworthy.training.objective import likelihood_loss
-    from tuneworthy.training.render import render
     from tuneworthy.training.top_k_loss import TopKDivergence, top_k_divergence, top_tokens
+    from tuneworthy.training.training_data import render
 
     student, teacher = opened(tiny, 1), opened(tiny, 2, hidden_size=64)
     examples = tiny.examples(6)
@@ -123,9 +123,8 @@ def test_a_thought_that_the_prompt_opens_is_closed_once_for_the_teacher(tiny):
     from types import SimpleNamespace
 
     from tuneworthy.core.case import Message
-    from tuneworthy.training.render import render
     from tuneworthy.training.top_k_loss import TopKDivergence
-    from tuneworthy.training.training_data import Example
+    from tuneworthy.training.training_data import Example, render
 
     tokenizer = tiny.tokenizer()
     tokenizer.chat_template = tokenizer.chat_template.replace(

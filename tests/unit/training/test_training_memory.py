@@ -3,7 +3,7 @@
 import pytest
 
 from tuneworthy.core.errors import ModelError
-from tuneworthy.training.render import EncodedExample
+from tuneworthy.training.training_data import EncodedExample
 
 pytestmark = pytest.mark.full
 SHAPE = {"hidden_size": 128, "intermediate_size": 320, "num_attention_heads": 8}
@@ -115,8 +115,7 @@ def test_checkpointing_changes_no_bit_of_the_gradients(tiny, dtype, shared, thre
 
 def test_the_estimate_has_room_for_the_longest_rows_in_one_step(tiny):
     """They meet in one step of some epoch, whatever the order of the first epoch is."""
-    from tuneworthy.training.batches import order
-    from tuneworthy.training.loop import TrainingSchedule
+    from tuneworthy.training.loop import TrainingSchedule, order
     from tuneworthy.training.memory_fit import estimate
     from tuneworthy.training.twin import LoraShape
 

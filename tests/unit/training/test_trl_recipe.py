@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests import studies
 
-from tuneworthy.models.local.embedded import locate
+from tuneworthy.models.local.wheel import locate
 
 RECIPE = Path(__file__).parents[3] / "examples" / "trainers" / "trl_sft.py"
 pytestmark = [

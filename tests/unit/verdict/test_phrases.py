@@ -4,9 +4,8 @@ import pytest
 from verdict_scenes import arm, worked
 
 from tuneworthy.core.counting import score_text, tenths
-from tuneworthy.core.finding import Finding
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.verdict import Next
+from tuneworthy.core.verdict import Finding, Next
 from tuneworthy.verdict import phrases
 from tuneworthy.verdict.decide import decide
 

@@ -14,9 +14,8 @@ from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.metrics import scorer
 from tuneworthy.settle.finalists import Finalists
-from tuneworthy.settle.open_rows import PairStream, new_inputs
 from tuneworthy.settle.pairwise_votes import PairwiseVotes
-from tuneworthy.settle.sequential import SequentialSettling
+from tuneworthy.settle.sequential import PairStream, SequentialSettling, new_inputs
 from tuneworthy.stats import bounds
 
 CASES = tuple(f"c{at}" for at in range(6))

@@ -5,15 +5,15 @@ import pytest
 import verdict_scenes as scenes
 
 from tuneworthy.core.causes import Diagnosis, UntriedRemedy, Wrong
-from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.evidence import Policy
-from tuneworthy.core.finding import Finding
+from tuneworthy.core.further import LearningCurve
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.reason import NO_ROOM, Reason
 from tuneworthy.core.task import Data, HardLimits, Task
+from tuneworthy.core.verdict import Finding
 from tuneworthy.questions import ORDER, ask_all
 from tuneworthy.stats import bounds
-from tuneworthy.stats.spending import nested_level
+from tuneworthy.stats.many import nested_level
 from tuneworthy.verdict.decide import decide, exit_code, grid, standing_so_far
 from tuneworthy.verdict.missing import NOT_ASKED, reasons_for_nulls
 from tuneworthy.verdict.rungs import UNKNOWN_DIFFERENCE, broken_limits, build_ladder

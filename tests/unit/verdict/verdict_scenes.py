@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from tuneworthy.core.audit_report import Soundness
 from tuneworthy.core.causes import Diagnosis, Wrong
-from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Pair, Policy
-from tuneworthy.core.finding import Finding
-from tuneworthy.core.known import Proportion
+from tuneworthy.core.further import LearningCurve, Proportion
 from tuneworthy.core.reason import NO_ROOM
-from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.task import TOOLS, Data, HardLimits, Success, Task
+from tuneworthy.core.verdict import Finding
 from tuneworthy.questions import ask_all
 from tuneworthy.stats import bounds
 from tuneworthy.verdict.decide import decide

@@ -5,8 +5,7 @@ import pytest
 from tests.unit.watch.check_scenes import share_of
 
 from tuneworthy.core.answer import LOST_WORDS, Answer, Score, Unscored
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.logged import LoggedRequest
+from tuneworthy.core.case import Case, LoggedRequest, Message
 from tuneworthy.core.run import Spec
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Data, Output, Success, Task

@@ -5,15 +5,14 @@ from datetime import date, timedelta
 
 import pytest
 
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.freshness import Freshness
+from tuneworthy.core.case import Case, LoggedRequest, Message
+from tuneworthy.core.further import Freshness
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.logged import LoggedRequest
-from tuneworthy.core.span import CENTURY
+from tuneworthy.core.task import CENTURY
 from tuneworthy.data.docs import Doc
-from tuneworthy.deploy.expiry import expiry_of
-from tuneworthy.watch import live_facts
-from tuneworthy.watch.live_facts import facts_moment, moved_facts
+from tuneworthy.deploy.artefact_folder import expiry_of
+from tuneworthy.watch import live_answers
+from tuneworthy.watch.live_answers import facts_moment, moved_facts
 
 TODAY = "2026-03-01T00:00:00+00:00"
 TOPICS = ("leave", "parking", "lunch", "travel", "badge", "laptop")
@@ -70,7 +69,7 @@ def test_without_dates_documents_or_a_date_of_the_study_it_says_why():
 
 
 def test_of_many_requests_a_sample_is_looked_up(monkeypatch):
-    monkeypatch.setattr(live_facts, "MOST_REQUESTS", 30)
+    monkeypatch.setattr(live_answers, "MOST_REQUESTS", 30)
     found = measured(asked=requests(600))
     assert found.share.n == 30
     assert found.share.low < 1 / 3 < found.share.high

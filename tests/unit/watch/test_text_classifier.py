@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from test_live_inputs import OTHER, texts
 
 from tuneworthy.matrix.two_samples import folds_of, separation
-from tuneworthy.watch.text_classifier import RIDGE, nearest_similarity, similarities, smoothers
+from tuneworthy.watch.live_inputs import RIDGE, nearest_similarity, similarities, smoothers
 
 MIXED = (*OTHER[:6], *(f"word{at}" for at in range(30)))
 

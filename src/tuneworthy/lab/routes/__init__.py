@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from tuneworthy.lab.routes import (
-    advice_routes,
-    atlas_routes,
-    claim_routes,
-    page_routes,
-    run_routes,
-    study_routes,
-)
+from tuneworthy.lab.routes import page_routes, run_routes, study_routes
+from tuneworthy.lab.routes import page_routes as advice_routes
+from tuneworthy.lab.routes import page_routes as atlas_routes
+from tuneworthy.lab.routes import page_routes as claim_routes
 
 ROUTERS = (
     page_routes.ROUTES,

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, Response
+from pydantic import BaseModel, ConfigDict
 
 from tuneworthy.lab import pages
 from tuneworthy.lab.cases import all_cases
+from tuneworthy.lab.open_lab import Lab
+from tuneworthy.lab.pages import Site
 from tuneworthy.lab.problem import Problem
-from tuneworthy.lab.routes.shared import Here, site_of
 from tuneworthy.lab.settings import find_case
 
 STATIC = Path(__file__).parents[1] / "static"
+
 REPORT_STATIC = Path(__file__).parents[2] / "report" / "static"
+
 REPORT_FILES = ("report.css", "report.js")  # of the report that the lab shows
+
 CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml", ".png": "image/png", ".ico": "image/x-icon",
     ".json": "application/json", ".woff2": "font/woff2",
 }  # fmt: skip
+
 ROUTES = APIRouter(default_response_class=HTMLResponse)
 
 
@@ -67,3 +74,73 @@ def static_files(folder: Path) -> dict[str, Path]:
     found = (path for path in folder.rglob("*") if path.suffix in CONTENT_TYPES)
     plain = (path for path in found if path.is_file() and not path.is_symlink())
     return {path.relative_to(folder).as_posix(): path for path in plain}
+
+
+@ROUTES.get("/guess")
+def _get_guess_page(lab: Here) -> str:
+    from tuneworthy.lab.advice_pages import guess_page
+
+    return guess_page(site_of(lab))
+
+
+@ROUTES.get("/advice")
+def _get_advice_page(lab: Here) -> str:
+    from tuneworthy.lab.advice_pages import advice_page
+
+    return advice_page(site_of(lab))
+
+
+@ROUTES.get("/atlas")
+def _get_map_page(lab: Here) -> str:
+    from tuneworthy.lab.atlas_pages import atlas_page
+
+    return atlas_page(site_of(lab))
+
+
+@ROUTES.get("/atlas/{key}")
+def _get_measured_page(lab: Here, key: str) -> str:
+    from tuneworthy.lab.atlas_pages import measured_page
+
+    return measured_page(key, site_of(lab))
+
+
+@ROUTES.get("/experiments")
+def _get_claims_page(lab: Here) -> str:
+    from tuneworthy.lab.claim_results import claims_page
+
+    return claims_page(site_of(lab))
+
+
+@ROUTES.get("/findings")
+def _get_findings_page(lab: Here) -> str:
+    from tuneworthy.lab.claim_results import findings_page
+
+    return findings_page(site_of(lab))
+
+
+class StreamIsOver(Exception):
+    """A browser asked for a stream of which it has all events; the reply makes it stop."""
+
+
+def lab_of(request: Request) -> Lab:
+    """Return the lab that a request is for."""
+    lab: Lab = request.app.state.lab
+    return lab
+
+
+Here = Annotated[Lab, Depends(lab_of)]
+
+
+def site_of(lab: Lab) -> Site:
+    """Return the site of a running lab, with its records and its CSRF token."""
+    return Site(token=lab.access.csrf, records=lab.records)
+
+
+class Fields(BaseModel):
+    """The body of a request: unknown fields and values of another type are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class NoFields(Fields):
+    """An empty body."""

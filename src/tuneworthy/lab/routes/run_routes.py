@@ -16,8 +16,8 @@ from tuneworthy.lab.event_stream import Stream, numbered_lines
 from tuneworthy.lab.events import run_id
 from tuneworthy.lab.lab_folder import is_id
 from tuneworthy.lab.open_lab import Lab
-from tuneworthy.lab.play_setup import MOST_INPUT, PlayArm, play_config, strength_config
-from tuneworthy.lab.routes.shared import Fields, Here, NoFields, StreamIsOver
+from tuneworthy.lab.play_run import MOST_INPUT, PlayArm, play_config, strength_config
+from tuneworthy.lab.routes.page_routes import Fields, Here, NoFields, StreamIsOver
 from tuneworthy.lab.settings import check_seed, find_case, run_setting
 
 ROUTES = APIRouter(prefix="/api")

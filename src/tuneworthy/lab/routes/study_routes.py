@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import Field
 
 from tuneworthy.lab.open_lab import Lab
-from tuneworthy.lab.routes.shared import Fields, Here, NoFields, site_of
+from tuneworthy.lab.routes.page_routes import Fields, Here, NoFields, site_of
 
 if TYPE_CHECKING:
     from tuneworthy.lab.studies import StudyPlace
@@ -67,7 +67,7 @@ def _get_settle_page(lab: Here, key: str) -> str:
 
 @ROUTES.get("/api/studies/{key}/run")
 def _get_run_snapshot(lab: Here, key: str) -> dict[str, Any]:
-    from tuneworthy.lab.study_run import run_snapshot
+    from tuneworthy.lab.study_pages import run_snapshot
 
     return run_snapshot(place_of(lab, key))
 

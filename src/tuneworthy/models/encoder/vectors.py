@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuneworthy.core.errors import ModelError
-from tuneworthy.models.encoder.bert import Bert
-from tuneworthy.models.encoder.minilm import locate, missing
-from tuneworthy.models.encoder.wordpiece import WordPiece
+from tuneworthy.models.encoder.encoder import Bert, WordPiece, locate, missing
 from tuneworthy.models.local.model_files import check_files
 from tuneworthy.models.local.weights import check_safetensors
 

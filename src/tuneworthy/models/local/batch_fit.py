@@ -6,8 +6,9 @@ The size that fits is remembered while the model is open. Knows no model and no 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -15,7 +16,9 @@ from tuneworthy.core.errors import DoesNotFit
 from tuneworthy.models.local.device import release
 
 Item = TypeVar("Item")
+
 Result = TypeVar("Result")
+
 _OOM_TEXTS = ("out of memory", "not enough memory", "can't allocate memory")
 
 
@@ -98,3 +101,29 @@ def run_halving(
                 " memory",
             )
         size = max(least, size // 2)
+
+
+Part = TypeVar("Part")
+
+
+def parallel_batches(device: Any, rows: int) -> int:
+    """Return the number of parallel batches: torch's threads, 1 on a GPU or for few rows."""
+    threads = torch.get_num_threads()
+    return threads if torch.device(device).type == "cpu" and rows >= 2 * threads else 1
+
+
+def run_parallel(work: Callable[[Part], Result], parts: Sequence[Part], count: int) -> list[Result]:
+    """Return `work(part)` for each part, in order; `count` of them run in parallel.
+
+    Each runs on a share of torch's threads. The first error is raised once started parts are done.
+    """
+    if count < 2 or len(parts) < 2:
+        return [work(part) for part in parts]
+    threads = torch.get_num_threads()
+    share = (max(1, threads // min(count, len(parts))),)
+    try:
+        with ThreadPoolExecutor(count, "lane", torch.set_num_threads, share) as pool:
+            return list(pool.map(work, parts))
+    finally:
+        # set_num_threads in a worker also sets the default of new threads
+        torch.set_num_threads(threads)

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Protocol, cast
 
 from tuneworthy.core.code import cpu_engine_entry
-from tuneworthy.core.token_batches import TokenRow
+from tuneworthy.core.tokens import TokenRow
 
 SWITCH = "TUNEWORTHY_CPU_ENGINE"
 HOW_TO_INSTALL = "in a clone: pip install ./packages/tuneworthy-cpu"

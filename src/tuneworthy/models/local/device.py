@@ -10,7 +10,7 @@ import psutil
 from pydantic import Field
 
 from tuneworthy.core.errors import TaskError
-from tuneworthy.core.free_memory import trim_heap
+from tuneworthy.core.freed_memory import trim_heap
 from tuneworthy.core.record import Record
 from tuneworthy.models.local import cpu_engine
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from tuneworthy.models.local.device import exact
-from tuneworthy.models.local.thought import answer_of, text_before_stop
+from tuneworthy.models.local.thinking import answer_of, text_before_stop
 
 _INCOMPLETE = "\ufffd"  # decoders write it for an incomplete character
 

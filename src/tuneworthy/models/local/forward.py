@@ -16,7 +16,7 @@ import torch
 from transformers import DynamicCache
 
 from tuneworthy.core.errors import ModelError
-from tuneworthy.core.grouping import FINE_GROUPS, similar_length_groups
+from tuneworthy.core.tokens import FINE_GROUPS, similar_length_groups
 from tuneworthy.models.local import cpu_engine
 from tuneworthy.models.local.adapter_hooks import Adapter
 from tuneworthy.models.local.batch_fit import BatchLimits

@@ -17,15 +17,15 @@ import numpy as np
 import torch
 
 from tuneworthy.core.answer import Finish
-from tuneworthy.core.grouping import balanced_groups
 from tuneworthy.core.model import Limits
+from tuneworthy.core.tokens import balanced_groups
 from tuneworthy.ledger import signals
+from tuneworthy.models.local.batch_fit import parallel_batches, run_parallel
 from tuneworthy.models.local.device import exact
 from tuneworthy.models.local.follower import Follower, Samples
 from tuneworthy.models.local.forward import Net, State, begin, read_prefix, step
-from tuneworthy.models.local.parallel import parallel_batches, run_parallel
 from tuneworthy.models.local.prefix_attention import Prefix
-from tuneworthy.models.local.thought import Thought, ThoughtLimits
+from tuneworthy.models.local.thinking import Thought, ThoughtLimits
 from tuneworthy.models.local.token_grammar import CompiledGrammar, allowed
 
 LEAST_SHARED = 8

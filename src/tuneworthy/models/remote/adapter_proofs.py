@@ -23,8 +23,8 @@ from typing import NoReturn
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import ModelError, NotProven
-from tuneworthy.core.logprob_distance import MOST_GAP_SHARE, TOLERANCE, mean_distance
 from tuneworthy.core.record import Record
+from tuneworthy.core.tokens import MOST_GAP_SHARE, TOLERANCE, mean_distance
 from tuneworthy.models.remote.server_requests import ServerScores
 
 PROOFS_FILE = "proofs.json"  # beside the folder of the adapter

@@ -7,14 +7,18 @@ replaced.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tuneworthy.core.model import Prompt, Reply
 from tuneworthy.core.record import digest
 
 ANSWERS, SERVED, THINKS, ROOM = "answers", "served", "thinks", "room"
+
 CHANGED, UNASKED, NOISE = "fingerprint changed", "thinks unasked", "batch noise"
+
 FORMLESS = "answers outside the form"
+
 _FACTS_WITH_NOTES = (THINKS, UNASKED, ROOM, CHANGED, NOISE, FORMLESS)
 
 
@@ -66,3 +70,34 @@ class EndpointFacts:
         names = (*_FACTS_WITH_NOTES, *(f"without {parameter}" for parameter in parameters))
         facts = [self.get(name) for name in names]
         return tuple(str(fact["note"]) for fact in facts if fact and fact.get("note"))
+
+
+MOST_REPEATED = 8  # prompts that are sent again
+
+
+def measure_noise(
+    facts: EndpointFacts,
+    prompts: Sequence[Prompt],
+    replies: Sequence[Reply],
+    alone: Callable[[Prompt], Reply],
+    who: str,
+) -> None:
+    """Send the first prompts again one by one; store the number of changed answers in `facts`.
+
+    Done once a study, on the first call with at least two answered prompts.
+    """
+    pairs = [
+        (prompt, reply) for prompt, reply in zip(prompts, replies, strict=True) if not reply.error
+    ][:MOST_REPEATED]
+    if len(pairs) < 2 or facts.get(NOISE) is not None:
+        return
+    again = [alone(prompt) for prompt, _ in pairs]
+    differ = sum(now.text != reply.text for now, (_, reply) in zip(again, pairs, strict=True))
+    note = ""
+    if differ:
+        note = (
+            f"{differ} of {len(pairs)} answers of {who} were others when they were asked for one by"
+            " one: its answers depend on their batch (no batch-invariant mode), so a difference of"
+            " that share between two arms may be noise"
+        )
+    facts.learn(NOISE, {"differ": differ, "of": len(pairs)}, note)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import lru_cache
@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from tuneworthy.core.endpoint_keys import PRICE_KEYS, price_fault
+from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Reply
 from tuneworthy.core.record import canonical
+from tuneworthy.core.task import PRICE_KEYS, Task, price_fault
+from tuneworthy.models.remote.endpoint import OPENAI
 
 Price = Mapping[str, Any]
+
 FREE: Price = {"in": 0.0, "out": 0.0}  # of a server that the user runs
+
 _KEYS_BESIDE_RATES = {"read", "source", "retires", "dated"}
 
 
@@ -99,3 +103,49 @@ def cost(price: Price | None, reply: Reply) -> Decimal | None:
 @lru_cache
 def _price_table() -> dict[str, Any]:
     return tomllib.loads((Path(__file__).parent / "prices.toml").read_text("utf-8"))
+
+
+_KEYS = ("model", "bigger", "teacher")
+
+OLD_DAYS = 180  # days after which a list price is said to be old
+
+
+def misspelt(task: Task) -> Iterator[Observation]:
+    """Yield a warning for each model at the default endpoint that may be misspelt.
+
+    A model with a price in task.yaml, or at another address, is not checked.
+    """
+    prices = task.economics.prices if task.economics and task.economics.prices else {}
+    for key in _KEYS:
+        kind, _, name = (getattr(task, key) or "").partition(":")
+        if kind != "openai" or "@" in name or name in prices or listed(name, OPENAI):
+            continue
+        if likely := closest_listed_name(name, OPENAI):
+            text = f"`{key}: openai:{name}` has no list price here"
+            fix = f"did you mean `openai:{likely}`? else write its price: economics.prices"
+            yield Observation(kind="unlisted_model", level="warning", text=text, count=1, fix=fix)
+
+
+def outdated(task: Task, today: dt.date | None = None) -> Iterator[Observation]:
+    """Yield a warning for each model with an old list price, or that its vendor has ended.
+
+    A model with a price in task.yaml has no warning about its list price. `today` None: the date
+    of the clock.
+    """
+    today = today or dt.datetime.now(dt.UTC).date()
+    prices = task.economics.prices if task.economics and task.economics.prices else {}
+    for key in _KEYS:
+        kind, _, rest = (getattr(task, key) or "").partition(":")
+        name, _, url = rest.partition("@")
+        price = listed(name, url or OPENAI) if kind == "openai" else None
+        if price is None:
+            continue
+        if price.retires is not None and price.retires <= today:
+            text = f"`{key}: openai:{name}` was to end on {price.retires}, as its vendor told"
+            fix = "name another model, or see whether it still answers"
+            yield Observation(kind="ended_model", level="warning", text=text, count=1, fix=fix)
+        days = (today - price.read).days
+        if days > OLD_DAYS and name not in prices:
+            text = f"the list price of {name} was read on {price.read}, {days} days ago"
+            fix = f"see whether it still holds, or write it: economics.prices ({price.source})"
+            yield Observation(kind="old_price", level="warning", text=text, count=1, fix=fix)

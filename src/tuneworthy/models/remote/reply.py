@@ -6,15 +6,21 @@ Any server output yields a Reply; impossible values become None. Knows no price.
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from tuneworthy.core.answer import Finish
+from tuneworthy.core.answer import LOST_WORDS, Finish, Lost
+from tuneworthy.core.errors import ModelError, ProviderError
 from tuneworthy.core.model import Grammar, Limits, Reply
-from tuneworthy.models.remote import reasoning as _reasoning
+from tuneworthy.ledger import signals
+from tuneworthy.models.remote.endpoint_facts import ANSWERS, EndpointFacts
 from tuneworthy.models.remote.request import LABEL
+from tuneworthy.models.remote.wire import Outcome
 
 MOST_NAME_CHARACTERS = 200  # kept of a model's name or fingerprint
+
 MOST_REQUEST_TOKENS = 10_000_000  # of one request: above any context window, so more is no count
 
 
@@ -28,12 +34,12 @@ def read_reply(answer: Mapping[str, Any], limits: Limits, asked: int) -> Reply:
     """
     choice = answer["choices"][0]
     content, wrong = _content(choice["message"])
-    parted = _reasoning.separate(content)
-    thought = _reasoning.reasoning_fields(choice["message"]) or parted.thought
+    parted = separate(content)
+    thought = reasoning_fields(choice["message"]) or parted.thought
     finish, odd = _finish(choice.get("finish_reason"))
     usage = answer["usage"] if isinstance(answer.get("usage"), dict) else {}
     reasons = bool(thought.strip()) or parted.unfinished
-    if reasons or _reasoning.stated_reasoning_tokens(usage):
+    if reasons or stated_reasoning_tokens(usage):
         wrong = ""  # a reply that is all reasoning has no text, which is no fault
     text = parted.text
     if limits.grammar is not None and limits.grammar.kind == "labels":
@@ -55,7 +61,7 @@ def _content(message: Mapping[str, Any]) -> tuple[str, str]:
     """Return the text of a message, and what is wrong with it, or ""."""
     content = message.get("content")
     if isinstance(content, list):
-        kept = _reasoning.answer_parts(content)
+        kept = answer_parts(content)
         parts = [part.get("text") for part in kept if isinstance(part, dict)]
         if len(parts) == len(kept) and all(isinstance(part, str) for part in parts):
             return "".join(str(part) for part in parts), ""
@@ -107,7 +113,7 @@ def _tokens(usage: Mapping[str, Any], most: int) -> dict[str, int | None]:
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
     prompt, made = (_count(usage.get(k), most) for k in ("prompt_tokens", "completion_tokens"))
-    reasoned = _count(_reasoning.stated_reasoning_tokens(usage), most)
+    reasoned = _count(stated_reasoning_tokens(usage), most)
     if reasoned and made is not None and prompt is not None:
         # xAI, Gemini count it separately
         separate = usage.get("total_tokens") == prompt + made + reasoned
@@ -131,3 +137,162 @@ def _count(value: Any, most: int) -> int | None:
 
 def _name(value: Any) -> str | None:
     return value.strip()[:MOST_NAME_CHARACTERS] or None if isinstance(value, str) else None
+
+
+GIVE_UP = 8  # failures without any answer after which the endpoint is at fault
+
+
+class _Failure(NamedTuple):
+    outcome: Outcome
+    error: ProviderError
+    again: bool  # it used up its attempts in an earlier run too
+
+
+class Call:
+    """Shared state of the prompts of one call: failures, whether any was answered, when to stop."""
+
+    def __init__(self, learned: EndpointFacts, prompts: int) -> None:
+        self.stop, self.answered = threading.Event(), False
+        self._learned, self._prompts = learned, prompts
+        self._failures: list[_Failure] = []
+        self._lock = threading.Lock()
+
+    def wait(self, seconds: float) -> None:
+        """Wait `seconds` before another attempt, less if the call or the study is stopped."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not self.stop.wait(min(left, 0.2)):
+            signals.check()
+
+    def fail(self, outcome: Outcome, error: ProviderError, key: str) -> Reply:
+        """Record a failed prompt and return its error reply; raise if the endpoint is at fault."""
+        with self._lock:
+            again = outcome.kind == "retry" and self._failed_before(key)
+            self._failures.append(_Failure(outcome, error, again))
+            counted = [f for f in self._failures if not f.again and not f.outcome.alone]
+            if self._learned.get(ANSWERS) is not None:  # a refusal costs nothing: do not count it
+                counted = [f for f in counted if f.outcome.kind != "row"]
+            hopeless = len(counted) >= GIVE_UP and not self.answered
+        if outcome.kind == "fatal" or hopeless or (outcome.down and not again):
+            self.stop.set()
+            raise error
+        passing = outcome.kind == "retry" and not outcome.alone
+        may_come = passing and (outcome.billed is False or not again)
+        lost: Lost | None = "for now" if may_come else None
+        why = (LOST_WORDS[lost] if lost else "") + (outcome.why or "no answer in time")
+        return Reply(text="", finish="error", error=why, lost=lost)
+
+    def end(self) -> None:
+        """Raise if no prompt of the finished call was answered and the endpoint is at fault."""
+        if self.answered or not self._failures:
+            return
+        answered_before, many = self._learned.get(ANSWERS) is not None, self._prompts >= GIVE_UP
+        first = self._failures[0].error
+        if all(f.outcome.alone for f in self._failures):
+            if many and not answered_before:
+                raise first
+        elif answered_before and many and all(f.outcome.kind == "row" for f in self._failures):
+            raise ModelError(
+                "the endpoint refuses every request of this kind, and answers others",
+                where=first.where,
+                got=first.got,
+                fix="leave this arm out, or change `options` so that the server takes its requests",
+            )
+        else:
+            for failure in self._failures:
+                outcome = failure.outcome
+                prompts_fault = outcome.kind == "row" or (failure.again and not outcome.down)
+                if not (prompts_fault and answered_before) and not outcome.alone:
+                    raise failure.error
+
+    def _failed_before(self, key: str) -> bool:
+        """Record that a request failed; return whether it failed in an earlier run of the study."""
+        fact = f"failed {key}"
+        before = self._learned.earlier(fact)
+        self._learned.learn(fact, {"failed": True})
+        return before
+
+
+# (opening tag, closing tag, whether the prompt template may have opened it already)
+_TAGS = (
+    ("<think>", "</think>", True),
+    ("<thinking>", "</thinking>", False),
+    ("<seed:think>", "</seed:think>", True),
+    ("[THINK]", "[/THINK]", True),
+    ("◁think▷", "◁/think▷", True),
+)
+
+_REASONING_FIELDS = (
+    "reasoning_content",
+    "reasoning",
+)  # DeepSeek, vLLM, SGLang; OpenRouter, Groq, Ollama
+
+_REASONING_PARTS = (
+    "thinking",
+    "reasoning",
+    "redacted_thinking",
+)  # types of parts of a content list
+
+
+class Separated(NamedTuple):
+    """An answer, the reasoning before it, and whether the reply ended inside the reasoning."""
+
+    text: str
+    thought: str
+    unfinished: bool = False
+
+
+def separate(text: str) -> Separated:
+    """Return a text's answer, and the reasoning in tags before it."""
+    rest, thought = text, ""
+    while opened := next((tag for tag in _TAGS if rest.lstrip().startswith(tag[0])), None):
+        inside = rest.lstrip().removeprefix(opened[0])
+        inner, closed, after = inside.partition(opened[1])
+        thought += inner
+        if not closed:
+            return Separated("", thought, unfinished=True)
+        rest = after.lstrip("\r\n ")
+    if not thought:
+        for opening, closing, alone in _TAGS:
+            before, closed, after = rest.partition(closing)
+            if closed and alone and opening not in before:
+                return Separated(after.lstrip("\r\n "), before)
+    return Separated(rest if rest != text else text, thought)
+
+
+def reasoning_fields(message: Mapping[str, Any]) -> str:
+    """Return the reasoning in the fields of a message, "" if there is none."""
+    for name in _REASONING_FIELDS:
+        if isinstance(message.get(name), str) and message[name].strip():
+            return str(message[name])
+    return _joined_texts(message.get("reasoning_details")) or _joined_texts(
+        [part for part in _dicts_in(message.get("content")) if part.get("type") in _REASONING_PARTS]
+    )
+
+
+def answer_parts(content: list[Any]) -> list[Any]:
+    """Return the parts of a content list that are not reasoning."""
+    return [p for p in content if not (isinstance(p, dict) and p.get("type") in _REASONING_PARTS)]
+
+
+def stated_reasoning_tokens(usage: Mapping[str, Any]) -> int | None:
+    """Return the number of reasoning tokens in a usage record, None if it has none."""
+    for place in ("completion_tokens_details", "output_tokens_details"):
+        if isinstance(usage.get(place), dict) and "reasoning_tokens" in usage[place]:
+            count = usage[place]["reasoning_tokens"]
+            break
+    else:
+        count = usage.get("reasoning_tokens")
+    sane = isinstance(count, int) and not isinstance(count, bool) and count >= 0
+    return int(count) if sane else None
+
+
+def _dicts_in(value: Any) -> list[dict[str, Any]]:
+    return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []
+
+
+def _joined_texts(parts: Any) -> str:
+    texts = []
+    for part in _dicts_in(parts):
+        value = next((part[k] for k in ("text", "summary", "thinking", "data") if k in part), "")
+        texts.append(value if isinstance(value, str) else _joined_texts(value))
+    return "\n".join(text for text in texts if text)

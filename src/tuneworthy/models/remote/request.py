@@ -11,7 +11,7 @@ from typing import Any
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Grammar, Limits, Prompt
 from tuneworthy.core.record import canonical
-from tuneworthy.core.token_estimate import text_tokens
+from tuneworthy.core.tokens import text_tokens
 
 LABEL = "label"
 TOKEN_LIMITS = ("max_tokens", "max_completion_tokens")

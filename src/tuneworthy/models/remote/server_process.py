@@ -10,24 +10,29 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from tuneworthy.core.errors import ModelError, NotInstalled, TaskError
+from tuneworthy.core.errors import ModelError, NotInstalled, NotProven, ProviderError, TaskError
+from tuneworthy.core.model import ServerModel
 from tuneworthy.core.plugins import load
 from tuneworthy.core.reason import Reason
-from tuneworthy.core.served import ServerModel
 from tuneworthy.models.remote.endpoint import keyless
 from tuneworthy.models.remote.process_guard import LOG_LINES, GuardedProcess
 
 # Most seconds that a server may take to load; TUNEWORTHY_SERVER_SECONDS overrides it.
 LOADING_SECONDS = 1800.0
+
 SECONDS_BETWEEN_LINES = 30.0  # between two progress lines while the server loads
+
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -187,3 +192,74 @@ def _server_error(server: RunningServer, what: str, got: str) -> ModelError:
         where=[line[:200] for line in got.splitlines()[-LOG_LINES:-1]] or "",
         fix=f"see these lines of its log; set {variable(server.kind)} to change its command",
     )
+
+
+PATIENCE = 3.0  # seconds to wait for the end of a server that broke a connection
+
+_hosts: weakref.WeakSet[ServerHost] = weakref.WeakSet()
+
+
+class ServerHost:
+    """The running server of a model, or none; `adapters` are the names of those it has loaded.
+
+    The server ends with this object, or with the process.
+    """
+
+    def __init__(self, kind: str, model: ServerModel, say: Callable[[str], None]) -> None:
+        self.kind, self.model, self.say = kind, model, say
+        self.adapters: list[str] = []
+        self._lock = threading.RLock()
+        self._started: list[RunningServer] = []
+        self._stop_server = weakref.finalize(self, _stop_server, self._started)
+        _hosts.add(self)
+
+    def running(self) -> RunningServer:
+        """Return the server, started if it is not running. Raises NotInstalled or ModelError."""
+        with self._lock:
+            if not self._started:
+                self._started.append(start(self.kind, self.model, self.say))
+            return self._started[0]
+
+    def end(self) -> bool:
+        """End the server, which the next request starts again; return whether it was running."""
+        with self._lock:
+            self.adapters.clear()
+            return _stop_server(self._started)
+
+    def allow_rank(self, rank: int) -> None:
+        """Make the server take adapters up to `rank`; end it if it was started for lower ranks."""
+        if rank > self.model.rank:
+            self.end()
+            self.model = self.model.model_copy(update={"rank": rank})
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Raise errors of requests in the block with the server's last log lines, if it ended."""
+        try:
+            yield
+        except NotProven:
+            raise
+        except ProviderError as error:
+            server = self.running()
+            # a server that ends closes its connections first
+            if not (last := server.ended(PATIENCE)):
+                raise
+            *before, end = last.splitlines()
+            raise ProviderError(
+                f"{server.kind} ended while it was asked",
+                where=[line[:200] for line in before],
+                got=end,
+                fix="see these lines of its log, then run again: stored answers are kept",
+            ) from error
+
+
+def end_servers() -> list[str]:
+    """End every server that this process started, for any study; return their kinds."""
+    return [host.kind for host in list(_hosts) if host.end()]
+
+
+def _stop_server(started: list[RunningServer]) -> bool:
+    if not started:
+        return False
+    started.pop().stop()
+    return True

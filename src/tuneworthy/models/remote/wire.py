@@ -20,8 +20,7 @@ import openai
 
 from tuneworthy.core.addresses import refuse_address
 from tuneworthy.core.errors import ProviderError, SecurityError
-from tuneworthy.models.remote.endpoint import Endpoint
-from tuneworthy.models.remote.redact import Redactor
+from tuneworthy.models.remote.endpoint import Endpoint, Redactor
 
 LARGEST_RESPONSE = 32_000_000  # bytes of one response
 LARGEST_ERROR = 256_000  # bytes of an error page that are read, enough for its message

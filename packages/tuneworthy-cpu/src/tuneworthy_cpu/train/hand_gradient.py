@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.nn.functional import cosine_similarity
 
-from tuneworthy.core.token_batches import TokenRow, parts, shared_length
+from tuneworthy.core.tokens import TokenRow, parts, shared_length
 from tuneworthy_cpu.compiled import call_now
 from tuneworthy_cpu.gemm.products import gemm_supports
 from tuneworthy_cpu.read.layer_kernels import rms_norm

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tuneworthy.core.collector import gc_paused
+from tuneworthy.core.freed_memory import gc_paused
 from tuneworthy.models.local.cpu_engine import ROUND
 from tuneworthy_cpu.gemm.thread_pool import ThreadPool, run
 from tuneworthy_cpu.read.decoder import is_supported

@@ -13,17 +13,17 @@ import torch
 from _bench import alternate
 from _gpu_models import SYSTEM, Sizes, messages
 
-from tuneworthy.core.case import Message
 from tuneworthy.models.hf import HF, load
 from tuneworthy.models.local import forward as _forward
 from tuneworthy.models.local import generate as _generate
 from tuneworthy.models.local import memory as _memory
 from tuneworthy.models.local.device import Placement, release, total_memory
-from tuneworthy.training.loop import TrainingSchedule, order, rate_at, train
-from tuneworthy.training.loss import open_net
-from tuneworthy.training.memory_fit import fit_memory
-from tuneworthy.training.training_data import EncodedExample, render
-from tuneworthy.training.twin import LoraShape, lora_twin
+from tuneworthy.models.train.loop import TrainingSchedule, order, rate_at, train
+from tuneworthy.models.train.loss import open_net
+from tuneworthy.models.train.memory_fit import fit_memory
+from tuneworthy.models.train.training_data import EncodedExample, render
+from tuneworthy.models.train.twin import LoraShape, lora_twin
+from tuneworthy.records.case import Message
 
 SHAPE = LoraShape(rank=16)
 _CLEAR = 0.05  # of the logits' standard deviation: two that lie nearer are tied in bf16

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.plugins import load
-from tuneworthy.core.run import Spec
-from tuneworthy.core.split import Part, Split
-from tuneworthy.core.verdict import Wrong
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.plugins import load
+from tuneworthy.records.run import Spec
+from tuneworthy.records.split import Part, Split
+from tuneworthy.records.verdict import Wrong
 
 FOLDS, RHO, POINTS = 5, 0.6, 0.9
 ARMS = ("tfidf", "zero_shot", "few_shot", "nearest_shots", "constrained", "rag", "lora", "rag_lora")

@@ -20,10 +20,10 @@ from typing import Any
 
 from _bench import write
 
-from tuneworthy.core.causes import BaseOutcomes, Effect, Intervention
-from tuneworthy.diagnose.cause_shares import CAUSES as NAMES
-from tuneworthy.diagnose.cause_shares import attribute_causes
-from tuneworthy.diagnose.effects import effect
+from tuneworthy.explain.cause_shares import CAUSES as NAMES
+from tuneworthy.explain.cause_shares import attribute_causes
+from tuneworthy.explain.effects import effect
+from tuneworthy.records.causes import BaseOutcomes, Effect, Intervention
 from tuneworthy.report.wrong_section import RATES_FILE
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -29,10 +29,10 @@ from typing import Any
 
 from _bench import RESULTS, write
 
-from tuneworthy import study
-from tuneworthy.building import BuildOptions, build
-from tuneworthy.core.record import canonical
-from tuneworthy.core.run import RunOptions
+from tuneworthy.flows import study
+from tuneworthy.handover.building import BuildOptions, build
+from tuneworthy.records.record import canonical
+from tuneworthy.records.run import RunOptions
 from tuneworthy.suite.clause_type import LABELS, make
 
 COMMAND = [sys.executable, "-c", "from tuneworthy.cli import main; main()", "serve"]

@@ -20,11 +20,11 @@ import numpy as np
 from _bench import RESULTS, write
 from threadpoolctl import threadpool_limits
 
-from tuneworthy.core.record import digest
+from tuneworthy.handover import conclusion, live_inputs
+from tuneworthy.handover import live_inputs as text_classifier
+from tuneworthy.handover.live_inputs import GroupedInputs, compare_inputs
 from tuneworthy.matrix import two_samples
-from tuneworthy.watch import conclusion, live_inputs
-from tuneworthy.watch import live_inputs as text_classifier
-from tuneworthy.watch.live_inputs import GroupedInputs, compare_inputs
+from tuneworthy.records.record import digest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 STUDY, SIZES = 300, (50, 100, 200, 400)

@@ -21,10 +21,10 @@ import lora
 import torch
 from _bench import alternate, ratios, repetitions, write
 
-from tuneworthy.core.case import Message
 from tuneworthy.models import open_model
 from tuneworthy.models.local.forward import open_net
-from tuneworthy.training.training_data import EncodedExample, render
+from tuneworthy.models.train.training_data import EncodedExample, render
+from tuneworthy.records.case import Message
 
 PROMPTS, BATCH = 16, 8
 

@@ -24,10 +24,10 @@ from typing import Any
 
 from _bench import alternate, ratios, repetitions, write
 
-from tuneworthy.core.case import Message
-from tuneworthy.core.model import Grammar
 from tuneworthy.models import open_model
 from tuneworthy.models.local.machine import measure
+from tuneworthy.records.case import Message
+from tuneworthy.records.model import Grammar
 
 MODEL, ROWS, NEW, SHOTS = "smollm2-135m", 64, 40, 8
 SYSTEM = (
@@ -187,7 +187,7 @@ def openvino(folder: Path) -> Callable[[Sequence[Any], Any], int] | None:
     try:
         from _gguf import open_vino
 
-        from tuneworthy.training.gguf_file import write_gguf
+        from tuneworthy.models.train.gguf_file import write_gguf
     except ImportError:
         print("generate: openvino-genai is not installed, so it is left out", file=sys.stderr)
         return None

@@ -131,7 +131,7 @@ def failed(told: Any) -> bool:
 
 def study(home: Path, device: str, tiny: bool) -> dict[str, Any]:
     """Run a small study on the first model, end to end: prompts, LoRA, verdict, report."""
-    from tuneworthy.study import RunOptions, run
+    from tuneworthy.flows.study import RunOptions, run
 
     folder = home / "Qwen3-0.6B"
     if not folder.exists():

@@ -24,10 +24,8 @@ from _bench import RESULTS, write
 from _chart import panels
 
 from tuneworthy.arms import full, lora
-from tuneworthy.core.arm import Setup
-from tuneworthy.core.case import Case
-from tuneworthy.core.run import RunOptions
-from tuneworthy.extras.tuned_model import (
+from tuneworthy.flows.session import read
+from tuneworthy.measure.further.tuned_model import (
     GENERAL_TOKENS,
     chat_prompts,
     divergence,
@@ -36,9 +34,11 @@ from tuneworthy.extras.tuned_model import (
 )
 from tuneworthy.metrics import score_all, scorer
 from tuneworthy.models import open_model
-from tuneworthy.session import read
+from tuneworthy.models.train import changes
+from tuneworthy.records.arm import Setup
+from tuneworthy.records.case import Case
+from tuneworthy.records.run import RunOptions
 from tuneworthy.stats.bounds import mean_interval
-from tuneworthy.training import changes
 
 WAYS: dict[str, tuple[Any, dict[str, Any]]] = {
     "lora": (lora, {}),

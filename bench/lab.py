@@ -27,8 +27,6 @@ from typing import Any
 from _bench import write
 from scipy.stats import beta
 
-from tuneworthy.core.errors import TuneworthyError
-from tuneworthy.core.failure import Config, RunFacts, Runs
 from tuneworthy.lab import facts
 from tuneworthy.lab.card_run import CardRun
 from tuneworthy.lab.cases import LabCase, all_cases, case_of
@@ -42,6 +40,8 @@ from tuneworthy.lab.strength import record_strength
 from tuneworthy.models import open_model
 from tuneworthy.models.local.chat_template import prompt_ids
 from tuneworthy.models.local.weights import cache_folder
+from tuneworthy.records.errors import TuneworthyError
+from tuneworthy.records.failure import Config, RunFacts, Runs
 
 SPEC, SEEDS = "smollm2-135m", 5
 FROM_ROWS = (

@@ -68,9 +68,9 @@ class Served:
     """A lab on a free port, with its server in a thread."""
 
     def __init__(self, folder: Path) -> None:
+        from tuneworthy.handover.serve.listening import listening_socket
         from tuneworthy.lab.app import make_server
         from tuneworthy.lab.open_lab import open_lab
-        from tuneworthy.serve.listening import listening_socket
 
         opened = listening_socket("127.0.0.1", 0)
         self.lab = open_lab(folder, opened.getsockname(), open_runner=open_products)

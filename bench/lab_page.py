@@ -74,9 +74,9 @@ def open_replay(_emit: Emit) -> Any:
 
 def serve(folder: str) -> None:
     """Serve a lab until the process is ended; print the address that opens it."""
+    from tuneworthy.handover.serve.listening import listening_socket
     from tuneworthy.lab.app import make_server
     from tuneworthy.lab.open_lab import open_lab
-    from tuneworthy.serve.listening import listening_socket
 
     opened = listening_socket("127.0.0.1", 0)
     lab = open_lab(Path(folder), opened.getsockname(), open_runner=open_replay)

@@ -23,14 +23,14 @@ from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 from trl import SFTConfig, SFTTrainer
 
-from tuneworthy.core.case import Message
-from tuneworthy.core.tokens import shared_length
 from tuneworthy.models import open_model
 from tuneworthy.models.local.wheel import locate
-from tuneworthy.training.loop import TrainingSchedule, train
-from tuneworthy.training.loss import open_net
-from tuneworthy.training.training_data import EncodedExample, render
-from tuneworthy.training.twin import LoraShape, lora_twin
+from tuneworthy.models.train.loop import TrainingSchedule, train
+from tuneworthy.models.train.loss import open_net
+from tuneworthy.models.train.training_data import EncodedExample, render
+from tuneworthy.models.train.twin import LoraShape, lora_twin
+from tuneworthy.records.case import Message
+from tuneworthy.records.tokens import shared_length
 
 SPEC, RATE, STEPS = "smollm2-135m", 1e-3, 2
 SYSTEM = (

@@ -38,16 +38,16 @@ from tuneworthy.arms import distil, lora
 from tuneworthy.arms._distilled import CHECKED_ROWS, adapter_student
 from tuneworthy.arms._pairs import TeacherInput, WrittenPairs, write_pairs
 from tuneworthy.arms._student_rows import StudentRows
-from tuneworthy.core.arm import Recipe, Setup
-from tuneworthy.core.case import Case
-from tuneworthy.core.errors import NumericError
-from tuneworthy.core.record import digest
-from tuneworthy.core.run import RunOptions
+from tuneworthy.arms.prompt.lenient import normal_form
+from tuneworthy.flows.session import read
 from tuneworthy.metrics import score_all, scorer
 from tuneworthy.models import open_model
 from tuneworthy.models.local.chat_template import text_ids
-from tuneworthy.prompting.lenient import normal_form
-from tuneworthy.session import read
+from tuneworthy.records.arm import Recipe, Setup
+from tuneworthy.records.case import Case
+from tuneworthy.records.errors import NumericError
+from tuneworthy.records.record import digest
+from tuneworthy.records.run import RunOptions
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import RETRAINING_SD
 from tuneworthy.suite import write as write_task

@@ -18,12 +18,12 @@ from typing import Any
 from _bench import write
 
 from tuneworthy.arms import lora
-from tuneworthy.core.arm import Setup
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.metrics import fields_f1
 from tuneworthy.models.hf import load
 from tuneworthy.models.local.wheel import locate
+from tuneworthy.records.arm import Setup
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.task import Data, Output, Task
 from tuneworthy.suite import support_tickets
 
 LEARN, SCORED = 400, 100

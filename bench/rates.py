@@ -37,8 +37,8 @@ import stats_worlds as worlds
 from _bench import RESULTS, write
 from threadpoolctl import threadpool_limits
 
-from tuneworthy.core.record import digest
 from tuneworthy.matrix import ladder
+from tuneworthy.records.record import digest
 from tuneworthy.stats import betting, bounds, clusters, many, unseen
 from tuneworthy.stats import graded as discordant
 from tuneworthy.stats import graded as scores_between

@@ -23,12 +23,12 @@ from bench.atlas.entry import Entry
 from bench.atlas.entry_files import PACKED_SUFFIX, pack_entry
 from bench.atlas.features import row_features
 
-from tuneworthy.core.interval import Interval
-from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
-from tuneworthy.core.plugins import load
-from tuneworthy.core.run import RunOptions
-from tuneworthy.data.fingerprint import rows_digest
-from tuneworthy.session import read
+from tuneworthy.flows.session import read
+from tuneworthy.records.interval import Interval
+from tuneworthy.records.measured_task import MeasuredArm, MeasuredTask
+from tuneworthy.records.plugins import load
+from tuneworthy.records.run import RunOptions
+from tuneworthy.rows.fingerprint import rows_digest
 
 KEPT_FOR_LEARNING = 4 / 5  # of the labelled rows: each of five folds is scored once
 # The study of each set whose tuned model learnt from most rows, of these the newest: its label in

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from _bench import write
 
-from tuneworthy.data.docs import Doc
-from tuneworthy.retrieval.chunks import chunked
-from tuneworthy.retrieval.index import FUSED_RANKS, Index
+from tuneworthy.arms.retrieval.chunks import chunked
+from tuneworthy.arms.retrieval.index import FUSED_RANKS, Index
+from tuneworthy.rows.docs import Doc
 
 SIZES, ASKED, WIDTH, CLUSTERS, TOP = (10_000, 50_000, 200_000), 200, 384, 1000, 10
 WORDS = [f"{a}{b}" for a in ("lo", "mi", "ra", "tu", "ve", "so", "ke", "pa") for b in range(2500)]

@@ -26,12 +26,12 @@ from typing import Any
 from _bench import RESULTS, exponent, write
 
 import tuneworthy
-from tuneworthy.ledger import blobs
-from tuneworthy.ledger.place import HOME_FOLDER, STORE_FILE
-from tuneworthy.ledger.purse import SpendingCap
-from tuneworthy.ledger.store import open_ledger
 from tuneworthy.measure.answering import CASES_PER_SHARD
 from tuneworthy.report._data import MOST_PAGE_CASES
+from tuneworthy.store import blobs
+from tuneworthy.store.place import HOME_FOLDER, STORE_FILE
+from tuneworthy.store.purse import SpendingCap
+from tuneworthy.store.store import open_ledger
 
 ROWS = (100, 1_000, 10_000, 100_000)
 CASES = (100, 1_000, 10_000, 100_000)

@@ -19,19 +19,19 @@ from typing import Any
 from _bench import exponent, repetitions, write
 
 from tuneworthy.arms import tfidf
-from tuneworthy.compare.comparison import compare
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.arm import Recipe, Setup
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.model import Limits
-from tuneworthy.core.run import Run, Spec
-from tuneworthy.data.audit import audit
-from tuneworthy.data.folds import Part, Split, split
-from tuneworthy.data.load import load
-from tuneworthy.data.taskfile import read_task
+from tuneworthy.arms.prompt.messages import build
+from tuneworthy.explain.comparison import compare
 from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.models import open_model
-from tuneworthy.prompting.messages import build
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.arm import Recipe, Setup
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.model import Limits
+from tuneworthy.records.run import Run, Spec
+from tuneworthy.rows.audit import audit
+from tuneworthy.rows.folds import Part, Split, split
+from tuneworthy.rows.load import load
+from tuneworthy.rows.taskfile import read_task
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.rungs import policy_of
 

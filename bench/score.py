@@ -16,10 +16,10 @@ from _bench import alternate, ratios, repetitions, write
 from transformers import AutoModelForCausalLM, DynamicCache
 from transformers.utils import logging
 
-from tuneworthy.core.case import Message
 from tuneworthy.models import open_model
 from tuneworthy.models.local.chat_template import prompt_ids, text_ids
 from tuneworthy.models.local.wheel import locate
+from tuneworthy.records.case import Message
 
 THINGS = ("card", "account", "transfer", "top up", "cash withdrawal", "exchange rate", "refund",
           "direct debit", "statement", "PIN", "address")  # fmt: skip

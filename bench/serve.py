@@ -51,9 +51,9 @@ def main() -> None:
     """Run the cases, print the ratios, and write bench/results/serve.json."""
     from generate import SCHEMA, SHOTS, SYSTEM, messages
 
-    from tuneworthy.core.case import Message
-    from tuneworthy.core.model import Grammar, Limits
     from tuneworthy.models import open_model
+    from tuneworthy.records.case import Message
+    from tuneworthy.records.model import Grammar, Limits
 
     engine = open_model("smollm2-135m", folder=Path())
     rows = messages(PROMPTS + SHOTS)
@@ -86,7 +86,7 @@ def summary(told: dict[str, Any]) -> dict[str, Any]:
 
 def case(name: str, engine: Any, head: Sequence[Any], texts: Sequence[str], limits: Any) -> Any:
     """Time bulk against served, and one call against one request; compare the answers."""
-    from tuneworthy.core.case import Message
+    from tuneworthy.records.case import Message
 
     prompts = [(*head, Message(role="user", content=text)) for text in texts]
     made: dict[str, Any] = {}
@@ -153,7 +153,7 @@ def case(name: str, engine: Any, head: Sequence[Any], texts: Sequence[str], limi
 
 def limits_of(most: int) -> Any:
     """Return greedy limits."""
-    from tuneworthy.core.model import Limits
+    from tuneworthy.records.model import Limits
 
     return Limits(max_tokens=most)
 
@@ -163,11 +163,11 @@ def served(engine: Any, head: Sequence[Any], limits: Any) -> Iterator[str]:
     """Serve the engine under its own name and as an artefact; yield the address."""
     import uvicorn
 
-    from tuneworthy.core.artefact import Artefact, Pack
-    from tuneworthy.serve.http_app import make_app
-    from tuneworthy.serve.served_models import Openers, ServedModels
-    from tuneworthy.serve.served_versions import versions_in
-    from tuneworthy.serve.service import Service
+    from tuneworthy.handover.serve.http_app import make_app
+    from tuneworthy.handover.serve.served_models import Openers, ServedModels
+    from tuneworthy.handover.serve.served_versions import versions_in
+    from tuneworthy.handover.serve.service import Service
+    from tuneworthy.records.artefact import Artefact, Pack
 
     pack = Pack(limits=limits)
     artefact = Artefact(id="0" * 12, name="bench", arm="zero_shot", tool="prompt", made_by="bench",

@@ -25,12 +25,12 @@ from _bench import RESULTS, write
 from distil import TOKEN, served
 from harm import task_of
 
-from tuneworthy import study
-from tuneworthy.building import BuildOptions, build
-from tuneworthy.core.answer import Answer, value_or_zero
-from tuneworthy.core.case import Case
-from tuneworthy.core.run import RunOptions
+from tuneworthy.flows import study
+from tuneworthy.handover.building import BuildOptions, build
 from tuneworthy.metrics import score_all, scorer
+from tuneworthy.records.answer import Answer, value_or_zero
+from tuneworthy.records.case import Case
+from tuneworthy.records.run import RunOptions
 from tuneworthy.stats.bounds import paired
 
 

@@ -25,17 +25,17 @@ import numpy as np
 from _bench import write
 from _systems import labels, records
 
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.evidence import Pair
-from tuneworthy.core.settlement import PairwiseVote
-from tuneworthy.core.task import Data, Output, Success, Task
 from tuneworthy.matrix.sizing import superiority_assurance
 from tuneworthy.metrics import scorer
-from tuneworthy.settle.pairwise_votes import PairwiseVotes
-from tuneworthy.settle.sequential import PairStream
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.evidence import Pair
+from tuneworthy.records.settlement import PairwiseVote
+from tuneworthy.records.task import Data, Output, Success, Task
 from tuneworthy.stats import bounds
 from tuneworthy.verdict.open_pairs import OpenPair
+from tuneworthy.verdict.pairwise_votes import PairwiseVotes
+from tuneworthy.verdict.sequential import PairStream
 
 MARGIN, STUDY, STEP, ALPHA = 0.05, 250, 10, 0.05
 LEVEL = bounds.level(ALPHA, 2, 2)

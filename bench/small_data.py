@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.arms._classified import single_blas_thread, tfidf_pipeline
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.data.folds import split
-from tuneworthy.data.load import Loaded
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.task import Data, Output, Task
+from tuneworthy.rows.folds import split
+from tuneworthy.rows.load import Loaded
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds
 

@@ -40,14 +40,6 @@ from _stage_worlds import (
 )  # fmt: skip
 from threadpoolctl import threadpool_limits
 
-from tuneworthy.core.arm import Recipe
-from tuneworthy.core.causes import Diagnosis
-from tuneworthy.core.evidence import Evidence, Policy
-from tuneworthy.core.plan import Plan, PlannedArm
-from tuneworthy.core.record import digest
-from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.specs import trains
-from tuneworthy.core.task import Task
 from tuneworthy.matrix import pairs as matrix_pairs
 from tuneworthy.matrix.columns import by_spec, column, group_by_place
 from tuneworthy.matrix.inputs import ComparisonInputs
@@ -57,6 +49,14 @@ from tuneworthy.measure import stage_rule as stages
 from tuneworthy.measure import stage_runner as follow_module
 from tuneworthy.measure.plan_cuts import look_after
 from tuneworthy.measure.stage_runner import StageRunner
+from tuneworthy.records.arm import Recipe
+from tuneworthy.records.causes import Diagnosis
+from tuneworthy.records.evidence import Evidence, Policy
+from tuneworthy.records.plan import Plan, PlannedArm
+from tuneworthy.records.record import digest
+from tuneworthy.records.run import Run, Spec
+from tuneworthy.records.specs import trains
+from tuneworthy.records.task import Task
 from tuneworthy.verdict.rule import apply_rule, ladder_scenarios
 
 MARGIN = 0.05
@@ -248,7 +248,7 @@ def named(shape: ComparisonInputs, runs: Sequence[Run]) -> dict[str, Any]:
 
 def result(one: Any, final: bool) -> Any:
     """Return an arm as the ladder reads it."""
-    from tuneworthy.core.evidence import ArmResult, Interval
+    from tuneworthy.records.evidence import ArmResult, Interval
 
     mean = float(one.values(sorted(one.cells)).mean())
     spec = one.spec

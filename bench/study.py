@@ -37,14 +37,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 import tuneworthy
-from tuneworthy.core.arm import Recipe
-from tuneworthy.core.case import Case
-from tuneworthy.core.results import Results
+from tuneworthy.arms.prompt.messages import build
+from tuneworthy.flows.study import RunOptions, read
 from tuneworthy.models.local.chat_template import prompt_ids, text_ids
 from tuneworthy.models.local.machine import precision_for
 from tuneworthy.models.local.wheel import locate
-from tuneworthy.prompting.messages import build
-from tuneworthy.study import RunOptions, read
+from tuneworthy.records.arm import Recipe
+from tuneworthy.records.case import Case
+from tuneworthy.records.results import Results
 from tuneworthy.suite import write as write_task
 
 SHOTS, EPOCHS, RANK, ALPHA, RATE = 8, 1, 16, 32, 1e-3
@@ -52,7 +52,7 @@ CALL = """
 import json, sys, time
 begun = time.perf_counter()
 sys.path[:0] = [sys.argv[1]]
-from tuneworthy.study import RunOptions, run
+from tuneworthy.flows.study import RunOptions, run
 seen = []
 def watch(event, data):
     if event == "arm":

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.core.split import TREND_ALPHA
+from tuneworthy.records.split import TREND_ALPHA
 from tuneworthy.stats.trend import largest_change_point
 
 Array = np.ndarray[Any, Any]

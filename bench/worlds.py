@@ -36,17 +36,17 @@ import numpy as np
 from _bench import RESULTS, write
 from scipy.stats import norm
 
-from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.trends import with_fits_and_trends
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.evidence import Evidence, Policy
-from tuneworthy.core.record import digest
-from tuneworthy.core.results import GridPoint
-from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.split import Part, Split
-from tuneworthy.core.task import Data, Task
+from tuneworthy.explain.comparison import compare
+from tuneworthy.explain.trends import with_fits_and_trends
 from tuneworthy.matrix.inputs import ComparisonInputs
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.evidence import Evidence, Policy
+from tuneworthy.records.record import digest
+from tuneworthy.records.results import GridPoint
+from tuneworthy.records.run import Run, Spec
+from tuneworthy.records.split import Part, Split
+from tuneworthy.records.task import Data, Task
 from tuneworthy.verdict.decide import decide, grid
 
 Array = np.ndarray[Any, Any]

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 
 import tuneworthy
-from tuneworthy.core.record import digest
 from tuneworthy.lab.claim_results import (
     CLAIMS_FILE,
     ClaimResult,
@@ -32,6 +31,7 @@ from tuneworthy.lab.claim_results import (
     wanted_text,
 )
 from tuneworthy.models.local.machine import inspect_machine
+from tuneworthy.records.record import digest
 from tuneworthy.stats.bounds import paired
 
 HOME = Path(".tuneworthy") / "experiments"

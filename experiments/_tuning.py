@@ -15,20 +15,20 @@ from typing import Any
 from _claim import HOME, unit
 
 from tuneworthy.arms._prompted import answer_token_limit, as_answer
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.arm import Fitted, Setup
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.model import limits_for
-from tuneworthy.core.plugins import load
-from tuneworthy.core.record import digest
-from tuneworthy.core.task import Data, Task
-from tuneworthy.data.docs import Doc
-from tuneworthy.extras.tuned_model import GENERAL_TOKENS, chat_prompts
+from tuneworthy.arms.prompt.grammar import grammar
+from tuneworthy.arms.prompt.messages import build_all
+from tuneworthy.flows.session import RunOptions, read
+from tuneworthy.measure.further.tuned_model import GENERAL_TOKENS, chat_prompts
 from tuneworthy.metrics import score_all, scorer
 from tuneworthy.models import open_model
-from tuneworthy.prompting.grammar import grammar
-from tuneworthy.prompting.messages import build_all
-from tuneworthy.session import RunOptions, read
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.arm import Fitted, Setup
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.model import limits_for
+from tuneworthy.records.plugins import load
+from tuneworthy.records.record import digest
+from tuneworthy.records.task import Data, Task
+from tuneworthy.rows.docs import Doc
 from tuneworthy.suite import write
 
 SEEDS = (0, 1, 2)
@@ -172,7 +172,7 @@ def scored(setup: Setup, cases: Sequence[Case], given: Sequence[Answer]) -> dict
 
 def side_effects(artefact: Path, given: Sequence[Answer]) -> dict[str, list[list[float]]]:
     """Return (tokens, base loss, tuned loss, KL) of general texts and of own answers."""
-    from tuneworthy.training import changes
+    from tuneworthy.models.train import changes
 
     def general() -> dict[str, Any]:
         return {"rows": changes.sample_passages(model(), chat_prompts(), GENERAL_TOKENS, 0)}

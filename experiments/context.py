@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 import tuneworthy
-from tuneworthy.core.answer import Score
-from tuneworthy.retrieval.chunks import encoder_here
-from tuneworthy.retrieval.gold import Quality, quality
-from tuneworthy.retrieval.index import index
-from tuneworthy.session import RunOptions, read
+from tuneworthy.arms.retrieval.chunks import encoder_here
+from tuneworthy.arms.retrieval.gold import Quality, quality
+from tuneworthy.arms.retrieval.index import index
+from tuneworthy.flows.session import RunOptions, read
+from tuneworthy.records.answer import Score
 from tuneworthy.stats.bounds import paired
 
 INSTRUCTION = "Answer the question in as few words as possible."

@@ -9,8 +9,8 @@ import numpy as np
 from _claim import figure, main, over_seeds, score_over_seeds
 from _tuning import SEEDS, Ask, Rows, answers, own_rows
 
-from tuneworthy.failures._rows import invented_town_rows, known_city_rows
 from tuneworthy.lab.claim_results import Claim, Expected, Figure
+from tuneworthy.lab.failures._rows import invented_town_rows, known_city_rows
 
 CLAIM = Claim(
     number=4,

@@ -11,9 +11,9 @@ from _claim import figure, main, of_seeds, over_seeds, score_over_seeds, unit
 from _shared import fact_values, facts, greedy, taught
 from _tuning import SEEDS, Ask, answers
 
+from tuneworthy.arms.retrieval.index import index
 from tuneworthy.lab.claim_results import Claim, Expected, Figure
 from tuneworthy.metrics._numbers import numbers
-from tuneworthy.retrieval.index import index
 
 CLAIM = Claim(
     number=7,

@@ -11,8 +11,8 @@ from _claim import figure, main, over_seeds, score_over_seeds
 from _shared import greedy
 from _tuning import SEEDS, Ask, answers, suite_rows
 
-from tuneworthy.core.case import Case
 from tuneworthy.lab.claim_results import Claim, Expected, Figure
+from tuneworthy.records.case import Case
 
 CLAIM = Claim(
     number=9,

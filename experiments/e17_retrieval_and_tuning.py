@@ -12,8 +12,8 @@ from _shared import greedy, seeds_of
 from _tuning import SEEDS, Ask, answers, fitted, scored, suite_rows
 
 from tuneworthy.arms import rag
-from tuneworthy.core.arm import Recipe
 from tuneworthy.lab.claim_results import Claim, Expected, Figure
+from tuneworthy.records.arm import Recipe
 
 CLAIM = Claim(
     number=17,

@@ -18,21 +18,21 @@ from functools import cache
 from pathlib import Path
 
 from tuneworthy.arms import lora, oracle, rag
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Fitted, Recipe, Setup
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.data.docs import Doc
-from tuneworthy.extras.freshness_rate import (
+from tuneworthy.matrix.design import Design
+from tuneworthy.measure.further.freshness_rate import (
     Fact,
     FactCounts,
     change_facts,
     count_stated_facts,
     stated_fact,
 )
-from tuneworthy.matrix.design import Design
 from tuneworthy.metrics import scorer
 from tuneworthy.models import open_model
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.arm import Fitted, Recipe, Setup
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.task import Data, Output, Task
+from tuneworthy.rows.docs import Doc
 from tuneworthy.suite import policy_faq
 
 FACTS = Design.independent("every question is on another fact")

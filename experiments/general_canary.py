@@ -6,7 +6,7 @@ ROWS is a JSONL file of {"input", "meta": {"choices": [two texts], "gold": 0 or 
 folder on MODEL (smollm2-135m). A choice is right where the right text has the higher
 log-likelihood a byte after the input. With 497 rows differences below about 6 points stay unseen
 (at a fifth of the rows answered otherwise): an illustration beside the cross-entropy on general
-text (`tuneworthy.extras.harm_checks`), which is what a limit is set on.
+text (`tuneworthy.measure.further.harm_checks`), which is what a limit is set on.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.core.case import Message
 from tuneworthy.models import open_model
+from tuneworthy.records.case import Message
 from tuneworthy.stats.bounds import paired, rate
 
 SHARD = 100

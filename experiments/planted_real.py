@@ -20,8 +20,8 @@ from random import Random
 from typing import Any
 
 import tuneworthy
-from tuneworthy.core.results import Results
-from tuneworthy.diagnose.diagnosis import AnswerColumn, answer_columns
+from tuneworthy.explain.diagnosis import AnswerColumn, answer_columns
+from tuneworthy.records.results import Results
 from tuneworthy.stats.bounds import rate
 
 ROWS, VARIANTS, CONTROLS = 120, 3, 10

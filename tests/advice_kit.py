@@ -2,8 +2,8 @@
 
 from datetime import date
 
-from tuneworthy.core.interval import Interval
-from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask, ShownRow
+from tuneworthy.records.interval import Interval
+from tuneworthy.records.measured_task import MeasuredArm, MeasuredTask, ShownRow
 
 
 def arm(name, tool, mean, behind=None, **more):

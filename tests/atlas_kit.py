@@ -9,9 +9,9 @@ from bench.atlas.entry import EntryHead, EntryLabels, make_entry
 from bench.atlas.package_file import write_package_file
 
 from tests import studies
-from tuneworthy.atlas import atlas_file
-from tuneworthy.core.run import RunOptions
-from tuneworthy.study import run
+from tuneworthy.flows.study import run
+from tuneworthy.records.run import RunOptions
+from tuneworthy.report import atlas_file
 
 DAY = date(2026, 11, 1)
 ARMS = ["present", "majority", "tfidf", "zero_shot"]

@@ -9,8 +9,8 @@ import pickle
 import threading
 from collections import Counter
 
-from tuneworthy.executors._cluster import HostLost, Node
-from tuneworthy.executors._host import Host
+from tuneworthy.measure.executors._cluster import HostLost, Node
+from tuneworthy.measure.executors._host import Host
 
 
 class Call:

@@ -2,15 +2,15 @@
 
 from contextlib import contextmanager
 
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.plan import PlannedArm
-from tuneworthy.core.plugins import load
-from tuneworthy.core.run import Spec
-from tuneworthy.data.folds import Part, Split
-from tuneworthy.data.sealed import Sealed
-from tuneworthy.ledger.store import open_ledger
 from tuneworthy.measure.answering import Runner
 from tuneworthy.metrics import scorer
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.plan import PlannedArm
+from tuneworthy.records.plugins import load
+from tuneworthy.records.run import Spec
+from tuneworthy.rows.folds import Part, Split
+from tuneworthy.rows.sealed import Sealed
+from tuneworthy.store.store import open_ledger
 
 NAMES = "Ann Bob Carl Dora Eve Finn Gina Hugo Ida Jon Kim Leo Mia Ned Oda Pam".split()  # noqa: SIM905
 

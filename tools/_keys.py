@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tuneworthy.data.taskfile import task_schema
 from tuneworthy.report.exports import verdict_schema
+from tuneworthy.rows.taskfile import task_schema
 
-START = "<!-- Types and defaults: written by tools/reference_pages.py from core/task.py. -->"
+START = "<!-- Types and defaults: written by tools/reference_pages.py from records/task.py. -->"
 HUGE = 100_000  # a limit from here on only refuses nonsense
 KINDS = {
     "string": "text", "integer": "whole number", "boolean": "true or false",

@@ -16,9 +16,9 @@ import _commands
 import _keys
 
 import tuneworthy
-from tuneworthy.core import errors
-from tuneworthy.core.errors import EXIT_CODES
-from tuneworthy.core.plugins import catalogue
+from tuneworthy.records import errors
+from tuneworthy.records.errors import EXIT_CODES
+from tuneworthy.records.plugins import catalogue
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 NOTE = "<!-- Written by tools/reference_pages.py: edit its source, not this page. -->\n\n"

@@ -49,7 +49,7 @@ def plan_cells(
     from bench.atlas.plan_screen import plan_lines, plan_plain
     from bench.atlas.run_cell import CellOptions
 
-    from tuneworthy.core.record import canonical
+    from tuneworthy.records.record import canonical
     from tuneworthy.report.screen import terminal_size
 
     cells = all_cells()
@@ -133,8 +133,8 @@ def add_entry(
     from bench.atlas.check_entry import check_entry
     from bench.atlas.entry_files import read_folder
 
-    from tuneworthy.core.errors import DataError
-    from tuneworthy.core.record import canonical
+    from tuneworthy.records.errors import DataError
+    from tuneworthy.records.record import canonical
 
     entry = read_folder(folder)
     if entry.figures_only and not figures_only:
@@ -178,7 +178,7 @@ def write_own_entry(
     from bench.atlas.entry_files import write_folder
     from bench.atlas.study_entry import entry_of_study
 
-    from tuneworthy.core.record import canonical
+    from tuneworthy.records.record import canonical
 
     entry = entry_of_study(study, kind, key, facts_change, figures_only)
     scored = check_entry(entry)
@@ -230,7 +230,7 @@ def score_advice(
     from bench.atlas.advising import AskOptions, advice_table, advisers_of, measured_tasks
     from bench.atlas.advising import ask_for_advice as ask_about
 
-    from tuneworthy.core.record import canonical
+    from tuneworthy.records.record import canonical
     from tuneworthy.report.atlas import advice_json, advice_screen
     from tuneworthy.report.screen import terminal_size
 
@@ -251,7 +251,7 @@ def score_advice(
 
 def _refuse_alone(ask: str | None, **given: bool) -> None:
     """Raise TaskError for a given option that has an effect only together with --ask."""
-    from tuneworthy.core.errors import TaskError
+    from tuneworthy.records.errors import TaskError
 
     if ask is None and (alone := [name for name, value in given.items() if value]):
         raise TaskError("this option belongs to --ask", where=f"--{alone[0].replace('_', '-')}",
@@ -263,15 +263,15 @@ def write_package() -> None:
     """Write the atlas that the package ships from the entries in bench/atlas/entries."""
     from bench.atlas.package_file import write_package_file
 
-    from tuneworthy.atlas.atlas_file import ATLAS_FILE
+    from tuneworthy.report.atlas_file import ATLAS_FILE
 
     print_line(f"{ATLAS_FILE}: {write_package_file():,} bytes")
 
 
 def main(words: list[str] | None = None) -> int:
     """Run one command (None: that of the command line); return its exit code or its error's."""
-    from tuneworthy.core.errors import TuneworthyError
-    from tuneworthy.ledger.signals import StopRequested
+    from tuneworthy.records.errors import TuneworthyError
+    from tuneworthy.store.signals import StopRequested
 
     try:
         code = command(words, prog_name="python -m bench.atlas", standalone_mode=False)

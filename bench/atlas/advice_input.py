@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import Field
 
-from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask, ShownRow
-from tuneworthy.core.record import Record
-from tuneworthy.core.task import TOOLS, OutputType
+from tuneworthy.records.measured_task import MeasuredArm, MeasuredTask, ShownRow
+from tuneworthy.records.record import Record
+from tuneworthy.records.task import TOOLS, OutputType
 
 TOOL_CHOICES: tuple[str, ...] = (*TOOLS, "none")
 """The names that an adviser can choose: the eight tools, and `none` (none beats the reference)."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.atlas.advice_input import AdviceInput, input_of
 
-from tuneworthy.core.measured_task import MeasuredTask
+from tuneworthy.records.measured_task import MeasuredTask
 
 ADVISERS = Path(__file__).parent / "advisers"  # each file is one adviser, unless it begins with _
 RECORDED_ADVISER = "recorded_answers"

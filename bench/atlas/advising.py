@@ -13,12 +13,12 @@ from bench.atlas.atlas_data import read_atlas
 from bench.atlas.scoring import AdviceTable, score_advisers
 from bench.atlas.task_file import read_tasks
 
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.measured_task import MeasuredTask
-from tuneworthy.ledger.purse import SpendingCap
-from tuneworthy.ledger.store import open_ledger
-from tuneworthy.ledger.trouble import output_errors
 from tuneworthy.models import is_local, open_model
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.measured_task import MeasuredTask
+from tuneworthy.store.purse import SpendingCap
+from tuneworthy.store.store import open_ledger
+from tuneworthy.store.trouble import output_errors
 
 Say = Callable[[str], None]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from tuneworthy.core.errors import DataError
-from tuneworthy.core.record import Record, Text, canonical, plain_file
+from tuneworthy.records.errors import DataError
+from tuneworthy.records.record import Record, Text, canonical, plain_file
 
 SHIPPED_ANSWERS = Path(__file__).parent / "recorded"
 """The folder of recorded answers to the shipped measured tasks."""

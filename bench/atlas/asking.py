@@ -11,10 +11,10 @@ from typing import Any
 from bench.atlas.advice_input import TOOL_CHOICES, AdviceInput, input_of
 from bench.atlas.answer_file import RecordedAdvice, append_advice, read_advice
 
-from tuneworthy.core.case import Message
-from tuneworthy.core.measured_task import MeasuredTask
-from tuneworthy.core.model import Grammar, Limits, Model, Reply
-from tuneworthy.core.record import digest
+from tuneworthy.records.case import Message
+from tuneworthy.records.measured_task import MeasuredTask
+from tuneworthy.records.model import Grammar, Limits, Model, Reply
+from tuneworthy.records.record import digest
 
 SKILL_FILE = Path(__file__).parent / "skill.md"
 WITH_SKILL = " + skill"

@@ -11,9 +11,9 @@ from bench.atlas.entry import Entry, EntryHead
 from bench.atlas.entry_files import PACKED_SUFFIX, pack_entry, read_head, read_packed
 
 from tuneworthy import __version__
-from tuneworthy.core.counting import count_noun
-from tuneworthy.core.errors import DataError, TaskError
-from tuneworthy.ledger.trouble import output_errors
+from tuneworthy.records.counting import count_noun
+from tuneworthy.records.errors import DataError, TaskError
+from tuneworthy.store.trouble import output_errors
 
 SHIPPED_FOLDER = Path(__file__).parent / "entries"
 ADDED_FOLDER = Path(".tuneworthy") / "atlas"  # below the working folder

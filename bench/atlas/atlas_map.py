@@ -15,10 +15,10 @@ from bench.atlas.atlas_data import Atlas, ListedEntry
 from bench.atlas.cells import MODEL, SIZES, Cell, all_cells, unscored_arms
 from bench.atlas.entry import NO_MODEL
 
-from tuneworthy.core.counting import points
-from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
-from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.models.local.wheel import PARAMETERS
+from tuneworthy.records.counting import points
+from tuneworthy.records.measured_task import MeasuredArm, MeasuredTask
+from tuneworthy.records.plugins import catalogue, load
 
 Cost = Literal["none", "seconds", "usd"]
 COST_VIEWS: tuple[tuple[Cost, str], ...] = (

@@ -10,12 +10,12 @@ from bench.atlas.atlas_data import Atlas
 from bench.atlas.cells import ARM_SEEDS, SIZES, TEST_ROWS, Cell, inapplicable_arms, sample_task
 from bench.atlas.run_cell import CellOptions, write_cell
 
-from tuneworthy.core.specs import trains
-from tuneworthy.core.task import Data
-from tuneworthy.data.folds import dev_size
+from tuneworthy.flows.session import Session, open_session
 from tuneworthy.measure.planning import PlanInputs
 from tuneworthy.measure.timing import Speed
-from tuneworthy.session import Session, open_session
+from tuneworthy.records.specs import trains
+from tuneworthy.records.task import Data
+from tuneworthy.rows.folds import dev_size
 
 GOAL_MINUTES = 300.0  # minutes on two cores
 

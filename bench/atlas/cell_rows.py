@@ -9,10 +9,10 @@ from bench.atlas.cells import MODEL, Cell, all_cells
 from bench.atlas.entry import NO_MODEL, Entry
 from bench.atlas.run_cell import write_cell
 
-from tuneworthy.core.errors import DataError
-from tuneworthy.core.run import RunOptions
-from tuneworthy.data.fingerprint import rows_digest
-from tuneworthy.session import read
+from tuneworthy.flows.session import read
+from tuneworthy.records.errors import DataError
+from tuneworthy.records.run import RunOptions
+from tuneworthy.rows.fingerprint import rows_digest
 
 
 def refuse_other_rows(entry: Entry) -> None:

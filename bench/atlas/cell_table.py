@@ -9,8 +9,8 @@ from bench.atlas.atlas_data import read_atlas
 from bench.atlas.atlas_map import verdict_bound_text
 from bench.atlas.cells import MODEL, all_cells, unscored_arms
 
-from tuneworthy.core.interval import Interval
-from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
+from tuneworthy.records.interval import Interval
+from tuneworthy.records.measured_task import MeasuredArm, MeasuredTask
 from tuneworthy.report.atlas import behind_text
 
 HEAD = ("| arm | score | points behind the best | seeds | seconds |", "|---|---|---|---|---|")

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.measured_task import MeasuredTask
-from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.core.record import digest
 from tuneworthy.models.local.wheel import NAME
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.measured_task import MeasuredTask
+from tuneworthy.records.plugins import catalogue, load
+from tuneworthy.records.record import digest
 from tuneworthy.suite import GeneratedTask
 
 SIZES = (100, 250, 1000)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tuneworthy.core.measured_task import MeasuredArm
-from tuneworthy.core.record import digest
-from tuneworthy.core.results import Results
 from tuneworthy.matrix.columns import Column, columns_of, shared_cases
 from tuneworthy.matrix.design import Design
+from tuneworthy.records.measured_task import MeasuredArm
+from tuneworthy.records.record import digest
+from tuneworthy.records.results import Results
 
 LOOK_CASES = 75
 CHEAP_TOOLS = frozenset({"keep", "classifier", "prompt", "schema"})

@@ -10,15 +10,15 @@ from statistics import fmean
 from bench.atlas.entry import Entry, RecordedRun
 from bench.atlas.task_file import impossible_number
 
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.case import Case
-from tuneworthy.core.errors import DataError, SecurityError, TaskError
-from tuneworthy.core.interval import Interval
-from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.core.task import Data, Task
-from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.matrix.design import Design
 from tuneworthy.metrics import metric_name, names, score_all, scorer
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.case import Case
+from tuneworthy.records.errors import DataError, SecurityError, TaskError
+from tuneworthy.records.interval import Interval
+from tuneworthy.records.plugins import catalogue, load
+from tuneworthy.records.task import Data, Task
+from tuneworthy.rows.fingerprint import rows_digest
 
 ROUNDING = 1e-6  # figures are rounded to six digits
 WIDEST_LEVEL = 0.05  # a study's bounds have this level at most: looks and several arms lower it

@@ -13,20 +13,20 @@ from bench.atlas.features import features_of
 from pydantic import Field, field_validator
 
 from tuneworthy import __version__
-from tuneworthy.core.answer import Score
-from tuneworthy.core.case import Case
-from tuneworthy.core.counting import count_noun
-from tuneworthy.core.errors import TaskError, Unanswered
-from tuneworthy.core.evidence import ArmResult, Evidence, Policy
-from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask, ShownRow
-from tuneworthy.core.plugins import load
-from tuneworthy.core.record import Record, Text
-from tuneworthy.core.results import Results
-from tuneworthy.core.run import Run
-from tuneworthy.core.task import Output, Success
-from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.matrix.ladder import best_by_fold
 from tuneworthy.metrics import metric_name, names
+from tuneworthy.records.answer import Score
+from tuneworthy.records.case import Case
+from tuneworthy.records.counting import count_noun
+from tuneworthy.records.errors import TaskError, Unanswered
+from tuneworthy.records.evidence import ArmResult, Evidence, Policy
+from tuneworthy.records.measured_task import MeasuredArm, MeasuredTask, ShownRow
+from tuneworthy.records.plugins import load
+from tuneworthy.records.record import Record, Text
+from tuneworthy.records.results import Results
+from tuneworthy.records.run import Run
+from tuneworthy.records.task import Output, Success
+from tuneworthy.rows.fingerprint import rows_digest
 from tuneworthy.verdict.prices import value_of_right_answer
 from tuneworthy.verdict.rungs import broken_limits
 

@@ -15,10 +15,10 @@ from typing import Any
 from bench.atlas.entry import FORMAT_VERSION, Entry, EntryHead
 from pydantic import ValidationError
 
-from tuneworthy.core.errors import DataError, TaskError
-from tuneworthy.core.record import Record, plain_file
-from tuneworthy.core.strict_json import strict_json
-from tuneworthy.ledger.trouble import output_errors
+from tuneworthy.records.errors import DataError, TaskError
+from tuneworthy.records.record import Record, plain_file
+from tuneworthy.records.strict_json import strict_json
+from tuneworthy.store.trouble import output_errors
 
 ENTRY_FILE, CASES_FILE, ANSWERS_FILE = "entry.json", "cases.jsonl", "answers.jsonl"
 PACKED_SUFFIX = ".json.xz"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tuneworthy.atlas.atlas_file import row_features
-from tuneworthy.core.results import Results
+from tuneworthy.records.results import Results
+from tuneworthy.report.atlas_file import row_features
 
 
 def features_of(results: Results) -> dict[str, float]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from bench.atlas.atlas_data import Atlas
 from bench.atlas.atlas_map import card_line
 
-from tuneworthy.atlas.atlas_file import FindingBar, HeadlineFinding
-from tuneworthy.core.counting import points
-from tuneworthy.core.interval import Interval
-from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
 from tuneworthy.lab.claim_results import ClaimResult, Figure, number_text
+from tuneworthy.records.counting import points
+from tuneworthy.records.interval import Interval
+from tuneworthy.records.measured_task import MeasuredArm, MeasuredTask
+from tuneworthy.report.atlas_file import FindingBar, HeadlineFinding
 
 MOST_FINDINGS = 5
 BANK_KEY = "banking77-400-smollm2-135m"

@@ -11,8 +11,8 @@ from bench.atlas.asking import TOOL_MEANINGS
 from bench.atlas.atlas_map import model_name, scored_rows_text
 from bench.atlas.scoring import best_arm, group_of, judge_answer, outcome
 
-from tuneworthy.core.measured_task import MeasuredTask
-from tuneworthy.core.record import digest
+from tuneworthy.records.measured_task import MeasuredTask
+from tuneworthy.records.record import digest
 
 SHOWN_CHARACTERS = 600  # characters of an input or output that are shown
 

@@ -27,16 +27,16 @@ from bench.atlas.findings import findings, measured_figures
 from bench.atlas.guesses import guess_data
 from bench.atlas.prior import forecast_of
 
-from tuneworthy.atlas import atlas_file
-from tuneworthy.atlas.atlas_file import (
+from tuneworthy.lab.claim_results import claim_results
+from tuneworthy.records.measured_task import MeasuredTask
+from tuneworthy.report import atlas_file
+from tuneworthy.report.atlas_file import (
     AtlasCell,
     AtlasTask,
     ChosenArm,
     RecordedAnswer,
     RecordedCase,
 )
-from tuneworthy.core.measured_task import MeasuredTask
-from tuneworthy.lab.claim_results import claim_results
 
 
 def write_package_file(atlas: Atlas | None = None) -> int:

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from bench.atlas.advice_input import TOOL_CHOICES
 
-from tuneworthy.atlas.atlas_file import COUNTS, Forecast, row_features
-from tuneworthy.core.counting import count_noun
-from tuneworthy.core.interval import Interval
-from tuneworthy.core.measured_task import MeasuredTask
-from tuneworthy.core.record import Record
 from tuneworthy.matrix.design import Design
+from tuneworthy.records.counting import count_noun
+from tuneworthy.records.interval import Interval
+from tuneworthy.records.measured_task import MeasuredTask
+from tuneworthy.records.record import Record
+from tuneworthy.report.atlas_file import COUNTS, Forecast, row_features
 
 LEAST_KINDS = 3
 NEVER = -1e9  # the offset of a tool that won no task of those that a forecast is fitted on

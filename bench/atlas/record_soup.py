@@ -15,8 +15,8 @@ from bench.atlas import soup_process
 from bench.atlas.advice_input import SHOWN_ROWS, AdviceInput, input_of
 from bench.atlas.advising import measured_tasks
 
-from tuneworthy.core.measured_task import ShownRow
-from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.records.measured_task import ShownRow
+from tuneworthy.records.plugins import catalogue, load
 from tuneworthy.suite import GeneratedTask
 
 SIZES = (40, 100, 250, 1000)

@@ -25,20 +25,20 @@ from bench.atlas.cells import (
 from bench.atlas.check_entry import check_entry
 from bench.atlas.entry import Entry, EntryLabels, make_entry
 
-from tuneworthy.core.errors import ModelError, TuneworthyError
-from tuneworthy.core.measured_task import ShownRow
-from tuneworthy.core.plan import NO_DIAGNOSIS_CUT, Plan
-from tuneworthy.core.plugins import load
-from tuneworthy.core.results import Results
-from tuneworthy.core.run import RunOptions
-from tuneworthy.data.fingerprint import rows_digest
-from tuneworthy.ledger.elsewhere import FOLDER_ONLY, LOOKS_VARIABLE
-from tuneworthy.ledger.store import read_ledger
+from tuneworthy.flows.session import open_session, read
+from tuneworthy.flows.study import Watch, run
 from tuneworthy.models._roles import unusable
 from tuneworthy.models.local import wheel
-from tuneworthy.results_folder import RESULTS_FILE
-from tuneworthy.session import open_session, read
-from tuneworthy.study import Watch, run
+from tuneworthy.records.errors import ModelError, TuneworthyError
+from tuneworthy.records.measured_task import ShownRow
+from tuneworthy.records.plan import NO_DIAGNOSIS_CUT, Plan
+from tuneworthy.records.plugins import load
+from tuneworthy.records.results import Results
+from tuneworthy.records.run import RunOptions
+from tuneworthy.report.results_folder import RESULTS_FILE
+from tuneworthy.rows.fingerprint import rows_digest
+from tuneworthy.store.elsewhere import FOLDER_ONLY, LOOKS_VARIABLE
+from tuneworthy.store.store import read_ledger
 
 CELLS_FOLDER = Path("atlas")  # below the working folder
 CELL_MINUTES = 100_000  # so many that no plan is cut; the caller stops the run

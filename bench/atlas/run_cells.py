@@ -10,9 +10,9 @@ from pathlib import Path
 from bench.atlas.cells import Cell
 from bench.atlas.run_cell import CellOptions, run_cell
 
-from tuneworthy.core.errors import StoreError, TuneworthyError
-from tuneworthy.ledger.signals import StopRequested, check, stop_after, stoppable
-from tuneworthy.study import Watch
+from tuneworthy.flows.study import Watch
+from tuneworthy.records.errors import StoreError, TuneworthyError
+from tuneworthy.store.signals import StopRequested, check, stop_after, stoppable
 
 ProgressContext = Callable[[], AbstractContextManager[Watch | None]]
 RUN_COMMAND = "python -m bench.atlas run"

@@ -14,12 +14,12 @@ from bench.atlas.advice_input import TOOL_CHOICES, as_distribution, likeliest_to
 from bench.atlas.adviser_list import Adviser
 from bench.atlas.prior import names_by_rows, predictor_line
 
-from tuneworthy.atlas.atlas_file import AdviceTable, AdviserScore
-from tuneworthy.core.interval import Interval
-from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
-from tuneworthy.core.record import Record
-from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.matrix.design import Design
+from tuneworthy.records.interval import Interval
+from tuneworthy.records.measured_task import MeasuredArm, MeasuredTask
+from tuneworthy.records.record import Record
+from tuneworthy.records.task import TRAINED_TOOLS
+from tuneworthy.report.atlas_file import AdviceTable, AdviserScore
 
 Outcome = Literal["right", "wrong", "open", "unmeasured", "silent"]
 OUTCOMES: tuple[Outcome, ...] = ("right", "wrong", "open", "unmeasured", "silent")

@@ -21,7 +21,7 @@ from bench.atlas.entry import Entry
 from bench.atlas.entry_files import PACKED_SUFFIX, pack_entry, read_head, read_packed
 
 from tuneworthy import __version__
-from tuneworthy.core.errors import DataError
+from tuneworthy.records.errors import DataError
 
 BUSY = "not kept: other jobs ran on the same core"
 

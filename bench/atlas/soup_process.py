@@ -21,7 +21,7 @@ from typing import Any
 
 from bench.atlas.advice_input import AdviceInput
 
-from tuneworthy.core.record import Record, canonical, digest
+from tuneworthy.records.record import Record, canonical, digest
 
 PROGRAM_VARIABLE = "TUNEWORTHY_SOUP"
 RECORDED_ANSWERS = Path(__file__).parent / "soup-answers.jsonl"

@@ -8,8 +8,8 @@ from pathlib import Path
 from bench.atlas.entry import Entry, EntryLabels, is_key, make_entry
 from bench.atlas.run_cell import measured_on, shown_rows
 
-from tuneworthy.core.errors import TaskError
-from tuneworthy.results_folder import open_study
+from tuneworthy.records.errors import TaskError
+from tuneworthy.report.results_folder import open_study
 
 
 def entry_of_study(

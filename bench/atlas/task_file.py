@@ -9,11 +9,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tuneworthy.atlas.atlas_file import COUNTS
-from tuneworthy.core.errors import DataError
-from tuneworthy.core.interval import Interval
-from tuneworthy.core.measured_task import MeasuredTask
-from tuneworthy.core.record import plain_file
+from tuneworthy.records.errors import DataError
+from tuneworthy.records.interval import Interval
+from tuneworthy.records.measured_task import MeasuredTask
+from tuneworthy.records.record import plain_file
+from tuneworthy.report.atlas_file import COUNTS
 
 MOST_FEATURE = 1e9  # of a feature: a forecast can't be fitted to larger ones
 

@@ -6,13 +6,13 @@ __version__ = "0.2.0"
 __all__ = ["RunOptions", "Study", "check", "plan", "run"]
 
 if TYPE_CHECKING:
-    from tuneworthy.study import RunOptions, Study, check, plan, run
+    from tuneworthy.flows.study import RunOptions, Study, check, plan, run
 
 
 def __getattr__(name: str) -> Any:
     """Import the study functions on first use, so that `import tuneworthy` stays fast."""
     if name in __all__:
-        from tuneworthy import study
+        from tuneworthy.flows import study
 
         return getattr(study, name)
     raise AttributeError(f"module 'tuneworthy' has no attribute {name!r}")

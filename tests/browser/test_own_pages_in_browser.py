@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "lab"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "study"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "flows"))
 sys.path.insert(0, str(Path(__file__).parent))
 from lab_runner import fake
 from study_kit import finished, study
@@ -20,7 +20,7 @@ from test_studies_in_browser import CHROMIUM, FLAGS, until, visit
 
 import run_folder_kit as kit
 import tuneworthy
-from tuneworthy.core.record import digest
+from tuneworthy.records.record import digest
 
 playwright = pytest.importorskip("playwright.sync_api")
 uvicorn = pytest.importorskip("uvicorn")
@@ -61,10 +61,10 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def served(folder, tmp_path):
     """Serve the lab of a copy of the folder; yield (its address to open, the copy)."""
+    from tuneworthy.handover.serve.listening import listening_socket
     from tuneworthy.lab.app import make_app
     from tuneworthy.lab.open_lab import open_lab
     from tuneworthy.lab.own_folders import own_folders
-    from tuneworthy.serve.listening import listening_socket
 
     home = tmp_path / "home"
     shutil.copytree(folder, home)

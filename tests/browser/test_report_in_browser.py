@@ -6,7 +6,7 @@ import shutil
 import pytest
 from study_fixture import attacked, study
 
-from tuneworthy.core.causes import Diagnosis, Wrong
+from tuneworthy.records.causes import Diagnosis, Wrong
 from tuneworthy.report.html import page
 
 playwright = pytest.importorskip("playwright.sync_api")

@@ -28,9 +28,9 @@ PATHS = ["/studies", *(f"/study/{KEY}{part}" for part in ("", "/run", "/settle")
 @pytest.fixture
 def served(tmp_path):
     """Serve the lab of a folder on a free port; yield (its address to open, the folder)."""
+    from tuneworthy.handover.serve.listening import listening_socket
     from tuneworthy.lab.app import make_app
     from tuneworthy.lab.open_lab import open_lab
-    from tuneworthy.serve.listening import listening_socket
 
     opened = listening_socket("127.0.0.1", 0)
     lab = open_lab(tmp_path, ("127.0.0.1", opened.getsockname()[1]), open_runner=fake)

@@ -7,11 +7,11 @@ import pytest
 from tests.catalogue.test_bad_input import GOOD, check_parts, ends_with, row
 from tests.studies import MODEL
 
-from tuneworthy.core.errors import DataError
-from tuneworthy.data.load import load
-from tuneworthy.data.observations import row_observations
-from tuneworthy.data.taskfile import read_task
-from tuneworthy.retrieval.gold import with_inferred_passages
+from tuneworthy.arms.retrieval.gold import with_inferred_passages
+from tuneworthy.records.errors import DataError
+from tuneworthy.rows.load import load
+from tuneworthy.rows.observations import row_observations
+from tuneworthy.rows.taskfile import read_task
 
 
 def with_docs(folder: Path, *texts: str) -> Path:

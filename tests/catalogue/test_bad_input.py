@@ -14,12 +14,12 @@ import pytest
 from tests.studies import MODEL
 
 from tuneworthy.cli._frame import run
-from tuneworthy.core.errors import DataError, SecurityError, TaskError, TuneworthyError
-from tuneworthy.core.task import Data, Task
-from tuneworthy.data.answers import read_answers
-from tuneworthy.data.lines import MAX_LINE
-from tuneworthy.data.load import Loaded, load
-from tuneworthy.data.taskfile import read_task
+from tuneworthy.records.errors import DataError, SecurityError, TaskError, TuneworthyError
+from tuneworthy.records.task import Data, Task
+from tuneworthy.rows.answers import read_answers
+from tuneworthy.rows.lines import MAX_LINE
+from tuneworthy.rows.load import Loaded, load
+from tuneworthy.rows.taskfile import read_task
 
 LIMIT_MB = 512
 
@@ -283,8 +283,8 @@ def peak_mb_of_load(folder: Path) -> tuple[int, int, int]:
     code = (
         "import re, sys\n"
         "from pathlib import Path\n"
-        "from tuneworthy.core.task import Data, Task\n"
-        "from tuneworthy.data.load import load\n"
+        "from tuneworthy.records.task import Data, Task\n"
+        "from tuneworthy.rows.load import load\n"
         "loaded = load(Task(data=Data(file='rows.jsonl')).at(Path(sys.argv[1])))\n"
         "assert loaded.rows == len(loaded.cases) + sum(loaded.excluded.values())\n"
         "status = Path('/proc/self/status').read_text()\n"

@@ -1,6 +1,6 @@
 """Facts by failure mode on which its detector finds it, finds nothing, and cannot measure."""
 
-from tuneworthy.core.failure import RunFacts
+from tuneworthy.records.failure import RunFacts
 
 SCENES = {
     "rate_too_high": {

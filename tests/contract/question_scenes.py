@@ -4,10 +4,10 @@
 bound just on the other side of the threshold, so the answer must be not measured.
 """
 
-from tuneworthy.core.audit_report import Soundness
-from tuneworthy.core.causes import Diagnosis, Effect, Wrong
-from tuneworthy.core.evidence import ArmResult, Evidence, Pair
-from tuneworthy.core.further import (
+from tuneworthy.records.audit_report import Soundness
+from tuneworthy.records.causes import Diagnosis, Effect, Wrong
+from tuneworthy.records.evidence import ArmResult, Evidence, Pair
+from tuneworthy.records.further import (
     Freshness,
     KnowledgeProbe,
     LearningCurve,
@@ -17,8 +17,8 @@ from tuneworthy.core.further import (
     SearchStep,
     SideEffects,
 )
-from tuneworthy.core.interval import Interval
-from tuneworthy.core.task import Data, Economics, Success, Task
+from tuneworthy.records.interval import Interval
+from tuneworthy.records.task import Data, Economics, Success, Task
 from tuneworthy.stats.bounds import rate
 
 N = 250

@@ -5,17 +5,17 @@ import inspect
 import pytest
 from tests import studies
 
-from tuneworthy.core import arm as contract
-from tuneworthy.core.arm import Recipe, Setup
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.core.run import Spec
-from tuneworthy.core.specs import builds_on_prompt
-from tuneworthy.core.task import TOOLS, Data, Output, Task
-from tuneworthy.data.docs import Doc
 from tuneworthy.metrics import scorer
 from tuneworthy.models.scripted import Scripted
+from tuneworthy.records import arm as contract
+from tuneworthy.records.arm import Recipe, Setup
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.plugins import catalogue, load
+from tuneworthy.records.run import Spec
+from tuneworthy.records.specs import builds_on_prompt
+from tuneworthy.records.task import TOOLS, Data, Output, Task
+from tuneworthy.rows.docs import Doc
 
 ARMS = sorted(catalogue("arms"))
 LIGHT = [

@@ -1,4 +1,4 @@
-"""Every exported form keeps the contract of `build/__init__.py`."""
+"""Every exported form keeps the contract of `handover/forms/__init__.py`."""
 
 import inspect
 import re
@@ -6,9 +6,9 @@ import re
 import pytest
 
 from tuneworthy.cli.build import FORMS as FORMS_IN_HELP
-from tuneworthy.core.artefact import Artefact, Pack, Passages
-from tuneworthy.core.model import Limits
-from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.records.artefact import Artefact, Pack, Passages
+from tuneworthy.records.model import Limits
+from tuneworthy.records.plugins import catalogue, load
 
 FORMS = sorted(catalogue("build"))
 LIMITS = Limits(max_tokens=8)

@@ -46,7 +46,7 @@ def scripts(tmp_path_factory):
         patch.setattr(tuning, "own_rows", lambda *given: few(made(*given)))
         patch.setattr(tuning, "fitted", on_few)
         patch.setattr(tuning, "chat_prompts", lambda: import_module(
-            "tuneworthy.extras.tuned_model").chat_prompts()[:3])  # fmt: skip
+            "tuneworthy.measure.further.tuned_model").chat_prompts()[:3])  # fmt: skip
         known = {name for name in sys.modules if name == "_shared" or name in NAMES}
         kept = {name: sys.modules.pop(name) for name in known}
         yield {name: import_module(name) for name in NAMES}

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from failure_scenes import SCENES
 
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.failure import Check, Detection, RunFacts, Runs
-from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.lab import words
 from tuneworthy.lab.cases import all_cases, scored_case
 from tuneworthy.metrics import scorer
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.failure import Check, Detection, RunFacts, Runs
+from tuneworthy.records.plugins import catalogue, load
 
 FAILURES = sorted(catalogue("failures"))
 TEXTS = ("SLUG", "TITLE", "TASK", "STORY", "WIN", "HARMLESS")

@@ -2,16 +2,16 @@
 
 import pytest
 
-from tuneworthy.compare.arm_figures import with_figures
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.evidence import ArmResult
-from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.split import Split
-from tuneworthy.core.task import Data, Output, Task
+from tuneworthy.explain.arm_figures import with_figures
 from tuneworthy.matrix.design import Design
 from tuneworthy.matrix.matrix import Matrix
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.evidence import ArmResult
+from tuneworthy.records.plugins import catalogue, load
+from tuneworthy.records.run import Run, Spec
+from tuneworthy.records.split import Split
+from tuneworthy.records.task import Data, Output, Task
 
 FIGURES = sorted(catalogue("figures"))
 LABELS = Output(type="label", labels=("yes", "no"))

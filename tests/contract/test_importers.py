@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tuneworthy.core.errors import DataError
-from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.data.bad_rows import BadRow, ImportedRow, RawRow, RowFault
-from tuneworthy.data.draft import draft
-from tuneworthy.data.table_columns import Choice
-from tuneworthy.importers import formats
-from tuneworthy.importing import ImportOptions, import_rows
-from tuneworthy.logs import otlp
-from tuneworthy.recognising import recognise
+from tuneworthy.records.errors import DataError
+from tuneworthy.records.plugins import catalogue, load
+from tuneworthy.rows.bad_rows import BadRow, ImportedRow, RawRow, RowFault
+from tuneworthy.rows.draft import draft
+from tuneworthy.rows.importers import formats
+from tuneworthy.rows.importing import ImportOptions, import_rows
+from tuneworthy.rows.logs import otlp
+from tuneworthy.rows.recognising import recognise
+from tuneworthy.rows.table_columns import Choice
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 ASKED = "Where are the red lamps?"

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from tuneworthy.core.case import LoggedRequest
-from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.data.bad_rows import BadRow
+from tuneworthy.records.case import LoggedRequest
+from tuneworthy.records.plugins import catalogue, load
+from tuneworthy.rows.bad_rows import BadRow
 
 NAMES = sorted(catalogue("logs"))
 JUNK = (None, True, -1, 1e300, "", "x", "[", '{"a": 1}', [], [1], [[]], {}, {"a": {}}, "\ud800",

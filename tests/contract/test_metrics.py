@@ -4,10 +4,10 @@ from typing import get_args
 
 import pytest
 
-from tuneworthy.core import plugins
-from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.task import OutputType
+from tuneworthy.records import plugins
+from tuneworthy.records.answer import Answer, Score, Unscored
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.task import OutputType
 
 TEXTS = [
     "The cat sat on the mat.",

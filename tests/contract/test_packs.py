@@ -9,13 +9,13 @@ from tests.contract.test_arms import cases, setup
 from tests.tiny import tiny_llama
 
 from tuneworthy.arms._pack import open_pack
-from tuneworthy.core.arm import Recipe, Setup
-from tuneworthy.core.artefact import Pack
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.core.task import TOOLS
-from tuneworthy.data.docs import Doc
 from tuneworthy.models.scripted import Scripted
+from tuneworthy.records.arm import Recipe, Setup
+from tuneworthy.records.artefact import Pack
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.plugins import catalogue, load
+from tuneworthy.records.task import TOOLS
+from tuneworthy.rows.docs import Doc
 
 DEPLOYED = [
     name

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from question_scenes import BESIDE, EMPTY, SCENES, TASK
 
-from tuneworthy.core.evidence import Evidence
-from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.core.verdict import Finding
-from tuneworthy.questions import CHECKLIST, ORDER, ask_all, in_order
+from tuneworthy.explain.questions import CHECKLIST, ORDER, ask_all, in_order
+from tuneworthy.records.evidence import Evidence
+from tuneworthy.records.plugins import catalogue, load
+from tuneworthy.records.verdict import Finding
 
 QUESTIONS = sorted(catalogue("questions"))
 DOCS = Path(__file__).parents[2] / "docs" / "why"

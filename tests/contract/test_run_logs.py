@@ -9,10 +9,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import run_folder_kit as kit
-from tuneworthy.core.errors import DataError, SecurityError
-from tuneworthy.core.run_report import TrainingLog
-from tuneworthy.data.run_folder import open_run_folder
-from tuneworthy.data.run_logs import LOG_FORMS, find_logs, read_training_log
+from tuneworthy.records.errors import DataError, SecurityError
+from tuneworthy.records.run_report import TrainingLog
+from tuneworthy.rows.run_folder import open_run_folder
+from tuneworthy.rows.run_logs import LOG_FORMS, find_logs, read_training_log
 
 
 def lines(folder, kind):

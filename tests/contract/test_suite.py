@@ -5,8 +5,8 @@ import json
 import jsonschema
 import pytest
 
-from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.core.task import Task
+from tuneworthy.records.plugins import catalogue, load
+from tuneworthy.records.task import Task
 from tuneworthy.suite import write
 from tuneworthy.suite._made import NEAR_COPY_SIMILARITY, shingles
 

@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests import studies
 from tests.faults import killing
 
-from tuneworthy.study import RunOptions, run
-from tuneworthy.training import checkpoint
+from tuneworthy.flows.study import RunOptions, run
+from tuneworthy.models.train import checkpoint
 
 checkpoint.LEAST_SECONDS, checkpoint.TIME_SHARE = (
     0.0,

@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests import studies
 from tests.faults import killing
 
-from tuneworthy.core.run import RunOptions
-from tuneworthy.study import run
+from tuneworthy.flows.study import run
+from tuneworthy.records.run import RunOptions
 
 
 def study() -> None:

@@ -22,16 +22,16 @@ sys.path.append(str(Path(__file__).parents[1] / "unit" / "models"))
 from models_kit import Server, says
 
 from tuneworthy.arms._pairs import PairOptions, TeacherInput, write_pairs
-from tuneworthy.core.arm import Setup
-from tuneworthy.core.case import Message, Query
-from tuneworthy.core.errors import BudgetError, ProviderError
-from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.ledger.purse import SpendingCap, unknown_costs
-from tuneworthy.ledger.store import open_ledger
 from tuneworthy.models.openai_compatible import Remote
 from tuneworthy.models.remote.endpoint import endpoint
 from tuneworthy.models.remote.request import RequestOptions
 from tuneworthy.models.remote.wire import RetryPolicy
+from tuneworthy.records.arm import Setup
+from tuneworthy.records.case import Message, Query
+from tuneworthy.records.errors import BudgetError, ProviderError
+from tuneworthy.records.task import Data, Output, Task
+from tuneworthy.store.purse import SpendingCap, unknown_costs
+from tuneworthy.store.store import open_ledger
 
 INPUTS, SAMPLES, MOST_TOKENS = 24, 3, 8
 TASK = Task(data=Data(file="rows.jsonl"), seed=3,
@@ -129,7 +129,7 @@ class Study:
 
     def recorded(self):
         """Return the requests whose answers the ledger has, by (text, seed), and the spending."""
-        from tuneworthy.core.model import limits_for
+        from tuneworthy.records.model import limits_for
 
         with open_ledger(self.folder, say=lambda text: None) as ledger:
             purse, model = self.open(ledger)
@@ -147,8 +147,8 @@ class Study:
 
     @staticmethod
     def prompt(source):
-        from tuneworthy.core.arm import Recipe
-        from tuneworthy.prompting.messages import build_all
+        from tuneworthy.arms.prompt.messages import build_all
+        from tuneworthy.records.arm import Recipe
 
         return build_all(TASK, [source.query], Recipe(kind="zero"), ())[0]
 

@@ -9,9 +9,9 @@ import pytest
 CODE = """
 import sys, os
 from pathlib import Path
-from tuneworthy.core.errors import StoreError
-from tuneworthy.ledger.blobs import is_whole, atomic_folder
-from tuneworthy.ledger.store import open_ledger
+from tuneworthy.records.errors import StoreError
+from tuneworthy.store.blobs import is_whole, atomic_folder
+from tuneworthy.store.store import open_ledger
 folder, said, stored = Path(sys.argv[1]), lambda text: None, []
 try:
     with open_ledger(folder, say=said) as ledger:

@@ -15,12 +15,12 @@ import pytest
 from killing import Ended, forked, kill_chain, kill_everywhere, run
 
 # Imported here, once, so that the forked children don't each pay for it.
-import tuneworthy.ledger.database  # noqa: F401
-from tuneworthy.core.errors import StoreError
-from tuneworthy.core.record import digest
-from tuneworthy.ledger.blobs import atomic_folder, is_whole
-from tuneworthy.ledger.purse import SpendingCap
-from tuneworthy.ledger.store import open_ledger, read_ledger
+import tuneworthy.store.database  # noqa: F401
+from tuneworthy.records.errors import StoreError
+from tuneworthy.records.record import digest
+from tuneworthy.store.blobs import atomic_folder, is_whole
+from tuneworthy.store.purse import SpendingCap
+from tuneworthy.store.store import open_ledger, read_ledger
 
 QUIET = {"say": lambda text: None}
 
@@ -224,7 +224,7 @@ def failing(fresh, spec, stride):
         if ended.code == 0:
             assert k > 30
             return
-        assert "tuneworthy.core.errors.StoreError" in ended.stderr, ended.stderr
+        assert "tuneworthy.records.errors.StoreError" in ended.stderr, ended.stderr
         assert run(study, folder).code == 0
         assert (folder / "out.json").read_bytes() == want
     raise AssertionError("never completed")
@@ -315,7 +315,7 @@ def test_p14_one_winner_in_200_races(fresh):
 
 
 def test_the_harness_runs_a_command_line_too(fresh):
-    code = "import os, sys; from tuneworthy.ledger.failpoint import failpoint as f;"
+    code = "import os, sys; from tuneworthy.store.failpoint import failpoint as f;"
     code += "f('one.before'); f('one.after'); open('out', 'w').write('done')"
     kills = kill_everywhere(lambda folder: [sys.executable, "-c", code], fresh, "out")
     assert [kill.step for kill in kills] == ["one.before", "one.after"]

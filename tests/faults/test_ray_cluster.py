@@ -18,11 +18,11 @@ from tests import studies
 from tests.faults.killing import Kill, Zygote, kill_chain
 from tests.faults.killing import run as run_command
 
-from tuneworthy.core.errors import ClusterError
-from tuneworthy.core.run import RunOptions
-from tuneworthy.ledger.store import open_ledger
+from tuneworthy.flows.study import run
 from tuneworthy.models.local.wheel import locate
-from tuneworthy.study import run
+from tuneworthy.records.errors import ClusterError
+from tuneworthy.records.run import RunOptions
+from tuneworthy.store.store import open_ledger
 
 ray = pytest.importorskip("ray")
 from ray.cluster_utils import Cluster  # noqa: E402
@@ -164,7 +164,7 @@ def test_files_larger_than_the_object_store_go_by_the_disk(tmp_path, cluster):
 def test_a_cluster_that_is_full_ends_the_run_and_the_next_one_continues(
     tmp_path, cluster, local, monkeypatch
 ):
-    from tuneworthy.executors.ray import RayCluster
+    from tuneworthy.measure.executors.ray import RayCluster
 
     path, share, count = studies.write(tmp_path / "study", n=30, **SMALL), RayCluster.share, []
 

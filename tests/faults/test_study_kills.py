@@ -8,8 +8,8 @@ import pytest
 from tests import studies
 from tests.faults.killing import forked, kill_everywhere
 
-from tuneworthy.ledger.store import open_ledger
-from tuneworthy.study import run
+from tuneworthy.flows.study import run
+from tuneworthy.store.store import open_ledger
 
 SMALL = {"arms": ["present", "majority", "tfidf", "zero_shot", "few_shot"],
          "data": {"file": "rows.jsonl", "folds": 2}}  # fmt: skip

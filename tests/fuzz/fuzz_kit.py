@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tuneworthy.cli._frame import run
-from tuneworthy.core.escape import json_for_terminal
+from tuneworthy.records.escape import json_for_terminal
 from tuneworthy.sandbox import schemas
 
 CANARY = "sk-canary-9f27c1d04be85a36d7f0"

@@ -7,7 +7,7 @@ import pytest
 from fuzz_kit import drawn, holds, indices, real, texts, values
 from hypothesis import strategies as st
 
-from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.records.plugins import catalogue, load
 
 pytestmark = pytest.mark.full
 COUNT = 80

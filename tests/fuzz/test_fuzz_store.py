@@ -8,7 +8,7 @@ import pytest
 from fuzz_kit import drawn, holds, indices, real
 from hypothesis import strategies as st
 
-from tuneworthy.ledger.store import open_ledger
+from tuneworthy.store.store import open_ledger
 
 pytestmark = pytest.mark.full
 COUNT = 100

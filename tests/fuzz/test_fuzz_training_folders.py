@@ -9,9 +9,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import run_folder_kit as kit
-from tuneworthy.core.errors import DataError, TaskError
-from tuneworthy.core.record import canonical
 from tuneworthy.lab.own_run import OwnFiles, check_run
+from tuneworthy.records.errors import DataError, TaskError
+from tuneworthy.records.record import canonical
 from tuneworthy.report.checks import own_run_screen
 
 JUNK = (None, True, False, -1, 0, 10**30, 1e308, -1e308, float("nan"), float("inf"), "", "x",

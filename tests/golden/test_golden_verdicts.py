@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tuneworthy.core.evidence import Evidence, Policy
-from tuneworthy.core.verdict import Finding, Verdict
+from tuneworthy.records.evidence import Evidence, Policy
+from tuneworthy.records.verdict import Finding, Verdict
 from tuneworthy.verdict.decide import decide
 
 FILES = sorted(Path(__file__).parent.glob("*.json"))

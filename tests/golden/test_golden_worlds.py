@@ -19,9 +19,9 @@ from tests.golden.test_golden_verdicts import near
 from tests.planted import plant
 
 import tuneworthy
-from tuneworthy.core.record import digest
-from tuneworthy.core.results import Results
-from tuneworthy.diagnose.cause_shares import diagnose
+from tuneworthy.explain.cause_shares import diagnose
+from tuneworthy.records.record import digest
+from tuneworthy.records.results import Results
 from tuneworthy.report.exports import verdict_json
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen

@@ -28,7 +28,7 @@ def test_the_page_names_every_recipe():
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
 def test_commands_options_and_versions_exist(path):
-    from tuneworthy.executors._cluster import address_of
+    from tuneworthy.measure.executors._cluster import address_of
 
     text = path.read_text("utf-8")
     options = (ROOT / "docs" / "reference" / "commands.md").read_text("utf-8")
@@ -65,7 +65,7 @@ def test_the_ray_job_runs_on_the_cluster_that_it_starts():
 
 
 def test_a_final_exit_code_is_not_tried_again():
-    from tuneworthy.core.errors import EXIT_CODES
+    from tuneworthy.records.errors import EXIT_CODES
 
     job = parsed("kubernetes-job.yaml")["spec"]
     (rule,) = job["podFailurePolicy"]["rules"]

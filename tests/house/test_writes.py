@@ -4,19 +4,19 @@ import ast
 from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
-DOOR = "core/own_files.py"
+DOOR = "records/own_files.py"
 # What these write lies in a folder of our own: a store, a cache, a build, an export, a process.
-OWN_FOLDERS = ("arms/", "build/", "deploy/", "executors/", "lab/",
-               "ledger/", "models/", "retrieval/", "sandbox/", "serve/served_versions.py",
-               "training/", "building.py")  # fmt: skip
+OWN_FOLDERS = ("arms/", "handover/forms/", "handover/artefact_folder.py", "handover/system.py",
+               "measure/executors/", "lab/", "store/", "models/", "sandbox/",
+               "handover/serve/served_versions.py", "handover/building.py")  # fmt: skip
 OTHERS = {
     "cli/_frame.py": "the trace of an error of ours, in a new temporary file; /dev/null",
-    "data/bad_rows.py": ".tuneworthy/bad_rows.jsonl",
-    "data/draft.py": "a temporary folder",
-    "data/import_files.py": "publishes drafts of the door",
-    "data/run_folder.py": "opens for reading",
-    "core/record.py": "opens for reading",
-    "serve/answer_log.py": "appends to a log that the door has checked",
+    "rows/bad_rows.py": ".tuneworthy/bad_rows.jsonl",
+    "rows/draft.py": "a temporary folder",
+    "rows/import_files.py": "publishes drafts of the door",
+    "rows/run_folder.py": "opens for reading",
+    "records/record.py": "opens for reading",
+    "handover/serve/answer_log.py": "appends to a log that the door has checked",
 }
 
 

@@ -16,10 +16,10 @@ from typing import NamedTuple
 from tests.planted._likeness import LikenessSearch, is_same_answer
 from tests.planted._system import majority_answer, system_answer
 from tests.planted._world import Item, PromptIngredients, TrainedTable, World
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.causes import Intervention, Remedy
+from tuneworthy.arms.prompt.lenient import lenient
 from tuneworthy.metrics import scorer
-from tuneworthy.prompting.lenient import lenient
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.causes import Intervention, Remedy
 
 MOST_SAMPLED_CASES, GOLD_SWAPS, SHOT_COUNT, TRAINING_ROWS, PASSAGES, FOLDS = (
     60,

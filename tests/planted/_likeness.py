@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from math import log
 
 from tests.planted._world import word_set
-from tuneworthy.core.case import Case
 from tuneworthy.metrics._numbers import equal, numbers
+from tuneworthy.records.case import Case
 
 NEIGHBOURS, LEAST_AGREEING = 5, 4
 

@@ -19,7 +19,7 @@ from tests.planted._world import (
     make_world,
     plain_question,
 )
-from tuneworthy.core.causes import BaseOutcomes, Intervention
+from tuneworthy.records.causes import BaseOutcomes, Intervention
 
 CONTROL, NUDGED = "hard", "nudge"
 CONTROL_RATIO = 20

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.planted._plant import CONTROL, NUDGED, PlantedSystem
-from tuneworthy.core.causes import NO_CAUSES, REMEDIES, Diagnosis
 from tuneworthy.matrix.design import Design
+from tuneworthy.records.causes import NO_CAUSES, REMEDIES, Diagnosis
 
 NO_CAUSE_NAMES = {"hard", "few"}
 PLANTED = Design.independent("each system is planted by itself")

@@ -13,8 +13,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from tests.planted._shape import PlantVariant
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.task import OutputType, Task
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.task import OutputType, Task
 
 PRESENT = "present"
 METRIC_BY_TYPE = {"label": "accuracy", "number": "number", "text": "exact", "json": "exact"}

@@ -15,9 +15,9 @@ pytestmark = [
 
 
 def test_every_form_of_the_embedded_model_in_90_seconds_and_2_5_gigabytes(tmp_path):
-    from tuneworthy import study
-    from tuneworthy.building import BuildOptions, build
-    from tuneworthy.core.run import RunOptions
+    from tuneworthy.flows import study
+    from tuneworthy.handover.building import BuildOptions, build
+    from tuneworthy.records.run import RunOptions
     from tuneworthy.suite._write import write
 
     pytest.importorskip("skops")

@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.case import LoggedRequest
-from tuneworthy.core.run import Spec
-from tuneworthy.core.split import Split
-from tuneworthy.core.task import Data, Task
+from tuneworthy.handover import live_answers
+from tuneworthy.handover.conclusion import ERROR_SHARES, conclude
+from tuneworthy.handover.live_answers import StudyArm
+from tuneworthy.handover.live_inputs import GroupedInputs, compare_inputs
 from tuneworthy.matrix.columns import Column
 from tuneworthy.metrics._writing import match_label
-from tuneworthy.watch import live_answers
-from tuneworthy.watch.conclusion import ERROR_SHARES, conclude
-from tuneworthy.watch.live_answers import StudyArm
-from tuneworthy.watch.live_inputs import GroupedInputs, compare_inputs
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.case import LoggedRequest
+from tuneworthy.records.run import Spec
+from tuneworthy.records.split import Split
+from tuneworthy.records.task import Data, Task
 
-sys.path.append(str(Path(__file__).parents[1] / "unit" / "watch"))
+sys.path.append(str(Path(__file__).parents[1] / "unit" / "handover"))
 import check_scenes as scenes
 
 TIERS = [pytest.param(100, marks=pytest.mark.full), pytest.param(1000, marks=pytest.mark.long)]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tuneworthy.core.causes import BaseOutcomes, Intervention
-from tuneworthy.diagnose.effects import effect
+from tuneworthy.explain.effects import effect
+from tuneworthy.records.causes import BaseOutcomes, Intervention
 
 FAILS, PASSES, SAMPLE = 60, 600, 60
 RESCUE, BESIDE, HARM, HARM_BESIDE = 0.5, 0.1, 0.04, 0.06

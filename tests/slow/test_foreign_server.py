@@ -94,7 +94,7 @@ def served(tmp_path_factory):
 
 def study(folder, model):
     """Run the study with a model; return its answers by arm and prompt, its scores, its verdict."""
-    from tuneworthy.study import RunOptions, run
+    from tuneworthy.flows.study import RunOptions, run
 
     task = write(folder, ROWS, model=model, arms=ARMS,
                  precision="float32", output={"max_tokens": 6})  # fmt: skip
@@ -155,7 +155,7 @@ def test_a_study_through_http_gives_the_answers_of_the_local_engine(
 
 def test_the_control_another_model_answers_otherwise(served, tmp_path):
     """A name that the server does not serve is an error with its reason, not an answer."""
-    from tuneworthy.core.errors import TuneworthyError
+    from tuneworthy.records.errors import TuneworthyError
 
     with pytest.raises(TuneworthyError, match="400"):
         study(tmp_path, f"openai:another@{served}")

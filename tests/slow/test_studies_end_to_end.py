@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from tuneworthy.compare.comparison import compare
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.evidence import Policy
-from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.split import Part, Split
-from tuneworthy.core.task import Data, Task
+from tuneworthy.explain.comparison import compare
 from tuneworthy.matrix.inputs import ComparisonInputs
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.evidence import Policy
+from tuneworthy.records.run import Run, Spec
+from tuneworthy.records.split import Part, Split
+from tuneworthy.records.task import Data, Task
 from tuneworthy.verdict.decide import decide
 
 TURN = (Message(role="user", content="?"),)

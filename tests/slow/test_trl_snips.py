@@ -30,8 +30,8 @@ pytestmark = [
 
 def examples(name, count):
     """Return the `count` shortest rows among the first 400 of a file."""
-    from tuneworthy.core.case import Message
-    from tuneworthy.training.training_data import Example
+    from tuneworthy.models.train.training_data import Example
+    from tuneworthy.records.case import Message
 
     told = json.loads((SNIPS / "task.json").read_text("utf-8"))["instruction"]
     lines = (SNIPS / f"{name}.jsonl").read_text("utf-8").splitlines()[:400]
@@ -50,14 +50,14 @@ def lengths(pair):
 
 def measured(model, trainer, seed, folder):
     """Train (or read what was trained); return rows, score, answers and seconds."""
-    from tuneworthy.core.answer import Answer, value_or_zero
-    from tuneworthy.core.case import Case
-    from tuneworthy.core.model import Limits
-    from tuneworthy.core.plugins import load
-    from tuneworthy.training.by_command import CommandRun
-    from tuneworthy.training.loop import TrainingSchedule
-    from tuneworthy.training.lora import LoraSettings, fit_lora
-    from tuneworthy.training.training_data import TrainingData
+    from tuneworthy.models.train.by_command import CommandRun
+    from tuneworthy.models.train.loop import TrainingSchedule
+    from tuneworthy.models.train.lora import LoraSettings, fit_lora
+    from tuneworthy.models.train.training_data import TrainingData
+    from tuneworthy.records.answer import Answer, value_or_zero
+    from tuneworthy.records.case import Case
+    from tuneworthy.records.model import Limits
+    from tuneworthy.records.plugins import load
 
     kept, begun = folder / "figures.json", time.process_time()
     if kept.exists():

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from bench.atlas.advice_input import AdviceInput, certain
 
-from tuneworthy.models.remote.prices import listed
+from tuneworthy.models.remote.price_list import listed
 
 LABEL = "break-even formula"
 HOSTED_MODEL, HOSTED_URL = "gpt-4o-mini", "https://api.openai.com/v1"

@@ -12,8 +12,8 @@ from statistics import NormalDist
 
 from bench.atlas.advice_input import AdviceInput
 
-from tuneworthy.core.measured_task import MeasuredArm
-from tuneworthy.core.task import TOOLS
+from tuneworthy.records.measured_task import MeasuredArm
+from tuneworthy.records.task import TOOLS
 
 LABEL = "first look (tuneworthy, 75 cases)"
 SEES = "the scores of the arms without training, on at most 75 of the cases it is judged on"

@@ -18,8 +18,8 @@ def opened(tiny, kind="llama", dtype="float64", share=True, *, whole=False):
     """
     import torch
 
-    from tuneworthy.training.loss import open_net
-    from tuneworthy.training.twin import LoraShape, lora_twin
+    from tuneworthy.models.train.loss import open_net
+    from tuneworthy.models.train.twin import LoraShape, lora_twin
 
     rows = tiny.rows(tiny.tokenizer(), 8)
     shape = {"hidden_size": 64, "intermediate_size": 96, "initializer_range": 0.1} if whole else {}
@@ -40,7 +40,7 @@ def gradient(net, rows, budget=ENDLESS, *, anew=True):
     """Return losses and the flat gradient; `anew`: recorded steps are dropped first."""
     import torch
 
-    from tuneworthy.training.loss import backward
+    from tuneworthy.models.train.loss import backward
 
     if anew:
         net.free_step_memory()
@@ -342,7 +342,7 @@ def test_a_backward_pass_written_later_spares_what_the_forward_pass_left(tiny, m
     """Dev rows need the forward pass only; the backward pass may be recorded after other steps."""
     import torch
 
-    from tuneworthy.training.loss import evaluate
+    from tuneworthy.models.train.loss import evaluate
 
     net, rows = opened(tiny)
     _, slopes = gradient(net, rows)
@@ -392,7 +392,7 @@ def test_n2_gradients_equal_finite_differences(tiny):
 
 
 def test_dev_loss_and_probability_of_the_end_equal_those_of_autograd(tiny):
-    from tuneworthy.training.loss import evaluate
+    from tuneworthy.models.train.loss import evaluate
 
     net, rows = opened(tiny)
     assert evaluate(net, rows, 60) == pytest.approx(evaluate(replace(net, trainer=None), rows, 60))
@@ -428,8 +428,8 @@ def test_a_wrong_gradient_is_seen_and_not_taken(tiny, monkeypatch, fault):
     if fault == "adapter":
         monkeypatch.setattr(pieces.Adapters, "refresh", stale)
     rows = tiny.rows(tiny.tokenizer(), 8)
-    from tuneworthy.training.loss import open_net
-    from tuneworthy.training.twin import LoraShape, lora_twin
+    from tuneworthy.models.train.loss import open_net
+    from tuneworthy.models.train.twin import LoraShape, lora_twin
 
     for dtype in ("float32", "bfloat16"):
         module = lora_twin(tiny.model("llama", 0, dtype), LoraShape(rank=4, alpha=12), 0)
@@ -456,8 +456,8 @@ def stale(adapters):
 
 
 def test_other_families_and_whole_models_take_the_general_way(tiny):
-    from tuneworthy.training.loss import open_net
-    from tuneworthy.training.twin import LoraShape, lora_twin
+    from tuneworthy.models.train.loss import open_net
+    from tuneworthy.models.train.twin import LoraShape, lora_twin
     from tuneworthy_cpu.train.hand_gradient import open_hand_gradient
 
     rows = tiny.rows(tiny.tokenizer(), 8)
@@ -474,8 +474,8 @@ def test_other_families_and_whole_models_take_the_general_way(tiny):
 
 
 def test_only_some_layers_adapted(tiny):
-    from tuneworthy.training.loss import open_net
-    from tuneworthy.training.twin import LoraShape, lora_twin
+    from tuneworthy.models.train.loss import open_net
+    from tuneworthy.models.train.twin import LoraShape, lora_twin
 
     rows = tiny.rows(tiny.tokenizer(), 8)
     shape = LoraShape(rank=4, targets=("q_proj", "down_proj"))
@@ -531,7 +531,7 @@ def test_the_gradient_through_a_shared_prompt_is_part_of_the_sum(tiny, monkeypat
 ])  # fmt: skip
 def test_the_proof_allows_what_half_precision_scatters_and_no_more(tiny, nats, length, taken):
     """In bf16 the loss of a token was .05 off while the gradient was right."""
-    from tuneworthy.training import loss as forward
+    from tuneworthy.models.train import loss as forward
     from tuneworthy_cpu.train import hand_gradient as by_hand
 
     net, rows = opened(tiny, dtype="bfloat16")

@@ -174,8 +174,8 @@ def test_rows_read_as_one_loop_see_what_they_may(opened, monkeypatch, fault):
 @pytest.fixture
 def runs(monkeypatch):
     """Every row of `all_logits` is read by itself, the longest first and not."""
-    from tuneworthy.core import tokens as _runs
     from tuneworthy.models.local import forward as _forward
+    from tuneworthy.records import tokens as _runs
 
     monkeypatch.setattr(
         _forward,

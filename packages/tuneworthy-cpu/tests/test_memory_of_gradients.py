@@ -9,9 +9,9 @@ pytestmark = pytest.mark.full
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("shared", [0, 96])
 def test_the_estimate_of_the_written_out_gradient_is_what_its_memory_holds(tiny, dtype, shared):
-    from tuneworthy.training.loop import TrainingSchedule
-    from tuneworthy.training.memory_fit import estimate
-    from tuneworthy.training.twin import LoraShape
+    from tuneworthy.models.train.loop import TrainingSchedule
+    from tuneworthy.models.train.memory_fit import estimate
+    from tuneworthy.models.train.twin import LoraShape
     from tuneworthy_cpu.train import hand_gradient as by_hand
 
     net, _ = adapted(tiny.model("llama", dtype=dtype, **SHAPE), hand=True)

@@ -13,11 +13,11 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.arm import Asks, Recipe, Setup, Sizes
-from tuneworthy.core.case import Case, Query
-from tuneworthy.core.counting import score_text
 from tuneworthy.metrics import score_all
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.arm import Asks, Recipe, Setup, Sizes
+from tuneworthy.records.case import Case, Query
+from tuneworthy.records.counting import score_text
 
 CHOICE_LEAST, CHOICE_MOST = 10, 24  # dev rows for the choice of a prompt
 LEAST_GAIN = 0.02  # mean gain on dev rows below which the simpler prompt is kept

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Fitted
-from tuneworthy.core.artefact import Pack
-from tuneworthy.core.case import Case, Query
-from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.models.encoder import vectors as _vectors
 from tuneworthy.models.encoder.encoder import missing
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.arm import Fitted
+from tuneworthy.records.artefact import Pack
+from tuneworthy.records.case import Case, Query
+from tuneworthy.records.errors import DoesNotApply
 
 MOST_SPANNED_ROWS = 2000  # rows from which the features are no longer projected onto their span
 

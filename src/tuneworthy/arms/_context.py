@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuneworthy.arms._prompted import answer_token_limit, as_answer
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Recipe, Setup
-from tuneworthy.core.artefact import Passages
-from tuneworthy.core.case import Case, Message, Query
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.model import Model, limits_for, reasoning_tokens, scaled_limits
-from tuneworthy.prompting.messages import NamedPassage, build
-from tuneworthy.retrieval.chunks import Chunk, ChunkOptions, encoder_here
-from tuneworthy.retrieval.gold import quality
-from tuneworthy.retrieval.index import Index, index
+from tuneworthy.arms.prompt.messages import NamedPassage, build
+from tuneworthy.arms.retrieval.chunks import Chunk, ChunkOptions, encoder_here
+from tuneworthy.arms.retrieval.gold import quality
+from tuneworthy.arms.retrieval.index import Index, index
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.arm import RETRY_TOKEN_FACTOR, Recipe, Setup
+from tuneworthy.records.artefact import Passages
+from tuneworthy.records.case import Case, Message, Query
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.model import Model, limits_for, reasoning_tokens, scaled_limits
 
 RECALL_ROWS = 200  # training rows on which recall is measured
 _SPARE_TOKENS = 8  # tokens for the words around the passages

@@ -29,15 +29,15 @@ from tuneworthy.arms._trained import (
     train_model,
     training_settings,
 )
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Setup
-from tuneworthy.core.artefact import Recipe
-from tuneworthy.core.case import Query
-from tuneworthy.core.counting import count_noun
-from tuneworthy.core.errors import DoesNotApply, ModelError, NumericError
-from tuneworthy.core.model import Model, Prompt
-from tuneworthy.prompting.lenient import normal_form
-from tuneworthy.prompting.messages import build_all
+from tuneworthy.arms.prompt.lenient import normal_form
+from tuneworthy.arms.prompt.messages import build_all
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.arm import RETRY_TOKEN_FACTOR, Fitted, Setup
+from tuneworthy.records.artefact import Recipe
+from tuneworthy.records.case import Query
+from tuneworthy.records.counting import count_noun
+from tuneworthy.records.errors import DoesNotApply, ModelError, NumericError
+from tuneworthy.records.model import Model, Prompt
 
 LEAST_COMPARED = 8  # inputs from which equal samples are noted
 
@@ -134,7 +134,7 @@ def _make_objective(
 ) -> Any:
     """Return the training objective; None for the likelihood of all rows alike."""
     if options.loss == "kl":
-        from tuneworthy.training.top_k_loss import TopKDivergence
+        from tuneworthy.models.train.top_k_loss import TopKDivergence
 
         recipe = teacher_recipe(setup, options.teacher_prompt)
         built = build_all(
@@ -147,7 +147,7 @@ def _make_objective(
         }
         return TopKDivergence(teacher, prompts, options.top, options.soften)
     if options.rationale:
-        from tuneworthy.training.objective import WeightedTokens
+        from tuneworthy.models.train.objective import WeightedTokens
 
         return WeightedTokens(
             {reasoned_row(p).id: options.reason_weight for p in student_rows.pairs}
@@ -242,8 +242,8 @@ def on_policy_student(
 
     The last epoch is kept; its dev score chooses the best seed, as for other trained arms.
     """
-    from tuneworthy.training.loop import rate_of
-    from tuneworthy.training.on_policy import OnPolicySetup, PromptPair, fit_on_policy
+    from tuneworthy.models.train.loop import rate_of
+    from tuneworthy.models.train.on_policy import OnPolicySetup, PromptPair, fit_on_policy
 
     student, teacher = models
     queries, recipe = [pair.query for pair in student_rows.pairs], recipe_of(options)
@@ -316,8 +316,8 @@ def _template_mismatch(teacher: Any, got: str) -> ModelError:
 
 def check_self_divergence(student: Any, prompts: Sequence[Prompt], texts: Sequence[str]) -> float:
     """Return the student's divergence from itself on some rows; NumericError if it is not 0."""
-    from tuneworthy.training.top_k_loss import self_divergence
-    from tuneworthy.training.training_data import EncodedExample, render
+    from tuneworthy.models.train.top_k_loss import self_divergence
+    from tuneworthy.models.train.training_data import EncodedExample, render
 
     pairs = zip(prompts[:CHECKED_ROWS], texts[:CHECKED_ROWS], strict=True)
     rows = [render(student.tokenizer, prompt, text, student.context) for prompt, text in pairs]
@@ -335,7 +335,7 @@ def check_self_divergence(student: Any, prompts: Sequence[Prompt], texts: Sequen
 def check_learnt(trace: dict[str, Any], rows: int = CHECKED_ROWS) -> None:
     """Raise NumericError if the loss of the first rows did not fall over the epochs.
 
-    That the weights moved is checked where they are trained (training/figures.py).
+    That the weights moved is checked where they are trained (models/train/figures.py).
     """
     epochs = [sum(epoch[:rows]) / len(epoch[:rows]) for epoch in trace["loss_by_row"]["epochs"]]
     if len(epochs) > 1 and not epochs[-1] < epochs[0]:

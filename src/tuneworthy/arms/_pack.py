@@ -14,16 +14,16 @@ from tuneworthy.arms._classified import classify
 from tuneworthy.arms._context import Reader, document_index, passage_search
 from tuneworthy.arms._prompted import draw_samples, majority_answers, prompting_arm
 from tuneworthy.arms._under_grammar import answer_under_grammar, correct_drafts
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Recipe, Setup
-from tuneworthy.core.artefact import Pack, Passages
-from tuneworthy.core.case import Query
-from tuneworthy.core.errors import ModelError
-from tuneworthy.core.model import Limits, Model, Prompt
+from tuneworthy.arms.prompt.messages import build_all
+from tuneworthy.arms.retrieval.chunks import ChunkOptions
 from tuneworthy.metrics._validity import validity
 from tuneworthy.models.encoder import vectors as _vectors
-from tuneworthy.prompting.messages import build_all
-from tuneworthy.retrieval.chunks import ChunkOptions
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.arm import Recipe, Setup
+from tuneworthy.records.artefact import Pack, Passages
+from tuneworthy.records.case import Query
+from tuneworthy.records.errors import ModelError
+from tuneworthy.records.model import Limits, Model, Prompt
 
 
 @dataclass(frozen=True)

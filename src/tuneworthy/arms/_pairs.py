@@ -18,19 +18,19 @@ from pydantic import Field
 
 from tuneworthy.arms._prompted import answer_token_limit, as_answer, draw_samples
 from tuneworthy.arms._searched import read_cached_json, write_json_atomically
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.arm import Setup
-from tuneworthy.core.artefact import Recipe
-from tuneworthy.core.case import Case, Message, Query
-from tuneworthy.core.errors import DoesNotApply, Unanswered
-from tuneworthy.core.model import Limits, Model, Reply, limits_for
-from tuneworthy.core.record import Record, digest
-from tuneworthy.core.task import OutputType, Task
+from tuneworthy.arms.prompt.grammar import grammar
+from tuneworthy.arms.prompt.lenient import normal_form
+from tuneworthy.arms.prompt.messages import INPUT_PLACEHOLDER, build_all
 from tuneworthy.metrics._validity import validity
 from tuneworthy.metrics._writing import match_label
-from tuneworthy.prompting.grammar import grammar
-from tuneworthy.prompting.lenient import normal_form
-from tuneworthy.prompting.messages import INPUT_PLACEHOLDER, build_all
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.arm import Setup
+from tuneworthy.records.artefact import Recipe
+from tuneworthy.records.case import Case, Message, Query
+from tuneworthy.records.errors import DoesNotApply, Unanswered
+from tuneworthy.records.model import Limits, Model, Reply, limits_for
+from tuneworthy.records.record import Record, digest
+from tuneworthy.records.task import OutputType, Task
 
 Prompt = Literal["auto", "zero", "input", "best"]
 

@@ -8,12 +8,16 @@ from typing import Any
 
 from tuneworthy.arms._choice import CHOICE_MOST
 from tuneworthy.arms._classified import softmax
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Setup
-from tuneworthy.core.artefact import Pack, Recipe
-from tuneworthy.core.case import Case, Message, Query
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.model import (
+from tuneworthy.arms.prompt.lenient import normal_form
+from tuneworthy.arms.prompt.messages import build, build_all
+from tuneworthy.arms.prompt.shots import fixed_examples
+from tuneworthy.metrics import score_all
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.arm import RETRY_TOKEN_FACTOR, Fitted, Setup
+from tuneworthy.records.artefact import Pack, Recipe
+from tuneworthy.records.case import Case, Message, Query
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.model import (
     SCORED_LABELS,
     Limits,
     Model,
@@ -23,12 +27,8 @@ from tuneworthy.core.model import (
     reasoning_tokens,
     scaled_limits,
 )
-from tuneworthy.core.run import RECORDED
-from tuneworthy.core.task import OutputType
-from tuneworthy.metrics import score_all
-from tuneworthy.prompting.lenient import normal_form
-from tuneworthy.prompting.messages import build, build_all
-from tuneworthy.prompting.shots import fixed_examples
+from tuneworthy.records.run import RECORDED
+from tuneworthy.records.task import OutputType
 
 _SUMMED = ("tokens_in", "tokens_cached", "tokens_out", "tokens_thought", "seconds", "usd")
 

@@ -20,10 +20,10 @@ from tuneworthy.arms._searched import (
     read_cached_json,
     write_json_atomically,
 )
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.model import limits_for
-from tuneworthy.core.record import digest
-from tuneworthy.prompting.messages import specification
+from tuneworthy.arms.prompt.messages import specification
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.model import limits_for
+from tuneworthy.records.record import digest
 
 _TOKENS_PER_WORD = 3  # most tokens of the answer per word of the requested length
 _ROWS_PER_FAILURE = 8  # training rows drawn per wanted failure

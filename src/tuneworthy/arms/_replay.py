@@ -1,6 +1,6 @@
 """Make general rows that are mixed into a task's training rows, so that less is forgotten.
 
-The rows are the base model's own greedy answers to shipped requests (`prompting/general_prompts`):
+The rows are the base model's own greedy answers to shipped requests (`arms/prompt/wordings.py`):
 texts that the model writes already. There is nothing to license or download, and the harm check's
 texts, which are other texts, stay unseen. Sources, read on 2026-11-28: a model's own texts serve as
 replay in place of its training data (arXiv 2605.26097), and small shares are worth their cost
@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.arm import Setup
-from tuneworthy.core.case import Message
-from tuneworthy.core.model import Limits
-from tuneworthy.core.record import digest
-from tuneworthy.prompting.wordings import general_prompts
+from tuneworthy.arms.prompt.wordings import general_prompts
+from tuneworthy.records.arm import Setup
+from tuneworthy.records.case import Message
+from tuneworthy.records.model import Limits
+from tuneworthy.records.record import digest
 
 REPLY_LIMITS = Limits(max_tokens=96)
 _AT_ONCE = 32  # requests at least, to fill a batch

@@ -18,18 +18,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tuneworthy.arms._prompted import check_fit, prompting_arm
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.arm import Setup
-from tuneworthy.core.artefact import Recipe
-from tuneworthy.core.case import Case
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.record import Record, digest
-from tuneworthy.core.task import Task
-from tuneworthy.ledger.trouble import store_errors
+from tuneworthy.arms.prompt.messages import specification
+from tuneworthy.arms.prompt.shots import random_examples
+from tuneworthy.arms.prompt.wordings import irrelevant, reminders, wordings
 from tuneworthy.metrics import by_set, score_all
-from tuneworthy.prompting.messages import specification
-from tuneworthy.prompting.shots import random_examples
-from tuneworthy.prompting.wordings import irrelevant, reminders, wordings
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.arm import Setup
+from tuneworthy.records.artefact import Recipe
+from tuneworthy.records.case import Case
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.record import Record, digest
+from tuneworthy.records.task import Task
+from tuneworthy.store.trouble import store_errors
 
 SEARCH_LEAST, SEARCH_MOST = 10, 60  # dev rows for the choice of a prompt
 # Expected share of the most requests a search may make: ties end it early.

@@ -20,11 +20,11 @@ from tuneworthy.arms._pairs import (
     write_pairs,
 )
 from tuneworthy.arms._trained import TuningOptions, training_work
-from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
-from tuneworthy.core.case import Case
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.model import Model
-from tuneworthy.core.record import digest
+from tuneworthy.records.arm import Asks, Fitted, Setup, Sizes, Work
+from tuneworthy.records.case import Case
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.model import Model
+from tuneworthy.records.record import digest
 
 MOST_HELD_BACK, HELD_SHARE = 40, 10  # teacher rows held back from training: at most 40, and 1 in 10
 CURVE_SHARES = (0.25, 0.5)  # shares of the teacher's rows of the learning curve's other points

@@ -15,14 +15,23 @@ from pydantic import Field
 from tuneworthy.arms._prompted import answer_token_limit, as_answer, mean_score, prompt_pack
 from tuneworthy.arms._replay import replay_count, replay_rows
 from tuneworthy.arms._trainers import Trainer, check_command, fit_by_command
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Asks, Fitted, Pace, Recipe, Setup, Sizes, Work
-from tuneworthy.core.artefact import Pack
-from tuneworthy.core.case import Case, Query
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.model import Model, Prompt, limits_for, scaled_limits
-from tuneworthy.core.record import GrownRecord
-from tuneworthy.prompting.messages import build_all
+from tuneworthy.arms.prompt.messages import build_all
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.arm import (
+    RETRY_TOKEN_FACTOR,
+    Asks,
+    Fitted,
+    Pace,
+    Recipe,
+    Setup,
+    Sizes,
+    Work,
+)
+from tuneworthy.records.artefact import Pack
+from tuneworthy.records.case import Case, Query
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.model import Model, Prompt, limits_for, scaled_limits
+from tuneworthy.records.record import GrownRecord
 
 # Rows a step by rows in all: few rows need small steps, so that there are enough of them.
 _BATCH_BY_ROWS = ((512, 4), (1024, 8))
@@ -38,7 +47,7 @@ Tuned = TypeVar("Tuned", bound="TrainingOptions")
 
 
 class TrainingOptions(GrownRecord):
-    """Options of training. `rate` None: by the size of the model (training/loop.py).
+    """Options of training. `rate` None: by the size of the model (models/train/loop.py).
 
     `batch` None: 16 rows a step, 8 below 1,024 rows, 4 below 512.
 
@@ -75,7 +84,7 @@ class TuningOptions(TrainingOptions):
     `rslora` keeps the size of the update where the rank is high (Kalajdzievski 2023, arXiv
     2312.03732). `dora` also trains a magnitude for every output of a layer (Liu et al. 2024, arXiv
     2402.09353): it may score higher at a low rank, and takes the slower general path. `trainer`: a
-    command of the user's trains in the place of our loop (see training/by_command.py).
+    command of the user's trains in the place of our loop (see models/train/by_command.py).
     """
 
     LATER: ClassVar[frozenset[str]] = TrainingOptions.LATER | {"dora", "rslora", "trainer"}
@@ -122,7 +131,7 @@ class PromptingMethod:
 
     `pack` describes it as plain data. `answers(queries, model, factor)` answers with `factor` times
     the token limit. `objective` replaces the likelihood of the training answers (see
-    training/objective.py).
+    models/train/objective.py).
     """
 
     pack: Pack
@@ -211,7 +220,7 @@ def _train_with_proof(
     setup: Setup, options: TrainingOptions, seed: int, ask: PromptingMethod, local: Any
 ) -> TrainingResult:
     """Train, and write the reference rows that later prove the adapter behind the server."""
-    from tuneworthy.training.adapter import write_proof_rows
+    from tuneworthy.models.train.adapter import write_proof_rows
 
     learnt, train = _train_and_record(setup, options, seed, ask, local)
     write_proof_rows(local, learnt.done.adapter, train)
@@ -222,7 +231,7 @@ def _train_with_proof(
 
 def _load_result(setup: Setup) -> TrainingResult | None:
     """Return the result of an earlier run from the unit's folder, without weights; None if none."""
-    from tuneworthy.training.lora import load_trained
+    from tuneworthy.models.train.lora import load_trained
 
     try:
         counts = json.loads((setup.folder / _LEARNT_FILE).read_text("utf-8"))
@@ -237,10 +246,10 @@ def _train_and_record(
     setup: Setup, options: TrainingOptions, seed: int, ask: PromptingMethod, model: Any
 ) -> tuple[TrainingResult, list[Any]]:
     """Train a model in this process; return the result and the training examples."""
-    from tuneworthy.training.full import fit_full
-    from tuneworthy.training.loop import rate_of
-    from tuneworthy.training.lora import fit_lora
-    from tuneworthy.training.training_data import Example, TrainingData
+    from tuneworthy.models.train.full import fit_full
+    from tuneworthy.models.train.loop import rate_of
+    from tuneworthy.models.train.lora import fit_lora
+    from tuneworthy.models.train.training_data import Example, TrainingData
 
     full = not isinstance(options, TuningOptions)
     rate = rate_of(model.module.config, options.rate, full=full)
@@ -271,9 +280,9 @@ def _train_and_record(
 
 def training_settings(options: TrainingOptions, rows: int, rate: float) -> Any:
     """Return the training settings for so many rows and a peak learning rate."""
-    from tuneworthy.training.full import FullSettings
-    from tuneworthy.training.loop import TrainingSchedule
-    from tuneworthy.training.lora import LoraSettings
+    from tuneworthy.models.train.full import FullSettings
+    from tuneworthy.models.train.loop import TrainingSchedule
+    from tuneworthy.models.train.lora import LoraSettings
 
     shared: dict[str, Any] = {
         "pace": TrainingSchedule(
@@ -295,7 +304,7 @@ def training_settings(options: TrainingOptions, rows: int, rate: float) -> Any:
 
 
 def _make_examples(prompts: Prompts, cases: Sequence[Case]) -> list[Any]:
-    from tuneworthy.training.training_data import Example
+    from tuneworthy.models.train.training_data import Example
 
     built = prompts([case.query() for case in cases])
     return [Example(c.id, prompt, c.output) for c, prompt in zip(cases, built, strict=True)]

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from tuneworthy.core.arm import Setup
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.record import Record
+from tuneworthy.records.arm import Setup
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.record import Record
 
 _REPLACEMENT = (
     "our own loop trains where `trainer` is left out; TRL, a training API and all others train by a"
@@ -68,8 +68,8 @@ def check_command(options: Any, objective: Any) -> None:
 def fit_by_command(
     setup: Setup, command: CommandTrainer, model: Any, lessons: Any, how: Any, seed: int
 ) -> Any:
-    """Return what the command trained, or had trained before (see `training/by_command.py`)."""
-    from tuneworthy.training.by_command import CommandRun
+    """Return what the command trained, or had trained before (see `models/train/by_command.py`)."""
+    from tuneworthy.models.train.by_command import CommandRun
 
     task = setup.task
     line = CommandRun(command.command, command.adapter, task.folder, 60 * task.budget.minutes)

@@ -8,11 +8,11 @@ from typing import Any
 
 from tuneworthy.arms._classified import most_probable_label, softmax
 from tuneworthy.arms._prompted import answer_token_limit, as_answer, sum_usage
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Recipe, Setup
-from tuneworthy.core.case import Message, Query
-from tuneworthy.core.model import Grammar, Limits, Model, Scorer, limits_for
-from tuneworthy.prompting.messages import build
+from tuneworthy.arms.prompt.messages import build
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.arm import Recipe, Setup
+from tuneworthy.records.case import Message, Query
+from tuneworthy.records.model import Grammar, Limits, Model, Scorer, limits_for
 
 Prompts = Sequence[Sequence[Message]]
 Ask = Callable[[Sequence[Query], Prompts], list[Answer]]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tuneworthy.arms._prompted import recorded_arm
-from tuneworthy.core.arm import Fitted, Setup
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.record import Record
+from tuneworthy.records.arm import Fitted, Setup
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.record import Record
 
 TOOL, ROLE, SIMPLICITY = "", "candidate", 5
 NEEDS: frozenset[str] = frozenset()

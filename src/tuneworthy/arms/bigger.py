@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from tuneworthy.arms import _choice
 from tuneworthy.arms._prompted import prompt_pack, prompting_arm
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
-from tuneworthy.core.case import Query
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.record import Record
 from tuneworthy.models import is_paid
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.records.case import Query
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.record import Record
 
 TOOL, ROLE, SIMPLICITY = "bigger", "candidate", 10
 NEEDS = frozenset({"bigger"})

@@ -12,16 +12,16 @@ from tuneworthy.arms._under_grammar import (
     correct_drafts,
     reusable_free_answers,
 )
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
-from tuneworthy.core.case import Query
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.model import Grammar, limits_for
-from tuneworthy.core.record import Record
-from tuneworthy.core.task import Task
+from tuneworthy.arms.prompt.grammar import grammar
+from tuneworthy.arms.prompt.messages import build_all
 from tuneworthy.metrics._validity import validity
-from tuneworthy.prompting.grammar import grammar
-from tuneworthy.prompting.messages import build_all
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.records.case import Query
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.model import Grammar, limits_for
+from tuneworthy.records.record import Record
+from tuneworthy.records.task import Task
 
 TOOL, ROLE, SIMPLICITY = "schema", "candidate", 10
 NEEDS = frozenset({"model"})

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Fitted, Setup
-from tuneworthy.core.case import Query
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.record import Record
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.arm import Fitted, Setup
+from tuneworthy.records.case import Query
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.record import Record
 
 TOOL, ROLE, SIMPLICITY = "", "reference", 1
 NEEDS: frozenset[str] = frozenset()

@@ -22,9 +22,9 @@ from tuneworthy.arms._trained import (
     recipe_of,
     train_model,
 )
-from tuneworthy.core.arm import Fitted, Recipe, Role, Setup, Sizes, Work
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.task import Task, Tool
+from tuneworthy.records.arm import Fitted, Recipe, Role, Setup, Sizes, Work
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.task import Task, Tool
 
 TOOL, ROLE, SIMPLICITY = "distil", "candidate", 10
 NEEDS = frozenset({"training", "teacher"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from tuneworthy.arms._classified import fitted_vector_head
-from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
-from tuneworthy.core.record import Record
+from tuneworthy.records.arm import Fitted, Setup, Sizes, Work
+from tuneworthy.records.record import Record
 
 TOOL, ROLE, SIMPLICITY = "classifier", "candidate", 20
 CHOOSES = False

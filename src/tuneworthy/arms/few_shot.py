@@ -8,10 +8,10 @@ from pydantic import Field
 
 from tuneworthy.arms._choice import CHOICE_LEAST
 from tuneworthy.arms._prompted import mean_score, prompting_arm
-from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.record import Record
-from tuneworthy.prompting.shots import fixed_examples, random_examples
+from tuneworthy.arms.prompt.shots import fixed_examples, random_examples
+from tuneworthy.records.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.record import Record
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 20
 NEEDS = frozenset({"model"})

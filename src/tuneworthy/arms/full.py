@@ -10,7 +10,7 @@ from tuneworthy.arms._trained import (
     train_model,
     training_work,
 )
-from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
+from tuneworthy.records.arm import Fitted, Setup, Sizes, Work
 
 TOOL, ROLE, SIMPLICITY = "tune", "candidate", 30
 NEEDS = frozenset({"training"})

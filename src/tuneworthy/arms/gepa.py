@@ -17,9 +17,9 @@ from tuneworthy.arms._searched import (
     dev_passes,
     placebo_recipe,
 )
-from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.record import Record
+from tuneworthy.records.arm import Asks, Fitted, Setup, Sizes, Work
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.record import Record
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 45
 NEEDS = frozenset({"model", "reflection"})

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydantic import Field
 
 from tuneworthy.arms._prompted import check_fit, prompting_arm
-from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.record import Record
+from tuneworthy.records.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.record import Record
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 30
 NEEDS = frozenset({"model"})

@@ -17,8 +17,8 @@ from tuneworthy.arms._searched import (
     placebo_recipe,
     prompt_edits,
 )
-from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
-from tuneworthy.core.record import Record
+from tuneworthy.records.arm import Asks, Fitted, Setup, Sizes, Work
+from tuneworthy.records.record import Record
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 40
 NEEDS = frozenset({"model"})

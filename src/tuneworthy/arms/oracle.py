@@ -11,15 +11,15 @@ from pydantic import Field
 from tuneworthy.arms import _choice
 from tuneworthy.arms._context import passage_budget, token_length
 from tuneworthy.arms._prompted import prompting_arm
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
-from tuneworthy.core.case import Query
-from tuneworthy.core.model import Model
-from tuneworthy.core.record import Record
-from tuneworthy.data.docs import Doc
-from tuneworthy.prompting.messages import build
-from tuneworthy.retrieval.chunks import ChunkOptions, chunked
-from tuneworthy.retrieval.index import index, similar_length
+from tuneworthy.arms.prompt.messages import build
+from tuneworthy.arms.retrieval.chunks import ChunkOptions, chunked
+from tuneworthy.arms.retrieval.index import index, similar_length
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.records.case import Query
+from tuneworthy.records.model import Model
+from tuneworthy.records.record import Record
+from tuneworthy.rows.docs import Doc
 
 TOOL, ROLE, SIMPLICITY = "", "ceiling", 10
 NEEDS = frozenset({"model", "gold_passage"})

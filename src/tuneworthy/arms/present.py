@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tuneworthy.arms._prompted import answer_token_limit, as_answer, recorded_arm
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Recipe, Setup
-from tuneworthy.core.case import Query
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.model import Limits, limits_for, scaled_limits
-from tuneworthy.core.record import Record, plain_file
-from tuneworthy.prompting.messages import build
+from tuneworthy.arms.prompt.messages import build
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.arm import RETRY_TOKEN_FACTOR, Fitted, Recipe, Setup
+from tuneworthy.records.case import Query
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.model import Limits, limits_for, scaled_limits
+from tuneworthy.records.record import Record, plain_file
 
 TOOL, ROLE, SIMPLICITY = "keep", "candidate", 0
 NEEDS = frozenset({"present"})

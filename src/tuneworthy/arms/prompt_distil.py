@@ -12,9 +12,9 @@ from tuneworthy.arms._pairs import Prompt
 from tuneworthy.arms._prompted import check_fit
 from tuneworthy.arms._student_rows import DistilOptions, taught_work
 from tuneworthy.arms._trained import model_in_process, recipe_of
-from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.prompting.messages import build_all
+from tuneworthy.arms.prompt.messages import build_all
+from tuneworthy.records.arm import Fitted, Setup, Sizes, Work
+from tuneworthy.records.errors import DoesNotApply
 
 TOOL, ROLE, SIMPLICITY = "distil", "candidate", 20
 NEEDS = frozenset({"training"})

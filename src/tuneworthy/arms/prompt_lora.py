@@ -15,7 +15,7 @@ from tuneworthy.arms._trained import (
     train_model,
     training_work,
 )
-from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.records.arm import Fitted, Recipe, Setup, Sizes, Work
 
 TOOL, ROLE, SIMPLICITY = "tune", "candidate", 20
 NEEDS = frozenset({"training"})

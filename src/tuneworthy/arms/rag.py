@@ -17,11 +17,11 @@ from tuneworthy.arms._context import (
     recall_note,
 )
 from tuneworthy.arms._prompted import prompt_pack
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
-from tuneworthy.core.case import Query
-from tuneworthy.core.record import Record
-from tuneworthy.retrieval.chunks import ChunkOptions
+from tuneworthy.arms.retrieval.chunks import ChunkOptions
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.records.case import Query
+from tuneworthy.records.record import Record
 
 TOOL, ROLE, SIMPLICITY = "context", "candidate", 10
 NEEDS = frozenset({"model", "docs"})

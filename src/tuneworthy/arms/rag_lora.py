@@ -25,10 +25,10 @@ from tuneworthy.arms._trained import (
     train_model,
     training_work,
 )
-from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
-from tuneworthy.core.case import Query
-from tuneworthy.core.model import Prompt
-from tuneworthy.retrieval.chunks import ChunkOptions
+from tuneworthy.arms.retrieval.chunks import ChunkOptions
+from tuneworthy.records.arm import Fitted, Setup, Sizes, Work
+from tuneworthy.records.case import Query
+from tuneworthy.records.model import Prompt
 
 TOOL, ROLE, SIMPLICITY = "tune", "candidate", 40
 NEEDS = frozenset({"training", "docs"})

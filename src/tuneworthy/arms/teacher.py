@@ -12,7 +12,7 @@ from tuneworthy.arms._pairs import (
     without_passage,
 )
 from tuneworthy.arms._prompted import prompting_arm
-from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
+from tuneworthy.records.arm import Asks, Fitted, Setup, Sizes, Work
 
 TOOL, ROLE, SIMPLICITY = "", "ceiling", 20
 NEEDS = frozenset({"teacher"})

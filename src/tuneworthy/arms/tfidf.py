@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from tuneworthy.arms._classified import fitted_classifier
-from tuneworthy.core.arm import Fitted, Setup
-from tuneworthy.core.record import Record
+from tuneworthy.records.arm import Fitted, Setup
+from tuneworthy.records.record import Record
 
 TOOL, ROLE, SIMPLICITY = "classifier", "candidate", 10
 CHOOSES = False

@@ -14,12 +14,12 @@ from tuneworthy.arms._prompted import (
     prompt_pack,
     prompting_arm,
 )
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Asks, Fitted, Recipe, Setup, Sizes, Work
-from tuneworthy.core.case import Query
-from tuneworthy.core.model import Limits, limits_for, scaled_limits
-from tuneworthy.core.record import Record
-from tuneworthy.prompting.messages import build_all
+from tuneworthy.arms.prompt.messages import build_all
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.arm import RETRY_TOKEN_FACTOR, Asks, Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.records.case import Query
+from tuneworthy.records.model import Limits, limits_for, scaled_limits
+from tuneworthy.records.record import Record
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 50
 NEEDS = frozenset({"model"})

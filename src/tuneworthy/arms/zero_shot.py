@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tuneworthy.arms._prompted import prompting_arm
-from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
-from tuneworthy.core.record import Record
+from tuneworthy.records.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.records.record import Record
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 10
 NEEDS = frozenset({"model"})

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from tuneworthy.cli._options import print_stderr
 
 if TYPE_CHECKING:
-    from tuneworthy.data.column_roles import Roles
-    from tuneworthy.data.table_columns import Choice
-    from tuneworthy.recognising import AskForColumns
+    from tuneworthy.rows.column_roles import Roles
+    from tuneworthy.rows.recognising import AskForColumns
+    from tuneworthy.rows.table_columns import Choice
 
 _NO = {"n", "no", "nein", "non", "nope"}
 _SHOWN = 20  # columns with an example each; of more the names are listed
@@ -74,7 +74,7 @@ def read_reply(text: str, roles: Roles) -> Choice | None:
 
     Raises ValueError for a reply that is no list of ROLE=COLUMN.
     """
-    from tuneworthy.data.table_columns import Choice
+    from tuneworthy.rows.table_columns import Choice
 
     words = [word.partition("=")[::2] for word in shlex.split(text)]
     pairs = dict(words)
@@ -95,7 +95,7 @@ def read_reply(text: str, roles: Roles) -> Choice | None:
 
 def _pick_columns(roles: Roles, examples: Mapping[str, str]) -> Choice | None:
     """Return the columns that the user picks one after the other; None if they are too few."""
-    from tuneworthy.data.table_columns import Choice
+    from tuneworthy.rows.table_columns import Choice
 
     columns = list(examples)
     _print_columns(examples)
@@ -126,7 +126,7 @@ def _pick_column(what: str, columns: Sequence[str], default: str, *, none: bool 
 
     `none`: the user may pick no column, which returns "".
     """
-    from tuneworthy.data.table_columns import column_like
+    from tuneworthy.rows.table_columns import column_like
 
     otherwise = default or ("none" if none else "")
     for _ in range(3):

@@ -17,10 +17,10 @@ from types import FrameType
 from typing import Any
 
 from tuneworthy import __version__
-from tuneworthy.core.errors import STUDIES_ARE_KEPT, TaskError, TuneworthyError
-from tuneworthy.core.escape import visible
-from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.ledger.signals import StopRequested
+from tuneworthy.records.errors import STUDIES_ARE_KEPT, TaskError, TuneworthyError
+from tuneworthy.records.escape import visible
+from tuneworthy.records.plugins import catalogue, load
+from tuneworthy.store.signals import StopRequested
 
 TASK_FILE = "task.yaml"
 
@@ -219,7 +219,7 @@ def _has_store(word: str) -> bool:
 
 
 def _system_error(error: OSError) -> TuneworthyError:
-    from tuneworthy.ledger.trouble import from_system
+    from tuneworthy.store.trouble import from_system
 
     return from_system(error, str(error.filename or "the output of this command"))
 

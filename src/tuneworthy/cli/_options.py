@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TextIO
 
 import typer
 
-from tuneworthy.core.escape import json_for_terminal, visible
+from tuneworthy.records.escape import json_for_terminal, visible
 
 TaskFile = Annotated[
     Path, typer.Argument(help="The task file, or its folder.", show_default="task.yaml")
@@ -47,7 +47,7 @@ def task_path(path: Path) -> Path:
 
 def minutes(text: str, option: str = "--more") -> float:
     """Return the minutes of a time such as `10m`, `1.5h`, `90s` or `10`; else raise TaskError."""
-    from tuneworthy.core.errors import TaskError
+    from tuneworthy.records.errors import TaskError
 
     units = {"s": 1 / 60, "m": 1.0, "h": 60.0}
     number, unit = (text[:-1], text[-1:]) if text[-1:] in units else (text, "m")
@@ -64,7 +64,7 @@ def minutes(text: str, option: str = "--more") -> float:
 
 def share(text: str, option: str = "--max-bad") -> float:
     """Return a share written as `1%` or `0.01`. Raise TaskError outside 0 to 1."""
-    from tuneworthy.core.errors import TaskError
+    from tuneworthy.records.errors import TaskError
 
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tuneworthy.core.errors import TuneworthyError
-    from tuneworthy.data.draft import DraftedTask
-    from tuneworthy.importing import Imported, ImportOptions
+    from tuneworthy.records.errors import TuneworthyError
+    from tuneworthy.rows.draft import DraftedTask
+    from tuneworthy.rows.importing import Imported, ImportOptions
 
 
 def check_free(rows: Sequence[Path], task: Path, force: bool, columns: Sequence[str] = ()) -> None:
@@ -19,7 +19,7 @@ def check_free(rows: Sequence[Path], task: Path, force: bool, columns: Sequence[
 
     The error also names the first of `columns` that the first file lacks.
     """
-    from tuneworthy.core.errors import TaskError
+    from tuneworthy.records.errors import TaskError
 
     if not task.name or task.is_dir():
         raise TaskError("a folder stands where the task file is to be written", where=str(task),
@@ -41,10 +41,10 @@ def _wrong_column(rows: Sequence[Path], columns: Sequence[str]) -> TuneworthyErr
 
     A file that can't be read here is left to the reader of rows.
     """
-    from tuneworthy.core.errors import DataError, TaskError
-    from tuneworthy.data.column_roles import columns_of
-    from tuneworthy.data.table import open_table
-    from tuneworthy.data.table_columns import column_like, raise_no_column
+    from tuneworthy.records.errors import DataError, TaskError
+    from tuneworthy.rows.column_roles import columns_of
+    from tuneworthy.rows.table import open_table
+    from tuneworthy.rows.table_columns import column_like, raise_no_column
 
     try:
         names = columns_of(open_table(rows[0]).head) if columns and rows else []
@@ -71,12 +71,12 @@ def write_task(
     """
     import json
 
-    from tuneworthy.core.errors import TuneworthyError
-    from tuneworthy.core.own_files import ANSWERS, TASK, TASK_SCHEMA, check_own, write_own
-    from tuneworthy.data.log_roles import find_answer_log
-    from tuneworthy.data.taskfile import task_schema
-    from tuneworthy.importing import import_rows, with_source_places
-    from tuneworthy.ledger.trouble import output_errors
+    from tuneworthy.records.errors import TuneworthyError
+    from tuneworthy.records.own_files import ANSWERS, TASK, TASK_SCHEMA, check_own, write_own
+    from tuneworthy.rows.importing import import_rows, with_source_places
+    from tuneworthy.rows.log_roles import find_answer_log
+    from tuneworthy.rows.taskfile import task_schema
+    from tuneworthy.store.trouble import output_errors
 
     schema = task.with_name("task.schema.json")
     with output_errors(task):
@@ -131,9 +131,9 @@ def _draft_task(
 
     Labels that differ only in case or spaces are one label: in rows of our own they become so.
     """
-    from tuneworthy.core.errors import DataError
-    from tuneworthy.data.draft import draft
-    from tuneworthy.data.infer import write_usual_spelling
+    from tuneworthy.records.errors import DataError
+    from tuneworthy.rows.draft import draft
+    from tuneworthy.rows.infer import write_usual_spelling
 
     try:
         return draft(found.rows, systems, folder, found), ()

@@ -11,9 +11,9 @@ def command(json: Json = False) -> None:
     The tasks are those of the atlas, whose winner was measured. Advisers are rules of thumb, the
     five-question checklist, and programs and models whose answers were recorded.
     """
-    from tuneworthy.atlas.atlas_file import read_atlas
-    from tuneworthy.core.record import canonical
+    from tuneworthy.records.record import canonical
     from tuneworthy.report.atlas import advice_json, advice_screen
+    from tuneworthy.report.atlas_file import read_atlas
     from tuneworthy.report.screen import terminal_size
 
     table = read_atlas().advice

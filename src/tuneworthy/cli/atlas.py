@@ -7,9 +7,9 @@ from tuneworthy.cli._options import Json, show, show_json
 
 def command(json: Json = False) -> None:
     """Print the map: types of task by number of rows, each cell's winner with its bound."""
-    from tuneworthy.atlas.atlas_file import read_atlas
-    from tuneworthy.core.record import canonical
+    from tuneworthy.records.record import canonical
     from tuneworthy.report.atlas import atlas_json, atlas_screen
+    from tuneworthy.report.atlas_file import read_atlas
     from tuneworthy.report.screen import terminal_size
 
     if json:

@@ -60,11 +60,11 @@ def command(
     again. The build is refused (exit code 4) if one scores less by more than the margin, or is not
     the model that was evaluated. A second call continues a build that was stopped.
     """
-    from tuneworthy.building import BuildOptions, build
-    from tuneworthy.core.record import canonical
-    from tuneworthy.core.run import RunOptions
-    from tuneworthy.ledger.signals import stoppable
+    from tuneworthy.handover.building import BuildOptions, build
+    from tuneworthy.records.record import canonical
+    from tuneworthy.records.run import RunOptions
     from tuneworthy.report.build_screen import build_lines
+    from tuneworthy.store.signals import stoppable
 
     run_options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), pay=pay)
     options = BuildOptions(arm=arm, forms=tuple(form or ()), out=out, dry=dry_run, push=push)

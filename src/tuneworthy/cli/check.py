@@ -22,8 +22,8 @@ from tuneworthy.cli._options import (
 )
 
 if TYPE_CHECKING:
-    from tuneworthy.atlas.atlas_file import Forecast
-    from tuneworthy.core.run import RunOptions
+    from tuneworthy.records.run import RunOptions
+    from tuneworthy.report.atlas_file import Forecast
 
 Live = Annotated[
     Path | None, typer.Option("--live", help="Check this log of served requests instead.")
@@ -92,8 +92,8 @@ def command(
         raise typer.Exit(_check_run(run, (data, test, base), json))
     _refuse_alone("--run", data=data, test=test, base=base)
     if live is not None:
-        from tuneworthy.core.record import canonical
-        from tuneworthy.watching import WatchOptions, check_live
+        from tuneworthy.handover.watching import WatchOptions, check_live
+        from tuneworthy.records.record import canonical
 
         watched = WatchOptions(arm, gold, show_inputs, most_unread=share(max_bad))
         found = check_live(task_path(task), live, watched)
@@ -103,7 +103,7 @@ def command(
             show(live_check_screen(found, *terminal_size()))
         return
     _refuse_alone("--live", gold=gold, arm=arm, show=show_inputs)
-    from tuneworthy.study import RunOptions, check
+    from tuneworthy.flows.study import RunOptions, check
 
     options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit)
     if blind is not None:
@@ -129,9 +129,9 @@ def _write_blind_rows(path: Path, options: RunOptions, count: int) -> str:
     import random
     from json import dumps
 
-    from tuneworthy.core.errors import DataError
-    from tuneworthy.core.own_files import ROWS, check_own, write_atomic
-    from tuneworthy.session import read
+    from tuneworthy.flows.session import read
+    from tuneworthy.records.errors import DataError
+    from tuneworthy.records.own_files import ROWS, check_own, write_atomic
 
     loaded, _ = read(path, options, print_messages)
     cases, file = loaded.everyone, path.parent / BLIND_FILE
@@ -156,8 +156,8 @@ def _write_blind_rows(path: Path, options: RunOptions, count: int) -> str:
 
 def _forecasts(path: Path, options: RunOptions) -> list[str]:
     """Return forecasts: of the winning tool, and of more answers to each row, where known."""
-    from tuneworthy.atlas.atlas_file import read_atlas
-    from tuneworthy.results_folder import repeats_lines
+    from tuneworthy.report.atlas_file import read_atlas
+    from tuneworthy.report.results_folder import repeats_lines
 
     forecast = read_atlas().forecast
     winner = _winner_lines(path, options, forecast) if forecast else []
@@ -168,8 +168,8 @@ def _winner_lines(path: Path, options: RunOptions, forecast: Forecast) -> list[s
     """Return the line on the tools that win on rows like these; [] without right answers."""
     from random import Random
 
-    from tuneworthy.atlas.atlas_file import row_features
-    from tuneworthy.session import read
+    from tuneworthy.flows.session import read
+    from tuneworthy.report.atlas_file import row_features
 
     loaded, split = read(path, options)
     outputs = [case.output for case in loaded.everyone]
@@ -182,8 +182,8 @@ def _winner_lines(path: Path, options: RunOptions, forecast: Forecast) -> list[s
 
 def _check_run(folder: Path, files: tuple[Path | None, ...], json: bool) -> int:
     """Print what the detectors of the lab find in a training folder; return the exit code."""
-    from tuneworthy.core.record import canonical
     from tuneworthy.lab.own_run import OwnFiles, check_run
+    from tuneworthy.records.record import canonical
     from tuneworthy.report.checks import own_run_screen
     from tuneworthy.report.screen import terminal_size
 
@@ -197,7 +197,7 @@ def _check_run(folder: Path, files: tuple[Path | None, ...], json: bool) -> int:
 
 def _refuse_alone(option: str, **given: object) -> None:
     """Raise TaskError for a given option that has an effect only together with `option`."""
-    from tuneworthy.core.errors import TaskError
+    from tuneworthy.records.errors import TaskError
 
     if alone := [name for name, value in given.items() if value]:
         whole = {"--live": "--live LOG", "--run": "--run FOLDER"}[option]
@@ -207,7 +207,7 @@ def _refuse_alone(option: str, **given: object) -> None:
 
 def _refuse_beside(**given: object) -> None:
     """Raise TaskError for an option of --live that is given together with --run."""
-    from tuneworthy.core.errors import TaskError
+    from tuneworthy.records.errors import TaskError
 
     if named := [name for name, value in given.items() if value]:
         raise TaskError("--run and --live are two checks", where=f"--{named[0]}",

@@ -14,9 +14,9 @@ import typer
 from tuneworthy.cli._options import BadRows, Json, MaxBad, print_stderr, share, show, show_json
 
 if TYPE_CHECKING:
-    from tuneworthy.compare.two_logs import LogComparison
-    from tuneworthy.comparing import CompareOptions
-    from tuneworthy.data.table_columns import Choice
+    from tuneworthy.explain.two_logs import LogComparison
+    from tuneworthy.flows.comparing import CompareOptions
+    from tuneworthy.rows.table_columns import Choice
 
 EPILOG = (
     "Exit codes: 0 a comparison was printed, whatever it shows; 2 the command line is wrong, no"
@@ -65,9 +65,9 @@ def command(
     Two files with --gold, the file of the right answers; or two columns of one table with --a, --b
     and --gold-column; or two finished studies.
     """
-    from tuneworthy.comparing import CompareOptions
-    from tuneworthy.core.errors import TuneworthyError
-    from tuneworthy.data.table_columns import Choice
+    from tuneworthy.flows.comparing import CompareOptions
+    from tuneworthy.records.errors import TuneworthyError
+    from tuneworthy.rows.table_columns import Choice
 
     options = CompareOptions(metric, match, bad_rows, share(max_bad))
     columns = [a, b, gold_column]
@@ -98,7 +98,7 @@ def _print_logs(compared: LogComparison, json: bool) -> None:
 
 def _require_studies(first: Path, second: Path | None) -> Path:
     """Return `second`; raise TaskError if the two paths are not those of two studies."""
-    from tuneworthy.core.errors import TaskError
+    from tuneworthy.records.errors import TaskError
 
     rows = [path for path in (first, second) if path and path.is_file()
             and path.suffix.lower() in {".jsonl", ".csv", ".tsv", ".xlsx", ".parquet"}
@@ -123,7 +123,7 @@ def _require_studies(first: Path, second: Path | None) -> Path:
 def _compare_two_logs(
     first: Path, second: Path | None, gold: Path, options: CompareOptions, named: Choice
 ) -> LogComparison:
-    from tuneworthy.comparing import compare_files
+    from tuneworthy.flows.comparing import compare_files
 
     if second is None:
         _not_two_files(gold, f"one file, {first}")
@@ -136,7 +136,7 @@ def _refuse_columns(gold: Path, given: dict[str, str | None]) -> None:
 
 
 def _not_two_files(gold: Path, got: str) -> NoReturn:
-    from tuneworthy.core.errors import TaskError
+    from tuneworthy.records.errors import TaskError
 
     raise TaskError(
         "--gold goes with two files of answers", where="command line", got=got,
@@ -151,8 +151,8 @@ def _compare_two_columns(
     named: Choice,
     options: CompareOptions,
 ) -> LogComparison:
-    from tuneworthy.comparing import compare_columns
-    from tuneworthy.core.errors import TaskError
+    from tuneworthy.flows.comparing import compare_columns
+    from tuneworthy.records.errors import TaskError
 
     columns = {"--a": pair[0], "--b": pair[1], "--gold-column": named.output}
     missing = [option for option, name in columns.items() if name is None]
@@ -168,18 +168,18 @@ def _compare_two_columns(
 
 def _print_studies(first: Path, second: Path, json: bool) -> None:
     """Print the paired differences, second minus first, of two studies on their common cases."""
-    from tuneworthy.compare.two_studies import (
+    from tuneworthy.explain.two_studies import (
         Scoring,
         compare_studies,
         ids_with_other_inputs,
         unknown_source,
         why_uncorrected,
     )
-    from tuneworthy.core.counting import with_verb
-    from tuneworthy.core.record import canonical
+    from tuneworthy.records.counting import with_verb
+    from tuneworthy.records.record import canonical
     from tuneworthy.report.comparisons import compare_screen
+    from tuneworthy.report.results_folder import open_study
     from tuneworthy.report.screen import terminal_size
-    from tuneworthy.results_folder import open_study
 
     studies = open_study(first), open_study(second)
     for uncompared in dict.fromkeys(study.uncompared for study in studies if study.uncompared):

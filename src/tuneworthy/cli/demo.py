@@ -37,11 +37,11 @@ def command(
     """
     if recorded:
         return _run_recorded(folder / "recorded", only, open_it and sys.stdout.isatty())
-    from tuneworthy.ledger.signals import stoppable
+    from tuneworthy.flows.study import RunOptions, run
     from tuneworthy.models.local.wheel import fetch
     from tuneworthy.report.screen import terminal_size
     from tuneworthy.report.terminal import ladder_screen
-    from tuneworthy.study import RunOptions, run
+    from tuneworthy.store.signals import stoppable
     from tuneworthy.suite import write
 
     os.environ.setdefault("TUNEWORTHY_LOOKS", "folder")  # nobody decides on these rows
@@ -59,10 +59,10 @@ def command(
 
 def _run_recorded(folder: Path, only: str | None, open_it: bool) -> None:
     """Run the studies of recorded answers, print their first screens and open their reports."""
-    from tuneworthy.core.errors import TaskError
+    from tuneworthy.flows.study import run
+    from tuneworthy.records.errors import TaskError
     from tuneworthy.report.screen import terminal_size
     from tuneworthy.report.terminal import ladder_screen
-    from tuneworthy.study import run
     from tuneworthy.suite import STUDIES, write_recorded
 
     if only is not None and only not in STUDIES:

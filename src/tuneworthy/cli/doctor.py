@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tuneworthy.cli._options import Json, print_line, show_json
-from tuneworthy.core.counting import count_noun
+from tuneworthy.records.counting import count_noun
 
 
 def command(json: Json = False) -> None:

@@ -16,7 +16,7 @@ from tuneworthy.cli._options import print_line, print_stderr, share
 from tuneworthy.cli._task_writing import check_free, write_task
 
 if TYPE_CHECKING:
-    from tuneworthy.data.table_columns import Choice
+    from tuneworthy.rows.table_columns import Choice
 
 _YAML = {".yaml", ".yml"}
 Rows = Annotated[
@@ -76,8 +76,8 @@ def command(
     lm-eval, Langfuse, OpenTelemetry, Kiln, TensorZero, DSPy, Alpaca, ShareGPT, saved Hugging Face
     data sets. Columns: tuneworthy init tickets.csv --input message --output team
     """
-    from tuneworthy.core.errors import TuneworthyError
-    from tuneworthy.importing import ImportOptions
+    from tuneworthy.records.errors import TuneworthyError
+    from tuneworthy.rows.importing import ImportOptions
 
     try:
         task, column = _task_file(to, output)
@@ -116,7 +116,7 @@ def _answer_files_and_columns(
     columns: tuple[str | None, str | None, str | None], answers: Sequence[str], lists: str
 ) -> tuple[dict[str, str], Choice]:
     """Return the files of recorded answers by system, and the columns that the user named."""
-    from tuneworthy.data.table_columns import Choice
+    from tuneworthy.rows.table_columns import Choice
 
     asked, right, present = columns
     pairs = dict(_system_and_place(entry) for entry in answers)
@@ -133,9 +133,9 @@ def _logs_apart(rows: Sequence[Path], files: dict[str, str]) -> tuple[list[Path]
 
     A log has answers by id and no inputs. If all files are logs, all of them stay files of rows.
     """
-    from tuneworthy.core.plugins import catalogue
-    from tuneworthy.data.log_roles import is_answers_only
-    from tuneworthy.data.table_columns import system_name
+    from tuneworthy.records.plugins import catalogue
+    from tuneworthy.rows.log_roles import is_answers_only
+    from tuneworthy.rows.table_columns import system_name
 
     logs = [path for path in rows if len(rows) > 1 and path.is_file() and is_answers_only(path)]
     if len(logs) == len(rows):
@@ -155,7 +155,7 @@ def _names_file(place: str) -> bool:
 
 def _check_paths(rows: Sequence[Path]) -> None:
     """Raise DataError for a path that does not exist."""
-    from tuneworthy.core.errors import DataError
+    from tuneworthy.records.errors import DataError
 
     if missing := next((path for path in rows if not path.exists()), None):
         near = difflib.get_close_matches(missing.name, _names_beside(missing), n=1, cutoff=0.6)
@@ -176,8 +176,8 @@ def _names_beside(path: Path) -> list[str]:
 
 
 def _system_and_place(entry: str) -> tuple[str, str]:
-    from tuneworthy.core.errors import TaskError
-    from tuneworthy.core.plugins import catalogue
+    from tuneworthy.records.errors import TaskError
+    from tuneworthy.records.plugins import catalogue
 
     name, sign, place = entry.partition("=")
     if not sign or not name or not place:

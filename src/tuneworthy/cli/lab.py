@@ -83,7 +83,7 @@ def command(
 
 def _refuse_beside_export(export: Path | None, **given: object) -> None:
     """Raise TaskError for folders to check beside --export: a site of files checks nothing."""
-    from tuneworthy.core.errors import TaskError
+    from tuneworthy.records.errors import TaskError
 
     named = [name for name, value in given.items() if value]
     if export is not None and named:
@@ -94,7 +94,7 @@ def _refuse_beside_export(export: Path | None, **given: object) -> None:
 
 def _export_lab(folder: Path) -> None:
     from tuneworthy.lab.export import export_site
-    from tuneworthy.ledger.trouble import output_errors
+    from tuneworthy.store.trouble import output_errors
 
     with output_errors(folder):
         export_site(folder)
@@ -103,9 +103,9 @@ def _export_lab(folder: Path) -> None:
 
 def _open_socket(working: Path, host: str, port: int | None) -> socket.socket:
     """Return a listening socket: on the port asked for, that of the last lab here, or any."""
-    from tuneworthy.core.errors import TaskError
+    from tuneworthy.handover.serve.listening import listening_socket
     from tuneworthy.lab.security import last_access
-    from tuneworthy.serve.listening import listening_socket
+    from tuneworthy.records.errors import TaskError
 
     if port is not None:
         return listening_socket(host, port)
@@ -119,8 +119,8 @@ def _open_socket(working: Path, host: str, port: int | None) -> socket.socket:
 
 
 def _check_host(host: str) -> None:
-    from tuneworthy.core.errors import SecurityError
-    from tuneworthy.serve.listening import is_loopback
+    from tuneworthy.handover.serve.listening import is_loopback
+    from tuneworthy.records.errors import SecurityError
 
     if is_loopback(host):
         return
@@ -139,7 +139,7 @@ def _check_host(host: str) -> None:
 def _check_installed() -> None:
     from importlib.util import find_spec
 
-    from tuneworthy.core.errors import NotInstalled
+    from tuneworthy.records.errors import NotInstalled
 
     if missing := [name for name in ("fastapi", "uvicorn", "jinja2") if find_spec(name) is None]:
         raise NotInstalled(

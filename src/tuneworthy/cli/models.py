@@ -24,7 +24,7 @@ def list_models(json: Json = False) -> None:
 
     Example: tuneworthy models list
     """
-    from tuneworthy.core.record import canonical
+    from tuneworthy.records.record import canonical
 
     rows = [model.known() for model in _modules_by_name().values()]
     if json:
@@ -65,7 +65,7 @@ def verify_model(name: Name = "smollm2-135m") -> None:
 
     Example: tuneworthy models verify minilm
     """
-    from tuneworthy.core.errors import ModelError
+    from tuneworthy.records.errors import ModelError
 
     if not _module_of_model(name).verify():
         raise ModelError("the model is not here, or not whole", fix=f"tuneworthy models get {name}")
@@ -80,7 +80,7 @@ def _modules_by_name() -> dict[str, ModuleType]:
 
 
 def _module_of_model(name: str) -> ModuleType:
-    from tuneworthy.core.errors import TaskError
+    from tuneworthy.records.errors import TaskError
 
     models = _modules_by_name()
     if name not in models:

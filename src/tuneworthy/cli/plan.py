@@ -23,7 +23,7 @@ from tuneworthy.cli._options import (
 )
 
 if TYPE_CHECKING:
-    from tuneworthy.core.run import RunOptions
+    from tuneworthy.records.run import RunOptions
 
 
 def command(
@@ -38,11 +38,11 @@ def command(
     json: Json = False,
 ) -> None:
     """Show what `run` would do: arms, requests, minutes, money, how small a gain it can show."""
-    from tuneworthy.core.run import RunOptions
+    from tuneworthy.flows.study import plan
+    from tuneworthy.records.run import RunOptions
     from tuneworthy.report.plans import plan_screen
+    from tuneworthy.report.results_folder import repeats_lines
     from tuneworthy.report.screen import terminal_size
-    from tuneworthy.results_folder import repeats_lines
-    from tuneworthy.study import plan
 
     options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit, brief=brief)
     if show_prompts:
@@ -61,7 +61,7 @@ def _print_prompts(path: Path, options: RunOptions, json: bool) -> None:
     """Print the first prompt of every arm, as it would be sent."""
     from json import dumps
 
-    from tuneworthy.prompt_preview import first_prompts
+    from tuneworthy.flows.prompt_preview import first_prompts
     from tuneworthy.report.plans import prompts_screen
     from tuneworthy.report.screen import terminal_size
 

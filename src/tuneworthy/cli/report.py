@@ -37,9 +37,9 @@ def command(
     wording of sentences, which another build may have written.
     """
     from tuneworthy.report.exports import export_text, verdict_json
+    from tuneworthy.report.results_folder import open_study
     from tuneworthy.report.screen import terminal_size
     from tuneworthy.report.terminal import ladder_screen
-    from tuneworthy.results_folder import open_study
 
     if again:
         return _print_recomputed(study, json)
@@ -65,9 +65,9 @@ def _write_report(target: Path, text: str, *, asked: bool) -> bool:
 
     Raises an error only if `asked` (the user named the file); else a failure is just printed.
     """
-    from tuneworthy.core.errors import StoreError, TaskError
-    from tuneworthy.core.own_files import REPORTS, write_own
-    from tuneworthy.ledger.trouble import output_errors
+    from tuneworthy.records.errors import StoreError, TaskError
+    from tuneworthy.records.own_files import REPORTS, write_own
+    from tuneworthy.store.trouble import output_errors
 
     try:
         with output_errors(target):
@@ -83,8 +83,8 @@ def _write_report(target: Path, text: str, *, asked: bool) -> bool:
 def _print_recomputed(study: Path, json: bool) -> int:
     """Recompute a study, print the result and return the exit code."""
     from tuneworthy.report.comparisons import recompute_screen
+    from tuneworthy.report.results_folder import find_results, recompute
     from tuneworthy.report.screen import terminal_size
-    from tuneworthy.results_folder import find_results, recompute
 
     result = recompute(find_results(study))
     if json:

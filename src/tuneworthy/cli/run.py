@@ -22,7 +22,7 @@ from tuneworthy.cli._options import (
     show_json,
     task_path,
 )
-from tuneworthy.core.errors import exit_code_lines
+from tuneworthy.records.errors import exit_code_lines
 
 EXIT_CODES = {
     0: "a verdict: the target is met, or none is set",
@@ -40,9 +40,9 @@ EXIT_CODES = {
 EPILOG = exit_code_lines(EXIT_CODES)
 
 if TYPE_CHECKING:
-    from tuneworthy.compare.two_studies import Repetition
-    from tuneworthy.core.run import RunOptions
-    from tuneworthy.study import Study
+    from tuneworthy.explain.two_studies import Repetition
+    from tuneworthy.flows.study import Study
+    from tuneworthy.records.run import RunOptions
 
 
 WHERE = "Where arms run: local, ray, auto, HOST:PORT or ray://HOST:PORT."
@@ -92,10 +92,10 @@ def command(
     A study that scores rows is a look at them; each further look at the same rows widens the
     bounds. --again compares the two verdicts on the cases that both studies answered.
     """
-    from tuneworthy.core.run import RunOptions
-    from tuneworthy.ledger.signals import stoppable
-    from tuneworthy.study import run as run_study
-    from tuneworthy.study import run_again
+    from tuneworthy.flows.study import run as run_study
+    from tuneworthy.flows.study import run_again
+    from tuneworthy.records.run import RunOptions
+    from tuneworthy.store.signals import stoppable
     from tuneworthy.verdict.decide import exit_code
 
     options = RunOptions(bad_rows, share(max_bad), limit, fresh=fresh, pay=pay, brief=brief, on=on,
@@ -115,9 +115,9 @@ def command(
 def _print_dry_run(path: Path, options: RunOptions, json: bool) -> int:
     """Print what the run would cost and which look at its rows it would be; spend nothing."""
     from tuneworthy.cli._options import print_messages
+    from tuneworthy.flows.study import plan
     from tuneworthy.report.plans import plan_screen
     from tuneworthy.report.screen import terminal_size
-    from tuneworthy.study import plan
 
     made = plan(path, options, print_messages)
     if json:

@@ -11,9 +11,9 @@ import typer
 from tuneworthy.cli._options import print_line, print_stderr, share, show_json
 
 if TYPE_CHECKING:
-    from tuneworthy.serve.served_models import ServedModels
-    from tuneworthy.serve.served_versions import ServedVersion
-    from tuneworthy.serve.service import Service
+    from tuneworthy.handover.serve.served_models import ServedModels
+    from tuneworthy.handover.serve.served_versions import ServedVersion
+    from tuneworthy.handover.serve.service import Service
 
 ALL_ANSWERS, LOG_BYTES = "100%", 100_000_000
 
@@ -74,7 +74,7 @@ def command(
     own name. For many users take vLLM, llama.cpp or Ollama; their commands are printed. Ctrl-C
     stops it.
     """
-    from tuneworthy.serve import served_versions
+    from tuneworthy.handover.serve import served_versions
 
     _refuse_without("--rollback", rollback, {"--name": name is not None})
     _refuse_without("--log", log is not None, {"--log-share": log_share != ALL_ANSWERS,
@@ -90,10 +90,10 @@ def command(
         return
     token = _token_to_ask_for(host, token_env, no_token)
     _check_installed()
-    from tuneworthy.ledger.trouble import output_errors
-    from tuneworthy.serve.answer_log import AnswerLog
-    from tuneworthy.serve.listening import is_loopback
-    from tuneworthy.serve.service import Service
+    from tuneworthy.handover.serve.answer_log import AnswerLog
+    from tuneworthy.handover.serve.listening import is_loopback
+    from tuneworthy.handover.serve.service import Service
+    from tuneworthy.store.trouble import output_errors
 
     kept = None
     if log:
@@ -112,9 +112,9 @@ def _serve_until_signal(
     limits: tuple[int, int, float],
 ) -> None:
     """Open the socket, load the models, serve until a signal; exit with the signal's code."""
-    from tuneworthy.serve.http_server import run_server
-    from tuneworthy.serve.listening import listening_socket, production_lines, start_lines
-    from tuneworthy.serve.served_versions import note_current
+    from tuneworthy.handover.serve.http_server import run_server
+    from tuneworthy.handover.serve.listening import listening_socket, production_lines, start_lines
+    from tuneworthy.handover.serve.served_versions import note_current
 
     folder, versions, specs = what
     opened = listening_socket(*where)
@@ -138,7 +138,7 @@ def _serve_until_signal(
 
 def _refuse_without(partner: str, given: bool, options: dict[str, bool]) -> None:
     """Raise TaskError for an option that has an effect only together with its partner."""
-    from tuneworthy.core.errors import TaskError
+    from tuneworthy.records.errors import TaskError
 
     if not given and (alone := [name for name, used in options.items() if used]):
         raise TaskError(f"this option belongs to {partner}", where=alone[0],
@@ -146,8 +146,8 @@ def _refuse_without(partner: str, given: bool, options: dict[str, bool]) -> None
 
 
 def _token_to_ask_for(host: str, environment: str, none: bool) -> str | None:
-    from tuneworthy.core.errors import SecurityError, TaskError
-    from tuneworthy.serve.listening import is_loopback, read_token
+    from tuneworthy.handover.serve.listening import is_loopback, read_token
+    from tuneworthy.records.errors import SecurityError, TaskError
 
     if none and environment:
         raise TaskError("--no-token and --token-env contradict each other", where="command line",
@@ -167,7 +167,7 @@ def _token_to_ask_for(host: str, environment: str, none: bool) -> str | None:
 def _check_installed() -> None:
     from importlib.util import find_spec
 
-    from tuneworthy.core.errors import NotInstalled
+    from tuneworthy.records.errors import NotInstalled
 
     needed = ("starlette", "uvicorn", "prometheus_client")
     if missing := [name for name in needed if find_spec(name) is None]:
@@ -182,9 +182,9 @@ def _load_models(
     folder: Path, versions: list[ServedVersion], specs: list[str], most: int
 ) -> ServedModels:
     """Return the opened models and artefacts; TuneworthyError for one that can't be opened."""
-    from tuneworthy.deploy.system import open_artefact, open_base, task_of
+    from tuneworthy.handover.serve.served_models import Openers, ServedModels
+    from tuneworthy.handover.system import open_artefact, open_base, task_of
     from tuneworthy.models import first_use, notices, open_model
-    from tuneworthy.serve.served_models import Openers, ServedModels
 
     models = ServedModels(most)
     opened = [*specs, *(version.artefact.model for version in versions)]
@@ -205,9 +205,9 @@ def _load_models(
 def _print_dry_run(
     folder: Path, versions: list[ServedVersion], specs: list[str], json: bool
 ) -> None:
-    from tuneworthy.core.record import canonical
-    from tuneworthy.serve.listening import production_lines
-    from tuneworthy.serve.served_versions import current_versions
+    from tuneworthy.handover.serve.listening import production_lines
+    from tuneworthy.handover.serve.served_versions import current_versions
+    from tuneworthy.records.record import canonical
 
     meant = current_versions(folder, versions)
     if json:

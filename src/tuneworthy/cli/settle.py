@@ -22,8 +22,8 @@ from tuneworthy.cli._options import (
 )
 
 if TYPE_CHECKING:
-    from tuneworthy.core.settlement import Choice
-    from tuneworthy.settling import SettledStudy, Settling
+    from tuneworthy.flows.settling import SettledStudy, Settling
+    from tuneworthy.records.settlement import Choice
 
 CHOICES: tuple[Choice, ...] = ("left", "right", "wrong", "equal", "skip")
 KEYS: dict[str, Choice] = {"b": "wrong", **{choice[0]: choice for choice in CHOICES}}
@@ -55,8 +55,8 @@ def command(
     right), r (right is), b (both wrong), e (both right), s (skip), q (quit), or = and the right
     answer. Each choice is stored at once. The settled verdict is written beside the study's.
     """
-    from tuneworthy.core.run import RunOptions
-    from tuneworthy.settling import open_settling
+    from tuneworthy.flows.settling import open_settling
+    from tuneworthy.records.run import RunOptions
 
     options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad))
     with open_settling(task_path(task), options, clicks, print_messages) as settling:

@@ -26,10 +26,10 @@ def command(
 
     Enter takes the answer in brackets. Nothing is sent, and nothing is written before the last one.
     """
-    from tuneworthy.core import own_files
-    from tuneworthy.core.errors import TaskError
-    from tuneworthy.data.taskfile import read_task
-    from tuneworthy.ledger.trouble import output_errors
+    from tuneworthy.records import own_files
+    from tuneworthy.records.errors import TaskError
+    from tuneworthy.rows.taskfile import read_task
+    from tuneworthy.store.trouble import output_errors
 
     if output.exists():
         raise TaskError("there is a task file already", where=str(output), fix="-o another.yaml",
@@ -94,9 +94,9 @@ def _model_fault(answer: str) -> str:
 
 def _write_task(rows: Path, present: str, output: Path) -> tuple[str, ...]:
     """Write the task file that `init` would write; return the lines that `init` would print."""
-    from tuneworthy.core.errors import TuneworthyError
-    from tuneworthy.data.table_columns import Choice
-    from tuneworthy.importing import ImportOptions
+    from tuneworthy.records.errors import TuneworthyError
+    from tuneworthy.rows.importing import ImportOptions
+    from tuneworthy.rows.table_columns import Choice
 
     answers = {} if present == "none" else {"present": present}
     options = ImportOptions(Choice(), column_question(), replace=False)

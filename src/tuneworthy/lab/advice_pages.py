@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tuneworthy.atlas.atlas_file import read_atlas
 from tuneworthy.lab.pages import Site, json_block, render
 from tuneworthy.report import atlas as texts
+from tuneworthy.report.atlas_file import read_atlas
 
 STYLE = "guess.css"
 SCRIPTS = ("svg", "keys", "state", "guess")

@@ -15,8 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from tuneworthy.core.errors import TuneworthyError
-from tuneworthy.core.escape import for_html
+from tuneworthy.handover.serve.http_server import StoppableServer, TimedProtocol
 from tuneworthy.lab import pages
 from tuneworthy.lab.lab_folder import private_file
 from tuneworthy.lab.open_lab import Lab
@@ -24,8 +23,9 @@ from tuneworthy.lab.problem import Problem, problem_of
 from tuneworthy.lab.routes import ROUTERS
 from tuneworthy.lab.routes.page_routes import StreamIsOver, site_of
 from tuneworthy.lab.security import MOST_HEADERS, Guard, wants_page
-from tuneworthy.ledger import signals
-from tuneworthy.serve.http_server import StoppableServer, TimedProtocol
+from tuneworthy.records.errors import TuneworthyError
+from tuneworthy.records.escape import for_html
+from tuneworthy.store import signals
 
 # An environment variable can make newer versions of FastAPI send traces to another server.
 NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}

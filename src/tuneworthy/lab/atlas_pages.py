@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tuneworthy.atlas.atlas_file import (
+from tuneworthy.lab.pages import Site, render
+from tuneworthy.lab.problem import Problem
+from tuneworthy.records.counting import score_text
+from tuneworthy.records.measured_task import MeasuredArm, MeasuredTask
+from tuneworthy.report.atlas import behind_text
+from tuneworthy.report.atlas_file import (
     COST_VIEWS,
     NOT_MEASURED,
     AtlasCell,
@@ -19,11 +24,6 @@ from tuneworthy.atlas.atlas_file import (
     read_atlas,
     read_cases,
 )
-from tuneworthy.core.counting import score_text
-from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
-from tuneworthy.lab.pages import Site, render
-from tuneworthy.lab.problem import Problem
-from tuneworthy.report.atlas import behind_text
 from tuneworthy.verdict import phrases
 
 STYLE, SCRIPTS = "atlas.css", ("svg", "keys", "atlas")

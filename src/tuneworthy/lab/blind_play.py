@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tuneworthy.core.failure import Value
 from tuneworthy.lab import case_data, words
 from tuneworthy.lab.blind_runs import BlindRun, without_cause
 from tuneworthy.lab.cases import LabCase, all_cases
@@ -16,6 +15,7 @@ from tuneworthy.lab.open_lab import Lab
 from tuneworthy.lab.problem import Problem
 from tuneworthy.lab.recordings import RecordStore
 from tuneworthy.lab.settings import find_case
+from tuneworthy.records.failure import Value
 
 BLIND_SEED = 0
 

@@ -15,16 +15,16 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.card import CardAnswer, CardLook, Passage, Sampling
-from tuneworthy.core.failure import Config, LabRow, LabRows, LabSetup, RunFacts, Runs
-from tuneworthy.core.model import Limits, Prompt
-from tuneworthy.data.docs import Doc
+from tuneworthy.arms.prompt.grammar import grammar
 from tuneworthy.lab.cases import ANSWER_TOKENS, ASKED_ROWS, SHOWN_LOSS_ROWS, LabCase, scored_case
 from tuneworthy.lab.encode import clean_row
 from tuneworthy.lab.events import Emit, RunStopped
 from tuneworthy.metrics import scorer
-from tuneworthy.prompting.grammar import grammar
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.card import CardAnswer, CardLook, Passage, Sampling
+from tuneworthy.records.failure import Config, LabRow, LabRows, LabSetup, RunFacts, Runs
+from tuneworthy.records.model import Limits, Prompt
+from tuneworthy.rows.docs import Doc
 
 
 class CardRun:
@@ -234,7 +234,7 @@ class LabTools:
         trained = trained_model(self.model, self.rows, self.seed, self.shared)
         if form == "adapter":
             return replace(self, model=trained)
-        from tuneworthy.training.merge import merged_rounded
+        from tuneworthy.models.train.merge import merged_rounded
 
         return replace(self, model=merged_rounded(trained, form))
 
@@ -245,7 +245,7 @@ class LabTools:
 @lru_cache(maxsize=4)
 def _document_index(case: LabCase, dated: bool) -> Any:
     """Return the index of the task's documents; without dates all of them are in force."""
-    from tuneworthy.retrieval.index import index
+    from tuneworthy.arms.retrieval.index import index
 
     free = {"since": None, "until": None}
     return index([doc if dated else doc.model_copy(update=free) for doc in case.docs()])

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.failure import Config, RunFacts, Runs, Value
 from tuneworthy.lab import words
 from tuneworthy.lab.cases import ANSWER_TOKENS, ASKED_ROWS, HELD_ROWS, NEW_ROWS, LabCase
 from tuneworthy.lab.recordings import (
@@ -22,6 +20,8 @@ from tuneworthy.lab.recordings import (
     outside_usual_range,
     usual_ranges,
 )
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.failure import Config, RunFacts, Runs, Value
 
 CONFIDENCES = ("a hunch", "fairly", "certain")
 POINTS_IF_RIGHT, POINTS_IF_WRONG = (

@@ -1,6 +1,6 @@
 """The cases of the lab: every failure mode, with its task, its rows and its options.
 
-A failure mode is a file of `failures/`. It defines NUMBER, HARD, SLUG, TITLE, TASK, STORY, WIN,
+A failure mode is a file of `lab/failures/`. It defines NUMBER, HARD, SLUG, TITLE, TASK, STORY, WIN,
 PLANTED, CLEAN, KNOBS, CHARTS, MEASURES (the five measurements to choose from), PROOF, CAUSES, NEEDS
 and HARMLESS; `detect` and `victory`; and may define METRIC (instead of the task's
 metric), `rows(rows, config, seed)` (the rows as this configuration has them, with probes),
@@ -8,7 +8,7 @@ metric), `rows(rows, config, seed)` (the rows as this configuration has them, wi
 loss are measured before and after), `of_probe(name, rows, texts)` (facts of its own from the
 answers to them) and `facts(rows, texts, config)` (facts of its own from the 40 answers). Knows no
 page. A card (TRAINS = False) trains nothing: it defines LOOKS and `answer(setup, tools)`, which
-yields its looks, see `core.card`.
+yields its looks, see `records.card`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from random import Random
 from types import ModuleType
 from typing import Any
 
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.failure import DEFAULTS, Config, LabRow, LabRows, Runs
-from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.core.task import Task
-from tuneworthy.data.docs import Doc
 from tuneworthy.lab.events import SCHEMA, Event, run_id
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.failure import DEFAULTS, Config, LabRow, LabRows, Runs
+from tuneworthy.records.plugins import catalogue, load
+from tuneworthy.records.task import Task
+from tuneworthy.rows.docs import Doc
 
 NEW_ROWS = 40  # new rows that measure a run
 # Training rows whose tokens are shown; new rows that each look answers.

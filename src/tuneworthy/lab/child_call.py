@@ -13,9 +13,9 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from tuneworthy.core import errors
-from tuneworthy.core.errors import TuneworthyError
 from tuneworthy.lab.problem import Problem
+from tuneworthy.records import errors
+from tuneworthy.records.errors import TuneworthyError
 
 NICENESS = 5  # pages answer while it works
 END_SECONDS = 2.0  # seconds that a process gets to end

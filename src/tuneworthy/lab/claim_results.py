@@ -13,9 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from tuneworthy.atlas.atlas_file import HeadlineFinding, read_atlas
-from tuneworthy.core.record import Record
 from tuneworthy.lab.pages import Site, render
+from tuneworthy.records.record import Record
+from tuneworthy.report.atlas_file import HeadlineFinding, read_atlas
 
 CLAIMS_FILE = Path(__file__).parent / "claims.json"
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.case import Message
-from tuneworthy.core.errors import DataError
-from tuneworthy.core.failure import DEFAULTS, Config, LabRow, LabRows, TokenRow, Value
-from tuneworthy.core.record import digest
 from tuneworthy.lab.events import SCHEMA
 from tuneworthy.models.local.chat_template import one_template, prompt_ids
-from tuneworthy.training.training_data import EncodedExample, Excluded, render
+from tuneworthy.models.train.training_data import EncodedExample, Excluded, render
+from tuneworthy.records.case import Message
+from tuneworthy.records.errors import DataError
+from tuneworthy.records.failure import DEFAULTS, Config, LabRow, LabRows, TokenRow, Value
+from tuneworthy.records.record import digest
 
 OWN_TEMPLATE = "(the template of training)"
 
@@ -154,7 +154,7 @@ def trained_model(
     It appears in `shared` whole or not at all. `control` is called with the number of each step.
     Raises what training or `control` raises.
     """
-    from tuneworthy.training.adapter import read_sealed
+    from tuneworthy.models.train.adapter import read_sealed
 
     key = [SCHEMA, model.fingerprint, seed, dict(DEFAULTS), [row.id for row in rows.train]]
     folder = shared / f"adapter-{digest(key, 16)}"
@@ -166,9 +166,9 @@ def trained_model(
 def _train_adapter(
     model: Any, rows: LabRows, where: tuple[int, Path], control: Callable[[int], None]
 ) -> None:
-    from tuneworthy.training.loop import TrainingSchedule
-    from tuneworthy.training.lora import LoraSettings
-    from tuneworthy.training.watched import Look, train_watched
+    from tuneworthy.models.train.loop import TrainingSchedule
+    from tuneworthy.models.train.lora import LoraSettings
+    from tuneworthy.models.train.watched import Look, train_watched
 
     seed, folder = where
     examples = [each.example for each in encode_rows(model.tokenizer, rows.train, DEFAULTS)]

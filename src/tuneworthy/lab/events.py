@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.escape import visible
-from tuneworthy.core.failure import Config
-from tuneworthy.core.record import digest
 from tuneworthy.lab.lab_folder import private_file, read_file
+from tuneworthy.records.escape import visible
+from tuneworthy.records.failure import Config
+from tuneworthy.records.record import digest
 
 SCHEMA = 1
 

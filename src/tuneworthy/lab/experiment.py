@@ -14,9 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.failure import DEFAULTS, Config, LabRow, RunFacts, Runs
-from tuneworthy.core.model import Limits
+from tuneworthy.arms.prompt.grammar import grammar
 from tuneworthy.lab import facts
 from tuneworthy.lab.cases import (
     ANSWER_TOKENS,
@@ -30,7 +28,9 @@ from tuneworthy.lab.encode import EncodedRow, encode_rows, serving_template
 from tuneworthy.lab.events import Emit, RunStopped, StepBatches
 from tuneworthy.metrics import scorer
 from tuneworthy.models.local.chat_template import prompt_ids
-from tuneworthy.prompting.grammar import grammar
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.failure import DEFAULTS, Config, LabRow, RunFacts, Runs
+from tuneworthy.records.model import Limits
 
 LOOK_COUNT = 8
 
@@ -85,7 +85,7 @@ class Experiment:
         step: it may wait, and stops the run by raising RunStopped. A training that breaks off is
         a result, no error; other errors of a callback or the model are raised as they are.
         """
-        from tuneworthy.training.watched import train_watched
+        from tuneworthy.models.train.watched import train_watched
 
         begun = time.perf_counter()
         total = int(self.config["epochs"] or 1) * math.ceil(
@@ -121,9 +121,9 @@ class Experiment:
 
     def settings(self) -> Any:
         """Return the training settings of the configuration."""
-        from tuneworthy.training.full import FullSettings
-        from tuneworthy.training.loop import TrainingSchedule
-        from tuneworthy.training.lora import LoraSettings
+        from tuneworthy.models.train.full import FullSettings
+        from tuneworthy.models.train.loop import TrainingSchedule
+        from tuneworthy.models.train.lora import LoraSettings
 
         config: dict[str, Any] = self.config
         pace = TrainingSchedule(epochs=config["epochs"], batch=config["batch"], rate=config["rate"])

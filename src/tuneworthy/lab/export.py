@@ -7,8 +7,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.atlas.atlas_file import read_atlas
-from tuneworthy.core.errors import TaskError
 from tuneworthy.lab import case_data
 from tuneworthy.lab.advice_pages import advice_page, guess_page
 from tuneworthy.lab.atlas_pages import atlas_page, measured_page
@@ -25,6 +23,8 @@ from tuneworthy.lab.pages import (
     playground_page,
 )
 from tuneworthy.lab.recordings import Recordings, shipped_bytes, shipped_record
+from tuneworthy.records.errors import TaskError
+from tuneworthy.report.atlas_file import read_atlas
 
 MARK_FILE = "tuneworthy-lab.txt"  # marks a folder as an export, which may be overwritten
 

@@ -11,12 +11,12 @@ from itertools import pairwise
 from statistics import fmean, median
 from typing import Any
 
-from tuneworthy.core.case import Case
-from tuneworthy.core.failure import LabRow, LabRows
-from tuneworthy.core.task import Task
-from tuneworthy.data.copies import normalised_text
-from tuneworthy.diagnose.label_errors import label_doubts
+from tuneworthy.explain.label_errors import label_doubts
 from tuneworthy.lab.encode import EncodedRow
+from tuneworthy.records.case import Case
+from tuneworthy.records.failure import LabRow, LabRows
+from tuneworthy.records.task import Task
+from tuneworthy.rows.copies import normalised_text
 
 COPIED_WORDS = 8  # words in a row that count as a copy
 OUTLIER_FACTOR = 3.0  # a row's loss over so many times the median makes it an outlier

@@ -15,7 +15,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from tuneworthy.core.failure import RunFacts, Value
 from tuneworthy.lab.events import RECORDED_KINDS, Event, EventLog, run_id
 from tuneworthy.lab.lab_folder import is_id
 from tuneworthy.lab.play_run import PLAY_KIND
@@ -23,6 +22,7 @@ from tuneworthy.lab.problem import Problem
 from tuneworthy.lab.recordings import RecordStore
 from tuneworthy.lab.run_process import OpenRunner, RunOrder
 from tuneworthy.lab.run_worker import RunWorker, WorkerDied
+from tuneworthy.records.failure import RunFacts, Value
 
 MOST_WAITING = 8
 MOST_PLAYS = 32  # ended plays whose events are kept

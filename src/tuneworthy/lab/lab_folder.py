@@ -11,7 +11,7 @@ import re
 import stat
 from pathlib import Path
 
-from tuneworthy.core.errors import SecurityError
+from tuneworthy.records.errors import SecurityError
 
 ID_PATTERN = re.compile(r"[0-9a-f]{16}")
 SUBFOLDERS = ("records", "runs", "scratch", "shared")

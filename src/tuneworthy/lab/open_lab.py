@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tuneworthy.core.errors import StoreError
-from tuneworthy.core.escape import visible
+from tuneworthy.handover.serve.listening import is_loopback
 from tuneworthy.lab.blind_runs import BlindRun, BlindRuns
 from tuneworthy.lab.child_call import end_children
 from tuneworthy.lab.events import EventLog
@@ -25,8 +24,9 @@ from tuneworthy.lab.recordings import PACKAGE_RECORDS, RecordStore
 from tuneworthy.lab.run_process import OpenRunner, open_experiments
 from tuneworthy.lab.security import Access, last_access, write_access
 from tuneworthy.lab.study_settling import OpenSettling
-from tuneworthy.ledger.lock import WriterLock, acquire, holder
-from tuneworthy.serve.listening import is_loopback
+from tuneworthy.records.errors import StoreError
+from tuneworthy.records.escape import visible
+from tuneworthy.store.lock import WriterLock, acquire, holder
 
 REFUSAL_REPEAT_SECONDS = 60.0  # the least seconds between two equal lines about refused requests
 

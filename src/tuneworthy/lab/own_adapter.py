@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.core.errors import DataError, TuneworthyError
-from tuneworthy.core.record import well_formed
-from tuneworthy.core.run_report import AdapterInfo
-from tuneworthy.data.run_folder import KEPT, RunFolder
 from tuneworthy.models.local import wheel
 from tuneworthy.models.local.tensors import Tensor, header_of, readable, square_of, values_of
+from tuneworthy.records.errors import DataError, TuneworthyError
+from tuneworthy.records.record import well_formed
+from tuneworthy.records.run_report import AdapterInfo
+from tuneworthy.rows.run_folder import KEPT, RunFolder
 
 WEIGHTS_FILE = "adapter_model.safetensors"
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.errors import TaskError, TuneworthyError
-from tuneworthy.core.record import digest
-from tuneworthy.core.run_report import NEEDS_ANSWERS, OF_A_CASE
 from tuneworthy.lab import words
 from tuneworthy.lab.child_call import call_in_child
 from tuneworthy.lab.problem import Problem
+from tuneworthy.records.errors import TaskError, TuneworthyError
+from tuneworthy.records.record import digest
+from tuneworthy.records.run_report import NEEDS_ANSWERS, OF_A_CASE
 
 MOST_FOLDERS = 50  # the most folders of a launch list
 CHECK_SECONDS = 120.0  # the most seconds that a check may take

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from tuneworthy.core.errors import DataError, SecurityError
-from tuneworthy.core.run_report import LogSource, TrainingLog
-from tuneworthy.data.run_folder import RunFolder, checkpoint_of
-from tuneworthy.data.run_logs import LOG_FORMS, find_logs, read_training_log
 from tuneworthy.lab.facts import OUTLIER_FACTOR
+from tuneworthy.records.errors import DataError, SecurityError
+from tuneworthy.records.run_report import LogSource, TrainingLog
+from tuneworthy.rows.run_folder import RunFolder, checkpoint_of
+from tuneworthy.rows.run_logs import LOG_FORMS, find_logs, read_training_log
 
 MOST_LOGS = 20
 STATE_FILE = "trainer_state.json"  # of the Trainer, in its folder and in each checkpoint

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-from tuneworthy.core.case import Case
-from tuneworthy.core.task import Task
-from tuneworthy.data.training_rows import TrainingRow, TrainingRows
-from tuneworthy.diagnose.label_errors import label_doubts
+from tuneworthy.explain.label_errors import label_doubts
 from tuneworthy.lab.facts import SMOOTHING_ROWS, near_copies, shape_of
 from tuneworthy.lab.own_adapter import FolderTokenizer
 from tuneworthy.lab.own_trainer import OwnTrainer
 from tuneworthy.models.local.chat_template import text_ids
-from tuneworthy.training.training_data import Excluded, render
+from tuneworthy.models.train.training_data import Excluded, render
+from tuneworthy.records.case import Case
+from tuneworthy.records.task import Task
+from tuneworthy.rows.training_rows import TrainingRow, TrainingRows
 
 MOST_ENCODED = 2_000  # the most rows that are turned into tokens
 # Answers have common shapes if MOST_SHAPES shapes cover SHAPED_SHARE of them.

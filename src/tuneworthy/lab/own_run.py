@@ -12,18 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from tuneworthy.core.errors import ModelError, TaskError
-from tuneworthy.core.failure import Detection, RunFacts, Runs
-from tuneworthy.core.run_report import (
-    NEEDS_ANSWERS,
-    OF_A_CASE,
-    CaseFinding,
-    DataInfo,
-    FindingState,
-    OwnRunReport,
-)
-from tuneworthy.data.run_folder import KEPT, RunFolder, open_run_folder
-from tuneworthy.data.training_rows import TrainingRows, read_training_rows
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.own_adapter import FolderTokenizer, adapter_facts, read_tokenizer
 from tuneworthy.lab.own_log import log_facts, missing_log_facts, outlier_rows, read_logs
@@ -38,6 +26,18 @@ from tuneworthy.lab.own_rows import (
     token_facts,
 )
 from tuneworthy.lab.own_trainer import OwnTrainer, read_trainer
+from tuneworthy.records.errors import ModelError, TaskError
+from tuneworthy.records.failure import Detection, RunFacts, Runs
+from tuneworthy.records.run_report import (
+    NEEDS_ANSWERS,
+    OF_A_CASE,
+    CaseFinding,
+    DataInfo,
+    FindingState,
+    OwnRunReport,
+)
+from tuneworthy.rows.run_folder import KEPT, RunFolder, open_run_folder
+from tuneworthy.rows.training_rows import TrainingRows, read_training_rows
 
 SHOWN_FAULTS = 5
 

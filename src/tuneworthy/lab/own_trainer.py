@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tuneworthy.core.errors import DataError, SecurityError
-from tuneworthy.core.record import well_formed
-from tuneworthy.core.run_report import TrainingLog
-from tuneworthy.data.run_folder import RunFolder, checkpoint_of
+from tuneworthy.records.errors import DataError, SecurityError
+from tuneworthy.records.record import well_formed
+from tuneworthy.records.run_report import TrainingLog
+from tuneworthy.rows.run_folder import RunFolder, checkpoint_of
 
 ARGUMENTS_PICKLE = "training_args.bin"
 NOT_OPENED = (

@@ -14,12 +14,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from tuneworthy.core.escape import for_script
 from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.own_folders import OwnFolders
 from tuneworthy.lab.play_run import playground_data
 from tuneworthy.lab.recordings import SHIPPED_RECORDS, Recordings, RecordStore, shipped_record
+from tuneworthy.records.escape import for_script
 
 LAB_FOLDER = Path(__file__).parent
 HERO_CASE = "never-stops"  # the case that the home page plays, if it is recorded

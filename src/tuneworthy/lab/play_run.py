@@ -18,20 +18,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.artefact import Recipe
-from tuneworthy.core.case import Case, Message, Query
-from tuneworthy.core.failure import DEFAULTS, LabRow, LabRows
-from tuneworthy.core.model import Limits, Prompt, Reply
+from tuneworthy.arms.prompt.grammar import grammar
+from tuneworthy.arms.prompt.messages import build
+from tuneworthy.arms.retrieval.index import Index, index
 from tuneworthy.lab.cases import ANSWER_TOKENS, LabCase, scored_case
 from tuneworthy.lab.encode import trained_model
 from tuneworthy.lab.events import SCHEMA, Emit, Event, RunStopped, write_record
 from tuneworthy.lab.problem import Problem
 from tuneworthy.lab.recordings import PACKAGE_RECORDS
 from tuneworthy.metrics import scorer
-from tuneworthy.prompting.grammar import grammar
-from tuneworthy.prompting.messages import build
-from tuneworthy.retrieval.index import Index, index
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.artefact import Recipe
+from tuneworthy.records.case import Case, Message, Query
+from tuneworthy.records.failure import DEFAULTS, LabRow, LabRows
+from tuneworthy.records.model import Limits, Prompt, Reply
 
 SHOWN_ALTERNATIVES = 5  # alternatives of a token
 

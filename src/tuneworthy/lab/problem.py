@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tuneworthy.core.errors import StoreError, TuneworthyError
-from tuneworthy.core.escape import quoted, visible
+from tuneworthy.records.errors import StoreError, TuneworthyError
+from tuneworthy.records.escape import quoted, visible
 
 NOTHING_CHANGED = "everything: nothing was changed"
 

@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.code import source_digest
-from tuneworthy.core.failure import Config, RunFacts, Runs
-from tuneworthy.core.record import digest
 from tuneworthy.lab.cases import LabCase
 from tuneworthy.lab.events import SCHEMA, Event, read_record, write_record
 from tuneworthy.lab.recordings import PACKAGE_RECORDS
 from tuneworthy.lab.run_process import LabRun, run_case
+from tuneworthy.records.code import source_digest
+from tuneworthy.records.failure import Config, RunFacts, Runs
+from tuneworthy.records.record import digest
 
 MOST_SETTINGS = 12  # the most settings that are recorded beside the planted run and its twin
 MEASURED_CODE = (
-    "core/failure.py", "lab/experiment.py", "lab/encode.py", "lab/facts.py", "lab/cases.py",
+    "records/failure.py", "lab/experiment.py", "lab/encode.py", "lab/facts.py", "lab/cases.py",
     "lab/card_*.py",
 )  # fmt: skip
 """Code that decides what a run does and measures: a change of it makes another run."""

@@ -11,12 +11,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.failure import Config, RunFacts, Value
 from tuneworthy.lab import words
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.events import RECORDED_KINDS, Event, read_record, run_id, write_record
 from tuneworthy.lab.lab_folder import is_id, read_file
 from tuneworthy.lab.problem import Problem
+from tuneworthy.records.failure import Config, RunFacts, Value
 
 PACKAGE_RECORDS = Path(__file__).parent / "records"
 

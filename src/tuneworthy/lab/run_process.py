@@ -16,14 +16,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.errors import TuneworthyError
-from tuneworthy.core.escape import quoted
-from tuneworthy.core.failure import Config, RunFacts
 from tuneworthy.lab.card_run import CardRun
 from tuneworthy.lab.cases import LabCase
 from tuneworthy.lab.child_call import begin_as_child
 from tuneworthy.lab.events import Emit, Event, RunStopped, run_id
 from tuneworthy.lab.experiment import Experiment
+from tuneworthy.records.errors import TuneworthyError
+from tuneworthy.records.escape import quoted
+from tuneworthy.records.failure import Config, RunFacts
 
 MODEL_SPEC = "smollm2-135m"
 

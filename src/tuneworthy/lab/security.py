@@ -21,12 +21,12 @@ from anyio import BrokenResourceError, ClosedResourceError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from tuneworthy.core.escape import for_html
-from tuneworthy.core.strict_json import strict_json
+from tuneworthy.handover.serve.chat_reply import ApiError
+from tuneworthy.handover.serve.http_app import read_body
 from tuneworthy.lab.lab_folder import private_file, read_file
 from tuneworthy.lab.problem import Problem
-from tuneworthy.serve.chat_reply import ApiError
-from tuneworthy.serve.http_app import read_body
+from tuneworthy.records.escape import for_html
+from tuneworthy.records.strict_json import strict_json
 
 MOST_BODY, MOST_HEADERS, MOST_URL, MOST_KEYS = 10 << 20, 16 << 10, 8 << 10, 1000
 

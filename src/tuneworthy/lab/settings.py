@@ -9,9 +9,9 @@ import math
 from difflib import get_close_matches
 from typing import Any
 
-from tuneworthy.core.failure import Value
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.problem import Problem
+from tuneworthy.records.failure import Value
 
 KNOB_BOUNDS: dict[str, tuple[float, float]] = {
     "rows": (4, 400),

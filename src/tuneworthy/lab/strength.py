@@ -13,13 +13,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.model import Limits
 from tuneworthy.lab.cases import ANSWER_TOKENS, scored_case
 from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, write_record
 from tuneworthy.lab.play_run import SEED, TASKS, Control, models_at, task_rows
 from tuneworthy.lab.recordings import PACKAGE_RECORDS
 from tuneworthy.metrics import scorer
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.model import Limits
 
 TASK_NAME = "support_tickets"
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)

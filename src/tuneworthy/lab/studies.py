@@ -17,16 +17,16 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
-from tuneworthy.core.errors import StoreError, TaskError
-from tuneworthy.core.record import digest, plain_file
-from tuneworthy.core.results import Results
-from tuneworthy.core.verdict import Verdict
 from tuneworthy.lab.problem import Problem
-from tuneworthy.ledger.lock import LOCK_FILE, holder
-from tuneworthy.ledger.place import HOME_FOLDER, STORE_FILE
-from tuneworthy.ledger.store import Ledger, open_ledger
-from tuneworthy.ledger.study_events import begun_studies
-from tuneworthy.results_folder import RESULTS_FILE, VERDICT_FILE, read_results
+from tuneworthy.records.errors import StoreError, TaskError
+from tuneworthy.records.record import digest, plain_file
+from tuneworthy.records.results import Results
+from tuneworthy.records.verdict import Verdict
+from tuneworthy.report.results_folder import RESULTS_FILE, VERDICT_FILE, read_results
+from tuneworthy.store.lock import LOCK_FILE, holder
+from tuneworthy.store.place import HOME_FOLDER, STORE_FILE
+from tuneworthy.store.store import Ledger, open_ledger
+from tuneworthy.store.study_events import begun_studies
 
 TASK_FILE = "task.yaml"
 MOST_HOMES, MOST_STUDIES = 200, 500

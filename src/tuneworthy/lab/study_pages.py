@@ -12,10 +12,6 @@ from typing import Any
 
 import jinja2
 
-from tuneworthy.core.counting import tenths
-from tuneworthy.core.errors import StoreError
-from tuneworthy.core.results import Results
-from tuneworthy.core.verdict import Verdict
 from tuneworthy.lab.pages import LAB_FOLDER, Site
 from tuneworthy.lab.studies import (
     StudyPlace,
@@ -26,6 +22,10 @@ from tuneworthy.lab.studies import (
     time_of,
     verdict_of,
 )
+from tuneworthy.records.counting import tenths
+from tuneworthy.records.errors import StoreError
+from tuneworthy.records.results import Results
+from tuneworthy.records.verdict import Verdict
 from tuneworthy.report.html import ServedPage, name_cells, page, template_environment
 from tuneworthy.verdict import phrases
 

@@ -13,8 +13,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuneworthy.core.errors import TaskError, TuneworthyError
-from tuneworthy.core.record import digest
 from tuneworthy.lab.child_call import (
     END_SECONDS,
     begin_as_child,
@@ -24,11 +22,13 @@ from tuneworthy.lab.child_call import (
     start_child,
 )
 from tuneworthy.lab.problem import Problem, problem_of
+from tuneworthy.records.errors import TaskError, TuneworthyError
+from tuneworthy.records.record import digest
 from tuneworthy.verdict import phrases
 
 if TYPE_CHECKING:
-    from tuneworthy.settle.pairwise_votes import VoteQuestion
-    from tuneworthy.settling import Settling
+    from tuneworthy.flows.settling import Settling
+    from tuneworthy.verdict.pairwise_votes import VoteQuestion
 if TYPE_CHECKING:
     from tuneworthy.lab.studies import StudyPlace
 
@@ -42,7 +42,7 @@ IDLE_SECONDS = 600.0  # seconds without a vote after which the study is closed
 
 def serve_settling(pipe: Connection, path: Path, name: str, idle: float = IDLE_SECONDS) -> None:
     """Settle the study of a task file until it is closed; `name` is its results folder's name."""
-    from tuneworthy.settling import open_settling
+    from tuneworthy.flows.settling import open_settling
 
     begin_as_child()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tuneworthy.core.failure import RunFacts
-from tuneworthy.core.plugins import catalogue
+from tuneworthy.records.failure import RunFacts
+from tuneworthy.records.plugins import catalogue
 from tuneworthy.verdict.phrases import NOT_MEASURED
 
 FactValue = float | int | str | None

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.evidence import Repeats
-from tuneworthy.core.record import digest
-from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.split import Split
-from tuneworthy.core.task import TOOLS, TRAINED_TOOLS, Task
 from tuneworthy.matrix.design import Design, Fit, Values
 from tuneworthy.matrix.ladder import best_by_fold
+from tuneworthy.records.answer import Answer, Score, Unscored
+from tuneworthy.records.evidence import Repeats
+from tuneworthy.records.record import digest
+from tuneworthy.records.run import Run, Spec
+from tuneworthy.records.split import Split
+from tuneworthy.records.task import TOOLS, TRAINED_TOOLS, Task
 from tuneworthy.stats import many
 from tuneworthy.stats.clusters import RETRAINING_SD
 

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tuneworthy.core.case import Case
-from tuneworthy.core.further import Proportion
-from tuneworthy.core.interval import Interval
-from tuneworthy.core.split import Split
-from tuneworthy.core.task import Task
 from tuneworthy.matrix.judge_correction import GradedRows
+from tuneworthy.records.case import Case
+from tuneworthy.records.further import Proportion
+from tuneworthy.records.interval import Interval
+from tuneworthy.records.split import Split
+from tuneworthy.records.task import Task
 from tuneworthy.stats import bounds, many
 from tuneworthy.stats.betting import ConfidenceSequence
 from tuneworthy.stats.clusters import (

@@ -8,12 +8,12 @@ from __future__ import annotations
 from math import ceil, sqrt
 from statistics import NormalDist
 
-from tuneworthy.core.audit_report import DetectableDifference
-from tuneworthy.core.evidence import Pair
-from tuneworthy.core.interval import ALPHA
-from tuneworthy.core.split import Split
 from tuneworthy.matrix.design import split_factor
 from tuneworthy.matrix.sizing import is_graded, observed_width_factor
+from tuneworthy.records.audit_report import DetectableDifference
+from tuneworthy.records.evidence import Pair
+from tuneworthy.records.interval import ALPHA
+from tuneworthy.records.split import Split
 from tuneworthy.stats import bounds, power
 from tuneworthy.stats.graded import EXACT_BELOW, discordant_bounds
 from tuneworthy.stats.power import POWER_QUANTILES

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.core.interval import ALPHA
-from tuneworthy.core.run import LookScope
-from tuneworthy.core.split import Split
-from tuneworthy.core.task import Task
 from tuneworthy.matrix.columns import Column
 from tuneworthy.matrix.design import CHOSEN_ARM_LEVEL, Design
 from tuneworthy.matrix.judge_correction import GradedRows
+from tuneworthy.records.interval import ALPHA
+from tuneworthy.records.run import LookScope
+from tuneworthy.records.split import Split
+from tuneworthy.records.task import Task
 from tuneworthy.stats import bounds, many
 from tuneworthy.stats.many import look_cost, nested_level
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.core.answer import Answer
+from tuneworthy.records.answer import Answer
 from tuneworthy.stats.prediction_powered import PredictionPoweredMean, prediction_powered_mean
 
 Array = np.ndarray[Any, Any]

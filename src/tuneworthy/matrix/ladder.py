@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tuneworthy.core.artefact import Recipe
-from tuneworthy.core.run import Run
+from tuneworthy.records.artefact import Recipe
+from tuneworthy.records.run import Run
 
 Array = np.ndarray[Any, Any]
 

@@ -10,11 +10,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from tuneworthy.core.evidence import Pair
-from tuneworthy.core.interval import ALPHA
-from tuneworthy.core.run import Run
-from tuneworthy.core.split import Split
-from tuneworthy.core.task import Task
 from tuneworthy.matrix.columns import (
     Column,
     LadderPlace,
@@ -25,6 +20,11 @@ from tuneworthy.matrix.columns import (
 from tuneworthy.matrix.design import CHOSEN_ARM_LEVEL, TAIL, Design, Mean
 from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.matrix.pairs import pair_of, simplest_equals
+from tuneworthy.records.evidence import Pair
+from tuneworthy.records.interval import ALPHA
+from tuneworthy.records.run import Run
+from tuneworthy.records.split import Split
+from tuneworthy.records.task import Task
 
 
 @dataclass(frozen=True)

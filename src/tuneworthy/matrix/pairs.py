@@ -13,8 +13,6 @@ from functools import cached_property
 
 import numpy as np
 
-from tuneworthy.core.evidence import Pair
-from tuneworthy.core.interval import ALPHA
 from tuneworthy.matrix.columns import (
     Column,
     ladder_position,
@@ -26,6 +24,8 @@ from tuneworthy.matrix.columns import (
 from tuneworthy.matrix.design import Difference, Fit
 from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.matrix.judge_correction import GradedRows
+from tuneworthy.records.evidence import Pair
+from tuneworthy.records.interval import ALPHA
 from tuneworthy.stats import bounds, many
 from tuneworthy.stats.clusters import refitted_factor
 

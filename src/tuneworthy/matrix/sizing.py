@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from tuneworthy.core.counting import Bounded
-from tuneworthy.core.further import LearningCurve
 from tuneworthy.matrix.ladder import climb_many
+from tuneworthy.records.counting import Bounded
+from tuneworthy.records.further import LearningCurve
 from tuneworthy.stats.distributions import normal_cdf, normal_quantile
 from tuneworthy.stats.graded import discordant_bounds
 from tuneworthy.stats.many import look_cost, nested_level

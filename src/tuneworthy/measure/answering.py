@@ -9,21 +9,21 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from tuneworthy.core.answer import LOST_WORDS, Answer, Score
-from tuneworthy.core.arm import Fitted, Setup
-from tuneworthy.core.artefact import Recipe
-from tuneworthy.core.case import Case, Query
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.model import Model
-from tuneworthy.core.plugins import load
-from tuneworthy.core.record import digest
-from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.split import Split
-from tuneworthy.core.task import Task
-from tuneworthy.data.sealed import Sealed
-from tuneworthy.ledger.store import Ledger
 from tuneworthy.measure import latency
 from tuneworthy.metrics import Metric, score_all
+from tuneworthy.records.answer import LOST_WORDS, Answer, Score
+from tuneworthy.records.arm import Fitted, Setup
+from tuneworthy.records.artefact import Recipe
+from tuneworthy.records.case import Case, Query
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.model import Model
+from tuneworthy.records.plugins import load
+from tuneworthy.records.record import digest
+from tuneworthy.records.run import Run, Spec
+from tuneworthy.records.split import Split
+from tuneworthy.records.task import Task
+from tuneworthy.rows.sealed import Sealed
+from tuneworthy.store.store import Ledger
 
 Item = TypeVar("Item")
 

@@ -13,18 +13,18 @@ from itertools import takewhile
 from typing import Any
 
 from tuneworthy.arms._pack import open_pack
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Fitted, Recipe
-from tuneworthy.core.case import Query
-from tuneworthy.core.errors import DoesNotApply, ModelError
-from tuneworthy.core.model import Prompt
-from tuneworthy.core.record import digest
-from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt
-from tuneworthy.data.folds import Part, Split
 from tuneworthy.matrix.ladder import best_prompt, simplest_prompts
 from tuneworthy.measure.answering import CASES_PER_SHARD, Runner, dev_score
 from tuneworthy.measure.unit import Unit
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.arm import Fitted, Recipe
+from tuneworthy.records.case import Query
+from tuneworthy.records.errors import DoesNotApply, ModelError
+from tuneworthy.records.model import Prompt
+from tuneworthy.records.record import digest
+from tuneworthy.records.run import Run, Spec
+from tuneworthy.records.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt
+from tuneworthy.rows.folds import Part, Split
 
 
 def _all_came(stored: Mapping[str, Any]) -> bool:

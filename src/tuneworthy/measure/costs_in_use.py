@@ -5,10 +5,6 @@ Knows no arm by name.
 
 from __future__ import annotations
 
-from tuneworthy.core.arm import Sizes
-from tuneworthy.core.plan import EndpointLoad
-from tuneworthy.core.run import Spec
-from tuneworthy.core.task import Task
 from tuneworthy.measure.request_costs import (
     BestPrompt,
     RemoteModels,
@@ -16,6 +12,10 @@ from tuneworthy.measure.request_costs import (
     declared_requests,
     usual_sizes,
 )
+from tuneworthy.records.arm import Sizes
+from tuneworthy.records.plan import EndpointLoad
+from tuneworthy.records.run import Spec
+from tuneworthy.records.task import Task
 
 
 def arm_load(

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from tuneworthy.compare.arm_figures import score_shortfall
-from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.arm import Fitted
-from tuneworthy.core.case import Case, Query
-from tuneworthy.core.errors import ModelError, NumericError
+from tuneworthy.explain.arm_figures import score_shortfall
 from tuneworthy.metrics import Metric, score_all
 from tuneworthy.models._reply_cache import uncached
+from tuneworthy.records.answer import Answer, Score, Unscored
+from tuneworthy.records.arm import Fitted
+from tuneworthy.records.case import Case, Query
+from tuneworthy.records.errors import ModelError, NumericError
 
 MOST_TIMED_PROMPTS, LEAST_PROMPTS, TIMED_SECONDS = 30, 3, 0.5
 # Shown below a limit on the 95th percentile: 59 prompts with none above it, or 93 with one.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from tuneworthy.core.errors import (
+from tuneworthy.models import is_local
+from tuneworthy.records.errors import (
     DataError,
     ModelError,
     NotProven,
@@ -15,9 +16,8 @@ from tuneworthy.core.errors import (
     TuneworthyError,
     Unanswered,
 )
-from tuneworthy.core.model import Model
-from tuneworthy.core.reason import Reason, Why
-from tuneworthy.models import is_local
+from tuneworthy.records.model import Model
+from tuneworthy.records.reason import Reason, Why
 
 BASE_ROLE = "base"
 # The model role of each need of an arm.

@@ -11,15 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tuneworthy.core.arm import Recipe
-from tuneworthy.core.plan import PlannedArm
-from tuneworthy.core.plugins import load
-from tuneworthy.core.reason import Reason
-from tuneworthy.core.record import digest
-from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.specs import diagnosis_runs, trains, variant_of
-from tuneworthy.core.task import Task
-from tuneworthy.diagnose.diagnosis import (
+from tuneworthy.explain.diagnosis import (
     AnswerColumn,
     answer_columns,
     base_of,
@@ -31,6 +23,14 @@ from tuneworthy.measure.answering import Runner
 from tuneworthy.measure.planning import ON_FAILURES
 from tuneworthy.measure.units import measure
 from tuneworthy.metrics import scores_by_set
+from tuneworthy.records.arm import Recipe
+from tuneworthy.records.plan import PlannedArm
+from tuneworthy.records.plugins import load
+from tuneworthy.records.reason import Reason
+from tuneworthy.records.record import digest
+from tuneworthy.records.run import Run, Spec
+from tuneworthy.records.specs import diagnosis_runs, trains, variant_of
+from tuneworthy.records.task import Task
 
 MOST_PASSED = 60  # the most passed cases that a placebo runs on
 IN_PART = Reason(text="asked on failed cases and some of the passed ones, to read across")

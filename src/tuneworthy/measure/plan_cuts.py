@@ -8,15 +8,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tuneworthy.core.errors import StoreError
-from tuneworthy.core.plan import LEAST_DIAGNOSED_CASES, NO_DIAGNOSIS_CUT, Plan, PlannedArm
-from tuneworthy.core.reason import NO_ROOM
-from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.specs import is_recorded, times_asked, trains, variant_of
-from tuneworthy.core.split import Split
-from tuneworthy.core.task import Task
-from tuneworthy.ledger.store import Ledger
 from tuneworthy.matrix.columns import by_spec
+from tuneworthy.records.errors import StoreError
+from tuneworthy.records.plan import LEAST_DIAGNOSED_CASES, NO_DIAGNOSIS_CUT, Plan, PlannedArm
+from tuneworthy.records.reason import NO_ROOM
+from tuneworthy.records.run import Run, Spec
+from tuneworthy.records.specs import is_recorded, times_asked, trains, variant_of
+from tuneworthy.records.split import Split
+from tuneworthy.records.task import Task
+from tuneworthy.store.store import Ledger
 
 LEAST_PROMPTS_TRIED = 2  # the fewest prompts of a search: the starting prompt and one more
 

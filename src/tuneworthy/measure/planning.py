@@ -9,29 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from tuneworthy.core.arm import Sizes, Work
-from tuneworthy.core.audit_report import Audit
-from tuneworthy.core.plan import EndpointLoad, Plan, PlannedArm
-from tuneworthy.core.plugins import load
-from tuneworthy.core.reason import Reason
-from tuneworthy.core.run import Spec
-from tuneworthy.core.specs import (
-    DEV_ROWS_FOR_CHOICE,
-    Available,
-    builds_on_prompt,
-    chooses,
-    chooses_prompt,
-    diagnosis_runs,
-    failure_only_arms,
-    is_recorded,
-    needs_dev_scores,
-    times_asked,
-    trains,
-    unmet_needs,
-    variant_of,
-)
-from tuneworthy.core.task import Task
-from tuneworthy.data.folds import Part, Split
 from tuneworthy.matrix.ladder import MOST_PROMPTS
 from tuneworthy.measure.costs_in_use import arm_load
 from tuneworthy.measure.plan_cuts import (
@@ -59,6 +36,29 @@ from tuneworthy.measure.request_costs import (
     price_sentences,
 )
 from tuneworthy.measure.timing import Speed
+from tuneworthy.records.arm import Sizes, Work
+from tuneworthy.records.audit_report import Audit
+from tuneworthy.records.plan import EndpointLoad, Plan, PlannedArm
+from tuneworthy.records.plugins import load
+from tuneworthy.records.reason import Reason
+from tuneworthy.records.run import Spec
+from tuneworthy.records.specs import (
+    DEV_ROWS_FOR_CHOICE,
+    Available,
+    builds_on_prompt,
+    chooses,
+    chooses_prompt,
+    diagnosis_runs,
+    failure_only_arms,
+    is_recorded,
+    needs_dev_scores,
+    times_asked,
+    trains,
+    unmet_needs,
+    variant_of,
+)
+from tuneworthy.records.task import Task
+from tuneworthy.rows.folds import Part, Split
 
 LONGEST_FACTOR = 1.5  # times the minutes: above it a training arm is not planned on all folds
 CHANGED_FACTS = 60  # the most facts changed in the documents (freshness_rate.MOST_FACTS)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tuneworthy.core.case import Case
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.escape import quoted
-from tuneworthy.core.plan import PlannedArm
-from tuneworthy.core.specs import specs, trainer_command
-from tuneworthy.core.task import PRICE_EXAMPLE, Task
-from tuneworthy.core.tokens import text_tokens
-from tuneworthy.ledger.purse import SpendingCap
+from tuneworthy.arms.prompt.messages import common_system
 from tuneworthy.models import is_paid
-from tuneworthy.prompting.messages import common_system
+from tuneworthy.records.case import Case
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.escape import quoted
+from tuneworthy.records.plan import PlannedArm
+from tuneworthy.records.specs import specs, trainer_command
+from tuneworthy.records.task import PRICE_EXAMPLE, Task
+from tuneworthy.records.tokens import text_tokens
+from tuneworthy.store.purse import SpendingCap
 
 PASSES = 3  # over the rows, by default of an adapter
 

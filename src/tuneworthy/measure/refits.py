@@ -10,15 +10,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from tuneworthy.core.arm import Recipe
-from tuneworthy.core.plan import Plan
-from tuneworthy.core.run import Run
-from tuneworthy.data.folds import split
-from tuneworthy.data.load import Loaded
 from tuneworthy.matrix.columns import Column, by_spec, column
 from tuneworthy.measure.answering import Runner
 from tuneworthy.measure.units import measure
 from tuneworthy.metrics import JUDGE, metric_name
+from tuneworthy.records.arm import Recipe
+from tuneworthy.records.plan import Plan
+from tuneworthy.records.run import Run
+from tuneworthy.rows.folds import split
+from tuneworthy.rows.load import Loaded
 
 PARTITIONS = 2  # further partitions
 MOST_ROWS = 2000  # with more scored rows nothing is fitted again: the fallback costs little then

@@ -1,7 +1,7 @@
 """Estimate the endpoint traffic of a plan: requests, tokens and dollars, expected and at most.
 
 A server gets the whole prompt with every request; no shared prefix is reused as on this machine.
-Expected tokens are estimated by the kind of text (`core/tokens.py`), as
+Expected tokens are estimated by the kind of text (`records/tokens.py`), as
 `Remote.count_tokens` counts them. The upper bound is one token per byte, as the caps reserve them,
 with every answer at its longest. Knows no arm by name.
 """
@@ -16,24 +16,24 @@ from statistics import median
 from types import ModuleType
 from typing import Any
 
-from tuneworthy.compare.costs import price_source
-from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Asks, Recipe, Sizes, Work
-from tuneworthy.core.case import Case, Message, Query
-from tuneworthy.core.plan import EndpointLoad
-from tuneworthy.core.plugins import load
-from tuneworthy.core.run import Spec
-from tuneworthy.core.specs import is_recorded
-from tuneworthy.core.task import Task
-from tuneworthy.data.docs import Doc
+from tuneworthy.arms.prompt.judging import comparison_messages
+from tuneworthy.arms.prompt.messages import build
+from tuneworthy.arms.prompt.wordings import wordings
+from tuneworthy.arms.retrieval.chunks import ChunkOptions
+from tuneworthy.explain.costs import price_source
 from tuneworthy.measure.latency import MOST_LONGER_ANSWERS, SAMPLE_ANSWERS
 from tuneworthy.measure.price_notes import price_notes
 from tuneworthy.models import is_launched, is_local
-from tuneworthy.models.remote import prices as _prices
+from tuneworthy.models.remote import price_list as _prices
 from tuneworthy.models.remote.endpoint import OPENAI
-from tuneworthy.prompting.judging import comparison_messages
-from tuneworthy.prompting.messages import build
-from tuneworthy.prompting.wordings import wordings
-from tuneworthy.retrieval.chunks import ChunkOptions
+from tuneworthy.records.arm import RETRY_TOKEN_FACTOR, Asks, Recipe, Sizes, Work
+from tuneworthy.records.case import Case, Message, Query
+from tuneworthy.records.plan import EndpointLoad
+from tuneworthy.records.plugins import load
+from tuneworthy.records.run import Spec
+from tuneworthy.records.specs import is_recorded
+from tuneworthy.records.task import Task
+from tuneworthy.rows.docs import Doc
 
 ASSUMED_SECONDS = 2.0  # assumed seconds per request if none was timed (documented in task-yaml.md)
 SEARCHED_ROWS = 60  # rows that a prompt search answers repeatedly

@@ -13,15 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tuneworthy.core.evidence import Pair
-from tuneworthy.core.plan import PlannedArm
-from tuneworthy.core.plugins import load
-from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.specs import learns_from_teacher, trains
-from tuneworthy.core.task import HardLimits
 from tuneworthy.matrix.columns import PRESENT_ARM, Column, ladder_place, ladder_position
 from tuneworthy.matrix.inputs import LOOK_SHARE, ComparisonInputs
 from tuneworthy.matrix.matrix import Matrix
+from tuneworthy.records.evidence import Pair
+from tuneworthy.records.plan import PlannedArm
+from tuneworthy.records.plugins import load
+from tuneworthy.records.run import Run, Spec
+from tuneworthy.records.specs import learns_from_teacher, trains
+from tuneworthy.records.task import HardLimits
 
 Standing = Literal["lost", "won", "open"]
 

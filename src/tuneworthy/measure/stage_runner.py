@@ -10,13 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tuneworthy.core.arm import Recipe
-from tuneworthy.core.causes import Diagnosis, Wrong
-from tuneworthy.core.plan import Plan, PlannedArm, StageDecision
-from tuneworthy.core.reason import NO_ROOM, NO_ROOM_FOR_FOLDS, Reason, Why
-from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.specs import builds_on_prompt, needs_dev_scores, trains
-from tuneworthy.diagnose.diagnosis import advised_against, repairable_share
+from tuneworthy.explain.diagnosis import advised_against, repairable_share
 from tuneworthy.matrix.columns import columns_of
 from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.matrix.ladder import best_prompt
@@ -37,6 +31,12 @@ from tuneworthy.measure.stage_rule import (
 )
 from tuneworthy.measure.units import measure
 from tuneworthy.models import is_paid
+from tuneworthy.records.arm import Recipe
+from tuneworthy.records.causes import Diagnosis, Wrong
+from tuneworthy.records.plan import Plan, PlannedArm, StageDecision
+from tuneworthy.records.reason import NO_ROOM, NO_ROOM_FOR_FOLDS, Reason, Why
+from tuneworthy.records.run import Run, Spec
+from tuneworthy.records.specs import builds_on_prompt, needs_dev_scores, trains
 
 OVERRUN_SHARE = 0.5  # share of the minutes by which the first training arm may exceed them
 PLACEBO_SHARE = 0.1  # share of the minutes by which placebos of training arms may exceed them

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 import psutil
 
-from tuneworthy.core.arm import Pace, Sizes, Work
-from tuneworthy.core.artefact import Recipe
-from tuneworthy.core.case import Case, Message, Query
-from tuneworthy.core.model import SCORED_LABELS, Limits, Model
-from tuneworthy.core.run import Spec
-from tuneworthy.core.task import Task
-from tuneworthy.core.tokens import text_tokens
-from tuneworthy.data.docs import Doc
+from tuneworthy.arms.prompt.messages import build, common_system
+from tuneworthy.arms.retrieval.chunks import chunked
 from tuneworthy.models import size_beside, training_path
 from tuneworthy.models._reply_cache import uncached
-from tuneworthy.prompting.messages import build, common_system
-from tuneworthy.retrieval.chunks import chunked
+from tuneworthy.records.arm import Pace, Sizes, Work
+from tuneworthy.records.artefact import Recipe
+from tuneworthy.records.case import Case, Message, Query
+from tuneworthy.records.model import SCORED_LABELS, Limits, Model
+from tuneworthy.records.run import Spec
+from tuneworthy.records.task import Task
+from tuneworthy.records.tokens import text_tokens
+from tuneworthy.rows.docs import Doc
 
 Tell = Callable[[str, str], None]
 

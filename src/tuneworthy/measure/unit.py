@@ -11,16 +11,16 @@ from types import ModuleType
 from typing import Any
 
 from tuneworthy.arms._pairs import pair_settings
-from tuneworthy.core.arm import Fitted, Recipe, Setup
-from tuneworthy.core.code import code_version
-from tuneworthy.core.plugins import load
-from tuneworthy.core.record import digest
-from tuneworthy.core.run import Spec
-from tuneworthy.core.specs import chooses, reads_unlabelled
-from tuneworthy.data.fingerprint import docs_digest, present_fields
-from tuneworthy.data.folds import Part
 from tuneworthy.measure.answering import FreeAnswers, Runner
 from tuneworthy.measure.model_roles import roles_of
+from tuneworthy.records.arm import Fitted, Recipe, Setup
+from tuneworthy.records.code import code_version
+from tuneworthy.records.plugins import load
+from tuneworthy.records.record import digest
+from tuneworthy.records.run import Spec
+from tuneworthy.records.specs import chooses, reads_unlabelled
+from tuneworthy.rows.fingerprint import docs_digest, present_fields
+from tuneworthy.rows.folds import Part
 
 COMMON_FOLDER = "common"
 

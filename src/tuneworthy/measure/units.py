@@ -13,29 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Fitted, Recipe
-from tuneworthy.core.errors import (
-    DoesNotApply,
-    DoesNotFit,
-    ModelError,
-    NumericError,
-    ProviderError,
-)  # fmt: skip
-from tuneworthy.core.freed_memory import trim_heap
-from tuneworthy.core.plan import PlannedArm
-from tuneworthy.core.plugins import load
-from tuneworthy.core.reason import Reason
-from tuneworthy.core.record import digest
-from tuneworthy.core.run import Run, Spec, State
-from tuneworthy.core.specs import (
-    DEV_ROWS_FOR_CHOICE,
-    chooses,
-    chooses_prompt,
-    times_asked,
-)
-from tuneworthy.data.folds import Part, Split
-from tuneworthy.data.recorded import skips_early_rows
 from tuneworthy.matrix.ladder import simplest_prompts
 from tuneworthy.measure import latency
 from tuneworthy.measure.answering import FitRequest, Runner, answer_cases, dev_score, with_repeats
@@ -43,6 +20,29 @@ from tuneworthy.measure.latency import rescore_cut_answers
 from tuneworthy.measure.model_roles import base_failed, unavailable_note, why_not_opened
 from tuneworthy.measure.unit import Unit
 from tuneworthy.metrics import score_all
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.arm import Fitted, Recipe
+from tuneworthy.records.errors import (
+    DoesNotApply,
+    DoesNotFit,
+    ModelError,
+    NumericError,
+    ProviderError,
+)  # fmt: skip
+from tuneworthy.records.freed_memory import trim_heap
+from tuneworthy.records.plan import PlannedArm
+from tuneworthy.records.plugins import load
+from tuneworthy.records.reason import Reason
+from tuneworthy.records.record import digest
+from tuneworthy.records.run import Run, Spec, State
+from tuneworthy.records.specs import (
+    DEV_ROWS_FOR_CHOICE,
+    chooses,
+    chooses_prompt,
+    times_asked,
+)
+from tuneworthy.rows.folds import Part, Split
+from tuneworthy.rows.recorded import skips_early_rows
 
 COMMON_FOLDER = "common"
 

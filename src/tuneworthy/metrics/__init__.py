@@ -18,14 +18,14 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from tuneworthy.core import plugins
-from tuneworthy.core.code import code_digest
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.record import canonical
-from tuneworthy.core.task import Task
 from tuneworthy.metrics._scorer import Metric, Scorer, by_set, load_metrics, score_all
 from tuneworthy.metrics._user import is_own, load_user_metric, locate_function
 from tuneworthy.metrics._validity import validity
+from tuneworthy.records import plugins
+from tuneworthy.records.code import code_digest
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.record import canonical
+from tuneworthy.records.task import Task
 
 __all__ = [
     "JUDGE",

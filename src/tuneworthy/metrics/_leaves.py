@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NoReturn
 
-from tuneworthy.core.escape import quoted
-from tuneworthy.core.strict_json import deeper_than
+from tuneworthy.records.escape import quoted
+from tuneworthy.records.strict_json import deeper_than
 
 MOST_PAIRS = 90_000  # most element pairs of two lists for optimal matching; beyond: greedy
 

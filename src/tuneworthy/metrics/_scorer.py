@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tuneworthy.core import plugins
-from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
-from tuneworthy.core.case import Case
-from tuneworthy.core.escape import quoted
-from tuneworthy.core.record import Record
-from tuneworthy.core.task import Task
+from tuneworthy.records import plugins
+from tuneworthy.records.answer import Answer, Score, Unscored, value_or_zero
+from tuneworthy.records.case import Case
+from tuneworthy.records.escape import quoted
+from tuneworthy.records.record import Record
+from tuneworthy.records.task import Task
 
 Metric = Callable[[Case, Answer], Score | Unscored]
 
@@ -194,6 +194,6 @@ Kind = TypeVar("Kind", bound=Record)
 def read_options(kind: type[Kind], options: Mapping[str, Any]) -> Kind:
     """Return `options` as a metric's own Record; keys of other metrics are ignored.
 
-    Raises pydantic's ValidationError; a task file is checked before (`data/task_consistency.py`).
+    Raises pydantic's ValidationError; a task file is checked before (`rows/task_consistency.py`).
     """
     return kind.model_validate({k: v for k, v in options.items() if k in kind.model_fields})

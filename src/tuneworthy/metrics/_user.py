@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.case import Case
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.escape import quoted
+from tuneworthy.records.answer import Answer, Score, Unscored
+from tuneworthy.records.case import Case
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.escape import quoted
 from tuneworthy.sandbox.child import Child, ChildFailed, TimedOut
 
 USER_SECONDS = 10.0

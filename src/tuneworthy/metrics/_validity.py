@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.errors import SecurityError, TaskError
-from tuneworthy.core.task import Task
 from tuneworthy.metrics._code import parse_python
 from tuneworthy.metrics._leaves import composed, parse
 from tuneworthy.metrics._numbers import numbers
 from tuneworthy.metrics._writing import match_label
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.errors import SecurityError, TaskError
+from tuneworthy.records.task import Task
 from tuneworthy.sandbox.schemas import SchemaFault, external_reference, schema_check
 
 Parses = Callable[[str], bool | None]

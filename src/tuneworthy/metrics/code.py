@@ -13,10 +13,6 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.case import Case
-from tuneworthy.core.escape import quoted
-from tuneworthy.core.record import Record
 from tuneworthy.metrics._code import (
     check_patterns,
     count_passed,
@@ -25,6 +21,10 @@ from tuneworthy.metrics._code import (
     parse_python,
 )
 from tuneworthy.metrics._scorer import read_options
+from tuneworthy.records.answer import Answer, Score, Unscored
+from tuneworthy.records.case import Case
+from tuneworthy.records.escape import quoted
+from tuneworthy.records.record import Record
 
 TYPE = "text"
 Patterns = Annotated[tuple[str, ...], AfterValidator(check_patterns)]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.case import Case
-from tuneworthy.core.escape import quoted
 from tuneworthy.metrics._words import contains_phrase, normalise
+from tuneworthy.records.answer import Answer, Score, Unscored
+from tuneworthy.records.case import Case
+from tuneworthy.records.escape import quoted
 
 TYPE = "text"
 BINARY = True

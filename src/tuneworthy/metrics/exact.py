@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.case import Case
-from tuneworthy.core.escape import quoted
 from tuneworthy.metrics._leaves import json_equal, parse
 from tuneworthy.metrics._writing import spelling
+from tuneworthy.records.answer import Answer, Score, Unscored
+from tuneworthy.records.case import Case
+from tuneworthy.records.escape import quoted
 
 BINARY = True
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.case import Case
 from tuneworthy.metrics._leaves import differences, leaf_f1, parse
+from tuneworthy.records.answer import Answer, Score, Unscored
+from tuneworthy.records.case import Case
 
 TYPE = "json"
 _SHOWN_DIFFERENCES = 5

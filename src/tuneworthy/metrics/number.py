@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.case import Case
 from tuneworthy.metrics._numbers import MARK, equal, numbers
+from tuneworthy.records.answer import Answer, Score, Unscored
+from tuneworthy.records.case import Case
 
 TYPE = "number"
 BINARY = True

@@ -13,12 +13,12 @@ from typing import Annotated, Any
 from pydantic import Field
 from rapidfuzz.distance import LCSseq
 
-from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.case import Case
-from tuneworthy.core.escape import quoted
-from tuneworthy.core.record import Record
 from tuneworthy.metrics._outline import sections, title_of
 from tuneworthy.metrics._scorer import read_options
+from tuneworthy.records.answer import Answer, Score, Unscored
+from tuneworthy.records.case import Case
+from tuneworthy.records.escape import quoted
+from tuneworthy.records.record import Record
 
 TYPE = "text"
 

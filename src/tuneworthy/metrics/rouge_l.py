@@ -12,9 +12,9 @@ from typing import Any
 
 from rapidfuzz.distance import LCSseq
 
-from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.case import Case
 from tuneworthy.metrics._words import script_words
+from tuneworthy.records.answer import Answer, Score, Unscored
+from tuneworthy.records.case import Case
 
 TYPE = "text"
 MOST_PAIRS_FOR_RAPIDFUZZ = 4_000_000  # word pairs; above, bit operations on big integers are faster

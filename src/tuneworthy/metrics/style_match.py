@@ -16,9 +16,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.case import Case
 from tuneworthy.metrics._style import LEAST_PAIRS, cosine, separate
+from tuneworthy.records.answer import Answer, Score, Unscored
+from tuneworthy.records.case import Case
 
 TYPE = "text"
 ALONE = False  # never the only metric of a task

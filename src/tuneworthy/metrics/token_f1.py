@@ -14,10 +14,10 @@ from collections import Counter
 from itertools import islice
 from typing import Any
 
-from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.case import Case
-from tuneworthy.core.escape import quoted
 from tuneworthy.metrics._words import space_out
+from tuneworthy.records.answer import Answer, Score, Unscored
+from tuneworthy.records.case import Case
+from tuneworthy.records.escape import quoted
 
 TYPE = "text"
 # Not a sign before a number, and not a decimal point or comma; 1,000 is 1000.

@@ -11,17 +11,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.errors import ModelError, TaskError, TuneworthyError
-from tuneworthy.core.freed_memory import gc_paused
-from tuneworthy.core.model import Model
-from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.core.record import digest
 from tuneworthy.models.local import cpu_engine
 from tuneworthy.models.local.device import ANYWHERE, Placement
 from tuneworthy.models.local.weights import sha256
 from tuneworthy.models.remote import endpoint
 from tuneworthy.models.remote.request import RequestOptions
 from tuneworthy.models.remote.server_process import address_of
+from tuneworthy.records.errors import ModelError, TaskError, TuneworthyError
+from tuneworthy.records.freed_memory import gc_paused
+from tuneworthy.records.model import Model
+from tuneworthy.records.plugins import catalogue, load
+from tuneworthy.records.record import digest
 
 _SPECS = "smollm2-135m, hf:ORG/NAME, hf:./folder, vllm:ORG/NAME, openai:NAME[@URL] or scripted:NAME"
 _PATH_STARTS = (".", "/", "~")

@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.errors import ModelError, NotProven, ProviderError
-from tuneworthy.core.model import Limits, Prompt, Reply
-from tuneworthy.core.plugins import load
-from tuneworthy.core.record import digest, file_sha256
 from tuneworthy.models._reply_cache import bypassed
 from tuneworthy.models.remote.adapter_proofs import AdapterProof, ServedNames, prove, read_proofs
 from tuneworthy.models.remote.request import SWITCH, estimated_tokens, fields_of, switch
 from tuneworthy.models.remote.server_process import PATIENCE, RunningServer
 from tuneworthy.models.remote.server_requests import LabelScores, ServerScores, post
+from tuneworthy.records.errors import ModelError, NotProven, ProviderError
+from tuneworthy.records.model import Limits, Prompt, Reply
+from tuneworthy.records.plugins import load
+from tuneworthy.records.record import digest, file_sha256
 
 _FILES = ("adapter_model.safetensors", "adapter_config.json")
 

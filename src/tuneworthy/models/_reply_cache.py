@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tuneworthy.core.code import code_version
-from tuneworthy.core.model import Limits, Model, Prompt, Reply, Scorer
-from tuneworthy.core.record import canonical, digest
 from tuneworthy.models.local.opening import without_layers
+from tuneworthy.records.code import code_version
+from tuneworthy.records.model import Limits, Model, Prompt, Reply, Scorer
+from tuneworthy.records.record import canonical, digest
 
 MOST_CACHED_RESULTS, MOST_CACHED_CHARACTERS = 20_000, 16_000_000
 

@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from tuneworthy.core.case import Message
-from tuneworthy.core.errors import DoesNotFit, TuneworthyError
-from tuneworthy.core.model import Model
-from tuneworthy.core.reason import Reason
-from tuneworthy.core.record import canonical
-from tuneworthy.core.task import Task, recorded_files
 from tuneworthy.models import is_launched, is_local, takes_adapters
 from tuneworthy.models._reply_cache import Cached, ReplyCache
 from tuneworthy.models.local import wheel
 from tuneworthy.models.local.device import Placement, release, resolve_device
 from tuneworthy.models.remote.server_process import address_of, missing_program, variable
+from tuneworthy.records.case import Message
+from tuneworthy.records.errors import DoesNotFit, TuneworthyError
+from tuneworthy.records.model import Model
+from tuneworthy.records.reason import Reason
+from tuneworthy.records.record import canonical
+from tuneworthy.records.task import Task, recorded_files
 
 BASE = "base"
 UNTRAINED = (

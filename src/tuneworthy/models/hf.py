@@ -1,7 +1,6 @@
 """Models that run in this process: transformers weights (safetensors), base and LoRA adapters.
 
-Decoding in batches, greedy by default, with a shared prompt prefix read once; log-probabilities of
-given answers; grammar-constrained decoding. Knows no task and no metric.
+Knows no task and no metric.
 """
 
 from __future__ import annotations
@@ -15,12 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.errors import ModelError, NotInstalled, NumericError
-from tuneworthy.core.model import Grammar, Limits, Prompt, Reply
-from tuneworthy.core.record import digest
 from tuneworthy.models._reply_cache import Cached
-from tuneworthy.models.local.device import ANYWHERE, Placement
-from tuneworthy.models.local.device import device_fingerprint as marks_of
+from tuneworthy.models.local.device import ANYWHERE, Placement, device_fingerprint
 from tuneworthy.models.local.machine import calm_torch, resolve_placement
 from tuneworthy.models.local.thinking import (
     NEVER,
@@ -32,6 +27,9 @@ from tuneworthy.models.local.thinking import (
     watch_for,
 )
 from tuneworthy.models.local.weights import check_folder, weights_hash
+from tuneworthy.records.errors import ModelError, NotInstalled, NumericError
+from tuneworthy.records.model import Grammar, Limits, Prompt, Reply
+from tuneworthy.records.record import digest
 
 try:
     calm_torch()
@@ -40,7 +38,6 @@ try:
     from tuneworthy.models.local import forward as _forward
     from tuneworthy.models.local import generate as _generate
     from tuneworthy.models.local import score as _score
-    from tuneworthy.models.local import token_grammar as _closing
     from tuneworthy.models.local import token_grammar as _grammar
     from tuneworthy.models.local.adapter_hooks import Adapter, read_adapter
     from tuneworthy.models.local.chat_template import Refused, answer_ids, prompt_ids, text_ids
@@ -327,7 +324,7 @@ class HF(Cached):
         key = grammar.model_dump_json()  # a digest would ignore the order of keys, which matters
         if self._words is None:
             words = _grammar.vocabulary(self.tokenizer, self.net.vocab, self.ends)
-            self._words = words, _closing.Closer(words)
+            self._words = words, _grammar.Closer(words)
         if key not in self._guides:
             while len(self._guides) >= CACHED_GRAMMARS:
                 del self._guides[next(iter(self._guides))]
@@ -379,7 +376,7 @@ def load(
     marks = {
         "engine": ENGINE,
         "weights": weights_hash(files),
-        **marks_of(device, precision),
+        **device_fingerprint(device, precision),
         "tokenizer": tokenizer_hash(folder),
         "template": digest(str(tokenizer.chat_template)),
         "thinking": state.state,

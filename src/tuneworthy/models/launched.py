@@ -12,17 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tuneworthy.core.model import Limits, Model, Prompt, Reply, parse_server_model
-from tuneworthy.core.plugins import load
-from tuneworthy.core.record import digest
 from tuneworthy.models._adapted import Adapted, AdaptedScorer, summed_logprobs
 from tuneworthy.models._reply_cache import bypassed
 from tuneworthy.models.local.device import ANYWHERE, Placement, device, release
-from tuneworthy.models.remote import prices, server_process
+from tuneworthy.models.remote import price_list, server_process
 from tuneworthy.models.remote.endpoint import Endpoint, endpoint
 from tuneworthy.models.remote.endpoint_facts import measure_noise
 from tuneworthy.models.remote.request import RequestOptions, estimated_tokens
 from tuneworthy.models.remote.server_process import RunningServer, ServerHost, end_servers
+from tuneworthy.records.model import Limits, Model, Prompt, Reply, parse_server_model
+from tuneworthy.records.plugins import load
+from tuneworthy.records.record import digest
 
 Result = TypeVar("Result")
 
@@ -68,7 +68,7 @@ class Launched:
             )
             purse = self.purse if stored else None
             client = load("models", "openai_compatible").Remote(
-                name, where, purse, prices.FREE,
+                name, where, purse, price_list.FREE,
                 how=replace(self.how, family=self.host.model.name),
             )  # fmt: skip
             known = self._remotes[name, stored] = server, client
@@ -164,7 +164,7 @@ def open_launched(
     model, plugin = parse_server_model(rest, folder), load("servers", kind)
     if address := server_process.address_of(kind):
         remote = load("models", "openai_compatible").Remote
-        named: Model = remote(model.name, endpoint(address), purse, prices.FREE, how=how)
+        named: Model = remote(model.name, endpoint(address), purse, price_list.FREE, how=how)
         return named
     rank = how.rank if plugin.ADAPTERS else 0
     host = ServerHost(kind, model.model_copy(update={"rank": rank}), how.say)

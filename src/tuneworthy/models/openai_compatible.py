@@ -19,11 +19,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-from tuneworthy.core.errors import ModelError, TaskError
-from tuneworthy.core.model import Limits, Prompt, Reply
-from tuneworthy.core.record import canonical, digest
-from tuneworthy.core.task import PRICE_EXAMPLE
-from tuneworthy.models.remote import prices as _prices
+from tuneworthy.models.remote import price_list as _prices
 from tuneworthy.models.remote import request as _request
 from tuneworthy.models.remote.endpoint import Endpoint, endpoint, refuse_resolved
 from tuneworthy.models.remote.endpoint_facts import (
@@ -36,7 +32,7 @@ from tuneworthy.models.remote.endpoint_facts import (
     UNASKED,
     EndpointFacts,
 )
-from tuneworthy.models.remote.prices import Price
+from tuneworthy.models.remote.price_list import Price
 from tuneworthy.models.remote.reply import Call, has_form, read_reply
 from tuneworthy.models.remote.request import RequestOptions
 from tuneworthy.models.remote.wire import (
@@ -48,6 +44,10 @@ from tuneworthy.models.remote.wire import (
     refused_key,
     unanswered_error,
 )
+from tuneworthy.records.errors import ModelError, TaskError
+from tuneworthy.records.model import Limits, Prompt, Reply
+from tuneworthy.records.record import canonical, digest
+from tuneworthy.records.task import PRICE_EXAMPLE
 
 ENGINE = "openai-2"  # 2: reasoning is separated from the answer
 

@@ -12,10 +12,10 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tuneworthy.core.errors import DataError, TaskError
-from tuneworthy.core.model import Limits, Prompt, Reply
-from tuneworthy.core.record import canonical, plain_file
 from tuneworthy.models._reply_cache import Cached
+from tuneworthy.records.errors import DataError, TaskError
+from tuneworthy.records.model import Limits, Prompt, Reply
+from tuneworthy.records.record import canonical, plain_file
 
 Respond = Callable[[Prompt, Limits], str]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tuneworthy.core.counting import score_text, tenths
-from tuneworthy.core.evidence import ArmResult, Pair
-from tuneworthy.core.results import Results
+from tuneworthy.records.counting import score_text, tenths
+from tuneworthy.records.evidence import ArmResult, Pair
+from tuneworthy.records.results import Results
 from tuneworthy.report import _svg as svg
 from tuneworthy.report._svg import Axis
 from tuneworthy.verdict import phrases

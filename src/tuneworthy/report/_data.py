@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuneworthy.core.answer import HALF_OF_REPEATS, Answer, Score, Unscored
-from tuneworthy.core.results import Results
-from tuneworthy.core.run import Run
+from tuneworthy.records.answer import HALF_OF_REPEATS, Answer, Score, Unscored
+from tuneworthy.records.results import Results
+from tuneworthy.records.run import Run
 from tuneworthy.report import fact_lines
 from tuneworthy.verdict import phrases
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from tuneworthy.core.escape import for_html, visible
+from tuneworthy.records.escape import for_html, visible
 
 Attribute = str | float | int | None
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len
 from rich.text import Text
 
-from tuneworthy.core.counting import count_noun
+from tuneworthy.records.counting import count_noun
 from tuneworthy.report.screen import Screen, cell
 from tuneworthy.verdict.phrases import duration
 
 if TYPE_CHECKING:  # the report computes no statistics, so it must not import them
-    from tuneworthy.atlas.atlas_file import AdviceTable, AdviserScore, Atlas, AtlasTask
-    from tuneworthy.core.interval import Interval
+    from tuneworthy.records.interval import Interval
+    from tuneworthy.report.atlas_file import AdviceTable, AdviserScore, Atlas, AtlasTask
 
 NOTE_INDENT = 15
 NOT_SCORED_AGAIN = "figures only, not scored again"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuneworthy.core.build_report import BuildReport, BuiltForm, FormParity
-from tuneworthy.core.counting import count_noun
+from tuneworthy.records.build_report import BuildReport, BuiltForm, FormParity
+from tuneworthy.records.counting import count_noun
 
 
 def build_lines(report: BuildReport) -> Iterator[str]:

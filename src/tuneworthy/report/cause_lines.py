@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuneworthy.core.causes import NO_CAUSES, Diagnosis, UntriedRemedy
-from tuneworthy.core.counting import count_noun
-from tuneworthy.core.escape import visible
-from tuneworthy.core.results import Results
-from tuneworthy.core.verdict import Wrong
+from tuneworthy.records.causes import NO_CAUSES, Diagnosis, UntriedRemedy
+from tuneworthy.records.counting import count_noun
+from tuneworthy.records.escape import visible
+from tuneworthy.records.results import Results
+from tuneworthy.records.verdict import Wrong
 from tuneworthy.verdict import phrases
 
 NAMED_CAUSES = 2  # the causes that get a sentence of their own; the others get a count

@@ -8,8 +8,13 @@ from typing import Any
 
 from rich.text import Text
 
-from tuneworthy.core.audit_report import TIME_SPLIT_KIND, Audit, DetectableDifference, Observation
-from tuneworthy.core.counting import (
+from tuneworthy.records.audit_report import (
+    TIME_SPLIT_KIND,
+    Audit,
+    DetectableDifference,
+    Observation,
+)
+from tuneworthy.records.counting import (
     count_noun,
     percent,
     percent_with_bounds,
@@ -18,7 +23,7 @@ from tuneworthy.core.counting import (
     tenths,
     with_verb,
 )
-from tuneworthy.core.live_check import (
+from tuneworthy.records.live_check import (
     InputDrift,
     LabelDrift,
     LiveCheck,
@@ -28,7 +33,7 @@ from tuneworthy.core.live_check import (
     MovedFacts,
     UnlikeInputs,
 )
-from tuneworthy.core.run_report import AdapterInfo, CaseFinding, DataInfo, OwnRunReport
+from tuneworthy.records.run_report import AdapterInfo, CaseFinding, DataInfo, OwnRunReport
 from tuneworthy.report.screen import Screen, cell
 
 LEVELS = {"blocked": ("BLOCKED", "bold red"), "warning": ("warning", "yellow"),

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from tuneworthy.compare.two_studies import Scoring, other_tasks_line, unknown_source
-from tuneworthy.core.counting import chance_text, count_noun, score_text, tenths, with_verb
-from tuneworthy.core.evidence import Pair
-from tuneworthy.core.results import Results
-from tuneworthy.core.verdict import Verdict
+from tuneworthy.explain.two_studies import Scoring, other_tasks_line, unknown_source
+from tuneworthy.records.counting import chance_text, count_noun, score_text, tenths, with_verb
+from tuneworthy.records.evidence import Pair
+from tuneworthy.records.results import Results
+from tuneworthy.records.verdict import Verdict
 from tuneworthy.report.screen import Screen, bar, cell
 from tuneworthy.verdict import phrases
 
 if TYPE_CHECKING:  # the report computes no statistics, so it must not import them
-    from tuneworthy.compare.two_logs import AnsweredCase, LogComparison, SliceDifference, TwoLogs
-    from tuneworthy.compare.two_studies import Repetition
-    from tuneworthy.recompute import Recomputed
+    from tuneworthy.explain.two_logs import AnsweredCase, LogComparison, SliceDifference, TwoLogs
+    from tuneworthy.explain.two_studies import Repetition
+    from tuneworthy.verdict.recompute import Recomputed
 
 INTERVAL_TEXT = "two-sided 95 %"
 SHOWN_SLICES, SHOWN_CASES = 4, 3  # the most slices, and the most rows won or lost, on the screen

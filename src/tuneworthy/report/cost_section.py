@@ -7,10 +7,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tuneworthy.core.counting import score_text
-from tuneworthy.core.escape import visible
-from tuneworthy.core.evidence import ArmResult, Latency
-from tuneworthy.core.results import Results
+from tuneworthy.records.counting import score_text
+from tuneworthy.records.escape import visible
+from tuneworthy.records.evidence import ArmResult, Latency
+from tuneworthy.records.results import Results
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import fact_lines
 from tuneworthy.report._data import ScoreMatrix

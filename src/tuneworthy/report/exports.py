@@ -8,19 +8,19 @@ import json
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any
 
-from tuneworthy.core.answer import Score
-from tuneworthy.core.escape import for_csv, visible
-from tuneworthy.core.record import canonical
-from tuneworthy.core.results import Results
-from tuneworthy.core.verdict import Verdict
+from tuneworthy.records.answer import Score
+from tuneworthy.records.escape import for_csv, visible
+from tuneworthy.records.record import canonical
+from tuneworthy.records.results import Results
+from tuneworthy.records.verdict import Verdict
 from tuneworthy.report import fact_lines
 from tuneworthy.report.fact_lines import left_line
 from tuneworthy.verdict import phrases
 
 if TYPE_CHECKING:  # the report computes no statistics, so it must not import them
-    from tuneworthy.compare.two_studies import Repetition
+    from tuneworthy.explain.two_studies import Repetition
 
-from tuneworthy.core.errors import TaskError
+from tuneworthy.records.errors import TaskError
 
 EXPORT_SUFFIXES = (".html", ".json", ".csv", ".xml")
 

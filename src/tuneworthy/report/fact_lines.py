@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from tuneworthy.core.counting import count_noun, score_text, tenths
-from tuneworthy.core.escape import visible
-from tuneworthy.core.evidence import ArmResult, Latency, Pair, TruncatedAnswers
-from tuneworthy.core.results import Results
-from tuneworthy.core.split import Trend
-from tuneworthy.core.task import TOOLS, TRAINED_TOOLS, recorded_files
-from tuneworthy.core.verdict import Verdict
-from tuneworthy.ledger.purse import UNKNOWN_OUTCOMES_NOTE
-from tuneworthy.questions import CHECKLIST
+from tuneworthy.explain.questions import CHECKLIST
+from tuneworthy.records.counting import count_noun, score_text, tenths
+from tuneworthy.records.escape import visible
+from tuneworthy.records.evidence import ArmResult, Latency, Pair, TruncatedAnswers
+from tuneworthy.records.results import Results
+from tuneworthy.records.split import Trend
+from tuneworthy.records.task import TOOLS, TRAINED_TOOLS, recorded_files
+from tuneworthy.records.verdict import Verdict
+from tuneworthy.store.purse import UNKNOWN_OUTCOMES_NOTE
 from tuneworthy.verdict import phrases
 from tuneworthy.verdict.drift import break_line, sentences
 from tuneworthy.verdict.prices import keys_lacking

@@ -14,10 +14,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from tuneworthy.core.counting import count_noun, score_text, tenths
-from tuneworthy.core.escape import for_html, for_script, visible
-from tuneworthy.core.reason import Reason
-from tuneworthy.core.results import Results
+from tuneworthy.records.counting import count_noun, score_text, tenths
+from tuneworthy.records.escape import for_html, for_script, visible
+from tuneworthy.records.reason import Reason
+from tuneworthy.records.results import Results
 from tuneworthy.report import (
     fact_lines,
     row_sections,

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live as RichLive
 from rich.text import Text
 
-from tuneworthy.core.counting import tenths
+from tuneworthy.records.counting import tenths
 from tuneworthy.report.screen import Screen, bar, can_encode_glyphs, cell
 from tuneworthy.verdict.phrases import verdict_so_far
 

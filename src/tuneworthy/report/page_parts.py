@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 
-from tuneworthy.core.counting import score_text
-from tuneworthy.core.interval import Interval
+from tuneworthy.records.counting import score_text
+from tuneworthy.records.interval import Interval
 from tuneworthy.verdict.phrases import bounds_text
 
 

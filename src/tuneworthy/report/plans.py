@@ -8,11 +8,11 @@ from typing import Any
 
 from rich.text import Text
 
-from tuneworthy.core.counting import count_noun
-from tuneworthy.core.plan import EndpointLoad, OptionalMeasurement, Plan, PlannedArm
-from tuneworthy.core.task import PRICE_EXAMPLE
 from tuneworthy.matrix.detectable import fresh_rows
 from tuneworthy.matrix.inputs import look_line
+from tuneworthy.records.counting import count_noun
+from tuneworthy.records.plan import EndpointLoad, OptionalMeasurement, Plan, PlannedArm
+from tuneworthy.records.task import PRICE_EXAMPLE
 from tuneworthy.report.checks import visible_line
 from tuneworthy.report.screen import Screen, cell
 from tuneworthy.verdict.phrases import amount

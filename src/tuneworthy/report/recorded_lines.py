@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from tuneworthy.core.counting import tenths, with_verb
-from tuneworthy.core.escape import visible
-from tuneworthy.core.evidence import ArmResult, Pair
-from tuneworthy.core.reason import Reason
-from tuneworthy.core.results import Results
-from tuneworthy.core.task import TRAINED_TOOLS, recorded_files
-from tuneworthy.questions import CHECKLIST
+from tuneworthy.explain.questions import CHECKLIST
+from tuneworthy.records.counting import tenths, with_verb
+from tuneworthy.records.escape import visible
+from tuneworthy.records.evidence import ArmResult, Pair
+from tuneworthy.records.reason import Reason
+from tuneworthy.records.results import Results
+from tuneworthy.records.task import TRAINED_TOOLS, recorded_files
 from tuneworthy.report import fact_lines
 from tuneworthy.report.comparisons import lead_line
 from tuneworthy.report.fact_lines import bounds_hold

@@ -8,13 +8,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from tuneworthy.core.audit_report import Audit, Observation
-from tuneworthy.core.counting import count_noun
-from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.core.results import Results
-from tuneworthy.core.verdict import Finding
+from tuneworthy.explain.questions import CHECKLIST
 from tuneworthy.matrix.inputs import look_line
-from tuneworthy.questions import CHECKLIST
+from tuneworthy.records.audit_report import Audit, Observation
+from tuneworthy.records.counting import count_noun
+from tuneworthy.records.plugins import catalogue, load
+from tuneworthy.records.results import Results
+from tuneworthy.records.verdict import Finding
 from tuneworthy.report import _svg as svg
 from tuneworthy.report.checks import most_serious_first, visible_line
 from tuneworthy.report.page_parts import (

@@ -8,11 +8,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tuneworthy.core.answer import Score
-from tuneworthy.core.counting import score_text, tenths
-from tuneworthy.core.evidence import ArmResult, Pair
-from tuneworthy.core.plugins import catalogue
-from tuneworthy.core.results import Results
+from tuneworthy.records.answer import Score
+from tuneworthy.records.counting import score_text, tenths
+from tuneworthy.records.evidence import ArmResult, Pair
+from tuneworthy.records.plugins import catalogue
+from tuneworthy.records.results import Results
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
 from tuneworthy.report import fact_lines

@@ -11,7 +11,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from tuneworthy.core.escape import visible
+from tuneworthy.records.escape import visible
 
 GLYPHS = "▶▪░▒▓█│─·…−–—×≤≥→±✓"
 TO_ASCII = str.maketrans(GLYPHS, ">#.-+#|-|~---x<>>~y")

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tuneworthy.core.counting import score_text
-from tuneworthy.core.further import Freshness, KnowledgeProbe, Proportion, RobustnessResult, Slices
-from tuneworthy.core.results import Results
-from tuneworthy.core.task import CENTURY
-from tuneworthy.extras.robustness import PROMPT_WRAPPERS
+from tuneworthy.measure.further.robustness import PROMPT_WRAPPERS
+from tuneworthy.records.counting import score_text
+from tuneworthy.records.further import (
+    Freshness,
+    KnowledgeProbe,
+    Proportion,
+    RobustnessResult,
+    Slices,
+)
+from tuneworthy.records.results import Results
+from tuneworthy.records.task import CENTURY
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import fact_lines
 from tuneworthy.report._charts import ChartLine

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
-from tuneworthy.core.counting import score_text
-from tuneworthy.core.evidence import ArmResult, Pair
-from tuneworthy.core.results import Results
+from tuneworthy.records.counting import score_text
+from tuneworthy.records.evidence import ArmResult, Pair
+from tuneworthy.records.results import Results
 from tuneworthy.report import fact_lines
 from tuneworthy.report._data import ScoreMatrix, bin_means, score_matrix, scores_hardest_first
 from tuneworthy.report.screen import Screen, bar, cell, shade_strip

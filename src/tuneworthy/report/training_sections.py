@@ -6,20 +6,20 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from tuneworthy.core.counting import count_noun, score_text, tenths
-from tuneworthy.core.escape import visible
-from tuneworthy.core.evidence import ArmResult
-from tuneworthy.core.further import (
+from tuneworthy.matrix.sizing import rows_to_collect
+from tuneworthy.records.counting import count_noun, score_text, tenths
+from tuneworthy.records.escape import visible
+from tuneworthy.records.evidence import ArmResult
+from tuneworthy.records.further import (
     LabelCleaningGain,
     LayerChange,
     LearningCurve,
     ModelChanges,
     SideEffects,
 )
-from tuneworthy.core.interval import Interval
-from tuneworthy.core.results import Results
-from tuneworthy.core.run import Run, Spec
-from tuneworthy.matrix.sizing import rows_to_collect
+from tuneworthy.records.interval import Interval
+from tuneworthy.records.results import Results
+from tuneworthy.records.run import Run, Spec
 from tuneworthy.report import _charts as charts
 from tuneworthy.report._charts import ChartLine
 from tuneworthy.report.page_parts import (

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tuneworthy.core.evidence import ArmResult, Pair
-from tuneworthy.core.results import Results
-from tuneworthy.core.task import TRAINED_TOOLS
+from tuneworthy.records.evidence import ArmResult, Pair
+from tuneworthy.records.results import Results
+from tuneworthy.records.task import TRAINED_TOOLS
 from tuneworthy.report import fact_lines, recorded_lines
 from tuneworthy.report.cause_lines import wrong_lines
 from tuneworthy.report.training_sections import student_texts

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from tuneworthy.core.counting import count_noun
-from tuneworthy.core.record import canonical
 from tuneworthy.metrics._leaves import parse
+from tuneworthy.records.counting import count_noun
+from tuneworthy.records.record import canonical
 from tuneworthy.report.screen import Screen
-from tuneworthy.settle.pairwise_votes import VoteQuestion
+from tuneworthy.verdict.pairwise_votes import VoteQuestion
 from tuneworthy.verdict.phrases import bounds_path
 
 CHOICE_KEYS = "[l]eft [r]ight [b]oth wrong [e]qual, both right [s]kip [q]uit =right answer"

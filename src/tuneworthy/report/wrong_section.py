@@ -14,12 +14,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tuneworthy.core.causes import Diagnosis, Effect
-from tuneworthy.core.counting import count_noun, score_text, tenths
-from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.core.results import Results
-from tuneworthy.core.verdict import Wrong
-from tuneworthy.extras.prompt_search import context_curves
+from tuneworthy.measure.further.prompt_search import context_curves
+from tuneworthy.records.causes import Diagnosis, Effect
+from tuneworthy.records.counting import count_noun, score_text, tenths
+from tuneworthy.records.plugins import catalogue, load
+from tuneworthy.records.results import Results
+from tuneworthy.records.verdict import Wrong
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
 from tuneworthy.report import cause_lines as causes

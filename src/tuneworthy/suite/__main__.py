@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tuneworthy.core.errors import TuneworthyError
-from tuneworthy.core.plugins import catalogue
+from tuneworthy.records.errors import TuneworthyError
+from tuneworthy.records.plugins import catalogue
 from tuneworthy.suite._write import SEED, write
 
 

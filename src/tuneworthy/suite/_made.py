@@ -11,7 +11,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any, Literal
 
-from tuneworthy.core.errors import TaskError
+from tuneworthy.records.errors import TaskError
 
 Cause = Literal["format", "convention", "knowledge", "learnable", "capability"]
 

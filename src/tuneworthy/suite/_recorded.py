@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.plugins import load
+from tuneworthy.records.plugins import load
 from tuneworthy.suite._write import SEED, task_files, write_files
 
 RECORDED_FOLDER = Path(__file__).parent / "recorded"

@@ -10,8 +10,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from tuneworthy.core.own_files import TASK, OwnKind, check_own, write_atomic
-from tuneworthy.core.plugins import load
+from tuneworthy.records.own_files import TASK, OwnKind, check_own, write_atomic
+from tuneworthy.records.plugins import load
 from tuneworthy.suite._made import GeneratedTask
 
 SEED = 0

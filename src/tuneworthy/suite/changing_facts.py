@@ -6,7 +6,7 @@ from itertools import islice, product
 from random import Random
 from typing import Any
 
-from tuneworthy.core.errors import TaskError
+from tuneworthy.records.errors import TaskError
 from tuneworthy.suite._made import GeneratedTask, draw_distinct, load_words, two_thirds
 
 WORDS = load_words("sheets")

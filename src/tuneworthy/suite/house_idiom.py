@@ -7,7 +7,7 @@ from itertools import product
 from random import Random
 from typing import Any, NamedTuple
 
-from tuneworthy.core.errors import TaskError
+from tuneworthy.records.errors import TaskError
 from tuneworthy.suite._made import (
     LORA_OPTIONS,
     GeneratedTask,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tuneworthy.core.evidence import ArmResult, Evidence, Pair, Policy
 from tuneworthy.matrix.sizing import (
     Assurance,
     SampleSize,
@@ -14,6 +13,7 @@ from tuneworthy.matrix.sizing import (
     noninferiority_assurance,
     superiority_assurance,
 )
+from tuneworthy.records.evidence import ArmResult, Evidence, Pair, Policy
 from tuneworthy.verdict.prices import known_prices
 from tuneworthy.verdict.rule import LadderDecision, still_open
 from tuneworthy.verdict.rungs import Ladder

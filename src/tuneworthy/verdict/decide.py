@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import tuneworthy
-from tuneworthy.core.evidence import ArmResult, Evidence, Policy
-from tuneworthy.core.further import for_verdict
-from tuneworthy.core.results import GridPoint
-from tuneworthy.core.verdict import (
+from tuneworthy.records.evidence import ArmResult, Evidence, Policy
+from tuneworthy.records.further import for_verdict
+from tuneworthy.records.results import GridPoint
+from tuneworthy.records.verdict import (
     Delta,
     Finding,
     LeftOnTable,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tuneworthy.core.counting import score_text
-from tuneworthy.core.escape import quoted
-from tuneworthy.core.evidence import ArmResult, Evidence, Policy
-from tuneworthy.core.split import TREND_ALPHA, Neighbours, Trend
+from tuneworthy.records.counting import score_text
+from tuneworthy.records.escape import quoted
+from tuneworthy.records.evidence import ArmResult, Evidence, Policy
+from tuneworthy.records.split import TREND_ALPHA, Neighbours, Trend
 from tuneworthy.verdict.rungs import Ladder, ladder_key
 
 

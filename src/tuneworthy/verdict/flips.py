@@ -8,10 +8,10 @@ from itertools import pairwise
 from math import sqrt
 from typing import Any, Literal
 
-from tuneworthy.core.escape import quoted
-from tuneworthy.core.evidence import ArmResult, Policy
-from tuneworthy.core.task import TRAINED_TOOLS
-from tuneworthy.core.verdict import ByMargin
+from tuneworthy.records.escape import quoted
+from tuneworthy.records.evidence import ArmResult, Policy
+from tuneworthy.records.task import TRAINED_TOOLS
+from tuneworthy.records.verdict import ByMargin
 from tuneworthy.verdict.prices import Prices, known_prices
 from tuneworthy.verdict.rule import LadderDecision, LadderScenarios, apply_rule, decide_on_ladder
 from tuneworthy.verdict.rungs import Ladder

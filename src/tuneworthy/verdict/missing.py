@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tuneworthy.core.evidence import ArmResult, Policy
-from tuneworthy.core.plugins import load
-from tuneworthy.core.verdict import Finding
-from tuneworthy.questions import in_order
+from tuneworthy.explain.questions import in_order
+from tuneworthy.records.evidence import ArmResult, Policy
+from tuneworthy.records.plugins import load
+from tuneworthy.records.verdict import Finding
 from tuneworthy.verdict.phrases import NO_END_KNOWN, SET_VALUE, SET_VOLUME
 
 NO_TARGET = "no target was set"

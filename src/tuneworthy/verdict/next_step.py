@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuneworthy.core.counting import chance_text, points
-from tuneworthy.core.evidence import ArmResult, Evidence, Policy
-from tuneworthy.core.verdict import Finding, Next
 from tuneworthy.matrix.sizing import SampleSize, rows_to_collect
+from tuneworthy.records.counting import chance_text, points
+from tuneworthy.records.evidence import ArmResult, Evidence, Policy
+from tuneworthy.records.verdict import Finding, Next
 from tuneworthy.verdict.contest import UndecidedPair, find_undecided_pair
 from tuneworthy.verdict.drift import alike_neighbours, decisive_breaks
 from tuneworthy.verdict.flips import PriceInterval, PriceKey, rulings_by_key

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from tuneworthy.core.evidence import Evidence, Pair, Policy
-from tuneworthy.core.settlement import Settlement, share_of_wrong_votes
 from tuneworthy.matrix.sizing import noninferiority_assurance, superiority_assurance
+from tuneworthy.records.evidence import Evidence, Pair, Policy
+from tuneworthy.records.settlement import Settlement, share_of_wrong_votes
 from tuneworthy.verdict.prices import known_prices
 from tuneworthy.verdict.rule import LadderDecision, apply_rule, ladder_scenarios, still_open
 from tuneworthy.verdict.rungs import Ladder

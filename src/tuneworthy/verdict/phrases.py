@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tuneworthy.core.arm import RETRY_TOKEN_FACTOR
-from tuneworthy.core.counting import Bounded, count_noun, points, score_text, tenths
-from tuneworthy.core.escape import quoted, visible
-from tuneworthy.core.evidence import ArmResult, TruncatedAnswers
-from tuneworthy.core.verdict import Finding, Next, Verdict
+from tuneworthy.records.arm import RETRY_TOKEN_FACTOR
+from tuneworthy.records.counting import Bounded, count_noun, points, score_text, tenths
+from tuneworthy.records.escape import quoted, visible
+from tuneworthy.records.evidence import ArmResult, TruncatedAnswers
+from tuneworthy.records.verdict import Finding, Next, Verdict
 
 NOT_MEASURED = "not measured"
 UNKNOWN = "no reason was recorded"

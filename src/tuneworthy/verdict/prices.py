@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuneworthy.compare.costs import breakeven, paying_margin
-from tuneworthy.core.evidence import ArmResult, Policy
-from tuneworthy.core.results import Results
+from tuneworthy.explain.costs import breakeven, paying_margin
+from tuneworthy.records.evidence import ArmResult, Policy
+from tuneworthy.records.results import Results
 from tuneworthy.verdict.rungs import Ladder
 
 COST_KEYS_OF = {

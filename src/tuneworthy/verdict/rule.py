@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from tuneworthy.core.causes import argues_against_training, share_of
-from tuneworthy.core.evidence import ArmResult, Evidence, Policy
-from tuneworthy.core.split import Neighbours, Trend
-from tuneworthy.core.task import TRAINED_TOOLS
-from tuneworthy.core.verdict import Status, Use
 from tuneworthy.matrix.ladder import climb
+from tuneworthy.records.causes import argues_against_training, share_of
+from tuneworthy.records.evidence import ArmResult, Evidence, Policy
+from tuneworthy.records.split import Neighbours, Trend
+from tuneworthy.records.task import TRAINED_TOOLS
+from tuneworthy.records.verdict import Status, Use
 from tuneworthy.verdict.drift import alike_neighbours, decisive_breaks
 from tuneworthy.verdict.prices import Prices, known_prices
 from tuneworthy.verdict.rungs import (

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isnan
 
-from tuneworthy.core.counting import points
-from tuneworthy.core.evidence import ArmResult, Evidence, Pair, Policy
-from tuneworthy.core.task import TOOLS, Task
+from tuneworthy.records.counting import points
+from tuneworthy.records.evidence import ArmResult, Evidence, Pair, Policy
+from tuneworthy.records.task import TOOLS, Task
 
 FORM_CAUSES = ("metric", "format")
 MeanWithBounds = tuple[float, float, float]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tuneworthy.core.counting import count_noun, points
-from tuneworthy.core.escape import quoted
-from tuneworthy.core.evidence import ArmResult, Evidence, Policy
-from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.matrix.inputs import look_line
+from tuneworthy.records.counting import count_noun, points
+from tuneworthy.records.escape import quoted
+from tuneworthy.records.evidence import ArmResult, Evidence, Policy
+from tuneworthy.records.task import TRAINED_TOOLS
 from tuneworthy.verdict import drift
 from tuneworthy.verdict.phrases import cut_answers_clause, ticked, tool_with_name
 from tuneworthy.verdict.prices import known_prices, monthly_cost, rival

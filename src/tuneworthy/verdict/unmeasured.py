@@ -9,16 +9,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from tuneworthy.core.causes import (
+from tuneworthy.records.causes import (
     CAUSES_BY_TOOL,
     Diagnosis,
     Wrong,
     argues_against_training,
     share_of,
 )
-from tuneworthy.core.counting import percent
-from tuneworthy.core.evidence import ArmResult, Evidence, Policy
-from tuneworthy.core.verdict import Next
+from tuneworthy.records.counting import percent
+from tuneworthy.records.evidence import ArmResult, Evidence, Policy
+from tuneworthy.records.verdict import Next
 from tuneworthy.verdict.phrases import ticked
 from tuneworthy.verdict.rule import untrained_arms
 from tuneworthy.verdict.rungs import ladder_key

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from math import hypot
 from typing import Any
 
-from tuneworthy.compare.costs import chance_better
-from tuneworthy.core.escape import quoted
-from tuneworthy.core.evidence import ArmResult, Policy
-from tuneworthy.core.task import TRAINED_TOOLS
+from tuneworthy.explain.costs import chance_better
+from tuneworthy.records.escape import quoted
+from tuneworthy.records.evidence import ArmResult, Policy
+from tuneworthy.records.task import TRAINED_TOOLS
 from tuneworthy.verdict.phrases import NO_END_KNOWN, SET_VALUE, SET_VOLUME
 from tuneworthy.verdict.prices import (
     COST_NAMES,

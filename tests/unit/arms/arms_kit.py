@@ -4,11 +4,11 @@ import json
 
 from tests import studies
 
-from tuneworthy.core.arm import Recipe, Setup
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.metrics import scorer
 from tuneworthy.models.scripted import Scripted
+from tuneworthy.records.arm import Recipe, Setup
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.task import Data, Output, Task
 
 SCHEMA = {
     "type": "object",

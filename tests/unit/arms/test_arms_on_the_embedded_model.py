@@ -7,10 +7,10 @@ import pytest
 from arms_kit import SCHEMA, json_cases, label_cases, task
 
 from tuneworthy.arms import constrained, vote, zero_shot
-from tuneworthy.core.arm import Recipe, Setup
 from tuneworthy.metrics import scorer
 from tuneworthy.metrics._validity import validity
 from tuneworthy.models.local.wheel import locate
+from tuneworthy.records.arm import Recipe, Setup
 
 pytestmark = [
     pytest.mark.full,
@@ -58,8 +58,8 @@ def test_drafts_that_are_valid_stand_and_the_others_end_valid(model, tmp_path):
 
 
 def test_a_free_answer_that_stands_is_what_decoding_under_the_grammar_writes(tmp_path, capfd):
+    from tuneworthy.arms.prompt.grammar import grammar
     from tuneworthy.models.hf import load
-    from tuneworthy.prompting.grammar import grammar
 
     model = load(locate(), "smollm2-135m", "float32")
     setup, rows = parts(model, tmp_path, "json", Recipe(kind="nearest", k=2))

@@ -4,9 +4,9 @@ import pytest
 from arms_kit import queries, setup
 
 from tuneworthy.arms import bigger
-from tuneworthy.core.arm import Recipe
-from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.models.scripted import Scripted
+from tuneworthy.records.arm import Recipe
+from tuneworthy.records.errors import DoesNotApply
 
 
 def test_the_larger_model_gets_the_prompt_that_the_base_had_best(tmp_path):

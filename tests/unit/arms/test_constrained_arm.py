@@ -11,10 +11,10 @@ from tests import studies
 from tuneworthy.arms import _prompted, constrained, nearest_shots
 from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.arms._under_grammar import REPEAT_REQUEST
-from tuneworthy.core.arm import Recipe
-from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.metrics._validity import validity
 from tuneworthy.models.scripted import Scripted
+from tuneworthy.records.arm import Recipe
+from tuneworthy.records.errors import DoesNotApply
 
 DRAFT, PLACEBO = constrained.Options(draft=True), constrained.placebo(constrained.Options())
 

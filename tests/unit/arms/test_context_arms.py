@@ -5,12 +5,12 @@ import re
 import pytest
 
 from tuneworthy.arms import _context, oracle, rag
-from tuneworthy.core.arm import Recipe, Setup, Sizes
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.data.docs import Doc
 from tuneworthy.models.scripted import Scripted, last_user
+from tuneworthy.records.arm import Recipe, Setup, Sizes
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.task import Data, Output, Task
+from tuneworthy.rows.docs import Doc
 
 PLACES = ("Alderwick", "Brennhof", "Calverra", "Dunmarsh", "Estrella", "Fjordheim", "Gallowmere",
           "Hartenau", "Ilmenau", "Jorvik", "Kestrel", "Lindqvist", "Marrowby", "Nordlund",
@@ -140,7 +140,7 @@ def test_folds_share_an_index_and_other_documents_get_their_own(tmp_path):
 
 
 def test_an_encoder_is_used_and_is_part_of_the_key(tmp_path, monkeypatch):
-    from tests.unit.retrieval.retrieval_kit import Hashed
+    from tests.unit.arms.retrieval_kit import Hashed
 
     monkeypatch.setattr(_context, "encoder_here", lambda: (Hashed(), ""))
     fitted = rag.fit(setup(tmp_path, common=tmp_path), rag.Options(), 0)

@@ -9,12 +9,12 @@ import pytest
 from arms_kit import label_cases, queries, setup
 
 from tuneworthy.arms import _classified, embedding_head
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.metrics import scorer
 from tuneworthy.models.encoder import vectors as _vectors
 from tuneworthy.models.encoder.encoder import locate
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.task import Data, Output, Task
 
 BANKING = Path(__file__).parents[4] / "shared" / "data" / "banking77"
 

@@ -6,12 +6,12 @@ from test_optimised_prompt import gold
 
 from tuneworthy.arms import gepa
 from tuneworthy.arms._reflected import longest_fenced_block
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.plugins import load
-from tuneworthy.core.specs import needs_of, specs, unmet_needs
-from tuneworthy.core.task import Data, Output, Task
+from tuneworthy.arms.prompt.messages import build, specification
 from tuneworthy.models.scripted import Scripted
-from tuneworthy.prompting.messages import build, specification
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.plugins import load
+from tuneworthy.records.specs import needs_of, specs, unmet_needs
+from tuneworthy.records.task import Data, Output, Task
 
 RULES = {
     "refund": "Money that comes back is a refund.",

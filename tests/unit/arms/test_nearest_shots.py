@@ -7,7 +7,7 @@ from arms_kit import queries, setup
 
 from tuneworthy.arms import nearest_shots
 from tuneworthy.arms._prompted import answer_token_limit
-from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.records.errors import DoesNotApply
 
 
 def fitted(tmp_path, k, context):

@@ -7,11 +7,11 @@ from arms_kit import label_cases, setup, task
 
 from tuneworthy.arms import _searched, constrained, optimised_prompt, vote
 from tuneworthy.arms._prompted import mean_score, prompting_arm
-from tuneworthy.core.arm import Recipe
-from tuneworthy.core.errors import DoesNotApply, StoreError
-from tuneworthy.core.task import Success
+from tuneworthy.arms.prompt.messages import build, specification
 from tuneworthy.metrics import scorer
-from tuneworthy.prompting.messages import build, specification
+from tuneworthy.records.arm import Recipe
+from tuneworthy.records.errors import DoesNotApply, StoreError
+from tuneworthy.records.task import Success
 
 
 def parts(respond, folder, **more):

@@ -7,10 +7,10 @@ from arms_kit import label_cases, setup
 
 from tuneworthy.arms import _pairs
 from tuneworthy.arms._pairs import PairOptions, TeacherInput, write_pairs
-from tuneworthy.core.answer import LOST_WORDS, Score
-from tuneworthy.core.errors import ProviderError, Unanswered
-from tuneworthy.core.model import Reply
 from tuneworthy.models.scripted import Scripted
+from tuneworthy.records.answer import LOST_WORDS, Score
+from tuneworthy.records.errors import ProviderError, Unanswered
+from tuneworthy.records.model import Reply
 
 JSON = '{"kind": "refund", "n": 1}'
 

@@ -6,12 +6,12 @@ import pytest
 from arms_kit import Scoring, json_cases, label_cases, queries, setup, task
 
 from tuneworthy.arms import _choice, bigger, constrained, oracle, rag, vote
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Recipe, Sizes
-from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.data.docs import Doc
 from tuneworthy.metrics import scorer
 from tuneworthy.models.scripted import Scripted
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.arm import Recipe, Sizes
+from tuneworthy.records.task import Data, Output, Task
+from tuneworthy.rows.docs import Doc
 
 ZERO, FEW, NEAREST = Recipe(), Recipe(kind="few", k=2), Recipe(kind="nearest", k=2)
 BOTH = (ZERO, NEAREST)

@@ -5,10 +5,10 @@ from arms_kit import queries, setup, task
 
 from tuneworthy.arms import teacher
 from tuneworthy.arms._pairs import teacher_recipe
-from tuneworthy.core.arm import Recipe, Sizes
-from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.specs import specs
 from tuneworthy.models.scripted import Scripted
+from tuneworthy.records.arm import Recipe, Sizes
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.specs import specs
 
 BEST = Recipe(kind="nearest", k=2)
 

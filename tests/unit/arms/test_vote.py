@@ -5,7 +5,7 @@ from arms_kit import queries, setup
 from pydantic import ValidationError
 
 from tuneworthy.arms import _prompted, vote
-from tuneworthy.core.model import Reply
+from tuneworthy.records.model import Reply
 
 
 def replies(*texts, finish="stop"):

@@ -6,8 +6,8 @@ from bench.atlas.atlas_data import read_atlas
 from bench.atlas.cells import MODEL, all_cells, unscored_arms
 from bench.atlas.package_file import figures
 
-from tuneworthy.atlas.atlas_file import read_atlas as read_package
-from tuneworthy.atlas.atlas_file import read_cases
+from tuneworthy.report.atlas_file import read_atlas as read_package
+from tuneworthy.report.atlas_file import read_cases
 
 ROOT = Path(__file__).parents[3]
 

@@ -11,8 +11,8 @@ from tests import advice_kit as kit
 from tests import atlas_kit
 from tests.studies import write
 
-from tuneworthy.atlas.atlas_file import Forecast, row_features
 from tuneworthy.cli._frame import run as run_tuneworthy
+from tuneworthy.report.atlas_file import Forecast, row_features
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from bench.atlas import soup_process
 from bench.atlas.advice_input import TOOL_CHOICES, AdviceInput, as_distribution
 from bench.atlas.adviser_list import adviser_names
 
-from tuneworthy.core.interval import Interval
-from tuneworthy.core.measured_task import MeasuredArm, ShownRow
+from tuneworthy.records.interval import Interval
+from tuneworthy.records.measured_task import MeasuredArm, ShownRow
 
 ADVISERS = adviser_names()
 

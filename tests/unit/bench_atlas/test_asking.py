@@ -15,8 +15,8 @@ from bench.atlas.asking import (
 )
 from tests.advice_kit import prompt_task, task
 
-from tuneworthy.core.errors import DataError
 from tuneworthy.models.scripted import Scripted
+from tuneworthy.records.errors import DataError
 
 TASKS = [task("a"), prompt_task("b")]
 SURE = json.dumps({"because": "many rows", **dict.fromkeys(TOOL_CHOICES, 0), "tune": 1})

@@ -16,8 +16,8 @@ from bench.atlas.package_file import figures
 from bench.atlas.plan_screen import plan_lines, plan_plain
 from tests.atlas_kit import atlas_of as atlas
 
-from tuneworthy.core.interval import Interval
-from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
+from tuneworthy.records.interval import Interval
+from tuneworthy.records.measured_task import MeasuredArm, MeasuredTask
 from tuneworthy.report.atlas import atlas_json, atlas_screen
 
 

@@ -19,17 +19,17 @@ from bench.atlas.run_cell import CellOptions, run_cell, write_cell
 from tests import atlas_kit, studies
 from tests.tiny import tiny_llama
 
-from tuneworthy.core.answer import LOST_WORDS
-from tuneworthy.core.errors import ModelError, TaskError, Unanswered
-from tuneworthy.core.model import Reply
-from tuneworthy.core.plugins import catalogue
-from tuneworthy.data.taskfile import read_task
-from tuneworthy.ledger.signals import StopRequested
+from tuneworthy.flows.session import open_session
 from tuneworthy.measure import timing
 from tuneworthy.models.local import wheel
 from tuneworthy.models.scripted import Scripted
-from tuneworthy.results_folder import find_results, read_results
-from tuneworthy.session import open_session
+from tuneworthy.records.answer import LOST_WORDS
+from tuneworthy.records.errors import ModelError, TaskError, Unanswered
+from tuneworthy.records.model import Reply
+from tuneworthy.records.plugins import catalogue
+from tuneworthy.report.results_folder import find_results, read_results
+from tuneworthy.rows.taskfile import read_task
+from tuneworthy.store.signals import StopRequested
 
 QUICK = CellOptions(arms=("majority", "tfidf"))
 

@@ -19,7 +19,7 @@ from bench.atlas.entry_files import (
 )
 from tests import atlas_kit
 
-from tuneworthy.core.errors import DataError, SecurityError, TaskError, TuneworthyError
+from tuneworthy.records.errors import DataError, SecurityError, TaskError, TuneworthyError
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from bench.atlas.cheap_look import first_look_of
 from bench.atlas.features import features_of
 from tests.studies import write
 
-from tuneworthy.atlas.atlas_file import row_features
-from tuneworthy.study import RunOptions, run
+from tuneworthy.flows.study import RunOptions, run
+from tuneworthy.report.atlas_file import row_features
 
 
 @pytest.fixture(scope="module")

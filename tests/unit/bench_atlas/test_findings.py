@@ -8,11 +8,11 @@ import pytest
 from bench.atlas import findings as made
 from bench.atlas.atlas_data import read_atlas
 
-from tuneworthy.atlas.atlas_file import read_atlas as read_package
-from tuneworthy.core.counting import points
-from tuneworthy.core.interval import Interval
 from tuneworthy.lab.claim_results import claim_results, findings_page, number_text
 from tuneworthy.lab.pages import Site
+from tuneworthy.records.counting import points
+from tuneworthy.records.interval import Interval
+from tuneworthy.report.atlas_file import read_atlas as read_package
 
 FILE = Site(live=False)
 

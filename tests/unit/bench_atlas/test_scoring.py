@@ -6,7 +6,7 @@ from bench.atlas.adviser_list import Adviser
 from bench.atlas.scoring import brier, judge_answer, outcome, score_advisers
 from tests.advice_kit import arm, prompt_task, task
 
-from tuneworthy.core.interval import Interval
+from tuneworthy.records.interval import Interval
 from tuneworthy.report.atlas import adviser_notes
 from tuneworthy.stats.bounds import rate
 

@@ -12,9 +12,9 @@ from bench.atlas.scoring import judge_answer, outcome
 from bench.atlas.study_entry import entry_of_study
 from tests import studies
 
-from tuneworthy.core.errors import DataError
-from tuneworthy.core.run import RunOptions
-from tuneworthy.study import run
+from tuneworthy.flows.study import run
+from tuneworthy.records.errors import DataError
+from tuneworthy.records.run import RunOptions
 
 LONG_AGO = date(2022, 1, 8)
 

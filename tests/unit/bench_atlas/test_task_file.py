@@ -7,7 +7,7 @@ from bench.atlas.answer_file import read_advice
 from bench.atlas.task_file import read_tasks
 from tests.advice_kit import prompt_task, task
 
-from tuneworthy.core.errors import DataError
+from tuneworthy.records.errors import DataError
 
 
 def written(tmp_path, *tasks):

@@ -10,9 +10,9 @@ import pytest
 from tests import studies
 
 from tuneworthy.cli._frame import run
-from tuneworthy.core import own_files
-from tuneworthy.core.plugins import catalogue
-from tuneworthy.ledger.store import open_ledger
+from tuneworthy.records import own_files
+from tuneworthy.records.plugins import catalogue
+from tuneworthy.store.store import open_ledger
 
 
 def test_help_names_every_command(capsys):
@@ -134,7 +134,7 @@ def test_plan_refuses_the_address_that_run_would(model, variables, tmp_path, mon
 
 
 def test_check_says_what_blocks_and_exits_0_as_run_alone_tells_by_its_code(tmp_path, capsys):
-    from tuneworthy.study import check
+    from tuneworthy.flows.study import check
 
     path = studies.write(tmp_path, success={"metric": "fields_f1"})
     assert run(["check", str(path)]) == 0
@@ -173,9 +173,9 @@ def test_refused_rows_exit_5_and_a_busy_store_7(tmp_path, capsys):
 
 
 def test_our_bug_exits_1_without_a_trace_back_on_the_terminal(tmp_path, monkeypatch, capsys):
-    import tuneworthy.study
+    import tuneworthy.flows.study
 
-    monkeypatch.setattr(tuneworthy.study, "open_session", lambda *a: 1 / 0)
+    monkeypatch.setattr(tuneworthy.flows.study, "open_session", lambda *a: 1 / 0)
     assert run(["run", str(studies.write(tmp_path))]) == 1
     shown = capsys.readouterr().err
     assert "BUG: ZeroDivisionError" in shown

@@ -9,8 +9,8 @@ import pytest
 from tests.studies import lines
 
 from tuneworthy.cli._frame import run
-from tuneworthy.data.compared_files import compared_files
-from tuneworthy.data.table_columns import Choice
+from tuneworthy.rows.compared_files import compared_files
+from tuneworthy.rows.table_columns import Choice
 
 COMPARE = ["compare", "one.jsonl", "two.jsonl", "--gold", "gold.jsonl"]
 CITIES = ["Oslo", "Lima", "Bern", "Kyiv"]

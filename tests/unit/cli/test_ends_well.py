@@ -11,8 +11,8 @@ import pytest
 from tests import studies
 
 from tuneworthy.cli._frame import run
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.escape import json_for_terminal
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.escape import json_for_terminal
 
 EVIL = "\x1b]0;owned\x07\x9b31m\u202etxt.exe\x7f\u200b"
 COMMANDS = ("check", "plan", "run", "settle", "report", "compare", "init", "models", "doctor")

@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from tuneworthy.cli._options import Watcher
-from tuneworthy.core.reason import Reason
+from tuneworthy.records.reason import Reason
 
 SMALL = Some(minutes=0.2, because="")
 

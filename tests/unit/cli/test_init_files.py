@@ -11,9 +11,9 @@ import pytest
 
 from tuneworthy.cli import _column_question as question
 from tuneworthy.cli._frame import run
-from tuneworthy.data.column_roles import Roles
-from tuneworthy.data.table_columns import Choice
-from tuneworthy.data.taskfile import read_task
+from tuneworthy.rows.column_roles import Roles
+from tuneworthy.rows.table_columns import Choice
+from tuneworthy.rows.taskfile import read_task
 
 TEAMS = ("billing", "delivery", "account")
 

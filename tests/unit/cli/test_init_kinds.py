@@ -6,9 +6,9 @@ import openpyxl
 import pytest
 
 from tuneworthy.cli._frame import run
-from tuneworthy.data.log_roles import measured_columns, measured_values
-from tuneworthy.data.taskfile import read_task
-from tuneworthy.logs import spans
+from tuneworthy.rows.log_roles import measured_columns, measured_values
+from tuneworthy.rows.logs import spans
+from tuneworthy.rows.taskfile import read_task
 
 TEAMS = ("refund", "replace", "apologise")
 

@@ -9,11 +9,11 @@ import pytest
 
 from tuneworthy.cli._column_question import column_question
 from tuneworthy.cli._frame import run
-from tuneworthy.data.column_roles import propose_roles
-from tuneworthy.data.infer import near_labels
-from tuneworthy.data.table_columns import Choice, likely_mark
-from tuneworthy.data.taskfile import read_task
-from tuneworthy.recognising import recognise
+from tuneworthy.rows.column_roles import propose_roles
+from tuneworthy.rows.infer import near_labels
+from tuneworthy.rows.recognising import recognise
+from tuneworthy.rows.table_columns import Choice, likely_mark
+from tuneworthy.rows.taskfile import read_task
 
 QUEUES = ("Faktury", "Dostawa", "Konto")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tuneworthy.cli._frame import run
-from tuneworthy.data.taskfile import read_task
+from tuneworthy.rows.taskfile import read_task
 
 TEAMS = ("Rechnung", "Lieferung", "Kündigung")
 

@@ -11,13 +11,13 @@ import pytest
 from tests import studies
 
 from tuneworthy.cli._frame import run
-from tuneworthy.core.errors import DataError
-from tuneworthy.core.plugins import load
-from tuneworthy.data.bad_rows import RawRow, RowFault
-from tuneworthy.data.table_columns import Choice
-from tuneworthy.importing import ImportOptions, import_rows
 from tuneworthy.lab.own_log import window_means
-from tuneworthy.ledger.elsewhere import next_look
+from tuneworthy.records.errors import DataError
+from tuneworthy.records.plugins import load
+from tuneworthy.rows.bad_rows import RawRow, RowFault
+from tuneworthy.rows.importing import ImportOptions, import_rows
+from tuneworthy.rows.table_columns import Choice
+from tuneworthy.store.elsewhere import next_look
 
 TESTS = "tests:\n" + "".join(
     f"  - vars: {{q: 'ask {k}'}}\n    assert: [{{type: equals, value: {'ab'[k % 2]}}}]\n"

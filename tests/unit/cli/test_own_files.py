@@ -8,9 +8,9 @@ from test_init_files import tickets
 from tests import studies
 
 from tuneworthy.cli._frame import run
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.errors import TaskError
-from tuneworthy.serve.answer_log import AnswerLog
+from tuneworthy.handover.serve.answer_log import AnswerLog
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.errors import TaskError
 
 OTHER = "an,own,table\n1,2,3\n"
 

@@ -9,9 +9,9 @@ from tests import studies
 
 from tuneworthy.cli import doctor
 from tuneworthy.cli._frame import run
-from tuneworthy.core.errors import DataError
-from tuneworthy.core.task import Data, Task
-from tuneworthy.data.load import load
+from tuneworthy.records.errors import DataError
+from tuneworthy.records.task import Data, Task
+from tuneworthy.rows.load import load
 
 ROOT = Path(__file__).parents[3]
 

@@ -9,8 +9,8 @@ from tests import recorded
 from tests.studies import lines
 
 from tuneworthy.cli._frame import EXAMPLES, SHORT, run
-from tuneworthy.core.plugins import catalogue
-from tuneworthy.data.taskfile import read_task
+from tuneworthy.records.plugins import catalogue
+from tuneworthy.rows.taskfile import read_task
 
 ROOT = Path(__file__).parents[3]
 
@@ -97,7 +97,7 @@ def without_a_port(monkeypatch):
         started.append("lab")
         return 0
 
-    monkeypatch.setattr("tuneworthy.serve.http_server.run_server", serve)
+    monkeypatch.setattr("tuneworthy.handover.serve.http_server.run_server", serve)
     monkeypatch.setattr("tuneworthy.lab.app.run_lab", look)
     return started
 

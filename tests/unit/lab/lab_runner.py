@@ -4,8 +4,8 @@ import os
 import signal
 import time
 
-from tuneworthy.core.failure import RunFacts
 from tuneworthy.lab.events import RunStopped
+from tuneworthy.records.failure import RunFacts
 
 SLOW, SLOW_RATE, FAILS = 0.15, 0.5, 0.25  # seconds a step at this rate; the rate that fails
 DIES, WAITS = "die", "wait"  # inputs of a play that end the worker, and that take a minute

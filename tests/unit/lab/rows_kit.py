@@ -7,8 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 
-from tuneworthy.core.case import Message
-from tuneworthy.core.failure import DEFAULTS, LabRow
+from tuneworthy.records.case import Message
+from tuneworthy.records.failure import DEFAULTS, LabRow
 
 SYSTEM = "Answer with a JSON object."
 END = "<|im_end|>"

@@ -11,12 +11,12 @@ from tuneworthy.verdict.rungs import policy_of
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 from study_fixture import attacked, study  # noqa: F401
 
-from tuneworthy.core.plan import PlannedArm
-from tuneworthy.core.record import digest
-from tuneworthy.core.run import Spec
-from tuneworthy.ledger.store import open_ledger
-from tuneworthy.ledger.study_events import StudyEvents
-from tuneworthy.results_folder import folder_of, write_results
+from tuneworthy.records.plan import PlannedArm
+from tuneworthy.records.record import digest
+from tuneworthy.records.run import Spec
+from tuneworthy.report.results_folder import folder_of, write_results
+from tuneworthy.store.store import open_ledger
+from tuneworthy.store.study_events import StudyEvents
 
 HASH = "ab" * 32
 RESULTS = study(30)

@@ -9,10 +9,10 @@ from bench.atlas.package_file import figures
 from tests import atlas_kit
 from tests.advice_kit import prompt_task, task
 
-from tuneworthy.atlas.atlas_file import read_atlas
 from tuneworthy.lab import export
 from tuneworthy.lab.advice_pages import advice_page, guess_page
 from tuneworthy.lab.pages import LAB_FOLDER, Site
+from tuneworthy.report.atlas_file import read_atlas
 
 ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 FILE = Site(live=False)

@@ -12,12 +12,12 @@ from bench.atlas.cells import Cell, all_cells
 from bench.atlas.entry import Entry
 from tests import atlas_kit
 
-from tuneworthy.core.interval import Interval
-from tuneworthy.core.measured_task import ShownRow
 from tuneworthy.lab.atlas_pages import atlas_page, measured_page
 from tuneworthy.lab.export import export_site
 from tuneworthy.lab.pages import LAB_FOLDER, Site
 from tuneworthy.lab.problem import Problem
+from tuneworthy.records.interval import Interval
+from tuneworthy.records.measured_task import ShownRow
 
 ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 CELL = Cell("clause_type", 100)

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from tuneworthy.core.card import CardAnswer, with_examples, with_passages
-from tuneworthy.core.failure import LabRow, RunFacts, Runs
 from tuneworthy.lab.card_run import CardRun, LabTools
 from tuneworthy.lab.cases import all_cases, case_of
 from tuneworthy.lab.events import RunStopped, run_id
 from tuneworthy.lab.run_process import LabRun, run_case
 from tuneworthy.models.scripted import Scripted, last_user
+from tuneworthy.records.card import CardAnswer, with_examples, with_passages
+from tuneworthy.records.failure import LabRow, RunFacts, Runs
 
 CARDS = [case for case in all_cases().values() if not case.trains]
 GOLD = {row.input: row.output for seed in (0, 1) for row in case_of("form-melts").rows(

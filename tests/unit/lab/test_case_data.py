@@ -6,9 +6,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.failure import RunFacts
-from tuneworthy.core.plugins import catalogue
 from tuneworthy.lab import case_data, recordings, words
 from tuneworthy.lab.cases import LabCase, all_cases, case_of
 from tuneworthy.lab.recordings import (
@@ -18,6 +15,9 @@ from tuneworthy.lab.recordings import (
     facts_of,
     shipped_bytes,
 )
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.failure import RunFacts
+from tuneworthy.records.plugins import catalogue
 
 
 @pytest.fixture(scope="module")

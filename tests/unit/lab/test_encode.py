@@ -5,10 +5,10 @@ from itertools import product
 import pytest
 from rows_kit import END, SYSTEM, config, drawn, row, tokenizer
 
-from tuneworthy.core.case import Message
-from tuneworthy.core.errors import DataError
 from tuneworthy.lab.encode import SERVED_TEMPLATES, clean_row, encode_rows, serving_template
 from tuneworthy.models.local.chat_template import prompt_ids
+from tuneworthy.records.case import Message
+from tuneworthy.records.errors import DataError
 
 ROWS = drawn()
 

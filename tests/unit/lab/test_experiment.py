@@ -5,9 +5,9 @@ import json
 import pytest
 from tests.tiny import tiny_llama
 
-from tuneworthy.core.failure import RunFacts
 from tuneworthy.lab.cases import all_cases, case_of
 from tuneworthy.lab.run_process import LabRun, run_case
+from tuneworthy.records.failure import RunFacts
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.full

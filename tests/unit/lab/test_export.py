@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from tuneworthy.core.errors import TaskError
 from tuneworthy.lab.cases import all_cases, case_of
 from tuneworthy.lab.export import export_site
 from tuneworthy.lab.recordings import Recordings, shipped_bytes
+from tuneworthy.records.errors import TaskError
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@
 import pytest
 from rows_kit import END, config, drawn, row, tokenizer
 
-from tuneworthy.core.failure import LabRows
 from tuneworthy.lab import facts
 from tuneworthy.lab.encode import encode_rows
+from tuneworthy.records.failure import LabRows
 
 ROWS = drawn(8)
 

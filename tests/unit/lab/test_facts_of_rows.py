@@ -1,9 +1,9 @@
 """Facts that rows alone decide: contradicted labels, and the shapes of answers."""
 
-from tuneworthy.core.case import Message
-from tuneworthy.core.failure import LabRow
 from tuneworthy.lab import facts
 from tuneworthy.lab.cases import all_cases, case_of
+from tuneworthy.records.case import Message
+from tuneworthy.records.failure import LabRow
 
 LABELS = case_of("then-came-monday").task()
 TEXTS = ("the seller keeps it secret", "the buyer pays in thirty days")

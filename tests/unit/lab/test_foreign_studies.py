@@ -8,8 +8,8 @@ import socket
 import pytest
 from study_kit import HASH, KEY, RESULTS, finished, running
 
-from tuneworthy.ledger.place import HOME_FOLDER, STORE_FILE
-from tuneworthy.ledger.store import open_ledger
+from tuneworthy.store.place import HOME_FOLDER, STORE_FILE
+from tuneworthy.store.store import open_ledger
 from tuneworthy.verdict.decide import standing_so_far
 from tuneworthy.verdict.rungs import policy_of
 

@@ -7,12 +7,12 @@ import pytest
 from lab_kit import PORT, SLUG, Browser, clean, config, kinds, parsed, until
 from lab_runner import SLOW_RATE, fake
 
-from tuneworthy.core.failure import RunFacts
 from tuneworthy.lab import open_lab as open_lab_module
 from tuneworthy.lab.app import make_app
 from tuneworthy.lab.events import run_id, write_record
 from tuneworthy.lab.open_lab import open_lab
 from tuneworthy.lab.routes import page_routes
+from tuneworthy.records.failure import RunFacts
 
 
 def start(browser, seed=0, **changed):
@@ -330,7 +330,7 @@ def test_a_full_disk_is_told(browser, lab, monkeypatch):
 
 
 def test_files_are_private_and_links_are_refused(lab, tmp_path, browser):
-    from tuneworthy.core.errors import SecurityError
+    from tuneworthy.records.errors import SecurityError
 
     start(browser)
     browser.change("/api/blind")

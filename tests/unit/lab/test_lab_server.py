@@ -11,10 +11,10 @@ import pytest
 from lab_kit import SLUG, kinds, state_of, until
 from lab_runner import SLOW_RATE, fake
 
+from tuneworthy.handover.serve import http_server
+from tuneworthy.handover.serve.listening import listening_socket
 from tuneworthy.lab import app
 from tuneworthy.lab.open_lab import open_lab
-from tuneworthy.serve import http_server
-from tuneworthy.serve.listening import listening_socket
 
 
 @contextmanager
@@ -163,7 +163,7 @@ def test_a19_half_sent_headers_take_no_place_from_others(lab):
 
 
 def test_a19_a_slow_body_is_cut_off(lab, monkeypatch):
-    from tuneworthy.serve import http_app
+    from tuneworthy.handover.serve import http_app
 
     monkeypatch.setattr(http_app, "BODY_SECONDS", 0.3)
     head = [b"POST /api/blind HTTP/1.1", *good(lab), b"Content-Type: application/json",

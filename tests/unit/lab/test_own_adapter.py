@@ -10,8 +10,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import run_folder_kit as kit
-from tuneworthy.data.run_folder import open_run_folder
 from tuneworthy.lab.own_adapter import adapter_facts
+from tuneworthy.rows.run_folder import open_run_folder
 
 
 def base_of(folder, change, dtype="float32"):

@@ -12,7 +12,6 @@ from lab_runner import fake
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import run_folder_kit as kit
-from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.lab import child_call
 from tuneworthy.lab.app import make_app
 from tuneworthy.lab.cases import all_cases
@@ -21,6 +20,7 @@ from tuneworthy.lab.open_lab import open_lab
 from tuneworthy.lab.own_folders import OwnFolders, own_folders, report_for_page
 from tuneworthy.lab.own_run import OwnFiles, check_run
 from tuneworthy.lab.problem import Problem
+from tuneworthy.records.errors import DataError, TaskError
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import run_folder_kit as kit
-from tuneworthy.data.run_folder import open_run_folder
-from tuneworthy.data.training_rows import read_training_rows
 from tuneworthy.lab.facts import near_copies
 from tuneworthy.lab.own_adapter import read_tokenizer
 from tuneworthy.lab.own_rows import encode_rows, packing_facts, text_facts, token_facts
 from tuneworthy.lab.own_trainer import OwnTrainer
+from tuneworthy.rows.run_folder import open_run_folder
+from tuneworthy.rows.training_rows import read_training_rows
 
 PLAIN = OwnTrainer("Hugging Face Trainer", "", True, "by id", adds_end=False)
 TRL = OwnTrainer("TRL", "1.16.0", False, "by position", adds_end=True)

@@ -10,13 +10,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import run_folder_kit as kit
-from tuneworthy.core.errors import DataError, TaskError
-from tuneworthy.core.failure import Detection, judged
-from tuneworthy.core.record import canonical
-from tuneworthy.core.run_report import NEEDS_ANSWERS
 from tuneworthy.lab import own_run
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.own_run import REPAIR_ADVICE, OwnFiles, check_run, repair_advice
+from tuneworthy.records.errors import DataError, TaskError
+from tuneworthy.records.failure import Detection, judged
+from tuneworthy.records.record import canonical
+from tuneworthy.records.run_report import NEEDS_ANSWERS
 
 
 def finding(report, cause):

@@ -8,8 +8,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import run_folder_kit as kit
-from tuneworthy.core.run_report import OF_A_CASE
 from tuneworthy.lab.own_run import OwnFiles, check_run
+from tuneworthy.records.run_report import OF_A_CASE
 
 TRL_OPTIONS = {"completion_only_loss": None, "assistant_only_loss": False, "packing": False}
 

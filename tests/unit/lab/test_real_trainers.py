@@ -107,7 +107,7 @@ def test_what_is_concluded_is_what_the_trainer_does(made, tmp_path, train, pad):
 
 
 def test_the_change_is_that_of_our_own_training(made, tmp_path):
-    from tuneworthy.training.figures import update_ratio
+    from tuneworthy.models.train.figures import update_ratio
 
     base, rows = made
     trainer, _ = with_trl(base, rows, tmp_path / "out", "<|pad|>")

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from tuneworthy.core.failure import RunFacts
 from tuneworthy.lab.cases import all_cases, case_of
 from tuneworthy.lab.events import read_record
 from tuneworthy.lab.record_all import (
@@ -16,6 +15,7 @@ from tuneworthy.lab.record_all import (
     settings_to_record,
 )
 from tuneworthy.lab.run_process import LabRun
+from tuneworthy.records.failure import RunFacts
 
 
 @pytest.mark.parametrize("case", all_cases().values(), ids=lambda case: case.slug)

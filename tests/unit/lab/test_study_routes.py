@@ -7,12 +7,12 @@ import re
 import pytest
 from study_kit import HASH, KEY, NAME, RESULTS, attacked, finished, running, study
 
-from tuneworthy.core.record import digest
 from tuneworthy.lab.security import POLICY
 from tuneworthy.lab.studies import find_studies
-from tuneworthy.ledger.place import HOME_FOLDER, STORE_FILE
-from tuneworthy.ledger.store import open_ledger
-from tuneworthy.results_folder import write_results
+from tuneworthy.records.record import digest
+from tuneworthy.report.results_folder import write_results
+from tuneworthy.store.place import HOME_FOLDER, STORE_FILE
+from tuneworthy.store.store import open_ledger
 
 PARTS = ("", "/run", "/settle")
 PAGE = {"accept": "text/html"}

@@ -15,12 +15,12 @@ import itertools
 from test_settle import recorded, said, settled
 
 import tuneworthy
-from tuneworthy.core.record import digest
+from tuneworthy.flows.settling import open_settling
 from tuneworthy.lab import study_settling
 from tuneworthy.lab.app import make_app
 from tuneworthy.lab.open_lab import open_lab
-from tuneworthy.ledger.store import open_ledger
-from tuneworthy.settling import open_settling
+from tuneworthy.records.record import digest
+from tuneworthy.store.store import open_ledger
 
 WAITS = ("opening", "working")
 

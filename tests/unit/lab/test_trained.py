@@ -3,8 +3,8 @@
 import pytest
 from tests.tiny import tiny_llama
 
-from tuneworthy.core.failure import LabRows
 from tuneworthy.lab.cases import case_of
+from tuneworthy.records.failure import LabRows
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.full
@@ -33,7 +33,7 @@ def test_an_adapter_is_trained_once_for_a_model_its_rows_and_a_seed(model, tmp_p
     other = trained_model(model, rows, 1, shared)
     assert other.fingerprint["adapter"] != first.fingerprint["adapter"]
     assert len(list(shared.iterdir())) == 2, "no part is left"
-    monkeypatch.setattr("tuneworthy.training.watched.train_watched", None)
+    monkeypatch.setattr("tuneworthy.models.train.watched.train_watched", None)
     assert trained_model(model, rows, 0, shared).fingerprint == first.fingerprint
 
 

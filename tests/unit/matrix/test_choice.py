@@ -2,13 +2,7 @@
 
 import pytest
 
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.arm import Recipe
-from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.split import Part, Split
-from tuneworthy.core.task import Data, Task
-from tuneworthy.diagnose.diagnosis import answer_columns
-from tuneworthy.extras.prompt_search import _score_cells
+from tuneworthy.explain.diagnosis import answer_columns
 from tuneworthy.matrix.columns import column
 from tuneworthy.matrix.design import split_factor
 from tuneworthy.matrix.ladder import (
@@ -20,6 +14,12 @@ from tuneworthy.matrix.ladder import (
     simplest_prompts,
     sorted_by_dev,
 )
+from tuneworthy.measure.further.prompt_search import _score_cells
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.arm import Recipe
+from tuneworthy.records.run import Run, Spec
+from tuneworthy.records.split import Part, Split
+from tuneworthy.records.task import Data, Task
 from tuneworthy.stats.bounds import width_factor
 
 

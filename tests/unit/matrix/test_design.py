@@ -2,10 +2,10 @@
 
 import pytest
 
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.split import Part, Split
-from tuneworthy.core.task import Data, Task
 from tuneworthy.matrix.design import Design, Fit
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.split import Part, Split
+from tuneworthy.records.task import Data, Task
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds, Groups
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.split import Part, Split
-from tuneworthy.core.task import Data, Task
 from tuneworthy.matrix.design import Design
 from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.matrix.matrix import Matrix
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.run import Run, Spec
+from tuneworthy.records.split import Part, Split
+from tuneworthy.records.task import Data, Task
 
 TASK = Task(data=Data(file="rows.jsonl"))
 IDS = [f"c{i:02}" for i in range(60)]

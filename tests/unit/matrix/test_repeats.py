@@ -9,16 +9,16 @@ import pytest
 from tests import studies
 
 import tuneworthy
-from tuneworthy.core.errors import DataError
-from tuneworthy.core.evidence import Repeats
-from tuneworthy.diagnose.rescore import passes
+from tuneworthy.explain.rescore import passes
 from tuneworthy.matrix.columns import repeats_of
 from tuneworthy.matrix.design import Design
+from tuneworthy.records.errors import DataError
+from tuneworthy.records.evidence import Repeats
 from tuneworthy.report._data import page_data, score_matrix
 from tuneworthy.report.html import page
+from tuneworthy.report.results_folder import repeats_lines
 from tuneworthy.report.score_sections import failures_section
 from tuneworthy.report.terminal import ladder_screen
-from tuneworthy.results_folder import repeats_lines
 
 SYSTEMS, CASES = 200, 120
 ALONE = Design()

@@ -6,13 +6,13 @@ import pytest
 from tests import studies
 
 import tuneworthy
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.specs import specs, times_asked
-from tuneworthy.core.task import Task
-from tuneworthy.data.taskfile import read_task
-from tuneworthy.ledger.store import Ledger
+from tuneworthy.flows.study import plan
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.specs import specs, times_asked
+from tuneworthy.records.task import Task
 from tuneworthy.report.plans import plan_screen
-from tuneworthy.study import plan
+from tuneworthy.rows.taskfile import read_task
+from tuneworthy.store.store import Ledger
 
 WARM = {"model": "scripted:noisy", "options": {"temperature": 0.7}}
 

@@ -3,15 +3,15 @@
 from dataclasses import replace
 from math import ceil
 
-from tuneworthy.core.arm import Sizes
-from tuneworthy.core.audit_report import Audit, DetectableDifference
-from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.core.reason import Reason
-from tuneworthy.core.specs import failure_only_arms, needs_of, specs
-from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.data.folds import Part, Split
 from tuneworthy.measure.planning import PlanInputs, Speed, diagnosis_minutes, make_plan
 from tuneworthy.measure.stage_rule import follow_up_order
+from tuneworthy.records.arm import Sizes
+from tuneworthy.records.audit_report import Audit, DetectableDifference
+from tuneworthy.records.plugins import catalogue, load
+from tuneworthy.records.reason import Reason
+from tuneworthy.records.specs import failure_only_arms, needs_of, specs
+from tuneworthy.records.task import Data, Output, Task
+from tuneworthy.rows.folds import Part, Split
 
 IDS = tuple(f"c{i}" for i in range(50))
 

@@ -4,16 +4,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.arm import Recipe
-from tuneworthy.core.run import Run, Spec
-from tuneworthy.data.folds import Part, Split
 from tuneworthy.measure.built_arm import (
     DeployedArm,
     best_earlier_recipe,
     deployment_part,
     scores_of,
 )
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.arm import Recipe
+from tuneworthy.records.run import Run, Spec
+from tuneworthy.rows.folds import Part, Split
 
 
 def test_under_cross_fitting_the_scored_rows_are_learnt_from_but_no_copy_twice():

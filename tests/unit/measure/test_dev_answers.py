@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from tests.runner_kit import bench_of, cases, planned
 
-from tuneworthy.core.arm import Recipe
-from tuneworthy.core.specs import diagnosis_runs
-from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.measure.units import measure
 from tuneworthy.models.scripted import Scripted
+from tuneworthy.records.arm import Recipe
+from tuneworthy.records.specs import diagnosis_runs
+from tuneworthy.records.task import Data, Output, Task
 
 LABELS = ("billing", "delivery", "defect")
 BEST = [Recipe(), Recipe()]

@@ -5,13 +5,13 @@ import itertools
 import pytest
 from tests.runner_kit import bench_of, cases, planned
 
-from tuneworthy.compare.hard_limits import limit_states
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Recipe
-from tuneworthy.core.task import Data, HardLimits, Output, Success, Task
+from tuneworthy.explain.hard_limits import limit_states
 from tuneworthy.measure import latency
 from tuneworthy.measure.units import measure
 from tuneworthy.models.scripted import Scripted
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.arm import Recipe
+from tuneworthy.records.task import Data, HardLimits, Output, Success, Task
 from tuneworthy.stats.bounds import rate
 
 LABELS = ("refund", "delivery")
@@ -61,7 +61,7 @@ def test_the_count_of_prompts_is_the_least_that_can_meet_a_limit(slow, needed):
       "60 prompts were timed, 1 of them over it: 1.7 % (0.1 to 7.7 %) of all, and 5 % may be")],
 )  # fmt: skip
 def test_a_limit_on_the_tail_that_stays_open_says_why(tmp_path, times, state, why):
-    from tuneworthy.compare.comparison import compare
+    from tuneworthy.explain.comparison import compare
     from tuneworthy.matrix.inputs import ComparisonInputs
 
     task, rows = made(HardLimits(p95_ms=50)), cases(140, LABELS)

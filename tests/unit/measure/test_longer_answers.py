@@ -2,18 +2,18 @@
 
 import pytest
 
-from tuneworthy.compare.arm_figures import cut_summary
-from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.arm import Fitted
-from tuneworthy.core.case import Case, Message, Query
-from tuneworthy.core.errors import ModelError
-from tuneworthy.core.run import Run, Spec
+from tuneworthy.explain.arm_figures import cut_summary
 from tuneworthy.matrix.design import Design
 from tuneworthy.measure.latency import (
     MOST_LONGER_ANSWERS,
     SAMPLE_ANSWERS,
     rescore_cut_answers,
 )
+from tuneworthy.records.answer import Answer, Score, Unscored
+from tuneworthy.records.arm import Fitted
+from tuneworthy.records.case import Case, Message, Query
+from tuneworthy.records.errors import ModelError
+from tuneworthy.records.run import Run, Spec
 
 CASES = [Case(id=f"c{k:03}", messages=(Message(role="user", content="x"),), output="yes")
          for k in range(100)]  # fmt: skip

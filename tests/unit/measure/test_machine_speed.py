@@ -3,8 +3,6 @@
 import pytest
 
 from tuneworthy.arms import distil, full, lora, prompt_distil, prompt_lora, teacher
-from tuneworthy.core.arm import Sizes, Work
-from tuneworthy.core.run import Spec
 from tuneworthy.measure.plan_cuts import PaceCorrection
 from tuneworthy.measure.stage_runner import StageRunner
 from tuneworthy.measure.timing import (
@@ -15,6 +13,8 @@ from tuneworthy.measure.timing import (
 )
 from tuneworthy.models import size_beside
 from tuneworthy.models.scripted import Scripted
+from tuneworthy.records.arm import Sizes, Work
+from tuneworthy.records.run import Spec
 
 SIZES = Sizes(cases=50, train=200, dev=0, shared=50, own=20, shot=40, answer=5, cap=8, labels=6,
               unlabelled=400)  # fmt: skip

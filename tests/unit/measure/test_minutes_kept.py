@@ -3,9 +3,9 @@
 import pytest
 from tests.memory_ledger import MemoryLedger
 
-from tuneworthy.core.errors import StoreError
 from tuneworthy.measure import plan_cuts
 from tuneworthy.measure.plan_cuts import KeptMinutes
+from tuneworthy.records.errors import StoreError
 
 
 @pytest.fixture

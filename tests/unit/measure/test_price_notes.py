@@ -6,13 +6,13 @@ import pytest
 from tests import studies
 
 import tuneworthy
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.plan import LEAST_DIAGNOSED_CASES, NO_DIAGNOSIS_CUT
-from tuneworthy.core.tokens import text_tokens
-from tuneworthy.data.taskfile import read_task
-from tuneworthy.models.remote import prices
+from tuneworthy.flows.study import plan
+from tuneworthy.models.remote import price_list
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.plan import LEAST_DIAGNOSED_CASES, NO_DIAGNOSIS_CUT
+from tuneworthy.records.tokens import text_tokens
 from tuneworthy.report.plans import plan_screen
-from tuneworthy.study import plan
+from tuneworthy.rows.taskfile import read_task
 
 HOSTED = {"model": "openai:gpt-4o-mini", "present": None, "arms": ["zero_shot", "few_shot"]}
 
@@ -92,7 +92,7 @@ def test_the_rows_of_a_plan_add_up_to_what_endpoints_are_sent(tmp_path):
 def test_a_model_without_a_price_says_what_may_be_meant(tmp_path):
     _, told = planned(tmp_path, model="openai:gpt-4o-minni")
     assert "`gpt-4o-minni` has no price: did you mean `gpt-4o-mini`?" in told
-    assert prices.closest_listed_name("gpt-4o-minni", "http://127.0.0.1:9/v1") == ""
+    assert price_list.closest_listed_name("gpt-4o-minni", "http://127.0.0.1:9/v1") == ""
     _, told = planned(tmp_path, model="openai:own@http://127.0.0.1:9/v1")
     assert "`own` has no price: write economics.prices: {own: {in: 0.4, out: 1.6}}" in told
 

@@ -6,7 +6,8 @@ import pytest
 from tests import studies
 
 import tuneworthy
-from tuneworthy import look_count, results_folder
+from tuneworthy.flows import look_count
+from tuneworthy.report import results_folder
 
 ARMS = {"arms": ["present", "majority", "tfidf"], "present": {"answers": "logged.jsonl"}}
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from tests.runner_kit import bench_of, cases, planned
 
-from tuneworthy.core.arm import Recipe
-from tuneworthy.core.plugins import load
-from tuneworthy.core.run import Spec
-from tuneworthy.core.specs import needs_dev_scores
-from tuneworthy.core.split import Part
-from tuneworthy.core.task import Data, Output, Recorded, Task
 from tuneworthy.measure.units import measure
+from tuneworthy.records.arm import Recipe
+from tuneworthy.records.plugins import load
+from tuneworthy.records.run import Spec
+from tuneworthy.records.specs import needs_dev_scores
+from tuneworthy.records.split import Part
+from tuneworthy.records.task import Data, Output, Recorded, Task
 
 LABELS = ("billing", "delivery", "defect")
 BEST = [Recipe(), Recipe()]

@@ -7,16 +7,6 @@ import numpy as np
 import pytest
 from tests.memory_ledger import MemoryLedger
 
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.arm import Recipe
-from tuneworthy.core.causes import Diagnosis, Wrong
-from tuneworthy.core.plan import Plan, PlannedArm
-from tuneworthy.core.plugins import load
-from tuneworthy.core.reason import NO_ROOM
-from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.specs import trains
-from tuneworthy.core.split import Part, Split
-from tuneworthy.core.task import Economics, Task
 from tuneworthy.matrix.columns import by_spec, column
 from tuneworthy.matrix.inputs import LOOK_SHARE, ComparisonInputs
 from tuneworthy.matrix.pairs import PairTable
@@ -24,6 +14,16 @@ from tuneworthy.measure import stage_runner
 from tuneworthy.measure.placebos import Probe, _probe_plan
 from tuneworthy.measure.plan_cuts import fit_extras
 from tuneworthy.measure.stage_runner import StageRunner
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.arm import Recipe
+from tuneworthy.records.causes import Diagnosis, Wrong
+from tuneworthy.records.plan import Plan, PlannedArm
+from tuneworthy.records.plugins import load
+from tuneworthy.records.reason import NO_ROOM
+from tuneworthy.records.run import Run, Spec
+from tuneworthy.records.specs import trains
+from tuneworthy.records.split import Part, Split
+from tuneworthy.records.task import Economics, Task
 
 FOLDS, N = 5, 400
 IDS = [f"c{i:03}" for i in range(N)]
@@ -316,7 +316,7 @@ def test_arms_that_may_run_and_looks_between_folds_widen_bounds():
 
 
 def test_beside_the_arms_takes_its_share_of_what_is_left():
-    from tuneworthy.core.plan import OptionalMeasurement
+    from tuneworthy.records.plan import OptionalMeasurement
 
     kinds = tuple(
         OptionalMeasurement(what=w, minutes=m) for w, m in (("a", 2.0), ("b", 3.0), ("c", 1.0))

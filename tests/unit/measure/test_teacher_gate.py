@@ -3,12 +3,12 @@
 import pytest
 from test_stage_rule import FOLDS, IDS, SPLIT, N, did, followed, ran, spec, why
 
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.reason import Reason
-from tuneworthy.core.run import Run
-from tuneworthy.core.task import Task
 from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.measure.stage_rule import why_not_taught
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.reason import Reason
+from tuneworthy.records.run import Run
+from tuneworthy.records.task import Task
 
 BASE = {"tfidf": 0.5, "zero_shot": 0.2, "lora": 0.5}
 LARGE = {"teacher": "hf:large"}

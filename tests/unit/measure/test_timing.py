@@ -7,10 +7,10 @@ from collections import namedtuple
 import pytest
 
 from tuneworthy.cli._options import messages_view
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.measure import timing
 from tuneworthy.models.scripted import Scripted
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.task import Data, Output, Task
 
 TASK = Task(
     data=Data(file="rows.jsonl"), instruction="Say it.", output=Output(type="text"),

@@ -8,19 +8,10 @@ import pytest
 from tests.runner_kit import bench_of, cases, planned
 
 import tuneworthy
-from tuneworthy.core import code
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.arm import Recipe
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.errors import DoesNotFit, ModelError
-from tuneworthy.core.run import Run
-from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.extras.known_facts import ProbeSetup, probe_facts
-from tuneworthy.extras.robustness import measure_robustness
-from tuneworthy.extras.tuned_model import TunedPair
-from tuneworthy.judge.judge_metric import JudgeMetric
-from tuneworthy.ledger.purse import SpendingCap
-from tuneworthy.ledger.store import open_ledger
+from tuneworthy.measure.further.known_facts import ProbeSetup, probe_facts
+from tuneworthy.measure.further.robustness import measure_robustness
+from tuneworthy.measure.further.tuned_model import TunedPair
+from tuneworthy.measure.judge_metric import JudgeMetric
 from tuneworthy.measure.unit import Unit
 from tuneworthy.measure.units import measure
 from tuneworthy.models import content_of
@@ -28,6 +19,15 @@ from tuneworthy.models._reply_cache import RequestOverrides, with_overrides
 from tuneworthy.models.openai_compatible import Remote
 from tuneworthy.models.remote.endpoint import endpoint
 from tuneworthy.models.scripted import Scripted
+from tuneworthy.records import code
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.arm import Recipe
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.errors import DoesNotFit, ModelError
+from tuneworthy.records.run import Run
+from tuneworthy.records.task import Data, Output, Task
+from tuneworthy.store.purse import SpendingCap
+from tuneworthy.store.store import open_ledger
 
 LABELS = ("billing", "delivery", "defect")
 TASK = Task(data=Data(file="rows.jsonl"), instruction="Name the topic.",
@@ -98,7 +98,7 @@ def test_d1_a_new_version_asks_anew(opened, arm, monkeypatch):
 
 @pytest.mark.parametrize(
     "name",
-    ["prompting/messages.py", "arms/_prompted.py", "models/local/generate.py", "core/case.py"],
+    ["arms/prompt/messages.py", "arms/_prompted.py", "models/local/generate.py", "records/case.py"],
 )
 def test_d1_a_change_in_shared_code_asks_anew(opened, altered, name):
     bench, model = opened
@@ -229,7 +229,7 @@ def dialed(model, store, salt):
 
 
 def model_limits():
-    from tuneworthy.core.model import Limits
+    from tuneworthy.records.model import Limits
 
     return Limits(max_tokens=4)
 

@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.errors import TaskError
 from tuneworthy.metrics import _user
 from tuneworthy.metrics._user import MOST_IN_ROW, MOST_TIMEOUTS, CircuitBreaker, MetricBroken
+from tuneworthy.records.answer import Answer, Score, Unscored
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.errors import TaskError
 from tuneworthy.sandbox.child import ChildFailed, TimedOut
 
 LOOPS = "def score(case, answer):\n    while answer.startswith('loop'): pass\n    return 1\n"

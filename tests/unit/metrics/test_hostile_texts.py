@@ -4,13 +4,13 @@ import time
 
 import pytest
 
-from tuneworthy.data.answer_form import headings
-from tuneworthy.data.observations import has_key, private_kinds
+from tuneworthy.arms.retrieval.chunks import split_text
 from tuneworthy.metrics._code import parse_python
 from tuneworthy.metrics._numbers import numbers
 from tuneworthy.metrics._outline import sections
 from tuneworthy.metrics._writing import normal_form, normal_number
-from tuneworthy.retrieval.chunks import split_text
+from tuneworthy.rows.answer_form import headings
+from tuneworthy.rows.observations import has_key, private_kinds
 
 SIZE = 100_000
 SPACES = " " * SIZE

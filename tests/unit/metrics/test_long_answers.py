@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.plugins import load
 from tuneworthy.metrics import _leaves, rouge_l
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.plugins import load
 
 LONG = 200_000
 ENDS = 30  # seconds: many times what is needed; quadratic work takes minutes

@@ -4,9 +4,6 @@ import random
 
 import pytest
 
-from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.task import Data, Output, Success, Task
 from tuneworthy.metrics import (
     code,
     fingerprint,
@@ -20,6 +17,9 @@ from tuneworthy.metrics import style_match as style
 from tuneworthy.metrics._outline import sections
 from tuneworthy.metrics._style import separate, separate_halves
 from tuneworthy.metrics._words import contains_phrase, normalise
+from tuneworthy.records.answer import Answer, Score, Unscored
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.task import Data, Output, Success, Task
 
 USER = (Message(role="user", content="q"),)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.case import Case
-from tuneworthy.core.plugins import load
 from tuneworthy.metrics._numbers import numbers
 from tuneworthy.metrics._style import separate, separate_halves
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.case import Case
+from tuneworthy.records.plugins import load
 
 SETS = Path(__file__).parents[4] / "shared" / "data"
 PAIRS = [

@@ -12,10 +12,10 @@ from itertools import permutations
 import pytest
 from sklearn.metrics import accuracy_score
 
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.case import Case
 from tuneworthy.metrics import accuracy, exact, fields_f1, number, rouge_l, token_f1
 from tuneworthy.metrics._numbers import numbers
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.case import Case
 
 WORDS = [
     "the",

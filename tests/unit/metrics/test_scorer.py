@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.task import Data, Output, Success, Task
 from tuneworthy.metrics import _user, fingerprint, metric_name, scorer
+from tuneworthy.records.answer import Answer, Score, Unscored
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.task import Data, Output, Success, Task
 
 CASE = Case(
     id="c",

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.case import Case
-from tuneworthy.core.plugins import load
 from tuneworthy.metrics._words import script_words
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.case import Case
+from tuneworthy.records.plugins import load
 
 CHINESE = "2024年销售额增长10%，主要来自出口"
 RUSSIAN = "В 2024 году продажи выросли"

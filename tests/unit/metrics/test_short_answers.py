@@ -2,9 +2,9 @@
 
 import pytest
 
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.plugins import load
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.plugins import load
 
 
 def value(metric, right, said, *accepted):

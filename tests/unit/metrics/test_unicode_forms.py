@@ -5,15 +5,15 @@ import unicodedata
 
 import pytest
 
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.case import Case
-from tuneworthy.core.task import Data, Output, Success, Task
-from tuneworthy.data.infer import label_faults, label_key
-from tuneworthy.diagnose.rescore import normaliser
+from tuneworthy.arms.prompt.lenient import lenient, normal_form
+from tuneworthy.explain.rescore import normaliser
 from tuneworthy.metrics import scorer
 from tuneworthy.metrics._style import cosine, separate
 from tuneworthy.metrics._writing import match_label
-from tuneworthy.prompting.lenient import lenient, normal_form
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.case import Case
+from tuneworthy.records.task import Data, Output, Success, Task
+from tuneworthy.rows.infer import label_faults, label_key
 
 TEXT = "Délai dépassé"
 NFC, NFD = (unicodedata.normalize(form, TEXT) for form in ("NFC", "NFD"))

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.errors import SecurityError, TaskError
-from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.metrics._validity import validity
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.errors import SecurityError, TaskError
+from tuneworthy.records.task import Data, Output, Task
 
 SCHEMA = {
     "type": "object",

@@ -5,8 +5,8 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tuneworthy.core.case import Message
 from tuneworthy.models.local.wheel import locate
+from tuneworthy.records.case import Message
 
 EMBEDDED = locate()  # before the tests get a cache of their own
 

@@ -8,13 +8,13 @@ import pytest
 from fake_models import BASE, logprobs
 from test_adapter_proofs import proof_rows
 
-from tuneworthy.core.case import Message
-from tuneworthy.core.errors import ModelError, NotProven, ProviderError
-from tuneworthy.core.model import Limits, Scorer
 from tuneworthy.models import open_model
 from tuneworthy.models.remote.adapter_proofs import write_proofs
 from tuneworthy.models.remote.request import RequestOptions
 from tuneworthy.models.remote.server_process import end_servers
+from tuneworthy.records.case import Message
+from tuneworthy.records.errors import ModelError, NotProven, ProviderError
+from tuneworthy.records.model import Limits, Scorer
 
 pytestmark = pytest.mark.full
 STAND_IN = Path(__file__).with_name("server_stand_in.py")

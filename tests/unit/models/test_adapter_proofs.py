@@ -5,8 +5,6 @@ import json
 import pytest
 from fake_models import BASE, FakeModels, logprobs
 
-from tuneworthy.core.case import Message
-from tuneworthy.core.errors import ModelError, NotProven
 from tuneworthy.models.remote.adapter_proofs import (
     ProofRow,
     ServedNames,
@@ -14,6 +12,8 @@ from tuneworthy.models.remote.adapter_proofs import (
     read_proofs,
     write_proofs,
 )
+from tuneworthy.records.case import Message
+from tuneworthy.records.errors import ModelError, NotProven
 
 NAMES = ServedNames("org/name", "tuned-abc")
 

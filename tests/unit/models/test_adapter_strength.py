@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from models_kit import PROMPTS, make_adapter
 
-from tuneworthy.core.errors import ModelError
-from tuneworthy.core.model import Limits
 from tuneworthy.models.local.adapter_strength import at_strength, scaled
+from tuneworthy.records.errors import ModelError
+from tuneworthy.records.model import Limits
 
 LIMITS = Limits(max_tokens=8)
 STEPS = (0.0, 0.25, 0.5, 1.0, 1.5)

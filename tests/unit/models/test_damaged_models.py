@@ -7,8 +7,8 @@ import shutil
 import pytest
 from models_kit import ask, build, tiny_config, tiny_tokenizer
 
-from tuneworthy.core.errors import ModelError, SecurityError
 from tuneworthy.models.local import wheel as _hub
+from tuneworthy.records.errors import ModelError, SecurityError
 
 pytestmark = pytest.mark.full
 
@@ -167,7 +167,7 @@ def test_a_template_that_drops_the_input_is_refused(folder, template):
 
 
 def test_a_template_that_cuts_a_long_input_costs_that_row(folder):
-    from tuneworthy.core.model import Limits
+    from tuneworthy.records.model import Limits
 
     cut = "{% for m in messages %}{{ m['content'][:99] }}<|im_end|>{% endfor %}<|im_start|>\n"
     (folder / "chat_template.jinja").write_text(cut)

@@ -53,10 +53,10 @@ def _word(module):
 def test_a_training_step_stays_on_the_device(module, checkpointing):
     import torch
 
-    from tuneworthy.training import loss as forward
-    from tuneworthy.training.memory_fit import checkpoint_layers
-    from tuneworthy.training.training_data import EncodedExample
-    from tuneworthy.training.twin import LoraShape, lora_twin
+    from tuneworthy.models.train import loss as forward
+    from tuneworthy.models.train.memory_fit import checkpoint_layers
+    from tuneworthy.models.train.training_data import EncodedExample
+    from tuneworthy.models.train.twin import LoraShape, lora_twin
 
     wrapped = lora_twin(module, LoraShape(rank=4), 0)
     inner = wrapped.base_model.model

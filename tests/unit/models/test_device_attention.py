@@ -7,7 +7,7 @@ and in many. The engine's switch sends whole models down the same path.
 import pytest
 from models_kit import PROMPTS, TEXTS, ask, build
 
-from tuneworthy.core.model import Grammar, Limits
+from tuneworthy.records.model import Grammar, Limits
 
 pytestmark = pytest.mark.full
 ROWS, KEPT, WIDTH, PAST = 5, 2, 16, 19

@@ -10,11 +10,11 @@ import pytest
 from models_kit import says
 from tests import distil_kit
 
-from tuneworthy.core.errors import BudgetError, TaskError
+from tuneworthy.flows.settling import open_settling
+from tuneworthy.flows.study import RunOptions, plan, run
+from tuneworthy.records.errors import BudgetError, TaskError
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen
-from tuneworthy.settling import open_settling
-from tuneworthy.study import RunOptions, plan, run
 
 STUDENT = {"distil": {"student": "classifier", "samples": 3}}
 PRICED = {"economics": {"prices": {"m": {"in": 1.0, "out": 1.0}}}}

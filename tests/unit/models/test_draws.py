@@ -2,9 +2,9 @@
 
 import pytest
 
-from tuneworthy.core.case import Message
-from tuneworthy.core.model import Limits
 from tuneworthy.models.local import generate as _generate
+from tuneworthy.records.case import Message
+from tuneworthy.records.model import Limits
 
 LIMITS = Limits(max_tokens=12, temperature=0.8, top_p=0.95, seed=3)
 M = 4
@@ -48,7 +48,7 @@ def test_a_prompt_that_cannot_be_asked_fails_in_every_draw(engines):
 
 @pytest.mark.full
 def test_a_label_is_drawn_as_before(engines):
-    from tuneworthy.core.model import Grammar
+    from tuneworthy.records.model import Grammar
 
     held = LIMITS.model_copy(update={"grammar": Grammar(kind="labels", value=["yes", "no"])})
     engine = engines["llama"]

@@ -9,7 +9,7 @@ from bench.atlas.asking import ANSWER_SCHEMA
 from models_kit import says
 from tests.advice_kit import prompt_task, task
 
-from tuneworthy.core.errors import TaskError
+from tuneworthy.records.errors import TaskError
 
 TASKS = [task("a"), prompt_task("b")]
 TOLD = json.dumps({"because": "rows", "tune": 0.9, "prompt": 0.1})

@@ -6,11 +6,11 @@ import pytest
 from models_kit import ask, says
 from test_openai_compatible import LIMITS, PRICE, Purse
 
-from tuneworthy.core.errors import BudgetError, ModelError, ProviderError
 from tuneworthy.models.openai_compatible import Remote
 from tuneworthy.models.remote.endpoint import endpoint
 from tuneworthy.models.remote.request import RequestOptions
 from tuneworthy.models.remote.wire import RetryPolicy
+from tuneworthy.records.errors import BudgetError, ModelError, ProviderError
 
 TOO_LONG = {"status": 400, "json": {"error": {"message": "maximum context length is 8",
                                               "code": "context_length_exceeded"}}}  # fmt: skip
@@ -150,8 +150,8 @@ def test_another_system_fingerprint_is_said_once(remote):
 
 
 def test_a_reply_that_raises_near_the_cap_leaves_nobody_waiting(tmp_path, serve):
-    from tuneworthy.ledger.purse import SpendingCap as Real
-    from tuneworthy.ledger.store import open_ledger
+    from tuneworthy.store.purse import SpendingCap as Real
+    from tuneworthy.store.store import open_ledger
 
     lock, sent = threading.Lock(), []
 
@@ -180,9 +180,9 @@ def test_a_reply_that_raises_near_the_cap_leaves_nobody_waiting(tmp_path, serve)
 
 
 def test_a_ledger_that_fails_to_settle_leaves_nobody_waiting(tmp_path, serve, monkeypatch):
-    from tuneworthy.core.errors import StoreError
-    from tuneworthy.ledger.purse import SpendingCap as Real
-    from tuneworthy.ledger.store import open_ledger
+    from tuneworthy.records.errors import StoreError
+    from tuneworthy.store.purse import SpendingCap as Real
+    from tuneworthy.store.store import open_ledger
 
     with open_ledger(tmp_path) as ledger:
         purse = Real(ledger, usd="1", study="s")
@@ -199,6 +199,6 @@ def test_a_ledger_that_fails_to_settle_leaves_nobody_waiting(tmp_path, serve, mo
 
 
 def test_prices_of_a_reply_that_is_dearer_when_cached_are_reserved(remote):
-    from tuneworthy.models.remote.prices import worst_case_cost
+    from tuneworthy.models.remote.price_list import worst_case_cost
 
     assert worst_case_cost({**PRICE, "cached_in": 9.0}, 1_000_000, 0) == 9

@@ -7,12 +7,12 @@ import pytest
 from models_kit import ask, says
 from test_openai_compatible import LIMITS, PRICE, Purse
 
-from tuneworthy.core.errors import ProviderError, TaskError
 from tuneworthy.models.openai_compatible import Remote
 from tuneworthy.models.remote import request as _request
 from tuneworthy.models.remote.endpoint import endpoint
 from tuneworthy.models.remote.request import RequestOptions
 from tuneworthy.models.remote.wire import RetryPolicy
+from tuneworthy.records.errors import ProviderError, TaskError
 
 
 @pytest.fixture

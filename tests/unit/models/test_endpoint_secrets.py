@@ -11,7 +11,6 @@ from models_kit import ask, says
 from test_openai_compatible import LIMITS, Purse
 from tests import studies
 
-from tuneworthy.core.errors import ProviderError, SecurityError, TuneworthyError
 from tuneworthy.models.openai_compatible import Remote
 from tuneworthy.models.remote.endpoint import (
     REMOVED,
@@ -21,6 +20,7 @@ from tuneworthy.models.remote.endpoint import (
     refuse_resolved,
 )
 from tuneworthy.models.remote.wire import RetryPolicy, _refuse_forbidden_peer
+from tuneworthy.records.errors import ProviderError, SecurityError, TuneworthyError
 
 KEY = "sk-canary+7f3a/9c41=e2b8 d05"
 ENCODED = {
@@ -136,7 +136,7 @@ def test_pages_and_broken_json_give_it_to_nobody(home, raw):
 
 
 def test_no_byte_that_a_study_writes_or_says_holds_the_key(home, tmp_path, capfd, caplog):
-    from tuneworthy.study import RunOptions, run
+    from tuneworthy.flows.study import RunOptions, run
 
     spelled = list(ENCODED.values())
 
@@ -235,7 +235,7 @@ def test_other_events_of_a_connection_are_not_looked_at():
 
 
 def test_a_study_at_such_an_address_ends_with_a_clear_error(tmp_path, monkeypatch):
-    from tuneworthy.study import RunOptions, run
+    from tuneworthy.flows.study import RunOptions, run
 
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     path = studies.write(tmp_path, model="openai:m@http://0xa9fea9fe/v1",

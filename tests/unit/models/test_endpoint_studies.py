@@ -6,11 +6,11 @@ import pytest
 from models_kit import says
 from tests import studies
 
-from tuneworthy.core.errors import ModelError
-from tuneworthy.core.results import Results
+from tuneworthy.flows.study import RunOptions, run
+from tuneworthy.records.errors import ModelError
+from tuneworthy.records.results import Results
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen, table
-from tuneworthy.study import RunOptions, run
 
 ARMS = ["present", "majority", "zero_shot", "few_shot"]
 
@@ -139,7 +139,7 @@ def test_d8_a_moved_alias_fails_the_arms_after_it_and_keeps_those_before(study):
 
 @pytest.mark.long
 def test_d8_an_alias_that_moves_after_the_arms_costs_no_verdict(study, monkeypatch):
-    from tuneworthy.extras import runner as beside
+    from tuneworthy.measure.further import runner as beside
 
     def moved(*args):
         raise ModelError("the endpoint changed the model in mid-study", got="m-1, then m-2")

@@ -6,13 +6,13 @@ import pytest
 from models_kit import ask, says
 from test_openai_compatible import PRICE, Purse
 
-from tuneworthy.core.model import Grammar, Limits
 from tuneworthy.models.openai_compatible import Remote
 from tuneworthy.models.remote import reply as _reasoning
 from tuneworthy.models.remote import request as _request
 from tuneworthy.models.remote.endpoint import endpoint
 from tuneworthy.models.remote.request import RequestOptions
 from tuneworthy.models.remote.wire import RetryPolicy
+from tuneworthy.records.model import Grammar, Limits
 
 AUTO = Limits(max_tokens=8, thought_tokens=100)
 ON, OFF = (AUTO.model_copy(update={"thinking": word}) for word in ("on", "off"))

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from tuneworthy import models
-from tuneworthy.core import code
 from tuneworthy.models import general_path
 from tuneworthy.models.local import cpu_engine, device, machine
+from tuneworthy.records import code
 
 ON_CPU = SimpleNamespace(device=SimpleNamespace(type="cpu"))
 ON_GPU = SimpleNamespace(device=SimpleNamespace(type="cuda"))

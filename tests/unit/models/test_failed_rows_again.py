@@ -6,8 +6,8 @@ import pytest
 from models_kit import says
 from tests import studies
 
+from tuneworthy.flows.study import RunOptions, run
 from tuneworthy.models.remote.wire import RetryPolicy
-from tuneworthy.study import RunOptions, run
 
 BRIEF = RunOptions(brief=True)
 HICCUP = {"status": 500, "json": {"error": {"message": "internal hiccup"}}}

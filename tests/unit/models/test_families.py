@@ -6,8 +6,8 @@ Each is a tiny random model that was saved and is opened as a user's would be.
 import pytest
 from models_kit import PROMPTS, WIDER, build
 
-from tuneworthy.core.case import Message
-from tuneworthy.core.model import Limits
+from tuneworthy.records.case import Message
+from tuneworthy.records.model import Limits
 
 pytestmark = pytest.mark.full
 
@@ -79,7 +79,7 @@ def test_greedy_answers_are_those_of_transformers(opened):
 
 
 def examples():
-    from tuneworthy.training.training_data import Example
+    from tuneworthy.models.train.training_data import Example
 
     head = Message(role="system", content="You help with orders. Be short and precise.")
     return [
@@ -91,9 +91,9 @@ def examples():
 @pytest.fixture(scope="module")
 def trained(opened, tmp_path_factory):
     """A run of LoRA on the opened model, and the base's weights as they were before."""
-    from tuneworthy.training.loop import TrainingSchedule
-    from tuneworthy.training.lora import LoraSettings, fit_lora
-    from tuneworthy.training.training_data import TrainingData
+    from tuneworthy.models.train.loop import TrainingSchedule
+    from tuneworthy.models.train.lora import LoraSettings, fit_lora
+    from tuneworthy.models.train.training_data import TrainingData
 
     engine = opened[0]
     before = {name: weight.clone() for name, weight in engine.module.state_dict().items()}
@@ -105,7 +105,7 @@ def trained(opened, tmp_path_factory):
 def test_a_step_of_lora_has_the_loss_of_transformers(opened, trained):
     import torch
 
-    from tuneworthy.training.training_data import render
+    from tuneworthy.models.train.training_data import render
 
     engine, theirs = opened[0], own(opened[1])
     loss = shifted = count = 0.0
@@ -155,11 +155,11 @@ def test_the_memory_estimate_knows_the_family(opened):
     """Activations that torch keeps in one pass, within a fifth; the adapter's numbers exactly."""
     import torch
 
-    from tuneworthy.training.loop import TrainingSchedule
-    from tuneworthy.training.loss import answer_logits, open_net
-    from tuneworthy.training.memory_fit import estimate
-    from tuneworthy.training.training_data import EncodedExample
-    from tuneworthy.training.twin import LoraShape, lora_twin
+    from tuneworthy.models.train.loop import TrainingSchedule
+    from tuneworthy.models.train.loss import answer_logits, open_net
+    from tuneworthy.models.train.memory_fit import estimate
+    from tuneworthy.models.train.training_data import EncodedExample
+    from tuneworthy.models.train.twin import LoraShape, lora_twin
 
     wrapped = lora_twin(opened[0].module, LoraShape(rank=4), 0)
     rows = [

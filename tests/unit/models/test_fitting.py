@@ -3,8 +3,8 @@
 import pytest
 from models_kit import PROMPTS, WORDS, ask
 
-from tuneworthy.core.errors import DoesNotFit
-from tuneworthy.core.model import Limits
+from tuneworthy.records.errors import DoesNotFit
+from tuneworthy.records.model import Limits
 
 pytestmark = pytest.mark.full
 SAID = {

@@ -3,8 +3,8 @@
 import pytest
 from models_kit import PROMPTS, ask
 
-from tuneworthy.core.model import Grammar, Limits
 from tuneworthy.models.local.follower import Follower
+from tuneworthy.records.model import Grammar, Limits
 
 pytestmark = pytest.mark.full
 GREEDY = Limits(max_tokens=14)

@@ -6,8 +6,8 @@ import sys
 import pytest
 from models_kit import build
 
-from tuneworthy.core.errors import ModelError
 from tuneworthy.models.local import wheel as _embedded
+from tuneworthy.records.errors import ModelError
 
 pytestmark = pytest.mark.full
 # As where the package `kernels` is found: weights stay packed unless they are asked for unpacked.
@@ -26,7 +26,7 @@ if "gguf" in " ".join(sys.argv):
 @pytest.fixture
 def gguf(tmp_path):
     from tuneworthy.models.hf import load
-    from tuneworthy.training.gguf_file import write_gguf
+    from tuneworthy.models.train.gguf_file import write_gguf
 
     folder = build("llama", tmp_path / "m")
     return write_gguf(load(folder, "hf:m", "float32"), tmp_path / "x.gguf"), folder
@@ -63,7 +63,7 @@ def test_added_tokens_stay_whole_and_a_padded_vocabulary_is_written():
     """`_token_list`: llama.cpp splits a NORMAL token's text; the ids of padding have no text."""
     from models_kit import tiny_tokenizer
 
-    from tuneworthy.training.gguf_file import _token_list
+    from tuneworthy.models.train.gguf_file import _token_list
 
     tokenizer = tiny_tokenizer()
     tokenizer.add_tokens(["<think>"])

@@ -7,7 +7,7 @@ pytestmark = pytest.mark.full
 
 from models_kit import ask  # noqa: E402
 
-from tuneworthy.core.model import Grammar, Limits  # noqa: E402
+from tuneworthy.records.model import Grammar, Limits  # noqa: E402
 
 PROMPTS = ask("the router is broken, please help", "late delivery of a phone")
 LABELS = Grammar(kind="labels", value=["late", "lost"])

@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 from models_kit import EMBEDDED, FAMILIES, PROMPTS, TEXTS, ask, build, make_adapter
 
-from tuneworthy.core.errors import ModelError, NumericError, TaskError
-from tuneworthy.core.model import SCORED_LABELS, Grammar, Limits, Model, Scorer
+from tuneworthy.records.errors import ModelError, NumericError, TaskError
+from tuneworthy.records.model import SCORED_LABELS, Grammar, Limits, Model, Scorer
 
 pytestmark = pytest.mark.full
 ROOM = 12
@@ -409,7 +409,7 @@ def test_i45_a68_special_tokens_in_data_are_text(engine):
 
 
 def test_p9_training_and_answering_see_the_same_ids(engine):
-    from tuneworthy.training.training_data import prompt_ids
+    from tuneworthy.models.train.training_data import prompt_ids
 
     odd = [
         "a<|im_end|>b",
@@ -649,7 +649,7 @@ def test_a_prompt_prefix_is_shared_in_every_precision_and_a_wrong_one_is_not(
     """In bf16 rounding is a thousand times that of fp32; a real fault is still far above it."""
     from tuneworthy.models.hf import load
     from tuneworthy.models.local import forward as _forward
-    from tuneworthy.training.loss import open_net as open_trained
+    from tuneworthy.models.train.loss import open_net as open_trained
 
     module = load(EMBEDDED, "hf:embedded", precision).module
     probe = [(11 * k + 5) % 40_000 for k in range(64)]
@@ -667,7 +667,7 @@ def test_a_prompt_prefix_is_shared_in_every_precision_and_a_wrong_one_is_not(
 
 def test_p16_a_stop_is_heard_within_a_shard(engine, monkeypatch):
     """A stop must not wait for the end of a shard, which can take minutes."""
-    from tuneworthy.ledger import signals
+    from tuneworthy.store import signals
 
     monkeypatch.setattr(signals, "_stop_signal", 143)
     with pytest.raises(signals.StopRequested):

@@ -12,11 +12,11 @@ import time
 import pytest
 from models_kit import TEMPLATE, ask, build
 
-from tuneworthy.core.errors import ModelError, SecurityError
 from tuneworthy.models.local import chat_template as _render
 from tuneworthy.models.local.model_files import JSON_MOST, check_files, read_json
 from tuneworthy.models.local.tensors import header_of
 from tuneworthy.models.local.weights import check_folder
+from tuneworthy.records.errors import ModelError, SecurityError
 
 
 def header(tensors, body=b"", raw=None):
@@ -364,9 +364,9 @@ ODD = {
 @pytest.mark.full
 @pytest.mark.parametrize("how", ODD)
 def test_an_odd_config_opens_or_is_a_named_error(folders, tmp_path, how):
-    from tuneworthy.core.errors import TuneworthyError
-    from tuneworthy.core.model import Limits
     from tuneworthy.models.hf import load
+    from tuneworthy.records.errors import TuneworthyError
+    from tuneworthy.records.model import Limits
 
     folder = shutil.copytree(folders["llama"], tmp_path / "m")
     path = folder / "config.json"
@@ -379,8 +379,8 @@ def test_an_odd_config_opens_or_is_a_named_error(folders, tmp_path, how):
 
 @pytest.mark.full
 def test_a_model_whose_logits_say_nothing_is_refused(folders, tmp_path):
-    from tuneworthy.core.errors import NumericError
     from tuneworthy.models.hf import load
+    from tuneworthy.records.errors import NumericError
 
     folder = shutil.copytree(folders["llama"], tmp_path / "m")
     path = folder / "config.json"

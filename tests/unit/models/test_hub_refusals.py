@@ -5,8 +5,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tuneworthy.core.errors import ModelError
 from tuneworthy.models.local import wheel as _hub
+from tuneworthy.records.errors import ModelError
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 from models_kit import PROMPTS
 
-from tuneworthy.core.model import Limits
+from tuneworthy.records.model import Limits
 
 pytestmark = pytest.mark.full
 

@@ -18,12 +18,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import studies
 import tuneworthy
-from tuneworthy.core.case import Message
-from tuneworthy.core.errors import ModelError, NotInstalled, ProviderError, TaskError
-from tuneworthy.core.model import Limits, ServerModel, parse_server_model
-from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.models import content_of, is_local, is_paid, open_model
 from tuneworthy.models.remote import process_guard, server_process
+from tuneworthy.records.case import Message
+from tuneworthy.records.errors import ModelError, NotInstalled, ProviderError, TaskError
+from tuneworthy.records.model import Limits, ServerModel, parse_server_model
+from tuneworthy.records.plugins import catalogue, load
 from tuneworthy.report.plans import plan_screen
 
 STAND_IN = Path(__file__).with_name("server_stand_in.py")

@@ -4,11 +4,11 @@ from itertools import pairwise
 
 import pytest
 
-from tuneworthy.core.case import Message
-from tuneworthy.core.errors import ModelError
-from tuneworthy.core.model import Limits
 from tuneworthy.models._reply_cache import RequestOverrides, with_overrides
 from tuneworthy.models.local.opening import kept_layers, without_layers
+from tuneworthy.records.case import Message
+from tuneworthy.records.errors import ModelError
+from tuneworthy.records.model import Limits
 
 PROMPT = [(Message(role="user", content="Hello Ann, how are you today?"),)]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 import tuneworthy
-from tuneworthy.core.task import Data, Economics, Task
 from tuneworthy.models.openai_compatible import open_remote
-from tuneworthy.models.remote.prices import OLD_DAYS, listed, outdated, worst_case_cost
+from tuneworthy.models.remote.price_list import OLD_DAYS, listed, outdated, worst_case_cost
 from tuneworthy.models.remote.request import size
+from tuneworthy.records.task import Data, Economics, Task
 
 HOME = "https://api.openai.com/v1"
 FILE = Path(tuneworthy.__file__).parent / "models" / "remote" / "prices.toml"

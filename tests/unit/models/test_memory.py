@@ -2,9 +2,9 @@
 
 import pytest
 
-from tuneworthy.core.errors import ModelError
 from tuneworthy.models.local import memory as _memory
 from tuneworthy.models.local.memory import Part
+from tuneworthy.records.errors import ModelError
 
 LLAMA_8B = {
     "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "vocab_size": 128256,

@@ -8,16 +8,22 @@ from decimal import Decimal
 import pytest
 from models_kit import ask, says
 
-from tuneworthy.core.errors import BudgetError, ModelError, ProviderError, SecurityError, TaskError
-from tuneworthy.core.model import Grammar, Limits
-from tuneworthy.core.record import digest
 from tuneworthy.models import open_model
 from tuneworthy.models.openai_compatible import Remote, open_remote
 from tuneworthy.models.remote.endpoint import Redactor, endpoint
-from tuneworthy.models.remote.prices import worst_case_cost
+from tuneworthy.models.remote.price_list import worst_case_cost
 from tuneworthy.models.remote.reply import read_reply
 from tuneworthy.models.remote.request import size
 from tuneworthy.models.remote.wire import RetryPolicy
+from tuneworthy.records.errors import (
+    BudgetError,
+    ModelError,
+    ProviderError,
+    SecurityError,
+    TaskError,
+)
+from tuneworthy.records.model import Grammar, Limits
+from tuneworthy.records.record import digest
 
 LIMITS = Limits(max_tokens=8)
 PRICE = {"in": 1.0, "out": 2.0, "cached_in": 0.5}

@@ -1,4 +1,4 @@
-"""N22: OpenVINO on the GGUF that training/gguf_file.py writes, against our engine."""
+"""N22: OpenVINO on the GGUF that models/train/gguf_file.py writes, against our engine."""
 
 import sys
 from pathlib import Path
@@ -21,7 +21,7 @@ def rounded(engine):
     import copy
 
     from tuneworthy.models.hf import HF
-    from tuneworthy.training.gguf_file import merged_weights
+    from tuneworthy.models.train.gguf_file import merged_weights
 
     module = copy.deepcopy(engine.module)
     with torch.no_grad():
@@ -35,7 +35,7 @@ def test_n22_the_file_holds_the_merged_weights(engines, tmp_path):
     """transformers reads the file back, permutation undone: bit for bit what was merged."""
     import transformers
 
-    from tuneworthy.training.gguf_file import write_gguf
+    from tuneworthy.models.train.gguf_file import write_gguf
 
     base = engines["llama"]
     (tmp_path / "file").mkdir()  # transformers would take an adapter beside it for the model
@@ -55,7 +55,7 @@ def test_n22_the_file_holds_the_merged_weights(engines, tmp_path):
 
 
 def test_n22_another_family_is_refused(engines, tmp_path):
-    from tuneworthy.training.gguf_file import write_gguf
+    from tuneworthy.models.train.gguf_file import write_gguf
 
     with pytest.raises(ValueError, match="gpt_neox"):
         write_gguf(engines["gpt_neox"], tmp_path / "made.gguf")
@@ -77,7 +77,7 @@ def apart(engine, prompts, said):
 @pytest.fixture(scope="module")
 def tickets():
     """Return the test rows of support_tickets as prompts, and all rows."""
-    from tuneworthy.core.case import Message
+    from tuneworthy.records.case import Message
     from tuneworthy.suite import support_tickets
 
     made = support_tickets.make(0)
@@ -90,9 +90,9 @@ def tickets():
 def adapter(tickets, tmp_path_factory):
     """Return a really trained adapter: one epoch on the training rows, in float32."""
     from tuneworthy.models.hf import load
-    from tuneworthy.training.loop import TrainingSchedule
-    from tuneworthy.training.lora import LoraSettings, fit_lora
-    from tuneworthy.training.training_data import Example, TrainingData
+    from tuneworthy.models.train.loop import TrainingSchedule
+    from tuneworthy.models.train.lora import LoraSettings, fit_lora
+    from tuneworthy.models.train.training_data import Example, TrainingData
 
     made, asked = tickets
     train = [
@@ -113,7 +113,7 @@ def test_n22_greedy_text_is_ours_in_float32(tickets, adapter, tmp_path):
     from _gguf import open_vino
 
     from tuneworthy.models.hf import load
-    from tuneworthy.training.gguf_file import write_gguf
+    from tuneworthy.models.train.gguf_file import write_gguf
 
     made, asked = tickets
     base = load(EMBEDDED, "embedded", "float32")
@@ -136,7 +136,7 @@ def test_n22_the_metric_is_ours_at_the_precision_of_the_run(tickets, adapter, tm
 
     from tuneworthy.models.hf import load
     from tuneworthy.models.local import generate as _generate
-    from tuneworthy.training.gguf_file import write_gguf
+    from tuneworthy.models.train.gguf_file import write_gguf
 
     made, asked = tickets
     ours = load(EMBEDDED, "embedded").with_adapter(adapter)

@@ -7,10 +7,10 @@ from typing import ClassVar
 import pytest
 from models_kit import PROMPTS, build
 
-from tuneworthy.core.errors import DoesNotFit, TaskError
-from tuneworthy.core.model import Limits
-from tuneworthy.core.task import Data, Task
 from tuneworthy.models.local.device import Placement
+from tuneworthy.records.errors import DoesNotFit, TaskError
+from tuneworthy.records.model import Limits
+from tuneworthy.records.task import Data, Task
 
 pytestmark = pytest.mark.full
 
@@ -285,6 +285,6 @@ def test_no_file_of_the_general_path_makes_doubles_on_the_device():
 
     home = Path(tuneworthy.__file__).parent
     files = ["models/local/forward.py", "models/local/generate.py", "models/local/score.py",
-             "models/local/device_attention.py", "training/loss.py", "training/loop.py",
-             "training/figures.py"]  # fmt: skip
+             "models/local/device_attention.py", "models/train/loss.py", "models/train/loop.py",
+             "models/train/figures.py"]  # fmt: skip
     assert not [name for name in files if ".double()" in (home / name).read_text("utf-8")]

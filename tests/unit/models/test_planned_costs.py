@@ -8,10 +8,10 @@ from models_kit import Server, says
 from tests import studies
 
 from tuneworthy.cli._options import Watcher
-from tuneworthy.core.plan import Plan
-from tuneworthy.ledger.mirror import reply_seconds
+from tuneworthy.flows.study import RunOptions, plan, run
+from tuneworthy.records.plan import Plan
 from tuneworthy.report.plans import plan_screen
-from tuneworthy.study import RunOptions, plan, run
+from tuneworthy.store.mirror import reply_seconds
 
 PRICES = {"in": 2.0, "out": 8.0}
 N = 120

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tuneworthy.core.errors import TaskError
 from tuneworthy.models.local.device import Placement
+from tuneworthy.records.errors import TaskError
 
 
 @pytest.mark.parametrize("where", ["cuda", "mps"])

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tuneworthy.core.case import Message
-from tuneworthy.core.model import Grammar, Limits
 from tuneworthy.measure import latency
 from tuneworthy.models._reply_cache import ReplyCache, uncached
 from tuneworthy.models._roles import Models
 from tuneworthy.models.scripted import Scripted
+from tuneworthy.records.case import Message
+from tuneworthy.records.model import Grammar, Limits
 
 GREEDY = Limits(max_tokens=8)
 

@@ -3,10 +3,10 @@
 import pytest
 from models_kit import ask
 
-from tuneworthy.core.errors import DataError, TaskError
-from tuneworthy.core.model import Limits, Model
 from tuneworthy.models import is_local, open_model
 from tuneworthy.models.scripted import Scripted
+from tuneworthy.records.errors import DataError, TaskError
+from tuneworthy.records.model import Limits, Model
 
 LIMITS = Limits(max_tokens=6)
 

@@ -3,9 +3,9 @@
 import pytest
 from models_kit import build
 
-from tuneworthy.core.case import Message
 from tuneworthy.models.hf import load
 from tuneworthy.models.local.chat_template import prompt_ids
+from tuneworthy.records.case import Message
 
 TURNS = [Message(role="user", content="What day is it?")]
 REST = (

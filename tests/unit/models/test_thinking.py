@@ -7,9 +7,9 @@ import pytest
 from models_kit import ask
 from thinking_kit import ASKED, HYBRID, LABELS, OPEN, PLAIN, THOUGHT, written
 
-from tuneworthy.core.errors import ModelError
-from tuneworthy.core.model import Grammar, Limits, limits_for, reasoning_tokens
-from tuneworthy.core.task import Data, Task
+from tuneworthy.records.errors import ModelError
+from tuneworthy.records.model import Grammar, Limits, limits_for, reasoning_tokens
+from tuneworthy.records.task import Data, Task
 
 pytestmark = pytest.mark.full
 PROMPTS = ask("where is my parcel", "my invoice", "the login is x", "refund x y", system=None)
@@ -135,7 +135,7 @@ def test_answers_that_are_followed_think_alike_and_show_no_thought(
 
 def test_labels_are_not_scored_before_a_thought(opened):
     from tuneworthy.arms._under_grammar import answer_under_grammar
-    from tuneworthy.core.case import Query
+    from tuneworthy.records.case import Query
 
     model = opened("open")
     assert model.reply_scored(PROMPTS, ROOMY, LABELS)[1] == [None] * 4
@@ -181,8 +181,8 @@ def test_a_task_gives_its_settings_to_every_model(opened):
 
 def study(folder, model):
     """Return the verdict of a study on 80 rows, a tenth of which the model gets wrong."""
-    from tuneworthy.core.run import RunOptions
-    from tuneworthy.study import run
+    from tuneworthy.flows.study import run
+    from tuneworthy.records.run import RunOptions
 
     folder.mkdir()
     draw = random.Random(0)

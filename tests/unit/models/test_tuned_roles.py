@@ -2,11 +2,11 @@
 
 import pytest
 
-from tuneworthy.core.model import parse_server_model
-from tuneworthy.core.plugins import load
-from tuneworthy.core.task import Data, Task
 from tuneworthy.models import _roles, takes_adapters
 from tuneworthy.models._roles import request_fields, tuned_spec, untrainable, wanted_models
+from tuneworthy.records.model import parse_server_model
+from tuneworthy.records.plugins import load
+from tuneworthy.records.task import Data, Task
 
 
 @pytest.fixture(autouse=True)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from encoder_kit import MINILM, WORDS, build
 
-from tuneworthy.core.errors import ModelError, SecurityError
 from tuneworthy.models.encoder import encoder as _minilm
 from tuneworthy.models.encoder import vectors as _vectors
 from tuneworthy.models.encoder.encoder import Bert, WordPiece
 from tuneworthy.models.encoder.vectors import Encoder
+from tuneworthy.records.errors import ModelError, SecurityError
 
 TEXTS = ["the card payments", "lost money, lost card!", "", "the " * 60, "東a cafe", "ok $", "abb"]
 needs_minilm = pytest.mark.skipif(MINILM is None, reason="tuneworthy models get minilm")

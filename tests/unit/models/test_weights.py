@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from tuneworthy.core.errors import ModelError, NotInstalled, SecurityError
 from tuneworthy.models import open_model
 from tuneworthy.models.local import machine as _doctor
 from tuneworthy.models.local import wheel as _embedded
 from tuneworthy.models.local import wheel as _wheel
 from tuneworthy.models.local.weights import cache_folder, check_folder, sha256, shapes
+from tuneworthy.records.errors import ModelError, NotInstalled, SecurityError
 
 
 def header(tensors, body=b""):

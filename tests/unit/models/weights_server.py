@@ -9,11 +9,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tuneworthy.core.case import Message
-from tuneworthy.core.model import Limits
 from tuneworthy.models.hf import load
 from tuneworthy.models.local import score
 from tuneworthy.models.local.chat_template import prompt_ids
+from tuneworthy.records.case import Message
+from tuneworthy.records.model import Limits
 
 
 def scores(model, ids):

@@ -13,8 +13,8 @@ from tests.planted._plant import _draw_item
 from tests.planted._system import majority_answer, system_answer
 from tests.planted._world import PromptIngredients, load, make_world
 
-from tuneworthy.diagnose.cause_shares import diagnose
-from tuneworthy.prompting.lenient import lenient
+from tuneworthy.arms.prompt.lenient import lenient
+from tuneworthy.explain.cause_shares import diagnose
 
 CALM = replace(VARIANTS[0], churn=0.0, strength=0.9)
 

@@ -8,15 +8,16 @@ from typing import Any
 
 from scipy.stats import beta, norm
 
-from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.audit_report import Audit, DetectableDifference, Observation
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Latency, Pair, Tokens
-from tuneworthy.core.plan import Plan, PlannedArm
-from tuneworthy.core.results import GridPoint, Results
-from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.task import Data, Economics, HardLimits, Output, Present, Success, Task
-from tuneworthy.core.verdict import (
+from tuneworthy.matrix import ladder
+from tuneworthy.records.answer import Answer, Score, Unscored
+from tuneworthy.records.audit_report import Audit, DetectableDifference, Observation
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.evidence import ArmResult, Evidence, Interval, Latency, Pair, Tokens
+from tuneworthy.records.plan import Plan, PlannedArm
+from tuneworthy.records.results import GridPoint, Results
+from tuneworthy.records.run import Run, Spec
+from tuneworthy.records.task import Data, Economics, HardLimits, Output, Present, Success, Task
+from tuneworthy.records.verdict import (
     ByMargin,
     Delta,
     Finding,
@@ -27,7 +28,6 @@ from tuneworthy.core.verdict import (
     VerdictArm,
     Wrong,
 )  # fmt: skip
-from tuneworthy.matrix import ladder
 from tuneworthy.report.html import _report_templates
 from tuneworthy.report.page_parts import Section
 from tuneworthy.verdict.missing import reasons_for_nulls

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from study_fixture import study
 
-from tuneworthy.core.causes import Diagnosis, UntriedRemedy, Wrong
-from tuneworthy.core.reason import NO_ROOM
+from tuneworthy.records.causes import Diagnosis, UntriedRemedy, Wrong
+from tuneworthy.records.reason import NO_ROOM
 from tuneworthy.report.cause_lines import (
     expected_line,
     whole_percents,

@@ -5,15 +5,15 @@ import json
 import pytest
 from study_fixture import study
 
-from tuneworthy.compare.two_studies import (
+from tuneworthy.explain.two_studies import (
     SOURCE,
     compare_repetition,
     compare_studies,
     ids_with_other_inputs,
 )
-from tuneworthy.core.answer import Unscored
-from tuneworthy.core.case import Message
-from tuneworthy.core.errors import DataError, TaskError
+from tuneworthy.records.answer import Unscored
+from tuneworthy.records.case import Message
+from tuneworthy.records.errors import DataError, TaskError
 from tuneworthy.report.comparisons import compare_screen, repeated_screen
 from tuneworthy.report.exports import repeated_json
 

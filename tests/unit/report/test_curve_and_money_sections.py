@@ -4,10 +4,10 @@ import pytest
 import study_fixture
 from study_fixture import drawn
 
-from tuneworthy.core.further import LabelCleaningGain, LearningCurve, LearningPoint
-from tuneworthy.core.interval import Interval
+from tuneworthy.explain.questions import enough_data
 from tuneworthy.matrix.sizing import rows_to_collect
-from tuneworthy.questions import enough_data
+from tuneworthy.records.further import LabelCleaningGain, LearningCurve, LearningPoint
+from tuneworthy.records.interval import Interval
 from tuneworthy.report._data import score_matrix
 from tuneworthy.report.cost_section import chance_line, cost_section
 from tuneworthy.report.training_sections import cleaning_line, learning_section, rows_line

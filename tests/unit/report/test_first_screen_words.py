@@ -5,12 +5,12 @@ from study_fixture import study
 from tests import studies
 
 import tuneworthy
-from tuneworthy.core.audit_report import Observation
-from tuneworthy.core.causes import Diagnosis
-from tuneworthy.core.counting import tenths
-from tuneworthy.core.reason import Reason
-from tuneworthy.core.task import Present
-from tuneworthy.core.verdict import Wrong
+from tuneworthy.records.audit_report import Observation
+from tuneworthy.records.causes import Diagnosis
+from tuneworthy.records.counting import tenths
+from tuneworthy.records.reason import Reason
+from tuneworthy.records.task import Present
+from tuneworthy.records.verdict import Wrong
 from tuneworthy.report import fact_lines
 from tuneworthy.report.cause_lines import wrong_lines
 from tuneworthy.report.fact_lines import left_line

@@ -2,9 +2,9 @@
 
 from types import SimpleNamespace
 
-from tuneworthy.core.further import Freshness, KnowledgeProbe, Proportion
-from tuneworthy.core.interval import Interval
-from tuneworthy.core.task import CENTURY
+from tuneworthy.records.further import Freshness, KnowledgeProbe, Proportion
+from tuneworthy.records.interval import Interval
+from tuneworthy.records.task import CENTURY
 from tuneworthy.report.page_parts import Span
 from tuneworthy.report.steadiness_sections import freshness_section
 

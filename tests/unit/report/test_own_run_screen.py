@@ -8,10 +8,10 @@ from rich.cells import cell_len
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import run_folder_kit as kit
-from tuneworthy.core.counting import count_noun
-from tuneworthy.core.failure import RunFacts
-from tuneworthy.core.run_report import NEEDS_ANSWERS, CaseFinding, OwnRunReport
 from tuneworthy.lab.own_run import OwnFiles, check_run
+from tuneworthy.records.counting import count_noun
+from tuneworthy.records.failure import RunFacts
+from tuneworthy.records.run_report import NEEDS_ANSWERS, CaseFinding, OwnRunReport
 from tuneworthy.report.checks import own_run_screen
 
 

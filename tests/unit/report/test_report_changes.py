@@ -4,7 +4,7 @@ import pytest
 from markupsafe import Markup
 from study_fixture import drawn, study
 
-from tuneworthy.core.further import (
+from tuneworthy.records.further import (
     BeforeAfter,
     LayerChange,
     ModelChanges,
@@ -14,7 +14,7 @@ from tuneworthy.core.further import (
     Slice,
     Slices,
 )
-from tuneworthy.core.interval import Interval
+from tuneworthy.records.interval import Interval
 from tuneworthy.report import _charts as charts
 from tuneworthy.report.steadiness_sections import robustness_section
 from tuneworthy.report.training_sections import changes_section

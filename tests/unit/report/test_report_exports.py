@@ -11,8 +11,8 @@ import pytest
 from study_fixture import attacked, study
 
 import tuneworthy.report
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.verdict import Verdict
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.verdict import Verdict
 from tuneworthy.report.exports import (
     answers_csv,
     export_text,

@@ -7,10 +7,10 @@ from urllib.parse import parse_qs
 import pytest
 from study_fixture import study
 
-from tuneworthy.core.answer import Score
-from tuneworthy.core.case import LabelDoubt
-from tuneworthy.core.causes import Diagnosis
-from tuneworthy.core.evidence import Interval
+from tuneworthy.records.answer import Score
+from tuneworthy.records.case import LabelDoubt
+from tuneworthy.records.causes import Diagnosis
+from tuneworthy.records.evidence import Interval
 from tuneworthy.report.html import page
 
 

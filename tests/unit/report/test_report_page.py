@@ -13,15 +13,15 @@ from itertools import pairwise
 import pytest
 from study_fixture import attacked, study
 
-from tuneworthy.core.escape import for_html
+from tuneworthy.records.escape import for_html
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
 from tuneworthy.report._data import TextTable, bin_means, page_data, score_matrix
 from tuneworthy.report.html import page
 from tuneworthy.report.page_parts import Columns
+from tuneworthy.report.results_folder import read_results, write_results
 from tuneworthy.report.row_sections import missing_values
 from tuneworthy.report.training_sections import training_section
-from tuneworthy.results_folder import read_results, write_results
 from tuneworthy.verdict.missing import json_pointer, null_paths
 
 ATTACKS = [

@@ -4,8 +4,8 @@ import re
 
 from study_fixture import study
 
-from tuneworthy.core.verdict import Finding
-from tuneworthy.questions import CHECKLIST, ORDER, evaluation, harm, prompt_exhausted
+from tuneworthy.explain.questions import CHECKLIST, ORDER, evaluation, harm, prompt_exhausted
+from tuneworthy.records.verdict import Finding
 from tuneworthy.report.fact_lines import checklist_summary
 from tuneworthy.report.html import page
 from tuneworthy.report.page_parts import Span, Table

@@ -8,10 +8,10 @@ from rich.cells import cell_len
 from rich.console import Console
 from study_fixture import attacked, study
 
-from tuneworthy.core.evidence import Interval, TruncatedAnswers
-from tuneworthy.core.reason import Reason
-from tuneworthy.core.task import Economics
-from tuneworthy.core.verdict import Next
+from tuneworthy.records.evidence import Interval, TruncatedAnswers
+from tuneworthy.records.reason import Reason
+from tuneworthy.records.task import Economics
+from tuneworthy.records.verdict import Next
 from tuneworthy.report import fact_lines
 from tuneworthy.report.checks import audit_screen
 from tuneworthy.report.comparisons import compare_screen

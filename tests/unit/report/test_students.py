@@ -2,8 +2,8 @@
 
 from types import SimpleNamespace
 
-from tuneworthy.core.plugins import load
-from tuneworthy.core.run import Run, Spec
+from tuneworthy.records.plugins import load
+from tuneworthy.records.run import Run, Spec
 from tuneworthy.report.training_sections import student_lines, student_texts
 
 TOLD = {

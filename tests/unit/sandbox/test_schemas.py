@@ -6,8 +6,8 @@ import time
 import pytest
 from tests.studies import lines
 
+from tuneworthy.arms.prompt.grammar import LONGEST_TEXT, schema_line
 from tuneworthy.cli._frame import run
-from tuneworthy.prompting.grammar import LONGEST_TEXT, schema_line
 from tuneworthy.sandbox import schemas
 from tuneworthy.sandbox.schemas import SchemaFault, schema_check
 

@@ -12,18 +12,18 @@ import stats_learners as learners
 import stats_votes as votes
 import stats_worlds as worlds
 
-from tuneworthy.compare.comparison import compare
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.evidence import Policy
-from tuneworthy.core.interval import ALPHA
-from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.split import Part, Split
-from tuneworthy.core.task import Data, Task
+from tuneworthy.explain.comparison import compare
 from tuneworthy.matrix import ladder
 from tuneworthy.matrix.columns import by_spec, column, group_by_place
 from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.matrix.pairs import PairTable
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.evidence import Policy
+from tuneworthy.records.interval import ALPHA
+from tuneworthy.records.run import Run, Spec
+from tuneworthy.records.split import Part, Split
+from tuneworthy.records.task import Data, Task
 from tuneworthy.stats import bounds, power
 from tuneworthy.stats.clusters import Folds, refitted_factor
 from tuneworthy.stats.distributions import binomial_chance

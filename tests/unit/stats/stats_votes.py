@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.core.settlement import share_of_wrong_votes
+from tuneworthy.records.settlement import share_of_wrong_votes
 from tuneworthy.stats import bounds
 from tuneworthy.stats.betting import BettingTest
 

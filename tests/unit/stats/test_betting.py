@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import stats_votes
 
-from tuneworthy.core.settlement import share_of_wrong_votes
+from tuneworthy.records.settlement import share_of_wrong_votes
 from tuneworthy.stats.betting import (
     BettingTest,
     ConfidenceSequence,

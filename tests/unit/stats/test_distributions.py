@@ -40,7 +40,7 @@ def test_binomial_chances_and_tails_are_equal(n, p):
 
 def test_commands_start_without_the_modules_that_take_long_to_import():
     code = (
-        "import sys, tuneworthy.cli, tuneworthy.study, tuneworthy.report;"
+        "import sys, tuneworthy.cli, tuneworthy.flows.study, tuneworthy.report;"
         "print({'scipy.stats', 'scipy.optimize', 'sklearn', 'torch', 'openai'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from tuneworthy.extras import learning_curve
-from tuneworthy.extras.learning_curve import CurveScores, rows_needed
+from tuneworthy.measure.further import learning_curve
+from tuneworthy.measure.further.learning_curve import CurveScores, rows_needed
 
 SIZES = (50, 100, 200, 400)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from tuneworthy.judge.calibration import slope, weighted_kappa
+from tuneworthy.measure.calibration import slope, weighted_kappa
 from tuneworthy.stats.clusters import cluster_width_factor
 from tuneworthy.stats.prediction_powered import corrected_values, prediction_powered_mean
 

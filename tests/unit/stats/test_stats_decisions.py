@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tuneworthy.compare import costs
+from tuneworthy.explain import costs
 from tuneworthy.matrix import ladder
 from tuneworthy.stats import bounds, power
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tuneworthy.core.plugins import load
+from tuneworthy.records.plugins import load
 from tuneworthy.suite import changing_facts, clinic_notes, word_sums
 from tuneworthy.suite._made import load_words
 

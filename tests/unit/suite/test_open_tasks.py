@@ -2,11 +2,11 @@
 
 import pytest
 
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.task import Task
 from tuneworthy.metrics import score_all, scorer
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.task import Task
 from tuneworthy.suite import house_idiom, house_voice, weekly_report
 from tuneworthy.suite._made import load_words
 

@@ -11,10 +11,10 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.plugins import catalogue
-from tuneworthy.data.load import load
-from tuneworthy.data.taskfile import read_task
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.plugins import catalogue
+from tuneworthy.rows.load import load
+from tuneworthy.rows.taskfile import read_task
 from tuneworthy.suite import _made, clause_type, policy_faq, support_tickets, write
 from tuneworthy.suite.__main__ import main
 from tuneworthy.suite._made import load_words

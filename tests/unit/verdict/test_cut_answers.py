@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import verdict_scenes as scenes
 
-from tuneworthy.core.evidence import Policy, TruncatedAnswers
+from tuneworthy.records.evidence import Policy, TruncatedAnswers
 from tuneworthy.verdict.decide import decide
 
 PLAIN = Policy(margin=0.05)

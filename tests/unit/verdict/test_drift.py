@@ -3,8 +3,8 @@
 import pytest
 from verdict_scenes import evidence, scores
 
-from tuneworthy.core.evidence import Policy
-from tuneworthy.core.split import TREND_ALPHA, Neighbours, SegmentMeans, Trend
+from tuneworthy.records.evidence import Policy
+from tuneworthy.records.split import TREND_ALPHA, Neighbours, SegmentMeans, Trend
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.drift import break_sentence, decisive_breaks, significant_breaks
 from tuneworthy.verdict.rule import apply_rule, ladder_scenarios

@@ -3,9 +3,9 @@
 import pytest
 import verdict_scenes as scenes
 
-from tuneworthy.core.counting import chance_text
-from tuneworthy.core.evidence import Policy
 from tuneworthy.matrix.sizing import superiority_assurance
+from tuneworthy.records.counting import chance_text
+from tuneworthy.records.evidence import Policy
 from tuneworthy.verdict.decide import decide
 
 PLAIN = Policy(margin=0.05)

@@ -3,8 +3,8 @@
 import pytest
 from verdict_scenes import evidence, scores
 
-from tuneworthy.core.counting import about_rows
-from tuneworthy.core.evidence import Policy
+from tuneworthy.records.counting import about_rows
+from tuneworthy.records.evidence import Policy
 from tuneworthy.verdict.rungs import build_ladder
 from tuneworthy.verdict.worth import economics_of_arms
 

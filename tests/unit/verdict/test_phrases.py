@@ -3,9 +3,9 @@
 import pytest
 from verdict_scenes import arm, worked
 
-from tuneworthy.core.counting import score_text, tenths
-from tuneworthy.core.interval import Interval
-from tuneworthy.core.verdict import Finding, Next
+from tuneworthy.records.counting import score_text, tenths
+from tuneworthy.records.interval import Interval
+from tuneworthy.records.verdict import Finding, Next
 from tuneworthy.verdict import phrases
 from tuneworthy.verdict.decide import decide
 

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import pytest
 import verdict_scenes as scenes
 
-from tuneworthy.core.answer import Answer, Unscored
-from tuneworthy.core.case import Case, Message
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.evidence import Policy
-from tuneworthy.core.settlement import SettlementLog
-from tuneworthy.settle import replay
+from tuneworthy.records.answer import Answer, Unscored
+from tuneworthy.records.case import Case, Message
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.evidence import Policy
+from tuneworthy.records.settlement import SettlementLog
+from tuneworthy.verdict import replay
 
 STUDY = scenes.evidence({"a": ("prompt", scenes.scores(60, 0.7)),
                          "b": ("tune", scenes.scores(60, 0.8, 1))})  # fmt: skip

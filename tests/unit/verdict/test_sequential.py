@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import verdict_scenes as scenes
 
-from tuneworthy.core.answer import Answer
-from tuneworthy.core.case import Message, Query
-from tuneworthy.core.evidence import Policy
-from tuneworthy.core.settlement import PairwiseVote
-from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.metrics import scorer
-from tuneworthy.settle.pairwise_votes import PairwiseVotes
-from tuneworthy.settle.sequential import SequentialSettling
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.case import Message, Query
+from tuneworthy.records.evidence import Policy
+from tuneworthy.records.settlement import PairwiseVote
+from tuneworthy.records.task import Data, Output, Task
+from tuneworthy.verdict.pairwise_votes import PairwiseVotes
+from tuneworthy.verdict.sequential import SequentialSettling
 
 SAYS = {"small": "refund", "tuned": "delivery", "large": "warranty"}
 

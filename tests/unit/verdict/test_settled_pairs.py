@@ -3,8 +3,8 @@
 import pytest
 import verdict_scenes as scenes
 
-from tuneworthy.core.evidence import Policy
-from tuneworthy.core.settlement import Settlement
+from tuneworthy.records.evidence import Policy
+from tuneworthy.records.settlement import Settlement
 from tuneworthy.verdict.decide import decide
 from tuneworthy.verdict.open_pairs import (
     OpenPair,

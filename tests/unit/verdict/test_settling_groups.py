@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import verdict_scenes as scenes
 
-from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.case import Case, Message, Query
-from tuneworthy.core.evidence import Policy
-from tuneworthy.core.split import Part, Split
-from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.metrics import scorer
-from tuneworthy.settle.finalists import Finalists
-from tuneworthy.settle.pairwise_votes import PairwiseVotes
-from tuneworthy.settle.sequential import PairStream, SequentialSettling, new_inputs
+from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.case import Case, Message, Query
+from tuneworthy.records.evidence import Policy
+from tuneworthy.records.split import Part, Split
+from tuneworthy.records.task import Data, Output, Task
 from tuneworthy.stats import bounds
+from tuneworthy.verdict.finalists import Finalists
+from tuneworthy.verdict.pairwise_votes import PairwiseVotes
+from tuneworthy.verdict.sequential import PairStream, SequentialSettling, new_inputs
 
 CASES = tuple(f"c{at}" for at in range(6))
 PAIRED = {"c0": "c0", "c1": "c0", "c2": "c0"}

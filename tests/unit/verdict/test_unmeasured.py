@@ -3,9 +3,9 @@
 import pytest
 import verdict_scenes as scenes
 
-from tuneworthy.core.causes import Diagnosis, Wrong
-from tuneworthy.core.evidence import Policy
-from tuneworthy.core.reason import NO_ROOM, Reason
+from tuneworthy.records.causes import Diagnosis, Wrong
+from tuneworthy.records.evidence import Policy
+from tuneworthy.records.reason import NO_ROOM, Reason
 from tuneworthy.verdict.decide import decide
 from tuneworthy.verdict.rule import untrained_arms
 from tuneworthy.verdict.unmeasured import in_labels

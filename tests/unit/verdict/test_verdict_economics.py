@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import verdict_scenes as scenes
 
-from tuneworthy.core.evidence import Policy
-from tuneworthy.core.task import Economics
+from tuneworthy.records.evidence import Policy
+from tuneworthy.records.task import Economics
 from tuneworthy.verdict.decide import decide
 from tuneworthy.verdict.prices import keys_lacking
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from verdict_scenes import RANK, arm, mirrored
 
-from tuneworthy.core.evidence import Evidence, Pair, Policy
-from tuneworthy.core.task import TOOLS
+from tuneworthy.records.evidence import Evidence, Pair, Policy
+from tuneworthy.records.task import TOOLS
 from tuneworthy.verdict.decide import decide
 from tuneworthy.verdict.missing import null_paths
 

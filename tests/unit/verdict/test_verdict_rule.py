@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import verdict_scenes as scenes
 
-from tuneworthy.core.causes import Diagnosis, UntriedRemedy, Wrong
-from tuneworthy.core.evidence import Policy
-from tuneworthy.core.further import LearningCurve
-from tuneworthy.core.interval import Interval
-from tuneworthy.core.reason import NO_ROOM, Reason
-from tuneworthy.core.task import Data, HardLimits, Task
-from tuneworthy.core.verdict import Finding
-from tuneworthy.questions import ORDER, ask_all
+from tuneworthy.explain.questions import ORDER, ask_all
+from tuneworthy.records.causes import Diagnosis, UntriedRemedy, Wrong
+from tuneworthy.records.evidence import Policy
+from tuneworthy.records.further import LearningCurve
+from tuneworthy.records.interval import Interval
+from tuneworthy.records.reason import NO_ROOM, Reason
+from tuneworthy.records.task import Data, HardLimits, Task
+from tuneworthy.records.verdict import Finding
 from tuneworthy.stats import bounds
 from tuneworthy.stats.many import nested_level
 from tuneworthy.verdict.decide import decide, exit_code, grid, standing_so_far

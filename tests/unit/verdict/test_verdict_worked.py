@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import verdict_scenes as scenes
 
-from tuneworthy.core.evidence import Policy
+from tuneworthy.records.evidence import Policy
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.flips import rulings_by_key
 from tuneworthy.verdict.rungs import build_ladder

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tuneworthy.core.audit_report import Soundness
-from tuneworthy.core.causes import Diagnosis, Wrong
-from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Pair, Policy
-from tuneworthy.core.further import LearningCurve, Proportion
-from tuneworthy.core.reason import NO_ROOM
-from tuneworthy.core.task import TOOLS, Data, HardLimits, Success, Task
-from tuneworthy.core.verdict import Finding
-from tuneworthy.questions import ask_all
+from tuneworthy.explain.questions import ask_all
+from tuneworthy.records.audit_report import Soundness
+from tuneworthy.records.causes import Diagnosis, Wrong
+from tuneworthy.records.evidence import ArmResult, Evidence, Interval, Pair, Policy
+from tuneworthy.records.further import LearningCurve, Proportion
+from tuneworthy.records.reason import NO_ROOM
+from tuneworthy.records.task import TOOLS, Data, HardLimits, Success, Task
+from tuneworthy.records.verdict import Finding
 from tuneworthy.stats import bounds
 from tuneworthy.verdict.decide import decide
 

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Header, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
 
-from tuneworthy.core.failure import Value
 from tuneworthy.lab import blind_play, case_data
 from tuneworthy.lab.cases import all_cases
 from tuneworthy.lab.event_stream import Stream, numbered_lines
@@ -19,6 +18,7 @@ from tuneworthy.lab.open_lab import Lab
 from tuneworthy.lab.play_run import MOST_INPUT, PlayArm, play_config, strength_config
 from tuneworthy.lab.routes.page_routes import Fields, Here, NoFields, StreamIsOver
 from tuneworthy.lab.settings import check_seed, find_case, run_setting
+from tuneworthy.records.failure import Value
 
 ROUTES = APIRouter(prefix="/api")
 

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf
 
-from tuneworthy.core.reason import Reason
 from tuneworthy.models.local import wheel as _wheel
 from tuneworthy.models.local.model_files import read_json
 from tuneworthy.models.local.weights import cache_folder, check_safetensors
 from tuneworthy.models.local.wheel import ListedModel
+from tuneworthy.records.reason import Reason
 
 Floats = NDArray[np.float32]
 

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuneworthy.core.errors import ModelError
 from tuneworthy.models.encoder.encoder import Bert, WordPiece, locate, missing
 from tuneworthy.models.local.model_files import check_files
 from tuneworthy.models.local.weights import check_safetensors
+from tuneworthy.records.errors import ModelError
 
 MOST_TOKENS = 256  # maximum tokens of a text with [CLS] and [SEP], as the model was trained
 _CACHED_VECTORS = 20_000  # vectors kept in memory, 1.5 kB each

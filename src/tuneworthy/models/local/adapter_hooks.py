@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from tuneworthy.core.errors import ModelError, NumericError
 from tuneworthy.models.local.device import exact
 from tuneworthy.models.local.model_files import check_files, read_json
 from tuneworthy.models.local.weights import check_safetensors
+from tuneworthy.records.errors import ModelError, NumericError
 
 MANIFEST, ADAPTER = "tuneworthy.json", "adapter_model.safetensors"
 # Options that change an adapter's outputs and are not supported here.

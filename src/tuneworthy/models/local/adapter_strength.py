@@ -11,9 +11,9 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from tuneworthy.core.errors import ModelError
 from tuneworthy.models.local.adapter_hooks import Adapter
 from tuneworthy.models.local.forward import adapted_net
+from tuneworthy.records.errors import ModelError
 
 
 def at_strength(base: Any, tuned: Any, strength: float) -> Any:

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import torch
 
-from tuneworthy.core.errors import DoesNotFit
 from tuneworthy.models.local.device import release
+from tuneworthy.records.errors import DoesNotFit
 
 Item = TypeVar("Item")
 

@@ -13,10 +13,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.case import Message
-from tuneworthy.core.errors import ModelError
-from tuneworthy.core.escape import quoted
 from tuneworthy.models.local.thinking import TAGS, Tags, opened
+from tuneworthy.records.case import Message
+from tuneworthy.records.errors import ModelError
+from tuneworthy.records.escape import quoted
 from tuneworthy.sandbox.child import Child, ChildFailed, TimedOut
 
 TEMPLATE_FILE = "chat_template.jinja"  # transformers reads it before tokenizer_config.json

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.errors import ModelError, SecurityError
 from tuneworthy.models.local.model_files import read_json
 from tuneworthy.models.local.tensors import Tensor
+from tuneworthy.records.errors import ModelError, SecurityError
 
 _CONFIGS = ("config.json", "tokenizer_config.json", "generation_config.json")
 _LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")

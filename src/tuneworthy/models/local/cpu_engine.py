@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol, cast
 
-from tuneworthy.core.code import cpu_engine_entry
-from tuneworthy.core.tokens import TokenRow
+from tuneworthy.records.code import cpu_engine_entry
+from tuneworthy.records.tokens import TokenRow
 
 SWITCH = "TUNEWORTHY_CPU_ENGINE"
 HOW_TO_INSTALL = "in a clone: pip install ./packages/tuneworthy-cpu"

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 import psutil
 from pydantic import Field
 
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.freed_memory import trim_heap
-from tuneworthy.core.record import Record
 from tuneworthy.models.local import cpu_engine
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.freed_memory import trim_heap
+from tuneworthy.records.record import Record
 
 _CGROUP_FOLDER = Path("/sys/fs/cgroup")
 

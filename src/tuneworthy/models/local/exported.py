@@ -17,13 +17,13 @@ from typing import Any
 
 import torch
 
-from tuneworthy.core.model import Prompt, Reply
-from tuneworthy.core.record import canonical
-from tuneworthy.ledger import signals
 from tuneworthy.models.local.chat_template import TEMPLATE_FILE
 from tuneworthy.models.local.memory import check_memory
 from tuneworthy.models.local.opening import ends_of
 from tuneworthy.models.local.weights import check_folder
+from tuneworthy.records.model import Prompt, Reply
+from tuneworthy.records.record import canonical
+from tuneworthy.store import signals
 
 _ROWS = 16  # prompts in a batch
 

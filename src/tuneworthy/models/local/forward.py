@@ -15,8 +15,6 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from tuneworthy.core.errors import ModelError
-from tuneworthy.core.tokens import FINE_GROUPS, similar_length_groups
 from tuneworthy.models.local import cpu_engine
 from tuneworthy.models.local.adapter_hooks import Adapter
 from tuneworthy.models.local.batch_fit import BatchLimits
@@ -29,6 +27,8 @@ from tuneworthy.models.local.prefix_attention import (
     additive,
     new_cache,
 )
+from tuneworthy.records.errors import ModelError
+from tuneworthy.records.tokens import FINE_GROUPS, similar_length_groups
 
 _KEY_VALUE_LAYERS = {"DynamicLayer", "DynamicSlidingWindowLayer"}  # no other state to carry
 PROBE_TOKENS, _SALTS = 12, range(0, 5 * 911, 911)

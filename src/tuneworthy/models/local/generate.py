@@ -16,10 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from tuneworthy.core.answer import Finish
-from tuneworthy.core.model import Limits
-from tuneworthy.core.tokens import balanced_groups
-from tuneworthy.ledger import signals
 from tuneworthy.models.local.batch_fit import parallel_batches, run_parallel
 from tuneworthy.models.local.device import exact
 from tuneworthy.models.local.follower import Follower, Samples
@@ -27,6 +23,10 @@ from tuneworthy.models.local.forward import Net, State, begin, read_prefix, step
 from tuneworthy.models.local.prefix_attention import Prefix
 from tuneworthy.models.local.thinking import Thought, ThoughtLimits
 from tuneworthy.models.local.token_grammar import CompiledGrammar, allowed
+from tuneworthy.records.answer import Finish
+from tuneworthy.records.model import Limits
+from tuneworthy.records.tokens import balanced_groups
+from tuneworthy.store import signals
 
 LEAST_SHARED = 8
 

@@ -14,9 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.errors import ModelError
-from tuneworthy.core.model import Prompt, Reply
-from tuneworthy.core.record import canonical
+from tuneworthy.records.errors import ModelError
+from tuneworthy.records.model import Prompt, Reply
+from tuneworthy.records.record import canonical
 
 _NO_LOG = -1
 _SLOTS = 8  # parallel requests: they share each read of the weights

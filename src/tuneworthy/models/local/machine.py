@@ -19,7 +19,6 @@ from typing import Any
 
 import psutil
 
-from tuneworthy.core.record import Record, digest
 from tuneworthy.models.local import cpu_engine
 from tuneworthy.models.local.device import (
     Placement,
@@ -32,6 +31,7 @@ from tuneworthy.models.local.device import (
     total_memory,
 )
 from tuneworthy.models.local.weights import cache_folder, write_note
+from tuneworthy.records.record import Record, digest
 
 FASTER_FACTOR = 1.3  # bf16 must beat fp32 by this factor: a tie keeps the more exact one
 # fp16 is no alternative: its range is too small for some models' activations (Gemma's overflow) and

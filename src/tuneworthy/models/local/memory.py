@@ -15,11 +15,11 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from tuneworthy.core.errors import DoesNotFit, ModelError
 from tuneworthy.models.local import cpu_engine
 from tuneworthy.models.local.config import read_config
 from tuneworthy.models.local.device import free_memory, total_memory
 from tuneworthy.models.local.weights import shapes
+from tuneworthy.records.errors import DoesNotFit, ModelError
 
 Way = Literal["autograd", "checkpointing", "written out"]  # how gradients are computed
 

@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.errors import ModelError, SecurityError
+from tuneworthy.records.errors import ModelError, SecurityError
 
 JSON_MOST = 64_000_000  # bytes; the index of a model with 700 billion weights has 9 million
 OTHER_MOST = 1_000_000_000  # bytes of any text file, such as a vocabulary

@@ -19,14 +19,14 @@ from typing import Any
 import torch
 import transformers
 
-from tuneworthy.core.errors import ModelError, NumericError, TuneworthyError
-from tuneworthy.core.escape import visible
-from tuneworthy.core.record import digest
 from tuneworthy.models.local import prefix_attention as _attention
 from tuneworthy.models.local.chat_template import Refused, conversation, one_template, rendered
 from tuneworthy.models.local.config import read_config
 from tuneworthy.models.local.thinking import NEVER, Setting, Thinking, set_switch
 from tuneworthy.models.local.weights import sha256, shapes
+from tuneworthy.records.errors import ModelError, NumericError, TuneworthyError
+from tuneworthy.records.escape import visible
+from tuneworthy.records.record import digest
 
 _SHOWN_TENSORS = 5
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import torch
 
-from tuneworthy.core.model import Grammar, Prompt
-from tuneworthy.ledger import signals
 from tuneworthy.models.local.batch_fit import parallel_batches, run_parallel
 from tuneworthy.models.local.chat_template import answer_ids, prompt_ids, text_ids
 from tuneworthy.models.local.forward import Net, State, begin, tree
 from tuneworthy.models.local.generate import DecodingOptions, batches, share_prefix
 from tuneworthy.models.local.prefix_attention import Prefix
 from tuneworthy.models.local.token_grammar import allowed
+from tuneworthy.records.model import Grammar, Prompt
+from tuneworthy.store import signals
 
 Ids = Sequence[int]
 

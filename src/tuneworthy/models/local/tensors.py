@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuneworthy.core.errors import ModelError
 from tuneworthy.models.local.model_files import size_of
+from tuneworthy.records.errors import ModelError
 
 _LFS = b"version https://git-lfs"
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tuneworthy.core.errors import ModelError
-from tuneworthy.core.model import Limits
+from tuneworthy.records.errors import ModelError
+from tuneworthy.records.model import Limits
 
 Setting = Literal["auto", "off", "on"]
 

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from llguidance import LLMatcher
 
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.model import Grammar
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.model import Grammar
 
 _COMPACT = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
 

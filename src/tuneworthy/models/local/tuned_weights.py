@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from tuneworthy.core.errors import ModelError, NumericError
 from tuneworthy.models.local import memory as _memory
 from tuneworthy.models.local.adapter_hooks import MANIFEST, check_manifest
 from tuneworthy.models.local.device import free_memory
 from tuneworthy.models.local.model_files import check_files
 from tuneworthy.models.local.tensors import header_of
 from tuneworthy.models.local.weights import sha256
+from tuneworthy.records.errors import ModelError, NumericError
 
 WEIGHTS = "model.safetensors"
 _AGAIN = "train it again, or copy it again from where it was built"

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.errors import ModelError, SecurityError
-from tuneworthy.core.record import digest, file_sha256
 from tuneworthy.models.local.config import check_sizes, read_config, refuse_code
 from tuneworthy.models.local.model_files import check_files, read_json
 from tuneworthy.models.local.tensors import Tensor, header_of
+from tuneworthy.records.errors import ModelError, SecurityError
+from tuneworthy.records.record import digest, file_sha256
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 

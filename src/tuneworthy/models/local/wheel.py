@@ -18,16 +18,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.errors import (
+from tuneworthy.models.local.model_files import read_json
+from tuneworthy.models.local.weights import cache_folder, check_folder, check_safetensors
+from tuneworthy.records.errors import (
     ModelError,
     NotInstalled,
     SecurityError,
     TaskError,
     TuneworthyError,
 )
-from tuneworthy.core.record import Record, file_sha256
-from tuneworthy.models.local.model_files import read_json
-from tuneworthy.models.local.weights import cache_folder, check_folder, check_safetensors
+from tuneworthy.records.record import Record, file_sha256
 
 _NOTE = "tuneworthy-model.json"
 

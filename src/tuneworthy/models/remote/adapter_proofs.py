@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from tuneworthy.core.case import Message
-from tuneworthy.core.errors import ModelError, NotProven
-from tuneworthy.core.record import Record
-from tuneworthy.core.tokens import MOST_GAP_SHARE, TOLERANCE, mean_distance
 from tuneworthy.models.remote.server_requests import ServerScores
+from tuneworthy.records.case import Message
+from tuneworthy.records.errors import ModelError, NotProven
+from tuneworthy.records.record import Record
+from tuneworthy.records.tokens import MOST_GAP_SHARE, TOLERANCE, mean_distance
 
 PROOFS_FILE = "proofs.json"  # beside the folder of the adapter
 MOST_PROOF_ROWS = 16  # training answers that are compared

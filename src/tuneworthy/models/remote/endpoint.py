@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from tuneworthy.core.addresses import ip_address, refuse_address, refuse_resolved_host
-from tuneworthy.core.errors import SecurityError, TaskError
+from tuneworthy.records.addresses import ip_address, refuse_address, refuse_resolved_host
+from tuneworthy.records.errors import SecurityError, TaskError
 
 OPENAI = "https://api.openai.com/v1"
 

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tuneworthy.core.model import Prompt, Reply
-from tuneworthy.core.record import digest
+from tuneworthy.records.model import Prompt, Reply
+from tuneworthy.records.record import digest
 
 ANSWERS, SERVED, THINKS, ROOM = "answers", "served", "thinks", "room"
 

@@ -11,13 +11,13 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tuneworthy.core.answer import LOST_WORDS, Finish, Lost
-from tuneworthy.core.errors import ModelError, ProviderError
-from tuneworthy.core.model import Grammar, Limits, Reply
-from tuneworthy.ledger import signals
 from tuneworthy.models.remote.endpoint_facts import ANSWERS, EndpointFacts
 from tuneworthy.models.remote.request import LABEL
 from tuneworthy.models.remote.wire import Outcome
+from tuneworthy.records.answer import LOST_WORDS, Finish, Lost
+from tuneworthy.records.errors import ModelError, ProviderError
+from tuneworthy.records.model import Grammar, Limits, Reply
+from tuneworthy.store import signals
 
 MOST_NAME_CHARACTERS = 200  # kept of a model's name or fingerprint
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.model import Grammar, Limits, Prompt
-from tuneworthy.core.record import canonical
-from tuneworthy.core.tokens import text_tokens
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.model import Grammar, Limits, Prompt
+from tuneworthy.records.record import canonical
+from tuneworthy.records.tokens import text_tokens
 
 LABEL = "label"
 TOKEN_LIMITS = ("max_tokens", "max_completion_tokens")

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from tuneworthy.core.errors import ModelError, NotInstalled, NotProven, ProviderError, TaskError
-from tuneworthy.core.model import ServerModel
-from tuneworthy.core.plugins import load
-from tuneworthy.core.reason import Reason
 from tuneworthy.models.remote.endpoint import keyless
 from tuneworthy.models.remote.process_guard import LOG_LINES, GuardedProcess
+from tuneworthy.records.errors import ModelError, NotInstalled, NotProven, ProviderError, TaskError
+from tuneworthy.records.model import ServerModel
+from tuneworthy.records.plugins import load
+from tuneworthy.records.reason import Reason
 
 # Most seconds that a server may take to load; TUNEWORTHY_SERVER_SECONDS overrides it.
 LOADING_SECONDS = 1800.0

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tuneworthy.core.case import Message
-from tuneworthy.core.errors import ModelError, ProviderError
-from tuneworthy.core.model import Prompt
 from tuneworthy.models.remote.server_process import DIRECT, RunningServer
+from tuneworthy.records.case import Message
+from tuneworthy.records.errors import ModelError, ProviderError
+from tuneworthy.records.model import Prompt
 
 MOST_REQUEST_SECONDS = 600.0  # most seconds that one of these requests may take
 

@@ -18,9 +18,9 @@ from typing import Any, Literal
 
 import openai
 
-from tuneworthy.core.addresses import refuse_address
-from tuneworthy.core.errors import ProviderError, SecurityError
 from tuneworthy.models.remote.endpoint import Endpoint, Redactor
+from tuneworthy.records.addresses import refuse_address
+from tuneworthy.records.errors import ProviderError, SecurityError
 
 LARGEST_RESPONSE = 32_000_000  # bytes of one response
 LARGEST_ERROR = 256_000  # bytes of an error page that are read, enough for its message

@@ -1,6 +1,6 @@
 """Training step with a hand-written gradient: loss of answer tokens, gradient of the adapters.
 
-Its results are those of autograd (`training/loss.py`), checked on a probe before use. A shared
+Its results are those of autograd (`models/train/loss.py`), checked on a probe before use. A shared
 prompt is read with the rows that attend to it, as additional tokens of the same matrix; its
 gradient is summed over all rows. Knows no optimizer and no task.
 """
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.nn.functional import cosine_similarity
 
-from tuneworthy.core.tokens import TokenRow, parts, shared_length
+from tuneworthy.records.tokens import TokenRow, parts, shared_length
 from tuneworthy_cpu.compiled import call_now
 from tuneworthy_cpu.gemm.products import gemm_supports
 from tuneworthy_cpu.read.layer_kernels import rms_norm

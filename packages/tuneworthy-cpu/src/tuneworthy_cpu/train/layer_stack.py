@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from tuneworthy.core.freed_memory import gc_paused
 from tuneworthy.models.local.cpu_engine import ROUND
+from tuneworthy.records.freed_memory import gc_paused
 from tuneworthy_cpu.gemm.thread_pool import ThreadPool, run
 from tuneworthy_cpu.read.decoder import is_supported
 from tuneworthy_cpu.train import gradient_kernels as kernels

@@ -1,0 +1,192 @@
+"""Score an arm and its rival on slices of the cases (length, class, group, time ...). Pure.
+
+Slices only explain; no rule reads them. Each interval holds by itself (95 %), so about one slice in
+twenty misses by chance: the table reports how many slices there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tuneworthy.arms.retrieval.index import words
+from tuneworthy.matrix.design import Design
+from tuneworthy.matrix.matrix import Matrix
+from tuneworthy.metrics import JUDGE, metric_name
+from tuneworthy.records.case import Case
+from tuneworthy.records.further import SMALL_SLICE, Slice, SliceKind, Slices
+from tuneworthy.records.interval import ALPHA
+from tuneworthy.records.task import Task
+
+ONE_GROUP = Design.independent("a slice of one group is about that group alone")
+MOST_SLICES = 12  # the most classes or groups that get their own slice
+LEAST_SLICED_CASES = 6  # the fewest cases that are cut into thirds or quarters
+JUDGE_NOTE = (
+    "Scores of slices are the judge's own: a slice has too few human grades to correct them."
+)
+SliceParts = Iterator[tuple[str, list[str]]]
+
+
+def slices(
+    matrix: Matrix,
+    cases: Sequence[Case],
+    arms: tuple[str, str | None],
+    others: Sequence[Case] = (),
+) -> Slices | None:
+    """Return the slices of an arm and its rival; None if the arm has no score.
+
+    `arms` is (arm, rival), rival None if there is none. `cases` are the scored cases, `others`
+    further rows that count only for the word frequencies behind "rare words".
+    """
+    arm, rival = arms
+    task, columns = matrix.inputs.task, matrix.columns
+    named = [name for name in arms if name is not None and name in columns]
+    scored = [case for case in cases if all(case.id in columns[name].cells for name in named)]
+    if arm not in named or not scored:
+        return None
+    missing: dict[str, str] = {}
+    rows: list[Slice] = []
+    for kind, parts in _slices_by_kind(task, scored, _scores_of_other_arms(matrix, arms), others):
+        alone = ONE_GROUP if kind == "group" else None
+        part_slices = [
+            _score_slice((kind, name), matrix.part(ids, alone), named) for name, ids in parts if ids
+        ]
+        if part_slices:
+            rows += part_slices
+        else:
+            missing[kind] = MISSING_REASONS[kind]
+    return Slices(
+        arm=arm,
+        rival=rival if rival in named else None,
+        n=len(scored),
+        slices=tuple(rows),
+        said=(
+            *_slice_notes(rows),
+            *([JUDGE_NOTE] if metric_name(task) == JUDGE else []),
+        ),
+        missing=missing,
+    )
+
+
+MISSING_REASONS: dict[SliceKind, str] = {
+    "length": f"fewer than {LEAST_SLICED_CASES} cases",
+    "class": "the answers are not labels of a closed set",
+    "group": "no two scored rows share a `group`",
+    "time": f"fewer than {LEAST_SLICED_CASES} scored rows have a `time`",
+    "rare words": f"fewer than {LEAST_SLICED_CASES} cases",
+    "hardest": "other arms answered fewer than 10 of these cases, too few to say which are hard",
+}
+
+
+def slice_parts(task: Task, cases: Sequence[Case]) -> Iterator[tuple[SliceKind, str, list[str]]]:
+    """Yield (kind, name, case ids) of every non-empty slice that needs no score of another arm."""
+    for kind, parts in _slices_by_kind(task, cases, {}, ()):
+        yield from ((kind, name, ids) for name, ids in parts if ids)
+
+
+def _slices_by_kind(
+    task: Task, cases: Sequence[Case], scores: Mapping[str, Sequence[float]], others: Sequence[Case]
+) -> Iterator[tuple[SliceKind, SliceParts]]:
+    yield "length", _split_in_thirds(cases, lambda c: len(c.input), ("short", "middle", "long"))
+    yield "class", _slices_by_class(task, cases)
+    yield "group", named_parts({c.id: c.group for c in cases if c.group})
+    dated = [case for case in cases if case.time]
+    yield "time", _split_in_thirds(dated, lambda c: str(c.time), ("oldest", "between", "newest"))
+    yield "rare words", _slices_by_rarity(cases, others)
+    yield "hardest", _hardest_slices(cases, scores)
+
+
+def _split_in_thirds(
+    cases: Sequence[Case], key: Callable[[Case], Any], names: tuple[str, str, str]
+) -> SliceParts:
+    if len(cases) < LEAST_SLICED_CASES:
+        return
+    ranked = sorted(cases, key=lambda case: (key(case), case.id))
+    for name, part in zip(names, np.array_split(np.arange(len(ranked)), 3), strict=True):
+        yield name, [ranked[i].id for i in part]
+
+
+def _slices_by_class(task: Task, cases: Sequence[Case]) -> SliceParts:
+    if task.output.type == "label":
+        yield from named_parts({case.id: case.output.strip() for case in cases}, least=1)
+
+
+def named_parts(names: Mapping[str, str | None], least: int = 2) -> SliceParts:
+    """Yield (name, case ids) of at most 12 groups with `least` or more cases, largest first."""
+    counts = Counter(name for name in names.values() if name)
+    for name, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_SLICES]:
+        if count >= least:
+            yield name, [i for i, own in names.items() if own == name]
+
+
+def rare_word_cases(cases: Sequence[Case], others: Sequence[Case] = ()) -> frozenset[str]:
+    """Return the ids of the quarter of cases with the rarest words.
+
+    Rarity is the mean inverse document frequency of a case's distinct words: -log of the share of
+    all rows (`others` included) that contain the word. Empty below 4 cases.
+    """
+    rows = {case.id: set(words(case.input)) for case in (*others, *cases)}
+    document_count = Counter(word for row in rows.values() for word in row)
+
+    def rarity(case: Case) -> float:
+        own = rows[case.id]
+        return sum(math.log(len(rows) / document_count[w]) for w in own) / len(own) if own else 0.0
+
+    ranked = sorted(cases, key=lambda case: (-rarity(case), case.id))
+    return frozenset(case.id for case in ranked[: len(ranked) // 4])
+
+
+def _slices_by_rarity(cases: Sequence[Case], others: Sequence[Case]) -> SliceParts:
+    if len(cases) < LEAST_SLICED_CASES:
+        return
+    ids = rare_word_cases(cases, others)
+    yield "the quarter with the rarest words", [case.id for case in cases if case.id in ids]
+    yield "the rest", [case.id for case in cases if case.id not in ids]
+
+
+def _hardest_slices(cases: Sequence[Case], scores: Mapping[str, Sequence[float]]) -> SliceParts:
+    """Yield (name, case ids) of the tenth on which the other arms score lowest, and of the rest.
+
+    The arm and its rival are left out: cases selected by their own failures would bias their
+    scores downwards.
+    """
+    judged = [case for case in cases if scores.get(case.id)]
+    if len(judged) < 10:
+        return
+    ranked = sorted(judged, key=lambda case: (float(np.mean(scores[case.id])), case.id))
+    tenth = len(ranked) // 10
+    yield "the hardest tenth for the other arms", [case.id for case in ranked[:tenth]]
+    yield "the rest", [case.id for case in ranked[tenth:]]
+
+
+def _scores_of_other_arms(matrix: Matrix, arms: tuple[str, str | None]) -> dict[str, list[float]]:
+    """Return {case id: scores} of the measured candidates other than these two arms."""
+    scores: dict[str, list[float]] = {}
+    for name, column in sorted(matrix.with_role("candidate").items()):
+        for case, score in column.scores.items() if name not in arms else ():
+            scores.setdefault(case, []).append(score)
+    return scores
+
+
+def _score_slice(what: tuple[SliceKind, str], part: Matrix, named: Sequence[str]) -> Slice:
+    """Return the scores of one or two arms on a part of the cases, and their difference."""
+    score, *versus = (part.mean(name, ALPHA).interval for name in named)
+    delta = part.difference(named[0], named[1], ALPHA / 2).interval if versus else None
+    rival = versus[0] if versus else None
+    return Slice(kind=what[0], name=what[1], n=len(part.columns[named[0]].cells), score=score,
+                 rival=rival, delta=delta)  # fmt: skip
+
+
+def _slice_notes(rows: Sequence[Slice]) -> tuple[str, ...]:
+    missed = len(rows) / 20
+    lines = [
+        f"{len(rows)} slices were looked at: at 95 % each, about {missed:.1f} of their intervals "
+        "miss by chance. A slice is a reason to look at its cases, not a verdict on them."
+    ]
+    if small := sum(row.small for row in rows):
+        lines.append(f"Fewer than {SMALL_SLICE} cases: {small} of them, greyed.")
+    return tuple(lines)

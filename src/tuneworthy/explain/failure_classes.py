@@ -1,0 +1,256 @@
+"""Assign every failed case to one class: a cause, `chance` or `untried`. Pure.
+
+The remedies are applied from cheapest to dearest, and a case belongs to the first that rescues it.
+If it is unknown whether a remedy rescues the case, it is `untried`, whatever a dearer remedy did:
+the remedy was not run on it, or the case passes but the placebo was not run. A remedy that fails a
+case does not rescue it, with or without a placebo.
+
+A case that none of them rescues is `label`, `reading`, `chance` or `hard` (see
+`diagnose.cause_shares`). It is `untried` instead of `hard` if a remedy that is not shown to act was
+tried on other failures only, unless it is shown to rescue less than a quarter of those; and if no
+remedy of a kind was tried at all for lack of time, money or a model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from tuneworthy.explain.effects import QUARTER, TriedEffect, decided_cases, share_interval
+from tuneworthy.metrics._leaves import parse
+from tuneworthy.metrics._numbers import numbers
+from tuneworthy.records.case import Case
+from tuneworthy.records.causes import BaseOutcomes, Cause, Intervention, Remedy, UntriedRemedy
+from tuneworthy.records.interval import ALPHA
+from tuneworthy.records.task import Task
+from tuneworthy.rows.copies import normalised_text
+
+CAUSE_OF_REMEDY: dict[Remedy, Cause] = {"retrieval": "knowledge"}
+
+CaseIds = frozenset[str]
+
+
+class RemedyStep(NamedTuple):
+    """The remedies of one cause: the cases they were tried on and the cases they rescue.
+
+    `name` and `placebo` are those of the effect that rescues the most cases; `pairs` has all.
+    """
+
+    cause: Cause
+    asked: CaseIds
+    rescued: CaseIds
+    name: str
+    placebo: str | None
+    pairs: tuple[TriedEffect, ...]
+
+
+class FailureClass(NamedTuple):
+    """The failed cases of one class; `most` has the untried cases that may belong to it too.
+
+    `name` and `placebo` are those of the remedy that shows the class, None if no remedy does.
+    """
+
+    cause: Cause
+    cases: CaseIds
+    most: CaseIds = frozenset()
+    name: str | None = None
+    placebo: str | None = None
+
+
+class UnrescuedCases(NamedTuple):
+    """The cases for the classes without a remedy: doubtful labels, answers in the passage, chance.
+
+    `model_was_called` is False if no remedy called a model; then no case can be called hard.
+    """
+
+    label: CaseIds
+    reading: CaseIds
+    chance: CaseIds
+    model_was_called: bool
+
+
+def remedies_by_cause(base: BaseOutcomes, pairs: Sequence[TriedEffect]) -> list[RemedyStep]:
+    """Return the remedies grouped by the cause they show, in the given order.
+
+    A case counts as tried if any remedy of the cause was tried on it; selecting by the rescued
+    cases would overestimate the share.
+    """
+    by_cause: dict[Cause, RemedyStep] = {}
+    for tried, effect in pairs:
+        cause = CAUSE_OF_REMEDY.get(effect.remedy, effect.remedy)
+        new = RemedyStep(
+            cause,
+            decided_cases(base, tried),
+            frozenset(effect.rescued),
+            effect.name,
+            effect.placebo,
+            ((tried, effect),),
+        )
+        old = by_cause.setdefault(cause, new)
+        if old is not new:
+            lead = new if len(new.rescued) > len(old.rescued) else old
+            by_cause[cause] = lead._replace(
+                asked=old.asked | new.asked,
+                rescued=old.rescued | new.rescued,
+                pairs=(*old.pairs, *new.pairs),
+            )
+    return list(by_cause.values())
+
+
+def failure_classes(
+    base: BaseOutcomes,
+    steps: Sequence[RemedyStep],
+    others: Sequence[TriedEffect],
+    rest: UnrescuedCases,
+) -> tuple[list[FailureClass], tuple[UntriedRemedy, ...]]:
+    """Return (the classes of all failed cases, the remedies that untried cases still need).
+
+    `others` are the remedies that are in no step.
+    """
+    remaining, pending = frozenset(base.fails), dict[str, tuple[TriedEffect, CaseIds]]()
+    result = []
+    for step in steps:
+        rescued = remaining & step.rescued
+        result.append(FailureClass(step.cause, rescued, frozenset(), step.name, step.placebo))
+        remaining -= rescued
+        for pair in step.pairs:
+            remaining = _defer_undecided(base, pair, remaining, pending)
+    label = remaining & rest.label
+    reading = (remaining & rest.reading) - label
+    chance = (remaining & rest.chance) - label - reading
+    hard = remaining - label - reading - chance
+    for pair in others:
+        if _may_rescue(base, pair):
+            hard = _defer_undecided(base, pair, hard, pending)
+    untried = frozenset().union(*(cases for _, cases in pending.values()))
+    if not rest.model_was_called:
+        untried, hard = untried | hard, frozenset()
+    result += [
+        FailureClass("label", label),
+        FailureClass("reading", reading),
+        FailureClass("hard", hard),
+    ]
+    result.append(FailureClass("chance", chance))
+    result = [item._replace(most=_possible_cases(base, item, steps) & untried) for item in result]
+    reasons = sorted(
+        (_untried_remedy(base, *item) for item in pending.values()), key=lambda item: -item.n
+    )
+    return [item for item in (*result, FailureClass("untried", untried)) if item.cases], tuple(
+        reasons
+    )
+
+
+def _undecided_cases(base: BaseOutcomes, tried: Intervention) -> CaseIds:
+    """Return the failed cases for which it is unknown whether the remedy rescues them."""
+    failed = {case for case, passed in tried.passed.items() if not passed}
+    return frozenset(base.fails) - decided_cases(base, tried) - failed
+
+
+def _defer_undecided(
+    base: BaseOutcomes,
+    pair: TriedEffect,
+    cases: CaseIds,
+    pending: dict[str, tuple[TriedEffect, CaseIds]],
+) -> CaseIds:
+    """Return the cases that this remedy leaves decided; add the undecided ones to `pending`."""
+    if deferred := cases & _undecided_cases(base, pair[0]):
+        pending[pair[1].name] = (pair, deferred)
+    return cases - deferred
+
+
+def _may_rescue(base: BaseOutcomes, pair: TriedEffect) -> bool:
+    """Return whether a remedy that is not shown to act may rescue cases it was not tried on.
+
+    False if it is shown to rescue less than a quarter of the cases it was tried on.
+    """
+    tried, effect = pair
+    if not effect.n_fail or tried.unproved:
+        return True
+    if effect.contrast:
+        return effect.contrast.high >= QUARTER
+    return share_interval(base, effect.rescued, decided_cases(base, tried), ALPHA).high >= QUARTER
+
+
+def _possible_cases(
+    base: BaseOutcomes, class_: FailureClass, steps: Sequence[RemedyStep]
+) -> CaseIds:
+    """Return the failed cases that may belong to this class, going by what was tried."""
+    for step in steps:
+        if step.cause == class_.cause:
+            return frozenset().union(*(_undecided_cases(base, tried) for tried, _ in step.pairs))
+    return frozenset(base.fails)
+
+
+def _untried_remedy(base: BaseOutcomes, pair: TriedEffect, cases: CaseIds) -> UntriedRemedy:
+    tried, effect = pair
+    return UntriedRemedy(
+        name=effect.name,
+        remedy=effect.remedy,
+        n=len(cases),
+        passed=sum(tried.passed.get(case, False) for case in cases),
+        tried=len(decided_cases(base, tried)),
+        because="" if effect.n_fail else effect.because,
+    )
+
+
+_WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[%$€£°]")
+
+_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+
+
+def cases_with_answer_in_passage(
+    task: Task, cases: Sequence[Case], fails: Sequence[str]
+) -> tuple[str, ...] | None:
+    """Return the ids of failed cases whose right answer, or an accepted one, is in `context`.
+
+    Case, spacing and punctuation are ignored. A number must occur as a number, and every leaf of a
+    JSON answer as text. None if no failed case has a passage.
+    """
+    failed = set(fails)
+    with_passage = [case for case in cases if case.id in failed and case.context is not None]
+    return (
+        tuple(sorted(case.id for case in with_passage if _answer_in_context(task, case)))
+        if with_passage
+        else None
+    )
+
+
+def _answer_in_context(task: Task, case: Case) -> bool:
+    passage = case.context or ""
+    return any(_passage_has_answer(task, right, passage) for right in (case.output, *case.accepted))
+
+
+def _passage_has_answer(task: Task, right: str, passage: str) -> bool:
+    if task.output.type == "number" and (values := numbers(right)):
+        return values[-1].value in {number.value for number in numbers(passage)}
+    if task.output.type == "json":
+        try:
+            parts = [text for text in _json_leaves(parse(right)) if text]
+        except ValueError:
+            return False
+        return bool(parts) and all(contains_text(passage, part) for part in parts)
+    return contains_text(passage, right)
+
+
+def contains_text(passage: str, text: str) -> bool:
+    """Return whether a passage contains a text word for word, ignoring case and punctuation."""
+    words = _padded_words(text)
+    return bool(words.strip()) and words in _padded_words(passage)
+
+
+def _padded_words(text: str) -> str:
+    """Return the normalised words of a text, one space before and after each."""
+    tokens = _WORD.findall(normalised_text(text))
+    return f" {' '.join(w.replace(',', '') if _THOUSANDS.fullmatch(w) else w for w in tokens)} "
+
+
+def _json_leaves(value: Any) -> Iterator[str]:
+    """Yield the texts and numbers of a JSON value; true, false and null are skipped."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from _json_leaves(inner)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)

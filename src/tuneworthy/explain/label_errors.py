@@ -1,0 +1,249 @@
+"""Find gold answers that may be wrong: contradictions, neighbours, arms that agree against gold.
+
+Calls no model. The results are doubts for a person to check, not corrections.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from tuneworthy.explain.rescore import normaliser
+from tuneworthy.matrix.design import Design
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.case import Case, LabelDoubt
+from tuneworthy.records.escape import quoted
+from tuneworthy.records.further import Proportion
+from tuneworthy.records.record import digest
+from tuneworthy.records.task import Task
+from tuneworthy.rows.copies import contradictory_cases, contradicts, full_text
+
+NEIGHBOURS, AGREEING_NEIGHBOURS = 5, 4
+# For consensus: an arm's least share of passed cases, and the fewest arms.
+GOOD_ARM_SHARE, LEAST_GOOD_ARMS = 0.75, 2
+
+MOST_COMPARED = 20_000  # the most rows that each row is compared with, selected by content
+
+_READ_CHARACTERS, _BLOCK_ROWS = 2000, 256  # characters read of a text, rows compared at a time
+
+Array = np.ndarray[Any, Any]
+
+
+def label_doubts(
+    task: Task, cases: Sequence[Case], others: Sequence[Case] = ()
+) -> list[LabelDoubt]:
+    """Return the doubts about labels that rows with the same or similar inputs contradict.
+
+    `others` are further labelled rows to compare with; no doubts about them are returned.
+    Neighbours are compared for closed labels only.
+    """
+    own = {case.id for case in cases}
+    everyone = [*cases, *(case for case in others if case.id not in own)]
+    result = list(_conflict_doubts(task, everyone, own))
+    if task.output.type == "label":
+        result += _neighbour_doubts(task, everyone, own)
+    return sorted(result, key=lambda doubt: (doubt.case, doubt.ground))
+
+
+def consensus_doubts(
+    task: Task,
+    cases: Sequence[Case],
+    answers: Mapping[str, Mapping[str, Answer]],
+    passed: Mapping[str, Mapping[str, bool]],
+) -> list[LabelDoubt]:
+    """Return the doubts about cases on which the good arms agree on an answer other than gold.
+
+    `answers` and `passed` are by arm, then by case id. An arm is good if it passes at least three
+    quarters of its cases; at least two good arms must have answered, all alike and none correctly.
+    Arms on one model make the same errors, so this is the weakest of the three grounds.
+    """
+    form, result = normaliser(task), list[LabelDoubt]()
+    good = [arm for arm in sorted(passed) if _passed_share(passed[arm]) >= GOOD_ARM_SHARE]
+    for case in cases:
+        arms = [arm for arm in good if case.id in answers.get(arm, {})]
+        if len(arms) < LEAST_GOOD_ARMS or any(passed[arm].get(case.id, False) for arm in arms):
+            continue
+        texts = {arm: answers[arm][case.id].text.strip() for arm in arms}
+        if len({form(text) for text in texts.values()}) == 1 and texts[arms[0]]:
+            why = (
+                f"{len(arms)} arms agree on “{quoted(texts[arms[0]], 80)}” "
+                f"({', '.join(arms)}), the right answer is given as “{_gold_text(case)}”"
+            )
+            result.append(LabelDoubt(case=case.id, ground="consensus", why=why))
+    return sorted(result, key=lambda doubt: doubt.case)
+
+
+def contradicted_failures(found: Sequence[LabelDoubt], fails: Sequence[str]) -> tuple[str, ...]:
+    """Return the ids of failed cases whose label other rows contradict (conflict, neighbours).
+
+    Consensus of arms does not count: it may be an error that they share.
+    """
+    grounds = {"conflict", "neighbours"}
+    return tuple(sorted({d.case for d in found if d.ground in grounds} & set(fails)))
+
+
+def _conflict_doubts(task: Task, everyone: Sequence[Case], own: set[str]) -> Iterator[LabelDoubt]:
+    text = task.output.type == "text"
+    for rows in contradictory_cases(everyone, text):
+        for case in (case for case in rows if case.id in own):
+            other = next((o for o in rows if contradicts(case, o, text)), None)
+            if other is None:
+                continue
+            there = f"“{_gold_text(other)}” in {_place_of(other)}"
+            why = f"the same input has “{_gold_text(case)}” here and {there}"
+            yield LabelDoubt(case=case.id, ground="conflict", why=why)
+
+
+def _neighbour_doubts(task: Task, everyone: Sequence[Case], own: set[str]) -> Iterator[LabelDoubt]:
+    form = normaliser(task)
+    labels = [form(case.output) for case in everyone]
+    queries = [at for at, case in enumerate(everyone) if case.id in own]
+    for at, near in zip(
+        queries,
+        _nearest_texts([full_text(c)[:_READ_CHARACTERS] for c in everyone], queries),
+        strict=True,
+    ):
+        if len(near) < NEIGHBOURS:
+            continue
+        label, count = Counter(labels[other] for other in near).most_common(1)[0]
+        case = everyone[at]
+        if count < AGREEING_NEIGHBOURS or label in {
+            form(text) for text in (case.output, *case.accepted)
+        }:
+            continue
+        other = next(everyone[o] for o in near if labels[o] == label)
+        why = (
+            f"{count} of the {NEIGHBOURS} nearest inputs have “{_gold_text(other)}” "
+            f"({_place_of(other)} is the nearest), this one has “{_gold_text(case)}”"
+        )
+        yield LabelDoubt(case=case.id, ground="neighbours", why=why)
+
+
+def _nearest_texts(texts: Sequence[str], queries: Sequence[int]) -> Iterator[list[int]]:
+    """Yield for each queried text the positions of its 5 nearest others by TF-IDF cosine.
+
+    The nearest comes first, ties go by position; fewer if fewer share a word with it. Each text is
+    compared with at most `MOST_COMPARED` others, so the time stays linear.
+    """
+    from threadpoolctl import threadpool_limits
+
+    matrix = _tfidf_vectors(texts)
+    if matrix is None:
+        yield from ([] for _ in queries)
+        return
+    others = _compared_positions(texts)
+    compared = matrix[others].T
+    for start in range(0, len(queries), _BLOCK_ROWS):
+        block = list(queries[start : start + _BLOCK_ROWS])
+        with threadpool_limits(limits=1):
+            similarity = np.round((matrix[block] @ compared).toarray(), 9)
+        for own, row in zip(block, similarity, strict=True):
+            row[others == own] = -1
+            yield [int(others[at]) for at in _highest_positions(row)]
+
+
+def _compared_positions(texts: Sequence[str]) -> Array:
+    """Return the positions of the texts to compare with: all, or some selected by content."""
+    if len(texts) <= MOST_COMPARED:
+        return np.arange(len(texts))
+    by_content = sorted(range(len(texts)), key=lambda at: (digest(texts[at]), at))
+    return np.array(sorted(by_content[:MOST_COMPARED]))
+
+
+def _highest_positions(row: Array) -> Array:
+    """Return the positions of the 5 highest positive values, highest first, ties by position."""
+    last = max(0, row.size - NEIGHBOURS)
+    least = np.partition(row, last)[last]  # linear, where sorting the whole row is not
+    high = np.flatnonzero((row >= least) & (row > 0))
+    order: Array = high[np.argsort(-row[high], kind="stable")[:NEIGHBOURS]]
+    return order
+
+
+def _tfidf_vectors(texts: Sequence[str]) -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    try:
+        words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+")
+        return words.fit_transform(texts).tocsr()
+    except ValueError:  # no word in any input
+        return None
+
+
+def _passed_share(passed: Mapping[str, bool]) -> float:
+    return sum(passed.values()) / len(passed) if passed else 0.0
+
+
+def _gold_text(case: Case) -> str:
+    return quoted(case.output.strip(), 80)
+
+
+def _place_of(case: Case) -> str:
+    return case.where or case.id
+
+
+_LINE_KINDS = (("heading", r"#+ "), ("bullet", r"[-*•] "), ("number", r"\d+[.)] "),
+               ("table", r"\|"), ("field", r"[\w ]{1,30}: "))  # fmt: skip
+
+FILE_ROWS = Design.independent("a description of the rows of this file, not of others")
+
+
+def contradiction_share(task: Task, rows: Sequence[Case]) -> Proportion | None:
+    """Return the share of rows that another row with the same input contradicts, or None."""
+    conflicts = contradictory_cases(rows, task.output.type == "text")
+    return FILE_ROWS.rate(sum(map(len, conflicts)), len(rows)) if rows else None
+
+
+def common_form_share(
+    task: Task, rows: Sequence[Case], missing: dict[str, str]
+) -> Proportion | None:
+    """Return the share of right answers in the most frequent form (see `form_of`), or None."""
+    if task.output.type == "label" or not rows:
+        missing["one_form"] = "labels have one form" if rows else "there are no rows"
+        return None
+    forms = Counter(form_of(case.output, task.output.type == "number") for case in rows)
+    return FILE_ROWS.rate(forms.most_common(1)[0][1], len(rows))
+
+
+def neighbour_noise(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Proportion | None:
+    """Return the share of rows whose label 4 or 5 of their 5 nearest rows contradict, or None."""
+    if task.output.type != "label" or not rows:
+        missing["noise"] = "neighbours are compared for closed labels only"
+        return None
+    denied = [doubt for doubt in label_doubts(task, rows) if doubt.ground == "neighbours"]
+    return FILE_ROWS.rate(len(denied), len(rows))
+
+
+def smallest_class_size(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> int | None:
+    """Return the number of rows of the rarest class; None unless answers are labels."""
+    if task.output.type != "label" or not rows:
+        missing["fewest_of_a_class"] = "the answers are no closed set of labels"
+        return None
+    return min(Counter(case.output for case in rows).values())
+
+
+def form_of(text: str, number: bool = False) -> str:
+    """Return the form of an answer: type and key set for JSON, else the markup of its lines.
+
+    For a number it is the last line with every figure replaced by 0, so `12`, `#### 12` and `12 %`
+    are three forms.
+    """
+    if text.lstrip()[:1] in {"{", "["}:
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return "broken JSON"
+        return f"object {sorted(value)}" if isinstance(value, dict) else "array"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if number and lines:
+        return re.sub(r"[-−+]?\d[\d.,]*", "0", lines[-1])
+    return " ".join(mark for mark, _ in groupby(map(_mark_of_line, lines)))
+
+
+def _mark_of_line(line: str) -> str:
+    return next((name for name, mark in _LINE_KINDS if re.match(mark, line)), "text")

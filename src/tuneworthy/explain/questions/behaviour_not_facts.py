@@ -1,0 +1,102 @@
+"""Is what fails behaviour (style, format, convention), and not missing facts?"""
+
+from __future__ import annotations
+
+from functools import partial
+from math import ceil
+
+from tuneworthy.explain.cause_shares import FEW_FAILURES, FEW_IF_NONE_ACTS
+from tuneworthy.explain.questions._diagnosed import (
+    FactShare,
+    missing_facts_share,
+    too_many_unknown_facts,
+    training_acts,
+)
+from tuneworthy.explain.questions._findings import finding, rows_needed_clause, ticked, unmeasured
+from tuneworthy.records.causes import Diagnosis
+from tuneworthy.records.counting import percent, percent_with_bounds
+from tuneworthy.records.evidence import Evidence
+from tuneworthy.records.interval import Interval
+from tuneworthy.records.task import Task
+from tuneworthy.records.verdict import Finding
+
+QUESTION = "Is what fails behaviour, and not missing facts?"
+PRIOR = None
+WRONG = (
+    "Training teaches a way of answering; it is no reliable way to put facts in: what is missing"
+    " belongs into the context."
+)
+UNIT = "share"
+HALF = 0.5  # default: share of facts among the causes
+GIVE_PASSAGES = "give rows their `context`, the passage that holds the answer"
+GIVE_DOCUMENTS = "put the documents into the context (data.docs)"
+_finding = partial(finding, "behaviour_not_facts", PRIOR)
+
+
+def ask(evidence: Evidence, task: Task) -> Finding:
+    """Answer no if facts are shown to be half of the causes, or too many rows new to the model.
+
+    `value` is the share of knowledge and retrieval among the causes of the failures.
+    """
+    del task  # the kind of the failures does not depend on the task's goal
+    if (new := too_many_unknown_facts(evidence.known)) is not None:
+        share, of = new
+        ends = f"at least {percent(share.low)}"
+        because = f"the model knows no answer to {share.k:,} of {share.n:,} {of} ({ends})"
+        return _finding(
+            "no",
+            because,
+            GIVE_DOCUMENTS,
+            Interval(mean=share.share, low=share.low, high=share.high),
+        )
+    read = evidence.diagnosis
+    if read is None or not read.wrong:
+        why = (read.because if read else "") or "the matrix was not read across"
+        done = read is not None and not read.n_fail
+        step = "keep it" if done else "measure what runs today or a prompt, and remedies for it"
+        return _finding("not_measured", unmeasured(evidence.missing, "diagnosis", why), step)
+    if read.few and read.because:  # no remedy could be tried, so more rows would not help
+        step = "measure a prompt here, and remedies for it"
+        return _finding("not_measured", unmeasured({}, "", read.because), step)
+    if read.few:
+        return _finding("not_measured", _rows_needed_text(read), "score more rows")
+    share_of = missing_facts_share(read)
+    if share_of is None:
+        because = f"no cause of either kind is shown in {read.n_fail:,} failures"
+        return _finding("not_measured", unmeasured({}, "", because), "give rows their `context`")
+    return _judge_fact_share(read, share_of)
+
+
+def _judge_fact_share(read: Diagnosis, share: FactShare) -> Finding:
+    said = _share_text(share)
+    acts = training_acts(read)
+    if share.low >= HALF:
+        return _finding("no", said, GIVE_DOCUMENTS, share)
+    if share.high >= HALF and share.at_most:
+        return _finding(
+            "not_measured", f"not measured (no passage was shown); {said}", GIVE_PASSAGES, share
+        )
+    if share.high >= HALF:
+        need = rows_needed_clause(share, share.n, HALF, HALF, "failures")
+        return _finding("not_measured", f"{need}; {said}", "score more rows", share)
+    if acts is None:
+        because = f"not measured (no training is shown to act on the failures); {said}"
+        return _finding("not_measured", because, "let a training arm run", share)
+    return _finding("yes", f"{said}, and {ticked(acts)} acts on the failures", "", share)
+
+
+def _share_text(share: FactShare) -> str:
+    if share.at_most:
+        return (
+            f"nothing else explains {percent(share.mean)} of {share.n:,} failures (at most"
+            f" {percent(share.high)}), so as many may lack a fact"
+        )
+    within = percent_with_bounds(share, f"n = {share.n:,} failures")
+    return f"{within} of the failures that facts or behaviour explain lack a fact"
+
+
+def _rows_needed_text(read: Diagnosis) -> str:
+    """Return a clause on how many scored rows would give enough failures to diagnose."""
+    wanted = FEW_FAILURES + 1 if read.n_fail <= FEW_FAILURES else FEW_IF_NONE_ACTS
+    rows = ceil((read.n_fail + read.n_pass) * wanted / max(1, read.n_fail))
+    return f"too small: needs about {rows:,} scored rows ({read.n_fail} failures are too few)"

@@ -1,0 +1,305 @@
+"""Compare two systems by their recorded answers, for `tuneworthy compare A.jsonl B.jsonl`.
+
+No ledger is opened and no look is counted: nothing of a study is read or written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from tuneworthy.explain.metric_ladder import MOST_CASES, TOLERATED_UNSCORED, why_metric_is_broken
+from tuneworthy.explain.two_logs import LogComparison, compare_answers
+from tuneworthy.metrics import JUDGE, metric_name, score_all, scorer
+from tuneworthy.records.answer import Answer, Score, Unscored, lacks_score, value_or_zero
+from tuneworthy.records.case import Case
+from tuneworthy.records.counting import count_noun, with_verb
+from tuneworthy.records.errors import DataError, TaskError
+from tuneworthy.records.escape import quoted
+from tuneworthy.records.task import Data, Match, Recorded, Success, Task
+from tuneworthy.rows.answer_form import choose_answer_form, propose_metric, with_form
+from tuneworthy.rows.answers import AlignedAnswers, align_answers
+from tuneworthy.rows.compared_files import ComparedFiles, compared_columns, compared_files
+from tuneworthy.rows.copies import copy_groups
+from tuneworthy.rows.load import Loaded, load_records
+from tuneworthy.rows.recorded import answer_observations, refuse_gold
+from tuneworthy.rows.table import open_table
+from tuneworthy.rows.table_columns import Choice
+from tuneworthy.verdict import drift
+
+A, B = "A", "B"
+REPORTED_KINDS = {"answers_are_gold", "matched_by_order", "inputs_differ", "answers_unknown"}
+FILES_KEPT = "your files; nothing was written"
+WHOLE_ANSWER_METRICS = {"accuracy", "exact", "exact_words", "token_f1"}
+"""The metrics that score a right answer inside a longer text below 1."""
+NOTED_SHARE = 0.1  # a note is given if more of a side's answers contain a right one
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """How rows are scored and read; `metric` None: the one that `init` would propose."""
+
+    metric: str | None = None
+    match: Match | None = None
+    bad_rows: Literal["stop", "exclude"] = "stop"
+    max_bad: float = 0.01
+
+
+def compare_files(
+    first: Path,
+    second: Path,
+    gold: Path,
+    options: CompareOptions = CompareOptions(),
+    named: Choice = Choice(),
+) -> LogComparison:
+    """Return the comparison of two files of recorded answers on the rows of a third.
+
+    `named` are the columns that the user named; columns without usual names are guessed, and the
+    notes say how. Rows that one of the files does not answer are left out and counted; a null
+    answer is a failed one and scores 0. Raises DataError for rows that can't be used, files that
+    can't be matched or no common row, TaskError for a metric or a column that is not there.
+    """
+    _refuse_missing(first, second, gold)
+    found = compared_files(gold, (first, second), named)
+    loaded = _loaded_rows(gold, found, options)
+    refuse_gold(loaded.task, [str(first), str(second)])
+    return _compare_found(loaded, found, (first, second), (str(first), str(second)), options)
+
+
+def compare_columns(
+    path: Path, named: Choice, options: CompareOptions = CompareOptions()
+) -> LogComparison:
+    """Return the comparison of two columns of answers of one table, `a` and `b` of the choice.
+
+    Raises the errors of `compared_columns`, and TaskError for a metric that is not there.
+    """
+    _refuse_missing(path)
+    found = compared_columns(path, named)
+    loaded = _loaded_rows(path, found, options)
+    names = named.answers["a"], named.answers["b"]
+    right = f"no right answer in `{quoted(str(named.output), 40)}`"
+    counted = {right: found.unlabelled} if found.unlabelled else {}
+    return _compare_found(loaded, found, (path, path), names, options, counted)
+
+
+def _loaded_rows(gold: Path, found: ComparedFiles, options: CompareOptions) -> Loaded:
+    task = Task(data=Data(file=str(gold)), success=Success(metric=options.metric)).at(Path())
+    return load_records(task, found.gold, options.bad_rows, options.max_bad)
+
+
+def _compare_found(
+    loaded: Loaded,
+    found: ComparedFiles,
+    files: tuple[Path, Path],
+    names: tuple[str, str],
+    options: CompareOptions,
+    left_out: Mapping[str, int] = {},
+) -> LogComparison:
+    """Return the comparison of two logs on loaded rows; `left_out` counts rows by a reason."""
+    wanted = {name: Recorded(file=str(file), match=options.match)
+              for name, file in zip((A, B), files, strict=True)}  # fmt: skip
+    loaded = replace(loaded, task=loaded.task.model_copy(update={"answers": wanted}).at(Path()))
+    aligned = {
+        name: align_answers(file, loaded.cases, loaded.everyone, options.match, "", records)
+        for name, file, records in zip((A, B), files, found.logs, strict=True)
+    }
+    gold = Path(loaded.task.data.file or "")
+    notes = [*found.notes, *_encoding_notes(gold, *files)]
+    notes += [
+        f"{o.text}: {o.fix}" if o.fix else o.text
+        for o in answer_observations(loaded, aligned)
+        if o.kind in REPORTED_KINDS
+    ]
+    counted = {f"gold row left out: {why}": n for why, n in loaded.excluded.items()}
+    for name, file in zip((A, B), names, strict=True):
+        if lost := sum(answer.lost == "not recorded" for answer in aligned[name].answers):
+            counted[f"no answer in {quoted(file, 60)}"] = lost
+    if names[0] == names[1]:
+        notes.append("A and B are one file: every difference is 0")
+    both = _rows_answered_by_both(loaded.cases, aligned, dict(zip((A, B), names, strict=True)))
+    cases, one, two = (tuple(part) for part in zip(*both, strict=True))
+    said = {**left_out, **counted}, notes
+    return _compare_rows(loaded, names, (cases, one, two), options, said)
+
+
+def _refuse_missing(*files: Path) -> None:
+    """Raise DataError for the first file that does not exist, with its path as given."""
+    for path in files:
+        if not path.exists():
+            raise DataError(
+                "there is no such file", where=str(path), got=f"looked in {path.absolute().parent}",
+                fix="correct the path; it starts at the folder you are in", kept=FILES_KEPT,
+            )  # fmt: skip
+
+
+def _encoding_notes(*files: Path) -> Iterator[str]:
+    """Yield a note on each file that is read as Windows-1252, not UTF-8."""
+    for path in dict.fromkeys(files):
+        if open_table(path).is_windows:
+            yield f"{quoted(str(path), 60)} is not UTF-8: its letters are read as Windows-1252"
+
+
+def _rows_answered_by_both(
+    cases: Sequence[Case], found: dict[str, AlignedAnswers], files: dict[str, str]
+) -> list[tuple[Case, Answer, Answer]]:
+    """Return (case, A's answer, B's answer) of each row that both answer; DataError if none."""
+    rows = list(zip(cases, found[A].answers, found[B].answers, strict=True))
+    both = [row for row in rows if "not recorded" not in (row[1].lost, row[2].lost)]
+    if not both:
+        counts = [sum(own.lost != "not recorded" for own in found[name].answers) for name in (A, B)]
+        raise DataError(
+            "no row is answered in both files, so nothing can be compared",
+            where=f"{files[A]} and {files[B]}",
+            got=f"A answers {counts[0]:,} of {count_noun(len(rows), 'row')}, B {counts[1]:,},"
+            " and no row twice",
+            fix="give answers of both systems to the same rows, by `id` or `input`",
+            kept=FILES_KEPT,
+        )
+    return both
+
+
+AlignedRows = tuple[Sequence[Case], Sequence[Answer], Sequence[Answer]]
+
+
+def _compare_rows(
+    loaded: Loaded,
+    names: tuple[str, str],
+    rows: AlignedRows,
+    options: CompareOptions,
+    said: tuple[dict[str, int], list[str]],
+) -> LogComparison:
+    task, guess = _with_metric(loaded, rows, options)
+    cases, one, two = rows
+    scores = [score_all(scorer(task), cases, answers) for answers in (one, two)]
+    unscored = _unscored_rows(task, rows, scores, options.max_bad)
+    if unscored:
+        keep = [at for at in range(len(cases)) if at not in unscored]
+        cases = [cases[at] for at in keep]
+        one, two = ([answers[at] for at in keep] for answers in (one, two))
+        rows = cases, one, two
+        scores = [[own[at] for at in keep] for own in scores]
+        said[0]["row with an answer that the metric gave no score"] = len(unscored)
+    found = compare_answers(
+        task, names, cases, (one, scores[0]), (two, scores[1]), _group_of_each_case(loaded)
+    )
+    alike = found.gave_same_answers and names[0] != names[1]
+    notes = [
+        *said[1],
+        *(["A and B give the same answer to every row"] if alike else []),
+        *guess,
+        *_contained_answer_notes(task, rows, scores),
+        *_null_answer_notes(names, (one, two)),
+        *([drift.neighbours_line(found.dependent)] if found.dependent else ()),
+    ]
+    kind = task.output.type or "text"
+    return LogComparison(
+        found, metric_name(task), kind, options.metric is None, said[0], tuple(notes)
+    )
+
+
+def _unscored_rows(
+    task: Task, rows: AlignedRows, scores: Sequence[Sequence[Score | Unscored]], most: float
+) -> set[int]:
+    """Return the places of the rows with an answer that came back and got no score.
+
+    Raises TaskError if that is more than a share `most` of the rows (a single row never is), or if
+    the metric fails on the right answers: no score would say anything about the systems.
+    """
+    cases, *sides = rows
+    lost = {
+        at: score.reason
+        for answers, own in zip(sides, scores, strict=True)
+        for at, (answer, score) in enumerate(zip(answers, own, strict=True))
+        if lacks_score(answer, score) and isinstance(score, Unscored)
+    }
+    broken = why_metric_is_broken(cases[:MOST_CASES], scorer(task))
+    if not broken and len(lost) <= max(TOLERATED_UNSCORED, most * len(cases)):
+        return set(lost)
+    raise TaskError(
+        broken[0] if broken else
+        f"the metric gives no score to answers of {len(lost):,} of {count_noun(len(cases), 'row')}",
+        where=f"--metric {metric_name(task)}",
+        got=next(iter(lost.values()), "a score that can't tell a right answer from a wrong one"),
+        fix="mend the metric so that it returns a number from 0 to 1 for every answer (0 for one it"
+        " can't read), or name another one",
+        kept=FILES_KEPT,
+    )  # fmt: skip
+
+
+def _with_metric(
+    loaded: Loaded, rows: AlignedRows, options: CompareOptions
+) -> tuple[Task, list[str]]:
+    """Return the task with its metric, and notes on the answers that the metric is guessed from.
+
+    It is the metric of `options`, else the one that `init` proposes for these rows and answers.
+    """
+    task = loaded.task
+    if options.metric == JUDGE:
+        raise TaskError(
+            "a judge is a model, and this comparison calls none", where="--metric", got=JUDGE,
+            fix="write a task.yaml with `success.judge` and both files under `answers`, then run",
+            kept=FILES_KEPT,
+        )  # fmt: skip
+    if options.metric is not None:
+        return task, []
+    said = {
+        case.id: [answer.text for answer in both if answer.error is None]
+        for case, *both in zip(*rows, strict=True)
+    }
+    if form := choose_answer_form(loaded.cases, said, task.output.type or "text"):
+        return with_form(task, form), [form.sentence]
+    better = propose_metric(loaded.cases) if task.output.type == "text" else None
+    if better:
+        success = task.success.model_copy(update={"metric": better[0]})
+        task = task.model_copy(update={"success": success}).at(task.folder)
+    return task, []
+
+
+def _contained_answer_notes(
+    task: Task, rows: AlignedRows, scores: Sequence[Sequence[Score | Unscored]]
+) -> Iterator[str]:
+    """Yield a note for each side many of whose answers contain the right one in a longer text."""
+    if metric_name(task) not in WHOLE_ANSWER_METRICS or task.output.type not in {"label", "text"}:
+        return
+    success = task.success.model_copy(update={"metric": "contains"})
+    holds = scorer(task.model_copy(update={"success": success}).at(task.folder))
+    cases, *sides = rows
+    for name, answers, own in zip((A, B), sides, scores, strict=True):
+        found = score_all(holds, cases, answers)
+        held = sum(
+            value_or_zero(one) < 1 <= value_or_zero(held)
+            for one, held in zip(own, found, strict=True)
+        )
+        if held > NOTED_SHARE * len(answers):
+            yield (
+                f"{held:,} of {name}'s {count_noun(len(answers), 'answer')}"
+                f" {'holds' if held == 1 else 'hold'} a right one inside a longer text:"
+                " `--metric contains` counts them"
+            )
+
+
+def _group_of_each_case(loaded: Loaded) -> dict[str, str]:
+    """Return each case's group by id: copies, near-copies and rows of one `group` share one.
+
+    A study groups its rows alike, so the bounds widen for the same rows. Where every row names a
+    `group`, only those count: the user knows which alike questions are different ones.
+    """
+    if all(case.group is not None for case in loaded.everyone):
+        return {case.id: case.group or "" for case in loaded.everyone}
+    first: dict[int, str] = {}
+    numbers = copy_groups(loaded.copies)
+    return {
+        case.id: first.setdefault(number, case.id)
+        for case, number in zip(loaded.everyone, numbers, strict=True)
+    }
+
+
+def _null_answer_notes(names: tuple[str, str], answers: Sequence[Sequence[Answer]]) -> list[str]:
+    return [
+        f"{with_verb(lost, 'answer', 'are')} empty in {quoted(name, 60)}, and"
+        f" count{'s' if lost == 1 else ''} as wrong"
+        for name, own in zip(names, answers, strict=True)
+        if (lost := sum(answer.lost == "null" for answer in own))
+    ]

@@ -1,0 +1,141 @@
+"""The identity of a study: digests of all it reads, its fresh starts and added minutes.
+
+If any part of the identity changes, it is another study. Opens no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.measure.plan_cuts import spent_key
+from tuneworthy.metrics import fingerprint
+from tuneworthy.models import content_of
+from tuneworthy.models._roles import model_absent, untrainable, unusable
+from tuneworthy.models.encoder.encoder import missing
+from tuneworthy.records.code import ALL_SOURCES, code_version
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.plugins import load as plugin
+from tuneworthy.records.reason import Reason
+from tuneworthy.records.record import digest
+from tuneworthy.records.specs import Available, needs_of, reads_unlabelled, specs, unmet_needs
+from tuneworthy.records.task import Task
+from tuneworthy.rows.fingerprint import docs_digest, file_digest, rows_digest
+from tuneworthy.rows.load import Loaded
+from tuneworthy.store.store import Ledger
+
+FOLDER_SCOPE = "all studies of this folder"
+"""The name under which the ledger counts the fresh starts of all studies in a folder."""
+
+
+def study_identity(loaded: Loaded, available: Available) -> dict[str, Any]:
+    """Return the identity of a study: hashes of its task and inputs, and which needs are met."""
+    needed = needs_of_arms(loaded.task)
+    met = {need: str(why or "") for need, why in available.items() if need in needed}
+    return {"task": loaded.task.hash, "read": input_digests(loaded), "here": met}
+
+
+def input_digests(loaded: Loaded) -> dict[str, str]:
+    """Return a digest of each input of a study, by name; if one changes, it is another study."""
+    task, kinds = loaded.task, {"cases": loaded.cases, "test": loaded.test, "dev": loaded.dev}
+    files = {name: source.file for name, source in task.answers.items()}
+    if task.present:
+        files |= {"present": task.present.answers or "", "prompt": task.present.prompt or ""}
+    files |= {"grades": task.success.judge.grades} if task.success.judge else {}
+    return {
+        **{kind: rows_digest(cases) for kind, cases in kinds.items() if cases is not None},
+        **(
+            {"unlabelled": digest([query.plain() for query in loaded.unlabelled])}
+            if any(reads_unlabelled(spec.arm) for spec in specs(task))
+            else {}
+        ),  # inputs used by settling alone are left out
+        "docs": docs_digest(loaded.docs),
+        **(
+            {"encoder": str(missing() or "")} if loaded.docs else {}
+        ),  # a newly installed encoder retrieves other passages
+        "metric": digest(fingerprint(task)),
+        **{f"file {name}": file_digest(task.folder / file) for name, file in files.items() if file},
+    }
+
+
+def needs_met(loaded: Loaded) -> dict[str, Reason | None]:
+    """Return, for each need of an arm, why it is not met here; None if it is met."""
+    task = loaded.task
+    absent = model_absent(task)
+    training = untrainable(task) or (absent if task.tune in (None, task.model) else None)
+    gold = any(case.context for case in loaded.everyone)
+    met = needs_of(task, model=absent, training=training, gold=gold, vectors=missing(),
+                   bigger=unusable(task.bigger) if task.bigger else None)  # fmt: skip
+    return met | {"teacher": unusable(task.teacher)} if task.teacher else met
+
+
+def competing_arms(task: Task, available: Available) -> int:
+    """Return how many arms of a task may be compared: its candidates whose needs are met here."""
+    candidates = [spec for spec in specs(task) if spec.role == "candidate"]
+    return sum(not unmet_needs(spec, available) for spec in candidates)
+
+
+def needs_of_arms(task: Task) -> set[str]:
+    """Return the names of what a task's arms need to run ("model", "training", "docs", ...)."""
+    return {need for spec in specs(task) for need in plugin("arms", spec.arm).NEEDS}
+
+
+def study_and_salt(ledger: Ledger, identity: dict[str, Any], fresh: bool) -> tuple[str, str]:
+    """Return (study, salt): the study's hash, and the salt in the keys of its answers.
+
+    `fresh` starts the study anew. The salt is the number of fresh starts of all studies in the
+    folder when this one began, so that a later study (with another margin, say) shares the new
+    answers and never the old ones. It is fixed when the study is first opened.
+    """
+    number, name = 0, digest(identity)
+    while ledger.frozen(name, f"fresh-{number + 1}") is not None:
+        number += 1
+    starts = 0
+    while ledger.frozen(FOLDER_SCOPE, f"fresh-{starts + 1}") is not None:
+        starts += 1
+    if fresh:
+        number, starts = number + 1, starts + 1
+        ledger.freeze(FOLDER_SCOPE, f"fresh-{starts}", {"study": name})
+        ledger.freeze(name, f"fresh-{number}", {"number": number})
+    study = digest({**identity, "fresh": number}) if number else name
+    kept = ledger.freeze(study, "salt", {"salt": str(starts) if starts else ""})
+    return study, str(kept["salt"])
+
+
+def more_minutes(ledger: Ledger, study: str) -> list[float]:
+    """Return the minutes added to a study, one number per `--more`."""
+    minutes: list[float] = []
+    while added := ledger.frozen(study, f"more-{len(minutes) + 1}"):
+        minutes.append(float(added["minutes"]))
+    return minutes
+
+
+def add_minutes(ledger: Ledger, study: str, minutes: float, budget: float) -> None:
+    """Give a study more minutes, so that its stage rule continues with the arms that were cut.
+
+    They are added to the minutes spent so far, which may exceed `budget`. It remains one study:
+    its bounds already account for every arm that the rule may run. Raises TaskError if there is no
+    finished study to continue, or no stage rule to use the minutes.
+    """
+    stored = ledger.frozen(study, "plan")
+    before = more_minutes(ledger, study)
+    limit = budget + sum(before)
+    spent = ledger.frozen(study, spent_key(limit))
+    if stored is None or not stored["staged"] or spent is None:
+        unstaged = stored is not None and not stored["staged"]
+        raise TaskError(
+            "there is no finished study that more minutes could continue",
+            where="--more",
+            got="a plan without the stage rule" if unstaged else "none of this task and these rows",
+            fix="raise budget.minutes" if unstaged else "run it first without --more",
+        )
+    added = minutes + max(0.0, float(spent["minutes"]) - limit)
+    ledger.freeze(study, f"more-{len(before) + 1}", {"minutes": round(added, 4)})
+
+
+def results_key(study: str, models: Iterable[str], folder: Path) -> str:
+    """Return the key of a study's results: a digest of study hash, code and model files."""
+    files = {spec: content_of(spec, folder) for spec in models}
+    return digest({"what": "results", "study": study, "made_by": code_version(ALL_SOURCES),
+                   "models": files})  # fmt: skip

@@ -1,0 +1,79 @@
+"""Find missing or refused API keys before a run sends a request or spends a look."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from tuneworthy.measure.model_roles import BASE_ROLE, ROLE_OF_NEED
+from tuneworthy.models import is_launched, is_local, lacks_key
+from tuneworthy.models._roles import wanted_models
+from tuneworthy.records.audit_report import Observation
+from tuneworthy.records.errors import ProviderError, TaskError, TuneworthyError
+from tuneworthy.records.plugins import load
+from tuneworthy.records.reason import Reason
+from tuneworthy.records.specs import Available, specs, unmet_needs
+from tuneworthy.records.task import Task
+
+_SET_KEY_FIX = "set OPENAI_API_KEY and run again"
+_NOTHING_ASKED = "everything: nothing was asked, no look was spent"
+
+
+def refuse_without_key(task: Task, available: Available, models: Mapping[str, Any]) -> None:
+    """Raise TaskError if an arm asks the base model and there is no key for its endpoint.
+
+    Raises ProviderError if the endpoint refuses the key. `models` are the task's models by role.
+    """
+    if BASE_ROLE in (lacking := _models_without_key(task, available)):
+        raise TaskError("there is no key for this endpoint", where="task.yaml model",
+                        got=lacking[BASE_ROLE], fix=_SET_KEY_FIX,
+                        kept=_NOTHING_ASKED)  # fmt: skip
+    served = is_local(task.model) or is_launched(task.model)
+    if served or BASE_ROLE not in set(models) or BASE_ROLE not in _asked_roles(task, available):
+        return
+    if why := _key_refusal(models):
+        raise ProviderError("the endpoint refuses this key", where="OPENAI_API_KEY", got=why,
+                            fix="set a key of this endpoint and run again",
+                            kept=_NOTHING_ASKED)  # fmt: skip
+
+
+def _key_refusal(models: Mapping[str, Any]) -> str:
+    """Return the base model's server's message on refusing the key; "" if it does not refuse."""
+    try:
+        refusal = getattr(models[BASE_ROLE], "key_refusal", None)
+    except TuneworthyError:  # it can't be opened: the arm that asks it says why
+        return ""
+    return "" if refusal is None else str(refusal())
+
+
+def key_notice(task: Task, available: Mapping[str, Reason | None] = {}) -> str:
+    """Return the notice that `OPENAI_API_KEY` is not set and what a run does then; "" if set."""
+    lacking = _models_without_key(task, available)
+    if not lacking:
+        return ""
+    names = ", ".join(dict.fromkeys(lacking.values()))
+    ends = "ends before anything is asked" if BASE_ROLE in lacking else "skips the arms that ask it"
+    return f"OPENAI_API_KEY is not set: without it `run` can't ask {names}, and {ends}"
+
+
+def key_observations(task: Task) -> list[Observation]:
+    """Return [warning that a key is not set], or []."""
+    notice = key_notice(task)
+    return [Observation(kind="no_key", level="warning", text=notice, count=1,
+                        fix="set OPENAI_API_KEY before `run`")] if notice else []  # fmt: skip
+
+
+def _models_without_key(task: Task, available: Available) -> dict[str, str]:
+    """Return {role: spec} of the models that the study asks and that lack their API key."""
+    asked = _asked_roles(task, available)
+    return {r: s for r, s in wanted_models(task).items() if r in asked and lacks_key(s)}
+
+
+def _asked_roles(task: Task, available: Available) -> set[str]:
+    """Return the roles of the models that the study asks: the judge, and those that arms need."""
+    asked: set[str] = {"judge"}
+    for spec in specs(task):
+        needs: Collection[str] = load("arms", spec.arm).NEEDS
+        if not unmet_needs(spec, available):
+            asked |= {ROLE_OF_NEED[need] for need in needs if need in ROLE_OF_NEED}
+    return asked

@@ -1,0 +1,357 @@
+"""Run a study in order: read, audit, plan, measure, compare, decide, write.
+
+The Python API: the command line, the lab and notebooks call `check`, `plan` and `run`. Knows no arm
+by name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.explain.comparison import compare
+from tuneworthy.explain.diagnosis import diagnose_runs, with_minutes, without_unread_causes
+from tuneworthy.explain.label_errors import label_doubts
+from tuneworthy.explain.questions import ask_all
+from tuneworthy.explain.trends import with_fits_and_trends
+from tuneworthy.explain.two_studies import (
+    Repetition,
+    Scoring,
+    check_same_metric,
+    compare_repetition,
+)
+from tuneworthy.flows.identity import add_minutes, competing_arms, needs_met
+from tuneworthy.flows.look_count import count_look, end_look, is_spent, look_warning, looks_so_far
+from tuneworthy.flows.missing_keys import key_notice, key_observations, refuse_without_key
+from tuneworthy.flows.session import UNLOCKED_SUFFIX, Session, open_session, read
+from tuneworthy.matrix.inputs import look_line
+from tuneworthy.measure.further.runner import ExtrasInputs, with_extras, with_slices
+from tuneworthy.measure.grading import blocks_ahead
+from tuneworthy.measure.plan_cuts import fit_extras
+from tuneworthy.measure.stage_runner import StageRunner
+from tuneworthy.models.remote.price_list import misspelt, outdated
+from tuneworthy.records.artefact import Recipe
+from tuneworthy.records.audit_report import Audit, Observation
+from tuneworthy.records.case import Case, LabelDoubt
+from tuneworthy.records.causes import Diagnosis
+from tuneworthy.records.counting import count_noun
+from tuneworthy.records.errors import DataError, ModelError, TaskError
+from tuneworthy.records.evidence import Evidence
+from tuneworthy.records.plan import Plan
+from tuneworthy.records.reason import Why, is_reason
+from tuneworthy.records.results import Grade, Results
+from tuneworthy.records.run import Run, RunOptions
+from tuneworthy.records.specs import specs
+from tuneworthy.records.verdict import Standing, Verdict
+from tuneworthy.report.results_folder import Study, folder_of, make_results_folder, open_study
+from tuneworthy.rows.audit import audit, with_observations
+from tuneworthy.rows.recorded import answer_observations, recorded_answers
+from tuneworthy.rows.sealed import scored_cases
+from tuneworthy.store.study_events import StudyEvents
+from tuneworthy.verdict.rungs import policy_of
+
+__all__ = ["RunOptions", "Study", "Watch", "check", "plan", "run"]
+
+EXTRAS_LEAST_SHARE = 0.1  # of the minutes, always left to optional measurements
+
+EXTRAS_MOST_SHARE = 0.25  # of the minutes, at most, for them under the stage rule
+
+Watch = Callable[[str, Any], None]
+
+"""Called as (event, data); events: look (a warning, before a second look is spent), audit, plan,
+arm, answers (number of new ones), say, step (Standing or None), done (Results)."""
+
+
+def check(path: Path, options: RunOptions = RunOptions(), watch: Watch | None = None) -> Audit:
+    """Return the audit of a task's rows and recorded answers, with the reasons for no verdict.
+
+    Nothing is sent and no arm is scored. Raises the errors that `plan` and `run` would raise for
+    arms and files.
+    """
+    loaded, parts = read(path, options, watch or (lambda event, data: None))
+    specs(loaded.task)
+    cases = scored_cases(loaded, parts)
+    odd = answer_observations(loaded, recorded_answers(loaded, cases), parts.early)
+    looks = list(looks_so_far(loaded, cases))
+    look = 1 + sum(observation.count for observation in looks if observation.kind == "looks")
+    arms = competing_arms(loaded.task, needs_met(loaded))
+    observations = [*odd, *looks, *key_observations(loaded.task)]
+    audited = with_observations(audit(loaded, parts, arms=arms, look=look), observations)
+    known_texts = {observation.text for observation in audited.observations}
+    reasons = [why for why in blocks_ahead(loaded.task, audited, cases) if why not in known_texts]
+    fix = "(repair it first: `run` names no arm before)"
+    return with_observations(audited, [*misspelt(loaded.task), *outdated(loaded.task), *(
+        Observation(kind="blocks", level="blocked", text=why, count=len(cases), fix=fix)
+        for why in reasons)])  # fmt: skip
+
+
+def plan(path: Path, options: RunOptions = RunOptions(), watch: Watch | None = None) -> Plan:
+    """Return the plan that `run` would follow: the frozen one if the study has begun."""
+    tell = watch or (lambda event, data: None)
+    with open_session(path, options, tell) as session:
+        if notice := key_notice(session.task, session.available):
+            tell("say", notice)
+        return session.plan(keep=False)
+
+
+def run(path: Path | str, options: RunOptions = RunOptions(), watch: Watch | None = None) -> Study:
+    """Run a study, or resume it; write its results, verdict, plan and report; return it.
+
+    Raises a TuneworthyError; everything measured before stays in the ledger.
+    """
+    tell = watch or (lambda event, data: None)
+    with open_session(Path(path), options, tell) as session:
+        return _run_session(session, watch)
+
+
+def run_again(
+    path: Path | str, options: RunOptions = RunOptions(), watch: Watch | None = None
+) -> tuple[Study, Repetition]:
+    """Run a study whose model, rows or task changed; return it and its comparison with the last.
+
+    The last one is the folder's latest study of the same task; its folder is stored before anything
+    runs, so an interrupted repetition resumes. Raises TaskError if there is none, if nothing
+    changed since, or if the two are not scored by the same metric.
+    """
+    tell = watch or (lambda event, data: None)
+    with open_session(Path(path), options, tell) as session:
+        before = study_to_repeat(session)
+        study = _run_session(session, watch)
+    return study, compare_repetition(before, study.results)
+
+
+def _run_session(session: Session, watch: Watch | None) -> Study:
+    options, tell = session.options, session.tell
+    if options.more is not None:
+        add_minutes(session.ledger, session.study, options.more, session.task.budget.minutes)
+    if (stored := session.finished()) is not None and not session.repeats(stored):
+        tell("done", stored)
+        return Study(stored, session.write(stored))
+    session.refuse_unpaid()
+    if not is_spent(session.ledger, session.study):
+        refuse_without_key(session.task, session.available, session.models)
+    if warned := look_warning(session.ledger, session.study, *session.scored_rows_identity()):
+        tell("look", warned)
+    folder = folder_of(session.task.name, session.study, UNLOCKED_SUFFIX if options.unlock else "")
+    session.tell = tell = StudyEvents(session.ledger, session.study, folder, tell)
+    make_results_folder(session.task.folder)
+    if options.unlock:
+        unlock(session)
+    tell("audit", session.audit)
+    planned = session.plan()
+    if session.minutes > session.task.budget.minutes:
+        planned = planned.with_diagnosis()
+    tell("plan", planned)
+    runs: list[Run] = []
+    recipes = [Recipe() for _ in session.split.parts]
+    read, live = Diagnosing(session), LiveLine(session)
+    stages = stage_runner(session, planned, runs, recipes, read)
+    for _ in stages.run():
+        count_look(session, runs)
+        if watch and any_measured(runs):
+            tell("step", live.standing(planned, runs))
+    end_look(session, planned, runs)
+    if not any_measured(runs):
+        raise nothing_measured_error(runs)
+    if planned.staged:
+        room = max(EXTRAS_LEAST_SHARE * session.minutes, stages.left)
+        planned = fit_extras(stages.plan, room, EXTRAS_MOST_SHARE * session.minutes)
+    results = results_of_runs(session, planned, runs, recipes, read)
+    results = session.finish(results.model_copy(update={"steps": tuple(stages.steps)}))
+    tell("done", results)
+    return Study(results, session.write(results))
+
+
+def study_to_repeat(session: Session) -> Results:
+    """Return the results of the study that this one repeats, and store which it is."""
+    home = session.task.folder
+    kept = session.ledger.frozen(session.study, "repeats")
+    named = home / "results" / str(kept["folder"]) if kept else home
+    opened = open_study(named, session.ledger)
+    before, folder = opened.results, opened.folder
+    if before.task.name != session.task.name:
+        raise TaskError("the latest study of this folder is of another task", where=str(folder),
+                        got=f"{before.task.name}, not {session.task.name}",
+                        fix="run this task once without --again")  # fmt: skip
+    check_same_metric(Scoring.of(before), Scoring(session.task, session.metric_source))
+    if before.reproduce.get("study") == session.study and session.finished() is not None:
+        raise TaskError(
+            "nothing changed since that verdict, so there is nothing to repeat",
+            where=str(folder),
+            got=before.verdict.__rich__(),
+            fix="change the model or add rows; --fresh measures the same ones anew",
+        )
+    session.ledger.freeze(session.study, "repeats", {"folder": folder.name})
+    return before
+
+
+def unlock(session: Session) -> None:
+    """Log and count the opening of the locked rows and tell the user, before any arm runs."""
+    rows = count_noun(len(session.loaded.test or ()), "locked row")
+    session.ledger.door(session.study, "unlock", rows)
+    look = look_line(session.looks.look, session.looks.scope, locked=True)
+    session.tell("say", f"{rows} unlocked: {'look ' if session.looks.look < 2 else ''}{look}")
+
+
+def stage_runner(
+    session: Session, planned: Plan, runs: list[Run], recipes: list[Recipe], read: Diagnosing
+) -> StageRunner:
+    """Return what measures the arms; it adds to `runs` and `recipes` (each fold's best prompt)."""
+    runner = replace(session.runner(), runs=runs)  # shares the list, which grows
+    return StageRunner(
+        runner,
+        planned,
+        session.inputs,
+        runs,
+        recipes,
+        session.minutes,
+        lambda: read.of(planned, runs),
+        session.tell,
+    )
+
+
+def any_measured(runs: Sequence[Run]) -> bool:
+    """Return whether a candidate was measured."""
+    return any(run.state == "measured" and run.spec.role == "candidate" for run in runs)
+
+
+class LiveLine:
+    """The verdict so far after an arm, where it takes about a tenth of the study's time at most."""
+
+    def __init__(self, session: Session) -> None:
+        self._session, self._due = session, time.monotonic()
+
+    def standing(self, planned: Plan, runs: Sequence[Run]) -> Standing | None:
+        """Return what the rule would name now, without diagnosis; None if it is not due."""
+        from tuneworthy.verdict.decide import standing_so_far
+
+        begun, session = time.monotonic(), self._session
+        if begun < self._due or not any_measured(runs):
+            return None
+        cases, done = tuple(session.sealed.open("compare").values()), {r.spec.name for r in runs}
+        waits = any(not arm.because and arm.spec.name not in done for arm in planned.arms)
+        evidence = compare(session.inputs, cases, runs)
+        standing = standing_so_far(evidence, policy_of(session.task), waits)
+        self._due = time.monotonic() + 9 * (time.monotonic() - begun)
+        return standing
+
+
+def results_of_runs(
+    session: Session,
+    planned: Plan,
+    runs: Sequence[Run],
+    recipes: Sequence[Recipe],
+    read: Diagnosing,
+) -> Results:
+    """Return the study's results: evidence with diagnosis and optional measurements, verdict."""
+    from tuneworthy.verdict.decide import decide, grid
+
+    cases, policy = tuple(session.sealed.open("compare").values()), policy_of(session.task)
+    evidence = with_fits_and_trends(
+        session.inputs, cases, runs, compare(session.inputs, cases, runs)
+    ).model_copy(
+        update={
+            "looks_scope": session.looks.scope,
+            "locked": session.options.unlock,
+            "diagnosis": read.of(planned, runs),
+        }
+    )
+    evidence = with_minutes(evidence, planned)
+    asking = ExtrasInputs(session.runner(), session.loaded, cases, planned, runs, recipes)
+    evidence = with_extras(asking, evidence)
+    findings = ask_all(evidence, session.task)
+    evidence = with_slices(
+        asking, evidence, *_named_and_best_other(decide(evidence, findings, policy))
+    )
+    verdict = decide(evidence, findings, policy)
+    return Results(
+        task=session.task,
+        audit=session.audit,
+        plan=planned,
+        cases=cases,
+        runs=tuple(runs),
+        evidence=evidence,
+        verdict=verdict,
+        grid=grid(evidence, findings, policy),
+        reproduce=session.reproduce() | _status_at_first_look(session, runs, evidence, verdict),
+        split=session.split,
+        policy=policy,
+        grades=_human_grades(session),
+    )
+
+
+def _status_at_first_look(
+    session: Session, runs: Sequence[Run], evidence: Evidence, verdict: Verdict
+) -> dict[str, str]:
+    """Return {"at_first_look": status and arm} if a first look would be firm; else {}."""
+    from tuneworthy.verdict.decide import decide
+
+    if session.looks.look < 2 or verdict.status != "provisional":
+        return {}
+    cases = tuple(session.sealed.open("compare").values())
+    first = compare(replace(session.inputs, looks=1, earlier=()), cases, runs)
+    seen = evidence.model_copy(update={"pairs": first.pairs, "looks": 1})
+    then = decide(seen, (), policy_of(session.task))
+    if then.status != "firm":
+        return {}
+    return {"at_first_look": f"firm: {then.arm}" if then.arm else "firm: no arm"}
+
+
+class Diagnosing:
+    """The diagnosis of the runs so far, computed anew only after another run."""
+
+    def __init__(self, session: Session) -> None:
+        self._session, self._of = session, tuple[Run, ...]()
+        self._found: Diagnosis | None = None
+
+    @cached_property
+    def _cases(self) -> tuple[Case, ...]:
+        return tuple(self._session.sealed.open("compare").values())
+
+    @cached_property
+    def _doubted(self) -> list[LabelDoubt]:
+        session = self._session
+        return label_doubts(session.task, self._cases, session.loaded.everyone)
+
+    def of(self, planned: Plan, runs: Sequence[Run]) -> Diagnosis | None:
+        """Return the diagnosis of the runs; None without a base arm."""
+        session = self._session
+        if [*map(id, runs)] != [*map(id, self._of)]:
+            self._found = diagnose_runs(
+                session.task, self._cases, runs, session.metric, session.split, self._doubted
+            )
+            self._of = tuple(runs)
+        return self._found and without_unread_causes(self._found, planned.read)
+
+
+def _human_grades(session: Session) -> tuple[Grade, ...] | None:
+    """Return the human grades that correct the judge; None without a judge."""
+    if session.inputs.grades is None:
+        return None
+    grades = session.inputs.grades.items()
+    return tuple(Grade(case=case, answer=text, grade=grade) for (case, text), grade in grades)
+
+
+def _named_and_best_other(verdict: Verdict) -> tuple[str | None, str | None]:
+    """Return the verdict's arm and the other candidate with the largest delta; None for neither."""
+    others = [a for a in verdict.arms if a.delta and a.score and a.role == "candidate"]
+    best = max(others, key=lambda arm: arm.delta.mean if arm.delta else 0.0, default=None)
+    return verdict.arm, best.name if best else None
+
+
+def nothing_measured_error(runs: Sequence[Run]) -> Exception:
+    """Return the error of a study without a measured candidate."""
+    reasons = "; ".join(f"{run.spec.name}: {run.because}" for run in runs if run.because)
+    if any(run.state == "failed" or is_reason(run.because, Why.MODEL_UNAVAILABLE) for run in runs):
+        return ModelError("no candidate could be measured", where="task.yaml arms", got=reasons,
+                          fix="see the reasons")  # fmt: skip
+    return DataError(
+        "no arm applies to these rows",
+        where="task.yaml arms",
+        got=reasons,
+        fix="`tuneworthy check` says what the rows can show; add recorded answers or a model",
+    )

@@ -1,0 +1,1 @@
+"""Build, export, prove, serve and watch the arm that a verdict named."""

@@ -1,0 +1,24 @@
+"""Export the scikit-learn classifier as a skops file: no pickle, only known types are opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tuneworthy.handover.artefact_folder import CLASSIFIER_FILE
+from tuneworthy.handover.forms._parts import Parts
+from tuneworthy.handover.system import save_classifier
+from tuneworthy.records.artefact import Artefact
+
+FORM, NEEDED = "classifier", True
+
+
+def applies(artefact: Artefact) -> str:
+    """Return why the form does not apply, or ""."""
+    return "" if not artefact.pack.role else "the arm answers with a language model"
+
+
+def write(parts: Parts, draft: Path) -> tuple[str, ...]:
+    """Write the fitted estimator; return a note if it reads sentence vectors."""
+    (draft / FORM).mkdir()
+    save_classifier(parts.classifier, draft / CLASSIFIER_FILE)
+    return ("it reads sentence vectors of MiniLM",) if parts.artefact.pack.vectors else ()

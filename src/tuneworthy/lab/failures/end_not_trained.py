@@ -1,0 +1,60 @@
+"""The end-of-turn token never carries loss, because the padding token is the same token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tuneworthy.records.failure import (
+    Check,
+    Detection,
+    RunFacts,
+    Runs,
+    judged,
+    not_measured,
+)
+
+NUMBER, HARD = 12, 1
+SLUG, TITLE = "never-stops", "It never stops talking"
+TASK = "support_tickets"
+STORY = (
+    "A small model learnt to turn support tickets into JSON from 64 rows. Its loss is as low as "
+    "that of the clean twin. Yet most answers run into the limit."
+)
+WIN = (
+    "38 of 40 new answers end by themselves, an answer's end has a probability of .90, and the "
+    "score is at most .10 below the clean twin."
+)
+PLANTED = {"pad_token": "<|im_end|>"}
+CLEAN = {"pad_token": "<|endoftext|>"}
+KNOBS = {
+    "rate": (1e-4, 1e-3, 3e-2),
+    "pad_token": ("<|im_end|>", "<|endoftext|>"),
+    "max_length": (64, 512),
+    "serve.schema": (False, True),
+}
+CHARTS = ("length", "p_end")
+MEASURES = ("p_end", "ended", "cut_rows", "same_prompt", "copied")
+PROOF = "p_end"
+CAUSES = ("rate_too_high", "rows_cut", "end_not_trained", "other_template", "too_many_epochs")
+NEEDS = ("data", "tokenizer")
+HARMLESS = "A grammar or a stop string ends the answer for you."
+
+
+def detect(runs: Runs) -> Detection:
+    """Find training rows without a trained end; the model's P(end) must be low where measured."""
+    share, p = runs.own.end_trained, runs.own.p_end
+    if share is None:
+        return not_measured("no data file or tokenizer")
+    found = share == 0 and (p is None or p < 0.5)
+    return judged(share, found, f"the end of turn is trained in {share:.0%} of the rows")
+
+
+def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
+    ended, p, score = own.ended or 0, own.p_end or 0.0, own.score or 0.0
+    least = (twin.score or 0.0) - 0.10
+    yield Check(what="38 of 40 new answers end by themselves", passed=ended >= 38,
+                value=f"{ended} of {own.answers}")  # fmt: skip
+    yield Check(what="P(end) at least .90, without a grammar's help", passed=p >= 0.9,
+                value=f"{p:.2f}")  # fmt: skip
+    yield Check(what=f"score at least {least:.2f}", passed=score >= least, value=f"{score:.2f}")

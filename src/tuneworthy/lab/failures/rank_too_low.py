@@ -1,0 +1,72 @@
+"""The adapter has too few parameters for what the rows hold: rank 1 on one matrix of one layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tuneworthy.lab.failures._conditions import at_least, at_most, difference, near_twin
+from tuneworthy.lab.failures._rows import invented_town_rows
+from tuneworthy.records.failure import (
+    Check,
+    Config,
+    Detection,
+    LabRows,
+    RunFacts,
+    Runs,
+    judged,
+    not_measured,
+)
+
+NUMBER, HARD = 3, 3
+SLUG, TITLE = "hardly-learns", "Sixteen readings, and it hardly learns"
+TASK = "policy_faq"  # for its metric and short answers; `rows` returns the rows
+STORY = (
+    "A small model reads sixteen times in which country each of 40 towns of a novel lies. Its "
+    "weights move further than those of the clean twin. Yet the loss hardly falls."
+)
+WIN = (
+    "36 of 40 countries are right, the loss ends below .1, and the score is at most .10 below the "
+    "twin."
+)
+PLANTED: Config = {"rank": 1, "targets": "15.self_attn.k_proj"}
+CLEAN: Config = {"rank": 16, "targets": "all-linear", "rows": 40, "epochs": 16}
+KNOBS = {
+    "rank": (1, 4, 16),
+    "targets": ("15.self_attn.k_proj", "q_proj v_proj", "all-linear"),
+    "epochs": (4, 8, 16),
+    "rate": (1e-5, 1e-3, 3e-2),
+    "max_length": (64, 512),
+}
+CHARTS = ("score", "length")
+MEASURES = ("parameters", "change", "clip_rate", "p_end", "outliers")
+PROOF = "parameters"
+CAUSES = ("rank_too_low", "rate_too_low", "rate_too_high", "wrong_labels", "new_facts_forget")
+NEEDS = ("log", "adapter", "data", "tokenizer")
+HARMLESS = "A small regular task, a label or a layout, needs no more than rank 1."
+# Parameters for each answer token, without and with a clean twin; loss in nats a token.
+LEAST_PARAMETERS, LEAST_BESIDE_TWIN, LOSS_FLOOR = 1.0, 5.0, 0.5
+
+
+def rows(rows: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
+    """Return 40 training rows on countries of invented towns, and the same reworded as new rows."""
+    return LabRows(tuple(invented_town_rows(seed, 40, 0)), tuple(invented_town_rows(seed, 40, 1)))
+
+
+def detect(runs: Runs) -> Detection:
+    """Find few parameters per answer token and a training loss that stays high."""
+    own, twin = runs.own, runs.twin
+    if not own.parameters or not own.answer_tokens:
+        return not_measured("no adapter, or no data file and tokenizer")
+    each = own.parameters / own.answer_tokens
+    gap = own.loss_last if twin is None else difference(own.loss_last, twin.loss_last)
+    found = each < (LEAST_PARAMETERS if twin is None else LEAST_BESIDE_TWIN) and (
+        gap is None or gap > LOSS_FLOOR
+    )
+    return judged(each, found, f"{each:.1f} parameters for each answer token")
+
+
+def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
+    yield at_least("36 of 40 countries are right", own.score, 0.9)
+    yield at_most("the loss ends below .1", own.loss_last, 0.1)
+    yield near_twin(own, twin)

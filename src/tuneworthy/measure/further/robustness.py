@@ -1,0 +1,306 @@
+"""Measure robustness: run arms at other temperatures, reworded, and without the long prompt.
+
+The arm is refitted as it was (a trained one loads its adapter) with `RequestOverrides`
+(`models/_reply_cache.py`) on its models, and answers cases of its own fold. Knows no arm by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.arms.prompt.messages import specification
+from tuneworthy.matrix.design import Design
+from tuneworthy.matrix.ladder import best_runs
+from tuneworthy.measure.answering import Runner
+from tuneworthy.measure.model_roles import roles_of
+from tuneworthy.measure.unit import Unit
+from tuneworthy.metrics import by_set, score_all
+from tuneworthy.models import is_local
+from tuneworthy.models._reply_cache import Change, RequestOverrides, with_overrides
+from tuneworthy.records.answer import Answer, Score, Unscored, value_or_zero
+from tuneworthy.records.arm import Fitted, Sizes, Work
+from tuneworthy.records.artefact import Recipe
+from tuneworthy.records.case import Message, Query
+from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.evidence import ArmResult, Evidence
+from tuneworthy.records.further import RobustnessResult
+from tuneworthy.records.model import Prompt
+from tuneworthy.records.plugins import load
+from tuneworthy.records.record import digest
+from tuneworthy.records.run import Run
+from tuneworthy.records.specs import chooses
+from tuneworthy.records.task import TRAINED_TOOLS, Task, Tool
+
+TEMPERATURES = (0.0, 0.3, 0.7, 1.0, 1.3)
+
+MOST_ROBUSTNESS_CASES, ENOUGH_CASES = 60, 40  # the most cases; below ENOUGH_CASES a fold is added
+
+
+def robustness_arms(evidence: Evidence, runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return the names of the two best finalists that call a model, and the best trained one."""
+    asks = {r.spec.name for r in runs if r.state == "measured" and r.fingerprint and not r.recorded}
+    ranked = sorted(
+        (a for a in evidence.arms if a.finalist and a.score and a.name in asks),
+        key=lambda a: (-_mean_score(a), a.simplicity, a.name),
+    )
+    trained = [a for a in ranked if a.tool in TRAINED_TOOLS][:1]
+    return tuple(dict.fromkeys(a.name for a in (*ranked[:2], *trained)))
+
+
+def measure_robustness(
+    runner: Runner, runs: Sequence[Run], arms: Sequence[str]
+) -> tuple[RobustnessResult, ...]:
+    """Return validity and score of these arms at five temperatures, and with changed prompts.
+
+    All arms answer the same cases: at most 60, from the first fold that all of them ran (and from
+    further folds if that has fewer than 40). Arms on a paid model, or without their adapter, are
+    left out. Replies are stored by prompts and limits. A metric that scores all answers together
+    gets the drawn answers of each fold; a condition with too few of them for it has no result.
+    """
+    chosen = {name: best_runs(runs, name) for name in arms}
+    folds = _first_shared_folds(chosen)
+    results: list[RobustnessResult] = []
+    for name, own in chosen.items():
+        fits = [fit for run in own if run.fold in folds if (fit := _refit(runner, run))]
+        if fits and len(fits) == len(folds):
+            results += _measure_conditions(runner, name, fits)
+        else:
+            runner.say(f"{name}: not asked at other temperatures: its models can't be asked again")
+    return tuple(results)
+
+
+@dataclass(frozen=True)
+class _RefittedArm:
+    """An arm refitted in one fold; `overrides` changes the requests to its models."""
+
+    run: Run
+    fitted: Fitted
+    overrides: RequestOverrides
+
+
+def _first_shared_folds(chosen: Mapping[str, Sequence[Run]]) -> list[int | None]:
+    """Return the first folds that all arms ran, as many as it takes for 40 cases."""
+    ran = [{run.fold for run in own} for own in chosen.values() if own]
+    shared = sorted(set.intersection(*ran), key=lambda f: f or 0) if ran else []
+    sizes = {run.fold: len(run.answers) for own in chosen.values() for run in own}
+    folds: list[int | None] = []
+    for fold in shared:
+        if sum(sizes[f] for f in folds) < ENOUGH_CASES:
+            folds.append(fold)
+    return folds
+
+
+def _refit(runner: Runner, run: Run) -> _RefittedArm | None:
+    """Return the arm refitted as in this run; None if that needs training or a paid model."""
+    arm = load("arms", run.spec.arm)
+    roles = roles_of(runner.models, arm.NEEDS)
+    if not roles or not all(is_local(runner.models[role].spec) for role in roles):
+        return None
+    part = runner.split.parts[run.fold or 0].learnt(chooses(run.spec))
+    unit = Unit(run.spec, run.seed, run.fold or 0, part, run.recipe or Recipe(), dev=False)
+    folder = runner.ledger.folder(digest({"what": "shake", "unit": unit.key_fields(runner)}))
+    if run.artefact:
+        built = runner.task.folder / Path(run.artefact)
+        if not built.exists():
+            return None
+        folder = built.parent
+    overrides = RequestOverrides(seed=runner.task.seed)
+
+    def store(key: str, make: Any) -> dict[str, Any]:
+        return runner.ledger.unit(key, "shake", make, runner.study)
+
+    quiet = replace(runner, recorded={}, say=lambda text: None)
+    models = {r: with_overrides(runner.models[r], overrides, store, runner.salt) for r in roles}
+    try:
+        setup = replace(unit.setup(quiet, folder), models=models, given=lambda recipe: ())
+        fitted = unit.fit(setup)
+    except DoesNotApply:
+        return None
+    return _RefittedArm(run, fitted, overrides)
+
+
+def _measure_conditions(
+    runner: Runner, name: str, fits: Sequence[_RefittedArm]
+) -> Iterator[RobustnessResult]:
+    ids = _drawn_cases(runner, [fit.run for fit in fits])
+    for temperature in TEMPERATURES:
+        runner.say(f"{name}: {len(ids)} cases at temperature {temperature:g}")
+        answers = _answers_in_setting(runner, fits, ids, (temperature, None))
+        yield from _condition_result(runner, (name, "temperature", temperature), answers)
+    plain = {a.case: a.prompt for fit in fits for a in fit.run.answers if a.case in ids}
+    tool = fits[0].run.spec.tool if _has_one_turn_inputs(runner, ids) else None
+    for rewording in rewordings(runner.task, list(plain.values()), tool):
+        runner.say(f"{name}: {rewording.how}")
+        answers = _answers_in_setting(runner, fits, ids, (0.0, rewording.change))
+        yield from _condition_result(runner, (name, rewording.how, 0.0), answers)
+
+
+def _has_one_turn_inputs(runner: Runner, ids: frozenset[str]) -> bool:
+    """Return whether every input is a single turn, so that none is mistaken for an example."""
+    return all(len(q.messages) == 1 for q in runner.sealed.queries(sorted(ids)))
+
+
+def _drawn_cases(runner: Runner, runs: Sequence[Run]) -> frozenset[str]:
+    """Return the ids of at most 60 cases of these runs, drawn by the task's seed."""
+    ids = [answer.case for run in runs for answer in run.answers]
+    ranked = sorted(ids, key=lambda i: digest([runner.task.seed, "shake", i]))
+    return frozenset(ranked[:MOST_ROBUSTNESS_CASES])
+
+
+def _answers_in_setting(
+    runner: Runner,
+    fits: Sequence[_RefittedArm],
+    ids: frozenset[str],
+    setting: tuple[float, Change | None],
+) -> list[list[Answer]]:
+    """Return the answers of each fit, whose fold they are scored with."""
+    answers: list[list[Answer]] = []
+    for fit in fits:
+        runner.check()
+        own = [answer.case for answer in fit.run.answers if answer.case in ids]
+        queries: Sequence[Query] = runner.sealed.queries(sorted(own))
+        with fit.overrides.at(*setting):
+            answers.append(list(fit.fitted.answer(queries)))
+    return answers
+
+
+def _condition_result(
+    runner: Runner, condition: tuple[str, str, float], by_fit: Sequence[Sequence[Answer]]
+) -> Iterator[RobustnessResult]:
+    """Yield the result of one condition; nothing if the metric can't score it or judge validity."""
+    gold = runner.sealed.open("shake")
+    sets = [score_all(runner.metric, [gold[a.case] for a in own], own) for own in by_fit]
+    if by_set(runner.metric) and not all(any(isinstance(s, Score) for s in own) for own in sets):
+        return
+    answers, scores = list(chain.from_iterable(by_fit)), list(chain.from_iterable(sets))
+    ids = [answer.case for answer in answers]
+    valid = {i: _is_valid(score) for i, score in zip(ids, scores, strict=True)}
+    judged = {i: v for i, v in valid.items() if v is not None}
+    if not judged:
+        return
+    values = dict(zip(ids, map(value_or_zero, scores), strict=True))
+    design = Design.of(runner.task, runner.split)
+    yield RobustnessResult(
+        arm=condition[0],
+        how=condition[1],
+        temperature=condition[2],
+        n=len(answers),
+        valid=design.share(judged),
+        score=design.mean(values).interval,
+    )
+
+
+def _is_valid(score: Score | Unscored) -> bool | None:
+    return score.valid if isinstance(score, Score) else False
+
+
+def _mean_score(arm: ArmResult) -> float:
+    return arm.score.mean if arm.score else 0.0
+
+
+def estimate(sizes: Sizes, arms: int = 3) -> Work:
+    """Return the work of the robustness checks of `arms` arms, for the plan.
+
+    Nine conditions (five temperatures, three wordings, the other prompt length), with the examples
+    of the best prompt.
+    """
+    cases = min(sizes.cases, MOST_ROBUSTNESS_CASES)
+    conditions = len(TEMPERATURES) + 4
+    requests = arms * conditions * cases
+    read = arms * conditions * sizes.shared + requests * sizes.input_tokens
+    return Work.total(requests=requests, read=read, written=requests * sizes.answer)
+
+
+PROMPT_WRAPPERS = (
+    "Your task is the following. {}",
+    "Please do this for me, exactly as described: {} Thank you.",
+    "You will get an input.\n\nWhat to do with it:\n{}",
+)
+
+SHORTENED_NOTE, LENGTHENED_NOTE = "without its long prompt", "with the long prompt"
+# The tools whose prompt may be shortened or lengthened.
+TOOLS_WITH_PROMPT = {"prompt", "tune", "distil"}
+
+
+@dataclass(frozen=True)
+class Rewording:
+    """A change of a prompt, and its name (`how`)."""
+
+    how: str
+    change: Change
+
+
+def rewordings(task: Task, prompts: Sequence[Prompt], tool: Tool | None) -> list[Rewording]:
+    """Return the rewordings that apply to, and change, every prompt of an arm.
+
+    They are the three wrappers; the instruction alone, for prompts with examples or the answer
+    specification; and the specification, for prompts with the instruction alone.
+    """
+    instruction = task.instruction.strip()
+    candidates = [
+        Rewording(f"reworded {number}", _wrap_instruction(instruction, wrapper))
+        for number, wrapper in enumerate(PROMPT_WRAPPERS, 1)
+    ]
+    if tool in TOOLS_WITH_PROMPT and all(map(_ends_with_the_input, prompts)):
+        candidates += [
+            Rewording(SHORTENED_NOTE, _to_bare_instruction(task)),
+            Rewording(LENGTHENED_NOTE, _to_full_specification(task)),
+        ]
+    if not instruction or not prompts:
+        return []
+    return [
+        rewording
+        for rewording in candidates
+        if all(_changes_prompt(rewording, prompt) for prompt in prompts)
+    ]
+
+
+def _changes_prompt(rewording: Rewording, prompt: Prompt) -> bool:
+    return list(rewording.change(prompt)) != list(prompt)
+
+
+def _wrap_instruction(instruction: str, wrapper: str) -> Change:
+    return lambda prompt: _replace_first(prompt, instruction, wrapper.format(instruction))
+
+
+def _replace_first(prompt: Prompt, old: str, new: str) -> list[Message]:
+    """Return the prompt with the first occurrence of a text replaced, system turns first."""
+    messages = list(prompt)
+    order = sorted(range(len(messages)), key=lambda at: (messages[at].role != "system", at))
+    for at in order:
+        if old and old in messages[at].content:
+            text = messages[at].content.replace(old, new, 1)
+            messages[at] = messages[at].model_copy(update={"content": text})
+            break
+    return messages
+
+
+def _to_bare_instruction(task: Task) -> Change:
+    """Return the change that leaves only instruction and input: no specification, no examples."""
+
+    def change(prompt: Prompt) -> list[Message]:
+        head = [message for message in prompt if message.role == "system"]
+        bare = _replace_first([*head, prompt[-1]], specification(task), task.instruction.strip())
+        return bare if any(task.instruction.strip() in m.content for m in bare) else list(prompt)
+
+    return change
+
+
+def _to_full_specification(task: Task) -> Change:
+    """Return the change that replaces the bare instruction by the full specification."""
+    full, instruction = specification(task), task.instruction.strip()
+
+    def change(prompt: Prompt) -> list[Message]:
+        if any(full in message.content for message in prompt):
+            return list(prompt)
+        return _replace_first(prompt, instruction, full)
+
+    return change
+
+
+def _ends_with_the_input(prompt: Prompt) -> bool:
+    return bool(prompt) and prompt[-1].role == "user"

@@ -1,0 +1,228 @@
+"""The plan, frozen in the ledger before the first arm runs: arms, folds, seeds and the cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from tuneworthy.records.arm import Pace
+from tuneworthy.records.audit_report import DetectableDifference
+from tuneworthy.records.reason import Because
+from tuneworthy.records.record import GrownRecord, Record
+from tuneworthy.records.run import LookScope, Spec
+from tuneworthy.records.task import Budget
+
+# The printed line of a plan without diagnosis.
+NO_DIAGNOSIS_CUT = "what was wrong is not read across"
+DIAGNOSIS_STEP = "what was wrong"  # the step a cap stops a run in, if not an arm
+LEAST_DIAGNOSED_CASES = 20  # failed, and as many passed, cases of the smallest diagnosis
+
+
+class EndpointLoad(Record):
+    """The load on endpoints: requests, tokens (prompt and answer), dollars, minutes.
+
+    `most_...` is the worst case: every request that may be made, one token per byte of a prompt (as
+    the caps reserve it), every answer at its token limit; without retries. `usd` and `most_usd` are
+    None where a model has no price. `minutes` are those of the expected requests. `usd_per_1k` is
+    the price of 1,000 requests in use, without what chose the prompt; `price_from` its source. It
+    is None without a price, or where a part of an answer comes from this machine.
+    """
+
+    what: str
+    requests: int
+    most_requests: int
+    tokens: int
+    most_tokens: int
+    usd: float | None
+    most_usd: float | None
+    minutes: float
+    usd_per_1k: float | None = None
+    price_from: str = ""
+
+
+class PlannedArm(Record):
+    """One arm of the plan. `folds` and `seeds` it runs on; `because` says why it is left out.
+
+    `requests` and `tokens` (prompt + answer) are totals; `minutes` is an estimate from this
+    machine's timing, or from an endpoint's seconds per request. `sent` is the load on endpoints,
+    None if the arm uses none; `requests`, `tokens` and `usd` are then its worst case. `follow_up`:
+    it runs only if the stage rule selects it (`measure/stage_rule.py`), after the arms that always
+    run. `look_after`: the number of folds after which the rule checks its score and may stop it; 0:
+    it runs on all its folds. `pace`: how it trains (`Work.pace`).
+    """
+
+    spec: Spec
+    folds: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = ()
+    requests: int = 0
+    tokens: int = 0
+    minutes: float = 0.0
+    usd: float | None = None
+    sent: EndpointLoad | None = None
+    because: Because = None
+    follow_up: bool = False
+    look_after: int = 0
+    pace: Pace = ""
+
+    @property
+    def first_minutes(self) -> float:
+        """Return the minutes until the stage rule checks its score; all if it never does."""
+        return self.minutes * (self.look_after / len(self.folds) if self.look_after else 1.0)
+
+
+class StageDecision(Record):
+    """One decision of the stage rule: its action on an arm, the reason, and the minutes so far."""
+
+    arm: str
+    do: Literal["run", "leave out", "stop", "all folds", "more folds"]
+    why: str
+    minutes: float
+
+
+class OptionalMeasurement(GrownRecord):
+    """One optional measurement after the arms, named by `what`; `because` is why it is left out.
+
+    `needed`: a hard limit of the task is tested by it, so it is never cut.
+    """
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"needed"})
+
+    what: str
+    requests: int = 0
+    minutes: float = 0.0
+    because: str = ""
+    needed: bool = False
+
+
+class Plan(Record):
+    """The experiment, before it runs. `cuts` are what `budget.minutes` had no room for, in order.
+
+    `across` are the arms that the diagnosis may run: placebos, pilots, and arms too expensive for
+    every case (role candidate). Each is costed as if it had to run: an upper bound, half of which
+    counts towards the budget, and not in `minutes`. They run on at most `read` failed and `read`
+    passed cases (None: every failed and 60 passed ones). `others` is the endpoint load apart from
+    the arms (a judge, changed facts); `assumed` names the assumptions behind minutes of requests,
+    `paces` those behind minutes of training, `prices` are sentences on prices; `cap_usd`,
+    `cap_tokens` and `requests_per_month` are those of the task when it is shown, and `free` says
+    that no request costs money. `beside` are the optional measurements after the arms (harm,
+    knowledge probe, learning curves, temperatures): they are cut first if the minutes run out.
+    `whole` are the minutes that would avoid all `cuts` (None: there are none). `staged`: the stage
+    rule decides which follow-up arms run; the bounds pay for every arm that it may run
+    (`possible_arms`). `minutes` are then those of the arms that always run and of the most
+    expensive training arm up to its first check. `again` says which arms are asked several times
+    a row, where the task wants that.
+    """
+
+    task: str
+    rows: str
+    k: int
+    scored: int
+    train: int
+    dev: int
+    arms: tuple[PlannedArm, ...]
+    across: tuple[PlannedArm, ...] = ()
+    read: int | None = None
+    others: tuple[EndpointLoad, ...] = ()
+    assumed: str = ""
+    prices: tuple[str, ...] = ()
+    paces: tuple[str, ...] = ()
+    cap_usd: float | None = None
+    cap_tokens: int | None = None
+    requests_per_month: float | None = None
+    free: bool = False
+    beside: tuple[OptionalMeasurement, ...] = ()
+    cuts: tuple[str, ...] = ()
+    minutes: float = 0.0
+    whole: float | None = None
+    tokens_per_second: float | None = None
+    looks: int = 1
+    looks_scope: LookScope = "folder"
+    visible: DetectableDifference
+    limited: bool = False
+    staged: bool = False
+    again: str = Field(default="", exclude_if=lambda value: not value)
+
+    def with_diagnosis(self) -> Plan:
+        """Return the plan with a diagnosis on a few cases if it has none: more minutes allow it."""
+        if self.read != 0:
+            return self
+        cuts = tuple(line for line in self.cuts if line != NO_DIAGNOSIS_CUT)
+        return self.model_copy(update={"read": LEAST_DIAGNOSED_CASES, "cuts": cuts})
+
+    def with_caps(self, budget: Budget, free: bool = False, volume: float | None = None) -> Plan:
+        """Return the plan with a task's caps and volume, which may change after it was frozen."""
+        now = {"cap_usd": budget.usd, "cap_tokens": budget.tokens, "free": free}
+        return self.model_copy(update={**now, "requests_per_month": volume})
+
+    @property
+    def stops_at(self) -> str:
+        """Return the arm, or DIAGNOSIS_STEP, in which a cap should end the run; "" if none does."""
+        spent_usd = spent_tokens = 0.0
+        for what, load, share in self._loads_in_order():
+            spent_usd += share * (load.usd or 0.0)
+            spent_tokens += share * load.tokens
+            over = self.cap_tokens is not None and spent_tokens > self.cap_tokens
+            if over or (self.cap_usd is not None and spent_usd > self.cap_usd):
+                return what
+        return ""
+
+    def _loads_in_order(self) -> Iterator[tuple[str, EndpointLoad, float]]:
+        """Yield (step, its endpoint load, expected share of the load) in the order of the run."""
+        kept = [(arm, arm.sent) for arm in self.arms if arm.sent and not arm.because]
+        yield from ((arm.spec.name, sent, 1.0) for arm, sent in kept if not arm.follow_up)
+        yield from ((DIAGNOSIS_STEP, arm.sent, 0.5) for arm in self.across if arm.sent)
+        yield from ((arm.spec.name, sent, 0.5) for arm, sent in kept if arm.follow_up)
+        yield from ((load.what, load, 1.0) for load in self.others)
+
+    @property
+    def possible_arms(self) -> int:
+        """Return how many arms may be compared: all candidates that are not left out."""
+        return sum(not arm.because and arm.spec.role == "candidate" for arm in self.arms)
+
+    @property
+    def looks_at(self) -> dict[str, tuple[int, ...]]:
+        """Return {arm name: numbers of folds after which the stage rule checks its score}."""
+        return {arm.spec.name: (arm.look_after,) for arm in self.arms if arm.look_after}
+
+    @property
+    def folds_by_arm(self) -> dict[str, int]:
+        """Return {arm name: number of folds it is planned to run on}, without arms left out."""
+        return {arm.spec.name: len(arm.folds) for arm in self.arms if not arm.because}
+
+    @property
+    def sent(self) -> EndpointLoad | None:
+        """Return the total load on endpoints.
+
+        Half of the diagnosis is expected to run, and half of the arms that wait for the stage rule.
+        """
+        kept = [arm for arm in self.arms if arm.sent and not arm.because]
+        arms = [arm.sent for arm in kept if arm.sent]
+        across = [arm.sent for arm in self.across if arm.sent]
+        every = [*arms, *across, *self.others]
+        if not every:
+            return None
+        share = (
+            [0.5 if arm.follow_up else 1.0 for arm in kept]
+            + [0.5] * len(across)
+            + [1.0] * len(self.others)
+        )
+
+        def total(key: str, shares: bool = False) -> float | None:
+            values: list[float | None] = [getattr(load, key) for load in every]
+            known = [value for value in values if value is not None]
+            if len(known) < len(values):
+                return None
+            return sum(v * (s if shares else 1.0) for v, s in zip(known, share, strict=True))
+
+        return EndpointLoad(
+            what="in all",
+            requests=round(total("requests", True) or 0),
+            most_requests=round(total("most_requests") or 0),
+            tokens=round(total("tokens", True) or 0),
+            most_tokens=round(total("most_tokens") or 0),
+            usd=total("usd", True),
+            most_usd=total("most_usd"),
+            minutes=round(total("minutes", True) or 0.0, 2),
+        )

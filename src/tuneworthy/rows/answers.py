@@ -1,0 +1,224 @@
+"""Read recorded answers of another system, aligned to cases (see rows/matching.py), and grades."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuneworthy.records.answer import Answer
+from tuneworthy.records.case import Case, Query
+from tuneworthy.records.errors import DataError, TaskError
+from tuneworthy.records.task import Match
+from tuneworthy.rows.bad_rows import RawRow, RowFault
+from tuneworthy.rows.copies import normalised_text
+from tuneworthy.rows.csv_rows import DELIMITER_OF
+from tuneworthy.rows.log_roles import AnswerLog, find_answer_log
+from tuneworthy.rows.matching import LogRows, MatchResult, input_texts, match_answers, row_text
+from tuneworthy.rows.rows import read_records
+from tuneworthy.rows.table_columns import Choice
+
+_KNOWN_FINISHES = ("stop", "length", "error")
+# A month of work and a million dollars for one answer: a larger value is a unit or typing error,
+# and one such value would dominate every mean of its arm.
+_MAX_VALUES = {"seconds": 2.7e6, "usd": 1e6, "tokens_in": 10**9, "tokens_out": 10**9}
+
+
+@dataclass(frozen=True)
+class AlignedAnswers:
+    """One answer per case, in case order.
+
+    `unmatched` are the places (file:line) of answers that belong to no row. `matched_by` is the key
+    that matched the answers; `other_inputs` are places of answers with the id of a row but another
+    input (only if the task file says to match by id). `alike`: how often each row was answered, if
+    all answers of a row are one text; they count once. `columns` says which columns were read, ""
+    for a file with the usual names.
+    """
+
+    answers: tuple[Answer, ...]
+    unmatched: tuple[str, ...] = ()
+    matched_by: Match = "id"
+    other_inputs: tuple[str, ...] = ()
+    alike: int = 1
+    columns: str = ""
+
+
+def read_answers(
+    path: Path, cases: Sequence[Case], match: Match | None = None, key: str = "answers.NAME"
+) -> list[Answer]:
+    """Return one answer per case, in order; a case without one gets an Answer with `error`.
+
+    Raises the errors of `align_answers`.
+    """
+    return [*align_answers(path, cases, match=match, key=key).answers]
+
+
+def align_answers(
+    path: Path,
+    cases: Sequence[Case],
+    others: Sequence[Case | Query] = (),
+    match: Match | None = None,
+    key: str = "answers.NAME",
+    records: Iterable[RawRow | RowFault] | None = None,
+) -> AlignedAnswers:
+    """Read recorded answers and align them to `cases`; the file may also answer `others`.
+
+    Rows are {"id", "answer", "seconds"?, "usd"?, "tokens_in"?, "tokens_out"?, "finish"?}, or have
+    an `input` instead of the id; `key` is the task-file key that names them. `records` are the
+    file's records where they were read and renamed already. Raises DataError for a bad row, an
+    impossible number (see _MAX_VALUES), answers that can't be matched (see rows/matching.py) or a
+    file that matches no case.
+    """
+    log = AnswerLog(path)
+    if records is None:
+        with contextlib.suppress(DataError, TaskError):  # the strict reader says what is wrong
+            log = find_answer_log(str(path), Choice())
+        records = log.records()
+    rows = _checked_rows(path, records)
+    matches = match_answers(LogRows(path, rows, match, key), cases, others)
+    if rows and not matches.rows:
+        raise DataError(
+            "no recorded answer belongs to a row of this task",
+            where=str(path),
+            got=_first_key_text(rows[0]),
+            fix='give each row the "id" (or the "input") of the row it answers',
+        )
+    missing = [Answer.missing(case.id, "not recorded") for case in cases]
+    answers = [
+        _repeated_answer([matches.rows[case.id], *matches.repeats.get(case.id, ())], case)
+        if case.id in matches.rows
+        else none
+        for case, none in zip(cases, missing, strict=True)
+    ]
+    times = 1 + max(map(len, matches.repeats.values()), default=0)
+    if times > 1 and all(len({a.text, *(b.text for b in a.repeats)}) == 1 for a in answers):
+        answers = [answer.model_copy(update={"repeats": ()}) for answer in answers]
+    strangers = _stranger_places(rows, matches, (*cases, *others))
+    alike = times if not any(answer.repeats for answer in answers) else 1
+    said = log.summary() if log.table else ""
+    return AlignedAnswers(
+        tuple(answers), strangers, matches.matched_by, matches.other_inputs, alike, said
+    )
+
+
+def _stranger_places(
+    rows: Sequence[RawRow], matches: MatchResult, known: Sequence[Case | Query]
+) -> tuple[str, ...]:
+    """Return the places of answers that belong to none of the known rows."""
+    if matches.matched_by == "order":
+        return ()
+    if matches.matched_by == "id":
+        names = {name for case in known for name in (case.id, getattr(case, "where", ""))}
+        return tuple(row.where for row in rows if row_text(row, "id") not in names)
+    texts = {normalised_text(text) for case in known for text in input_texts(case)}
+    return tuple(r.where for r in rows if normalised_text(row_text(r, "input") or "") not in texts)
+
+
+def _checked_rows(path: Path, records: Iterable[RawRow | RowFault]) -> list[RawRow]:
+    rows: list[RawRow] = []
+    for row in records:
+        if isinstance(row, RowFault):
+            raise DataError(row.why, where=row.place(), got=row.got, fix=row.fix)
+        if not {"answer", "output"} & set(row.fields):
+            raise DataError(
+                "a recorded answer has no `answer`",
+                where=row.where,
+                got=", ".join(sorted(row.fields)),
+                fix='write {"id": ..., "answer": ...}, one object a line',
+            )
+        row = _with_numbers(row) if path.suffix.lower() in DELIMITER_OF else row
+        _check_fields(row)
+        rows.append(row)
+    return rows
+
+
+def _with_numbers(row: RawRow) -> RawRow:
+    """Return a table's row with its numeric cells, which are text, parsed as numbers."""
+    fields = dict(row.fields)
+    for key in _MAX_VALUES.keys() & fields.keys():
+        with contextlib.suppress(ValueError):
+            fields[key] = (int if key.startswith("tokens") else float)(fields[key])
+    return RawRow(row.where, fields)
+
+
+def _check_fields(row: RawRow) -> None:
+    """Raise DataError for impossible seconds, dollars, tokens or finishes of any row."""
+    for key, most in _MAX_VALUES.items():
+        whole, value = key.startswith("tokens"), row.fields.get(key)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+            what, kind = f"`{key}` is no number", "a whole number" if whole else "a number"
+            fix = f"write {kind} without quotes, or leave `{key}` out where it was not measured"
+        elif value < 0:
+            what, fix = f"`{key}` is below 0", f"leave `{key}` out where it was not measured"
+        elif value > most:
+            what, fix = f"`{key}` is too large", f"write at most {most:,.0f} for one answer"
+        else:
+            continue
+        raise _wrong_field(row, key, f"in a recorded answer {what}", fix)
+    if row.fields.get("finish") not in (None, *_KNOWN_FINISHES):
+        fix = f"write one of {', '.join(_KNOWN_FINISHES)}, or leave it out"
+        raise _wrong_field(row, "finish", "in a recorded answer `finish` is not known", fix)
+
+
+def _wrong_field(row: RawRow, key: str, what: str, fix: str) -> DataError:
+    got = json.dumps(row.fields[key], ensure_ascii=False)
+    return DataError(what, where=f"{row.where} {key}", got=got, fix=fix)
+
+
+def _first_key_text(row: RawRow) -> str:
+    key = "id" if row.fields.get("id") is not None else "input"
+    return f"first {key}: {row.fields.get(key)}"
+
+
+def _repeated_answer(rows: Sequence[RawRow], case: Case) -> Answer:
+    first, *others = (_make_answer(row, case) for row in rows)
+    return first.model_copy(update={"repeats": tuple(others)}) if others else first
+
+
+def _make_answer(row: RawRow, case: Case) -> Answer:
+    value = row.fields.get("answer", row.fields.get("output"))
+    if value is None:
+        return Answer.missing(case.id, "null")
+    plain = {
+        key: row.fields[key] for key in (*_MAX_VALUES, "finish") if row.fields.get(key) is not None
+    }
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return Answer(case=case.id, text=text, **plain)
+
+
+Grades = Mapping[tuple[str, str], float]
+"""(case id, answer stripped of outer whitespace) -> grade: 1 as good as the gold answer or better,
+0 worse, .5 undecided; the mean if several humans graded one answer."""
+_GRADE_FORM = '{"id": a row\'s id, "answer": the text that was graded, "grade": 0, 0.5 or 1}'
+
+
+def read_grades(path: Path) -> dict[tuple[str, str], float]:
+    """Return the human grades in a file. Raises DataError for the first invalid line."""
+    grades_of: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for raw in read_records(path, path.name):
+        if isinstance(raw, RowFault):
+            raise DataError(raw.why, where=raw.where, got=raw.got, fix=raw.fix)
+        name, answer, grade = (raw.fields.get(key) for key in ("id", "answer", "grade"))
+        number = _grade_number(grade)
+        if name in (None, "") or not isinstance(answer, str) or number is None:
+            got = ", ".join(f"{key}: {str(value)[:40]}" for key, value in raw.fields.items())
+            raise DataError(
+                "this is no grade", where=raw.where, got=got, fix=f"write {_GRADE_FORM}"
+            )
+        grades_of[str(name), answer.strip()].append(number)
+    return {key: sum(grades) / len(grades) for key, grades in grades_of.items()}
+
+
+def _grade_number(value: object) -> float | None:
+    if isinstance(value, bool):
+        return float(value)
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if 0 <= number <= 1 else None

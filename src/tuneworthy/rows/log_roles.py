@@ -1,0 +1,273 @@
+"""Recognise the columns of a log of recorded answers, and read its records under our names.
+
+A column that the user named wins, then the usual names, then the values. Logs of other tools are
+data: see `_TOOL_LOGS`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.records.errors import DataError
+from tuneworthy.records.escape import quoted
+from tuneworthy.rows.bad_rows import RawRow, ReadCount, RowFault
+from tuneworthy.rows.column_roles import columns_of, propose_roles
+from tuneworthy.rows.rows import read_records
+from tuneworthy.rows.table import Table, open_table
+from tuneworthy.rows.table_columns import (
+    Choice,
+    column_like,
+    has_letter,
+    is_id,
+    is_key_name,
+    raise_no_column,
+    value_of,
+)
+
+ANSWER_NAMES = ("answer", "output", "response", "prediction", "predicted", "pred", "completion",
+                "generated", "generation", "reply", "model_output", "text_output",
+                "prediction_text", "generated_text", "said", "antwort", "ausgabe",
+                "vorhersage")  # fmt: skip
+_MILLISECONDS = ("latency_ms", "duration_ms", "elapsed_ms", "response_ms", "latencyms",
+                 "durationms")  # fmt: skip
+_MEASURE_NAMES: Mapping[str, tuple[str, ...]] = {
+    "usd": ("cost_usd", "usd_cost", "total_cost_usd", "costusd", "cost"),
+    "seconds": ("latency_s", "duration_s", "elapsed_s", "latency_seconds", "duration_seconds",
+                *_MILLISECONDS),
+    "tokens_in": ("prompt_tokens", "input_tokens", "usage.prompt_tokens", "usage.input_tokens"),
+    "tokens_out": ("completion_tokens", "output_tokens", "usage.completion_tokens",
+                   "usage.output_tokens"),
+}  # fmt: skip
+_ANSWER_KEYS = ("answer", "output")
+_AMBIGUOUS_KEYS = {"output"}  # may be the right answer of a row as well as a system's answer
+_KEPT_KEYS = ("seconds", "usd", "tokens_in", "tokens_out", "finish", "repeat", "input", "id")
+
+
+@dataclass(frozen=True)
+class LogRoles:
+    """The columns of a log, "" for a role that no column has; `a.0.b` is a field inside.
+
+    `measured` maps our name of a measured value to its column. `sparse`: a record without an
+    answer is left out, because it is none of the system's.
+    """
+
+    answer: str
+    id: str = ""
+    input: str = ""
+    measured: Mapping[str, str] = field(default_factory=dict)
+    sparse: bool = False
+
+    def renamed(
+        self, records: Iterable[RawRow | RowFault], cells: bool, option: str = ""
+    ) -> Iterator[RawRow | RowFault]:
+        """Yield each record under our names, or its fault; a missing answer is one.
+
+        `cells`: the records are of a table, where an empty cell is an answer that did not come.
+        `option` names another column.
+        """
+        for record in records:
+            if isinstance(record, RowFault):
+                yield record
+                continue
+            own, answer = record.fields, value_of(record.fields, self.answer)
+            if answer is None and self.sparse:
+                continue
+            if not cells and self.answer.partition(".")[0] not in own:
+                yield self._missing_answer(record, option)
+                continue
+            fields = {key: own[key] for key in _KEPT_KEYS if key in own} | {"answer": answer}
+            if (name := own.get(self.id)) not in (None, ""):
+                fields["id"] = name.strip() if isinstance(name, str) else name
+            if (asked := value_of(own, self.input)) is not None:
+                fields["input"] = asked
+            ours = {key: key for key in _MEASURE_NAMES if cells and key in own}  # numbers as text
+            yield RawRow(record.where, fields | measured_values(own, {**ours, **self.measured}))
+
+    def _missing_answer(self, record: RawRow, option: str) -> RowFault:
+        name = quoted(self.answer, 40)
+        fix = f'write "{name}": null where the system gave none (it counts as wrong)'
+        fix += f", or name another column: {option}" * bool(option)
+        return RowFault(record.where, f"the log's answers stand in `{name}`, which is missing here",
+                        ", ".join(sorted(record.fields)), fix)  # fmt: skip
+
+
+_TOOL_LOGS: tuple[tuple[set[str], LogRoles], ...] = (
+    ({"custom_id", "response", "error"},  # the output of OpenAI's Batch API
+     LogRoles("response.body.choices.0.message.content", "custom_id", sparse=True,
+              measured={"tokens_in": "response.body.usage.prompt_tokens",
+                        "tokens_out": "response.body.usage.completion_tokens"})),
+)  # fmt: skip
+"""The roles of logs that other tools write, by the fields that each record has."""
+
+
+def tool_log_roles(table: Table) -> LogRoles | None:
+    """Return the roles of a log that another tool wrote, None for any other log."""
+    first = table.head[0].keys() if table.head else set()
+    return next((roles for fields, roles in _TOOL_LOGS if fields <= first), None)
+
+
+def answer_column(
+    table: Table, free: Sequence[str], names: Sequence[str] = ANSWER_NAMES, alone: bool = True
+) -> str:
+    """Return the column of a log's answers, "" if none of the free columns is known to be.
+
+    It has one of the names, else (`alone`) it is the only text, or the only one with letters.
+    """
+    lowered = {name.lower(): name for name in reversed(free)}
+    if by_name := next((lowered[name] for name in names if name in lowered), ""):
+        return by_name
+    left = {*measured_columns(free).values()} | set(filter(is_key_name, free))
+    texts = {name: found for name in free if name not in left
+             if 2 * len(found := [value for row in table.head
+                                  if isinstance(value := row.get(name), str)]) > len(table.head)
+             }  # fmt: skip
+    if len(texts) > 1:
+        texts = {name: found for name, found in texts.items() if any(map(has_letter, found))}
+    return next(iter(texts)) if alone and len(texts) == 1 else ""
+
+
+def measured_columns(columns: Sequence[str]) -> dict[str, str]:
+    """Return {our name: log column} of measured values that the log has under another name."""
+    lowered = {name.lower(): name for name in reversed(columns)}
+    found = {}
+    for ours, names in _MEASURE_NAMES.items():
+        known = next((lowered[name] for name in names if name in lowered), "")
+        if known and ours not in columns:
+            found[ours] = known
+    return found
+
+
+def measured_values(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, float]:
+    """Return {our name: number} of a record's measured values; milliseconds become seconds."""
+    found = {}
+    for ours, column in columns.items():
+        value = _number(value_of(record, column))
+        if value is not None:
+            value = value / 1000 if column.lower() in _MILLISECONDS else value
+            found[ours] = int(value) if ours.startswith("tokens") else value
+    return found
+
+
+def _number(value: Any) -> float | None:
+    """Return a value as a number of at least 0, None if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if isfinite(number) and number >= 0 else None
+
+
+# Logs for a task file.
+
+
+@dataclass(frozen=True)
+class AnswerLog:
+    """A file of recorded answers; `table` None: it has our names and is read as it is."""
+
+    path: Path
+    table: Table | None = None
+    roles: LogRoles = LogRoles("answer")
+
+    def summary(self) -> str:
+        """Return a sentence on the columns that are read."""
+        own = self.roles
+        named = {"answer": own.answer, **own.measured, "id": own.id, "input": own.input}
+        taken = ", ".join(f"{role} `{name}`" for role, name in named.items() if name)
+        lacks = "" if own.id or own.input else (
+            "; it has neither an id nor an input, so nothing says which row an answer belongs to:"
+            " call its ids `id`, or write `match: order` where each row has its answer, in order"
+        )  # fmt: skip
+        return f"{self.path.name}: {taken}{lacks}"
+
+    def records(self) -> Iterator[RawRow | RowFault]:
+        """Return the records under our field names, and the faults."""
+        if self.table is None:
+            return read_records(self.path, self.path.name)
+        return self.roles.renamed(self.table.rows(), self.table.has_cells)
+
+    def lines(self, most_unread: float) -> Iterator[str]:
+        """Yield the answers under our field names, one JSON object a line.
+
+        Unreadable records are left out. Raises DataError for more than `most_unread` of them, or
+        where the file breaks.
+        """
+        count = ReadCount()
+        for row in self.records():
+            count.add(row if isinstance(row, RowFault) else None)
+            if isinstance(row, RawRow):
+                yield json.dumps(row.fields, ensure_ascii=False) + "\n"
+        count.check(most_unread, "--max-bad")
+
+
+def find_answer_log(place: str, choice: Choice) -> AnswerLog:
+    """Return a file of recorded answers and its roles; `place` is FILE or FILE:COLUMN.
+
+    Raises DataError where no column looks like answers, TaskError for a column that is not there.
+    """
+    path, column = Path(place), ""
+    if not path.is_file():
+        head, _, tail = place.rpartition(":")
+        path, column = (Path(head), tail) if head and Path(head).is_file() else (path, "")
+    if not path.is_file():
+        return AnswerLog(path)  # the draft says that there is no such file
+    table = open_table(path)
+    if not column and (roles := tool_log_roles(table)):
+        return AnswerLog(path, table, roles)
+    columns = columns_of(table.head)
+    column = column_like(column, columns)
+    if column and column not in columns:
+        raise_no_column(column, columns)
+    said = next((name for name in _ANSWER_KEYS if name in columns), "")
+    measured = measured_columns(columns)
+    keyed = bool({"id", "input"} & set(columns)) or not set(columns) - {*_ANSWER_KEYS, *_KEPT_KEYS}
+    usual = said and column in ("", said) and not measured and keyed and table.is_plain
+    if not table.head or usual:
+        return AnswerLog(path)
+    ids = [name for name in columns if is_id(name, [row.get(name) for row in table.head])]
+    answer = column or answer_column(table, [*table.columns], alone=bool(ids))
+    if not answer:
+        raise DataError(
+            "no column of these recorded answers is called `answer`", where=path.name,
+            got=", ".join(columns)[:180], fix=f"name it: --answers NAME={path.name}:COLUMN",
+        )  # fmt: skip
+    others = [name for name in columns if name != answer]
+    own = "id" if "id" in others else next((name for name in ids if name in others), "")
+    asked = "input" if "input" in others else _likely_input(table, choice, answer)
+    return AnswerLog(path, table, LogRoles(answer, own, asked, measured))
+
+
+def _likely_input(table: Table, choice: Choice, answer: str) -> str:
+    """Return the column of inputs: the one that the user named, else the likeliest, else ""."""
+    asked = column_like(choice.input, columns_of(table.head))
+    if asked and any(asked in row for row in table.head):
+        return asked
+    roles = propose_roles(table.head, Choice(output=answer))
+    return "" if isinstance(roles, str) else roles.input
+
+
+def is_answers_only(path: Path) -> bool:
+    """Return whether a file is a log of answers by id: it has no inputs, so it has no rows.
+
+    Raises DataError for a file that can't be read.
+    """
+    table = open_table(path)
+    if table.at or tool_log_roles(table):
+        return not table.at
+    columns = columns_of(table.head)
+    values = {name: [row[name] for row in table.head if name in row] for name in table.columns}
+    if not any(is_id(name, found) for name, found in values.items()):
+        return False
+    free = [name for name in columns if name not in _AMBIGUOUS_KEYS]
+    if named := answer_column(table, free, alone=False):
+        return isinstance(propose_roles(table.head, Choice(output=named)), str)
+    left = {*measured_columns(columns).values()}
+    inner = any(isinstance(one, list | dict) for name, found in values.items()
+                if name not in left for one in found)  # fmt: skip
+    return not inner and len(free) == len(columns) and bool(answer_column(table, table.columns))

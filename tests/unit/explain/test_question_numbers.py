@@ -1,0 +1,150 @@
+"""The arithmetic behind the questions, against numbers worked out by hand."""
+
+import sys
+from math import log, sqrt
+from pathlib import Path
+from statistics import NormalDist
+
+import pytest
+
+from tuneworthy.explain.questions import _diagnosed, _findings, economics, evaluation, simpler_tool
+from tuneworthy.records.causes import Diagnosis, Effect, Wrong
+from tuneworthy.records.evidence import Evidence
+from tuneworthy.records.further import Freshness, Proportion
+from tuneworthy.records.interval import Interval
+from tuneworthy.records.task import Data, Economics, Success, Task
+from tuneworthy.stats.bounds import rate
+from tuneworthy.stats.power import minimum_detectable_effect
+
+sys.path.append(str(Path(__file__).parents[1] / "verdict"))
+import verdict_scenes as scenes
+
+MONEY = {"requests_per_month": 40_000, "value_of_correct": 0.05}
+
+
+def task(**money):
+    return Task(
+        data=Data(file="r.jsonl"), success=Success(margin=0.05), economics=Economics(**money)
+    )
+
+
+def test_the_worked_example_pays_above_382_067_requests_a_month():
+    found, _ = scenes.worked()
+    asked = economics.ask(found, task(**MONEY))
+    assert asked.answer == "no"
+    assert "it pays above 382,067 a month" in asked.because
+    pair = next(p for p in found.pairs if (p.arm, p.versus) == ("tune", "schema"))
+    spread = (pair.high - pair.low) / 2 / NormalDist().inv_cdf(1 - 0.05 / 3)
+    month = 2000 * 0.02 + 40_000 * 0.00229 - (5400 / 12 + 807)
+    chance = NormalDist().cdf(month / (2000 * spread))
+    assert asked.value == pytest.approx(chance, abs=1e-6)
+    assert f"is worth ${-month:,.0f} less than `schema`" in asked.because
+    many = economics.ask(found, task(**MONEY | {"requests_per_month": 4_000_000}))
+    assert many.answer == "yes"
+    lacking = economics.ask(found, task(requests_per_month=40_000))
+    assert "lacks economics.value_of_correct" in lacking.because
+
+
+def test_the_worked_example_needs_750_rows_to_tell_tuning_from_the_schema():
+    found, _ = scenes.worked()
+    asked = simpler_tool.ask(found, task())
+    assert asked.because.startswith("too small: needs about 750 more scored rows (chance")
+    assert (asked.answer, asked.next) == ("not_measured", "settle between `tune` and `schema`")
+
+
+def test_tuning_that_answers_as_the_prompt_does_needs_more_than_one_row():
+    answers = scenes.scores(60, 0.8)
+    found = scenes.evidence({t: (t, answers) for t in ("prompt", "tune")})
+    asked = simpler_tool.ask(found, task())
+    assert asked.because.startswith("too small: needs about 75 more scored rows")
+
+
+def test_rows_enough_follow_the_square_root():
+    wide = Interval(mean=0.02, low=-0.04, high=0.08)
+    assert _findings.rows_needed(wide, 100, below=0.05, above=0.0) == 800  # half as wide, twice
+    assert _findings.rows_needed(wide, 100, below=0.0, above=0.0) == 1800
+    assert _findings.rows_needed(wide, 100, below=0.0, above=0.05) is None
+    assert _findings.rows_needed(wide, 0, below=0.05, above=0.0) is None
+    assert "at the threshold" in _findings.rows_needed_clause(wide, 100, 0.02, 0.02)
+
+
+def test_the_rows_an_evaluation_asks_for_show_the_margin():
+    for n, differ, factor in ((250, 0.2, 1.5), (75, 0.1, 1.0)):
+        from tuneworthy.records.audit_report import Soundness
+
+        sound = Soundness(n=n, mde=minimum_detectable_effect(n, differ, factor), differ=differ)
+        need = evaluation._rows_for_margin(sound, 0.05)
+        assert (
+            minimum_detectable_effect(need, differ, factor)
+            <= 0.05
+            < minimum_detectable_effect(need - 1, differ, factor)
+        )
+
+
+def diagnosis(rows, shown=True):
+    effect = Effect(name="oracle", remedy="knowledge", placebo="p", n_fail=60, n_pass=0,
+                    rescue=None, placebo_rescue=None, harm=None, net=None, gain=None,
+                    contrast=None, corrected=None, acts=False)  # fmt: skip
+    wrong = tuple(Wrong(cause=c, share=s, low=0, high=1, n=n, arm=None, placebo=None)
+                  for c, s, n in rows)  # fmt: skip
+    return Diagnosis(arm="a", n_fail=100, n_pass=100, effects=(effect,) * shown, wrong=wrong)
+
+
+def test_facts_are_a_share_of_the_causes_with_an_exact_interval():
+    found = _diagnosed.missing_facts_share(diagnosis([("format", 0.3, 100), ("knowledge", 0.2, 100),
+                                     ("hard", 0.5, 100)]))  # fmt: skip
+    assert (found.mean, found.n) == (pytest.approx(0.4), 50)
+    assert (found.low, found.high) == pytest.approx(rate(20, 50), abs=1e-6)
+
+
+def test_a_remedy_tried_on_a_part_counts_as_so_many_failures():
+    whole = _diagnosed.missing_facts_share(
+        diagnosis([("format", 0.5, 100), ("knowledge", 0.5, 100)])
+    )
+    part = _diagnosed.missing_facts_share(diagnosis([("format", 0.5, 100), ("knowledge", 0.5, 30)]))
+    assert part.mean == whole.mean
+    assert part.n == 30
+    assert part.high - part.low > whole.high - whole.low
+
+
+def test_without_a_passage_all_that_is_not_explained_may_be_a_fact():
+    rows = [("learnable", 0.6, 100), ("metric", 0.1, 100), ("hard", 0.3, 100)]
+    found = _diagnosed.missing_facts_share(diagnosis(rows, shown=False))
+    assert (found.mean, found.n, found.at_most) == (pytest.approx(0.3), 100, True)
+    assert found.high == pytest.approx(rate(30, 100)[1], abs=1e-6)
+    assert _diagnosed.missing_facts_share(diagnosis([("hard", 1.0, 100)], shown=False)) is None
+
+
+def test_ninety_days_and_the_share_that_goes_with_them_agree():
+    """At the share from which a training lasts 90 days no number of facts would do."""
+    over, ok = 30.0, 0.05
+    limit = 1 - (1 - ok) ** (over / 90)
+    rate_a_day = -log(1 - limit) / over
+    assert -log(1 - ok) / rate_a_day == pytest.approx(90)
+
+    def needed(share):
+        changed = Proportion(k=1, n=100, share=share, low=share / 2, high=share * 2)
+        return _diagnosed.facts_needed(Freshness(changed=changed, over_days=over, stale_ok=ok))
+
+    assert needed(limit) is None
+    assert needed(limit / 1.5) == pytest.approx(
+        801, abs=1
+    )  # twice too wide: .5 share down to a half, 2 up to 1.5; and twice for the power
+    assert needed(limit * 2) > 100
+    assert _diagnosed.facts_needed(Freshness(declared=True, over_days=over)) is None
+
+
+def test_the_width_of_a_pair_gives_its_standard_error():
+    found, _ = scenes.worked()
+    pair = next(p for p in found.pairs if (p.arm, p.versus) == ("tune", "prompt"))
+    tuned, prompt = (next(a for a in found.arms if a.name == n) for n in ("tune", "prompt"))
+    from tuneworthy.explain.questions._findings import net_value_difference
+
+    value = net_value_difference(task(**MONEY), tuned, prompt, pair)
+    naive = sqrt((32 / 250 - 0.088**2) / 250)
+    assert value.se / 2000 == pytest.approx(1.5 * naive, rel=0.1)  # the width factor is in it
+
+
+def test_an_unpriced_empty_study_names_every_key():
+    empty = Evidence(task="t", hash="e" * 64, n=0, looks=1, alpha=0.05, arms=(), pairs=())
+    assert economics.ask(empty, task()).because.startswith("not measured (no tuned model")

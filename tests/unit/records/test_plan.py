@@ -1,0 +1,84 @@
+"""The totals of a plan: its load on endpoints, and its diagnosis."""
+
+import pytest
+
+from tuneworthy.records.audit_report import DetectableDifference
+from tuneworthy.records.plan import (
+    DIAGNOSIS_STEP,
+    LEAST_DIAGNOSED_CASES,
+    NO_DIAGNOSIS_CUT,
+    EndpointLoad,
+    Plan,
+    PlannedArm,
+)
+from tuneworthy.records.run import Spec
+from tuneworthy.records.task import Budget
+
+SEEN = DetectableDifference(n=10, d=0.3, factor=1.0, prompts=0.2, fitted=0.3)
+
+
+def load(requests, usd):
+    return EndpointLoad(what="arm", requests=requests, most_requests=2 * requests,
+                        tokens=10 * requests, most_tokens=20 * requests, usd=usd, most_usd=usd,
+                        minutes=1.0)  # fmt: skip
+
+
+def planned(name, sent=None, **more):
+    return PlannedArm(spec=Spec(name=name, arm=name), sent=sent, **more)
+
+
+def plan(*arms, **more):
+    return Plan(task="t", rows="r", k=3, scored=10, train=5, dev=2, arms=arms, visible=SEEN, **more)
+
+
+def test_a_plan_without_endpoints_sends_nothing():
+    assert plan(planned("a")).sent is None
+
+
+def test_half_of_what_may_follow_is_expected_and_all_of_it_is_the_most():
+    sent = plan(
+        planned("a", load(10, 1.0)),
+        planned("b", load(20, 2.0), follow_up=True),
+        planned("c", load(99, 9.0), because="left out"),
+        across=(planned("d", load(4, 0.4)),),
+        others=(load(6, 0.6),),
+    ).sent
+    assert (sent.requests, sent.most_requests) == (10 + 10 + 2 + 6, 2 * 40)
+    assert sent.usd == pytest.approx(1.0 + 1.0 + 0.2 + 0.6)
+    assert sent.minutes == 3.0
+
+
+def test_one_unknown_price_makes_the_sum_unknown():
+    assert plan(planned("a", load(10, None)), planned("b", load(1, 1.0))).sent.usd is None
+
+
+def test_more_minutes_give_a_plan_its_diagnosis():
+    without = plan(planned("a"), read=0, cuts=("one seed", NO_DIAGNOSIS_CUT))
+    found = without.with_diagnosis()
+    assert (found.read, found.cuts) == (LEAST_DIAGNOSED_CASES, ("one seed",))
+    assert found.with_diagnosis() == found
+
+
+@pytest.mark.parametrize(
+    ("caps", "where"),
+    [
+        ({}, ""),
+        ({"usd": 9.0}, ""),
+        ({"usd": 0.5}, "a"),
+        ({"usd": 1.1}, DIAGNOSIS_STEP),
+        ({"usd": 1.9}, "b"),
+        ({"usd": 2.3}, "arm"),
+        ({"tokens": 99}, "a"),
+        ({"tokens": 10_000}, ""),
+    ],
+)
+def test_a_plan_says_where_a_cap_is_expected_to_end_the_run(caps, where):
+    found = plan(
+        planned("a", load(10, 1.0)),
+        planned("b", load(20, 2.0), follow_up=True),
+        planned("c", load(99, 9.0), because="left out"),
+        planned("e"),
+        across=(planned("d", load(4, 0.4)), planned("f")),
+        others=(load(6, 0.6),),
+    )
+    assert found.with_caps(Budget(**caps)).stops_at == where

@@ -100,7 +100,7 @@ def adapter_student(
 
     def train(student_rows: StudentRows, own: Setup) -> Fitted:
         if options.loss == "on_policy":
-            fitted = on_policy_student(own, (student, teacher), options, seed, student_rows)
+            fitted = _on_policy_student(own, (student, teacher), options, seed, student_rows)
             check_learnt(fitted.trace or {}, len(student_rows.pairs))
             return fitted
         rows = student_rows.training_rows(options.rationale)
@@ -169,11 +169,11 @@ def _curve_point(
 
     `agree` is None if too few rows are held back.
     """
-    agree = count_agreeing(setup, student_rows.held, answers) if answers else None
+    agree = _count_agreeing(setup, student_rows.held, answers) if answers else None
     return {"rows": len(student_rows.pairs), "agree": agree, "of": len(student_rows.held)}
 
 
-def count_agreeing(setup: Setup, pairs: Sequence[Pair], answers: Sequence[Answer]) -> int:
+def _count_agreeing(setup: Setup, pairs: Sequence[Pair], answers: Sequence[Answer]) -> int:
     """Return the number of answers that equal one of the teacher's, formatting ignored."""
     kind, count = setup.task.output.type, 0
     for pair, answer in zip(pairs, answers, strict=True):
@@ -231,7 +231,7 @@ def _notes(options: DistilOptions, facts: dict[str, Any]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def on_policy_student(
+def _on_policy_student(
     setup: Setup,
     models: tuple[Any, Model],
     options: DistilOptions,

@@ -289,7 +289,7 @@ class _Filter:
         ended = [reply for reply in replies if reply.error is None and reply.finish == "stop"]
         if not ended:
             return UNENDED_ANSWER if any(reply.error is None for reply in replies) else NO_ANSWER
-        parted = [split_reason(reply.text) for reply in ended] if self.rationale else [
+        parted = [_split_reason(reply.text) for reply in ended] if self.rationale else [
             ("", reply.text) for reply in ended]  # fmt: skip
         reasoned = [one for one in parted if one[0] or not self.rationale]
         if not reasoned:
@@ -344,7 +344,7 @@ def with_reason_request(prompt: Sequence[Message]) -> tuple[Message, ...]:
     return (*prompt[:-1], last.model_copy(update={"content": f"{last.content}\n\n{ASK_WHY}"}))
 
 
-def split_reason(text: str) -> tuple[str, str]:
+def _split_reason(text: str) -> tuple[str, str]:
     """Return the reason and the answer of a reply to `ASK_WHY`; ("", text) without the mark."""
     reason, mark, answer = text.rpartition(ANSWER_MARK)
     return (reason.strip(), answer.strip()) if mark else ("", text)

@@ -113,7 +113,7 @@ def teacher_inputs(setup: Setup, options: DistilOptions) -> list[TeacherInput]:
     """
     order = sorted(setup.unlabelled, key=lambda query: digest(["source", query.id]))
     free = [TeacherInput(query) for query in order[: options.rows]]
-    if reads_labelled(options, setup.task.output.type == "text"):
+    if _reads_labelled(options, setup.task.output.type == "text"):
         return [*free, *(TeacherInput(case.query(), case) for case in setup.train)]
     if not free:
         raise DoesNotApply(
@@ -123,7 +123,7 @@ def teacher_inputs(setup: Setup, options: DistilOptions) -> list[TeacherInput]:
     return free
 
 
-def reads_labelled(options: DistilOptions, free_text: bool) -> bool:
+def _reads_labelled(options: DistilOptions, free_text: bool) -> bool:
     """Return whether the inputs of labelled rows are among the teacher's (see teacher_inputs)."""
     new = options.gold == "only_teacher" or options.rationale or free_text
     return new or options.loss == "on_policy"
@@ -194,7 +194,7 @@ def taught_work(
     if options.learns != "teacher":
         return _student_work(sizes, options, sizes.train)
     folds = 1 if options.teacher_prompt in FIXED_PROMPTS else sizes.folds
-    labelled = sizes.train * sizes.folds if reads_labelled(options, sizes.free_text) else 0
+    labelled = sizes.train * sizes.folds if _reads_labelled(options, sizes.free_text) else 0
     free = min(sizes.unlabelled, options.rows or sizes.unlabelled)
     asked = free + min(labelled, sizes.train)
     rows = _learnt_rows(sizes, options, free, asked)

@@ -158,7 +158,7 @@ def prompting_with(setup: Setup, recipe: Recipe, examples: Sequence[Case] = ()) 
 
 
 @dataclass(frozen=True)
-class TrainingResult:
+class _TrainingResult:
     """What a training run returned, its learning rate with the reason, and counts of its rows."""
 
     done: Any
@@ -218,7 +218,7 @@ def _check_served(options: TrainingOptions) -> None:
 
 def _train_with_proof(
     setup: Setup, options: TrainingOptions, seed: int, ask: PromptingMethod, local: Any
-) -> TrainingResult:
+) -> _TrainingResult:
     """Train, and write the reference rows that later prove the adapter behind the server."""
     from tuneworthy.models.train.adapter import write_proof_rows
 
@@ -229,7 +229,7 @@ def _train_with_proof(
     return learnt
 
 
-def _load_result(setup: Setup) -> TrainingResult | None:
+def _load_result(setup: Setup) -> _TrainingResult | None:
     """Return the result of an earlier run from the unit's folder, without weights; None if none."""
     from tuneworthy.models.train.lora import load_trained
 
@@ -239,12 +239,12 @@ def _load_result(setup: Setup) -> TrainingResult | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     done = load_trained(setup.folder / "adapter")
-    return TrainingResult(done, **values) if done else None
+    return _TrainingResult(done, **values) if done else None
 
 
 def _train_and_record(
     setup: Setup, options: TrainingOptions, seed: int, ask: PromptingMethod, model: Any
-) -> tuple[TrainingResult, list[Any]]:
+) -> tuple[_TrainingResult, list[Any]]:
     """Train a model in this process; return the result and the training examples."""
     from tuneworthy.models.train.full import fit_full
     from tuneworthy.models.train.loop import rate_of
@@ -275,7 +275,7 @@ def _train_and_record(
         fit: Any = fit_full if full else fit_lora
         done = fit(model, lessons, how, seed, setup.folder)
     about = {"value": rate.value, "why": rate.why}
-    return TrainingResult(done, about, len(lessons.train), len(lessons.replay), wanted), train
+    return _TrainingResult(done, about, len(lessons.train), len(lessons.replay), wanted), train
 
 
 def training_settings(options: TrainingOptions, rows: int, rate: float) -> Any:

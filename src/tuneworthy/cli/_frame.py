@@ -178,7 +178,7 @@ def app() -> Any:
         module = load("cli", name)
         command = getattr(module, "command", None) or getattr(module, name)
         if isinstance(command, typer.Typer):
-            shown = with_example(catalogue("cli")[name], name)
+            shown = _with_example(catalogue("cli")[name], name)
             cli.add_typer(command, name=name, help=shown, short_help=SHORT.get(name))
         else:
             epilog = getattr(module, "EPILOG", None)
@@ -189,7 +189,7 @@ def app() -> Any:
 
 def _help_text(command: Any, name: str) -> str:
     text = inspect.cleandoc(command.__doc__ or catalogue("cli")[name])
-    return with_example(text, name)
+    return _with_example(text, name)
 
 
 def _usage_error(error: Any) -> TaskError:
@@ -341,7 +341,7 @@ SHORT = {  # at most 64 characters: longer ones are cut at 80 columns
 }
 
 
-def with_example(text: str, name: str) -> str:
+def _with_example(text: str, name: str) -> str:
     """Return a command's help with its example, unless it has one of its own."""
     if name not in EXAMPLES or "Example" in text:
         return text

@@ -31,7 +31,7 @@ FOLDER_SCOPE = "all studies of this folder"
 
 def study_identity(loaded: Loaded, available: Available) -> dict[str, Any]:
     """Return the identity of a study: hashes of its task and inputs, and which needs are met."""
-    needed = needs_of_arms(loaded.task)
+    needed = _needs_of_arms(loaded.task)
     met = {need: str(why or "") for need, why in available.items() if need in needed}
     return {"task": loaded.task.hash, "read": input_digests(loaded), "here": met}
 
@@ -76,7 +76,7 @@ def competing_arms(task: Task, available: Available) -> int:
     return sum(not unmet_needs(spec, available) for spec in candidates)
 
 
-def needs_of_arms(task: Task) -> set[str]:
+def _needs_of_arms(task: Task) -> set[str]:
     """Return the names of what a task's arms need to run ("model", "training", "docs", ...)."""
     return {need for spec in specs(task) for need in plugin("arms", spec.arm).NEEDS}
 

@@ -119,7 +119,7 @@ def run_again(
     """
     tell = watch or (lambda event, data: None)
     with open_session(Path(path), options, tell) as session:
-        before = study_to_repeat(session)
+        before = _study_to_repeat(session)
         study = _run_session(session, watch)
     return study, compare_repetition(before, study.results)
 
@@ -152,21 +152,21 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
     stages = stage_runner(session, planned, runs, recipes, read)
     for _ in stages.run():
         count_look(session, runs)
-        if watch and any_measured(runs):
+        if watch and _any_measured(runs):
             tell("step", live.standing(planned, runs))
     end_look(session, planned, runs)
-    if not any_measured(runs):
-        raise nothing_measured_error(runs)
+    if not _any_measured(runs):
+        raise _nothing_measured_error(runs)
     if planned.staged:
         room = max(EXTRAS_LEAST_SHARE * session.minutes, stages.left)
         planned = fit_extras(stages.plan, room, EXTRAS_MOST_SHARE * session.minutes)
-    results = results_of_runs(session, planned, runs, recipes, read)
+    results = _results_of_runs(session, planned, runs, recipes, read)
     results = session.finish(results.model_copy(update={"steps": tuple(stages.steps)}))
     tell("done", results)
     return Study(results, session.write(results))
 
 
-def study_to_repeat(session: Session) -> Results:
+def _study_to_repeat(session: Session) -> Results:
     """Return the results of the study that this one repeats, and store which it is."""
     home = session.task.folder
     kept = session.ledger.frozen(session.study, "repeats")
@@ -214,7 +214,7 @@ def stage_runner(
     )
 
 
-def any_measured(runs: Sequence[Run]) -> bool:
+def _any_measured(runs: Sequence[Run]) -> bool:
     """Return whether a candidate was measured."""
     return any(run.state == "measured" and run.spec.role == "candidate" for run in runs)
 
@@ -230,7 +230,7 @@ class LiveLine:
         from tuneworthy.verdict.decide import standing_so_far
 
         begun, session = time.monotonic(), self._session
-        if begun < self._due or not any_measured(runs):
+        if begun < self._due or not _any_measured(runs):
             return None
         cases, done = tuple(session.sealed.open("compare").values()), {r.spec.name for r in runs}
         waits = any(not arm.because and arm.spec.name not in done for arm in planned.arms)
@@ -240,7 +240,7 @@ class LiveLine:
         return standing
 
 
-def results_of_runs(
+def _results_of_runs(
     session: Session,
     planned: Plan,
     runs: Sequence[Run],
@@ -343,7 +343,7 @@ def _named_and_best_other(verdict: Verdict) -> tuple[str | None, str | None]:
     return verdict.arm, best.name if best else None
 
 
-def nothing_measured_error(runs: Sequence[Run]) -> Exception:
+def _nothing_measured_error(runs: Sequence[Run]) -> Exception:
     """Return the error of a study without a measured candidate."""
     reasons = "; ".join(f"{run.spec.name}: {run.because}" for run in runs if run.because)
     if any(run.state == "failed" or is_reason(run.because, Why.MODEL_UNAVAILABLE) for run in runs):

@@ -121,7 +121,7 @@ def answer_of(request: LoggedRequest) -> Answer:
     )
 
 
-def design_of(requests: Sequence[LoggedRequest]) -> Design:
+def _design_of(requests: Sequence[LoggedRequest]) -> Design:
     """Return how the requests of a log depend on each other, by their positions.
 
     A request's group is its own, or its input so that repeats count once.
@@ -144,7 +144,7 @@ def validity_of(
     values = {at: float(verdict) for at, verdict in told.items() if verdict is not None}
     if not values:
         return "nothing in the task says what a valid answer is"
-    now = design_of(requests).mean(values, 2 * level)
+    now = _design_of(requests).mean(values, 2 * level)
     then = arm.valid(level) if arm else None
     if then is None:
         why = "the study judged no answer of this arm as valid or not" if arm else NO_ARM
@@ -173,7 +173,7 @@ def score_of(
         if isinstance(scored, Unscored) and answer.error is None:
             return f"the metric can't score the answer of {answer.case}: {scored.reason}"
         values[at] = value_or_zero(scored)
-    now = design_of([one for one, _ in labelled]).mean(values, 2 * level)
+    now = _design_of([one for one, _ in labelled]).mean(values, 2 * level)
     if because or arm is None:
         return _live_mean(len(values), now, level, because or NO_ARM)
     return _live_mean(len(values), now, level, "", (len(arm.ids), arm.score(level)))
@@ -185,7 +185,7 @@ def slower_than(limit: float, requests: Sequence[LoggedRequest], level: float) -
     timed = {at: 1000 * seconds > limit for at, seconds in waits.items()}
     if not timed:
         return "the log has no `seconds`"
-    return share_of(timed, design_of(requests), level)
+    return share_of(timed, _design_of(requests), level)
 
 
 def spread_of(then: Sequence[float], now: Sequence[float], unit: str) -> LiveSpread:
@@ -332,7 +332,7 @@ def moved_facts(
     texts = [[chunks[0].text if chunks else "" for chunks in side] for side in (before, after)]
     moved = [at for at in range(len(asked)) if texts[0][at] != texts[1][at]]
     stated = {at: _stated_fact(asked[at].answer or "", texts[0][at], texts[1][at]) for at in moved}
-    told, design = list(stated.values()), design_of(asked)
+    told, design = list(stated.values()), _design_of(asked)
     old = {at: stated.get(at) == "old" for at in range(len(asked))}
     return MovedFacts(
         share=share_of({at: at in stated for at in range(len(asked))}, design, level),

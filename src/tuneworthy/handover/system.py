@@ -41,7 +41,7 @@ _SAME_KEYS = (
 
 
 @dataclass
-class DeployedSystem:
+class _DeployedSystem:
     """An opened artefact; implements records.artefact.System."""
 
     artefact: Artefact
@@ -86,7 +86,7 @@ def open_artefact(path: Path, home: Path | None = None, base: Model | None = Non
     opened = open_pack(setup, artefact.pack, classifier)
     if classifier is not None:
         _check_answers(opened, folder)
-    return DeployedSystem(artefact, opened.model, opened.limits, opened)
+    return _DeployedSystem(artefact, opened.model, opened.limits, opened)
 
 
 def _check_answers(opened: OpenedPack, folder: Path) -> None:

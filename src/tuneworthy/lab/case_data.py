@@ -83,9 +83,9 @@ def public_data(case: LabCase, records: RecordStore = SHIPPED_RECORDS) -> dict[s
         "trains": case.trains,
         "story": module.STORY,
         "win": module.WIN,
-        "charts": [chart_data(key, case.trains) for key in charts],
+        "charts": [_chart_data(key, case.trains) for key in charts],
         "measures": [_measurement_data(key, recorded) for key in _shuffled(module.MEASURES, case)],
-        "causes": cause_texts(_shuffled(module.CAUSES, case)),
+        "causes": _cause_texts(_shuffled(module.CAUSES, case)),
         "sure": list(CONFIDENCES),
         "yaml": _config_lines(recorded, planted),
         "about": {
@@ -156,7 +156,7 @@ def blind_data(cases: Sequence[LabCase]) -> dict[str, Any]:
     return {
         "trains": True,
         "one_in": CLEAN_ONE_IN,
-        "charts": [chart_data(key) for key in BLIND_CHARTS],
+        "charts": [_chart_data(key) for key in BLIND_CHARTS],
         "facts": [
             {
                 "key": key,
@@ -167,7 +167,7 @@ def blind_data(cases: Sequence[LabCase]) -> dict[str, Any]:
             for key, said in shown.items()
         ],
         "clean_runs": len(clean_runs()),
-        "causes": cause_texts((words.CLEAN_CAUSE, *names)),
+        "causes": _cause_texts((words.CLEAN_CAUSE, *names)),
         "clean": {"key": words.CLEAN_CAUSE, "text": words.CLEAN_WORDS},
         "sure": list(CONFIDENCES),
         "points": POINTS,
@@ -187,7 +187,7 @@ def proving_measures(case: LabCase) -> tuple[str, ...]:
     return (proof,) if isinstance(proof, str) else tuple(proof)
 
 
-def chart_data(key: str, trains: bool = True) -> dict[str, Any]:
+def _chart_data(key: str, trains: bool = True) -> dict[str, Any]:
     """Return a chart's title, unit and scale."""
     said = words.chart_of(key)
     return {
@@ -200,12 +200,12 @@ def chart_data(key: str, trains: bool = True) -> dict[str, Any]:
     }
 
 
-def cause_texts(names: Sequence[str]) -> list[dict[str, str]]:
+def _cause_texts(names: Sequence[str]) -> list[dict[str, str]]:
     """Return each cause's name and its text."""
     return [{"key": name, "text": words.cause_text(name)} for name in names]
 
 
-def yaml_value(value: Value) -> str:
+def _yaml_value(value: Value) -> str:
     """Return a value as YAML text, small numbers as powers of ten."""
     if value is None:
         return "null"
@@ -265,10 +265,10 @@ def _config_lines(recorded: Recordings, planted: Config) -> list[dict[str, Any]]
     keys = [key for key in planted if case.trains or key in own]
     lines = []
     for key in (*keys, *(key for key in case.module.KNOBS if key not in keys)):
-        line: dict[str, Any] = {"key": key, "text": yaml_value(planted.get(key))}
+        line: dict[str, Any] = {"key": key, "text": _yaml_value(planted.get(key))}
         if key in case.module.KNOBS:
             values = recorded.options(key)
-            line["values"] = [{"value": value, "text": yaml_value(value)} for value in values]
+            line["values"] = [{"value": value, "text": _yaml_value(value)} for value in values]
         lines.append(line)
     return lines
 

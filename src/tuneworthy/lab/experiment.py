@@ -35,7 +35,7 @@ from tuneworthy.records.model import Limits
 LOOK_COUNT = 8
 
 
-def look_steps(total: int) -> list[int]:
+def _look_steps(total: int) -> list[int]:
     """Return the steps after which a run is measured: 0, denser early, and the last."""
     shares = [0.0, 0.06, 0.125, 0.25, 0.4, 0.6, 0.8, 1.0][:LOOK_COUNT]
     return sorted({round(share * total) for share in shares})
@@ -100,7 +100,7 @@ class Experiment:
         try:
             done = train_watched(
                 self.model, [row.example for row in self.encoded], self.settings(),
-                (self.seed, folder), look_steps(total), (self._look, self._add_step),
+                (self.seed, folder), _look_steps(total), (self._look, self._add_step),
             )  # fmt: skip
             last = done.by_row[-1] if done.by_row else []
             state, because = "failed" if done.refused else "done", done.refused

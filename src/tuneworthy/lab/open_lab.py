@@ -114,7 +114,7 @@ def open_lab(
     """
     folder = make_lab_folder(working)
     host, port = where
-    lock = take_lock(folder)
+    lock = _take_lock(folder)
     if access is None:
         kept = last_access(folder) if lock else None
         access = (
@@ -130,7 +130,7 @@ def open_lab(
     return Lab(folder, records, blind, access, jobs, lock, say, own or OwnFolders())
 
 
-def take_lock(folder: Path) -> WriterLock | None:
+def _take_lock(folder: Path) -> WriterLock | None:
     """Return the lock of a lab's folder, None if another lab holds it."""
     try:
         return acquire(folder / "lock")

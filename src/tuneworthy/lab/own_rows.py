@@ -263,7 +263,7 @@ def _add_shapes(rows: Sequence[TrainingRow], found: RowFacts) -> None:
     if sum(count for _, count in counts) < SHAPED_SHARE * len(shapes):
         found.missing["shapes"] = FREE_TEXT
         return
-    if len(counts) > 1 and closed_labels(rows) is not None:
+    if len(counts) > 1 and _closed_labels(rows) is not None:
         found.missing["shapes"] = "the answers are closed labels, which need not have one form"
         return
     found.facts["shapes"] = 1 - counts[0][1] / len(shapes)
@@ -274,12 +274,12 @@ def _add_shapes(rows: Sequence[TrainingRow], found: RowFacts) -> None:
 
 def _add_label_conflicts(rows: Sequence[TrainingRow], found: RowFacts) -> None:
     """Add the share of labels that similar rows contradict, if the answers are labels."""
-    labels = closed_labels(rows)
+    labels = _closed_labels(rows)
     if labels is None:
         found.missing["conflicts"] = "the answers are no closed labels"
         return
     compared = rows[:MOST_COMPARED_ROWS]
-    found.rows["conflicts"] = contradicted_rows(compared, labels)
+    found.rows["conflicts"] = _contradicted_rows(compared, labels)
     found.facts["conflicts"] = len(found.rows["conflicts"]) / len(compared)
 
 
@@ -315,7 +315,7 @@ def facts_without_data(why: str) -> RowFacts:
     return RowFacts(missing=dict(missing))
 
 
-def closed_labels(rows: Sequence[TrainingRow]) -> list[str] | None:
+def _closed_labels(rows: Sequence[TrainingRow]) -> list[str] | None:
     """Return the sorted labels if the answers are labels of a closed set, else None."""
     labels = {row.answer.strip() for row in rows}
     closed = len(labels) <= min(MOST_LABELS, len(rows) // ROWS_PER_LABEL)
@@ -326,7 +326,7 @@ def closed_labels(rows: Sequence[TrainingRow]) -> list[str] | None:
     return sorted(labels) if closed and short and len(labels) > 1 else None
 
 
-def contradicted_rows(rows: Sequence[TrainingRow], labels: Sequence[str]) -> list[str]:
+def _contradicted_rows(rows: Sequence[TrainingRow], labels: Sequence[str]) -> list[str]:
     """Return the places (file:line) of rows whose label similar rows contradict."""
     content = {"instruction": "Which label?", "data": {"train": "rows.jsonl"},
                "output": {"type": "label", "labels": list(labels)}}  # fmt: skip

@@ -170,7 +170,7 @@ class Recordings:
         """Return both runs' curves of a figure as points in a box of 100 by 100; None without."""
         if not (self.plant and self.twin):
             return None
-        curves = {"run": figure_points(key, self.plant), "twin": figure_points(key, self.twin)}
+        curves = {"run": _figure_points(key, self.plant), "twin": _figure_points(key, self.twin)}
         if not all(curves.values()):
             return None
         whole = [value for points in curves.values() for _, value in points]
@@ -206,7 +206,7 @@ def facts_of(events: Sequence[Event] | None) -> RunFacts | None:
     return RunFacts(**{key: value for key, value in last["facts"].items() if key in known})
 
 
-def figure_points(key: str, events: Sequence[Event]) -> list[tuple[int, float]]:
+def _figure_points(key: str, events: Sequence[Event]) -> list[tuple[int, float]]:
     """Return the (step, value) points of a figure, from the steps' or the looks' events."""
     points: list[tuple[int, float]] = []
     for event in events:

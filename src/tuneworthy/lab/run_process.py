@@ -102,10 +102,10 @@ def serve_runs(pipe: Connection, open_runner: OpenRunner) -> None:
             except (EOFError, BrokenPipeError, ConnectionResetError):
                 raise
             except Exception as error:
-                pipe.send(("over", False, failure_reason(error)))
+                pipe.send(("over", False, _failure_reason(error)))
 
 
-def failure_reason(error: Exception) -> str:
+def _failure_reason(error: Exception) -> str:
     """Return in one line for the visitor why a run failed."""
     if isinstance(error, TuneworthyError):
         parts = (error.what, error.got, error.fix)

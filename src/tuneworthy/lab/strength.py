@@ -50,7 +50,7 @@ class StrengthAnswers:
         }
 
 
-def answer_at_strength(
+def _answer_at_strength(
     strength: float,
     base: Any,
     how: tuple[Path, Emit, Control],
@@ -87,7 +87,7 @@ def stream_adapter_strength(strength: float, base: Any, how: tuple[Path, Emit, C
     begun, state = time.perf_counter(), "done"
     emit({"kind": "begin", "schema": SCHEMA, "strength": strength, "rows": ANSWERED_ROWS})
     try:
-        answer_at_strength(
+        _answer_at_strength(
             strength, base, how, lambda known: emit({"kind": "stop", **known.plain()})
         )
     except RunStopped:
@@ -104,7 +104,7 @@ def record_strength(
     how = (shared, lambda event: say(str(event.get("line", ""))), lambda: None)
     rows, stops = task_rows(TASK_NAME).new[:ANSWERED_ROWS], []
     for strength in STRENGTHS:
-        stops.append(answer_at_strength(strength, base, how, lambda known: None).plain())
+        stops.append(_answer_at_strength(strength, base, how, lambda known: None).plain())
         say(json.dumps(stops[-1]))
     begin = {"kind": "begin", "schema": SCHEMA, "task": TASK_NAME, "seed": SEED,
              "rows": ANSWERED_ROWS,

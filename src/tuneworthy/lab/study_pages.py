@@ -77,7 +77,7 @@ def settle_page(place: StudyPlace, site: Site) -> str:
 
 
 def _study_row(place: StudyPlace) -> dict[str, Any]:
-    state = study_state(place)
+    state = _study_state(place)
     row: dict[str, Any] = {"id": place.id, "name": place.title, "folder": place.name, "n": None,
                            "state": state, "place": place.inside}  # fmt: skip
     verdict, written = verdict_of(place)
@@ -119,7 +119,7 @@ def _render_study(name: str, place: StudyPlace, tab: str, site: Site, **values: 
     command = f"tuneworthy {tab} {shlex.quote(place.inside) if place.inside else ''}".strip()
     scripts, keys = ((*SCRIPTS, "settle"), VOTE_KEYS) if tab == "settle" else (SCRIPTS, ())
     return _render_page(name, site, scripts, keys, place=place, tab=tab, command=command,
-                        state=study_state(place), **values)  # fmt: skip
+                        state=_study_state(place), **values)  # fmt: skip
 
 
 def _render_page(name: str, site: Site, scripts: Any, keys: Any, **values: Any) -> str:
@@ -141,7 +141,7 @@ NOT_BEGUN = "its ledger holds no event of this study"
 OTHER_EVENTS = "the events of this run were written by another version, or were changed"
 
 
-def study_state(place: StudyPlace) -> str:
+def _study_state(place: StudyPlace) -> str:
     """Return the state of a study: `running`, `stopped` or `done`."""
     return _state_from_events(place, _study_events(place)[0])
 

@@ -83,7 +83,7 @@ def _collect_votes(settling: Settling, pipe: Connection, idle: float) -> Settlin
 def _store_vote(settling: Settling, pair: str, choice: Any, gold: str | None) -> str:
     """Store a vote on the shown pair; return why it was refused, or ""."""
     question = settling.question()
-    if question is None or pair_id(settling, question) != pair:
+    if question is None or _pair_id(settling, question) != pair:
         return "this pair was answered already"
     return settling.click(choice, gold)
 
@@ -103,7 +103,7 @@ def _settling_state(settling: Settling, refused: str = "") -> SettlingState:
     return {
         **state,
         "state": "asked",
-        "pair": pair_id(settling, question),
+        "pair": _pair_id(settling, question),
         "messages": [[one.role, one.content] for one in question.query.messages],
         "left": blind_form(question.left),
         "right": blind_form(question.right),
@@ -111,7 +111,7 @@ def _settling_state(settling: Settling, refused: str = "") -> SettlingState:
     }
 
 
-def pair_id(settling: Settling, question: VoteQuestion) -> str:
+def _pair_id(settling: Settling, question: VoteQuestion) -> str:
     """Return the id of a shown pair; it differs if the same texts are shown again later."""
     clicks = settling.progress().clicks
     return digest([clicks, question.query.id, question.left, question.right], 16)

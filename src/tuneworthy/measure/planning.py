@@ -88,7 +88,7 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
     lines: tuple[str, ...] = ()
     shown, planned = _plan_arms(facts, arms, choice)
     across = tuple(_diagnosis_arms(shown, planned, choice))
-    needed = needed_minutes if by_rule else lambda arms: sum(arm.minutes for arm in arms)
+    needed = _needed_minutes if by_rule else lambda arms: sum(arm.minutes for arm in arms)
     uncut = needed(planned) + diagnosis_minutes(across, by_rule)
     uncut = max(uncut, _minutes_for_all_folds(planned)[0])
     runnable = [spec for spec in arms if not unmet_needs(spec, facts.available)]
@@ -140,7 +140,7 @@ def _speed_assumptions(facts: PlanInputs, planned: Sequence[PlannedArm]) -> tupl
     return facts.speed.assumptions((spec, _arm_work(spec, facts, cases)) for spec in kept)
 
 
-def needed_minutes(arms: Sequence[PlannedArm]) -> float:
+def _needed_minutes(arms: Sequence[PlannedArm]) -> float:
     """Return the planned minutes until the dearest training arm has run on its first folds.
 
     That is all arms that always run, up to a look if they get one, plus those folds. The stage rule

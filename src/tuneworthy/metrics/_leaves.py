@@ -19,15 +19,15 @@ COMMON_LEAF = 50  # greedy matching skips a leaf that more than so many elements
 
 def leaf_f1(gold: Any, said: Any) -> float:
     """Return the F1 of two JSON values' leaves: 2 * common / (leaves of one + of the other)."""
-    return 2 * common_leaves(gold, said) / (count_leaves(gold) + count_leaves(said))
+    return 2 * common_leaves(gold, said) / (_count_leaves(gold) + _count_leaves(said))
 
 
-def count_leaves(value: Any) -> int:
+def _count_leaves(value: Any) -> int:
     """Return the number of leaves of a JSON value; an empty container is one leaf."""
     if isinstance(value, dict) and value:
-        return sum(map(count_leaves, value.values()))
+        return sum(map(_count_leaves, value.values()))
     if isinstance(value, list) and value:
-        return sum(map(count_leaves, value))
+        return sum(map(_count_leaves, value))
     return 1
 
 
@@ -36,11 +36,13 @@ def common_leaves(gold: Any, said: Any) -> int:
     if isinstance(gold, dict) and isinstance(said, dict) and gold and said:
         return sum(common_leaves(gold[key], said[key]) for key in gold.keys() & said.keys())
     if isinstance(gold, list) and isinstance(said, list) and gold and said:
-        shared = Counter(map(scalar_key, _scalars(gold))) & Counter(map(scalar_key, _scalars(said)))
+        shared = Counter(map(_scalar_key, _scalars(gold))) & Counter(
+            map(_scalar_key, _scalars(said))
+        )
         paired = _pair_elements(_containers(gold), _containers(said))
         return shared.total() + sum(common_leaves(one, other) for one, other in paired)
     return (
-        int(scalar_key(gold) == scalar_key(said))
+        int(_scalar_key(gold) == _scalar_key(said))
         if not (_is_filled(gold) or _is_filled(said))
         else 0
     )
@@ -66,7 +68,7 @@ def differences(gold: Any, said: Any, path: str = "") -> Iterator[str]:
 
 
 def _list_differences(gold: list[Any], said: list[Any], path: str) -> Iterator[str]:
-    one, other = (Counter(map(scalar_key, _scalars(side))) for side in (gold, said))
+    one, other = (Counter(map(_scalar_key, _scalars(side))) for side in (gold, said))
     yield from (f"missing in {path}: {_value_text(value)}" for _, value in (one - other).elements())
     yield from (
         f"too much in {path}: {_value_text(value)}" for _, value in (other - one).elements()
@@ -229,7 +231,7 @@ def composed(value: Any) -> Any:
     return value
 
 
-def scalar_key(value: Any) -> tuple[bool, Any]:
+def _scalar_key(value: Any) -> tuple[bool, Any]:
     """Return a scalar's key for comparing: true is not 1, 1 equals 1.0, 1 is not "1"."""
     return isinstance(value, bool), value
 
@@ -240,7 +242,7 @@ def json_equal(one: Any, other: Any) -> bool:
         return one.keys() == other.keys() and all(json_equal(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(json_equal, one, other))
-    return scalar_key(one) == scalar_key(other)
+    return _scalar_key(one) == _scalar_key(other)
 
 
 def _refuse_constant(constant: str) -> NoReturn:

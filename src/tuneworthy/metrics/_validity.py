@@ -42,7 +42,7 @@ def validity(task: Task) -> Callable[[Answer], bool | None]:
 def _parse_check(task: Task) -> Parses:
     labels, schema = task.output.labels, task.output.json_schema
     if task.output.type == "json":
-        return schema_matcher(schema) if isinstance(schema, dict) else _is_json
+        return _schema_matcher(schema) if isinstance(schema, dict) else _is_json
     if task.output.type == "label":
         return lambda text: match_label(text, labels) is not None if labels else None
     if task.output.type == "number":
@@ -66,7 +66,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def schema_matcher(schema: dict[str, Any]) -> Callable[[str], bool | None]:
+def _schema_matcher(schema: dict[str, Any]) -> Callable[[str], bool | None]:
     """Return the function that says whether a text is JSON that matches the schema.
 
     It returns None if the schema timed out on this text. Raises TaskError if the schema is broken

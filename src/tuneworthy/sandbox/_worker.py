@@ -31,7 +31,7 @@ from typing import Any, NoReturn
 _NEW_USER, _NEW_NET = 0x10000000, 0x40000000
 
 
-def lower_limit(kind: int, soft: int) -> None:
+def _lower_limit(kind: int, soft: int) -> None:
     """Lower one resource limit of this process, if the system has it."""
     hard = resource.getrlimit(kind)[1]
     most = soft if hard == resource.RLIM_INFINITY else min(soft, hard)
@@ -39,7 +39,7 @@ def lower_limit(kind: int, soft: int) -> None:
         resource.setrlimit(kind, (most, hard))
 
 
-def end_with_parent(pipe: int) -> None:
+def _end_with_parent(pipe: int) -> None:
     """Make the kernel kill this process group when the other end of a pipe closes.
 
     On Linux signal-driven I/O (fcntl(2), F_SETOWN and F_SETSIG) sends a chosen signal to the whole
@@ -64,7 +64,7 @@ def _await_end(pipe: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def cut_network() -> str:
+def _cut_network() -> str:
     """Enter a network namespace without interfaces and block Python's sockets.
 
     Return "cut", or "refused" if the kernel allows no namespace and only the sockets are blocked.
@@ -92,7 +92,7 @@ def cut_network() -> str:
     return "cut" if cut else "refused"
 
 
-def load_function(order: dict[str, Any]) -> Callable[..., Any]:
+def _load_function(order: dict[str, Any]) -> Callable[..., Any]:
     """Return the function that `order` names, loaded from its source text."""
     sys.path.append(os.path.dirname(order["path"]))  # last, so that it shadows no library module
     names: dict[str, Any] = {"__name__": "tuneworthy_metric", "__file__": order["path"]}
@@ -129,7 +129,7 @@ def schema_checker(value: dict[str, Any]) -> Callable[[Any], str]:
 
     try:
         kind.check_schema(value)
-        resolve_references(value)
+        _resolve_references(value)
         for probe in ("{}", "[]", '""', "0"):
             check.is_valid(json.loads(probe))
     except jsonschema.SchemaError as error:
@@ -141,7 +141,7 @@ def schema_checker(value: dict[str, Any]) -> Callable[[Any], str]:
     return wrong
 
 
-def resolve_references(value: dict[str, Any]) -> None:
+def _resolve_references(value: dict[str, Any]) -> None:
     """Look up every reference of a schema; a dangling one raises the error of `referencing`."""
     from referencing import Registry, Resource
     from referencing.jsonschema import DRAFT202012
@@ -161,7 +161,7 @@ def resolve_references(value: dict[str, Any]) -> None:
             level += node
 
 
-def to_line_value(value: Any) -> float | str | None:
+def _to_line_value(value: Any) -> float | str | None:
     """Return a result as JSON can carry it: None, a float or a text; TypeError for another."""
     if value is None or isinstance(value, str):
         return value
@@ -171,25 +171,25 @@ def to_line_value(value: Any) -> float | str | None:
     raise TypeError(f"the function returned a {type(value).__name__}, not a number")
 
 
-def error_line(error: BaseException) -> str:
+def _error_line(error: BaseException) -> str:
     """Return an exception as one line, with the number of the last line in the user's code."""
     text = f"{type(error).__name__}: {error}"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
     return f"{text} (line {frames[-1].lineno})" if frames else text
 
 
-def run_call(target: Callable[..., Any], order: dict[str, Any]) -> dict[str, Any]:
+def _run_call(target: Callable[..., Any], order: dict[str, Any]) -> dict[str, Any]:
     """Call `target` with the order's arguments and time limit; return {"value"} or {"error"}."""
     seconds = order["seconds"]
     used = resource.getrusage(resource.RUSAGE_SELF)
-    lower_limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + seconds) + 2)
+    _lower_limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + seconds) + 2)
     signal.alarm(math.ceil(seconds) + 2)
     try:
-        return {"value": to_line_value(target(*order["args"]))}
+        return {"value": _to_line_value(target(*order["args"]))}
     except MemoryError:
         return {"error": "MemoryError: past the memory limit"}
     except BaseException as error:  # sys.exit in a metric is a failed call, not our exit
-        return {"error": error_line(error)[:500]}
+        return {"error": _error_line(error)[:500]}
     finally:
         signal.alarm(0)
 
@@ -197,26 +197,26 @@ def run_call(target: Callable[..., Any], order: dict[str, Any]) -> dict[str, Any
 def main() -> None:
     """Load the code that the first line of stdin holds, then answer each further line."""
     if len(sys.argv) > 1:
-        end_with_parent(int(sys.argv[1]))
+        _end_with_parent(int(sys.argv[1]))
     lines, out = os.fdopen(os.dup(0), "r", encoding="utf-8"), os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # output printed by the code must not look like an answer
     order = json.loads(lines.readline())
-    lower_limit(resource.RLIMIT_CORE, 0)
-    lower_limit(resource.RLIMIT_AS, order["memory"])
-    hello = {"ready": True, "network": cut_network()}
+    _lower_limit(resource.RLIMIT_CORE, 0)
+    _lower_limit(resource.RLIMIT_AS, order["memory"])
+    hello = {"ready": True, "network": _cut_network()}
     try:
-        target = schema_checker(order["schema"]) if "schema" in order else load_function(order)
+        target = schema_checker(order["schema"]) if "schema" in order else _load_function(order)
     except SchemaFault as error:
         hello = {"fatal": str(error)}
     except BaseException as error:
-        hello = {"fatal": error_line(error)[:500]}
+        hello = {"fatal": _error_line(error)[:500]}
     print(json.dumps(hello), file=out, flush=True)
     if "fatal" in hello:
         return
     with contextlib.suppress(BrokenPipeError):
         for line in lines:
-            print(json.dumps(run_call(target, json.loads(line))), file=out, flush=True)
+            print(json.dumps(_run_call(target, json.loads(line))), file=out, flush=True)
     if os.getpgid(0) == os.getpid():  # nobody asks any more; no reader is left for the signal
         os.killpg(0, signal.SIGKILL)
 

@@ -69,7 +69,7 @@ class Database:
         """Create an empty store atomically: written under a temporary name, synced, renamed."""
         fresh = self.path.with_name(self.path.name + ".new")
         fresh.unlink(missing_ok=True)
-        remove_head(self.head)
+        _remove_head(self.head)
         os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         connection = sqlite3.connect(fresh, isolation_level=None)
         try:
@@ -311,7 +311,7 @@ def read_head(path: Path) -> HeadRecord | None:
         return None
 
 
-def remove_head(path: Path) -> None:
+def _remove_head(path: Path) -> None:
     """Delete the head file, if there is one: a new store has no last row to compare with."""
     path.unlink(missing_ok=True)
 

@@ -67,7 +67,7 @@ def acquire(path: Path, *, trusted: bool = True) -> WriterLock:
         os.close(fd)
         raise _foreign_error(path, left)
     dirty = os.fstat(fd).st_size > 0
-    name = json.dumps(writer_name()).encode()
+    name = json.dumps(_writer_name()).encode()
     os.pwrite(fd, name, 0)  # overwrite, then truncate: a kill in between leaves it dirty
     os.ftruncate(fd, len(name))
     _held_descriptors.add(fd)
@@ -92,7 +92,7 @@ def holder(path: Path) -> dict[str, Any] | None:
     return owner
 
 
-def process_start(pid: int) -> float | None:
+def _process_start(pid: int) -> float | None:
     """Return when a process began (seconds since 1970), or None if there is no such process."""
     import psutil
 
@@ -107,21 +107,21 @@ def is_alive(owner: dict[str, Any]) -> bool:
     if owner.get("host") != socket.gethostname():
         return True  # not visible from this host, so assume that it lives
     try:
-        began = process_start(int(owner.get("pid", -1)))
+        began = _process_start(int(owner.get("pid", -1)))
         # A pid may be reused after a crash or a reboot; pid plus start time is unique.
         return began is not None and abs(began - float(owner.get("started") or 0)) < 2
     except (TypeError, ValueError, OverflowError):  # something else wrote that file
         return False
 
 
-def writer_name() -> dict[str, Any]:
+def _writer_name() -> dict[str, Any]:
     """Return what a lock file says about this process: host, pid, started, since."""
     since = datetime.now(UTC).isoformat(timespec="seconds")
     pid = os.getpid()
     return {
         "host": socket.gethostname(),
         "pid": pid,
-        "started": process_start(pid),
+        "started": _process_start(pid),
         "since": since,
     }
 
@@ -148,10 +148,10 @@ def _busy_at(path: Path) -> StoreError:
         if who and who["alive"]:
             break
         time.sleep(0.01)
-    return busy_error(str(path.parent), who)
+    return _busy_error(str(path.parent), who)
 
 
-def busy_error(where: str, who: dict[str, Any] | None) -> StoreError:
+def _busy_error(where: str, who: dict[str, Any] | None) -> StoreError:
     """Return the error for a ledger that process `who` (see `holder`) has open for writing."""
     name = "a process that left no name"
     if who:

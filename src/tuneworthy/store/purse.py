@@ -112,7 +112,7 @@ class SpendingCap:
         salt: str = "",
     ) -> None:
         self.ledger, self.study, self.salt = ledger, study, salt
-        self.cap_usd = None if usd is None else to_decimal(usd)
+        self.cap_usd = None if usd is None else _to_decimal(usd)
         self.cap_tokens = tokens
         with ledger.journal.lock:
             self._account = ledger.accounts.setdefault(study, _account_of_study(ledger, study))
@@ -142,7 +142,7 @@ class SpendingCap:
                 fix=f"write economics.prices: {{NAME: {PRICE_EXAMPLE}}} (USD per million tokens),"
                 " or cap budget.tokens instead",
             )
-        worst, account, me = to_decimal(usd or 0), self._account, threading.get_ident()
+        worst, account, me = _to_decimal(usd or 0), self._account, threading.get_ident()
         if worst < 0 or tokens < 0:
             raise ValueError("a worst case below zero")
         with account.settled:
@@ -287,7 +287,7 @@ def unknown_costs(purse: SpendingCap | None) -> dict[str, Any]:
     }
 
 
-def to_decimal(value: Money) -> Decimal:
+def _to_decimal(value: Money) -> Decimal:
     """Return an amount as Decimal, a float by its shortest text (0.1 is 0.1)."""
     return value if isinstance(value, Decimal) else Decimal(str(value))
 
@@ -295,7 +295,7 @@ def to_decimal(value: Money) -> Decimal:
 def _plausible_cost(value: Money | None) -> Decimal | None:
     """Return a reported cost as Decimal, None if it is unknown or impossible."""
     try:
-        amount = None if value is None else to_decimal(value)
+        amount = None if value is None else _to_decimal(value)
     except InvalidOperation:
         return None
     return None if amount is None or not amount.is_finite() or amount < 0 else amount

@@ -73,7 +73,7 @@ def store_errors(path: Path) -> Iterator[None]:
         what, fix = _ERRORS_OF_STORE.get(error.errno or 0, _DISK_FAILED)
         raise StoreError(what, where=str(path), got=str(error), fix=fix) from error
     except sqlite3.Error as error:
-        raise from_sqlite(error, path) from error
+        raise _from_sqlite(error, path) from error
 
 
 @contextmanager
@@ -99,7 +99,7 @@ def from_system(error: OSError, where: str) -> StoreError:
     return StoreError(what, where=where, got=str(error), fix=fix)
 
 
-def from_sqlite(error: sqlite3.Error, path: Path) -> StoreError:
+def _from_sqlite(error: sqlite3.Error, path: Path) -> StoreError:
     """Return the StoreError for a SQLite error; a malformed store is copied to quarantine."""
     name = str(getattr(error, "sqlite_errorname", None) or "")
     if name.startswith(DAMAGED_STORE_CODES) or "malformed" in str(error):
@@ -112,7 +112,7 @@ def from_sqlite(error: sqlite3.Error, path: Path) -> StoreError:
 
 def malformed_error(path: Path, got: str) -> StoreError:
     """Copy a malformed store (and its journal) to quarantine and return the error that names it."""
-    copy = copy_to_quarantine(path)
+    copy = _copy_to_quarantine(path)
     return StoreError(
         _MALFORMED,
         where=str(path),
@@ -123,7 +123,7 @@ def malformed_error(path: Path, got: str) -> StoreError:
     )
 
 
-def copy_to_quarantine(path: Path) -> Path | None:
+def _copy_to_quarantine(path: Path) -> Path | None:
     """Copy the store and its journal to quarantine/NAME.n and return the copy's path.
 
     A store that has not changed since its last copy is not copied again: pages of the lab read it

@@ -51,7 +51,7 @@ def fixed_examples(train: Sequence[Case], k: int, seed: int) -> tuple[str, ...]:
     pool = sorted((case for case in train if why_unusable(case) is None), key=lambda case: case.id)
     if not pool or k < 1:
         return ()
-    table = answer_features([case.output for case in pool])
+    table = _answer_features([case.output for case in pool])
     common = Counter(feature for row_features in table for feature in row_features)
     usual = median(map(_character_count, pool)) or 1
     length_penalty = [max(_character_count(case) / usual, 1.0) ** 0.5 for case in pool]
@@ -61,7 +61,7 @@ def fixed_examples(train: Sequence[Case], k: int, seed: int) -> tuple[str, ...]:
     while left and len(chosen) < k:
         gain = {
             at: sum(
-                _REPEAT_FACTOR ** covered[f] * feature_weight(f, common[f] / len(pool))
+                _REPEAT_FACTOR ** covered[f] * _feature_weight(f, common[f] / len(pool))
                 for f in table[at]
             )
             for at in left
@@ -228,7 +228,7 @@ _MOST_LABEL_CHARACTERS = 80
 _SIZE_CLASSES = 3
 
 
-def answer_features(outputs: Sequence[str]) -> list[frozenset[Feature]]:
+def _answer_features(outputs: Sequence[str]) -> list[frozenset[Feature]]:
     """Return the features of each answer: of its JSON, its label, or its length."""
     parsed = [_parse_or_none(text) for text in outputs]
     if all(isinstance(value, dict | list) for value in parsed):
@@ -243,7 +243,7 @@ def answer_features(outputs: Sequence[str]) -> list[frozenset[Feature]]:
     ]
 
 
-def feature_weight(feature: Feature, share: float) -> float:
+def _feature_weight(feature: Feature, share: float) -> float:
     """Return how much an example that covers a feature is worth; `share` of answers have it."""
     return 1 + share if feature[0] == "value" else 0.6 * share**0.5
 

@@ -146,7 +146,7 @@ async def _answer_chat(service: Service, request: Request) -> Response:
 
 
 async def _read_json_body(service: Service, request: Request) -> bytes:
-    check_json_type(request.headers.get("content-type", ""))
+    _check_json_type(request.headers.get("content-type", ""))
     return await read_body(request.stream(), service.most_body)
 
 
@@ -161,7 +161,7 @@ BODY_SECONDS = 30.0  # a body that arrives more slowly is refused
 DISCARD_TIMES, DISCARD_SECONDS = 4, 1.0  # of a too large body, read on: times the limit, seconds
 
 
-def check_json_type(content_type: str) -> None:
+def _check_json_type(content_type: str) -> None:
     """Raise ApiError (415) for a body that is not sent as application/json."""
     if content_type.partition(";")[0].strip().lower() != "application/json":
         raise ApiError(415, "The body must be sent as application/json.", code="invalid_json")

@@ -76,11 +76,11 @@ def start_lines(address: str, models: ServedModels, token: str | None, env: str)
         lines.append(f"token: {shown}" if shown else f"token: the value of {env}")
     name = next(iter(models.plain_names), None) or next(iter(models.targets))
     bearer = f"${env}" if env else token
-    lines += ["", "try:", f"  {curl_command(address, name, bearer)}"]
+    lines += ["", "try:", f"  {_curl_command(address, name, bearer)}"]
     return lines
 
 
-def curl_command(address: str, name: str, token: str | None) -> str:
+def _curl_command(address: str, name: str, token: str | None) -> str:
     """Return a curl command that sends a chat request; `token` may be a shell variable."""
     body = json.dumps({"model": name, "messages": [{"role": "user", "content": "Hello"}]})
     key = f' -H "Authorization: Bearer {token}"' if token else ""

@@ -55,7 +55,7 @@ def versions_in(root: Path) -> list[ServedVersion]:
     files = [path for path in files if not any(  # drafts, and what a build replaces
         part.startswith(".") for part in path.relative_to(root).parts)]  # fmt: skip
     found = [
-        ServedVersion(path.parent, read_manifest(path), path.stat().st_mtime) for path in files
+        ServedVersion(path.parent, _read_manifest(path), path.stat().st_mtime) for path in files
     ]
     if not found:
         raise TaskError(
@@ -69,7 +69,7 @@ def versions_in(root: Path) -> list[ServedVersion]:
     return list(by_name.values())
 
 
-def read_manifest(path: Path) -> Artefact:
+def _read_manifest(path: Path) -> Artefact:
     """Return the artefact described by a manifest file. Raises DataError if it can't be read."""
     try:
         return Artefact.model_validate_json(plain_file(path, _MOST_BYTES))

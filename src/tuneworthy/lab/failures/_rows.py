@@ -17,7 +17,7 @@ CHANGE_DAY = "2024-07-01"  # the day on which half of the rules got another valu
 _NUMBER = re.compile(r"\d+")
 
 
-def question_by_subject(row: LabRow) -> LabRow:
+def _question_by_subject(row: LabRow) -> LabRow:
     """Return the row with its question reworded for a search as `SUBJECT: how many UNIT?`."""
     *before, asked = row.messages
     text = f"{row.meta['docs'][0]['title']}: how many {row.output.split()[1]}?"
@@ -27,14 +27,14 @@ def question_by_subject(row: LabRow) -> LabRow:
 def rows_by_subject(given: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
     """Return the rows with each question reworded as `SUBJECT: how many UNIT?`."""
     return LabRows(
-        tuple(map(question_by_subject, given.train)), tuple(map(question_by_subject, given.new))
+        tuple(map(_question_by_subject, given.train)), tuple(map(_question_by_subject, given.new))
     )
 
 
 def rows_after_change(given: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
     """Return new rows dated after the change: 28 on rules that changed, 12 on others."""
     every = [
-        question_by_subject(row)
+        _question_by_subject(row)
         for row in (*given.new, *given.train)
         if row.meta["time"] >= CHANGE_DAY
     ]

@@ -62,14 +62,14 @@ def _get_check_page(lab: Here) -> str:
 @ROUTES.get("/static/{name:path}")
 def _get_static_file(name: str) -> Response:
     """Return a static file of the package; the name is looked up, never used as a path."""
-    path = static_files(REPORT_STATIC if name in REPORT_FILES else STATIC).get(name)
+    path = _static_files(REPORT_STATIC if name in REPORT_FILES else STATIC).get(name)
     if path is None:
         raise Problem(404, "the lab has no such file", where="the address", got=name)
     return Response(path.read_bytes(), media_type=CONTENT_TYPES[path.suffix])
 
 
 @lru_cache(maxsize=4)
-def static_files(folder: Path) -> dict[str, Path]:
+def _static_files(folder: Path) -> dict[str, Path]:
     """Return the files that pages may load, by name, without symbolic links."""
     found = (path for path in folder.rglob("*") if path.suffix in CONTENT_TYPES)
     plain = (path for path in found if path.is_file() and not path.is_symlink())
@@ -122,13 +122,13 @@ class StreamIsOver(Exception):
     """A browser asked for a stream of which it has all events; the reply makes it stop."""
 
 
-def lab_of(request: Request) -> Lab:
+def _lab_of(request: Request) -> Lab:
     """Return the lab that a request is for."""
     lab: Lab = request.app.state.lab
     return lab
 
 
-Here = Annotated[Lab, Depends(lab_of)]
+Here = Annotated[Lab, Depends(_lab_of)]
 
 
 def site_of(lab: Lab) -> Site:

@@ -111,12 +111,12 @@ def _post_blind_run(lab: Here, _given: NoFields) -> dict[str, str]:
 
 @ROUTES.post("/runs")
 def _post_run(lab: Here, given: RunFields, response: Response) -> Any:
-    name, known = start_run(lab, given.case, given.config, given.seed)
+    name, known = _start_run(lab, given.case, given.config, given.seed)
     response.status_code = 200 if known else 202
     return blind_play.shown_events(lab, name) if known else {"id": name}
 
 
-def start_run(lab: Lab, slug: str, given: dict[str, Value], seed: int) -> tuple[str, bool]:
+def _start_run(lab: Lab, slug: str, given: dict[str, Value], seed: int) -> tuple[str, bool]:
     """Start a run unless it is recorded; return its id, and whether it is a record.
 
     `slug` is a case, or the key of a blind run, which is returned as the id. Raises Problem: 404

@@ -30,7 +30,7 @@ class VoteFields(Fields):
     gold: str | None = Field(default=None, max_length=MOST_TYPED)
 
 
-def place_of(lab: Lab, key: str) -> StudyPlace:
+def _place_of(lab: Lab, key: str) -> StudyPlace:
     """Return the study of an id. Raises Problem (404) if there is none."""
     from tuneworthy.lab.studies import find_study
 
@@ -48,47 +48,47 @@ def _get_studies_page(lab: Here) -> str:
 def _get_report_page(lab: Here, key: str) -> str:
     from tuneworthy.lab.study_pages import report_page
 
-    return report_page(place_of(lab, key), site_of(lab))
+    return report_page(_place_of(lab, key), site_of(lab))
 
 
 @ROUTES.get("/study/{key}/run", response_class=HTMLResponse)
 def _get_run_page(lab: Here, key: str) -> str:
     from tuneworthy.lab.study_pages import run_page
 
-    return run_page(place_of(lab, key), site_of(lab))
+    return run_page(_place_of(lab, key), site_of(lab))
 
 
 @ROUTES.get("/study/{key}/settle", response_class=HTMLResponse)
 def _get_settle_page(lab: Here, key: str) -> str:
     from tuneworthy.lab.study_pages import settle_page
 
-    return settle_page(place_of(lab, key), site_of(lab))
+    return settle_page(_place_of(lab, key), site_of(lab))
 
 
 @ROUTES.get("/api/studies/{key}/run")
 def _get_run_snapshot(lab: Here, key: str) -> dict[str, Any]:
     from tuneworthy.lab.study_pages import run_snapshot
 
-    return run_snapshot(place_of(lab, key))
+    return run_snapshot(_place_of(lab, key))
 
 
 @ROUTES.get(SETTLE)
 def _get_settling_state(lab: Here, key: str) -> dict[str, Any]:
-    return lab.open_settling.state(place_of(lab, key).id)
+    return lab.open_settling.state(_place_of(lab, key).id)
 
 
 @ROUTES.post(f"{SETTLE}/open", status_code=202)
 def _post_open_settling(lab: Here, key: str, _given: NoFields) -> dict[str, Any]:
     lab.running()  # refuses in a lab that reads only
-    return lab.open_settling.open(place_of(lab, key))
+    return lab.open_settling.open(_place_of(lab, key))
 
 
 @ROUTES.post(f"{SETTLE}/vote")
 def _post_vote(lab: Here, key: str, given: VoteFields) -> dict[str, Any]:
-    place = place_of(lab, key)
+    place = _place_of(lab, key)
     return lab.open_settling.click(place.id, given.pair, given.choice, given.gold)
 
 
 @ROUTES.post(f"{SETTLE}/finish")
 def _post_finish(lab: Here, key: str, _given: NoFields) -> dict[str, Any]:
-    return lab.open_settling.finish(place_of(lab, key).id)
+    return lab.open_settling.finish(_place_of(lab, key).id)

@@ -218,11 +218,11 @@ def _named_paths(task: Task) -> set[str]:
         names.add(task.present.prompt)
     if task.success.metric and is_own(task.success.metric):
         names.add(task.success.metric.rpartition(":")[0])
-    inside = {name for name in names if stays_below(name)}
+    inside = {name for name in names if _stays_below(name)}
     return {name for name in inside if (task.folder / name).exists()}
 
 
-def stays_below(name: str) -> bool:
+def _stays_below(name: str) -> bool:
     """Return whether a relative path stays below its folder: no "..", not absolute."""
     path = PurePosixPath(name)
     return not path.is_absolute() and ".." not in path.parts

@@ -89,7 +89,7 @@ def _text_figures(tuned: TunedPair, figures: dict[str, FigureOrReason]) -> dict[
     return result
 
 
-def base_prompt_arm(runs: Sequence[Run]) -> str | None:
+def _base_prompt_arm(runs: Sequence[Run]) -> str | None:
     """Return the name of the simplest measured prompt arm (the untrained model), or None."""
     prompts = [r.spec for r in runs if r.spec.tool == "prompt" and r.state == "measured"]
     candidates = [spec for spec in prompts if spec.role == "candidate"]
@@ -99,7 +99,7 @@ def base_prompt_arm(runs: Sequence[Run]) -> str | None:
 
 def _tail_change(runner: Runner, runs: Sequence[Run], arm: str) -> FigureOrReason:
     """Return the paired change in score on the quarter of cases with the rarest words."""
-    base = base_prompt_arm(runs)
+    base = _base_prompt_arm(runs)
     if base is None:
         return "no prompt of the base model was measured to compare with"
     matrix = Matrix.explaining(runner.task, runner.split, runs)
@@ -113,7 +113,7 @@ def _tail_change(runner: Runner, runs: Sequence[Run], arm: str) -> FigureOrReaso
 
 
 def _refusal_changes(runner: Runner, runs: Sequence[Run], arm: str) -> dict[str, FigureOrReason]:
-    base, names = base_prompt_arm(runs), ("refusals", "refusals_wanted")
+    base, names = _base_prompt_arm(runs), ("refusals", "refusals_wanted")
     if runner.task.output.type != "text":
         why = "answers have a fixed form: a refusal is an invalid answer and counts there"
         return dict.fromkeys(names, why)

@@ -85,7 +85,7 @@ def learning_curves(
         learner = _learner_of(plan, runs, recipes, evidence)
         curve = _measure_curve(runner, learner)
         if arm.tool == "classifier":
-            curve = curve.model_copy(update={"cleaning": measure_label_cleaning(runner, learner)})
+            curve = curve.model_copy(update={"cleaning": _measure_label_cleaning(runner, learner)})
         curves.append(curve)
     return tuple(curves)
 
@@ -283,7 +283,7 @@ def _shared_cells(runner: Runner, learner: _Learner, sizes: Sequence[ScoresByCel
     )
 
 
-def measure_label_cleaning(runner: Runner, learner: _Learner) -> LabelCleaningGain:
+def _measure_label_cleaning(runner: Runner, learner: _Learner) -> LabelCleaningGain:
     """Return the gain of an arm when training rows with contradicted labels are left out.
 
     Contradicted: another row has the same input and another answer, or 4 or 5 of the 5 nearest

@@ -39,7 +39,7 @@ class Bert:
         self.heads: int = config["num_attention_heads"]
         self.longest: int = config["max_position_embeddings"]
         self._epsilon = np.float32(config["layer_norm_eps"])
-        weights = read_floats(folder / "model.safetensors")
+        weights = _read_floats(folder / "model.safetensors")
         _check_weights(weights, config)
         first = "embeddings."
         self._words = weights[f"{first}word_embeddings.weight"]
@@ -98,7 +98,7 @@ def _check_weights(weights: dict[str, Floats], config: dict[str, Any]) -> None:
         raise ValueError("the weights hold values that are not finite")
 
 
-def read_floats(file: Path) -> dict[str, Floats]:
+def _read_floats(file: Path) -> dict[str, Floats]:
     """Return the float32 tensors of a checked safetensors file by name; skip other dtypes."""
     with file.open("rb") as opened:
         length = struct.unpack("<Q", opened.read(8))[0]

@@ -163,7 +163,7 @@ def adapted(shape: Shape, targets: str | Sequence[str]) -> dict[str, tuple[int, 
     return {name: sizes for name, sizes in shape.linears.items() if name.endswith(ends)}
 
 
-def dora_activations(size: int, linears: Mapping[str, tuple[int, int]]) -> int:
+def _dora_activations(size: int, linears: Mapping[str, tuple[int, int]]) -> int:
     """Return the bytes that DoRA layers store for a token in addition: unscaled outputs."""
     return (size + 4) * sum(out for _, out in linears.values())
 
@@ -182,7 +182,7 @@ def activations(shape: Shape, size: int, rank: int, linears: Mapping[str, tuple[
     return shape.layers * each + 4 * (copied + rank * len(linears))
 
 
-def hand_gradient_activations(
+def _hand_gradient_activations(
     shape: Shape, size: int, rank: int, linears: Mapping[str, Any]
 ) -> int:
     """Return those bytes for the hand-written gradient of the CPU engine: no copies, no mask."""
@@ -211,9 +211,9 @@ def training_memory(
     numbers += sum(out for _, out in linears.values()) if dora else 0
     trained, wide = ("weights", size) if adapter is None else ("adapter", 4)
     numbers = shape.values if adapter is None else numbers
-    whole = (hand_gradient_activations if way == "written out" else activations)(
+    whole = (_hand_gradient_activations if way == "written out" else activations)(
         shape, size, rank, linears
-    ) + (dora_activations(size, linears) if dora else 0)
+    ) + (_dora_activations(size, linears) if dora else 0)
     if adapter is None:  # a norm's weight needs its normalised input
         whole += size * (shape.layers * shape.norms + shape.hidden)
     trunk = max((part.shared for part in step), default=0)

@@ -89,7 +89,7 @@ def read_json(path: Path, missing: str = "") -> dict[str, Any]:
     try:
         if size > JSON_MOST:
             raise ValueError(f"{size} bytes, more than {JSON_MOST}")
-        value = plain_json(path.read_bytes())
+        value = _plain_json(path.read_bytes())
         if not isinstance(value, dict):
             raise ValueError(f"a {type(value).__name__}, no object")
     except (ValueError, OSError) as error:
@@ -99,7 +99,7 @@ def read_json(path: Path, missing: str = "") -> dict[str, Any]:
     return value
 
 
-def plain_json(raw: bytes) -> Any:
+def _plain_json(raw: bytes) -> Any:
     """Parse JSON bytes. Raises ValueError, also for too deep nesting and for NaN."""
     try:
         return json.loads(raw.decode("utf-8"), parse_constant=_constant)

@@ -46,7 +46,7 @@ class Trie:
         return depths
 
 
-def build_trie(continuations: Sequence[Ids]) -> Trie:
+def _build_trie(continuations: Sequence[Ids]) -> Trie:
     """Return the trie of continuations, each of at least one token."""
     tokens: list[int] = []
     parents: list[int] = []
@@ -126,7 +126,7 @@ def continuation_scorer(
         most = _LOGITS // count // net.vocab // rows
         return _sums(net, (logits, state), [given] * rows, max(1, most))
 
-    return look, len(build_trie(given).tokens)
+    return look, len(_build_trie(given).tokens)
 
 
 def _sums(
@@ -138,7 +138,7 @@ def _sums(
     for part in _ranges_within(continuations, most):
         cut = [given[part.start : part.stop] for given in continuations]
         same = all(given == cut[0] for given in cut)
-        tries = [build_trie(cut[0])] * len(cut) if same else [build_trie(given) for given in cut]
+        tries = [_build_trie(cut[0])] * len(cut) if same else [_build_trie(given) for given in cut]
         inner = _node_logits(net, state, tries)
         for row, (trie, given) in enumerate(zip(tries, cut, strict=True)):
             nodes = [node for path in trie.paths for node in path]

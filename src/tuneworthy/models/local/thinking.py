@@ -149,7 +149,7 @@ def opened(text: str | None) -> Tags | None:
     return next((tag for tag in TAGS if end.endswith(tag.start)), None)
 
 
-def strip_answer_tags(text: str) -> str:
+def _strip_answer_tags(text: str) -> str:
     """Return an answer without leading whitespace, and without answer tags around it."""
     text = text.lstrip()
     for start, end in _AROUND:
@@ -231,7 +231,7 @@ def answer_of(
     """Return the answer's text in a row's ids, and the number of ids of the thought before it."""
     if thought is None or not thought.tokens:
         return text(ids), 0
-    return strip_answer_tags(thought.lead + text(ids[thought.tokens :])), thought.tokens
+    return _strip_answer_tags(thought.lead + text(ids[thought.tokens :])), thought.tokens
 
 
 def text_before_stop(text: str, stop: Sequence[str]) -> str:

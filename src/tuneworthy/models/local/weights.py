@@ -50,7 +50,7 @@ def check_folder(folder: Path) -> list[Path]:
             fix="copy tokenizer.json and tokenizer_config.json of this model into the folder",
         )
     files = _weight_files(folder)
-    check_sizes(folder, config, tensors_of(files))
+    check_sizes(folder, config, _tensors_of(files))
     return files
 
 
@@ -131,7 +131,7 @@ def check_safetensors(file: Path) -> None:
     header_of(file)
 
 
-def tensors_of(files: Sequence[Path]) -> dict[str, Tensor]:
+def _tensors_of(files: Sequence[Path]) -> dict[str, Tensor]:
     """Return the header entry of every tensor in safetensors files, by name.
 
     Raises ModelError if a file is damaged.
@@ -144,7 +144,7 @@ def tensors_of(files: Sequence[Path]) -> dict[str, Tensor]:
 
 def shapes(files: Sequence[Path]) -> dict[str, tuple[int, ...]]:
     """Return the shape of every tensor in safetensors files, from their headers alone."""
-    return {name: tensor.shape for name, tensor in tensors_of(files).items()}
+    return {name: tensor.shape for name, tensor in _tensors_of(files).items()}
 
 
 def sha256(file: Path) -> str:

@@ -35,11 +35,11 @@ def read_reply(answer: Mapping[str, Any], limits: Limits, asked: int) -> Reply:
     choice = answer["choices"][0]
     content, wrong = _content(choice["message"])
     parted = separate(content)
-    thought = reasoning_fields(choice["message"]) or parted.thought
+    thought = _reasoning_fields(choice["message"]) or parted.thought
     finish, odd = _finish(choice.get("finish_reason"))
     usage = answer["usage"] if isinstance(answer.get("usage"), dict) else {}
     reasons = bool(thought.strip()) or parted.unfinished
-    if reasons or stated_reasoning_tokens(usage):
+    if reasons or _stated_reasoning_tokens(usage):
         wrong = ""  # a reply that is all reasoning has no text, which is no fault
     text = parted.text
     if limits.grammar is not None and limits.grammar.kind == "labels":
@@ -61,7 +61,7 @@ def _content(message: Mapping[str, Any]) -> tuple[str, str]:
     """Return the text of a message, and what is wrong with it, or ""."""
     content = message.get("content")
     if isinstance(content, list):
-        kept = answer_parts(content)
+        kept = _answer_parts(content)
         parts = [part.get("text") for part in kept if isinstance(part, dict)]
         if len(parts) == len(kept) and all(isinstance(part, str) for part in parts):
             return "".join(str(part) for part in parts), ""
@@ -113,7 +113,7 @@ def _tokens(usage: Mapping[str, Any], most: int) -> dict[str, int | None]:
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
     prompt, made = (_count(usage.get(k), most) for k in ("prompt_tokens", "completion_tokens"))
-    reasoned = _count(stated_reasoning_tokens(usage), most)
+    reasoned = _count(_stated_reasoning_tokens(usage), most)
     if reasoned and made is not None and prompt is not None:
         # xAI, Gemini count it separately
         separate = usage.get("total_tokens") == prompt + made + reasoned
@@ -259,7 +259,7 @@ def separate(text: str) -> Separated:
     return Separated(rest if rest != text else text, thought)
 
 
-def reasoning_fields(message: Mapping[str, Any]) -> str:
+def _reasoning_fields(message: Mapping[str, Any]) -> str:
     """Return the reasoning in the fields of a message, "" if there is none."""
     for name in _REASONING_FIELDS:
         if isinstance(message.get(name), str) and message[name].strip():
@@ -269,12 +269,12 @@ def reasoning_fields(message: Mapping[str, Any]) -> str:
     )
 
 
-def answer_parts(content: list[Any]) -> list[Any]:
+def _answer_parts(content: list[Any]) -> list[Any]:
     """Return the parts of a content list that are not reasoning."""
     return [p for p in content if not (isinstance(p, dict) and p.get("type") in _REASONING_PARTS)]
 
 
-def stated_reasoning_tokens(usage: Mapping[str, Any]) -> int | None:
+def _stated_reasoning_tokens(usage: Mapping[str, Any]) -> int | None:
     """Return the number of reasoning tokens in a usage record, None if it has none."""
     for place in ("completion_tokens_details", "output_tokens_details"):
         if isinstance(usage.get(place), dict) and "reasoning_tokens" in usage[place]:

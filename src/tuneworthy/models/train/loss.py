@@ -151,7 +151,7 @@ def _passed_checks(net: Net, probe: Sequence[int], share: bool) -> tuple[bool, b
         net = net if whole else replace(net, head=None)
         cut = ids.shape[1] // 2
         if share and net.shares and cut:
-            trunk = read_trunk(net, ids[0, :cut].tolist())
+            trunk = _read_trunk(net, ids[0, :cut].tolist())
             share = same_logits(_logits(net, ids[:, cut:], trunk)[0], truth[cut:])
     return whole, net.shares and share
 
@@ -173,7 +173,7 @@ def _autograd_gradients(
     return by_row, slopes
 
 
-def read_trunk(net: Net, ids: Sequence[int]) -> Trunk:
+def _read_trunk(net: Net, ids: Sequence[int]) -> Trunk:
     """Return keys and values of a prompt that rows share, as part of autograd's graph."""
     cache = DynamicCache(config=net.module.config)
     tokens = torch.tensor([list(ids)], device=net.module.device)
@@ -186,7 +186,7 @@ def read_trunk(net: Net, ids: Sequence[int]) -> Trunk:
 def read_common_prefix(net: Net, rows: Sequence[EncodedExample]) -> Trunk | None:
     """Return keys and values of the rows' common prefix, None if it is too short."""
     width = shared_length(rows) if net.shares else 0
-    return read_trunk(net, rows[0].ids[:width]) if width else None
+    return _read_trunk(net, rows[0].ids[:width]) if width else None
 
 
 def answer_logits(net: Net, rows: Sequence[EncodedExample], trunk: Trunk | None) -> Any:

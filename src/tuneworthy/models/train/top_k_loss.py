@@ -43,12 +43,12 @@ def top_tokens(logits: Any, k: int = TOP_K, temperature: float = 1.0) -> TopToke
 
     The logits are at temperature 1.
     """
-    logs = rescaled(torch.log_softmax(logits.float(), -1), temperature)
+    logs = _rescaled(torch.log_softmax(logits.float(), -1), temperature)
     ids = logs.topk(min(k, logs.shape[-1]), dim=-1).indices
     return TopTokens(ids, _with_tail(logs, ids))
 
 
-def rescaled(logs: Any, temperature: float) -> Any:
+def _rescaled(logs: Any, temperature: float) -> Any:
     """Return log-probabilities [..., vocabulary] at `temperature`, from those at temperature 1."""
     return logs if temperature == 1 else torch.log_softmax(logs / temperature, -1)
 
@@ -59,7 +59,7 @@ def top_k_divergence(logits: Any, teacher: TopTokens, temperature: float = 1.0) 
     It is multiplied by the squared temperature, which keeps the size of the gradient (Hinton et al.
     2015).
     """
-    student = _with_tail(rescaled(torch.log_softmax(logits, -1), temperature), teacher.ids)
+    student = _with_tail(_rescaled(torch.log_softmax(logits, -1), temperature), teacher.ids)
     logs = teacher.logs.to(student.dtype)
     # A bucket without probability adds nothing; 0 * (-inf) would be no number.
     empty = torch.isneginf(logs)
@@ -179,6 +179,6 @@ def reverse_divergence(logits: Any, teacher: Any, temperature: float = 1.0) -> A
     writes itself (Agarwal et al. 2024): what the teacher finds unlikely there costs most.
     """
     own, theirs = (
-        rescaled(torch.log_softmax(each.float(), -1), temperature) for each in (logits, teacher)
+        _rescaled(torch.log_softmax(each.float(), -1), temperature) for each in (logits, teacher)
     )
     return temperature**2 * (own.exp() * (own - theirs)).sum(-1)

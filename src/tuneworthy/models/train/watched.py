@@ -99,7 +99,7 @@ class _LookCallbacks(TrainingCallbacks):
             self.on_look(self.seen)
 
 
-def method_of(model: Any, settings: Any, folder: Path) -> Method:
+def _method_of(model: Any, settings: Any, folder: Path) -> Method:
     """Return the method for the settings: an adapter for LoraSettings, else all weights."""
     if isinstance(settings, LoraSettings):
         return AdapterMethod(model)
@@ -121,7 +121,7 @@ def train_watched(
     returned as `refused`.
     """
     seed, folder = where
-    method = method_of(model, settings, folder)
+    method = _method_of(model, settings, folder)
     opened = method.open(rows, settings, seed)
     watch = _LookCallbacks(looks, lambda step: on[0](Look(step, model, opened, method)), on[1])
     refused = None

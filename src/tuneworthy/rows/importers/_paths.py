@@ -25,7 +25,7 @@ Paths = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class PathFormat:
+class _PathFormat:
     """A format as field paths.
 
     A record has the format if it has one field of each group of `needs` and none of `lacks`.
@@ -102,13 +102,13 @@ def _first(own: Mapping[str, Any], paths: Paths) -> Any:
 _LANGFUSE_KEYS = ("datasetId", "dataset_id", "datasetName", "dataset_name", "sourceTraceId",
                   "source_trace_id", "sourceObservationId", "traceId", "trace_id", "sessionId",
                   "session_id", "htmlPath", "observations")  # fmt: skip
-BY_PATHS: Mapping[str, PathFormat] = {
-    "alpaca": PathFormat(
+BY_PATHS: Mapping[str, _PathFormat] = {
+    "alpaca": _PathFormat(
         "Alpaca rows", ("`instruction` and `input`", "`output`"),
         needs=(("instruction",), ("output",)), input=("instruction",), joined="input",
         prompt="system", right=("output",),
     ),
-    "langfuse": PathFormat(
+    "langfuse": _PathFormat(
         "a Langfuse export", ("`input`", "`expectedOutput`"),
         needs=(("input",), ("expectedOutput", "expected_output", "output"), _LANGFUSE_KEYS),
         lacks=("function_name",),
@@ -122,26 +122,26 @@ BY_PATHS: Mapping[str, PathFormat] = {
         only={"status": (frozenset({"ACTIVE"}), "an archived item"),
               "type": (frozenset({"GENERATION", "TRACE"}), "an observation that asks no model")},
     ),
-    "openai_batch": PathFormat(
+    "openai_batch": _PathFormat(
         "OpenAI Batch API requests",
         ("`body.messages` of a request", "no right answer stands in such a file"),
         needs=(("custom_id",), ("url",), ("body",)), input=("body.messages",), id=(),
     ),
-    "openai_batch_output": PathFormat(
+    "openai_batch_output": _PathFormat(
         "OpenAI Batch API responses", ("no input stands in such a file", "no right answer either"),
         needs=(("custom_id",), ("response",), ("error",)),
         refused="a response of the Batch API, without its input (give the file of rows first,"
         " and this one as --answers NAME=FILE)",
     ),
-    "openai_evals": PathFormat(
+    "openai_evals": _PathFormat(
         "OpenAI Evals samples", ("`input`", "`ideal`"),
         needs=(("input",), ("ideal",)), right=("ideal",), id=(),
     ),
-    "openai_preference": PathFormat(
+    "openai_preference": _PathFormat(
         "OpenAI preference rows", ("`input`", "`preferred_output`"),
         needs=(("input.messages",), ("preferred_output",)), right=("preferred_output",), id=(),
     ),
-    "sharegpt": PathFormat(
+    "sharegpt": _PathFormat(
         "ShareGPT rows",
         ("the turns of `conversations` before the last", "the last turn"),
         needs=(("conversations", "conversation"),), input=("conversations", "conversation"),

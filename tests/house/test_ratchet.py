@@ -6,13 +6,13 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 85_959,
-    "files": 656,
-    "public names": 2389,
+    "lines": 84_900,
+    "files": 470,
+    "public names": 2305,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }
-SLACK = {"lines": 95_326, "files": 745, "public names": 2620}
+SLACK = {"lines": 300, "files": 5, "public names": 20}
 """How far below its limit a number may lie before the limit must follow; others follow at once."""
 PLUGIN_FOLDERS = {
     "arms", "rows/containers", "lab/failures", "explain/figures", "rows/importers", "rows/logs",

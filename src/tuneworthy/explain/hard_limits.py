@@ -33,7 +33,7 @@ def limit_states(task: Task, fields: dict[str, Any], runs: Sequence[Run]) -> dic
 
 
 def with_optional_limits(task: Task, evidence: Evidence) -> tuple[ArmResult, ...]:
-    """Return the arms with the states of limits that need an optional measurement (`measure/further/`)."""
+    """Return the arms with the states of limits that need a further measurement."""
     arms = with_general_drop(evidence.arms, evidence.harms, task.success.limits.general_drop)
     if why := evidence.missing.get("harms"):
         arms = tuple(

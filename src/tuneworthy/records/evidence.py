@@ -102,7 +102,8 @@ class ArmResult(Record):
     or its further folds, if `budget.minutes` had no room for them, None if that was not planned;
     `whole_minutes` is the plan without cuts, where the arm learnt from a part of the rows for want
     of minutes. `wide` says by how much, and why, the score's interval is wider than that of as many
-    independent rows; empty if it is not. `figures` has those of the folder `explain/figures/`, by name.
+    independent rows; empty if it is not. `figures` has those of
+    the folder `explain/figures/`, by name.
     """
 
     name: str

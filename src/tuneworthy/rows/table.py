@@ -1,6 +1,7 @@
 """Open a file of records once, whatever its form: a table, JSON, Excel, Parquet, a folder.
 
-`rows/containers/` has a plug-in for each form. What task.yaml names is read by `rows/rows.py`, strictly.
+`rows/containers/` has a plug-in for each form. What task.yaml names is read by
+`rows/rows.py`, strictly.
 """
 
 from __future__ import annotations

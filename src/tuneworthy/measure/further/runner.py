@@ -1,7 +1,7 @@
 """Run the optional measurements after the arms; they explain the verdict and choose no arm.
 
-Each kind is a module of `measure/further/` or `explain/`. One that the plan cut, or that fails, leaves a
-reason instead. Knows no arm by name.
+Each kind is a module of this folder or of `explain/`. One that the plan cut, or that fails, leaves
+a reason instead. Knows no arm by name.
 """
 
 from __future__ import annotations

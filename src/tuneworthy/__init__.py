@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.2.0"
+from tuneworthy.records import __version__ as __version__
+
 __all__ = ["RunOptions", "Study", "check", "plan", "run"]
 
 if TYPE_CHECKING:

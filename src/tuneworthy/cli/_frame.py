@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tuneworthy import __version__
+from tuneworthy.records import __version__
 from tuneworthy.records.errors import STUDIES_ARE_KEPT, TaskError, TuneworthyError
 from tuneworthy.records.escape import visible
 from tuneworthy.records.plugins import catalogue, load

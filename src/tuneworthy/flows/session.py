@@ -11,7 +11,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from tuneworthy import __version__
 from tuneworthy.arms.retrieval.gold import with_inferred_passages
 from tuneworthy.explain.metric_ladder import blocking_reasons
 from tuneworthy.explain.two_studies import SOURCE
@@ -47,6 +46,7 @@ from tuneworthy.models._roles import (
 )
 from tuneworthy.models.local.machine import installed
 from tuneworthy.models.remote.request import RequestOptions
+from tuneworthy.records import __version__
 from tuneworthy.records.answer import Answer
 from tuneworthy.records.audit_report import Audit
 from tuneworthy.records.case import Case, Query, right_answers

@@ -15,7 +15,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tuneworthy import __version__
 from tuneworthy.arms.retrieval.chunks import encoder_here
 from tuneworthy.flows.session import Session, open_session
 from tuneworthy.handover.artefact_folder import (
@@ -41,6 +40,7 @@ from tuneworthy.models import weights_folder
 from tuneworthy.models.encoder import encoder as minilm
 from tuneworthy.models.local.exported import serving_commands
 from tuneworthy.models.local.wheel import licence_of
+from tuneworthy.records import __version__
 from tuneworthy.records.artefact import Artefact, Pack, Passages, artefact_name
 from tuneworthy.records.build_report import BuildReport, BuiltForm, FormParity
 from tuneworthy.records.errors import TaskError

@@ -13,7 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from tuneworthy import __version__
+from tuneworthy.records import __version__
 
 _ROOT = Path(__file__).resolve().parent.parent
 # Code that turns a row into an answer: case rendering, prompts, shared arm code, retrieval,

@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import Field
 
-from tuneworthy import __version__
+from tuneworthy.records import __version__
 from tuneworthy.records.counting import count_noun
 from tuneworthy.records.interval import Interval
 from tuneworthy.records.measured_task import MeasuredTask

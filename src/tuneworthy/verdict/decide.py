@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import tuneworthy
+from tuneworthy.records import __version__
 from tuneworthy.records.evidence import ArmResult, Evidence, Policy
 from tuneworthy.records.further import for_verdict
 from tuneworthy.records.results import GridPoint
@@ -46,7 +46,7 @@ def decide(
     evidence: Evidence,
     findings: Sequence[Finding],
     policy: Policy,
-    version: str = tuneworthy.__version__,
+    version: str = __version__,
 ) -> Verdict:
     """Return the verdict: which arm to use, how certain that is, and the cheapest next step.
 

@@ -60,9 +60,9 @@ def load_user_metric(
 ) -> Callable[[Case, Answer], Score | Unscored]:
     """Return the user's function as a metric; its source is read here, once.
 
-    A call that takes longer than `seconds` gives Unscored; if that happens too often (see
-    _breaker.py), the metric raises TaskError. So does this function if the file can't be loaded or
-    lacks the function.
+    A call that takes longer than `seconds` gives Unscored; if that happens too often, the
+    metric raises TaskError. So does this function if the file can't be loaded or lacks the
+    function.
     """
     path, function = locate_function(name, folder)
     order = {"source": _read_source(path), "path": str(path), "name": function}

@@ -103,7 +103,7 @@ def test_d1_a_new_version_asks_anew(opened, arm, monkeypatch):
 def test_d1_a_change_in_shared_code_asks_anew(opened, altered, name):
     bench, model = opened
     asked(bench, model, "zero_shot")
-    altered("report/csv.py")  # no code that makes an answer
+    altered("report/exports.py")  # no code that makes an answer
     assert asked(bench, model, "zero_shot") == 0
     altered(name)
     assert asked(bench, model, "zero_shot") == 40

@@ -105,7 +105,7 @@ def test_an_upgrade_that_edits_sentences_leaves_a_study_the_same_one(tmp_path, m
     for room in ("metrics", "sandbox"):
         shutil.copytree(Path(metrics.__file__).parents[1] / room, tmp_path / room)
     monkeypatch.setattr(metrics, "__file__", str(tmp_path / "metrics" / "__init__.py"))
-    edited = tmp_path / "metrics" / "_labels.py"
+    edited = tmp_path / "metrics" / "_writing.py"
     code = edited.read_text("utf-8")
     end = code.index('"""', 3)
     edited.write_text(f'"""Another sentence.{code[end:]}\n# a comment\n', "utf-8")

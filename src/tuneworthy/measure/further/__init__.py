@@ -1,7 +1,6 @@
 """Optional measurements after the arms: harm, changes, known facts, freshness, curves, robustness.
 
-Start with `runner.py` (`with_extras` runs them all); `optional.py` plans them and decides which are
-cut for time. They explain the verdict and never choose or name an arm; a failed measurement leaves
-a reason in `Evidence.missing` and no error. Results are stored in the ledger, so a study can
-resume.
+Start with `runner.py`: `with_extras` runs them all; others plan them and cut them for time. They
+explain the verdict and never choose or name an arm; a failed measurement leaves a reason in
+`Evidence.missing` and no error. Results are stored in the ledger, so a study can resume.
 """

@@ -25,7 +25,7 @@ from tuneworthy.lab.problem import Problem
 from tuneworthy.report import _words as words
 from tuneworthy.report._advice import behind_text
 
-STYLE, SCRIPTS = "atlas.css", ("svg", "keys", "atlas")
+STYLE, SCRIPTS = "atlas.css", ("lab", "atlas")
 KEYS = ((("j", "k"), "next and previous measured task"), (("Enter",), "open it"))
 MOST_ANSWER_CHARACTERS = 600  # characters of an answer that a page shows
 

@@ -22,7 +22,7 @@ from tuneworthy.report._column_names import name_cells
 from tuneworthy.report._pieces import template_environment
 from tuneworthy.report.html import ServedPage, page
 
-SCRIPTS = ("svg", "keys", "wire", "study")
+SCRIPTS = ("lab", "wire", "study")
 ROW_KEYS = ((("j", "k"), "next and previous study"), (("Enter",), "open it"))
 VOTE_KEYS = (
     (("l", "r"), "the left answer is right, the right one is"),
@@ -115,7 +115,8 @@ def _render_study(name: str, place: StudyPlace, tab: str, site: Site, **values: 
 
 def _render_page(name: str, site: Site, scripts: Any, keys: Any, **values: Any) -> str:
     html = _templates().get_template(name).render(
-        site=site, here="Studies", scripts=scripts, keys=keys, data=(), style="study.css", **values
+        site=site, here="Studies", scripts=scripts, keys=keys, data=(), blocks={},
+        style="study.css", **values,
     )  # fmt: skip
     return name_cells(html)
 

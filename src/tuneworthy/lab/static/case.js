@@ -30,7 +30,7 @@
   };
 
   const served = (page) => {
-    const { data } = page, fail = (error) => page.trouble(error);
+    const { data } = page, fail = lab.trouble;
     lab.find('#live')?.addEventListener('click', async () => { // the planted run itself, on another seed
       if (page.busy) return;
       page.seed = (page.seed ?? 0) + 1;
@@ -61,7 +61,7 @@
     try {
       for (const [name, id] of [['run', data.records.plant], ['twin', data.records.twin]]) if (id) page.show(name, await lab.load(id));
       await page.ready; await page.restore();
-    } catch (error) { page.trouble(error); }
+    } catch (error) { lab.trouble(error); }
     page.settle();
     lab.find('#copy').addEventListener('click', (event) => lab.copy(lab.linkTo(state), event.target));
     const cause = (k) => () => page.pick(data.causes[k]?.key);
@@ -74,8 +74,5 @@
     document.body.dataset.ready = 'yes';
   };
 
-  // Called by data/case-SLUG.js, or with the data that the server puts into the page.
-  lab.case = (data) => start(data);
-  const block = lab.find('#case-data');
-  if (block) addEventListener('DOMContentLoaded', () => lab.case(JSON.parse(block.textContent)));
+  lab.begin('case', start);
 })();

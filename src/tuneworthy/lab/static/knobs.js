@@ -68,7 +68,7 @@
       page.busy = true; state.step = page.first; page.changed();
       if (lab.still) { state.step = run.total; finish(); return; }
       page.play.stop();
-      lab.player(null, ['', ''], () => {
+      lab.player(null, () => {
         state.step = Math.min(run.total, state.step + 1); page.draw();
         if (state.step < run.total) return true;
         finish(); return false;
@@ -93,7 +93,7 @@
         if (known) replay(await lab.load(known.id), known.checks);
         else if (lab.served) await live();
         else page.changed();
-      } catch (error) { page.busy = false; page.trouble(error); }
+      } catch (error) { page.busy = false; lab.trouble(error); }
     };
     page.restore = async () => { // a reload of a page on which the fix was run already
       const known = recorded();
@@ -131,7 +131,7 @@
       if (recorded()) return 'This setting was recorded: its run comes at once.';
       return lab.served ? `Not recorded: it runs live on this machine${minutes()}. You may leave the page; the run goes on.` : `Not recorded: no file holds its run. This command starts the lab, which runs it live${minutes()}.`;
     };
-    return ({ won, got }) => {
+    return ({ won }) => {
       const checks = page.checks.map(({ what, passed, value: said }) => lab.make('li', {},
         lab.make('span', { class: passed ? 'ok' : 'no', role: 'img', 'aria-label': passed ? 'passed' : 'failed' }, passed ? '✓' : '✗'),
         lab.make('span', {}, lab.tidy(what)), lab.make('b', { class: passed ? 'ok' : 'no' }, lab.tidy(said))));
@@ -144,7 +144,7 @@
       lab.find('#undo').hidden = !changed() || page.busy;
       lab.find('#point').hidden = won;
       lab.say(lab.find('#note'), note(won));
-      got('fix', won ? 'passes the test' : state.ran ? 'not yet' : '', !won);
+      lab.steps.got('fix', won ? 'passes the test' : state.ran ? 'not yet' : '', !won);
     };
   };
 })();

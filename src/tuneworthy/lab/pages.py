@@ -21,6 +21,7 @@ from tuneworthy.lab.own_folders import OwnFolders
 from tuneworthy.lab.play_setup import playground_data
 from tuneworthy.lab.record_store import SHIPPED_RECORDS, RecordStore, shipped_record
 from tuneworthy.lab.recordings import Recordings
+from tuneworthy.report._column_names import name_cells
 
 LAB_FOLDER = Path(__file__).parent
 HERO_CASE = "never-stops"  # the case that the home page plays, if it is recorded
@@ -262,7 +263,8 @@ def render(name: str, site: Site, blocks: Mapping[str, Any] = NO_BLOCKS, **value
     `blocks` is the data of the page's scripts by name; an exported page reads it from files.
     """
     known = {name: Markup(for_script(value)) for name, value in blocks.items() if value}
-    return _templates().get_template(name).render(site=site, blocks=known, **{"here": "", **values})
+    template = _templates().get_template(name)
+    return name_cells(template.render(site=site, blocks=known, **{"here": "", **values}))
 
 
 @lru_cache(maxsize=1)

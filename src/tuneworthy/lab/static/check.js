@@ -15,7 +15,7 @@
 
   const found = (one) => make('article', { class: 'fault' },
     make('header', {}, make('h3', {}, one.title), make('p', {}, one.words)),
-    make('dl', {}, ...lab.terms([
+    make('dl', { class: 'terms' }, ...lab.terms([
       ['measured', make('b', {}, one.because)],
       ...(one.rows.length ? [[one.row_count === 1 ? 'row' : `${one.row_count.toLocaleString('en')} rows`, make('span', { class: 'mono' }, rowsOf(one))]] : []),
       ['repair', one.fix], ['no harm', one.harmless]])),
@@ -41,7 +41,7 @@
     if (options.length) list.push(['options', options.join(', ')]);
     for (const [file, why] of Object.entries(told.not_read)) list.push(['not read', `${file}: ${why}`]);
     for (const text of told.assumed) list.push(['taken to be so', text]);
-    return make('dl', { class: 'sources' }, ...lab.terms(list));
+    return make('dl', { class: 'terms' }, ...lab.terms(list));
   };
 
   const part = (title, ...inside) => make('section', { class: 'part' }, make('h3', {}, title), ...inside);
@@ -52,7 +52,7 @@
 
   const show = (told) => {
     const body = [make('div', { class: 'faults' }, ...told.found.map(found))];
-    if (told.clean.length) body.push(part(`Clean: ${told.clean.length}`, make('table', { class: 'clean' }, make('tbody', {}, ...told.clean.map(clean)))));
+    if (told.clean.length) body.push(part(`Clean: ${told.clean.length}`, make('table', { class: 'plain stack clean' }, make('tbody', {}, ...told.clean.map(clean)))));
     if (told.unmeasured.length) body.push(part(`Not measured: ${told.unmeasured_cases}, by what is missing`, make('ul', { class: 'missing' }, ...told.unmeasured.map(missing))));
     body.push(part('What was read', sources(told)));
     body.push(part('The same in a terminal', make('code', { class: 'command' }, told.command)));

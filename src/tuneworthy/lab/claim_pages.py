@@ -22,7 +22,7 @@ from tuneworthy.lab.claim_results import (
 )
 from tuneworthy.lab.pages import Site, render
 
-STYLE = "claims.css"
+STYLE = "findings.css"
 DRAWING_WIDTH = 300  # of a drawing, in its own units
 MOST_BOUNDED = 90.0  # a ratio beyond it has no bound: its denominator may be 0
 VERDICT_MARKS: dict[Verdict, str] = {"confirmed": "✓", "refuted": "✕", "undecided": "?"}

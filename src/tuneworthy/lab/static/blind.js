@@ -7,9 +7,8 @@
   const fromServer = (data) => ({
     key: data.key,
     run: async (page) => {
-      const sent = await lab.post('/api/runs', { case: data.key, config: {}, seed: 0 });
-      if (Array.isArray(sent)) return lab.record(sent);
-      return new Promise((done) => page.stream(sent.id, 'run', done));
+      const { run, id } = await lab.askRun(data.key, {});
+      return run ?? new Promise((done) => page.stream(id, 'run', done));
     },
     guess: (cause, sure) => lab.post(`/api/cases/${data.key}/guess`, { cause, sure }),
     cite: (measure) => lab.post(`/api/cases/${data.key}/cite`, { measure }),

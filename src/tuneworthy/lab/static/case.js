@@ -30,21 +30,21 @@
   };
 
   const served = (page) => {
-    const { data } = page, fail = lab.trouble;
+    const { data } = page;
     lab.find('#live')?.addEventListener('click', async () => { // the planted run itself, on another seed
       if (page.busy) return;
       page.seed = (page.seed ?? 0) + 1;
       try {
-        const sent = await lab.post('/api/runs', { case: data.slug, config: {}, seed: page.seed });
-        if (Array.isArray(sent)) { page.use(lab.record(sent)); page.go(0); page.play.start(); } else page.follow(sent.id, () => {});
-      } catch (error) { fail(error); }
+        const { run, id } = await lab.askRun(data.slug, {}, page.seed);
+        if (run) { page.use(run); page.go(0); page.play.start(); } else page.follow(id, () => {});
+      } catch (error) { lab.trouble(error); }
     });
     lab.find('#record')?.addEventListener('click', async (event) => {
       event.target.disabled = true;
       try {
-        const sent = await lab.post('/api/runs', { case: data.slug, config: {}, seed: 0 });
-        if (Array.isArray(sent)) location.reload(); else page.stream(sent.id, 'run', () => location.reload());
-      } catch (error) { event.target.disabled = false; fail(error); }
+        const { run, id } = await lab.askRun(data.slug, {});
+        if (run) location.reload(); else page.stream(id, 'run', () => location.reload());
+      } catch (error) { event.target.disabled = false; lab.trouble(error); }
     });
   };
 

@@ -32,7 +32,6 @@
         lab.make('b', { class: now > 1 ? 'bad' : 'own' }, lab.fine(now)), ` now${chance}${clean ? `, ${lab.fine(clean.now)} in the twin` : ''}.`,
       );
     };
-    page.pickToken = pick;
     page.pickEnd = () => { const mine = page.mine(); if (mine?.rows.length) pick(mine.rows[state.row].tokens.length - mine.answerAt(state.row) - 1); };
     page.showRow = () => {
       const mine = page.mine();

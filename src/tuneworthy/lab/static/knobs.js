@@ -75,14 +75,14 @@
       }, data.trains ? 45 : 250).start();
     };
 
-    const ask = () => lab.post('/api/runs', { case: data.slug, config: chosen(), seed: 0 });
+    const ask = () => lab.askRun(data.slug, chosen());
     const ended = (run) => {
       state.ran = run.ended.state !== 'stopped'; page.checks = run.ended.checks ?? [];
       if (state.ran && !page.passed()) state.failed = (state.failed ?? 0) + 1;
     };
     const live = async () => {
-      const sent = await ask();
-      if (Array.isArray(sent)) { const run = lab.record(sent); replay(run, run.ended?.checks ?? []); } else page.follow(sent.id, ended);
+      const { run, id } = await ask();
+      if (run) replay(run, run.ended?.checks ?? []); else page.follow(id, ended);
     };
     page.resume = () => page.follow(state.live, ended);
 
@@ -100,8 +100,8 @@
       if (!state.ran) return;
       state.ran = false;
       if (known) { page.use(await lab.load(known.id)); page.checks = known.checks; state.ran = true; } else if (lab.served && changed()) {
-        const sent = await ask();
-        if (Array.isArray(sent)) { const run = lab.record(sent); page.use(run); ended(run); state.failed = Math.max(0, state.failed - 1); }
+        const { run } = await ask();
+        if (run) { page.use(run); ended(run); state.failed = Math.max(0, state.failed - 1); }
       }
     };
     page.passed = () => state.ran && page.checks.length > 0 && page.checks.every(({ passed }) => passed);
@@ -109,11 +109,7 @@
     lab.find('#undo').addEventListener('click', () => {
       state.knobs = {}; state.ran = false; page.checks = []; page.use(null); lines.forEach(show); page.changed();
     });
-    lab.find('#point').addEventListener('click', (event) => {
-      if (performance.now() < data.hint.free_after_min * 60e3) state.hints = (state.hints ?? 0) + 1;
-      for (const key of data.hint.lines) selectOf({ key }).closest('.knob').classList.add('pointed');
-      event.target.disabled = true; page.changed();
-    });
+    page.hint('#point', () => { for (const key of data.hint.lines) selectOf({ key }).closest('.knob').classList.add('pointed'); });
 
     // About as long as the planted run took, more or less steps counted in.
     const steps = (of) => (of('epochs') ?? 1) * Math.ceil((of('rows') ?? 1) / (of('batch') ?? 1));

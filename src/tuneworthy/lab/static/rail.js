@@ -121,16 +121,15 @@
 
   lab.rail = (page) => {
     const { state, data, revealed } = page;
-    const fail = lab.trouble;
     const reveal = async () => {
       if (state.locked && state.guess && !revealed.guess) revealed.guess = await ask.guess(data, state.guess, state.sure);
       for (const key of state.cited) revealed.cite[key] ??= await ask.cite(data, key);
     };
-    page.ready = reveal().catch(fail);
-    const lock = async () => { state.locked = true; await reveal().catch(fail); page.changed(); lab.find('[data-measure]')?.focus({ preventScroll: true }); };
+    page.ready = reveal().catch(lab.trouble);
+    const lock = async () => { state.locked = true; await reveal().catch(lab.trouble); page.changed(); lab.find('[data-measure]')?.focus({ preventScroll: true }); };
     const cite = async () => { // the button that was pressed goes away: the focus goes on
       state.cited = [...new Set([...state.cited, state.probe])];
-      await reveal().catch(fail); page.changed();
+      await reveal().catch(lab.trouble); page.changed();
       const next = revealed.cite[state.probe]?.proves ? 'select[data-knob]' : `[data-measure="${state.probe}"]`;
       lab.find(next)?.focus({ preventScroll: true });
     };
@@ -138,11 +137,13 @@
     const showCauses = lab.steps.causes(page, lock);
     lab.choose('measure', (key) => { state.probe = key; page.changed(); });
     lab.find('#cite').addEventListener('click', cite);
-    lab.find('#hint').addEventListener('click', (event) => {
+    page.hint = (id, show) => lab.find(id).addEventListener('click', (event) => { // costs points, and is free after a while
       if (performance.now() < data.hint.free_after_min * 60e3) state.hints = (state.hints ?? 0) + 1;
+      show(); event.target.disabled = true; page.changed();
+    });
+    page.hint('#hint', () => {
       for (const cause of data.hint.causes) lab.find(`[data-cause="${cause}"]`).classList.add('out');
       if (data.hint.causes.includes(state.guess)) state.guess = null;
-      event.target.disabled = true; page.changed();
     });
 
     return () => {

@@ -24,6 +24,12 @@
     body: JSON.stringify(body),
   }));
 
+  // Ask for a run of a case: `run` if it was recorded, else the `id` of a live one.
+  lab.askRun = async (slug, config, seed = 0) => {
+    const sent = await lab.post('/api/runs', { case: slug, config, seed });
+    return Array.isArray(sent) ? { run: lab.record(sent) } : { id: sent.id };
+  };
+
   const queued = ({ ahead, wait_s: wait }) => {
     if (!ahead) return 'Starting.';
     const who = ahead === 1 ? 'One run ahead' : `${ahead} runs ahead`;

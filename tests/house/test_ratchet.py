@@ -8,7 +8,7 @@ SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
     "lines": 85_753,
     "files": 661,
-    "public names": 2390,
+    "public names": 2388,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

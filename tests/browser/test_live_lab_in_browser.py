@@ -211,7 +211,8 @@ def test_an_error_says_what_where_and_how(visit, server):
     tab.locator("#rerun").click()
     until(tab, "!document.querySelector('#trouble').hidden")
     said = text(tab, "#trouble")
-    assert "this value is <b>out of bounds</b>. config.rate. a number from 0 to 1" in said
+    assert "This value is <b>out of bounds</b>. Where: config.rate." in said
+    assert "What to do: a number from 0 to 1" in said
     assert tab.locator("#trouble b b").count() == 0
     assert tab.locator("#rerun").is_enabled()
 
@@ -227,7 +228,7 @@ def test_a_hidden_tab_closes_its_stream_and_takes_no_event_twice(visit):
         send(id) { this.dispatchEvent(new MessageEvent('message', { data: '{"kind":"log"}', lastEventId: String(id) })); }
       };
       const hide = (on) => { Object.defineProperty(document, 'hidden', { value: on, configurable: true }); document.dispatchEvent(new Event('visibilitychange')); };
-      lab.follow('b'.repeat(16), { onEvent: () => seen.push(1) });
+      lab.follow('b'.repeat(16), () => {}, () => seen.push(1));
       opened[0].send(1); opened[0].send(2);
       hide(true);
       const closed = opened[0].readyState;

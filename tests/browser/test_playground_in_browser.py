@@ -207,7 +207,8 @@ def test_a_refused_request_says_what_where_and_how(visit):
     page.evaluate(REFUSING)
     page.click("#run")
     until(page, "!document.querySelector('#trouble').hidden")
-    assert "the input is empty. input. 1 to 2000 characters" in page.inner_text("#trouble")
+    said = page.inner_text("#trouble")
+    assert "The input is empty. Where: input. What to do: 1 to 2000 characters" in said
 
 
 @pytest.mark.parametrize("width", [390, 1280])

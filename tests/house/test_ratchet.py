@@ -6,7 +6,7 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 84_900,
+    "lines": 84_910,
     "files": 470,
     "public names": 2305,
     "modules outside the matrix that import stats": 0,

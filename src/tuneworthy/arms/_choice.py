@@ -99,19 +99,20 @@ def choice_requests(
 ) -> Asks:
     """Return the requests that choosing a prompt takes, over all folds.
 
-    Those with the plain instruction are not expected: its dev prompts are the scored prompts of
-    another fold, which are answered only once.
+    With folds, those with the plain instruction are not expected: its dev prompts are the scored
+    prompts of another fold, which are answered only once.
     """
     further = max(min(sizes.prompts, most) - 1, 0)
     rows = min(sizes.dev, CHOICE_MOST) if sizes.dev >= CHOICE_LEAST and further else 0
+    first = rows if sizes.folds == 1 else 0
     rows *= sizes.folds
     return Asks(
         role=role,
-        requests=USUAL_ROW_SHARE * rows * further,
+        requests=first + USUAL_ROW_SHARE * rows * further,
         most=rows * (1 + further),
         shared=sizes.shared,
         own=sizes.input_tokens + passages,
-        prefixes=0.0,  # read by the prompt arms before
+        prefixes=1.0 if first else 0.0,  # with folds read by the prompt arms before
         few=True,
     )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tuneworthy.lab.pages import Site, json_block, render
+from tuneworthy.lab.pages import Site, render
 from tuneworthy.report import atlas as texts
 from tuneworthy.report.atlas_file import read_atlas
 
 STYLE = "guess.css"
-SCRIPTS = ("svg", "keys", "state", "guess")
+SCRIPTS = ("lab", "state", "guess")
 KEYS = (
     (("1", "9"), "choose a tool by its number"),
     (("n", "→"), "next task"),
@@ -22,7 +22,7 @@ def guess_page(site: Site) -> str:
     return render(
         "guess.html.j2", site, here="Guess first", style=STYLE, scripts=SCRIPTS, keys=KEYS,
         data=() if site.live else ("guess",), lines=atlas.notes,
-        guess_data=json_block(atlas.guess) if site.live else "",
+        blocks={"guess": atlas.guess},
     )  # fmt: skip
 
 

@@ -128,7 +128,7 @@ def _read_claims() -> dict[str, Any]:
     return dict(json.loads(CLAIMS_FILE.read_text("utf-8")))
 
 
-STYLE = "claims.css"
+STYLE = "findings.css"
 
 DRAWING_WIDTH = 300  # of a drawing, in its own units
 

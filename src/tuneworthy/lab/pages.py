@@ -5,7 +5,7 @@ The templates escape all text; scripts get their data from a JSON block or from 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,16 +20,18 @@ from tuneworthy.lab.own_folders import OwnFolders
 from tuneworthy.lab.play_run import playground_data
 from tuneworthy.lab.recordings import SHIPPED_RECORDS, Recordings, RecordStore, shipped_record
 from tuneworthy.records.escape import for_script
+from tuneworthy.report.html import name_cells
 
 LAB_FOLDER = Path(__file__).parent
 HERO_CASE = "never-stops"  # the case that the home page plays, if it is recorded
-PAGE_SCRIPTS = ("svg", "record", "chart", "answers", "player", "keys")
+PAGE_SCRIPTS = ("lab", "record", "chart", "answers")
 HOME_SCRIPTS = (*PAGE_SCRIPTS, "wire", "home", "strength")
 RUN_SCRIPTS = (*PAGE_SCRIPTS, "wire", "tokens", "state", "instrument")
 CASE_SCRIPTS = (*RUN_SCRIPTS, "rail", "knobs", "case")
-BLIND_SCRIPTS = (*RUN_SCRIPTS, "blind")
-PLAY_SCRIPTS = ("svg", "record", "player", "keys", "state", "wire", "columns", "playground")
-CHECK_SCRIPTS = ("svg", "keys", "wire", "check")
+BLIND_SCRIPTS = (*RUN_SCRIPTS, "rail", "blind")
+PLAY_SCRIPTS = ("lab", "record", "state", "wire", "columns", "playground")
+CHECK_SCRIPTS = ("lab", "wire", "check")
+NO_BLOCKS: Mapping[str, Any] = {}
 HOME_FILTERS = (
     ("all", "All"),
     ("fine", "Loss looks fine"),
@@ -156,9 +158,8 @@ def home_page(cases: Sequence[LabCase], site: Site = LIVE_SITE) -> str:
         cards=cards,
         filters=HOME_FILTERS,
         hero=hero,
-        hero_data=json_block(data) if hero else "",
         strength=strength,
-        strength_data=json_block(strength) if strength else "",
+        blocks={"hero": data if hero else None, "strength": strength},
     )
 
 
@@ -175,7 +176,7 @@ def case_page(case: LabCase, position: int, site: Site = LIVE_SITE) -> str:
         case={**shown, "twin": True},
         where=f"Case {position} of {len(all_cases())}",
         after=_next_link(case, site),
-        case_data=json_block({**shown, "api": f"/api/cases/{case.slug}"}),
+        blocks={"case": {**shown, "api": f"/api/cases/{case.slug}"}},
     )
 
 
@@ -189,7 +190,7 @@ def blind_page(key: str, site: Site = LIVE_SITE) -> str:
         data=() if site.live else ("blind",),
         keys=CASE_KEYS[:2] + CASE_KEYS[3:5] + ((("n",), "all cases"),),
         case={**shown, "key": key, "twin": False, "records": {"plant": True}},
-        case_data=json_block({**shown, "key": key}),
+        blocks={"blind": {**shown, "key": key}},
     )
 
 
@@ -204,7 +205,7 @@ def playground_page(site: Site = LIVE_SITE) -> str:
         data=() if site.live else ("play",),
         keys=PLAY_KEYS,
         play=play,
-        play_data=json_block(play),
+        blocks={"playground": play},
     )
 
 
@@ -255,14 +256,14 @@ def _next_link(case: LabCase, site: Site) -> dict[str, str]:
     return {"address": site.case(following.slug), "text": f"Next: {following.module.TITLE}"}
 
 
-def json_block(value: Any) -> Markup:
-    """Return a value as JSON that is safe inside a script element."""
-    return Markup(for_script(value))
+def render(name: str, site: Site, blocks: Mapping[str, Any] = NO_BLOCKS, **values: Any) -> str:
+    """Return a page rendered from a template, which escapes every text.
 
-
-def render(name: str, site: Site, **values: Any) -> str:
-    """Return a page rendered from a template, which escapes every text."""
-    return _templates().get_template(name).render(site=site, **{"here": "", **values})
+    `blocks` is the data of the page's scripts by name; an exported page reads it from files.
+    """
+    known = {name: Markup(for_script(value)) for name, value in blocks.items() if value}
+    template = _templates().get_template(name)
+    return name_cells(template.render(site=site, blocks=known, **{"here": "", **values}))
 
 
 @lru_cache(maxsize=1)

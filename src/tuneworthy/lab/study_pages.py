@@ -29,7 +29,7 @@ from tuneworthy.records.verdict import Verdict
 from tuneworthy.report.html import ServedPage, name_cells, page, template_environment
 from tuneworthy.verdict import phrases
 
-SCRIPTS = ("svg", "keys", "wire", "study")
+SCRIPTS = ("lab", "wire", "study")
 
 ROW_KEYS = ((("j", "k"), "next and previous study"), (("Enter",), "open it"))
 
@@ -124,7 +124,8 @@ def _render_study(name: str, place: StudyPlace, tab: str, site: Site, **values: 
 
 def _render_page(name: str, site: Site, scripts: Any, keys: Any, **values: Any) -> str:
     html = _templates().get_template(name).render(
-        site=site, here="Studies", scripts=scripts, keys=keys, data=(), style="study.css", **values
+        site=site, here="Studies", scripts=scripts, keys=keys, data=(), blocks={},
+        style="study.css", **values,
     )  # fmt: skip
     return name_cells(html)
 

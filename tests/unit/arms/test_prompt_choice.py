@@ -281,6 +281,8 @@ def test_the_plan_counts_the_requests_of_the_choice(arm, role, most):
     assert tried.most == 5 * 40 * most
     usual = 0 if arm is vote else 0.75 * (most - 1) * 5 * 40
     assert tried.requests == usual, "the simplest prompt's answers are those of another fold"
+    one_split = arm.estimate(SIZES.model_copy(update={"folds": 1}), options).asks[-1]
+    assert one_split.requests == (0 if arm is vote else usual / 5 + 40), "no other fold asks them"
     for none in ({"prompts": 0}, {"prompts": 1}, {"dev": 9}):
         sizes = SIZES.model_copy(update=none)
         assert arm.estimate(sizes, options).asks[-1].most == 0

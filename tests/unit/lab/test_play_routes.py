@@ -154,6 +154,6 @@ def test_a_play_outlives_a_restart(browser, lab, tmp_path):
 def test_the_page_offers_tasks_and_bounds(browser):
     page = browser.get("/playground").text
     assert 'aria-current="page">Playground' in page
-    for word in ("support_tickets", "policy_faq", 'id="columns"', 'id="play-data"'):
+    for word in ("support_tickets", "policy_faq", 'id="columns"', 'id="playground-data"'):
         assert word in page
     assert 'href="/playground"' in browser.get("/").text

@@ -7,18 +7,8 @@
     const wanted = `${chosen.cost}-${chosen.facts}`;
     for (const view of lab.all('[data-views]')) view.hidden = !view.dataset.views.split(' ').includes(wanted);
     for (const row of lab.all('[data-holds]')) row.classList.toggle('out', chosen.facts === '1');
-    for (const [name, value] of Object.entries(chosen)) {
-      for (const button of lab.all(`[data-${name}]`)) lab.set(button, { 'aria-pressed': String(button.dataset[name] === value) });
-    }
+    for (const [name, value] of Object.entries(chosen)) lab.press(name, value);
   };
-  for (const name of Object.keys(chosen)) {
-    for (const button of lab.all(`[data-${name}]`)) {
-      button.addEventListener('click', () => { chosen[name] = button.dataset[name]; show(); });
-    }
-  }
-  const move = (by) => {
-    const links = lab.all('[data-row]'), at = links.indexOf(document.activeElement);
-    links[Math.min(links.length - 1, Math.max(0, at + by))]?.focus();
-  };
-  lab.keys({ j: () => move(1), k: () => move(-1) });
+  for (const name of Object.keys(chosen)) lab.choose(name, (value) => { chosen[name] = value; show(); });
+  lab.keys(lab.walk(() => lab.all('[data-row]')));
 })();

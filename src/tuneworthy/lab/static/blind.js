@@ -2,16 +2,13 @@
 'use strict';
 
 (() => {
-  const sum = (list) => list.reduce((whole, each) => whole + each, 0);
-
   // Where a blind run comes from: the server knows what its key stands for; in an exported site
   // the key is a number that picks a recorded run.
   const fromServer = (data) => ({
     key: data.key,
     run: async (page) => {
-      const sent = await lab.post('/api/runs', { case: data.key, config: {}, seed: 0 });
-      if (Array.isArray(sent)) return lab.record(sent);
-      return new Promise((done) => page.stream(sent.id, 'run', done));
+      const { run, id } = await lab.askRun(data.key, {});
+      return run ?? new Promise((done) => page.stream(id, 'run', done));
     },
     guess: (cause, sure) => lab.post(`/api/cases/${data.key}/guess`, { cause, sure }),
     cite: (measure) => lab.post(`/api/cases/${data.key}/cite`, { measure }),
@@ -35,7 +32,7 @@
   const fromFile = (data) => {
     const at = (key) => Math.floor(key / data.one_in) % data.pool.length;
     const told = /^#run=(\d{1,9})$/.exec(location.hash), key = told ? Number(told[1]) : unseen(data.pool.length, at);
-    history.replaceState(null, '', `#run=${key}`);
+    lab.address(`run=${key}`);
     const one = data.pool[at(key)], clean = key % data.one_in === 0;
     let about = null;
     const read = () => new Promise((done, failed) => {
@@ -99,95 +96,83 @@
   };
 
   const start = async (data) => {
-    const source = data.pool ? fromFile(data) : fromServer(data);
-    const state = { step: null, token: 0, row: 0, question: 0, guess: null, sure: 1, cited: [] };
-    const page = { data, state, runs: {}, busy: false, told: null, about: null, cite: {} };
+    const source = data.pool ? fromFile(data) : fromServer(data), { got, box, proof, open } = lab.steps;
+    const state = { step: null, token: 0, row: 0, question: 0, guess: null, sure: 1, locked: false };
+    const page = { data, state, runs: {}, busy: false, revealed: { guess: null, cite: {} }, about: null };
+    const { revealed } = page, most = { cause: lab.steps.most(data), evidence: data.points.evidence };
     page.mine = () => page.runs.run ?? null;
     page.save = () => {};
     lab.instrument(page);
-    const box = (name) => lab.find(`[data-step="${name}"]`), got = (name, text, bad) => { const node = lab.find('.got', box(name)); lab.say(node, text); node.classList.toggle('no', Boolean(bad)); };
-    const proved = () => Object.values(page.cite).some((each) => each.proves);
-    const points = () => {
-      const wrong = Object.values(page.cite).filter((each) => !each.proves).length;
-      const evidence = proved() ? Math.max(0, data.points.evidence - data.points.less * wrong) : 0;
-      return { cause: page.told?.points ?? 0, evidence };
-    };
-
+    const clean = () => revealed.guess?.truth === data.clean.key;
+    const points = () => ({ cause: revealed.guess?.points ?? 0, evidence: proof(page) ? lab.steps.evidence(page) : 0 });
     // The case page, open at its third step: cause and evidence are known by now.
-    const fixOf = (told) => `#${new URLSearchParams({ guess: told.truth, sure: told.sure, locked: 1, named: 1, cited: Object.keys(page.cite).find((key) => page.cite[key].proves) })}`;
-    const most = { cause: Math.max(...data.points.right), evidence: data.points.evidence };
+    const fixOf = (told) => `#${new URLSearchParams({ guess: told.truth, sure: told.sure, locked: 1, named: 1, cited: proof(page).measure })}`;
 
-    const show = () => {
-      const { told } = page, clean = told?.truth === data.clean.key, over = told && (clean || proved());
-      for (const button of lab.all('[data-cause]')) {
-        const key = button.dataset.cause;
-        lab.set(button, { 'aria-pressed': String(key === state.guess) });
-        button.classList.toggle('right', key === told?.truth); button.classList.toggle('wrong', Boolean(told) && key === state.guess && !told.right);
-        button.disabled = Boolean(told);
-      }
-      for (const button of lab.all('[data-sure]')) lab.set(button, { 'aria-pressed': String(Number(button.dataset.sure) === state.sure) });
-      lab.find('#lock').disabled = state.guess === null; lab.find('#lock').hidden = lab.find('#sure').hidden = Boolean(told);
+    const showEnd = (told) => {
+      const { cause, evidence } = points(), finding = proof(page)?.finding;
+      lab.say(lab.find('#verdict'), told.right ? 'Named, and shown.' : 'Shown, after the fact.');
+      lab.say(lab.find('#total'), `${lab.points(cause + evidence, most.cause + (clean() ? 0 : most.evidence))} points`);
+      const proven = clean() ? '; a clean run has nothing to prove' : `, evidence ${lab.points(evidence, most.evidence)}`;
+      lab.say(lab.find('#parts'), `Cause ${lab.points(cause, most.cause)}${proven}`);
+      lab.say(lab.find('#detector'), finding ? `The detector on the planted run: ${lab.tidy(finding.because)}.` : '');
+      lab.find('#verify').hidden = clean();
+      lab.set(lab.find('#verify'), { href: `${source.page(told.slug)}${clean() ? '' : fixOf(told)}` });
+    };
+    page.changed = () => {
+      const told = revealed.guess, proved = Boolean(proof(page)), over = told && (clean() || proved);
+      showCauses(told);
       lab.find('#told').hidden = !told;
       if (told) {
         lab.say(lab.find('#told'), told.right ? `Right. ${told.text}` : `It was: ${told.text}`);
         got('guess', `${data.sure[told.sure]}: ${lab.points(told.points, most.cause)}`, !told.right);
       }
-      if (page.about && !clean) got('evidence', proved() ? 'holds' : Object.keys(page.cite).length ? 'proves nothing yet' : '', !proved());
+      if (page.about && !clean()) got('evidence', proved ? 'holds' : Object.keys(revealed.cite).length ? 'proves nothing yet' : '', !proved);
+      open(told ? (over ? 'won' : 'evidence') : 'guess');
       box('won').hidden = !over;
-      lab.set(box('guess'), { 'data-open': told ? 'no' : 'yes' }); lab.set(box('evidence'), { 'data-open': told && !over ? 'yes' : 'no' });
-      box('evidence').hidden = clean;
-      if (!over) return;
-      const { cause, evidence } = points(), finding = Object.values(page.cite).find((each) => each.proves)?.finding;
-      lab.say(lab.find('#verdict'), told.right ? 'Named, and shown.' : 'Shown, after the fact.');
-      lab.say(lab.find('#total'), `${lab.points(cause + evidence, most.cause + (clean ? 0 : most.evidence))} points`);
-      lab.say(lab.find('#parts'), `Cause ${lab.points(cause, most.cause)}${clean ? '; a clean run has nothing to prove' : `, evidence ${lab.points(evidence, most.evidence)}`}`);
-      lab.say(lab.find('#detector'), finding ? `The detector on the planted run: ${lab.tidy(finding.because)}.` : '');
-      lab.set(lab.find('#verify'), { href: `${source.page(told.slug)}${clean ? '' : fixOf(told)}` }); lab.find('#verify').hidden = clean;
+      box('evidence').hidden = Boolean(clean());
+      if (over) showEnd(told);
     };
 
-    const list = () => {
-      const buttons = page.about.measures.map(({ key, title }) => {
-        const button = lab.make('button', { type: 'button', class: 'option', 'data-measure': key }, lab.make('kbd', { 'aria-hidden': 'true' }, '?'), lab.make('span', {}, title));
-        button.addEventListener('click', async () => {
-          if (page.cite[key] || proved()) return;
-          try { page.cite[key] = await source.cite(key); } catch (error) { page.trouble(error); return; }
-          const { proves, because } = page.cite[key], said = lab.find('#because');
-          button.classList.add(proves ? 'right' : 'wrong'); said.hidden = proves; lab.say(said, `${because} −${data.points.less} points.`);
-          show();
-        });
-        return button;
-      });
-      lab.find('#measures').replaceChildren(...buttons);
+    const cite = async (key, button) => {
+      if (revealed.cite[key] || proof(page)) return;
+      try { revealed.cite[key] = await source.cite(key); } catch (error) { lab.trouble(error); return; }
+      const { proves, because } = revealed.cite[key], said = lab.find('#because');
+      button.classList.add(proves ? 'right' : 'wrong'); said.hidden = proves; lab.say(said, `${because} −${data.points.less} points.`);
+      page.changed();
     };
-
+    const listMeasures = () => {
+      lab.find('#measures').replaceChildren(...page.about.measures.map(({ key, title }) => lab.make('button', { type: 'button', class: 'option', 'data-measure': key },
+        lab.make('kbd', { 'aria-hidden': 'true' }, '?'), lab.make('span', {}, title))));
+      lab.choose('measure', cite);
+    };
     const lock = async () => {
       try {
-        page.told = await source.guess(state.guess, state.sure);
-        const runs = lab.memory.read().blind ?? [];
-        if (!runs.some((each) => each.key === source.key)) lab.memory.write({ blind: [...runs, { key: source.key, right: page.told.right, sure: page.told.sure }].slice(-500) });
-        if (page.told.truth !== data.clean.key) { page.about = await source.about(page.told.slug); list(); }
-      } catch (error) { page.trouble(error); }
-      sayTally(); show();
+        const told = revealed.guess = await source.guess(state.guess, state.sure), runs = lab.memory.read().blind ?? [];
+        state.locked = true;
+        if (!runs.some((each) => each.key === source.key)) lab.memory.write({ blind: [...runs, { key: source.key, right: told.right, sure: told.sure }].slice(-500) });
+        if (!clean()) { page.about = await source.about(told.slug); listMeasures(); }
+      } catch (error) { lab.trouble(error); }
+      sayTally(); page.changed();
     };
     const record = async () => {
-      const { cause, evidence } = points(), { told } = page;
-      return { schema: 1, key: source.key, trace: await source.trace(), cause: told.cause, truth: told.truth, right: told.right, how: data.sure[told.sure], points: sum([cause, evidence]), most: most.cause + (told.truth === data.clean.key ? 0 : most.evidence), cause_points: cause, evidence_points: evidence, cited: Object.keys(page.cite), tally: tally() };
+      const { cause, evidence } = points(), told = revealed.guess;
+      return {
+        schema: 1, key: source.key, trace: await source.trace(), cause: told.cause, truth: told.truth, right: told.right,
+        how: data.sure[told.sure], points: cause + evidence, most: most.cause + (clean() ? 0 : most.evidence),
+        cause_points: cause, evidence_points: evidence, cited: Object.keys(revealed.cite), tally: tally(),
+      };
     };
-    for (const button of lab.all('[data-cause]')) button.addEventListener('click', () => { state.guess = button.dataset.cause; show(); });
-    for (const button of lab.all('[data-sure]')) button.addEventListener('click', () => { state.sure = Number(button.dataset.sure); show(); });
-    lab.find('#lock').addEventListener('click', lock);
-    lab.find('#again').addEventListener('click', () => source.other().catch(page.trouble));
+    const showCauses = lab.steps.causes(page, lock);
+    lab.find('#again').addEventListener('click', () => source.other().catch(lab.trouble));
     lab.find('#keep-json').addEventListener('click', async () => keep(`blind-${source.key}.json`, 'application/json', JSON.stringify(await record(), null, 2)));
     lab.find('#keep-svg').addEventListener('click', async () => keep(`blind-${source.key}.svg`, 'image/svg+xml', card(await record())));
-    sayTally(); show();
-    try { const run = await source.run(page); page.show('run', run); facts(page, run); } catch (error) { page.trouble(error); }
+    sayTally(); page.changed();
+    try { const run = await source.run(page); page.show('run', run); facts(page, run); } catch (error) { lab.trouble(error); }
     page.settle(); page.draw();
     lab.keys({ ...page.keys(), n: () => { location.href = lab.find('.brand').href; } });
     if (page.mine() && !lab.still) { state.step = 0; page.draw(); page.play.start(); }
     document.body.dataset.ready = 'yes';
   };
 
-  lab.blind = (data) => start(data);
-  const block = lab.find('#blind-data');
-  if (block) addEventListener('DOMContentLoaded', () => lab.blind(JSON.parse(block.textContent)));
+  lab.begin('blind', start);
 })();

@@ -30,21 +30,21 @@
   };
 
   const served = (page) => {
-    const { data } = page, fail = (error) => page.trouble(error);
+    const { data } = page;
     lab.find('#live')?.addEventListener('click', async () => { // the planted run itself, on another seed
       if (page.busy) return;
       page.seed = (page.seed ?? 0) + 1;
       try {
-        const sent = await lab.post('/api/runs', { case: data.slug, config: {}, seed: page.seed });
-        if (Array.isArray(sent)) { page.use(lab.record(sent)); page.go(0); page.play.start(); } else page.follow(sent.id, () => {});
-      } catch (error) { fail(error); }
+        const { run, id } = await lab.askRun(data.slug, {}, page.seed);
+        if (run) { page.use(run); page.go(0); page.play.start(); } else page.follow(id, () => {});
+      } catch (error) { lab.trouble(error); }
     });
     lab.find('#record')?.addEventListener('click', async (event) => {
       event.target.disabled = true;
       try {
-        const sent = await lab.post('/api/runs', { case: data.slug, config: {}, seed: 0 });
-        if (Array.isArray(sent)) location.reload(); else page.stream(sent.id, 'run', () => location.reload());
-      } catch (error) { event.target.disabled = false; fail(error); }
+        const { run, id } = await lab.askRun(data.slug, {});
+        if (run) location.reload(); else page.stream(id, 'run', () => location.reload());
+      } catch (error) { event.target.disabled = false; lab.trouble(error); }
     });
   };
 
@@ -61,7 +61,7 @@
     try {
       for (const [name, id] of [['run', data.records.plant], ['twin', data.records.twin]]) if (id) page.show(name, await lab.load(id));
       await page.ready; await page.restore();
-    } catch (error) { page.trouble(error); }
+    } catch (error) { lab.trouble(error); }
     page.settle();
     lab.find('#copy').addEventListener('click', (event) => lab.copy(lab.linkTo(state), event.target));
     const cause = (k) => () => page.pick(data.causes[k]?.key);
@@ -74,8 +74,5 @@
     document.body.dataset.ready = 'yes';
   };
 
-  // Called by data/case-SLUG.js, or with the data that the server puts into the page.
-  lab.case = (data) => start(data);
-  const block = lab.find('#case-data');
-  if (block) addEventListener('DOMContentLoaded', () => lab.case(JSON.parse(block.textContent)));
+  lab.begin('case', start);
 })();

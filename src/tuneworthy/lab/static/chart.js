@@ -65,11 +65,10 @@ lab.chart = (host, spec) => {
   const tabulate = () => {
     const names = Object.keys(runs), rows = new Map();
     for (const name of names) for (const [at, value] of runs[name].curve(spec.key)) rows.set(at, { ...rows.get(at), [name]: value });
-    const cells = (tag, values) => lab.make('tr', {}, ...values.map((value) => lab.make(tag, {}, value)));
     table.replaceChildren(
       lab.make('caption', {}, `${spec.title}${spec.unit ? `, ${spec.unit}` : ''}`),
-      cells('th', ['step', ...names.map((name) => NAMES[name])]),
-      ...[...rows].sort(([a], [b]) => a - b).map(([at, row]) => cells('td', [String(at), ...names.map((name) => said(row[name]))])),
+      lab.cells('th', ['step', ...names.map((name) => NAMES[name])]),
+      ...[...rows].sort(([a], [b]) => a - b).map(([at, row]) => lab.cells('td', [at, ...names.map((name) => said(row[name]))])),
     );
   };
   return { add, draw, tabulate, key: spec.key };

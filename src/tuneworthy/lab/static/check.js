@@ -7,7 +7,6 @@
   const buttons = () => lab.all('[data-folder]');
   const counted = (number, noun) => `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
   const caseLink = (one, text) => make('a', { href: `/case/${one.case}` }, text);
-  const line = (name, ...inside) => make('div', {}, make('dt', {}, name), make('dd', {}, ...inside));
 
   const rowsOf = (one) => {
     const more = one.row_count - one.rows.length;
@@ -16,11 +15,10 @@
 
   const found = (one) => make('article', { class: 'fault' },
     make('header', {}, make('h3', {}, one.title), make('p', {}, one.words)),
-    make('dl', {},
-      line('measured', make('b', {}, one.because)),
-      ...(one.rows.length ? [line(one.row_count === 1 ? 'row' : `${one.row_count.toLocaleString('en')} rows`, make('span', { class: 'mono' }, rowsOf(one)))] : []),
-      line('repair', one.fix),
-      line('no harm', one.harmless)),
+    make('dl', { class: 'terms' }, ...lab.terms([
+      ['measured', make('b', {}, one.because)],
+      ...(one.rows.length ? [[one.row_count === 1 ? 'row' : `${one.row_count.toLocaleString('en')} rows`, make('span', { class: 'mono' }, rowsOf(one))]] : []),
+      ['repair', one.fix], ['no harm', one.harmless]])),
     make('p', {}, make('a', { class: 'button', href: `/case/${one.case}` }, 'Break it and repair it in the lab')));
 
   const clean = (one) => make('tr', {}, make('th', { scope: 'row' }, caseLink(one, one.title)), make('td', {}, one.because));
@@ -29,21 +27,21 @@
     make('span', { class: 'soft' }, ...cases.flatMap((one, at) => [at ? ' · ' : '', caseLink(one, one.title)])));
 
   const sources = (told) => {
-    const list = [line('trainer', told.trainer)];
+    const list = [['trainer', told.trainer]];
     const log = told.logs.find((one) => one.used);
-    if (log) list.push(line('log', `${log.file} (${log.form}): ${counted(log.steps, 'logged step')}${log.because ? `; ${log.because}` : ''}`));
-    for (const one of told.logs) if (!one.used && one.because) list.push(line('log', `${one.file}: ${one.because}`));
+    if (log) list.push(['log', `${log.file} (${log.form}): ${counted(log.steps, 'logged step')}${log.because ? `; ${log.because}` : ''}`]);
+    for (const one of told.logs) if (!one.used && one.because) list.push(['log', `${one.file}: ${one.because}`]);
     const change = told.adapter;
-    if (change) list.push(line('adapter', [`${change.file}: ${change.kind}`, change.rank && `rank ${change.rank}`, change.parameters && counted(change.parameters, 'parameter')].filter(Boolean).join(', ')));
+    if (change) list.push(['adapter', [`${change.file}: ${change.kind}`, change.rank && `rank ${change.rank}`, change.parameters && counted(change.parameters, 'parameter')].filter(Boolean).join(', ')]);
     for (const [key, name] of Object.entries(ROLE)) {
       const rows = told[key];
-      if (rows) list.push(line(name, `${rows.file}: ${counted(rows.rows, 'row')} (${rows.form})${rows.encoded ? `, ${rows.encoded.toLocaleString('en')} read as tokens` : ''}${rows.bad_rows ? `, ${counted(rows.bad_rows, 'bad row')} left out` : ''}`));
+      if (rows) list.push([name, `${rows.file}: ${counted(rows.rows, 'row')} (${rows.form})${rows.encoded ? `, ${rows.encoded.toLocaleString('en')} read as tokens` : ''}${rows.bad_rows ? `, ${counted(rows.bad_rows, 'bad row')} left out` : ''}`]);
     }
     const options = Object.entries(told.settings).map(([name, value]) => `${name} ${value}`);
-    if (options.length) list.push(line('options', options.join(', ')));
-    for (const [file, why] of Object.entries(told.not_read)) list.push(line('not read', `${file}: ${why}`));
-    for (const text of told.assumed) list.push(line('taken to be so', text));
-    return make('dl', { class: 'sources' }, ...list);
+    if (options.length) list.push(['options', options.join(', ')]);
+    for (const [file, why] of Object.entries(told.not_read)) list.push(['not read', `${file}: ${why}`]);
+    for (const text of told.assumed) list.push(['taken to be so', text]);
+    return make('dl', { class: 'terms' }, ...lab.terms(list));
   };
 
   const part = (title, ...inside) => make('section', { class: 'part' }, make('h3', {}, title), ...inside);
@@ -54,7 +52,7 @@
 
   const show = (told) => {
     const body = [make('div', { class: 'faults' }, ...told.found.map(found))];
-    if (told.clean.length) body.push(part(`Clean: ${told.clean.length}`, make('table', { class: 'clean' }, make('tbody', {}, ...told.clean.map(clean)))));
+    if (told.clean.length) body.push(part(`Clean: ${told.clean.length}`, make('table', { class: 'plain stack clean' }, make('tbody', {}, ...told.clean.map(clean)))));
     if (told.unmeasured.length) body.push(part(`Not measured: ${told.unmeasured_cases}, by what is missing`, make('ul', { class: 'missing' }, ...told.unmeasured.map(missing))));
     body.push(part('What was read', sources(told)));
     body.push(part('The same in a terminal', make('code', { class: 'command' }, told.command)));
@@ -64,11 +62,8 @@
 
   const say = (button, text) => lab.say(lab.find('.state', button), text);
   const refused = (button, error) => {
-    const { where, got, fix } = error.parts ?? {};
     say(button, 'could not be checked');
-    lab.say(lab.find('#trouble-what'), `${lab.capital(error.message)}.`);
-    lab.say(lab.find('#trouble-more'), [where && `Where: ${where}.`, got && `Got: ${got}.`, fix && `What to do: ${fix}.`].filter(Boolean).join(' '));
-    lab.find('#trouble').hidden = false;
+    lab.trouble(error);
     lab.say(lab.find('#report-title'), 'Nothing was read');
     lab.find('#report-body').replaceChildren(make('p', { class: 'soft' }, 'The folder is as it was.'));
   };
@@ -76,9 +71,9 @@
   let asked = 0;
   const check = async (button) => {
     const turn = asked += 1, report = lab.find('#report');
-    for (const each of buttons()) lab.set(each, { 'aria-pressed': String(each === button) });
-    history.replaceState(null, '', `#folder=${button.dataset.folder}`);
-    lab.find('#trouble').hidden = true;
+    lab.press('folder', button.dataset.folder);
+    lab.address(`folder=${button.dataset.folder}`);
+    lab.trouble(null);
     lab.set(report, { 'aria-busy': 'true' });
     say(button, 'being read …');
     lab.say(lab.find('#report-title'), 'Reading logs, rows and weights …');
@@ -92,14 +87,9 @@
     if (turn === asked) lab.set(report, { 'aria-busy': 'false' });
   };
 
-  const move = (by) => {
-    const list = buttons();
-    list[Math.max(0, Math.min(list.length - 1, list.indexOf(document.activeElement) + by))]?.focus();
-  };
-
   addEventListener('DOMContentLoaded', () => {
-    for (const button of buttons()) button.addEventListener('click', () => check(button));
-    lab.keys({ j: () => move(1), k: () => move(-1) });
+    lab.choose('folder', (_, button) => check(button));
+    lab.keys(lab.walk(buttons));
     const wanted = new URLSearchParams(location.hash.slice(1)).get('folder');
     const button = buttons().find((one) => one.dataset.folder === wanted);
     if (button) check(button);

@@ -74,7 +74,7 @@
 
     const look = (k2, unasked = false) => {
       at = Math.max(-1, Math.min(told.tokens.length - 1, k2));
-      [...stream.querySelectorAll('button')].forEach((chip, n) => { lab.set(chip, { tabindex: n === Math.max(0, at) ? 0 : -1, 'aria-pressed': String(n === at) }); });
+      lab.all('button', stream).forEach((chip, n) => { lab.set(chip, { tabindex: n === Math.max(0, at) ? 0 : -1, 'aria-pressed': String(n === at) }); });
       considered(others, told.tokens[at], told.ends, unasked);
     };
     const leastSure = () => told.tokens.reduce((least, [, log], n) => (log < told.tokens[least][1] ? n : least), 0);
@@ -86,12 +86,7 @@
     stream.addEventListener('pointerover', (event) => { if (!pinned && number(event) >= 0) look(number(event)); });
     stream.addEventListener('focusin', (event) => { if (number(event) >= 0) look(number(event)); });
     stream.addEventListener('click', (event) => { const n = number(event); if (n >= 0) { pinned = !(pinned && n === at); look(n); } });
-    stream.addEventListener('keydown', (event) => {
-      const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-      if (!by || number(event) < 0) return;
-      event.preventDefault(); event.stopPropagation();
-      stream.children[Math.min(told.tokens.length - 1, Math.max(0, number(event) + by))].focus();
-    });
+    lab.arrows(stream, look);
 
     const read = () => ({
       shots: Number(range.shots.input.value), schema: tick.schema.input.checked, passage: tick.passage.input.checked,

@@ -33,14 +33,14 @@
     const state = readHash(data), find = (id) => lab.find(`#${id}`);
     const task = () => data.tasks[state.at], guessed = () => state.guesses.get(state.at);
     const meaning = (tool) => data.tools.find(({ name }) => name === tool)?.means ?? '';
-    if (state.other) { find('trouble').hidden = false; lab.say(find('trouble'), 'This link holds guesses about other tasks than these, so it starts anew.'); }
+    if (state.other) lab.trouble(new Error('This link holds guesses about other tasks than these, so it starts anew'));
     if (state.shared) { find('trouble').hidden = false; find('trouble').replaceChildren('These are the guesses of whoever shared this link. ', lab.make('button', { type: 'button', class: 'plain', id: 'anew' }, 'Guess for yourself')); }
 
     const told = () => {
       const { instruction, size, base, metric, margin, judged } = task();
       const facts = [['instruction', instruction], ['labelled rows', size.toLocaleString('en')], ['base score', base === null ? 'not measured' : `${lab.fine(base)} (${metric}, the instruction alone)`], ['margin', `${lab.fine(margin)} of the score`], ['judged on', judged]];
-      find('told').replaceChildren(...facts.map(([name, value]) => lab.make('div', {}, lab.make('dt', {}, name), lab.make('dd', {}, value))));
-      find('rows').replaceChildren(...task().rows.map((row) => lab.make('tr', {}, lab.make('td', {}, row.input), lab.make('td', {}, row.output))));
+      find('told').replaceChildren(...lab.terms(facts));
+      find('rows').replaceChildren(...task().rows.map((row) => lab.cells('td', [row.input, row.output])));
       find('no-rows').hidden = task().rows.length > 0; lab.find('.rows').hidden = task().rows.length === 0;
     };
 
@@ -90,9 +90,9 @@
       lab.say(find('where'), `Task ${state.at + 1} of ${data.tasks.length} · ${task().kind}`); lab.say(find('task-title'), task().title);
       told(); find('tools').replaceChildren(...options()); reveal(); score();
       find('before').disabled = state.at === 0; find('next').disabled = state.at === data.tasks.length - 1;
-      history.replaceState(null, '', `#${hashOf(data, state)}`);
+      lab.address(hashOf(data, state));
     };
-    const anew = () => { state.shared = false; state.guesses.clear(); find('trouble').hidden = true; };
+    const anew = () => { state.shared = false; state.guesses.clear(); lab.trouble(null); };
     const pick = (tool) => { if (!tool || guessed()) return; if (state.shared) anew(); state.guesses.set(state.at, tool); show(); find('outcome').focus(); };
     const move = (by) => { state.at = Math.min(data.tasks.length - 1, Math.max(0, state.at + by)); show(); };
 
@@ -105,6 +105,5 @@
     show();
   };
 
-  lab.guess = (data) => { if (document.readyState === 'loading') addEventListener('DOMContentLoaded', () => start(data)); else start(data); };
-  addEventListener('DOMContentLoaded', () => { const inside = lab.find('#guess-data'); if (inside) start(JSON.parse(inside.textContent)); });
+  lab.begin('guess', start);
 })();

@@ -17,7 +17,7 @@
       }
     };
     const longest = () => Math.max(...Object.values(runs).map((run) => run.look(step)?.answers[0].text.length ?? 0));
-    const play = lab.player(lab.find('#hero-play'), ['Play', 'Pause'], () => {
+    const play = lab.player(lab.find('#hero-play'), () => {
       // While it trains the answers stand whole; the last ones are typed, and stay for a while.
       if (step < last) { step += 1; typed = step === last ? 0 : Infinity; } else if (typed < longest() + 160) typed += 4; else { step = 0; typed = Infinity; }
       show();
@@ -25,22 +25,18 @@
     show();
     if (!lab.still) { step = 0; show(); play.start(120); }
   };
-  lab.hero = (data) => { if (data) hero(data); };
+  lab.begin('hero', hero);
 
   const cards = () => lab.all('.card').filter((card) => !card.hidden);
   const filter = (kind) => {
-    for (const button of lab.all('[data-filter]')) lab.set(button, { 'aria-pressed': String(button.dataset.filter === kind) });
+    lab.press('filter', kind);
     for (const card of lab.all('.card')) card.hidden = kind !== 'all' && card.dataset.kind !== kind;
     lab.say(lab.find('#count'), String(cards().length));
     lab.find('#no-card').hidden = cards().length > 0;
   };
-  const move = (by) => {
-    const list = cards(), at = list.indexOf(document.activeElement);
-    list[Math.min(list.length - 1, Math.max(0, at + by))]?.focus();
-  };
 
   addEventListener('DOMContentLoaded', () => {
-    for (const button of lab.all('[data-filter]')) button.addEventListener('click', () => filter(button.dataset.filter));
+    lab.choose('filter', filter);
     const solved = lab.memory.read().solved ?? {};
     for (const card of lab.all('.card')) {
       if (!(card.dataset.slug in solved)) continue;
@@ -50,10 +46,8 @@
     const blind = lab.find('#blind');
     blind?.addEventListener('click', async () => {
       if (!lab.served) { location.href = 'blind.html'; return; }
-      try { location.href = `/blind/${(await lab.post('/api/blind', {})).key}`; } catch (error) { lab.find('#trouble').hidden = false; lab.say(lab.find('#trouble'), `${error.message}. ${error.parts?.fix ?? ''}`); }
+      try { location.href = `/blind/${(await lab.post('/api/blind', {})).key}`; } catch (error) { lab.trouble(error); }
     });
-    lab.keys({ j: () => move(1), k: () => move(-1), ...(blind ? { b: () => blind.click() } : {}) });
-    const block = lab.find('#hero-data');
-    if (block) lab.hero(JSON.parse(block.textContent));
+    lab.keys({ ...lab.walk(cards), ...(blind ? { b: () => blind.click() } : {}) });
   });
 })();

@@ -32,7 +32,6 @@
         lab.make('b', { class: now > 1 ? 'bad' : 'own' }, lab.fine(now)), ` now${chance}${clean ? `, ${lab.fine(clean.now)} in the twin` : ''}.`,
       );
     };
-    page.pickToken = pick;
     page.pickEnd = () => { const mine = page.mine(); if (mine?.rows.length) pick(mine.rows[state.row].tokens.length - mine.answerAt(state.row) - 1); };
     page.showRow = () => {
       const mine = page.mine();
@@ -67,7 +66,7 @@
   const moves = (page) => {
     const { state, mine } = page, unit = page.data.trains ? 'step' : 'look';
     page.first = page.data.trains ? 0 : 1;
-    page.play = lab.player(lab.find('#play'), ['Play', 'Pause'], () => {
+    page.play = lab.player(lab.find('#play'), () => {
       if (!mine()) return false;
       state.step = state.step >= mine().total ? page.first : state.step + 1; page.draw();
       if (state.step >= mine().total) { page.save(); return false; }
@@ -92,40 +91,31 @@
   // A live run, shown while it comes: `as` is what it is for the page (run or rerun).
   const streams = (page) => {
     const box = lab.find('#live-run'), status = lab.find('#status'), pause = lab.find('#pause');
-    const control = (id) => (action) => lab.post(`/api/runs/${id}/${action}`, {}).catch(page.trouble);
     page.stream = (id, as, onEnd) => {
-      const run = new lab.Run(), order = control(id);
+      const run = new lab.Run(), order = (action) => lab.order(id, action).catch(lab.trouble), say = (text) => lab.say(status, text);
       let waiting = false;
       page.play.stop(); page.busy = true; page.show(as, run); box.hidden = false;
-      lab.find('#instrument').dataset.state = 'ready'; pause.hidden = lab.find('#stop').hidden = false; lab.say(status, 'Waiting for the run.');
+      lab.find('#instrument').dataset.state = 'ready'; pause.hidden = lab.find('#stop').hidden = false; say('Waiting for the run.');
       lab.say(pause, 'Pause');
       pause.onclick = () => { const on = pause.textContent === 'Pause'; order(on ? 'pause' : 'resume'); lab.say(pause, on ? 'Resume' : 'Pause'); };
       lab.find('#stop').onclick = () => order('stop');
       const redraw = () => { waiting = false; page.show(as, run); page.state.step = Math.max(page.first, run.reached); page.draw(); };
       const left = () => (run.left ? `, about ${Math.round(run.left)} s left` : '');
-      lab.follow(id, {
-        onEvent(event) {
-          run.apply(event);
-          lab.say(status, run.total ? `${page.data.trains ? 'Step' : 'Look'} ${run.reached} of ${run.total}${left()}.` : run.note);
-          if (!waiting) { waiting = true; requestAnimationFrame(redraw); }
-          if (event.kind !== 'end') return;
-          page.busy = false; box.hidden = event.state === 'done';
-          pause.hidden = lab.find('#stop').hidden = true;
-          lab.say(status, event.because ? `${event.state}: ${event.because}.` : event.state);
-          redraw(); onEnd(run);
-        },
-        onLost(gone) { lab.say(status, gone ? 'The lab does not answer. Is it still running?' : 'Connecting again…'); },
+      lab.follow(id, say, (event) => {
+        run.apply(event);
+        if (run.total) say(`${page.data.trains ? 'Step' : 'Look'} ${run.reached} of ${run.total}${left()}.`);
+        if (!waiting) { waiting = true; requestAnimationFrame(redraw); }
+        if (event.kind !== 'end') return;
+        page.busy = false; box.hidden = event.state === 'done';
+        pause.hidden = lab.find('#stop').hidden = true;
+        say(event.because ? `${event.state}: ${event.because}.` : event.state);
+        redraw(); onEnd(run);
       });
     };
   };
 
   // Give a page its instrument. `page` has data, state, runs and mine().
   lab.instrument = (page) => {
-    page.trouble = (error) => {
-      lab.find('#trouble').hidden = false;
-      const { where, fix } = error.parts ?? {};
-      lab.say(lab.find('#trouble-what'), [error.message, where, fix].filter(Boolean).join('. '));
-    };
     charts(page); tokens(page); answers(page); moves(page); streams(page);
     page.draw = () => {
       const mine = page.mine(), { twin, rerun } = page.runs;

@@ -68,21 +68,21 @@
       page.busy = true; state.step = page.first; page.changed();
       if (lab.still) { state.step = run.total; finish(); return; }
       page.play.stop();
-      lab.player(null, ['', ''], () => {
+      lab.player(null, () => {
         state.step = Math.min(run.total, state.step + 1); page.draw();
         if (state.step < run.total) return true;
         finish(); return false;
       }, data.trains ? 45 : 250).start();
     };
 
-    const ask = () => lab.post('/api/runs', { case: data.slug, config: chosen(), seed: 0 });
+    const ask = () => lab.askRun(data.slug, chosen());
     const ended = (run) => {
       state.ran = run.ended.state !== 'stopped'; page.checks = run.ended.checks ?? [];
       if (state.ran && !page.passed()) state.failed = (state.failed ?? 0) + 1;
     };
     const live = async () => {
-      const sent = await ask();
-      if (Array.isArray(sent)) { const run = lab.record(sent); replay(run, run.ended?.checks ?? []); } else page.follow(sent.id, ended);
+      const { run, id } = await ask();
+      if (run) replay(run, run.ended?.checks ?? []); else page.follow(id, ended);
     };
     page.resume = () => page.follow(state.live, ended);
 
@@ -93,15 +93,15 @@
         if (known) replay(await lab.load(known.id), known.checks);
         else if (lab.served) await live();
         else page.changed();
-      } catch (error) { page.busy = false; page.trouble(error); }
+      } catch (error) { page.busy = false; lab.trouble(error); }
     };
     page.restore = async () => { // a reload of a page on which the fix was run already
       const known = recorded();
       if (!state.ran) return;
       state.ran = false;
       if (known) { page.use(await lab.load(known.id)); page.checks = known.checks; state.ran = true; } else if (lab.served && changed()) {
-        const sent = await ask();
-        if (Array.isArray(sent)) { const run = lab.record(sent); page.use(run); ended(run); state.failed = Math.max(0, state.failed - 1); }
+        const { run } = await ask();
+        if (run) { page.use(run); ended(run); state.failed = Math.max(0, state.failed - 1); }
       }
     };
     page.passed = () => state.ran && page.checks.length > 0 && page.checks.every(({ passed }) => passed);
@@ -109,11 +109,7 @@
     lab.find('#undo').addEventListener('click', () => {
       state.knobs = {}; state.ran = false; page.checks = []; page.use(null); lines.forEach(show); page.changed();
     });
-    lab.find('#point').addEventListener('click', (event) => {
-      if (performance.now() < data.hint.free_after_min * 60e3) state.hints = (state.hints ?? 0) + 1;
-      for (const key of data.hint.lines) selectOf({ key }).closest('.knob').classList.add('pointed');
-      event.target.disabled = true; page.changed();
-    });
+    page.hint('#point', () => { for (const key of data.hint.lines) selectOf({ key }).closest('.knob').classList.add('pointed'); });
 
     // About as long as the planted run took, more or less steps counted in.
     const steps = (of) => (of('epochs') ?? 1) * Math.ceil((of('rows') ?? 1) / (of('batch') ?? 1));
@@ -131,7 +127,7 @@
       if (recorded()) return 'This setting was recorded: its run comes at once.';
       return lab.served ? `Not recorded: it runs live on this machine${minutes()}. You may leave the page; the run goes on.` : `Not recorded: no file holds its run. This command starts the lab, which runs it live${minutes()}.`;
     };
-    return ({ won, got }) => {
+    return ({ won }) => {
       const checks = page.checks.map(({ what, passed, value: said }) => lab.make('li', {},
         lab.make('span', { class: passed ? 'ok' : 'no', role: 'img', 'aria-label': passed ? 'passed' : 'failed' }, passed ? '✓' : '✗'),
         lab.make('span', {}, lab.tidy(what)), lab.make('b', { class: passed ? 'ok' : 'no' }, lab.tidy(said))));
@@ -144,7 +140,7 @@
       lab.find('#undo').hidden = !changed() || page.busy;
       lab.find('#point').hidden = won;
       lab.say(lab.find('#note'), note(won));
-      got('fix', won ? 'passes the test' : state.ran ? 'not yet' : '', !won);
+      lab.steps.got('fix', won ? 'passes the test' : state.ran ? 'not yet' : '', !won);
     };
   };
 })();

@@ -20,17 +20,13 @@
   const writeHash = ({ task, row, text, arms }) => {
     const said = new URLSearchParams({ task, ...(row < 0 ? { text } : { row }) });
     for (const arm of arms) said.append('arm', words(arm));
-    history.replaceState(null, '', `#${said}`);
+    lab.address(said);
   };
 
   const start = (data) => {
     const state = readHash(data), page = { data, columns: [], shown: null, running: null, ran: false };
     const find = (id) => lab.find(`#${id}`), say = (text) => { if (lab.served) lab.say(find('status'), text); };
     page.task = () => data.tasks.find((each) => each.name === state.task);
-    page.trouble = (error) => {
-      const { where, fix } = error.parts ?? {};
-      find('trouble').hidden = !error.message; lab.say(find('trouble-what'), [error.message, where, fix].filter(Boolean).join('. '));
-    };
     const asked = () => JSON.stringify({ task: state.task, input: state.text, arms: state.arms.map(words) });
     const stale = () => { for (const column of page.columns) column.stale(page.shown !== null && page.shown !== asked()); };
     const changed = () => { writeHash(state); stale(); };
@@ -42,7 +38,7 @@
       page.columns.forEach((column, k) => { column.set(state.arms[k]); column.single(state.arms.length <= data.least.arms); column.begin(null, []); });
       find('add').disabled = state.arms.length >= data.most.arms;
     };
-    const restart = () => { page.shown = null; page.running?.close(); columns(); changed(); if (page.ran) run(); };
+    const restart = () => { page.shown = null; page.running?.stop(); settle(); columns(); changed(); if (page.ran) run(); };
     page.changed = (k, arm, released) => { state.arms[k] = arm; changed(); if (released && page.ran) run(); };
     page.remove = (k) => { state.arms.splice(k, 1); restart(); };
 
@@ -66,36 +62,32 @@
       else if (event.kind === 'tokens') page.columns[event.arm]?.tokens(event.tokens);
       else if (event.kind === 'answer') page.columns[event.arm]?.answer(event);
     };
-    const settle = () => { page.running = null; find('stop').hidden = true; find('columns').removeAttribute('aria-busy'); };
+    const settle = () => {
+      page.running = null; find('columns').removeAttribute('aria-busy');
+      if (lab.served) find('stop').hidden = true;
+    };
     const follow = (id) => {
-      const on = lab.follow(id, {
-        onEvent(event) {
-          apply(event);
-          if (event.kind === 'queue') say(lab.queued(event));
-          else if (event.kind === 'log') say(event.line);
-          else if (event.kind === 'begin') say('Reading the prompts.');
-          else if (event.kind === 'tokens') say('Writing…');
-          else if (event.kind === 'end') {
-            settle();
-            if (event.state === 'failed') page.trouble(new Error(`The run failed: ${event.because}. What was written stays. Run it again: a new worker starts`));
-            say(event.state === 'done' ? `Done in ${lab.short(event.seconds)} s.` : `${event.state}: ${event.because}.`);
-          }
-        },
-        onLost(gone) { say(gone ? 'The lab does not answer. Is it still running?' : 'Connecting again…'); },
+      page.running = lab.follow(id, say, (event) => {
+        apply(event);
+        if (event.kind === 'begin') say('Reading the prompts.');
+        if (event.kind === 'tokens') say('Writing…');
+        if (event.kind !== 'end') return;
+        settle();
+        if (event.state === 'failed') lab.trouble(new Error(`The run failed: ${event.because}. What was written stays. Run it again: a new worker starts`));
+        say(event.state === 'done' ? `Done in ${lab.short(event.seconds)} s.` : `${event.state}: ${event.because}.`);
       });
-      page.running = { id, close() { on.close(); lab.post(`/api/runs/${id}/stop`, {}).catch(() => {}); settle(); } };
     };
     const run = async () => {
       if (!lab.served) return;
-      page.replay?.stop(); page.running?.close(); page.trouble({});
+      page.replay?.stop(); page.running?.stop(); settle(); lab.trouble(null);
       page.ran = true; page.shown = asked(); stale();
       for (const column of page.columns) column.begin(null, []);
       lab.set(find('columns'), { 'aria-busy': 'true' }); say('Asking the lab.');
       try {
         const mine = page.shown, { id } = await lab.post('/api/play', { task: state.task, input: state.text, arms: state.arms, seed: 0 });
-        if (mine !== page.shown) { lab.post(`/api/runs/${id}/stop`, {}).catch(() => {}); return; }
+        if (mine !== page.shown) { lab.order(id, 'stop').catch(() => {}); return; }
         find('stop').hidden = false; follow(id);
-      } catch (error) { settle(); page.shown = null; page.trouble(error); say(''); }
+      } catch (error) { settle(); page.shown = null; lab.trouble(error); say(''); }
     };
 
     // The recorded play, written out as it was; whoever wants no motion sees it whole.
@@ -103,7 +95,7 @@
       const left = events.filter(({ kind }) => kind !== 'end').flatMap((event) => (event.kind === 'tokens' ? event.tokens.map((token) => ({ ...event, tokens: [token] })) : [event]));
       page.shown = asked();
       if (lab.still) { left.forEach(apply); return; }
-      page.replay = lab.player(null, [], () => { left.splice(0, state.arms.length).forEach(apply); return left.length > 0; });
+      page.replay = lab.player(null, () => { left.splice(0, state.arms.length).forEach(apply); return left.length > 0; });
       page.replay.start(60);
     };
 
@@ -120,7 +112,7 @@
     find('add').addEventListener('click', () => { state.arms.push({ ...state.arms[state.arms.length - 1] }); restart(); });
     find('ask').addEventListener('submit', (event) => { event.preventDefault(); run(); });
     find('input').addEventListener('keydown', (event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) { event.preventDefault(); run(); } });
-    find('stop')?.addEventListener('click', () => lab.post(`/api/runs/${page.running?.id}/stop`, {}).catch(page.trouble));
+    find('stop')?.addEventListener('click', () => lab.order(page.running?.id, 'stop').catch(lab.trouble));
     find('copy')?.addEventListener('click', (event) => { writeHash(state); lab.copy(location.href, event.target); });
     lab.keys({ r: run, '[': () => step(-1), ']': () => step(1) });
     const same = data.recorded && data.recorded[0].task === state.task && data.recorded[0].input === state.text && data.recorded[0].arms.map(words).join() === state.arms.map(words).join();
@@ -129,8 +121,5 @@
     document.body.dataset.ready = 'yes';
   };
 
-  // Called by data/play.js, or with the data that the server puts into the page.
-  lab.playground = start;
-  const block = lab.find('#play-data');
-  if (block) addEventListener('DOMContentLoaded', () => start(JSON.parse(block.textContent)));
+  lab.begin('playground', start);
 })();

@@ -1,55 +1,80 @@
-// The steps of a case: name the cause, cite the measurement that proves it, see the end.
+// The steps of a case: name the cause, cite the measurement that proves it, see the end. A blind run
+// has the first two of them.
 'use strict';
 
 (() => {
   const box = (name) => lab.find(`[data-step="${name}"]`);
-  const got = (name, text, bad = false) => {
-    const node = lab.find('.got', box(name));
-    lab.say(node, text); node.classList.toggle('no', bad);
+  const proof = ({ revealed }) => Object.values(revealed.cite).find((each) => each.proves);
+
+  lab.steps = {
+    box,
+    proof,
+    got(name, text, bad = false) {
+      const node = lab.find('.got', box(name));
+      lab.say(node, text); node.classList.toggle('no', bad);
+    },
+    open(name) { for (const each of lab.all('[data-open]')) each.dataset.open = each.dataset.step === name ? 'yes' : 'no'; },
+    most: ({ points }) => Math.max(...points.right),
+    evidence({ data, revealed }) {
+      const wrong = Object.values(revealed.cite).filter((each) => !each.proves).length;
+      return Math.max(0, data.points.evidence - data.points.less * wrong);
+    },
+
+    // Name the cause: the buttons, how sure, the lock. The function returned marks them; `told` is
+    // what the guess revealed, once it may be seen.
+    causes(page, lock) {
+      const { state } = page;
+      page.pick = (cause) => {
+        if (state.locked || !cause || lab.find(`[data-cause="${cause}"]`)?.disabled) return;
+        state.guess = cause; page.changed();
+      };
+      lab.choose('cause', page.pick);
+      lab.choose('sure', (sure) => { state.sure = Number(sure); page.changed(); });
+      lab.find('#lock').addEventListener('click', lock);
+      return (told) => {
+        lab.press('cause', state.guess); lab.press('sure', state.sure);
+        for (const button of lab.all('[data-cause]')) {
+          const key = button.dataset.cause;
+          button.classList.toggle('right', key === told?.truth);
+          button.classList.toggle('wrong', Boolean(told) && key === state.guess && !told.right);
+          button.disabled = state.locked;
+        }
+        lab.find('#lock').disabled = state.guess === null || state.sure === null;
+        for (const part of lab.all('#lock, #sure, #hint')) part.hidden = state.locked;
+      };
+    },
   };
+  const { got, most } = lab.steps;
+
   // What a guess or a citation reveals: asked of the server, or in the exported case.
   const ask = {
     guess: (data, cause, sure) => (data.reveal ? data.reveal.guess[cause][sure] : lab.post(`${data.api}/guess`, { cause, sure })),
     cite: (data, measure) => (data.reveal ? data.reveal.cite[measure] : lab.post(`${data.api}/cite`, { measure })),
   };
 
-  const whole = (data) => Math.max(...data.points.right);
-  lab.score = (page) => {
-    const { state, revealed, data } = page;
-    const { evidence, fix, less } = data.points;
-    const wrong = state.cited.filter((key) => !revealed.cite[key]?.proves).length;
+  const score = (page) => {
+    const { state, revealed, data } = page, { fix, less, whole } = data.points;
     const parts = {
       cause: revealed.guess?.points ?? 0,
-      evidence: Math.max(0, evidence - less * wrong),
+      evidence: lab.steps.evidence(page),
       fix: Math.max(0, fix - less * (state.failed ?? 0)),
       hints: -less * (state.hints ?? 0),
     };
     if (state.named) return { ...parts, all: parts.fix + parts.hints, most: fix }; // cause and evidence counted in the blind run
-    return { ...parts, all: parts.cause + parts.evidence + parts.fix + parts.hints, most: data.points.whole };
+    return { ...parts, all: parts.cause + parts.evidence + parts.fix + parts.hints, most: whole };
   };
 
-  const showGuess = (page, proved) => {
-    const { state, data, revealed } = page, told = proved && revealed.guess;
-    for (const button of lab.all('[data-cause]')) {
-      const key = button.dataset.cause, right = told && key === told.truth;
-      lab.set(button, { 'aria-pressed': String(key === state.guess) });
-      button.classList.toggle('right', Boolean(right));
-      button.classList.toggle('wrong', Boolean(told && key === state.guess && !right));
-      button.disabled = state.locked;
-    }
-    for (const button of lab.all('[data-sure]')) lab.set(button, { 'aria-pressed': String(Number(button.dataset.sure) === state.sure) });
-    lab.find('#lock').disabled = state.guess === null || state.sure === null;
-    for (const id of ['#lock', '#sure', '#hint']) lab.find(id).hidden = state.locked;
+  const sayGuess = ({ state, data }, told) => {
     if (!state.locked) return got('guess', '');
     const how = data.sure[state.sure];
     if (!told) return got('guess', `locked, ${how}`);
     if (state.named) return got('guess', 'named in the blind run');
-    return got('guess', `${told.right ? 'right' : 'not this one'}, ${how}: ${lab.points(told.points, whole(data))}`, !told.right);
+    return got('guess', `${told.right ? 'right' : 'not this one'}, ${how}: ${lab.points(told.points, most(data))}`, !told.right);
   };
 
   const showEvidence = (page, proved) => {
     const { state, data, revealed } = page, measure = data.measures.find(({ key }) => key === state.probe);
-    for (const button of lab.all('[data-measure]')) lab.set(button, { 'aria-pressed': String(button.dataset.measure === state.probe) });
+    lab.press('measure', state.probe);
     const finding = lab.find('#finding'), cite = lab.find('#cite');
     finding.hidden = !measure;
     if (measure) {
@@ -65,17 +90,16 @@
     const last = state.cited[state.cited.length - 1];
     if (!last) return got('evidence', '');
     if (!proved) return got('evidence', 'proves nothing yet', true);
-    const proof = data.measures.find(({ key }) => revealed.cite[key]?.proves);
-    return got('evidence', `${proof.own} here, ${proof.twin} in the twin`);
+    const { own, twin } = data.measures.find(({ key }) => revealed.cite[key]?.proves);
+    return got('evidence', `${own} here, ${twin} in the twin`);
   };
 
   const showDetector = (page, proved) => {
-    const { revealed, state } = page, told = lab.find('#detector');
-    const proof = Object.values(revealed.cite).find((each) => each.proves);
-    told.hidden = !(proved && proof?.finding);
+    const { revealed, state } = page, told = lab.find('#detector'), { finding } = proof(page) ?? {};
+    told.hidden = !(proved && finding);
     if (told.hidden) return;
     const guess = revealed.guess, cause = state.named ? ` The cause: ${guess?.text ?? ''}` : guess && !guess.right ? ` The cause was: ${guess.text}` : ' Your guess holds.';
-    lab.say(told, `The detector: ${lab.tidy(proof.finding.because)}.${cause}`);
+    lab.say(told, `The detector: ${lab.tidy(finding.because)}.${cause}`);
   };
 
   let told = false;
@@ -84,11 +108,11 @@
     document.body.classList.toggle('solved', won);
     if (!won) { told = false; return; }
     if (!told) { told = true; setTimeout(() => box('won').scrollIntoView({ block: 'nearest' }), 50); }
-    const { state, data, revealed } = page, points = lab.score(page);
+    const { state, data, revealed } = page, points = score(page);
     lab.say(lab.find('#truth'), revealed.guess?.text ?? '');
     lab.say(lab.find('#total'), `${lab.points(points.all, points.most)} points`);
     const { evidence, fix } = data.points, hints = state.hints ? `, hints ${lab.signed(points.hints)}` : '';
-    const before = state.named ? 'Cause and evidence counted in the blind run' : `Cause ${lab.points(points.cause, whole(data))} (${data.sure[state.sure] ?? 'no guess'}), evidence ${lab.points(points.evidence, evidence)}`;
+    const before = state.named ? 'Cause and evidence counted in the blind run' : `Cause ${lab.points(points.cause, most(data))} (${data.sure[state.sure] ?? 'no guess'}), evidence ${lab.points(points.evidence, evidence)}`;
     lab.say(lab.find('#parts'), `${before}, fix ${lab.points(points.fix, fix)}${hints}`);
     lab.say(lab.find('#harmless'), revealed.guess?.harmless ?? '');
     const solved = { ...lab.memory.read().solved };
@@ -97,43 +121,38 @@
 
   lab.rail = (page) => {
     const { state, data, revealed } = page;
-    const fail = (error) => page.trouble(error);
     const reveal = async () => {
       if (state.locked && state.guess && !revealed.guess) revealed.guess = await ask.guess(data, state.guess, state.sure);
       for (const key of state.cited) revealed.cite[key] ??= await ask.cite(data, key);
     };
-    page.ready = reveal().catch(fail);
-    page.pick = (cause) => {
-      if (state.locked || !cause || lab.find(`[data-cause="${cause}"]`)?.disabled) return;
-      state.guess = cause; page.changed();
-    };
-    const lock = async () => { state.locked = true; await reveal().catch(fail); page.changed(); lab.find('[data-measure]')?.focus({ preventScroll: true }); };
+    page.ready = reveal().catch(lab.trouble);
+    const lock = async () => { state.locked = true; await reveal().catch(lab.trouble); page.changed(); lab.find('[data-measure]')?.focus({ preventScroll: true }); };
     const cite = async () => { // the button that was pressed goes away: the focus goes on
       state.cited = [...new Set([...state.cited, state.probe])];
-      await reveal().catch(fail); page.changed();
+      await reveal().catch(lab.trouble); page.changed();
       const next = revealed.cite[state.probe]?.proves ? 'select[data-knob]' : `[data-measure="${state.probe}"]`;
       lab.find(next)?.focus({ preventScroll: true });
     };
 
-    for (const button of lab.all('[data-cause]')) button.addEventListener('click', () => page.pick(button.dataset.cause));
-    for (const button of lab.all('[data-sure]')) button.addEventListener('click', () => { state.sure = Number(button.dataset.sure); page.changed(); });
-    for (const button of lab.all('[data-measure]')) button.addEventListener('click', () => { state.probe = button.dataset.measure; page.changed(); });
-    lab.find('#lock').addEventListener('click', lock);
+    const showCauses = lab.steps.causes(page, lock);
+    lab.choose('measure', (key) => { state.probe = key; page.changed(); });
     lab.find('#cite').addEventListener('click', cite);
-    lab.find('#hint').addEventListener('click', (event) => {
+    page.hint = (id, show) => lab.find(id).addEventListener('click', (event) => { // costs points, and is free after a while
       if (performance.now() < data.hint.free_after_min * 60e3) state.hints = (state.hints ?? 0) + 1;
+      show(); event.target.disabled = true; page.changed();
+    });
+    page.hint('#hint', () => {
       for (const cause of data.hint.causes) lab.find(`[data-cause="${cause}"]`).classList.add('out');
       if (data.hint.causes.includes(state.guess)) state.guess = null;
-      event.target.disabled = true; page.changed();
     });
 
     return () => {
-      const proved = state.cited.some((key) => revealed.cite[key]?.proves), won = proved && page.passed();
-      showGuess(page, proved); showEvidence(page, proved); showDetector(page, proved); showWon(page, won);
+      const proved = Boolean(proof(page)), won = proved && page.passed(), seen = proved ? revealed.guess : null;
+      showCauses(seen); sayGuess(page, seen); showEvidence(page, proved); showDetector(page, proved); showWon(page, won);
       const open = won ? 'fix' : !state.locked ? 'guess' : !proved ? 'evidence' : 'fix';
-      for (const name of ['guess', 'evidence', 'fix']) lab.set(box(name), { 'data-open': name === open ? 'yes' : 'no' });
+      lab.steps.open(open);
       lab.say(lab.find('#jump'), { guess: 'Name the cause', evidence: 'Prove it', fix: 'Fix it' }[open]);
-      return { proved, won, got };
+      return { won };
     };
   };
 })();

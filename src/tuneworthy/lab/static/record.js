@@ -6,7 +6,7 @@ lab.Run = class {
     this.total = 0;
     this.rows = []; this.questions = []; this.looks = []; this.config = {};
     this.series = { loss: [], norm: [], rate: [], clipped: [] };
-    this.ended = null; this.note = '';
+    this.ended = null;
   }
 
   apply(event) {
@@ -26,12 +26,6 @@ lab.Run = class {
         break;
       case 'end':
         this.ended = event;
-        break;
-      case 'queue':
-        this.note = lab.queued(event);
-        break;
-      case 'log':
-        this.note = event.line ?? this.note;
         break;
       default: // an event of a later version
     }
@@ -72,12 +66,6 @@ lab.Run = class {
     const trained = tokens.findIndex(([, state]) => state === 't');
     return header >= 0 && newline > header ? newline + 1 : Math.max(0, trained);
   }
-};
-
-lab.queued = ({ ahead, wait_s: wait }) => {
-  if (!ahead) return 'Starting.';
-  const who = ahead === 1 ? 'One run ahead' : `${ahead} runs ahead`;
-  return wait ? `${who}, about ${Math.round(wait)} s.` : `${who}.`;
 };
 
 (() => {

@@ -4,7 +4,7 @@
 (() => {
   const box = lab.find('#voting');
   if (!box) return;
-  const { make, shape } = lab;
+  const { shape } = lab;
   const api = `/api/studies/${lab.find('[data-study]').dataset.study}/settle`;
   const EVERY = 700;
   const KEYS = { l: 'left', r: 'right', e: 'equal', b: 'wrong', s: 'skip' };
@@ -16,8 +16,6 @@
   };
   let now = { state: 'closed' }, busy = false;
 
-  const trouble = (text) => { lab.find('#trouble').hidden = !text; lab.say(lab.find('#trouble'), text); };
-  const fault = (error) => trouble([`${lab.capital(error.message ?? error.what)}.`, error.parts?.fix && `What to do: ${error.parts.fix}.`, error.parts?.kept && `Kept: ${error.parts.kept}.`].filter(Boolean).join(' '));
 
   const line = (bounds) => {
     const top = Math.max(...bounds, 1e-9), last = Math.max(1, bounds.length - 1);
@@ -38,8 +36,8 @@
 
   const ask = (state) => {
     const better = state.by_preference;
-    const named = state.messages.map(([role, text]) => make('div', {}, make('dt', {}, role === 'user' ? 'input' : role), make('dd', {}, text)));
-    lab.find('#messages').replaceChildren(...named);
+    const named = state.messages.map(([role, text]) => [role === 'user' ? 'input' : role, text]);
+    lab.find('#messages').replaceChildren(...lab.terms(named));
     for (const side of ['left', 'right']) lab.say(lab.find(`#${side}`), state[side].trim() || '(no answer)');
     const words = better ? { left: 'Left is better', right: 'Right is better', equal: 'Equally good', wrong: 'Both bad', typed: 'This is better' }
       : { left: 'Left is right', right: 'Right is right', equal: 'Both right', wrong: 'Both wrong', typed: 'This is right' };
@@ -78,20 +76,20 @@
       lab.set(lab.find('#settled-study'), { href: `/study/${state.study}/settle` });
       lab.say(lab.find('#gold-rows'), `${state.gold.toLocaleString('en')} right answers lie in settled.jsonl, for the next study.`);
     }
-    if (state.state === 'failed') fault({ ...state.problem, parts: state.problem });
+    if (state.state === 'failed') lab.trouble({ message: state.problem.what, parts: state.problem });
     if (['opening', 'working'].includes(state.state)) setTimeout(again, EVERY);
   };
 
   const again = async () => {
     if (!['opening', 'working'].includes(now.state)) return;
-    try { show(await lab.get(api)); } catch (error) { fault(error); }
+    try { show(await lab.get(api)); } catch (error) { lab.trouble(error); }
   };
 
   const send = async (path, body) => {
     if (busy) return;
-    busy = true; trouble('');
+    busy = true; lab.trouble(null);
     try { show(await lab.post(`${api}/${path}`, body)); } catch (error) {
-      fault(error);
+      lab.trouble(error);
       try { show(await lab.get(api)); } catch { /* said already */ }
     }
     busy = false;
@@ -104,17 +102,13 @@
     send('vote', { pair: now.pair, choice, ...(choice === 'typed' ? { gold } : {}) });
   };
 
-  for (const button of lab.all('[data-choice]')) button.addEventListener('click', () => vote(button.dataset.choice));
+  lab.choose('choice', vote);
   lab.find('#start').addEventListener('click', () => send('open', {}));
   lab.find('#finish').addEventListener('click', () => send('finish', {}));
-  addEventListener('keydown', (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || lab.find('#keys').open || lab.memory.read().keysOff) return;
-    if (event.target.closest('textarea, input, select') || !KEYS[event.key] || now.state !== 'asked') return;
-    event.preventDefault(); vote(KEYS[event.key]);
-  });
+  lab.keys(Object.fromEntries(Object.entries(KEYS).map(([key, choice]) => [key, () => vote(choice)])));
   document.addEventListener('visibilitychange', async () => { // another tab may have gone on
     if (document.hidden || busy || now.state === 'closed') return;
     try { show(await lab.get(api)); } catch { /* the lab is closed for now */ }
   });
-  (async () => { try { const state = await lab.get(api); if (state.state !== 'closed' || state.because) show(state); } catch (error) { fault(error); } })();
+  (async () => { try { const state = await lab.get(api); if (state.state !== 'closed' || state.because) show(state); } catch (error) { lab.trouble(error); } })();
 })();

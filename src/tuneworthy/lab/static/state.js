@@ -34,7 +34,7 @@
   lab.writeHash = (state) => {
     const said = words(state, [...NUMBERS, ...FLAGS, 'guess', 'probe', 'cited', 'live']);
     for (const [key, text] of Object.entries(state.knobs ?? {})) said.set(key, text);
-    history.replaceState(null, '', `#${said}`);
+    lab.address(said);
   };
 
   // A link to what one looks at, without the guess and without the fix.

@@ -21,7 +21,7 @@
       show(stop);
       lab.say(find('status'), stop.strength === now ? `Recorded: ${data.rows} new rows.` : `Shown: the recorded stop at ${stop.strength}.`);
     };
-    const cancel = () => { asked += 1; if (running) { running.on.close(); lab.post(`/api/runs/${running.id}/stop`, {}).catch(() => {}); running = null; } };
+    const cancel = () => { asked += 1; running?.stop(); running = null; };
     const live = async () => {
       const now = value(); cancel();
       if (stops.has(now) || !lab.served) return;
@@ -29,19 +29,16 @@
       say('Asking the lab.');
       try {
         const { id } = await lab.post('/api/strength', { strength: now });
-        if (mine !== asked) { lab.post(`/api/runs/${id}/stop`, {}).catch(() => {}); return; }
-        const on = lab.follow(id, {
-          onEvent(event) {
-            if (event.kind === 'queue') say(lab.queued(event));
-            else if (event.kind === 'log') say(event.line);
-            else if (event.kind === 'begin') say(`Answering ${event.rows} rows at × ${event.strength}.`);
-            else if (event.kind === 'stop') { show(event); say(`Live: ${event.answers} of ${data.rows} rows answered at × ${event.strength}.`); if (event.answers === data.rows) stops.set(now, event); }
-            else if (event.kind === 'end') { running = null; if (event.state !== 'done') say(`${event.state}: ${event.because}.`); }
-          },
-          onLost(gone) { say(gone ? 'The lab does not answer. Is it still running?' : 'Connecting again…'); },
+        if (mine !== asked) { lab.order(id, 'stop').catch(() => {}); return; }
+        running = lab.follow(id, say, (event) => {
+          if (event.kind === 'begin') say(`Answering ${event.rows} rows at × ${event.strength}.`);
+          if (event.kind === 'stop') {
+            show(event); say(`Live: ${event.answers} of ${data.rows} rows answered at × ${event.strength}.`);
+            if (event.answers === data.rows) stops.set(now, event);
+          }
+          if (event.kind === 'end') { running = null; if (event.state !== 'done') say(`${event.state}: ${event.because}.`); }
         });
-        running = { id, on };
-      } catch (error) { say([error.message, error.parts?.fix].filter(Boolean).join('. ')); }
+      } catch (error) { say(`${error.message}. ${lab.troubleText(error.parts)}`); }
     };
 
     // Valid share and score at the recorded stops, in one small chart with its values in a table.
@@ -51,8 +48,8 @@
       const dots = data.stops.flatMap((stop) => [['score', 'rerun'], ['valid', 'twin']].filter(([key]) => stop[key] !== null).map(([key, name]) => lab.shape('circle', { class: `dot ${name}`, 'data-at': stop.strength, cx: `${x(stop.strength)}%`, cy: y(stop[key]), r: 4 })));
       const lines = lab.shape('svg', { viewBox: `0 0 100 ${high}`, width: '100%', height: high, preserveAspectRatio: 'none' }, line('valid', 'twin'), line('score', 'rerun'));
       find('chart').append(lab.shape('svg', { width: '100%', height: high, 'aria-hidden': 'true' }, lines, ...dots)); // the dots stay round at any width
-      const head = lab.make('tr', {}, ...['strength', 'valid', 'score'].map((text) => lab.make('th', {}, text)));
-      find('chart').append(lab.make('table', { class: 'unseen' }, head, ...data.stops.map((stop) => lab.make('tr', {}, ...[stop.strength, percent(stop.valid), lab.fine(stop.score)].map((text) => lab.make('td', {}, String(text)))))));
+      find('chart').append(lab.make('table', { class: 'unseen' }, lab.cells('th', ['strength', 'valid', 'score']),
+        ...data.stops.map((stop) => lab.cells('td', [stop.strength, percent(stop.valid), lab.fine(stop.score)]))));
     };
 
     lab.set(slider, { min: 0, max: data.stops[data.stops.length - 1].strength, step: lab.served ? 0.05 : 0.25 });
@@ -62,7 +59,5 @@
     chart(); drag();
   };
 
-  lab.strength = start;
-  const block = lab.find('#strength-data');
-  if (block) addEventListener('DOMContentLoaded', () => start(JSON.parse(block.textContent)));
+  lab.begin('strength', start);
 })();

@@ -45,13 +45,7 @@
       const chip = event.target.closest('.tok');
       if (chip) pick(Number(chip.dataset.k));
     });
-    host.addEventListener('keydown', (event) => { // one stop of the Tab key, arrows go from chip to chip
-      const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key], at = Number(document.activeElement.dataset?.k);
-      if (!by || Number.isNaN(at)) return;
-      event.preventDefault(); event.stopPropagation();
-      const next = Math.min(chips.length - 1, Math.max(0, at + by));
-      pick(next); chips[next].button.focus();
-    });
+    lab.arrows(host, pick);
 
     return (run, row, step, picked) => {
       const wanted = `${run.id} ${row} ${run.rows.length}`;

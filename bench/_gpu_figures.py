@@ -18,9 +18,10 @@ from tuneworthy.models.local import forward as _forward
 from tuneworthy.models.local import generate as _generate
 from tuneworthy.models.local import memory as _memory
 from tuneworthy.models.local.device import Placement, release, total_memory
-from tuneworthy.models.train.loop import TrainingSchedule, order, rate_at, train
+from tuneworthy.models.train.loop import TrainingSchedule, rate_at, train
 from tuneworthy.models.train.loss import open_net
 from tuneworthy.models.train.memory_fit import fit_memory
+from tuneworthy.models.train.schedule import order
 from tuneworthy.models.train.training_data import EncodedExample, render
 from tuneworthy.models.train.twin import LoraShape, lora_twin
 from tuneworthy.records.case import Message

@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 84_910,
-    "files": 470,
-    "public names": 2305,
+    "lines": 85_040,
+    "files": 484,
+    "public names": 2304,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

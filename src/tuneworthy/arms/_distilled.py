@@ -242,8 +242,8 @@ def _on_policy_student(
 
     The last epoch is kept; its dev score chooses the best seed, as for other trained arms.
     """
-    from tuneworthy.models.train.loop import rate_of
     from tuneworthy.models.train.on_policy import OnPolicySetup, PromptPair, fit_on_policy
+    from tuneworthy.models.train.schedule import rate_of
 
     student, teacher = models
     queries, recipe = [pair.query for pair in student_rows.pairs], recipe_of(options)

@@ -220,7 +220,7 @@ def _train_with_proof(
     setup: Setup, options: TrainingOptions, seed: int, ask: PromptingMethod, local: Any
 ) -> _TrainingResult:
     """Train, and write the reference rows that later prove the adapter behind the server."""
-    from tuneworthy.models.train.adapter import write_proof_rows
+    from tuneworthy.models.train.proof_rows import write_proof_rows
 
     learnt, train = _train_and_record(setup, options, seed, ask, local)
     write_proof_rows(local, learnt.done.adapter, train)
@@ -247,8 +247,8 @@ def _train_and_record(
 ) -> tuple[_TrainingResult, list[Any]]:
     """Train a model in this process; return the result and the training examples."""
     from tuneworthy.models.train.full import fit_full
-    from tuneworthy.models.train.loop import rate_of
     from tuneworthy.models.train.lora import fit_lora
+    from tuneworthy.models.train.schedule import rate_of
     from tuneworthy.models.train.training_data import Example, TrainingData
 
     full = not isinstance(options, TuningOptions)

@@ -101,7 +101,7 @@ def student_of(setup: Setup, options: DistilOptions) -> Any:
     model = model_in_process(setup)
     if options.student == "tune":
         return model
-    from tuneworthy.models.local.opening import without_layers
+    from tuneworthy.models.local.layer_drop import without_layers
 
     return without_layers(model, options.every)
 

@@ -113,8 +113,9 @@ def _serve_until_signal(
 ) -> None:
     """Open the socket, load the models, serve until a signal; exit with the signal's code."""
     from tuneworthy.handover.serve.http_server import run_server
-    from tuneworthy.handover.serve.listening import listening_socket, production_lines, start_lines
+    from tuneworthy.handover.serve.listening import listening_socket
     from tuneworthy.handover.serve.served_versions import note_current
+    from tuneworthy.handover.serve.start_screen import production_lines, start_lines
 
     folder, versions, specs = what
     opened = listening_socket(*where)
@@ -205,8 +206,8 @@ def _load_models(
 def _print_dry_run(
     folder: Path, versions: list[ServedVersion], specs: list[str], json: bool
 ) -> None:
-    from tuneworthy.handover.serve.listening import production_lines
     from tuneworthy.handover.serve.served_versions import current_versions
+    from tuneworthy.handover.serve.start_screen import production_lines
     from tuneworthy.records.record import canonical
 
     meant = current_versions(folder, versions)

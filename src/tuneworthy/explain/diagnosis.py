@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tuneworthy.explain.answer_in_passage import cases_with_answer_in_passage
 from tuneworthy.explain.cause_shares import FEW_IF_NONE_ACTS, attribute_causes, diagnose
 from tuneworthy.explain.effects import rescued_cases
-from tuneworthy.explain.failure_classes import cases_with_answer_in_passage
 from tuneworthy.explain.label_errors import consensus_doubts, contradicted_failures
 from tuneworthy.explain.rescore import passes, placebo_cases, rescore_interventions
 from tuneworthy.matrix.columns import PRESENT_ARM

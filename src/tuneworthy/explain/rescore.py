@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 from tuneworthy.arms.prompt.lenient import lenient
-from tuneworthy.explain.failure_classes import contains_text
+from tuneworthy.explain.answer_in_passage import contains_text
 from tuneworthy.metrics import Metric, by_set, metric_name
 from tuneworthy.metrics._numbers import numbers
 from tuneworthy.metrics._user import is_own

@@ -28,7 +28,7 @@ from tuneworthy.flows.identity import add_minutes, competing_arms, needs_met
 from tuneworthy.flows.look_count import count_look, end_look, is_spent, look_warning, looks_so_far
 from tuneworthy.flows.missing_keys import key_notice, key_observations, refuse_without_key
 from tuneworthy.flows.session import UNLOCKED_SUFFIX, Session, open_session, read
-from tuneworthy.matrix.inputs import look_line
+from tuneworthy.matrix.look_text import look_line
 from tuneworthy.measure.further.runner import ExtrasInputs, with_extras, with_slices
 from tuneworthy.measure.grading import blocks_ahead
 from tuneworthy.measure.plan_cuts import fit_extras

@@ -38,7 +38,7 @@ from tuneworthy.measure.built_arm import DeployedArm
 from tuneworthy.measure.further.freshness_rate import NEEDS_OF_READERS, freshness_of
 from tuneworthy.models import weights_folder
 from tuneworthy.models.encoder import encoder as minilm
-from tuneworthy.models.local.exported import serving_commands
+from tuneworthy.models.local.serving import serving_commands
 from tuneworthy.models.local.wheel import licence_of
 from tuneworthy.records import __version__
 from tuneworthy.records.artefact import Artefact, Pack, Passages, artefact_name

@@ -176,7 +176,7 @@ def _open_answering_model(
 
 def student_model(model: Model, every: int) -> Model:
     """Return a copy of a local model that keeps one of `every` layers (see models.local)."""
-    from tuneworthy.models.local.opening import without_layers
+    from tuneworthy.models.local.layer_drop import without_layers
 
     return cast("Model", without_layers(model, every))
 

@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from tuneworthy.handover.serve.http_server import StoppableServer, TimedProtocol
+from tuneworthy.handover.serve.stoppable_server import StoppableServer, TimedProtocol
 from tuneworthy.lab import pages
 from tuneworthy.lab.lab_folder import private_file
 from tuneworthy.lab.open_lab import Lab

@@ -20,7 +20,7 @@ from tuneworthy.lab.own_folders import OwnFolders
 from tuneworthy.lab.play_run import playground_data
 from tuneworthy.lab.recordings import SHIPPED_RECORDS, Recordings, RecordStore, shipped_record
 from tuneworthy.records.escape import for_script
-from tuneworthy.report.html import name_cells
+from tuneworthy.report.column_names import name_cells
 
 LAB_FOLDER = Path(__file__).parent
 HERO_CASE = "never-stops"  # the case that the home page plays, if it is recorded

@@ -22,7 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from tuneworthy.handover.serve.chat_reply import ApiError
-from tuneworthy.handover.serve.http_app import read_body
+from tuneworthy.handover.serve.request_body import read_body
 from tuneworthy.lab.lab_folder import private_file, read_file
 from tuneworthy.lab.problem import Problem
 from tuneworthy.records.escape import for_html

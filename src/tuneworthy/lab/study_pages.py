@@ -26,7 +26,7 @@ from tuneworthy.records.counting import tenths
 from tuneworthy.records.errors import StoreError
 from tuneworthy.records.results import Results
 from tuneworthy.records.verdict import Verdict
-from tuneworthy.report.html import ServedPage, name_cells, page, template_environment
+from tuneworthy.report.column_names import name_cells
 from tuneworthy.verdict import phrases
 
 SCRIPTS = ("lab", "wire", "study")
@@ -60,6 +60,8 @@ def report_page(place: StudyPlace, site: Site) -> str:
     """Return the report of a finished study, with links to the other pages of the study."""
     links = (("Lab", site.home), ("Studies", "/studies"), ("Run", f"/study/{place.id}/run"),
              ("Settle", f"/study/{place.id}/settle"))  # fmt: skip
+    from tuneworthy.report.html import ServedPage, page  # its sections read statistics
+
     served = ServedPage(links, site.static("report.css"), site.static("report.js"))
     return page(results_of(place), served)
 
@@ -132,6 +134,8 @@ def _render_page(name: str, site: Site, scripts: Any, keys: Any, **values: Any) 
 
 @lru_cache(maxsize=1)
 def _templates() -> jinja2.Environment:
+    from tuneworthy.report.html import template_environment
+
     return template_environment(jinja2.FileSystemLoader(LAB_FOLDER / "templates"))
 
 
@@ -200,7 +204,11 @@ def verdict_so_far(steps: list[dict[str, Any]]) -> str:
     """Return the verdict so far: `If you stopped now: KEEP (present), may leave 9 points`."""
     last = steps[-1] if steps else {}
     use, arm = str(last.get("use", "")), last.get("arm")
-    same = [step.get("left") for step in steps if (step.get("use"), step.get("arm")) == (use, arm)]
+    same = [
+        step.get("left")
+        for step in steps
+        if (str(step.get("use", "")), step.get("arm")) == (use, arm)
+    ]
     said = phrases.verdict_so_far(use, arm, [float(left) for left in same if left is not None])
     return said[:1].upper() + said[1:]
 

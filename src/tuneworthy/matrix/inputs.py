@@ -15,11 +15,10 @@ from tuneworthy.matrix.columns import Column
 from tuneworthy.matrix.design import CHOSEN_ARM_LEVEL, Design
 from tuneworthy.matrix.judge_correction import GradedRows
 from tuneworthy.records.interval import ALPHA
-from tuneworthy.records.run import LookScope
 from tuneworthy.records.split import Split
 from tuneworthy.records.task import Task
 from tuneworthy.stats import bounds, many
-from tuneworthy.stats.many import look_cost, nested_level
+from tuneworthy.stats.many import nested_level
 
 Array = np.ndarray[Any, Any]
 
@@ -114,30 +113,3 @@ class ComparisonInputs:
             return None
         answers = [column.cells[i][0] for i in ids]
         return GradedRows.of(column.values(ids), answers, self.grades, self.right)
-
-
-UNCORRECTED_CHANGES = "no level pays for changes made after reading failed rows (data.locked does)"
-
-ONLY_FRESH_ROWS_COUNT = (
-    "where its rows were read after an earlier unlock, only fresh rows show what changes gain"
-)
-
-ONLY_HERE = "counted in this folder only"
-
-
-def level_text(look: int) -> str:
-    """Return the error level of all bounds at a look as text: `.05/12` at the third look."""
-    return ".05" if look < 2 else f".05/{look_cost(look):g}"
-
-
-def look_line(look: int, scope: LookScope, locked: bool = False) -> str:
-    """Return the line on the look: its number, the level of its bounds, what no level corrects.
-
-    `locked`: the cases are locked rows, unlocked for this look.
-    """
-    if look < 2:
-        whose = "of this folder" if scope == "folder" else "of yours on this machine"
-        return f"1: no earlier study {whose} opened them"
-    where = f", {ONLY_HERE}" if scope == "folder" else ""
-    said = ONLY_FRESH_ROWS_COUNT if locked else UNCORRECTED_CHANGES
-    return f"look {look} of these cases{where}: every bound uses {level_text(look)}; {said}"

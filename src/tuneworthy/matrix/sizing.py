@@ -21,7 +21,8 @@ from tuneworthy.records.counting import Bounded
 from tuneworthy.records.further import LearningCurve
 from tuneworthy.stats.distributions import normal_cdf, normal_quantile
 from tuneworthy.stats.graded import discordant_bounds
-from tuneworthy.stats.many import look_cost, nested_level
+from tuneworthy.stats.look_cost import look_cost
+from tuneworthy.stats.many import nested_level
 
 # A mean that differs from (wins - losses) / n beyond rounding has graded scores.
 GRADED_DISTANCE = 1e-5

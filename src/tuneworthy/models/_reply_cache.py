@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tuneworthy.models.local.opening import without_layers
+from tuneworthy.models.local.layer_drop import without_layers
 from tuneworthy.records.code import code_version
 from tuneworthy.records.model import Limits, Model, Prompt, Reply, Scorer
 from tuneworthy.records.record import canonical, digest

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from tuneworthy.records.counting import count_noun, score_text, tenths
 from tuneworthy.records.escape import for_html, for_script, visible
@@ -26,6 +26,7 @@ from tuneworthy.report import (
     training_sections,
 )
 from tuneworthy.report._data import ScoreMatrix, page_data, score_matrix
+from tuneworthy.report.column_names import name_cells
 from tuneworthy.report.cost_section import cost_section
 from tuneworthy.report.page_parts import Cell, Section, Shown, Span
 from tuneworthy.report.view import opening
@@ -69,10 +70,6 @@ LAST_SECTIONS: tuple[Callable[[Results], Section | None], ...] = (
     row_sections.missing_section,
     row_sections.reproduce_section,
 )
-_TABLE = re.compile(r'<table class="plain stack.*?</table>', re.DOTALL)
-_HEADING = re.compile(r"<t[dh][^>]*>(.*?)</t[dh]>", re.DOTALL)
-_ROW = re.compile(r"<tr.*?</tr>", re.DOTALL)
-_CELL = re.compile(r"<t[dh]\b")
 
 
 @dataclass(frozen=True)
@@ -218,27 +215,3 @@ def _printable(value: object) -> object:
     if isinstance(value, Reason):
         value = str(value)
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def name_cells(html: str) -> str:
-    """Return the page with each data cell's column name in `data-of`, in tables that stack."""
-    return _TABLE.sub(lambda table: _name_cells_of_table(table[0]), html)
-
-
-def _name_cells_of_table(table: str) -> str:
-    head, end, body = table.partition("</thead>")
-    names = [str(escape(Markup(name).striptags())) for name in _HEADING.findall(head)]
-    return head + end + _ROW.sub(lambda row: _name_cells_of_row(row[0], names), body)
-
-
-def _name_cells_of_row(row: str, names: list[str]) -> str:
-    """Return a row with its cells named, unchanged if a cell spans columns."""
-    if "colspan" in row or len(_CELL.findall(row)) != len(names):
-        return row
-    left = iter(names)
-
-    def cell(tag: re.Match[str]) -> str:
-        name = next(left)
-        return f'<td data-of="{name}"' if tag[0] == "<td" and name else tag[0]
-
-    return _CELL.sub(cell, row)

@@ -9,7 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from tuneworthy.matrix.detectable import fresh_rows
-from tuneworthy.matrix.inputs import look_line
+from tuneworthy.matrix.look_text import look_line
 from tuneworthy.records.counting import count_noun
 from tuneworthy.records.plan import EndpointLoad, OptionalMeasurement, Plan, PlannedArm
 from tuneworthy.records.task import PRICE_EXAMPLE

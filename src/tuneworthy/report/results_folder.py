@@ -63,7 +63,7 @@ class Study:
         It is the named arm's adapter if that arm trained one; of several, the best on dev.
         """
         from tuneworthy.matrix.ladder import best_on_dev
-        from tuneworthy.models.local.exported import serve_command
+        from tuneworthy.models.local.serving import serve_command
 
         built = [r for r in self.results.runs if r.artefact and r.spec.role == "candidate"]
         if not built:

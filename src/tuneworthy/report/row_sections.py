@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tuneworthy.explain.questions import CHECKLIST
-from tuneworthy.matrix.inputs import look_line
+from tuneworthy.matrix.look_text import look_line
 from tuneworthy.records.audit_report import Audit, Observation
 from tuneworthy.records.counting import count_noun
 from tuneworthy.records.plugins import catalogue, load

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tuneworthy.measure.further.robustness import PROMPT_WRAPPERS
+from tuneworthy.measure.further.rewording import PROMPT_WRAPPERS
 from tuneworthy.records.counting import score_text
 from tuneworthy.records.further import (
     Freshness,

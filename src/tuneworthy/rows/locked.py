@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tuneworthy.matrix.inputs import level_text, look_line
+from tuneworthy.matrix.look_text import level_text, look_line
 from tuneworthy.records.audit_report import Observation
 from tuneworthy.records.case import Case
 from tuneworthy.records.counting import count_noun, with_verb

@@ -30,7 +30,7 @@ from tuneworthy.stats.graded import (
     discordant_bounds,
     student_t_bounds,
 )
-from tuneworthy.stats.many import look_cost
+from tuneworthy.stats.look_cost import look_cost
 
 Array = np.ndarray[Any, Any]
 

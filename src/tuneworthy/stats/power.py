@@ -19,7 +19,7 @@ from tuneworthy.stats.distributions import (
     normal_quantile,
 )
 from tuneworthy.stats.graded import BOOTSTRAPS, bootstrap_means, discordant_bounds
-from tuneworthy.stats.many import look_cost
+from tuneworthy.stats.look_cost import look_cost
 
 POWER_QUANTILES = 2.80
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tuneworthy.matrix.inputs import look_line
+from tuneworthy.matrix.look_text import look_line
 from tuneworthy.records.counting import count_noun, points
 from tuneworthy.records.escape import quoted
 from tuneworthy.records.evidence import ArmResult, Evidence, Policy

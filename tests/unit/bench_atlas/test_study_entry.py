@@ -13,7 +13,7 @@ from bench.atlas.study_entry import entry_of_study
 from tests import studies
 
 from tuneworthy.flows.study import run
-from tuneworthy.records.errors import DataError
+from tuneworthy.records.errors import DataError, StoreError
 from tuneworthy.records.run import RunOptions
 
 LONG_AGO = date(2022, 1, 8)
@@ -49,6 +49,9 @@ def test_the_version_is_the_one_that_measured(study, tmp_path):
     told = json.loads(path.read_text("utf-8"))
     told["reproduce"]["tuneworthy"] = "0.0.9"
     path.write_text(json.dumps(told), "utf-8")
+    with pytest.raises(StoreError, match="not those that the ledger holds"):
+        entry_of(path.parent)
+    shutil.rmtree(path.parents[2] / ".tuneworthy")
     assert entry_of(path.parent).version == "0.0.9"
 
 

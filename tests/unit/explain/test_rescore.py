@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from tuneworthy.explain.failure_classes import cases_with_answer_in_passage
+from tuneworthy.explain.answer_in_passage import cases_with_answer_in_passage
 from tuneworthy.explain.rescore import (
     PLACEBO_DRAWS,
     contains_metric,

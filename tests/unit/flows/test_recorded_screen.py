@@ -84,7 +84,7 @@ def test_causes_that_were_not_read_are_not_listed_whichever_build_says_so(reason
 
 
 def test_arms_without_their_package_or_key_stand_in_one_line(tmp_path, monkeypatch):
-    for room in ("session", "models._roles"):
+    for room in ("flows.session", "models._roles"):
         monkeypatch.setattr(f"tuneworthy.{room}.unusable", lambda spec:
                             Reason.not_installed(["torch"], "tuneworthy[train]"))  # fmt: skip
     results = study(tmp_path, arms=["zero_shot", "few_shot", "lora", "rag", "bigger", "tfidf"])

@@ -27,7 +27,7 @@ from serve_kit import (
     waits,
 )
 
-from tuneworthy.handover.serve import http_app, http_server
+from tuneworthy.handover.serve import request_body, stoppable_server
 from tuneworthy.models.scripted import Scripted, open_scripted
 from tuneworthy.records.artefact import Pack
 from tuneworthy.records.errors import ProviderError
@@ -173,7 +173,7 @@ def opened_to(address):
 
 @pytest.mark.parametrize(("token", "status"), [("wrong", b" 401 "), (TOKEN, b" 413 ")])
 def test_a_body_is_not_read_on_after_its_refusal(token, status, monkeypatch):
-    monkeypatch.setattr(http_server, "DISCARD_SECONDS", 0.3)
+    monkeypatch.setattr(stoppable_server, "DISCARD_SECONDS", 0.3)
     with served(ECHO) as (address, _), opened_to(address) as opened:
         opened.sendall(
             "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
@@ -195,7 +195,7 @@ def test_a_body_is_not_read_on_after_its_refusal(token, status, monkeypatch):
 
 
 def test_half_sent_headers_end_and_take_no_place(monkeypatch):
-    monkeypatch.setattr(http_server, "LIMIT_SECONDS", 0.8)
+    monkeypatch.setattr(stoppable_server, "LIMIT_SECONDS", 0.8)
     with served(ECHO, connections=20) as (address, _):
         socks = [opened_to(address) for _ in range(60)]
         for sock in socks:
@@ -209,7 +209,7 @@ def test_half_sent_headers_end_and_take_no_place(monkeypatch):
 
 
 def test_a_kept_connection_outlives_a_body_that_ends_after_its_refusal(monkeypatch):
-    monkeypatch.setattr(http_server, "DISCARD_SECONDS", 0.3)
+    monkeypatch.setattr(stoppable_server, "DISCARD_SECONDS", 0.3)
     with served(ECHO) as (address, _), opened_to(address) as opened:
         head = (b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer x"
                 b"\r\ncontent-type: application/json\r\ncontent-length: 4\r\n\r\n")  # fmt: skip
@@ -225,7 +225,7 @@ def test_a_kept_connection_outlives_a_body_that_ends_after_its_refusal(monkeypat
 
 
 def test_a_body_that_drips_is_given_up(monkeypatch):
-    monkeypatch.setattr(http_app, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(request_body, "BODY_SECONDS", 0.3)
     with served(ECHO) as (address, _):
         name, _, port = address.removeprefix("http://").partition(":")
         with socket.create_connection((name, int(port)), timeout=20) as opened:

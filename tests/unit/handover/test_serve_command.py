@@ -14,8 +14,8 @@ import pytest
 from serve_kit import artefact, get, post, raw, says, write_artefact
 
 from tuneworthy.cli._frame import run
-from tuneworthy.handover.serve.listening import production_lines
 from tuneworthy.handover.serve.served_versions import versions_in
+from tuneworthy.handover.serve.start_screen import production_lines
 from tuneworthy.records.artefact import Pack
 
 START = [sys.executable, "-c", "from tuneworthy.cli import main; main()", "serve"]

@@ -11,7 +11,7 @@ import pytest
 from lab_kit import SLUG, kinds, state_of, until
 from lab_runner import SLOW_RATE, fake
 
-from tuneworthy.handover.serve import http_server
+from tuneworthy.handover.serve import stoppable_server
 from tuneworthy.handover.serve.listening import listening_socket
 from tuneworthy.lab import app
 from tuneworthy.lab.open_lab import open_lab
@@ -137,7 +137,7 @@ def test_a18_two_lengths_and_bad_chunks_are_refused(lab, lines, body):
 
 
 def test_a19_slow_headers_are_cut_off(tmp_path, monkeypatch):
-    monkeypatch.setattr(http_server, "LIMIT_SECONDS", 0.5)
+    monkeypatch.setattr(stoppable_server, "LIMIT_SECONDS", 0.5)
     with served(tmp_path) as (lab, _):
         socks = [socket.create_connection(("127.0.0.1", lab.access.port), 5) for _ in range(200)]
         for number, sock in enumerate(socks):
@@ -163,16 +163,16 @@ def test_a19_half_sent_headers_take_no_place_from_others(lab):
 
 
 def test_a19_a_slow_body_is_cut_off(lab, monkeypatch):
-    from tuneworthy.handover.serve import http_app
+    from tuneworthy.handover.serve import request_body
 
-    monkeypatch.setattr(http_app, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(request_body, "BODY_SECONDS", 0.3)
     head = [b"POST /api/blind HTTP/1.1", *good(lab), b"Content-Type: application/json",
             b"Content-Length: 20"]  # fmt: skip
     assert status(raw(lab, *head, body=b"{", seconds=5)) == 408
 
 
 def test_a19_a_reader_that_does_not_read_is_cut_off_and_holds_up_nobody(tmp_path, monkeypatch):
-    monkeypatch.setattr(http_server, "LIMIT_SECONDS", 1.0)
+    monkeypatch.setattr(stoppable_server, "LIMIT_SECONDS", 1.0)
     with served(tmp_path) as (lab, server):
         _, reply = post(lab, "/api/runs", {"case": SLUG, "config": {"rate": SLOW_RATE}})
         log = lab.jobs.log_of(reply["id"])

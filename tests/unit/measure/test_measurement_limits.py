@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tuneworthy.explain.label_errors import form_of
+from tuneworthy.explain.consistency import form_of
 from tuneworthy.explain.metric_ladder import (
     another_row,
     blocking_reasons,

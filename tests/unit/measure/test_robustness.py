@@ -6,14 +6,8 @@ import pytest
 from tests.runner_kit import bench_of, cases, planned
 
 from tuneworthy.arms.prompt.messages import build
-from tuneworthy.measure.further.robustness import (
-    LENGTHENED_NOTE,
-    SHORTENED_NOTE,
-    TEMPERATURES,
-    measure_robustness,
-    rewordings,
-    robustness_arms,
-)
+from tuneworthy.measure.further.rewording import LENGTHENED_NOTE, SHORTENED_NOTE, rewordings
+from tuneworthy.measure.further.robustness import TEMPERATURES, measure_robustness, robustness_arms
 from tuneworthy.measure.units import measure
 from tuneworthy.models._reply_cache import RequestOverrides, with_overrides
 from tuneworthy.models.scripted import Scripted, last_user

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from tuneworthy.models._reply_cache import RequestOverrides, with_overrides
-from tuneworthy.models.local.opening import kept_layers, without_layers
+from tuneworthy.models.local.layer_drop import kept_layers, without_layers
 from tuneworthy.records.case import Message
 from tuneworthy.records.errors import ModelError
 from tuneworthy.records.model import Limits

@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from tuneworthy.models.local import exported as _serving
-from tuneworthy.models.local.exported import serve_command, serving_commands
+from tuneworthy.models.local.serving import serve_command, serving_commands
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from types import SimpleNamespace as Made
 
 import pytest
 
-from tuneworthy.models.local.token_grammar import _bytes_by_letter, token_bytes
+from tuneworthy.models.local.token_bytes import _bytes_by_letter, token_bytes
 
 tokenizers = pytest.importorskip("tokenizers")
 

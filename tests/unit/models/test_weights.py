@@ -120,7 +120,7 @@ def test_without_torch_the_extra_is_named(folder, monkeypatch):
 def test_light_commands_import_no_torch():
     code = (
         "import sys; from tuneworthy.models import open_model, scripted; "
-        "from tuneworthy.models.local import embedded, machine; "
+        "from tuneworthy.models.local import wheel, machine; "
         "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

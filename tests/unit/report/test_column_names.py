@@ -6,7 +6,7 @@ import pytest
 import study_fixture
 
 from tuneworthy.report import html
-from tuneworthy.report.html import name_cells
+from tuneworthy.report.column_names import name_cells
 
 HEAD = "<thead><tr><th>Arm</th><th>Score, <abbr>95 %</abbr></th></tr></thead>"
 

@@ -10,7 +10,7 @@ from stats_worlds import answers
 
 from tuneworthy.stats import bounds
 from tuneworthy.stats.graded import discordant_bounds
-from tuneworthy.stats.many import look_cost
+from tuneworthy.stats.look_cost import look_cost
 
 ALPHA, LOCKED = 0.05, 0.2
 REDONE = 0.2  # the share of rows that a tweak answers anew

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import stats_looks as looks
 
-from tuneworthy.matrix.inputs import level_text, look_line
+from tuneworthy.matrix.look_text import level_text, look_line
 from tuneworthy.matrix.sizing import level_at_next_look
 from tuneworthy.stats import bounds, power
-from tuneworthy.stats.many import look_cost
+from tuneworthy.stats.look_cost import look_cost
 
 
 def test_the_first_look_pays_nothing_and_all_together_half_of_alpha_more():

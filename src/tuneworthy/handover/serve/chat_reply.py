@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuneworthy.models.local.token_grammar import token_bytes
+from tuneworthy.models.local.token_bytes import token_bytes
 from tuneworthy.records.answer import Answer
 from tuneworthy.records.record import well_formed
 

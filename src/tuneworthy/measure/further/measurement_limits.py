@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tuneworthy.explain.diagnosis import answer_columns, base_of
-from tuneworthy.explain.label_errors import (
+from tuneworthy.explain.consistency import (
     FILE_ROWS,
     common_form_share,
     contradiction_share,
     neighbour_noise,
     smallest_class_size,
 )
+from tuneworthy.explain.diagnosis import answer_columns, base_of
 from tuneworthy.explain.metric_ladder import (
     ANOTHER_ROW,
     HALF,

@@ -12,10 +12,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.arms.prompt.messages import specification
 from tuneworthy.matrix.design import Design
 from tuneworthy.matrix.ladder import best_runs
 from tuneworthy.measure.answering import Runner
+from tuneworthy.measure.further.rewording import rewordings
 from tuneworthy.measure.model_roles import roles_of
 from tuneworthy.measure.unit import Unit
 from tuneworthy.metrics import by_set, score_all
@@ -24,16 +24,15 @@ from tuneworthy.models._reply_cache import Change, RequestOverrides, with_overri
 from tuneworthy.records.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.records.arm import Fitted, Sizes, Work
 from tuneworthy.records.artefact import Recipe
-from tuneworthy.records.case import Message, Query
+from tuneworthy.records.case import Query
 from tuneworthy.records.errors import DoesNotApply
 from tuneworthy.records.evidence import ArmResult, Evidence
 from tuneworthy.records.further import RobustnessResult
-from tuneworthy.records.model import Prompt
 from tuneworthy.records.plugins import load
 from tuneworthy.records.record import digest
 from tuneworthy.records.run import Run
 from tuneworthy.records.specs import chooses
-from tuneworthy.records.task import TRAINED_TOOLS, Task, Tool
+from tuneworthy.records.task import TRAINED_TOOLS
 
 TEMPERATURES = (0.0, 0.3, 0.7, 1.0, 1.3)
 
@@ -213,94 +212,3 @@ def estimate(sizes: Sizes, arms: int = 3) -> Work:
     requests = arms * conditions * cases
     read = arms * conditions * sizes.shared + requests * sizes.input_tokens
     return Work.total(requests=requests, read=read, written=requests * sizes.answer)
-
-
-PROMPT_WRAPPERS = (
-    "Your task is the following. {}",
-    "Please do this for me, exactly as described: {} Thank you.",
-    "You will get an input.\n\nWhat to do with it:\n{}",
-)
-
-SHORTENED_NOTE, LENGTHENED_NOTE = "without its long prompt", "with the long prompt"
-# The tools whose prompt may be shortened or lengthened.
-TOOLS_WITH_PROMPT = {"prompt", "tune", "distil"}
-
-
-@dataclass(frozen=True)
-class Rewording:
-    """A change of a prompt, and its name (`how`)."""
-
-    how: str
-    change: Change
-
-
-def rewordings(task: Task, prompts: Sequence[Prompt], tool: Tool | None) -> list[Rewording]:
-    """Return the rewordings that apply to, and change, every prompt of an arm.
-
-    They are the three wrappers; the instruction alone, for prompts with examples or the answer
-    specification; and the specification, for prompts with the instruction alone.
-    """
-    instruction = task.instruction.strip()
-    candidates = [
-        Rewording(f"reworded {number}", _wrap_instruction(instruction, wrapper))
-        for number, wrapper in enumerate(PROMPT_WRAPPERS, 1)
-    ]
-    if tool in TOOLS_WITH_PROMPT and all(map(_ends_with_the_input, prompts)):
-        candidates += [
-            Rewording(SHORTENED_NOTE, _to_bare_instruction(task)),
-            Rewording(LENGTHENED_NOTE, _to_full_specification(task)),
-        ]
-    if not instruction or not prompts:
-        return []
-    return [
-        rewording
-        for rewording in candidates
-        if all(_changes_prompt(rewording, prompt) for prompt in prompts)
-    ]
-
-
-def _changes_prompt(rewording: Rewording, prompt: Prompt) -> bool:
-    return list(rewording.change(prompt)) != list(prompt)
-
-
-def _wrap_instruction(instruction: str, wrapper: str) -> Change:
-    return lambda prompt: _replace_first(prompt, instruction, wrapper.format(instruction))
-
-
-def _replace_first(prompt: Prompt, old: str, new: str) -> list[Message]:
-    """Return the prompt with the first occurrence of a text replaced, system turns first."""
-    messages = list(prompt)
-    order = sorted(range(len(messages)), key=lambda at: (messages[at].role != "system", at))
-    for at in order:
-        if old and old in messages[at].content:
-            text = messages[at].content.replace(old, new, 1)
-            messages[at] = messages[at].model_copy(update={"content": text})
-            break
-    return messages
-
-
-def _to_bare_instruction(task: Task) -> Change:
-    """Return the change that leaves only instruction and input: no specification, no examples."""
-
-    def change(prompt: Prompt) -> list[Message]:
-        head = [message for message in prompt if message.role == "system"]
-        bare = _replace_first([*head, prompt[-1]], specification(task), task.instruction.strip())
-        return bare if any(task.instruction.strip() in m.content for m in bare) else list(prompt)
-
-    return change
-
-
-def _to_full_specification(task: Task) -> Change:
-    """Return the change that replaces the bare instruction by the full specification."""
-    full, instruction = specification(task), task.instruction.strip()
-
-    def change(prompt: Prompt) -> list[Message]:
-        if any(full in message.content for message in prompt):
-            return list(prompt)
-        return _replace_first(prompt, instruction, full)
-
-    return change
-
-
-def _ends_with_the_input(prompt: Prompt) -> bool:
-    return bool(prompt) and prompt[-1].role == "user"

@@ -11,15 +11,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 
-import numpy as np
 import torch
 from pydantic import Field
 
 from tuneworthy.models.train.checkpoint import Run, TrainingCallbacks
 from tuneworthy.models.train.loss import Net, backward
+from tuneworthy.models.train.schedule import order
 from tuneworthy.models.train.training_data import EncodedExample
 from tuneworthy.records.errors import NumericError
 from tuneworthy.records.record import Record
@@ -137,48 +136,3 @@ def train(
             break
     first = order(len(rows), seed, 0)[: pace.batch]
     return {"steps": run.steps, "by_row": run.by_row, "first": first, "seconds": run.seconds}
-
-
-def order(count: int, seed: int, epoch: int) -> list[int]:
-    """Return the row indexes 0 .. count - 1, shuffled by seed and epoch alone."""
-    return [int(i) for i in np.random.default_rng([seed, epoch]).permutation(count)]
-
-
-MOST_LORA_RATE = 1e-3
-
-_FULL_RATE, _LORA_FACTOR, _REFERENCE_WIDTH = 5e-5, 10, 2000
-
-_WIDTH_POWERS = {"llama": 0.781, "qwen": 0.0775}
-
-_SOURCE = "LoRA Without Regret, 2025"
-
-
-@dataclass(frozen=True)
-class Rate:
-    """A peak learning rate and why it was chosen."""
-
-    value: float
-    why: str
-
-
-def rate_of(config: Any, wanted: float | None = None, *, full: bool = False) -> Rate:
-    """Return the peak learning rate for a model: `wanted` if the user sets it, else the rule's.
-
-    `config` is the model's transformers config; `full`: every weight is trained, not an adapter.
-    """
-    if wanted is not None:
-        return Rate(wanted, "set by the option `rate`")
-    inner = config.get_text_config(decoder=True)
-    hidden, family = int(inner.hidden_size), str(inner.model_type)
-    name = next((name for name in _WIDTH_POWERS if family.startswith(name)), None)
-    # for other families the power that falls faster with size, as the safer choice
-    power = _WIDTH_POWERS[name or "llama"]
-    most = MOST_LORA_RATE / _LORA_FACTOR if full else MOST_LORA_RATE
-    ruled = float(
-        f"{_FULL_RATE * (1 if full else _LORA_FACTOR) * (_REFERENCE_WIDTH / hidden) ** power:.1e}"
-    )
-    fitted = f"fitted for {name.capitalize()}" if name else f"fitted for Llama, not for {family}"
-    why = f"hidden size {hidden:,}, rule of {_SOURCE}, {fitted}{', for all weights' * full}"
-    if ruled > most:
-        return Rate(most, f"{why}: {ruled:.1e}, held at {most:g}")
-    return Rate(ruled, why)

@@ -16,8 +16,9 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from tuneworthy.models.local import cpu_engine
 from tuneworthy.models.local import memory as _memory
 from tuneworthy.models.local.device import free_memory, total_memory
-from tuneworthy.models.train.loop import TrainingSchedule, order
+from tuneworthy.models.train.loop import TrainingSchedule
 from tuneworthy.models.train.loss import Net
+from tuneworthy.models.train.schedule import order
 from tuneworthy.models.train.training_data import EncodedExample
 from tuneworthy.models.train.twin import LoraShape
 from tuneworthy.records.tokens import parts, shared_length

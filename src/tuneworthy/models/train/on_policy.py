@@ -24,9 +24,10 @@ from tuneworthy.models.local.chat_template import Refused, answer_ids
 from tuneworthy.models.train.adapter import publish, seal
 from tuneworthy.models.train.checkpoint import Checkpoints, Run
 from tuneworthy.models.train.figures import check_learned, summary, update_ratio
-from tuneworthy.models.train.loop import order, rate_at
+from tuneworthy.models.train.loop import rate_at
 from tuneworthy.models.train.lora import AdapterMethod, LoraSettings, Trained, load_trained
 from tuneworthy.models.train.loss import Net, answer_logits, open_plain
+from tuneworthy.models.train.schedule import order
 from tuneworthy.models.train.top_k_loss import PART_TOKENS, reverse_divergence
 from tuneworthy.models.train.training_data import EncodedExample
 from tuneworthy.models.train.twin import lora_twin, save_adapter, weights_hash

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tuneworthy.models.train.loop import order
+from tuneworthy.models.train.schedule import order
 from tuneworthy.records.tokens import parts
 
 
@@ -87,7 +87,7 @@ def test_light_parts_of_training_start_without_torch():
     import subprocess
 
     code = (
-        "import sys, tuneworthy.models.train.loop, tuneworthy.models.train.adapter, "
+        "import sys, tuneworthy.models.train.schedule, tuneworthy.models.train.adapter, "
         "tuneworthy.arms.lora; "
         "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'peft')))"
     )

@@ -44,7 +44,8 @@ def plain_steps(module, rows, pace, count, decay=0.0, lone=False):
 
     import torch
 
-    from tuneworthy.models.train.loop import order, rate_at
+    from tuneworthy.models.train.loop import rate_at
+    from tuneworthy.models.train.schedule import order
 
     module = copy.deepcopy(module).requires_grad_(True)
     optimizer = torch.optim.AdamW(module.parameters(), lr=pace.rate, weight_decay=decay)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tuneworthy.models.train.loop import MOST_LORA_RATE, rate_of
+from tuneworthy.models.train.schedule import MOST_LORA_RATE, rate_of
 
 
 def config(family, hidden):

@@ -115,8 +115,9 @@ def test_checkpointing_changes_no_bit_of_the_gradients(tiny, dtype, shared, thre
 
 def test_the_estimate_has_room_for_the_longest_rows_in_one_step(tiny):
     """They meet in one step of some epoch, whatever the order of the first epoch is."""
-    from tuneworthy.models.train.loop import TrainingSchedule, order
+    from tuneworthy.models.train.loop import TrainingSchedule
     from tuneworthy.models.train.memory_fit import estimate
+    from tuneworthy.models.train.schedule import order
     from tuneworthy.models.train.twin import LoraShape
 
     net, _ = adapted(tiny.model("llama", **SHAPE))

@@ -200,6 +200,8 @@ def _has_hash(name: str, text: str) -> bool:
 
 
 def _find_folder(path: Path) -> Path | None:
+    if path.is_file() and path.name == "latest":
+        return path.parent / plain_file(path, 1000).decode("utf-8").strip()
     if path.is_file():
         path = path.parent
     if (path / RESULTS_FILE).exists():

@@ -327,9 +327,12 @@ def _system_columns(
 def _is_like_system(name: str, right: str, sample: Sequence[Mapping[str, Any]]) -> bool:
     pairs = _value_pairs(name, right, sample)
     equal = sum(one == other for one, other in pairs) / max(len(pairs), 1)
-    if is_system_name(name):
-        return bool(pairs) and (equal < 1 or len(pairs) < 20)
     golds, said = {gold for _, gold in pairs}, {one for one, _ in pairs}
+    if is_system_name(name):
+        # The name of a model or its prompt says which system ran, not what it said.
+        kinds = len(said) == 1 or _are_labels([gold for _, gold in pairs])
+        about = len(pairs) > 1 and kinds and not said & golds
+        return bool(pairs) and not about and (equal < 1 or len(pairs) < 20)
     shared = len(golds) > _MANY_LABELS or len(said & golds) >= 0.8 * len(said)
     return _ALIKE_SHARE <= equal < 1 and shared
 
@@ -380,10 +383,7 @@ def _accepted_answers(value: Any) -> Any:
 
 
 def _are_alternatives(values: Sequence[Any]) -> bool:
-    """Return whether right answers are lists of plain values, none of them empty.
-
-    A list of objects, or an empty one, is itself an answer: the things found in a text.
-    """
+    """Return whether right answers are lists of plain values; an empty one is itself an answer."""
     lists = [found for value in values if isinstance(found := _accepted_answers(value), list)]
     plain = all(found and all(isinstance(one, str | int | float) for one in found)
                 for found in lists)  # fmt: skip

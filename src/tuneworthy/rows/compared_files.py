@@ -274,15 +274,26 @@ def _id_columns(
 
 
 def _shared_id_column(log: _Side, name: str, known: set[str], taken: set[str]) -> str:
-    """Return the column of a log with these ids, by the same name or an id's name; or ""."""
+    """Return the column of a log with these ids, by the same name or an id's name; or "".
+
+    Raises DataError if several columns have these ids as often, none of them of the same name.
+    """
     columns = log.table.columns
     like = [each for each in columns if is_key_name(each) and each != name]
+    shares: dict[str, float] = {}
     for column in [name, *like] if is_key_name(name) else [name]:
         if column in columns and column not in taken and log.is_unique(column):
             values = log.values(column)
-            if sum(value in known for value in values) >= _LEAST_OVERLAP * len(values):
-                return column
-    return ""
+            shares[column] = sum(value in known for value in values) / max(len(values), 1)
+    most = max(shares.values(), default=0.0)
+    best = [column for column, share in shares.items() if share == most >= _LEAST_OVERLAP]
+    if len(best) > 1 and name not in best:
+        raise DataError(
+            "several columns of a log have the ids of the right answers",
+            where=log.path.name, got=", ".join(best),
+            fix=f"call the one that is meant `{quoted(name, 40)}`, as the right answers do",
+        )  # fmt: skip
+    return name if name in best else next(iter(best), "")
 
 
 def _log_input(log: _Side, gold: _Side, roles: Roles, named: Choice, answer: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -171,11 +172,13 @@ def _imported_rows(source: RecognisedFile, made: ImportFiles) -> Iterator[tuple[
         names = ", ".join(f"`{name}`" for name in sorted(told))
         made.remarks.append(f"  not the input {names}: it tells the right answer")
     found, roles = source.format, source.roles
+    elsewhere: Counter[str] = Counter()
     for record in source.table.records():
         if isinstance(record, RowFault):
             made.count_lost(record.why, record.where, record)
         elif found is None or roles is not None:
             if record.at != source.at or roles is None:
+                elsewhere[".".join(map(str, record.at))] += record.at != source.at
                 continue
             if _has_other_shape(source, roles, record):
                 why = f"another shape than most: {_key_list(record.fields)}"
@@ -196,6 +199,9 @@ def _imported_rows(source: RecognisedFile, made: ImportFiles) -> Iterator[tuple[
             made.count_lost(why, record.where)
     if remark := notes.get("remark"):
         made.remarks.append(f"  {remark}")
+    for place, count in elsewhere.items():
+        if count and place:
+            made.remarks.append(f"  not read: {count_noun(count, 'record')} of the list `{place}`")
     made.metrics.append(notes.get("metric"))
 
 

@@ -86,7 +86,10 @@ class LogRoles:
             if (asked := value_of(own, self.input)) is not None:
                 fields["input"] = asked
             ours = {key: key for key in _MEASURE_NAMES if cells and key in own}  # numbers as text
-            yield RawRow(record.where, fields | measured_values(own, {**ours, **self.measured}))
+            measured = {**ours, **self.measured}
+            yield _unread_number(record, measured) or RawRow(
+                record.where, fields | measured_values(own, measured)
+            )
 
     def _missing_answer(self, record: RawRow, option: str) -> RowFault:
         name = quoted(self.answer, 40)
@@ -136,7 +139,7 @@ def measured_columns(columns: Sequence[str]) -> dict[str, str]:
     lowered = {name.lower(): name for name in reversed(columns)}
     found = {}
     for ours, names in _MEASURE_NAMES.items():
-        known = next((lowered[name] for name in names if name in lowered), "")
+        known = next((lowered[name] for name in (ours, *names) if name in lowered), "")
         if known and ours not in columns:
             found[ours] = known
     return found
@@ -151,6 +154,16 @@ def measured_values(record: Mapping[str, Any], columns: Mapping[str, str]) -> di
             value = value / 1000 if column.lower() in _MILLISECONDS else value
             found[ours] = int(value) if ours.startswith("tokens") else value
     return found
+
+
+def _unread_number(record: RawRow, columns: Mapping[str, str]) -> RowFault | None:
+    """Return the fault of a record with a text that is no number where a measured value stands."""
+    for column in columns.values():
+        value = value_of(record.fields, column)
+        if isinstance(value, str) and value.strip() and _number(value) is None:
+            return RowFault(record.where, f"`{quoted(column, 40)}` is no number of at least 0",
+                            quoted(value, 40), "write it with a point, such as 0.002")  # fmt: skip
+    return None
 
 
 def _number(value: Any) -> float | None:
@@ -238,7 +251,15 @@ def find_answer_log(place: str, choice: Choice) -> AnswerLog:
             got=", ".join(columns)[:180], fix=f"name it: --answers NAME={path.name}:COLUMN",
         )  # fmt: skip
     others = [name for name in columns if name != answer]
-    own = "id" if "id" in others else next((name for name in ids if name in others), "")
+    keys = [name for name in ids if name in others]
+    keys = [name for name in keys if is_key_name(name)] or keys
+    if len(keys) > 1 and "id" not in others:
+        raise DataError(
+            "several columns of these recorded answers may be the ids of the rows",
+            where=path.name, got=", ".join(keys)[:180],
+            fix="call the one that has the ids of your rows `id`",
+        )  # fmt: skip
+    own = "id" if "id" in others else next(iter(keys), "")
     asked = "input" if "input" in others else _likely_input(table, choice, answer)
     return AnswerLog(path, table, LogRoles(answer, own, asked, measured))
 

@@ -16,7 +16,7 @@ _DSPY_FIELDS = {"augmented", "dspy_uuid", "dspy_split", "reasoning", "rationale"
 
 def fits(record: RawRow) -> bool:
     """Return whether a record is a demo of a program or carries a mark of DSPy."""
-    demo = bool(record.at) and record.at[-1] in {"demos", "train"}
+    demo = bool(record.at) and record.at[-1] == "demos"
     return (demo and len(record.fields) > 1) or bool(
         {"dspy_uuid", "augmented"} & set(record.fields)
     )

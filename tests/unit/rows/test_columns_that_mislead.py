@@ -1,0 +1,79 @@
+"""Files in which a column looks like what it is not: nothing is guessed, nothing is lost unseen."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests import studies
+
+from tuneworthy.cli._frame import run
+from tuneworthy.records.errors import DataError
+from tuneworthy.rows.column_roles import propose_roles
+from tuneworthy.rows.log_roles import find_answer_log
+from tuneworthy.rows.table_columns import Choice
+
+LABELS = ("billing", "refund", "other", "delay")
+ROWS = [{"id": n, "input": f"Case {n} of a customer", "output": LABELS[n % 4]} for n in range(80)]
+
+
+def lines(path, rows):
+    studies.lines(path, rows)
+    return path
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"model": "gpt-4o"},
+        {"system": "You are an assistant."},
+        {"model": "m", "model_version": "2"},
+    ],
+)
+def test_what_ran_is_not_what_it_said(extra):
+    roles = propose_roles([{**row, **extra} for row in ROWS], Choice())
+    assert (roles.input, roles.output, roles.systems) == ("input", "output", {})
+
+
+def test_answers_of_a_column_called_model_are_read():
+    said = [{**row, "model": LABELS[n % 3]} for n, row in enumerate(ROWS)]
+    assert propose_roles(said, Choice()).systems == {"present": "model"}
+
+
+def log(n):
+    return {"run_id": 79 - n, "ticket_id": n, "prediction": LABELS[n % 4]}
+
+
+def test_two_columns_that_may_be_the_ids_are_a_question(tmp_path, capsys):
+    path = lines(tmp_path / "log.jsonl", map(log, range(80)))
+    with pytest.raises(DataError, match="several columns") as told:
+        find_answer_log(str(path), Choice())
+    assert told.value.got == "run_id, ticket_id"
+    gold = lines(tmp_path / "gold.jsonl", ROWS)
+    both = [str(path), str(lines(tmp_path / "b.jsonl", map(log, range(80)))), "--gold", str(gold)]
+    assert run(["compare", *both]) == DataError.exit_code
+    assert "several columns" in capsys.readouterr().err
+    for place in both[:2]:
+        lines(Path(place), [{**log(n), "id": n} for n in range(80)])
+    assert run(["compare", *both, "--json"]) == 0
+
+
+def test_a_measured_value_that_is_no_number_is_a_fault(tmp_path):
+    rows = [{"id": n, "prediction": "refund", "cost_usd": "0,002", "USD": 1} for n in range(4)]
+    found = find_answer_log(str(lines(tmp_path / "log.jsonl", rows)), Choice())
+    assert dict(found.roles.measured) == {"usd": "USD"}
+    for row in rows:
+        del row["USD"]
+    found = find_answer_log(str(lines(tmp_path / "log.jsonl", rows)), Choice())
+    (first, *_) = found.records()
+    assert (first.why, first.got) == ("`cost_usd` is no number of at least 0", "0,002")
+
+
+def test_the_other_lists_of_a_document_are_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    asked = [{"question": row["input"], "answer": row["output"]} for row in ROWS]
+    (tmp_path / "t.json").write_text(json.dumps({"train": asked[:60], "test": asked[60:]}))
+    assert run(["init", "t.json"]) == 0
+    told = capsys.readouterr()
+    assert "not read: 20 records of the list `test`" in told.out + told.err
+    first = json.loads((tmp_path / "task.rows.jsonl").read_text().splitlines()[0])
+    assert (first["input"], first["output"]) == (ROWS[0]["input"], ROWS[0]["output"])

@@ -34,7 +34,9 @@ def task(tmp_path_factory):
         "seeds": 1,
     }
     path.write_text(json.dumps(keys), "utf-8")
-    study.run(path, RunOptions(brief=True))
+    with pytest.MonkeyPatch.context() as patched:  # as its tests: no encoder on this machine
+        patched.setenv("TUNEWORTHY_CACHE", str(folder / "cache"))
+        study.run(path, RunOptions(brief=True))
     return path
 
 

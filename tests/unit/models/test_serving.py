@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from tuneworthy.models.local import exported as _serving
+from tuneworthy.models.local import serving as _serving
 from tuneworthy.models.local.serving import serve_command, serving_commands
 
 

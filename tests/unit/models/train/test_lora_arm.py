@@ -223,9 +223,9 @@ def test_patience_reaches_training_and_is_off_by_default():
 
 
 def test_the_rate_of_the_model_is_trained_with_said_and_kept(engine, tmp_path, monkeypatch):
-    from tuneworthy.models.train import loop
+    from tuneworthy.models.train import schedule
 
-    monkeypatch.setattr(loop, "MOST_LORA_RATE", 2e-4)  # as of a larger model
+    monkeypatch.setattr(schedule, "MOST_LORA_RATE", 2e-4)  # as of a larger model
     for options, rate, why in (
         (lora.Options(epochs=1), 2e-4, "hidden size 32"),
         (lora.Options(epochs=1, rate=5e-3), 5e-3, "set by the option"),

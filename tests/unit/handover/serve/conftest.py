@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "models"))  # models_kit
+sys.path.append(str(Path(__file__).parents[2] / "models"))  # models_kit
 
 
 @pytest.fixture(autouse=True)

@@ -10,5 +10,5 @@ from tuneworthy.models.local import cpu_engine
 
 ROOT = Path(__file__).parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "unit" / "models")]
-pytest_plugins = ["tests.conftest", "tests.unit.training.conftest"]
+pytest_plugins = ["tests.conftest", "tests.unit.models.train.conftest"]
 assert cpu_engine.installed(), "install it first: pip install -e packages/tuneworthy-cpu"

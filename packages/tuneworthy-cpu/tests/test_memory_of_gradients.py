@@ -1,7 +1,7 @@
 """The memory that the product foresees for the written-out gradient is what it holds."""
 
 import pytest
-from tests.unit.training.test_training_memory import RANK, SHAPE, adapted, rows
+from tests.unit.models.train.test_training_memory import RANK, SHAPE, adapted, rows
 
 pytestmark = pytest.mark.full
 

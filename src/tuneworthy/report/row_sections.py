@@ -176,7 +176,7 @@ def _class_parts(audit: Audit) -> Iterator[Any]:
                                                               "bar")), "drawn"), f"{n:,}")
         for name, n in sizes[:30]
     ]  # fmt: skip
-    yield Table(("Label", "", "#Rows"), rows, "plain classes")
+    yield Table(("Label", "Share", "#Rows"), rows, "plain classes")
     if len(sizes) > 30:
         yield Text(f"and {len(sizes) - 30} more", "soft")
 

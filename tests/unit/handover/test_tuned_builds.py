@@ -284,7 +284,7 @@ def test_the_modelfile_has_template_stop_and_system(folder, task):
     assert 'PARAMETER stop "<|im_end|>"' in text
     assert 'SYSTEM """Which kind of message is it?"""' in text
     assert "PARAMETER num_predict 8" in text
-    assert "PARAMETER temperature 0\nPARAMETER repeat_penalty 1.0\n" in text
+    assert "PARAMETER temperature 0\nPARAMETER top_k 1\nPARAMETER repeat_penalty 1.0\n" in text
 
 
 def test_a_template_that_is_no_list_of_turns_is_not_written(folder, task):

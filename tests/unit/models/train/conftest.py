@@ -204,3 +204,8 @@ def make_rows(tokenizer, count=12, seed=0, **kwargs):
 def passes_of_this_test(monkeypatch):
     """Count the passes through a failpoint anew: other tests plant the same ones."""
     monkeypatch.setattr(planted, "_times_passed", {})
+
+
+@pytest.fixture(autouse=True)
+def _own_cache():
+    """Keep the cache of the tier: some tests of training need the models that it fetched."""

@@ -1,4 +1,4 @@
-"""Train a student on a teacher's answers and measure its agreement with the teacher.
+"""Train a student on a teacher's answers or on its own, check it, and measure agreement.
 
 Agreement with the teacher needs no right answer and is no quality: it is kept in the trace, apart
 from the score.

@@ -1,4 +1,4 @@
-"""Helpers of the arms that prompt a model: build prompts by a recipe, return answers."""
+"""Helpers of the arms that prompt a model or look answers up: build, ask, draw, vote."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompt search under a budget: trials on dev rows, successive halving, and the search's record.
+"""Prompt search under a budget: the edits tried, trials on dev rows, and the record.
 
 A search starts from the best prompt so far and doubles the prompts tried: 1, 2, 4, 8. The new
 prompts of a round are halved on growing shares of the dev rows (successive halving, Jamieson and

@@ -1,4 +1,4 @@
-"""Test the effect of one remedy against its placebo and against a rerun of the base. Pure.
+"""Test the effect of a remedy against its placebo, and relations between remedies. Pure.
 
 FAIL and PASS are the cases that the base fails and passes, resc(X) is the share of FAIL that passes
 under X and harm(X) the share of PASS that fails under X:

@@ -1,4 +1,4 @@
-"""Seal, publish and read an artefact folder; refuse one that is incomplete or changed.
+"""Seal, publish, read and upload an artefact folder, and say until when it holds.
 
 `artefact.json` lists every other file with its SHA-256 and is written last. The folder gets its
 final name when all of it is on disk.

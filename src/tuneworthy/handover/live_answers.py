@@ -1,4 +1,4 @@
-"""Compare a log's answers with those of the study's arm: validity, length, labels, score."""
+"""Compare a log's answers with the study's arm, and find requests about facts that moved."""
 
 from __future__ import annotations
 

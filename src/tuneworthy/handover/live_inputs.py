@@ -1,4 +1,4 @@
-"""Test whether a log's inputs drifted from the study's rows, and find those unlike any row."""
+"""Test whether a log's inputs drifted from the study's rows, by a text classifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turn rows into the token ids of a run, as its configuration says.
+"""Turn rows into the token ids of a run, and train the adapter of cards and the playground.
 
 `pad_token`, `max_length`, `loss` and `packing` have the effect that they have in real trainers; a
 case may render its rows differently. Knows no page.

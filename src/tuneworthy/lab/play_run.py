@@ -1,4 +1,4 @@
-"""Answer one input in two to four ways (arms), and send the events of the play.
+"""Check a request to the playground, answer its input in up to four ways, send the events.
 
     begin   {task, input, gold, seed, limit, ends, arms: [{its settings, prompt_tokens, passage}]}
     tokens  {arm, from, tokens: [[text, logprob, [[text, logprob], …]]]}

@@ -1,4 +1,4 @@
-"""The recorded runs of a case: its planted run, its clean twin, other settings of its knobs."""
+"""The recorded runs of cases, read by id: planted, clean, and other settings of the knobs."""
 
 from __future__ import annotations
 

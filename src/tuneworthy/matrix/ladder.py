@@ -113,7 +113,7 @@ def best_by_fold(runs: Iterable[Run]) -> list[Run]:
 
 
 def best_runs(runs: Sequence[Run], arm: str) -> list[Run]:
-    """Return an arm's measured runs, one per fold: that of the seed that is best on dev."""
+    """Return one measured run of an arm for each fold: the seed with the best dev score."""
     return best_by_fold([run for run in runs if run.spec.name == arm])
 
 

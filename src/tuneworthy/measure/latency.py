@@ -1,4 +1,4 @@
-"""Measure request latency: time prompts one by one, or read the times of endpoint requests."""
+"""Measure the latency of requests, and ask answers again that the token limit cut."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cut a plan in a fixed order until it fits the minutes. Knows no arm by name."""
+"""Cut a plan until it fits the minutes, and keep the minutes of each step in the ledger."""
 
 from __future__ import annotations
 

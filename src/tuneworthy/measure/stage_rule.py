@@ -1,4 +1,4 @@
-"""The stage rule: select the arms to run once the cheap ones are scored. Pure.
+"""The stage rule: which arms run after the cheap ones, and whether a teacher may teach. Pure.
 
 The rule, not a list of arms, is fixed before the first arm runs, so its choices may depend on
 scored rows: the error is split over every arm that it could have run (`possible_arms`),

@@ -1,4 +1,4 @@
-"""Combine a task's metrics into one callable that scores one answer or all answers of an arm."""
+"""Combine a task's metrics into one callable; scores of a whole corpus; options of a metric."""
 
 from __future__ import annotations
 

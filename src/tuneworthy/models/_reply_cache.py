@@ -1,4 +1,4 @@
-"""Cache local models' replies within a study, so that equal requests are generated only once.
+"""Wrap local models: equal requests are generated once, and requests can be changed.
 
 A greedy reply depends on the model, the prompt and the limits alone, but several units send the
 same request: dev rows of one fold are scored rows of another, and arms try prompts that others

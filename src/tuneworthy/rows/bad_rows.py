@@ -1,4 +1,4 @@
-"""Collect a study's bad rows: show twenty, list all in `.tuneworthy/bad_rows.jsonl`."""
+"""Types of an unchecked row and its fault; collect, show and list a study's bad rows."""
 
 from __future__ import annotations
 

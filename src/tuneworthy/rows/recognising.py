@@ -311,7 +311,7 @@ def with_one_gold_file(files: Sequence[RecognisedFile]) -> list[RecognisedFile]:
 
 
 def _gold_likelihood(one: RecognisedFile) -> tuple[int, int]:
-    """Return the sort key of how likely a file has the right answers: its name, its column."""
+    """Return a key that sorts files by how likely they hold right answers: file name, column."""
     words = set(words_of(_right_column(one)))
     column = 0 if words & _ANSWER_NAMES else 1 if words & _EITHER_NAMES else 2
     return len(_GOLD_NAMES & set(words_of(one.path.stem))), column

@@ -1,4 +1,4 @@
-"""Write folders of files atomically, whole or absent: checkpoints, adapters, files of a unit.
+"""Write folders of files atomically, whole or absent, and values that are larger than a row.
 
 Independent of the files' content. A folder is written under a temporary name, synced, listed with
 sizes and SHA-256 in a manifest, then renamed; a truncated, flipped, missing or added file makes it

@@ -1,4 +1,4 @@
-"""The store's table of rows, append-only, in a hash chain.
+"""Open the store and its table of rows, append-only, in a hash chain.
 
 Independent of what rows mean. Each append is one transaction, on the disk when it returns. The
 hash of a row covers the row and the previous hash, so an edited, removed or swapped row is

@@ -1,4 +1,4 @@
-"""Write the specifications and reminders of a task that a prompt search tries.
+"""Wordings that a prompt search tries, and general requests that are replayed in training.
 
 Each is an edit of the instruction, the form of an answer and the `notes` on the training answers:
 parts are added, reordered or worded more strictly. A label is described, never renamed, so that

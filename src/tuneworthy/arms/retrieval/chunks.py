@@ -1,4 +1,4 @@
-"""Split documents into chunks of whole sentences up to a size, with overlapping sentences."""
+"""Split documents into chunks of whole sentences, and keep the vectors of chunks on disk."""
 
 from __future__ import annotations
 

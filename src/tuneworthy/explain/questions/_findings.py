@@ -1,4 +1,4 @@
-"""Build findings: which arms a question compares, their net value, rows that would decide it."""
+"""Helpers of the questions: build a finding, select its arms, price them, count rows."""
 
 from __future__ import annotations
 
@@ -187,7 +187,9 @@ def missing_keys(task: Task, arms: Sequence[ArmResult]) -> list[str]:
 
 
 def net_value_difference(task: Task, b: ArmResult, a: ArmResult, pair: Pair) -> NetValueDifference:
-    """Return NV_b - NV_a a month; every cost and price must be known (see `missing_keys`).
+    """Return by how many dollars a month the net value of arm b exceeds that of arm a.
+
+    Every cost and price must be known (see `missing_keys`).
 
     NV = V (v q - c) - U - F / H: V requests a month, v the value of a right answer, q the score,
     c the cost of a request, U the upkeep a month, F the one-off cost, H the months. Only q is

@@ -1,4 +1,4 @@
-"""The inputs from which each exported form is written."""
+"""The inputs of each exported form, its sample input, and its chat template."""
 
 from __future__ import annotations
 

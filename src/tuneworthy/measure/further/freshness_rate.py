@@ -1,4 +1,4 @@
-"""Estimate how fast the facts of a task change, and which arms still state old facts.
+"""Change facts in the documents: how fast facts change, and which arms still state old ones.
 
 If a share f of the facts changed within dt days, then with changes at a constant rate
 

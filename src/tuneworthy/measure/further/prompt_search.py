@@ -1,4 +1,4 @@
-"""Measure what a prompt search gained per budget, and its share of the gain of tuning. Pure.
+"""What a prompt search and more examples gained, and how far answers are in style. Pure.
 
 Knows no arm by name: an arm that searched leaves `search` in the trace of its runs (see
 arms/_searched.py for the form). Its gain is measured on dev rows, its share on the scored cases.

@@ -1,4 +1,4 @@
-"""Run the optional measurements after the arms; they explain the verdict and choose no arm.
+"""Plan and run the further measurements; they explain the verdict and choose no arm.
 
 Each kind is a module of this folder or of `explain/`. One that the plan cut, or that fails, leaves
 a reason instead. Knows no arm by name.

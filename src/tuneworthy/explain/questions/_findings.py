@@ -189,11 +189,9 @@ def missing_keys(task: Task, arms: Sequence[ArmResult]) -> list[str]:
 def net_value_difference(task: Task, b: ArmResult, a: ArmResult, pair: Pair) -> NetValueDifference:
     """Return by how many dollars a month the net value of arm b exceeds that of arm a.
 
-    Every cost and price must be known (see `missing_keys`).
-
-    NV = V (v q - c) - U - F / H: V requests a month, v the value of a right answer, q the score,
-    c the cost of a request, U the upkeep a month, F the one-off cost, H the months. Only q is
-    treated as uncertain. `pair` is b - a.
+    Every cost and price must be known (see `missing_keys`). NV = V (v q - c) - U - F / H: V
+    requests a month, v the value of a right answer, q the score, c the cost of a request, U the
+    upkeep a month, F the one-off cost, H the months. Only q is uncertain. `pair` is b - a.
     """
     money = task.economics
     volume, value = money.requests_per_month or 0.0, money.value_of_correct or 0.0

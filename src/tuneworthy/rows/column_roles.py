@@ -188,19 +188,10 @@ def suggest_options(sample: Sequence[Mapping[str, Any]], choice: Choice) -> dict
     columns = [name for name in columns_of(sample) if name not in choice.columns]
     texts = _filled(sample, columns)
     columns = [name for name in columns if texts[name]]
-    asked = (
-        choice.input
-        or _best_column(columns, INPUTS, texts, long=True)
-        or _longest_text_column(
-            [
-                name
-                for name in columns
-                if any(map(has_letter, texts[name]))
-                and not _NOT_TEXT.search("_".join(words_of(name)))
-            ],
-            texts,
-        )
-    )
+    able = [name for name in columns if any(map(has_letter, texts[name]))
+            and not _NOT_TEXT.search("_".join(words_of(name)))]  # fmt: skip
+    by_name = choice.input or _best_column(columns, INPUTS, texts, long=True)
+    asked = by_name or _longest_text_column(able, texts)
     few = [name for name in columns if name != asked and _can_hold_answers(name, texts[name])
            and _are_labels(texts[name])]  # fmt: skip
     pairs = {(one, other): _agreement(one, other, sample)
@@ -242,11 +233,9 @@ def _unsettled_columns(
     """
     mine = set(TRUTHS) & set(words_of(right))
     for name in free:
-        if (
-            name == right
-            or is_system_name(name)
-            or _agreement(name, right, sample) < _MOSTLY_EQUAL_SHARE
-        ):
+        if name == right or is_system_name(name):
+            continue
+        if _agreement(name, right, sample) < _MOSTLY_EQUAL_SHARE:
             continue
         ranks = [name_rank(one, OUTPUTS) for one in (right, name)]
         truer = bool(set(TRUTHS) & set(words_of(name))) and not mine
@@ -332,9 +321,20 @@ def _is_like_system(name: str, right: str, sample: Sequence[Mapping[str, Any]]) 
         # The name of a model or its prompt says which system ran, not what it said.
         kinds = len(said) == 1 or _are_labels([gold for _, gold in pairs])
         about = len(pairs) > 1 and kinds and not said & golds
-        return bool(pairs) and not about and (equal < 1 or len(pairs) < 20)
+        if about and _share_with_right_answer(name, right, sample) < _ALIKE_SHARE:
+            return False
+        return bool(pairs) and (equal < 1 or len(pairs) < 20)
     shared = len(golds) > _MANY_LABELS or len(said & golds) >= 0.8 * len(said)
     return _ALIKE_SHARE <= equal < 1 and shared
+
+
+def _share_with_right_answer(name: str, right: str, sample: Sequence[Mapping[str, Any]]) -> float:
+    """Return the share of rows in which the text of a column contains a right answer."""
+    listed = [_accepted_answers(value_of(row, right)) for row in sample]
+    golds = [one if isinstance(one, list) else [one] for one in listed]
+    texts = [_folded(value_of(row, name) or "") for row in sample]
+    return sum(any(_folded(one) in text for one in gold)
+               for text, gold in zip(texts, golds, strict=True)) / len(sample)  # fmt: skip
 
 
 def _value_pairs(

@@ -304,10 +304,7 @@ def with_one_gold_file(files: Sequence[RecognisedFile]) -> list[RecognisedFile]:
         for other in golds[at + 1 :]:
             if _disagree(one, other):
                 _refuse_undecided(one, other)
-    return [
-        _as_system(one) if one in able and one not in golds and _shares_inputs(one, golds) else one
-        for one in files
-    ]
+    return [_as_system(one, golds) if one in able and one not in golds else one for one in files]
 
 
 def _gold_likelihood(one: RecognisedFile) -> tuple[int, int]:
@@ -315,10 +312,6 @@ def _gold_likelihood(one: RecognisedFile) -> tuple[int, int]:
     words = set(words_of(_right_column(one)))
     column = 0 if words & _ANSWER_NAMES else 1 if words & _EITHER_NAMES else 2
     return len(_GOLD_NAMES & set(words_of(one.path.stem))), column
-
-
-def _shares_inputs(one: RecognisedFile, golds: Sequence[RecognisedFile]) -> bool:
-    return any(_shared_inputs(one, gold) for gold in golds)
 
 
 def _shared_inputs(one: RecognisedFile, other: RecognisedFile) -> set[str]:
@@ -338,11 +331,19 @@ def _right_column(one: RecognisedFile) -> str:
     return one.roles.output if one.roles else ""
 
 
-def _as_system(one: RecognisedFile) -> RecognisedFile:
-    """Return a table whose answers are those of a system with the name of the file."""
-    if one.roles is None:
+def _as_system(one: RecognisedFile, golds: Sequence[RecognisedFile]) -> RecognisedFile:
+    """Return a table with the inputs of a gold file as a log: its answers are a system's.
+
+    The system has the file's name. A copy of the right answers beside a system's is left out.
+    """
+    shared = [gold for gold in golds if _shared_inputs(one, gold)]
+    if one.roles is None or not shared:
         return one
-    systems = {**one.roles.systems, system_name(one.path.stem): one.roles.output}
+    name, systems = system_name(one.path.stem), dict(one.roles.systems)
+    if not systems or _disagree(one, shared[0]):
+        systems[name] = one.roles.output
+    elif list(systems) == ["present"]:
+        systems = {name: systems["present"]}
     roles = replace(one.roles, output="", systems=systems, alternatives=False)
     return replace(one, roles=roles)
 

@@ -77,3 +77,20 @@ def test_the_other_lists_of_a_document_are_told(tmp_path, monkeypatch, capsys):
     assert "not read: 20 records of the list `test`" in told.out + told.err
     first = json.loads((tmp_path / "task.rows.jsonl").read_text().splitlines()[0])
     assert (first["input"], first["output"]) == (ROWS[0]["input"], ROWS[0]["output"])
+
+
+def test_a_right_answer_repeated_in_a_log_is_no_system(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    lines(tmp_path / "gold.jsonl", ROWS)
+    for name, k in (("gpt", 3), ("mini", 2)):
+        said = [LABELS[n % k] for n in range(80)]
+        lines(tmp_path / f"{name}.jsonl", [
+            {"input": row["input"], "expected": row["output"], "prediction": one}
+            for row, one in zip(ROWS, said, strict=True)
+        ])  # fmt: skip
+    assert run(["init", "gold.jsonl", "gpt.jsonl", "mini.jsonl"]) == 0
+    told = capsys.readouterr().out
+    for name, k in (("gpt", 3), ("mini", 2)):
+        read = (tmp_path / f"task.{name}.jsonl").read_text("utf-8").splitlines()
+        assert [json.loads(one)["answer"] for one in read] == [LABELS[n % k] for n in range(80)]
+    assert "left out" not in told and not (tmp_path / "task.present.jsonl").exists()

@@ -16,7 +16,7 @@ from tuneworthy.records.task import Match
 from tuneworthy.rows.bad_rows import RawRow, RowFault
 from tuneworthy.rows.copies import normalised_text
 from tuneworthy.rows.csv_rows import DELIMITER_OF
-from tuneworthy.rows.log_roles import AnswerLog, find_answer_log
+from tuneworthy.rows.log_roles import AnswerLog, UndecidedColumn, find_answer_log
 from tuneworthy.rows.matching import LogRows, MatchResult, input_texts, match_answers, row_text
 from tuneworthy.rows.rows import read_records
 from tuneworthy.rows.table_columns import Choice
@@ -74,8 +74,12 @@ def align_answers(
     """
     log = AnswerLog(path)
     if records is None:
-        with contextlib.suppress(DataError, TaskError):  # the strict reader says what is wrong
+        try:
             log = find_answer_log(str(path), Choice())
+        except UndecidedColumn:
+            raise
+        except (DataError, TaskError):  # the strict reader says what is wrong
+            pass
         records = log.records()
     rows = _checked_rows(path, records)
     matches = match_answers(LogRows(path, rows, match, key), cases, others)

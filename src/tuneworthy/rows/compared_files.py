@@ -91,6 +91,7 @@ def compared_files(gold: Path, logs: Sequence[Path], named: Choice) -> ComparedF
     usual = _fits(tables[0], lambda row: "messages" in row or {"input", "output"} <= row.keys())
     keys = {"answer", "output"}, {"id", "input"}
     usual = usual and all(_fits(table, lambda row: all(row.keys() & each for each in keys))
+                          and len(set(table.columns) & set(ANSWER_NAMES)) == 1
                           for table in tables[1:])  # fmt: skip
     if usual and not named.names_any:
         read_logs = tuple(list(read_records(path, path.name)) for path in logs)
@@ -243,10 +244,11 @@ def _log_answer(table: Table, named: Choice, gold: Roles) -> str:
     if named.present in columns:
         return str(named.present)
     taken = {gold.input, named.id, named.input}
-    if not {"answer", "output"} & set(columns):
-        taken.add(gold.output)  # a log that repeats the right answer beside its own
     free = [name for name in columns if name not in taken]
-    if found := answer_column(table, free, _LOG_ANSWER_NAMES):
+    others = [name for name in free if name != gold.output]
+    if gold.output not in ANSWER_NAMES or set(others) & set(ANSWER_NAMES):
+        free = others  # a log that repeats the right answer beside its own
+    if found := answer_column(table, free, _LOG_ANSWER_NAMES, ask="--answer-column COLUMN"):
         return found
     raise DataError(
         "no column of the log is known to hold its answers", where=str(table.path),

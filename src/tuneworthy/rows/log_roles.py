@@ -24,6 +24,7 @@ from tuneworthy.rows.table_columns import (
     column_like,
     has_letter,
     is_id,
+    is_id_name,
     is_key_name,
     raise_no_column,
     value_of,
@@ -46,6 +47,10 @@ _MEASURE_NAMES: Mapping[str, tuple[str, ...]] = {
 _ANSWER_KEYS = ("answer", "output")
 _AMBIGUOUS_KEYS = {"output"}  # may be the right answer of a row as well as a system's answer
 _KEPT_KEYS = ("seconds", "usd", "tokens_in", "tokens_out", "finish", "repeat", "input", "id")
+
+
+class UndecidedColumn(DataError):
+    """Two columns of a log may have one role, and only the user knows which has it."""
 
 
 @dataclass(frozen=True)
@@ -115,15 +120,22 @@ def tool_log_roles(table: Table) -> LogRoles | None:
 
 
 def answer_column(
-    table: Table, free: Sequence[str], names: Sequence[str] = ANSWER_NAMES, alone: bool = True
-) -> str:
+    table: Table, free: Sequence[str], names: Sequence[str] = ANSWER_NAMES, alone: bool = True,
+    ask: str = "",
+) -> str:  # fmt: skip
     """Return the column of a log's answers, "" if none of the free columns is known to be.
 
     It has one of the names, else (`alone`) it is the only text, or the only one with letters.
+    `ask` names the option that decides: DataError where several have an answer's name.
     """
     lowered = {name.lower(): name for name in reversed(free)}
-    if by_name := next((lowered[name] for name in names if name in lowered), ""):
-        return by_name
+    by_name = [lowered[name] for name in names if name in lowered]
+    if ask and len(set(by_name) & {lowered.get(name) for name in ANSWER_NAMES}) > 1:
+        raise UndecidedColumn("several columns of a log may be its answers",
+                              where=table.path.name, got=", ".join(by_name),
+                              fix=f"name it: {ask}")  # fmt: skip
+    if by_name:
+        return by_name[0]
     left = {*measured_columns(free).values()} | set(filter(is_key_name, free))
     texts = {name: found for name in free if name not in left
              if 2 * len(found := [value for row in table.head
@@ -241,27 +253,44 @@ def find_answer_log(place: str, choice: Choice) -> AnswerLog:
     measured = measured_columns(columns)
     keyed = bool({"id", "input"} & set(columns)) or not set(columns) - {*_ANSWER_KEYS, *_KEPT_KEYS}
     usual = said and column in ("", said) and not measured and keyed and table.is_plain
+    usual = usual and (said == "answer" or len(set(columns) & set(ANSWER_NAMES)) == 1)
     if not table.head or usual:
         return AnswerLog(path)
-    ids = [name for name in columns if is_id(name, [row.get(name) for row in table.head])]
-    answer = column or answer_column(table, [*table.columns], alone=bool(ids))
+    ids = _id_columns(table, columns)
+    option = f"--answers NAME={path.name}:COLUMN, or call it `answer`"
+    answer = column or answer_column(table, [*table.columns], alone=bool(ids), ask=option)
     if not answer:
         raise DataError(
             "no column of these recorded answers is called `answer`", where=path.name,
-            got=", ".join(columns)[:180], fix=f"name it: --answers NAME={path.name}:COLUMN",
+            got=", ".join(columns)[:180], fix=f"name it: {option}",
         )  # fmt: skip
     others = [name for name in columns if name != answer]
+    own = column_like("id", others)
     keys = [name for name in ids if name in others]
     keys = [name for name in keys if is_key_name(name)] or keys
-    if len(keys) > 1 and "id" not in others:
-        raise DataError(
+    if len(keys) > 1 and own not in others:
+        raise UndecidedColumn(
             "several columns of these recorded answers may be the ids of the rows",
             where=path.name, got=", ".join(keys)[:180],
             fix="call the one that has the ids of your rows `id`",
         )  # fmt: skip
-    own = "id" if "id" in others else next(iter(keys), "")
+    own = own if own in others else next(iter(keys), "")
     asked = "input" if "input" in others else _likely_input(table, choice, answer)
     return AnswerLog(path, table, LogRoles(answer, own, asked, measured))
+
+
+def _id_columns(table: Table, columns: Sequence[str]) -> list[str]:
+    """Return the columns of ids: those unique in each row, else those of an id's name with gaps.
+
+    Ids repeat where a row was answered several times, and a few records may lack theirs.
+    """
+    values = {name: [row.get(name) for row in table.head] for name in columns}
+    if unique := [name for name, found in values.items() if is_id(name, found)]:
+        return unique
+    words = {name: [str(one) for one in found if isinstance(one, str | int)]
+             for name, found in values.items() if is_id_name(name)}  # fmt: skip
+    return [name for name, found in words.items() if 2 * len(found) > len(table.head)
+            and len(set(found)) > 1 and all(len(one.split()) == 1 for one in found)]  # fmt: skip
 
 
 def _likely_input(table: Table, choice: Choice, answer: str) -> str:
@@ -270,7 +299,10 @@ def _likely_input(table: Table, choice: Choice, answer: str) -> str:
     if asked and any(asked in row for row in table.head):
         return asked
     roles = propose_roles(table.head, Choice(output=answer))
-    return "" if isinstance(roles, str) else roles.input
+    if isinstance(roles, str):
+        return ""
+    texts = [row for row in table.head if isinstance(value_of(row, roles.input), str)]
+    return roles.input if 2 * len(texts) > len(table.head) else ""  # numbers are no inputs
 
 
 def is_answers_only(path: Path) -> bool:

@@ -94,3 +94,39 @@ def test_a_right_answer_repeated_in_a_log_is_no_system(tmp_path, monkeypatch, ca
         read = (tmp_path / f"task.{name}.jsonl").read_text("utf-8").splitlines()
         assert [json.loads(one)["answer"] for one in read] == [LABELS[n % k] for n in range(80)]
     assert "left out" not in told and not (tmp_path / "task.present.jsonl").exists()
+
+
+def test_a_log_with_two_columns_of_answers_is_a_question(tmp_path, capsys):
+    gold = lines(tmp_path / "gold.jsonl", ROWS)
+    for right, code in (("output", 0), ("answer", DataError.exit_code)):
+        logs = [
+            lines(tmp_path / f"{name}.jsonl",
+                  [{"input": row["input"], right: row["output"], "prediction": LABELS[n % k]}
+                   for n, row in enumerate(ROWS)])
+            for name, k in (("a", 3), ("b", 2))
+        ]  # fmt: skip
+        both = [*map(str, logs), "--gold", str(gold), "--json"]
+        assert run(["compare", *both]) == code
+    assert "several columns of a log may be its answers" in capsys.readouterr().err
+    assert run(["compare", *both, "--answer-column", "prediction"]) == 0
+    assert json.loads(capsys.readouterr().out)["a"]["score"]["mean"] < 1
+    lines(tmp_path / "c.jsonl", [{"id": n, "output": "x", "prediction": "y"} for n in range(9)])
+    with pytest.raises(DataError, match="several columns of a log"):
+        find_answer_log(str(tmp_path / "c.jsonl"), Choice())
+
+
+def test_ids_that_repeat_or_lack_in_a_few_rows_are_ids(tmp_path):
+    rows = [{"ID": n // 2, "run": "a", "prediction": "refund"} for n in range(80)]
+    del rows[7]["ID"]
+    found = find_answer_log(str(lines(tmp_path / "log.jsonl", rows)), Choice())
+    assert (found.roles.id, found.roles.input) == ("ID", "")
+    assert "neither" not in found.summary()
+    both = [{**row, "run_id": n} for n, row in enumerate(rows)]
+    found = find_answer_log(str(lines(tmp_path / "log.jsonl", both)), Choice())
+    assert found.roles.id == "ID"
+
+
+def test_numbers_are_no_input_of_a_log(tmp_path):
+    rows = [{"id": n, "question": n + 17, "prediction": "refund"} for n in range(80)]
+    found = find_answer_log(str(lines(tmp_path / "log.jsonl", rows)), Choice())
+    assert (found.roles.id, found.roles.input) == ("id", "")

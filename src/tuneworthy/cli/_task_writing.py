@@ -84,7 +84,7 @@ def write_task(
         check_own(schema, TASK_SCHEMA, rows)
         logs = {name: find_answer_log(place, options.choice) for name, place in answers.items()}
         made = {name: task.with_name(f"{task.stem}.{name}.jsonl") for name, log in logs.items()
-                if log.table}  # fmt: skip
+                if not log.as_it_is}  # fmt: skip
         read = (*rows, *(log.path for log in logs.values()))
         for path in made.values():
             check_own(path, ANSWERS, read, free=not options.replace)

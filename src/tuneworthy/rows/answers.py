@@ -18,8 +18,8 @@ from tuneworthy.rows.copies import normalised_text
 from tuneworthy.rows.csv_rows import DELIMITER_OF
 from tuneworthy.rows.log_roles import AnswerLog, UndecidedColumn, find_answer_log
 from tuneworthy.rows.matching import LogRows, MatchResult, input_texts, match_answers, row_text
-from tuneworthy.rows.rows import read_records
-from tuneworthy.rows.table_columns import Choice
+from tuneworthy.rows.rows import as_text, read_records
+from tuneworthy.rows.table_columns import Choice, is_empty
 
 _KNOWN_FINISHES = ("stop", "length", "error")
 # A month of work and a million dollars for one answer: a larger value is a unit or typing error,
@@ -72,7 +72,7 @@ def align_answers(
     impossible number (see _MAX_VALUES), answers that can't be matched (see rows/matching.py) or a
     file that matches no case.
     """
-    log = AnswerLog(path)
+    log = AnswerLog(path, as_it_is=True)
     if records is None:
         try:
             log = find_answer_log(str(path), Choice())
@@ -102,7 +102,7 @@ def align_answers(
         answers = [answer.model_copy(update={"repeats": ()}) for answer in answers]
     strangers = _stranger_places(rows, matches, (*cases, *others))
     alike = times if not any(answer.repeats for answer in answers) else 1
-    said = log.summary() if log.table else ""
+    said = "" if log.as_it_is else log.summary()
     return AlignedAnswers(
         tuple(answers), strangers, matches.matched_by, matches.other_inputs, alike, said
     )
@@ -186,13 +186,12 @@ def _repeated_answer(rows: Sequence[RawRow], case: Case) -> Answer:
 
 def _make_answer(row: RawRow, case: Case) -> Answer:
     value = row.fields.get("answer", row.fields.get("output"))
-    if value is None:
+    if is_empty(value):
         return Answer.missing(case.id, "null")
     plain = {
         key: row.fields[key] for key in (*_MAX_VALUES, "finish") if row.fields.get(key) is not None
     }
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return Answer(case=case.id, text=text, **plain)
+    return Answer(case=case.id, text=as_text(value), **plain)
 
 
 Grades = Mapping[tuple[str, str], float]

@@ -24,6 +24,7 @@ from tuneworthy.rows.table_columns import (
     are_codes,
     has_letter,
     inner_columns,
+    is_empty,
     is_id,
     is_system_name,
     joined_input,
@@ -390,10 +391,12 @@ def _are_alternatives(values: Sequence[Any]) -> bool:
     return plain and len(lists) > len(values) / 2
 
 
-def answers_of(record: Mapping[str, Any], roles: Roles) -> dict[str, dict[str, Any]]:
-    """Return {system: its answer} of a row, without empty cells."""
-    return {
-        name: {"answer": label_list(said, roles.mark)}
-        for name, column in roles.systems.items()
-        if (said := value_of(record, column)) not in (None, "")
-    }
+def answers_of(record: Mapping[str, Any], roles: Roles, cells: bool) -> dict[str, dict[str, Any]]:
+    """Return {system: its answer} of a row; an empty answer is null, and counts as a failed one.
+
+    `cells`: the row is a table's, which lacks the columns of its empty cells.
+    """
+    found = {name: value_of(record, column) for name, column in roles.systems.items()
+             if cells or column.partition(".")[0] in record}  # fmt: skip
+    return {name: {"answer": None if is_empty(said) else label_list(said, roles.mark)}
+            for name, said in found.items()}  # fmt: skip

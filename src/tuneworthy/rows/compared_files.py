@@ -5,16 +5,15 @@ Rows are matched by a column that all files share and that is unique in each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from tuneworthy.records.errors import DataError, TaskError
 from tuneworthy.records.escape import quoted
 from tuneworthy.rows.bad_rows import RawRow, RowFault
-from tuneworthy.rows.column_roles import Roles, propose_roles, refuse_undecided, row_of
+from tuneworthy.rows.column_roles import Roles, answers_of, propose_roles, refuse_undecided, row_of
 from tuneworthy.rows.log_roles import (
     ANSWER_NAMES,
     LogRoles,
@@ -22,11 +21,12 @@ from tuneworthy.rows.log_roles import (
     measured_columns,
     tool_log_roles,
 )
-from tuneworthy.rows.rows import read_records, read_rows
-from tuneworthy.rows.table import Table, open_table
+from tuneworthy.rows.rows import MOST_ID_CHARACTERS, id_text
+from tuneworthy.rows.table import Table, open_rows
 from tuneworthy.rows.table_columns import (
     Choice,
     column_like,
+    is_empty,
     is_key_name,
     raise_no_column,
     value_of,
@@ -69,15 +69,17 @@ class _Side:
         return [row for row in self.records if isinstance(row, RawRow)]
 
     def values(self, name: str) -> list[str]:
-        """Return the values of a column that can be ids, texts or whole numbers, as text."""
-        found = (row.fields.get(name) for row in self.rows)
-        return [str(v).strip() for v in found
-                if isinstance(v, str | int) and not isinstance(v, bool) and str(v).strip()
-                ]  # fmt: skip
+        """Return the values of a column that can be ids, as text."""
+        found = (id_text(row.fields.get(name)) for row in self.rows)
+        return [value for value in found if value is not None]
 
     def is_unique(self, name: str) -> bool:
+        """Return whether a column names each row, or each answer beside its number of a repeat."""
         values = self.values(name)
-        return len(values) == len(self.rows) == len(set(values))
+        if len(values) != len(self.rows):
+            return False
+        again = [str(row.fields.get("repeat", "")) for row in self.rows]
+        return len(set(zip(values, again, strict=True))) == len(values)
 
 
 def compared_files(gold: Path, logs: Sequence[Path], named: Choice) -> ComparedFiles:
@@ -87,16 +89,7 @@ def compared_files(gold: Path, logs: Sequence[Path], named: Choice) -> ComparedF
     TaskError for a named column that is not there, DataError where no column can be the input, the
     right answer or the answer.
     """
-    tables = [open_table(path) for path in (gold, *logs)]
-    usual = _fits(tables[0], lambda row: "messages" in row or {"input", "output"} <= row.keys())
-    keys = {"answer", "output"}, {"id", "input"}
-    usual = usual and all(_fits(table, lambda row: all(row.keys() & each for each in keys))
-                          and len(set(table.columns) & set(ANSWER_NAMES)) == 1
-                          for table in tables[1:])  # fmt: skip
-    if usual and not named.names_any:
-        read_logs = tuple(list(read_records(path, path.name)) for path in logs)
-        return ComparedFiles(list(read_rows(gold, str(gold))), read_logs, ())
-    rows, *read = sides = [_Side(table) for table in tables]
+    rows, *read = sides = [_Side(open_rows(path)) for path in (gold, *logs)]
     for side in sides:
         _refuse_without_rows(side)
     _check_named(rows, read, named)
@@ -121,21 +114,23 @@ def compared_files(gold: Path, logs: Sequence[Path], named: Choice) -> ComparedF
 def compared_columns(path: Path, named: Choice) -> ComparedFiles:
     """Return the rows of one table with right answers, and the two columns of answers as logs.
 
-    An empty answer counts as a failed one. Raises TaskError for a column that is not there, and
-    DataError for a file without rows or right answers.
+    An empty answer counts as a failed one. Rows without a usable id of their own are named by their
+    place. Raises TaskError for a column that is not there, and DataError for a file without rows or
+    right answers.
     """
     _check_pair(path, named)
-    side = _Side(open_table(path))
+    side = _Side(open_rows(path))
     _refuse_without_rows(side)
     columns = side.table.columns
     named = named.in_file_spelling(columns)
-    wanted = {**named.answers, "gold-column": named.output, "input-column": named.input}
+    wanted = {**named.answers, "gold-column": named.output, "input-column": named.input,
+              "id-column": named.id}  # fmt: skip
     for option, name in wanted.items():
         if name is not None and name not in columns:
             raise_no_column(name, columns, f"{path} --{option}")
     _check_pair(path, named)
     right = str(named.output)
-    labelled = [row for row in side.rows if str(row.fields.get(right, "")).strip()]
+    labelled = [row for row in side.rows if not is_empty(row.fields.get(right))]
     if not labelled:
         raise DataError("no row has a right answer", where=f"{path}, column `{right}`",
                         got=f"{len(side.rows):,} rows", kept="your file",
@@ -146,28 +141,20 @@ def compared_columns(path: Path, named: Choice) -> ComparedFiles:
         roles = Roles("", right, dict(named.answers))
     gold: Records = [one for one in side.records if isinstance(one, RowFault)]
     logs: tuple[Records, ...] = tuple([] for _ in roles.systems)
-    keys = [row.fields.get(roles.id or "id") for row in labelled]
-    numbered = None not in keys and len(set(map(str, keys))) == len(keys)
-    for row in labelled:
+    keys = [id_text(row.fields.get(named.id or roles.id or "id")) or "" for row in labelled]
+    numbered = len(set(keys)) == len(keys) and all(0 < len(k) <= MOST_ID_CHARACTERS for k in keys)
+    for row, key in zip(labelled, keys, strict=True):
         line = row.where.rpartition(":")[2]
         fields = row_of(row.fields, roles)
         fields["input"] = fields["input"] or f"row {line}"
-        if not numbered:
-            fields["id"] = f"{path.name[-150:]}:{line}"
+        fields["id"] = key if numbered else f"{path.name[-150:]}:{line}"
         gold.append(RawRow(row.where, fields))
-        for log, column in zip(logs, roles.systems.values(), strict=True):
-            said = row.fields.get(column)
-            answer = {"answer": said if str(said or "").strip() else None}
-            log.append(RawRow(row.where, {"id": fields["id"], **answer}))
+        for log, said in zip(logs, answers_of(row.fields, roles, cells=True).values(), strict=True):
+            log.append(RawRow(row.where, {"id": fields["id"], **said}))
     note = f"the input is taken from column `{quoted(roles.input, 40)}`"
     if not roles.input:
         note = "no column is left for the input: rows are shown by their number"
     return ComparedFiles(gold, logs, (note,), len(side.rows) - len(labelled))
-
-
-def _fits(table: Table, fits: Callable[[Mapping[str, Any]], bool]) -> bool:
-    """Return whether at least half of a file's first records fit, so that bad rows don't count."""
-    return table.is_plain and 2 * sum(map(fits, table.head)) >= len(table.head)
 
 
 def _refuse_without_rows(side: _Side) -> None:
@@ -317,13 +304,13 @@ def _log_input(log: _Side, gold: _Side, roles: Roles, named: Choice, answer: str
 
 def _gold_record(record: RawRow, roles: Roles, key: str) -> RawRow:
     own = record.fields
-    if roles.input == "messages" or (roles.input, roles.output) == ("input", "output"):
+    if roles.input == "messages":
         fields = {name: value for name, value in own.items() if name != roles.output}
         fields |= {"output": own[roles.output]} if roles.output in own else {}
     else:
         fields = row_of(own, replace(roles, id=key or roles.id))
-    if key and own.get(key) not in (None, ""):
-        fields["id"] = own[key].strip() if isinstance(own[key], str) else own[key]
+    if (name := id_text(own.get(key))) is not None:
+        fields["id"] = name
     return RawRow(record.where, fields)
 
 

@@ -70,8 +70,7 @@ def read_table(
                            f"{rows:,} of them", "close the quote where the field ends",
                            lost=rows + 1)  # fmt: skip
         elif any(cells):
-            row = _make_row(f"{shown}:{number}", header, cells)
-            yield row if checked or isinstance(row, RowFault) else _with_json_lists(row)
+            yield _make_row(f"{shown}:{number}", header, cells)
 
 
 def _swallowed_rows(cells: list[str], mark: str) -> int:
@@ -89,15 +88,7 @@ def _swallowed_rows(cells: list[str], mark: str) -> int:
     return alike if first and last and lines[0] and lines[-1] else 0
 
 
-def _with_json_lists(row: RawRow) -> RawRow:
-    """Return the row with each cell that is a JSON list of texts parsed into a list."""
-    cells = {key: cell for key, cell in row.fields.items()
-             if isinstance(cell, str) and cell.startswith('["')}  # fmt: skip
-    lists = {key: found for key, cell in cells.items() if (found := _json_texts(cell))}
-    return RawRow(row.where, {**row.fields, **lists}) if lists else row
-
-
-def _json_texts(cell: str) -> list[str]:
+def json_texts(cell: str) -> list[str]:
     """Return the texts of a JSON list, [] for any other cell."""
     try:
         found = strict_json(cell)

@@ -184,7 +184,7 @@ def _imported_rows(source: RecognisedFile, made: ImportFiles) -> Iterator[tuple[
                 why = f"another shape than most: {_key_list(record.fields)}"
                 made.count_lost(why, record.where)
             else:
-                yield from _imported_table_row(record, roles, made)
+                yield from _imported_table_row(record, roles, made, source.table.has_cells)
         elif found.fits(record):
             try:
                 for row in found.rows(record, notes):
@@ -206,7 +206,7 @@ def _imported_rows(source: RecognisedFile, made: ImportFiles) -> Iterator[tuple[
 
 
 def _imported_table_row(
-    record: RawRow, roles: Roles, made: ImportFiles
+    record: RawRow, roles: Roles, made: ImportFiles, cells: bool
 ) -> Iterator[tuple[str, ImportedRow]]:
     """Yield (place, row) of a table's record, with its part (train, test, dev) if it has one."""
     part = part_of(record.fields.get(roles.split)) if roles.split else ""
@@ -214,7 +214,7 @@ def _imported_table_row(
         got = quoted(str(record.fields.get(roles.split, "")), 40)
         made.count_lost(f"neither train, test nor dev under `{roles.split}`: `{got}`", record.where)
         return
-    fields, answers = row_of(record.fields, roles), answers_of(record.fields, roles)
+    fields, answers = row_of(record.fields, roles), answers_of(record.fields, roles, cells)
     yield record.where, ImportedRow(fields, answers, part=part)
 
 

@@ -17,12 +17,13 @@ from tuneworthy.records.errors import DataError
 from tuneworthy.records.escape import quoted
 from tuneworthy.rows.bad_rows import RawRow, ReadCount, RowFault
 from tuneworthy.rows.column_roles import columns_of, propose_roles
-from tuneworthy.rows.rows import read_records
-from tuneworthy.rows.table import Table, open_table
+from tuneworthy.rows.rows import id_text, read_records
+from tuneworthy.rows.table import Table, open_rows
 from tuneworthy.rows.table_columns import (
     Choice,
     column_like,
     has_letter,
+    is_empty,
     is_id,
     is_id_name,
     is_key_name,
@@ -57,15 +58,15 @@ class UndecidedColumn(DataError):
 class LogRoles:
     """The columns of a log, "" for a role that no column has; `a.0.b` is a field inside.
 
-    `measured` maps our name of a measured value to its column. `sparse`: a record without an
-    answer is left out, because it is none of the system's.
+    `measured` maps our name of a measured value to its column. `needs` is a field without which a
+    record is no answer of the system, but a request that failed: it is left out.
     """
 
     answer: str
     id: str = ""
     input: str = ""
     measured: Mapping[str, str] = field(default_factory=dict)
-    sparse: bool = False
+    needs: str = ""
 
     def renamed(
         self, records: Iterable[RawRow | RowFault], cells: bool, option: str = ""
@@ -80,14 +81,15 @@ class LogRoles:
                 yield record
                 continue
             own, answer = record.fields, value_of(record.fields, self.answer)
-            if answer is None and self.sparse:
+            if self.needs and value_of(own, self.needs) is None:
                 continue
             if not cells and self.answer.partition(".")[0] not in own:
                 yield self._missing_answer(record, option)
                 continue
-            fields = {key: own[key] for key in _KEPT_KEYS if key in own} | {"answer": answer}
-            if (name := own.get(self.id)) not in (None, ""):
-                fields["id"] = name.strip() if isinstance(name, str) else name
+            fields = {key: own[key] for key in _KEPT_KEYS if key in own}
+            fields["answer"] = None if is_empty(answer) else answer
+            if (name := id_text(own.get(self.id))) is not None:
+                fields["id"] = name
             if (asked := value_of(own, self.input)) is not None:
                 fields["input"] = asked
             ours = {key: key for key in _MEASURE_NAMES if cells and key in own}  # numbers as text
@@ -106,7 +108,8 @@ class LogRoles:
 
 _TOOL_LOGS: tuple[tuple[set[str], LogRoles], ...] = (
     ({"custom_id", "response", "error"},  # the output of OpenAI's Batch API
-     LogRoles("response.body.choices.0.message.content", "custom_id", sparse=True,
+     LogRoles("response.body.choices.0.message.content", "custom_id",
+              needs="response.body.choices",
               measured={"tokens_in": "response.body.usage.prompt_tokens",
                         "tokens_out": "response.body.usage.completion_tokens"})),
 )  # fmt: skip
@@ -194,11 +197,15 @@ def _number(value: Any) -> float | None:
 
 @dataclass(frozen=True)
 class AnswerLog:
-    """A file of recorded answers; `table` None: it has our names and is read as it is."""
+    """A file of recorded answers; `as_it_is`: it has our names, so a task can name it.
+
+    `table` is None for a file that does not exist, or has no column that is known.
+    """
 
     path: Path
     table: Table | None = None
     roles: LogRoles = LogRoles("answer")
+    as_it_is: bool = False
 
     def summary(self) -> str:
         """Return a sentence on the columns that are read."""
@@ -241,8 +248,8 @@ def find_answer_log(place: str, choice: Choice) -> AnswerLog:
         head, _, tail = place.rpartition(":")
         path, column = (Path(head), tail) if head and Path(head).is_file() else (path, "")
     if not path.is_file():
-        return AnswerLog(path)  # the draft says that there is no such file
-    table = open_table(path)
+        return AnswerLog(path, as_it_is=True)  # the draft says that there is no such file
+    table = open_rows(path)
     if not column and (roles := tool_log_roles(table)):
         return AnswerLog(path, table, roles)
     columns = columns_of(table.head)
@@ -252,10 +259,14 @@ def find_answer_log(place: str, choice: Choice) -> AnswerLog:
     said = next((name for name in _ANSWER_KEYS if name in columns), "")
     measured = measured_columns(columns)
     keyed = bool({"id", "input"} & set(columns)) or not set(columns) - {*_ANSWER_KEYS, *_KEPT_KEYS}
-    usual = said and column in ("", said) and not measured and keyed and table.is_plain
+    usual = said and column in ("", said) and not measured and keyed
+    usual = usual and table.is_plain
     usual = usual and (said == "answer" or len(set(columns) & set(ANSWER_NAMES)) == 1)
-    if not table.head or usual:
-        return AnswerLog(path)
+    if not table.head:
+        return AnswerLog(path, as_it_is=True)
+    if usual:
+        key, asked = (name if name in columns else "" for name in ("id", "input"))
+        return AnswerLog(path, table, LogRoles(said, key, asked), as_it_is=True)
     ids = _id_columns(table, columns)
     option = f"--answers NAME={path.name}:COLUMN, or call it `answer`"
     answer = column or answer_column(table, [*table.columns], alone=bool(ids), ask=option)
@@ -310,7 +321,7 @@ def is_answers_only(path: Path) -> bool:
 
     Raises DataError for a file that can't be read.
     """
-    table = open_table(path)
+    table = open_rows(path)
     if table.at or tool_log_roles(table):
         return not table.at
     columns = columns_of(table.head)

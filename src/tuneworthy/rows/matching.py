@@ -20,7 +20,7 @@ from tuneworthy.records.task import Match
 from tuneworthy.rows.bad_rows import RawRow
 from tuneworthy.rows.copies import normalised_text
 from tuneworthy.rows.order_fit import order_misfit
-from tuneworthy.rows.rows import as_text
+from tuneworthy.rows.rows import as_text, id_text
 
 _SHOWN_PLACES = 3
 
@@ -88,8 +88,8 @@ def match_answers(
 def row_text(row: RawRow, key: str) -> str | None:
     """Return the text of a row's `key` ("id" or "input"), None if it is missing or blank."""
     value = row.fields.get(key)
-    if key == "id" and isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+    if key == "id":
+        return id_text(value)
     return value if isinstance(value, str) and value.strip() else None
 
 

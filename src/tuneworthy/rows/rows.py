@@ -15,14 +15,14 @@ from pydantic import ValidationError
 from tuneworthy.records.case import Case, Message
 from tuneworthy.records.record import canonical
 from tuneworthy.rows.bad_rows import BadRow, RawRow, RowFault, likely_name
-from tuneworthy.rows.csv_rows import DELIMITER_OF, read_csv, read_table
+from tuneworthy.rows.csv_rows import DELIMITER_OF, json_texts, read_csv, read_table
 from tuneworthy.rows.lines import read_jsonl
 
 _IDENTIFYING_FIELDS = ("accepted", "must_say", "must_not_say", "group", "time", "context")
 _ENCODER = json.JSONEncoder(sort_keys=True)
 CONTENT_ID = re.compile(r"[0-9a-f]{16}(-\d+)?(@train|@dev)?")
 """Matches the ids that are made of a row's content where it has no id."""
-_ID_PATTERN = re.compile(r"\S(.{0,198}\S)?", re.DOTALL)
+MOST_ID_CHARACTERS = 200
 
 
 def read_rows(path: Path, shown: str) -> Iterator[RawRow | RowFault]:
@@ -123,7 +123,9 @@ def _answer_text(row: dict[str, Any], said: str | None) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Return an answer as text: text unchanged, anything else as JSON."""
+    """Return an answer as text: text unchanged, a whole number without `.0`, else as JSON."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -146,7 +148,8 @@ def _text_tuple(row: dict[str, Any], field: str) -> tuple[str, ...]:
     value = row.get(field)
     if value is None:
         return ()
-    items = value if isinstance(value, list) else [value]
+    texts_in_cell = json_texts(value) if isinstance(value, str) and value[:1] == "[" else []
+    items = value if isinstance(value, list) else texts_in_cell or [value]
     if any(item is None for item in items):
         raise BadRow(f"null in `{field}`", "null", "remove it from the list", field)
     texts = tuple(as_text(item) for item in items)
@@ -167,13 +170,21 @@ def _read_context(value: Any) -> tuple[str | None, str | None]:
 def _checked_id(value: Any) -> str:
     if value is None or value == "":
         return ""
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    text = id_text(value)
+    if text is None:
         raise BadRow("the id is no text", as_text(value), "write text or a whole number", "id")
-    text = str(value)
-    if not _ID_PATTERN.fullmatch(text):
-        fix = "at most 200 characters, no space at its ends"
-        raise BadRow("the id is too long or has space at its ends", text, fix, "id")
+    if len(text) > MOST_ID_CHARACTERS:
+        raise BadRow("the id is too long", text, f"at most {MOST_ID_CHARACTERS} characters", "id")
     return text
+
+
+def id_text(value: Any) -> str | None:
+    """Return an id as text without spaces at its ends, None for a value that is no id."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    if isinstance(value, float) and not value.is_integer():
+        return None
+    return as_text(value).strip() or None
 
 
 def _content_id(messages: tuple[Message, ...], answer: str | None, row: dict[str, Any]) -> str:

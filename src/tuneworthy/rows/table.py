@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,11 +18,12 @@ from typing import Any
 
 from tuneworthy.records.plugins import catalogue, load
 from tuneworthy.rows.bad_rows import RawRow, RowFault
-from tuneworthy.rows.csv_rows import DELIMITER_OF, column_names_of, delimiter_of
+from tuneworthy.rows.csv_rows import DELIMITER_OF, column_names_of, delimiter_of, json_texts
 from tuneworthy.rows.lines import WINDOWS_ENCODING, check_text_file, text_encoding
 
 SAMPLED_RECORDS = 1_000  # a file is recognised by its first records
 _HEAD_BYTES = 65_536
+_WHOLE = re.compile(r"-?\d+\.0")
 _TEXT_FORMS = {"json_lines", "json_document", "yaml_document", "table"}
 
 
@@ -30,13 +32,15 @@ class Table:
     """A file of records, opened: its form and its first records.
 
     `form_name` is the plug-in that reads it. `known` is False for a file of no known form, which
-    is read as lines, so that what is wrong with each is told.
+    is read as lines, so that what is wrong with each is told. `whole` are the columns of a CSV file
+    whose cells are all like `3.0`: whole numbers, written so because a cell is empty.
     """
 
     path: Path
     form_name: str
     sample: tuple[RawRow | RowFault, ...]
     known: bool = True
+    whole: frozenset[str] = frozenset()
 
     @property
     def form(self) -> ModuleType:
@@ -44,9 +48,9 @@ class Table:
         return load("containers", self.form_name)
 
     def records(self) -> Iterator[RawRow | RowFault]:
-        """Return an iterator over the records of all lists of the file, and its faults."""
-        found: Iterator[RawRow | RowFault] = self.form.records(self.path)
-        return found
+        """Yield the records of all lists of the file, and its faults; cells as their values."""
+        for one in self.form.records(self.path):
+            yield _with_cell_values(one, self.form_name, self.whole)
 
     def rows(self) -> Iterator[RawRow | RowFault]:
         """Yield the records of the file's longest list, and its faults."""
@@ -79,7 +83,7 @@ class Table:
     @property
     def has_cells(self) -> bool:
         """Return whether it is a table, whose records lack the columns of their empty cells."""
-        return self.form_name not in _TEXT_FORMS - {"table"}
+        return _has_cells(self.form_name)
 
     @cached_property
     def is_windows(self) -> bool:
@@ -129,9 +133,49 @@ def open_table(path: Path) -> Table:
     return replace(_opened(path, "json_lines"), known=False)
 
 
+def open_rows(path: Path) -> Table:
+    """Return a file of records as `open_table` does; one line with lists of objects is a document.
+
+    A line with `messages` or `input` is a row.
+    """
+    table = open_table(path)
+    row = any({"messages", "input"} & one.fields.keys() for one in table.sampled[:1])
+    return table if row else table.as_document()
+
+
 def _opened(path: Path, form_name: str) -> Table:
     records = load("containers", form_name).records(path)
-    return Table(path, form_name, tuple(islice(records, SAMPLED_RECORDS)))
+    sample = tuple(islice(records, SAMPLED_RECORDS))
+    whole = _whole_columns(sample) if form_name == "table" else frozenset()
+    sample = tuple(_with_cell_values(one, form_name, whole) for one in sample)
+    return Table(path, form_name, sample, whole=whole)
+
+
+def _has_cells(form_name: str) -> bool:
+    return form_name not in _TEXT_FORMS - {"table"}
+
+
+def _whole_columns(sample: Sequence[RawRow | RowFault]) -> frozenset[str]:
+    """Return the columns whose cells are all like `3.0`."""
+    cells = [cell for one in sample if isinstance(one, RawRow) for cell in one.fields.items()]
+    other = {name for name, value in cells if not _WHOLE.fullmatch(str(value))}
+    return frozenset({name for name, _ in cells} - other)
+
+
+def _with_cell_values(
+    one: RawRow | RowFault, form_name: str, whole: frozenset[str]
+) -> RawRow | RowFault:
+    """Return a record with the lists and whole numbers that stand in its cells as texts."""
+    if isinstance(one, RowFault) or not _has_cells(form_name):
+        return one
+    lists = {key: found for key, cell in one.fields.items()
+             if isinstance(cell, str) and cell.startswith('["') and (found := json_texts(cell))
+             }  # fmt: skip
+    numbers = {key: str(one.fields[key]).removesuffix(".0") for key in whole & one.fields.keys()
+               if _WHOLE.fullmatch(str(one.fields[key]))}  # fmt: skip
+    return (
+        RawRow(one.where, {**one.fields, **lists, **numbers}, one.at) if lists or numbers else one
+    )
 
 
 def _possible_forms(path: Path) -> list[str]:

@@ -123,6 +123,11 @@ def value_of(record: Mapping[str, Any], name: str) -> Any:
     return value
 
 
+def is_empty(value: Any) -> bool:
+    """Return whether a value is none: null, or a text of spaces. 0 and false are values."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
 def inner_columns(sample: Sequence[Mapping[str, Any]], left: set[str]) -> list[str]:
     """Return the fields of a table's objects as `column.field`, without the columns in `left`."""
     found: dict[str, None] = {}

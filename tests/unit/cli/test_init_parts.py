@@ -202,7 +202,7 @@ def test_logs_of_ids_and_one_text_are_answers_in_any_form(here, capsys):
     told = capsys.readouterr().err
     assert "from old bot.csv: answer `bot says`, id `n°`" in told
     assert "from new bot.json: answer `text`, id `n°`" in told
-    assert rows_of(here / "task.new-bot.jsonl")[1] == {"id": 1, "answer": "1815"}
+    assert rows_of(here / "task.new-bot.jsonl")[1] == {"id": "1", "answer": "1815"}
     assert set(read_task(here / "task.yaml").answers) == {"old-bot", "new-bot"}
     offered = next(line for line in told.splitlines() if "tuneworthy compare" in line)
     assert run(shlex.split(offered)[1:]) == 0

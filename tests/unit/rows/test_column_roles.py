@@ -95,13 +95,16 @@ def test_lists_of_objects_and_empty_lists_are_answers_themselves():
     assert not propose_roles(found, Choice()).alternatives
 
 
-def test_other_columns_are_kept_for_people_and_empty_cells_are_no_answer():
+def test_other_columns_are_kept_for_people_and_empty_cells_are_empty_answers():
     rows = table(text=text, label=right, gpt4=said, floor=lambda k: 2)
     rows[0]["gpt4"] = ""
     roles = propose_roles(rows, Choice())
     assert row_of(rows[0], roles)["meta"] == {"floor": 2}
-    assert answers_of(rows[0], roles) == {}
-    assert answers_of(rows[1], roles) == {"present": {"answer": said(1)}}
+    assert answers_of(rows[0], roles, cells=False) == {"present": {"answer": None}}
+    assert answers_of(rows[1], roles, cells=False) == {"present": {"answer": said(1)}}
+    del rows[0]["gpt4"]
+    assert answers_of(rows[0], roles, cells=False) == {}
+    assert answers_of(rows[0], roles, cells=True) == {"present": {"answer": None}}
 
 
 def test_names_of_systems_can_stand_in_a_task_file():

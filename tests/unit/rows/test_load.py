@@ -137,7 +137,6 @@ def test_an_old_list_of_bad_rows_goes_when_all_is_well(tmp_path):
         ({"input": ["a"], "output": "b"}, "no text", "messages"),
         ({"input": "a", "output": "b", "id": 1.5}, "no text", "whole number"),
         ({"input": "a", "output": "b", "id": "x" * 10_240}, "too long", "200"),
-        ({"input": "a", "output": "b", "id": "x "}, "space at its ends", "space"),
         ({"input": "a", "output": "b", "context": {"doc": [1]}}, "neither text nor", "doc"),
         ({"input": "a", "output": "b", "accepted": [None]}, "null in", "remove"),
         ({"input": "a", "output": "b", "meta": 3}, "no object", "key"),

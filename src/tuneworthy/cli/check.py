@@ -145,7 +145,7 @@ def _write_blind_rows(path: Path, options: RunOptions, count: int) -> str:
         else {"id": case.id, "messages": [turn.plain() for turn in case.messages], "output": ""}
         for case in drawn
     ]
-    check_own(file, ROWS, free=True)
+    check_own(file, ROWS, free=True, replaced_by="")
     write_atomic(file, (dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return (
         f"{file}: {count:,} rows without answers. Write each `output` without looking at an answer"

@@ -73,7 +73,12 @@ def command(
     columns = [a, b, gold_column]
     named = Choice(input_column, gold_column, answer_column, id=id_column)
     if gold is None and not any(columns):
-        return _print_studies(first, _require_studies(first, second), json)
+        second = _require_studies(first, second)
+        _refuse_for_studies(
+            input_column=input_column, answer_column=answer_column, id_column=id_column,
+            metric=metric, match=match,
+        )  # fmt: skip
+        return _print_studies(first, second, json)
     try:
         if gold is not None:
             _refuse_columns(gold, {"--a": a, "--b": b})
@@ -99,11 +104,12 @@ def _print_logs(compared: LogComparison, json: bool) -> None:
 def _require_studies(first: Path, second: Path | None) -> Path:
     """Return `second`; raise TaskError if the two paths are not those of two studies."""
     from tuneworthy.records.errors import TaskError
+    from tuneworthy.report.results_folder import RESULTS_FILE
 
     rows = [path for path in (first, second) if path and path.is_file()
-            and path.suffix.lower() in {".jsonl", ".csv", ".tsv", ".xlsx", ".parquet"}
-            ]  # fmt: skip
-    if rows and (second is None or len(rows) == 2):
+            and not (path.name == "latest" or (path.parent / RESULTS_FILE).exists())
+            and path.suffix.lower() not in {".yaml", ".yml"}]  # fmt: skip
+    if rows:
         fix = (
             f"tuneworthy compare {COLUMNS}"
             if second is None
@@ -118,6 +124,15 @@ def _require_studies(first: Path, second: Path | None) -> Path:
             fix="name a second one: tuneworthy compare A B", kept="everything",
         )  # fmt: skip
     return second
+
+
+def _refuse_for_studies(**given: str | None) -> None:
+    """Raise TaskError for an option that only two files of answers have."""
+    from tuneworthy.records.errors import TaskError
+
+    if named := [name.replace("_", "-") for name, value in given.items() if value is not None]:
+        raise TaskError("two studies are compared by their own scores", kept="both studies",
+                        where=f"--{named[0]}", fix="leave it out")  # fmt: skip
 
 
 def _compare_two_logs(
@@ -156,6 +171,9 @@ def _compare_two_columns(
 
     columns = {"--a": pair[0], "--b": pair[1], "--gold-column": named.output}
     missing = [option for option, name in columns.items() if name is None]
+    if named.present is not None:
+        raise TaskError("--a and --b name the columns of answers", where="--answer-column",
+                        got=named.present, fix="leave it out")  # fmt: skip
     if second is not None or missing:
         raise TaskError(
             "two columns of one file need their three names", where="command line",
@@ -176,6 +194,7 @@ def _print_studies(first: Path, second: Path, json: bool) -> None:
         why_uncorrected,
     )
     from tuneworthy.records.counting import with_verb
+    from tuneworthy.records.errors import DataError
     from tuneworthy.records.record import canonical
     from tuneworthy.report.comparisons import compare_screen
     from tuneworthy.report.results_folder import open_study
@@ -186,6 +205,10 @@ def _print_studies(first: Path, second: Path, json: bool) -> None:
         print_stderr(uncompared)
     one, two = (study.results for study in studies)
     pairs = compare_studies(one, two)
+    if not pairs:
+        raise DataError("no case was answered in both studies, so nothing can be compared",
+                        where=f"{first} and {second}", kept="both studies",
+                        fix="name two studies of the same rows")  # fmt: skip
     if caution := why_uncorrected(one, two):
         print_stderr(f"caution: {caution}")
     apart, _ = ids_with_other_inputs(one, two)

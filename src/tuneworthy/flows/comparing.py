@@ -30,7 +30,8 @@ from tuneworthy.rows.table_columns import Choice
 from tuneworthy.verdict import drift
 
 A, B = "A", "B"
-REPORTED_KINDS = {"answers_are_gold", "matched_by_order", "inputs_differ", "answers_unknown"}
+REPORTED_KINDS = {"answers_are_gold", "matched_by_order", "inputs_differ", "answers_unknown",
+                  "answers_alike", "answers_repeated"}  # fmt: skip
 FILES_KEPT = "your files; nothing was written"
 WHOLE_ANSWER_METRICS = {"accuracy", "exact", "exact_words", "token_f1"}
 """The metrics that score a right answer inside a longer text below 1."""

@@ -81,7 +81,10 @@ SERVED_LOG = OwnKind("a log of served answers", _is_served)
 ADVICE = OwnKind("recorded advice", lambda head: head.startswith(b'{"adviser":'))
 
 
-def check_own(path: Path, kind: OwnKind, keep: Collection[Path] = (), free: bool = False) -> None:
+def check_own(
+    path: Path, kind: OwnKind, keep: Collection[Path] = (), free: bool = False,
+    replaced_by: str = "; --force replaces one that we wrote",
+) -> None:  # fmt: skip
     """Raise TaskError if a file stands at `path` that must stay.
 
     That is any file with content but one of this kind, and each of `keep`, which the command reads.
@@ -94,7 +97,7 @@ def check_own(path: Path, kind: OwnKind, keep: Collection[Path] = (), free: bool
     if any(one.exists() and path.exists() and path.samefile(one) for one in keep):
         what, got = "this file is read: it can't be written too", "a file that this command reads"
     elif free:
-        what, got = "there is a file already", "a file; --force replaces one that we wrote"
+        what, got = "there is a file already", f"a file{replaced_by}"
     else:
         head = plain_file(path, _HEAD_BYTES) if path.exists() else b""  # a link to nothing
         if not head or kind.begins(head):

@@ -132,11 +132,12 @@ def two_logs_screen(compared: LogComparison, width: int = 80, plain: bool = Fals
     lead = lead_line(pair.mean, pair.low, pair.high, ("A", "B"), result.dependent is None)
     head = screen.safe(cell(lead, width - len(count) - 4))
     screen.add(Text("  ").append(head, "bold").append(count, "dim"))
-    text = (
+    interval = (
         f"The interval is {INTERVAL_TEXT}, of the paired difference on the rows that both answered."
-        f" {wide_line(result)} {_more_line(result)}"
     )
-    screen.say(" ".join(text.split()))
+    if result.dependent:
+        interval = "Rows depend on their neighbours in the file, so no interval holds."
+    screen.say(" ".join(f"{interval} {wide_line(result)} {_more_line(result)}".split()))
     screen.add()
     _system_rows(screen, compared)
     screen.add()
@@ -149,24 +150,29 @@ def two_logs_screen(compared: LogComparison, width: int = 80, plain: bool = Fals
 
 
 def lead_line(
-    mean: float, low: float, high: float, names: tuple[str, str], holds: bool = True
-) -> str:
+    mean: float, low: float, high: float, names: tuple[str, str], holds: bool = True,
+    of_several: bool = False,
+) -> str:  # fmt: skip
     """Return who leads: `B leads by 5 points, not shown (−1 to +11)`.
 
     mean, low, high are of the second name minus the first; the text shows leader minus other.
-    Where no bound holds (`holds`), none is printed.
+    Where no bound holds (`holds`), none is printed. `of_several`: it names the other one too.
     """
     first, second = names
-    if tenths(mean) == "0":
-        ends = f"({phrases.signed(low)} to {phrases.signed(high)})"
-        return f"{first} and {second} score the same: no difference shown {ends}"
-    leader = second if mean > 0 else first
+    shown = holds and (low > 0 or high < 0)
+    if tenths(mean) == "0" and not shown:
+        ends = f" ({phrases.signed(low)} to {phrases.signed(high)})" if holds else ""
+        return f"{first} and {second} score the same: no difference shown{ends}"
+    leader, other = (second, first) if mean > 0 else (first, second)
     if mean < 0:
         mean, low, high = -mean, -high, -low
-    shown = "shown" if low > 0 else "not shown"
-    ends = f"{shown} ({phrases.signed(low)} to {phrases.signed(high)})" if holds else "not shown"
-    size = tenths(mean)
-    return f"{leader} leads by {size} point{'s' * (size != '1')}, {ends}"
+    size, *bounds = tenths(mean), phrases.signed(low), phrases.signed(high)
+    if size == "0":  # a shown difference below a tenth of a point
+        size, *bounds = f"{100 * mean:.2g}", f"+{100 * low:.2g}", f"+{100 * high:.2g}"
+    ends = f"{'shown' if shown else 'not shown'} ({bounds[0]} to {bounds[1]})"
+    ends = ends if holds else "not shown"
+    leads = f"leads {other}" if of_several else "leads"
+    return f"{leader} {leads} by {size} point{'s' * (size != '1')}, {ends}"
 
 
 def _more_line(result: TwoLogs) -> str:
@@ -206,7 +212,8 @@ def _system_rows(screen: Screen, compared: LogComparison) -> None:
     for letter, full, score in zip("AB", result.names, result.scores, strict=True):
         line = Text(f"  {letter}  {cell(screen.safe(full), name)} {bar(score.mean, 10)} ")
         line.append(cell(score_text(score.mean), 4, right=True), "bold")
-        screen.add(line.append(f" {score_text(score.low)}–{score_text(score.high)}", "dim"))
+        bounds = "" if result.dependent else f" {score_text(score.low)}–{score_text(score.high)}"
+        screen.add(line.append(bounds, "dim"))
     guess = " (guessed; --metric chooses another)" if compared.guessed else ""
     screen.say(
         f"B won {pair.wins:,}, lost {pair.losses:,}, equal on {result.rows_scored_equal:,}. Answers"
@@ -216,7 +223,7 @@ def _system_rows(screen: Screen, compared: LogComparison) -> None:
 
 def _slice_rows(screen: Screen, result: TwoLogs) -> None:
     """Add lines on the slices with a shown difference; the JSON holds all slices."""
-    if not result.slices:
+    if not result.slices or result.dependent:
         return
     shown = [part for part in result.slices if part.delta.low > 0 or part.delta.high < 0]
     looked = f"{count_noun(result.looked_at, 'slice')} of 20 rows or more"
@@ -252,13 +259,19 @@ def _case_rows(screen: Screen, result: TwoLogs) -> None:
             one_line = " ".join(row.case.input.split())
             head = screen.safe(f"{row.case.id}  {one_line}")
             screen.add(f"  {cell(kind, 6)} {cell(head, screen.width - 10)}".rstrip())
-            said = {"right": row.case.output, "A": row.answers[0].text, "B": row.answers[1].text}
+            said = {"right": row.case.output} | dict(zip("AB", _answer_texts(row), strict=True))
             room = screen.width - len(CASE_INDENT) - 2 * 3 - sum(len(key) + 1 for key in said)
             texts = {key: screen.safe(" ".join(text.split())) for key, text in said.items()}
             cut = [f"{key} {cell(text or '(empty)', room // 3).rstrip()}"
                    for key, text in texts.items()]  # fmt: skip
             screen.add(Text(f"{CASE_INDENT}{' · '.join(cut)}", "dim"))
     screen.add()
+
+
+def _answer_texts(row: AnsweredCase) -> list[str]:
+    """Return the text of both answers; the different ones of a repeated answer, parted by ` | `."""
+    return [" | ".join(dict.fromkeys(one.text for one in (answer, *answer.repeats)))
+            for answer in row.answers]  # fmt: skip
 
 
 def two_logs_json(compared: LogComparison) -> str:
@@ -277,6 +290,7 @@ def two_logs_json(compared: LogComparison) -> str:
         "low": result.pair.low,
         "high": result.pair.high,
         "shown": result.is_shown,
+        "holds": result.dependent is None,
         "grouped": None if result.grouped is None else asdict(result.grouped),
         "won": result.pair.wins,
         "lost": result.pair.losses,
@@ -310,8 +324,7 @@ def _plain_cases(cases: Sequence[AnsweredCase]) -> list[dict[str, Any]]:
             "id": row.case.id,
             "input": row.case.input,
             "right": [row.case.output, *row.case.accepted],
-            "a": row.answers[0].text,
-            "b": row.answers[1].text,
+            **dict(zip("ab", _answer_texts(row), strict=True)),
             "score_a": row.scores[0],
             "score_b": row.scores[1],
         }

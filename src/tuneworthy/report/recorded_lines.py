@@ -61,7 +61,7 @@ def lead_lines(results: Results) -> tuple[str, str]:
     rows = f"{names[1]} won {won:,}, lost {lost:,}, equal on {pair.n - won - lost:,}."
     if holds:
         rows += " Each bound alone holds at 95 %, for all arms and looks of this study together."
-    return lead_line(sign * pair.mean, low, high, names, holds), rows
+    return lead_line(sign * pair.mean, low, high, names, holds, of_several=len(own) > 2), rows
 
 
 def worth_line(results: Results) -> str:

@@ -92,9 +92,7 @@ def _before_rows(
     if ruling.status == "firm":
         return _step_if_firm(evidence, policy, ruling)
     if ruling.changed_by_failures:
-        return Next(
-            do="answer the failed rows again", rows=_failed_answers(evidence), why=_WHY_FAILED
-        )
+        return _failed_rows_step(evidence, _WHY_FAILED)
     if ruling.cut:
         return Next(do="raise output.max_tokens", why=_why_cut(ruling.cut))
     if ruling.unsettled_by:
@@ -142,9 +140,7 @@ _WHY_ANOTHER_TOOL = (
     " under `answers`"
 )
 _ASK_AGAIN = "; `tuneworthy run` asks again where the server may answer now"
-_WHY_FAILED = (
-    "some answers failed, and which arm is named depends on what they would have been" + _ASK_AGAIN
-)
+_WHY_FAILED = "some answers failed, and which arm is named depends on what they would have been"
 
 
 def _why_limits(ladder: Ladder) -> str:
@@ -157,8 +153,16 @@ def _answer_again(evidence: Evidence, arm: ArmResult, kind: str) -> Next:
     why = f"answers of {ticked(arm)} {{}}, and what is left to gain depends on what they would be"
     if kind == "cut":
         return Next(do="raise output.max_tokens", why=why.format("were cut by the token limit"))
-    rows = _failed_answers(evidence)
-    return Next(do="answer the failed rows again", rows=rows, why=why.format("failed") + _ASK_AGAIN)
+    return _failed_rows_step(evidence, why.format("failed"))
+
+
+def _failed_rows_step(evidence: Evidence, why: str) -> Next:
+    """Return the step that gives answers to the failed rows: only a person can record them."""
+    failed = [arm for arm in evidence.arms if arm.finalist and arm.errors]
+    rows = sum(arm.errors for arm in failed) or None
+    if failed and all(arm.recorded for arm in failed):
+        return Next(do="record the missing answers", rows=rows, why=why)
+    return Next(do="answer the failed rows again", rows=rows, why=why + _ASK_AGAIN)
 
 
 def _why_cut(arm: ArmResult) -> str:
@@ -166,10 +170,6 @@ def _why_cut(arm: ArmResult) -> str:
         f"the token limit ended answers of {ticked(arm)}, and which arm is named depends on what"
         " they would have been"
     )
-
-
-def _failed_answers(evidence: Evidence) -> int | None:
-    return sum(arm.errors for arm in evidence.arms if arm.finalist) or None
 
 
 def _wants_bigger(evidence: Evidence, policy: Policy, ruling: LadderDecision, short: bool) -> bool:

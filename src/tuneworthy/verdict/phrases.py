@@ -108,8 +108,13 @@ def tool_with_name(arm: ArmResult) -> str:
 
 
 def as_sentence(text: str) -> str:
-    """Return a note as a sentence: with a capital letter, and a full stop if none ends it."""
-    return text[:1].upper() + text[1:] + ("" if text.endswith(("?", ".")) else ".")
+    """Return a note as a sentence: with a capital letter, and a full stop if none ends it.
+
+    The name of a file or a column at its start stays as it is.
+    """
+    word = text.partition(" ")[0]
+    head = text if any(mark in word for mark in "._/`") else text[:1].upper() + text[1:]
+    return head + ("" if text.endswith(("?", ".")) else ".")
 
 
 def cut_answers_clause(arm: ArmResult, cut: TruncatedAnswers) -> str:

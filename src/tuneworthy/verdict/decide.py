@@ -48,7 +48,7 @@ def decide(
     policy: Policy,
     version: str = __version__,
 ) -> Verdict:
-    """Return the verdict: which arm to use, how certain that is, and the cheapest next step.
+    """Return the verdict: arm to use, status, next step, every section and the reason of each null.
 
     The ladder is climbed only if the rung below is beaten; `left_on_table` bounds by how many
     score points another measured arm may be better.
@@ -70,7 +70,7 @@ def decide(
         "left_on_table": _left_on_table(evidence, ruling),
         "by_margin": strip,
         "next": next_step(evidence, policy, ladder, ruling, findings, met),
-        "because": _because_text(evidence, policy, ladder, ruling),
+        "because": _why_and_settlement(evidence, policy, ladder, ruling),
         "target_met": met,
         "looks": evidence.looks,
         "arms": tuple(
@@ -99,7 +99,7 @@ def decide(
 
 
 def standing_so_far(evidence: Evidence, policy: Policy, waits: bool) -> Standing:
-    """Return what the rule would name now; `waits`: other arms follow.
+    """Return what the rule would name from the arms so far; `waits`: other arms follow.
 
     What is left then covers those too: one of them may be right on every row.
     """
@@ -160,7 +160,7 @@ def _in_ladder_order(evidence: Evidence) -> list[ArmResult]:
     return sorted(evidence.arms, key=lambda arm: (ROLE_ORDER.index(arm.role), *ladder_key(arm)))
 
 
-def _because_text(
+def _why_and_settlement(
     evidence: Evidence, policy: Policy, ladder: Ladder, ruling: LadderDecision
 ) -> str:
     why = why_named(evidence, policy, ladder, ruling)
@@ -181,7 +181,7 @@ def _verdict_arm(arm: ArmResult, delta: Delta | None) -> VerdictArm:
 
 
 def _delta_to_named(ladder: Ladder, arm: ArmResult, ruling: LadderDecision) -> Delta | None:
-    """Return arm - named arm (for `none`: arm - reference), if the two were compared."""
+    """Return score of arm - named arm (if none: - reference) with bounds; None if not compared."""
     versus = ruling.arm or ruling.against
     if versus is None or (arm.name, versus.name) not in ladder.bounds:
         return None
@@ -225,7 +225,7 @@ def _why_left_unknown(ruling: LadderDecision) -> str:
 
 
 def _untried_reasons(evidence: Evidence, wrong: Sequence[Wrong]) -> dict[str, str]:
-    """Return {JSON pointer: the remedies not tried yet} for the nulls of the row `untried`."""
+    """Return {JSON pointer: text on untried remedies} for nulls of the row `untried`; or {}."""
     waits = evidence.diagnosis.untried if evidence.diagnosis else ()
     why = "; ".join(
         f"{one.name}: not tried on {one.n:,} of them" + (f" ({one.because})" if one.because else "")
@@ -237,7 +237,7 @@ def _untried_reasons(evidence: Evidence, wrong: Sequence[Wrong]) -> dict[str, st
 
 
 def _why_causes_missing(evidence: Evidence) -> dict[str, str]:
-    """Return {"/wrong": why it is empty or incomplete}, {} if it is neither."""
+    """Return {"/wrong": why the causes are absent or incomplete}; {} if they are complete."""
     if evidence.diagnosis is None:
         return {
             "/wrong": "neither what runs today nor a prompt was measured: nothing to read across"

@@ -32,7 +32,7 @@ RecordedAnswers = Mapping[str, Mapping[str, Answer]]
 
 
 class _StudyScores:
-    """The arms' scores in the study, by name."""
+    """What a finished study says of its arms, by name: score differences, fits, independence."""
 
     def __init__(
         self, task: Task, study: str, split: Split, runs: Sequence[Run], arms: Sequence[ArmResult]
@@ -126,7 +126,7 @@ class Finalists(_StudyScores):
         return name in self._recorded and not self._recorded[name]
 
     def answer(self, name: str, at: int) -> Answer:
-        """Return an arm's answer to the input drawn at position `at`, generated shard by shard."""
+        """Return an arm's answer to the new input at position `at`; generates shards as needed."""
         answers = self._answers[name]
         while len(answers) <= at:
             if name not in self._built:
@@ -166,7 +166,7 @@ class StoredFinalists(_StudyScores):
 def recorded_answers_by_arm(
     task: Task, pool: Sequence[Query], labelled: Sequence[Case]
 ) -> RecordedAnswers:
-    """Return each recorded arm's answers to new inputs, by arm and id; {} for a file without any.
+    """Return {arm: {input id: answer}} to new inputs from files of recorded answers; {} if none.
 
     A new input whose id belongs to a row with another input has no answer, since the answer could
     be to either. Files matched by order contain answers to the scored rows only.

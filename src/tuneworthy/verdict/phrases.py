@@ -83,7 +83,7 @@ SET_VALUE = "set economics.value_of_correct"
 
 
 def headline(use: str, status: str) -> str:
-    """Return the verdict's first sentence: `Fine-tune.`, or a weaker one if it is provisional."""
+    """Return the verdict's first sentence: `Fine-tune.`, `Don't fine-tune yet.`, `No verdict.`"""
     if status == "blocked":
         return "No verdict."
     if status == "provisional" and use in UNSHOWN_HEADLINES:
@@ -113,7 +113,7 @@ def as_sentence(text: str) -> str:
 
 
 def cut_answers_clause(arm: ArmResult, cut: TruncatedAnswers) -> str:
-    """Return what the token limit may have cost an arm, and what its longer answers scored."""
+    """Return a sentence: what the token limit may have cost an arm, and what retries gained."""
     again = (
         f" (asked again with {RETRY_TOKEN_FACTOR} times the tokens, {cut.gained:,} of {cut.asked:,}"
         " scored higher)"
@@ -125,12 +125,12 @@ def cut_answers_clause(arm: ArmResult, cut: TruncatedAnswers) -> str:
 
 
 def because_of(arm: ArmResult) -> str:
-    """Return why an arm has no score: its state and the reason."""
+    """Return why an arm has no score as text: `skipped: no time`, its state and the reason."""
     return f"{arm.state}: {arm.because or UNKNOWN}"
 
 
 def limit_text(name: str, value: Any) -> str:
-    """Return a limit with its bound: `p95 ≤ 900 ms`; the bound is ? if it is unknown."""
+    """Return a limit by its key as text: `p95 ≤ 900 ms`; the bound is ? if no number."""
     shown = "?"
     if isinstance(value, int | float):
         shown = f"{value:,.0f}" if value >= 2 else score_text(float(value))
@@ -227,7 +227,7 @@ def finding_quantity(found: Finding, unit: str) -> str:
 
 
 def short_question(name: str) -> str:
-    """Return a question of the checklist in two or three words."""
+    """Return a question's key as two or three words: `prompts exhausted`."""
     return SHORT_QUESTIONS.get(name, name.replace("_", " "))
 
 

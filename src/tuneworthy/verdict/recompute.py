@@ -27,7 +27,7 @@ from tuneworthy.verdict.replay import by_score, results_before_settling, settled
 from tuneworthy.verdict.rungs import policy_of
 
 AskQuestions = Callable[[Evidence, Task], Sequence[Finding]]
-"""Returns the findings of the questions asked of evidence."""
+"""A function of (evidence, task) that returns the findings of the questions."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Recomputed:
 def recompute(
     results: Results, ask: AskQuestions = lambda evidence, task: (), metric: Metric | None = None
 ) -> Recomputed:
-    """Return the study recomputed from its stored answers, scores, folds and policy.
+    """Return the study recomputed from its stored runs, and where it differs from what is stored.
 
     A settled study is settled again from its stored clicks and answers to new inputs. The verdict
     keeps the release that wrote it, so that two releases with the same rule agree. Without a
@@ -86,12 +86,12 @@ def recompute(
 
 
 def json_differences(name: str, stored: Any, again: Any) -> Iterator[str]:
-    """Yield a line for each leaf in which two JSON values differ."""
+    """Yield a line `path: stored …, recomputed …` for each leaf in which two JSON values differ."""
     return (leaf.line for leaf in _differing_leaves(name, stored, again))
 
 
-SENTENCES = {"because", "chosen", "next", "prior", "why"}
-SENTENCES_BELOW = {"missing", "wide"}
+SENTENCE_KEYS = {"because", "chosen", "next", "prior", "why"}
+KEYS_ABOVE_SENTENCES = {"missing", "wide"}
 
 
 @dataclass(frozen=True)
@@ -104,14 +104,14 @@ class _Leaf:
 
     @property
     def is_wording(self) -> bool:
-        """Return whether both values are sentences, in a place that holds nothing else."""
+        """Return whether both values are sentences, at a key that holds only sentences."""
         both = isinstance(self.stored, str) and isinstance(self.again, str)
-        place = self.path[-1] in SENTENCES or self.path[-2] in SENTENCES_BELOW
+        place = self.path[-1] in SENTENCE_KEYS or self.path[-2] in KEYS_ABOVE_SENTENCES
         return bool(both and place and self.stored and self.again)
 
     @property
     def line(self) -> str:
-        """Return where the values differ, and both of them."""
+        """Return a line of text: path of the leaf, stored value, recomputed value."""
         stored, again = _short_repr(self.stored), _short_repr(self.again)
         return f"{'/'.join(self.path)}: stored {stored}, recomputed {again}"
 

@@ -18,7 +18,7 @@ from tuneworthy.verdict.sequential import SequentialSettling, evidence_hash_afte
 
 
 def results_before_settling(results: Results) -> Results:
-    """Return settled results with the looks and pool as before settling; others unchanged.
+    """Return results with looks and pool as before they were settled; unsettled ones unchanged.
 
     Pairs and hash remain the settled ones. Raises TaskError if the clicks were not stored.
     """
@@ -41,7 +41,7 @@ def by_score(results: Results) -> bool:
 def settled_again(
     results: Results, study: Evidence, policy: Policy, metric: Metric | None
 ) -> tuple[Evidence, tuple[str, ...]]:
-    """Return the evidence settled again, and a line for each part that could not be repeated.
+    """Return (evidence settled again from stored clicks, a line for each part not repeatable).
 
     `study` is the recomputed evidence of the study; it is returned if nothing was settled. Without
     a `metric` that clicks need (see `by_score`) the settled pairs are the stored ones.

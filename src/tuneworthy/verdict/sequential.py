@@ -92,7 +92,7 @@ class SequentialSettling:
         self.asked: VoteQuestion | None = None
         self.ended: EndReason | None = None
         self._answerable_pairs()
-        self.left = [self._points_left()]
+        self.left = [self._score_left()]
 
     def question(self) -> VoteQuestion | None:
         """Return the next pair of answers to vote on; None at the end."""
@@ -101,16 +101,16 @@ class SequentialSettling:
         return self.asked
 
     def take(self, *clicks: PairwiseVote) -> None:
-        """Process a person's clicks one by one, as each decides the next question."""
+        """Add a person's clicks one by one: each tightens bounds and decides the next question."""
         for click in clicks:
             self.question()
             self.clicks.append(click)
             self.asked = None
             self.question()
-            self.left.append(self._points_left())
+            self.left.append(self._score_left())
 
     def _next_question(self) -> VoteQuestion | None:
-        """Process known differences up to one that needs a click; return it, or None at the end."""
+        """Add differences that need no click; return the first that needs one, or None."""
         while True:
             open_pairs = self._answerable_pairs()
             if not open_pairs:
@@ -133,7 +133,7 @@ class SequentialSettling:
                 self._votes.normal_form(first) != self._votes.normal_form(second),
                 share_of_wrong_votes(*agreement_of_repeats(self.clicks)),
             )
-            self._now = self._evidence()
+            self._now = self._evidence_so_far()
 
     def _draw_answer(self, name: str, at: int) -> Answer:
         answer = self._arms.answer(name, at)
@@ -141,7 +141,7 @@ class SequentialSettling:
         return answer
 
     def _due_repeat(self) -> VoteQuestion | None:
-        """Return the question on a pair that is due again, sides swapped; None if none is."""
+        """Return an earlier question to repeat now, its sides swapped; None if none is due."""
         drawn_queries = {query.id: query for query in map(self._arms.query, self._drawn)}
         for old in self._votes.repeats(self.clicks):
             if old.input in drawn_queries:  # else the file of inputs has changed
@@ -149,7 +149,7 @@ class SequentialSettling:
         return None
 
     def _answerable_pairs(self) -> list[OpenPair]:
-        """Return the open pairs whose arms can answer, after starting a stream for each."""
+        """Return the open pairs whose arms can answer new inputs; starts a stream for each."""
         while True:
             open_pairs = [
                 open_pair
@@ -161,7 +161,7 @@ class SequentialSettling:
                 return open_pairs
             for open_pair in new:
                 self._streams[open_pair.names] = self._start_stream(open_pair)
-            self._now = self._evidence()
+            self._now = self._evidence_so_far()
 
     def _answerable(self, open_pair: OpenPair) -> bool:
         return not any(self._arms.lacks_answers(name) for name in open_pair.names)
@@ -184,8 +184,8 @@ class SequentialSettling:
         counted = self._arms.are_scored_fits(names) and self._arms.scored_rows_are_independent
         return "all" if counted else "new"
 
-    def _evidence(self) -> Evidence:
-        """Return the study's evidence with the settled bounds of the pairs that were opened."""
+    def _evidence_so_far(self) -> Evidence:
+        """Return the study's evidence; pairs with a stream have the bounds reached by now."""
         opened = {names for a, b in self._streams for names in ((a, b), (b, a))}
         pairs = tuple(
             self._pairs.get((pair.arm, pair.versus), pair)
@@ -202,7 +202,7 @@ class SequentialSettling:
             )  # fmt: skip
         return with_settled_bounds(self._study.model_copy(update={"pairs": pairs}), tightened_pairs)
 
-    def _points_left(self) -> float | None:
+    def _score_left(self) -> float | None:
         return pairs_left_open(self._now, self._policy)[0].left
 
     def clicks_left(self) -> int | None:
@@ -219,16 +219,16 @@ class SequentialSettling:
             rows = stream.bounds.rows_left(targets, before, stream.planned)
             if rows > 100 * self._arms.size:
                 return None
-            clicks.append(max(1, round(rows * self._differing_share(open_pair.names))))
+            clicks.append(max(1, round(rows * self._share_answered_differently(open_pair.names))))
         return max(clicks)
 
-    def _differing_share(self, names: PairNames) -> float:
+    def _share_answered_differently(self, names: PairNames) -> float:
         """Return the share of inputs on which the answers of two arms differ."""
         stream, before = self._streams[names], self._pairs[names]
         return (stream.apart + (before.apart or 0)) / max(1, stream.at + before.n)
 
     def evidence(self, look: int, ended: EndReason | None) -> Evidence:
-        """Return the settled evidence; `look` is its ordinal, `ended` the reason for the end."""
+        """Return evidence with the bounds reached, and how settling went; `look` is its ordinal."""
         settled = self._settlement(look, ended or "stopped")
         return self._now.model_copy(
             update={
@@ -310,7 +310,7 @@ class PairStream:
 
 
 def new_inputs(queries: list[Query], labelled: list[Case]) -> list[Query]:
-    """Return the distinct inputs of `queries` that are not those of labelled rows or their groups.
+    """Return the inputs of `queries` without repeats, labelled rows' inputs and labelled groups.
 
     An arm may have learnt from a labelled row.
     """
@@ -329,7 +329,7 @@ def _input_key(row: Query | Case) -> str:
 
 
 def gold_rows(votes: PairwiseVotes, clicks: list[PairwiseVote], queries: list[Query]) -> list[Row]:
-    """Return the right answers that the clicks give as rows for a next study, one per input."""
+    """Return labelled rows (dicts as in a data file) from clicks that give a right answer."""
     by_id, rows = {query.id: query for query in queries}, dict[str, Row]()
     for click in clicks:
         right = right_answer(click)

@@ -61,7 +61,7 @@ def ranking_auc(
 
 
 def another_row(cases: Sequence[Case]) -> DegradingStep:
-    """Return the step that answers a case with the right answer of another, drawn with a seed."""
+    """Return a function: case to another case's right answer, drawn at random (fixed seed)."""
     others = random.Random(0).sample(list(cases), len(cases))
     given = {case.id: other.output for case, other in zip(cases, others, strict=True)}
     return lambda case: given.get(case.id)
@@ -73,7 +73,7 @@ def first_half(case: Case) -> str:
 
 
 def replace_one_part(cases: Sequence[Case]) -> DegradingStep:
-    """Return the step that replaces one field of a JSON answer, or one word of a text.
+    """Return a function: case to its right answer with one JSON field or word replaced, or None.
 
     The new value or word comes from another row; a number gets another last digit. The step
     returns None if no other row has one.
@@ -123,7 +123,7 @@ TOLERATED_UNSCORED = 1  # unscored rows that do not block: a metric can time out
 def blocking_reasons(
     task: Task, audit: Audit, cases: Sequence[Case], metric: Metric
 ) -> tuple[str, ...]:
-    """Return the reasons that block a verdict, as sentences; few rows are none of them."""
+    """Return sentences on what forbids a verdict (audit, contradictions, broken metric); or ()."""
     reasons = [
         observation.text for observation in audit.observations if observation.level == "blocked"
     ]
@@ -136,7 +136,7 @@ def blocking_reasons(
 
 
 def why_metric_is_broken(cases: Sequence[Case], metric: Metric) -> list[str]:
-    """Return the reason why a metric is broken, judged by its scores of gold answers; [] if not.
+    """Return [why a metric is broken, judged by its scores of gold answers]; [] if it works.
 
     The metric is broken if the mean gold score is below .99, if the AUC of gold against another
     row's gold is below .95, or if more than one row and more than 1 % of the rows get no score.

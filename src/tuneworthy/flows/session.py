@@ -13,7 +13,7 @@ from typing import Any
 
 from tuneworthy.arms.retrieval.gold import with_inferred_passages
 from tuneworthy.explain.metric_ladder import blocking_reasons
-from tuneworthy.explain.two_studies import SOURCE
+from tuneworthy.explain.two_studies import METRIC_SOURCE_KEY
 from tuneworthy.flows.identity import (
     competing_arms,
     more_minutes,
@@ -340,7 +340,7 @@ class Session:
             "looks": self.looks.look,
             "commands": ["tuneworthy check", "tuneworthy plan", run],
             **({"endpoints": list(self.models.notes)} if self.models.notes else {}),
-            **({SOURCE: self.metric_source} if self.metric_source else {}),
+            **({METRIC_SOURCE_KEY: self.metric_source} if self.metric_source else {}),
             **unknown_costs(self.purse),
             **spent_before(self),
         }

@@ -48,7 +48,7 @@ class FactShare:
 
 
 def missing_facts_share(found: Diagnosis) -> FactShare | None:
-    """Return the share of facts versus behaviour; None if no failure has either cause.
+    """Return the share of missing facts among failures of facts or behaviour; None for neither.
 
     If a remedy was tried on part of the failures only, the shares are the estimates and the
     interval is that of the smallest such part. If no passage was shown, every failure that nothing
@@ -100,7 +100,7 @@ PartialFinding = tuple[str, str, str]
 
 
 def contradictory_rows(evidence: Evidence) -> PartialFinding | None:
-    """Return a no if too many of all rows contradict another, else None."""
+    """Return (no, because, next) if too many rows contradict another, else None."""
     share = evidence.soundness.contradictions if evidence.soundness else None
     if share is None or share.share <= MOST_CONTRADICTING:
         return None
@@ -109,7 +109,7 @@ def contradictory_rows(evidence: Evidence) -> PartialFinding | None:
 
 
 def too_few_rows(evidence: Evidence) -> PartialFinding | None:
-    """Return a no if too few rows, or rows of one class, are there to learn from, else None."""
+    """Return (no, because, next) if rows, or those of one class, are too few; else None."""
     if evidence.train is not None and evidence.train < LEAST_EXAMPLES:
         many = f"{count_noun(evidence.train, 'row')} to learn from, fewer than {LEAST_EXAMPLES}"
         return "no", many, f"collect {LEAST_EXAMPLES - evidence.train} or more rows"
@@ -121,7 +121,7 @@ def too_few_rows(evidence: Evidence) -> PartialFinding | None:
 
 
 def require_consistency(evidence: Evidence, said: PartialFinding | None) -> PartialFinding | None:
-    """Return the given finding, a yes only if the contradictory rows were counted."""
+    """Return `said`; a yes becomes not_measured if contradictory rows were not counted."""
     if said is None or said[0] != "yes":
         return said
     sound = evidence.soundness
@@ -143,7 +143,7 @@ LEAST_FAITHFUL = 0.9  # default: share of changed facts answered as the passage 
 
 
 def unfaithful(evidence: Evidence, stale: Freshness) -> str:
-    """Return a sentence on a tuned arm shown to ignore changed passages too often, or ""."""
+    """Return a clause on a tuned arm shown to ignore changed passages too often, or ""."""
     tuned = {arm.name for arm in evidence.arms if arm.tool in TRAINED_TOOLS}
     for name, share in sorted(stale.faithful.items()):
         if name in tuned and share.high < LEAST_FAITHFUL:
@@ -155,7 +155,7 @@ def unfaithful(evidence: Evidence, stale: Freshness) -> str:
 
 
 def too_dear(evidence: Evidence, task: Task, days: float) -> str:
-    """Return a sentence if retraining so often is shown to cost more than it brings, else "".
+    """Return a clause if retraining every `days` days costs more than it can bring, else "".
 
     Compares monthly values at the upper bound of the best tuned arm's gain over a simpler one;
     its requests and right answers are priced, other upkeep is left out.
@@ -193,7 +193,7 @@ def facts_needed(stale: Freshness) -> int | None:
 
 
 class _StalenessBounds:
-    """Adapter from a share to a mean with bounds."""
+    """A share with the attributes of a mean with bounds: `mean`, `low`, `high`."""
 
     def __init__(self, share: Proportion) -> None:
         self.mean, self.low, self.high = share.share, share.low, share.high

@@ -72,7 +72,7 @@ def rows_needed_clause(
 
 
 def unmeasured(missing: Mapping[str, str], field: str, otherwise: str) -> str:
-    """Return "not measured" with a field's recorded reason, else with `otherwise`."""
+    """Return `not measured (why)`: the reason recorded for a field, else `otherwise`."""
     return f"not measured ({missing.get(field) or otherwise})"
 
 
@@ -82,7 +82,7 @@ LEARNING_TOOLS: tuple[Tool, ...] = ("classifier", *TRAINED_TOOLS)
 
 PROMPT_TOOLS: tuple[Tool, ...] = ("prompt", "schema", "context")
 
-NO_TUNE = "not measured (no tuned model was measured on these rows)"
+NO_TUNED = "not measured (no tuned model was measured on these rows)"
 
 
 def finalists(evidence: Evidence, tools: Sequence[Tool]) -> list[ArmResult]:
@@ -101,7 +101,7 @@ def trained_here(evidence: Evidence) -> list[ArmResult]:
 
 
 def learners(evidence: Evidence) -> list[ArmResult]:
-    """Return the arms that learn from these rows, or would if they could run."""
+    """Return the candidates run here that learn from rows (measured or not)."""
     return [
         arm
         for arm in evidence.arms
@@ -207,7 +207,7 @@ def net_value_difference(task: Task, b: ArmResult, a: ArmResult, pair: Pair) -> 
 
 
 def pays_from(task: Task, b: ArmResult, a: ArmResult, gain: float) -> tuple[str, float | None]:
-    """Return (side on which b pays against a, break-even requests a month or None)."""
+    """Return (side, break-even requests a month or None): where b pays against a."""
     return breakeven(
         (b.build_usd or 0.0) - (a.build_usd or 0.0),
         task.economics.horizon_months,

@@ -9,7 +9,7 @@ from statistics import NormalDist
 
 from tuneworthy.explain.questions._findings import (
     MAX_ROW_MULTIPLE,
-    NO_TUNE,
+    NO_TUNED,
     NetValueDifference,
     at_threshold,
     finalists,
@@ -39,7 +39,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     """
     tuned, others = finalists(evidence, TRAINED_TOOLS), finalists(evidence, TOOLS_WITHOUT_TRAINING)
     if not tuned or not others:
-        why = NO_TUNE if not tuned else "not measured (nothing to compare the tuned model with)"
+        why = NO_TUNED if not tuned else "not measured (nothing to compare the tuned model with)"
         return _finding("not_measured", why, "let a training arm and a simpler arm run")
     if keys := missing_keys(task, [*tuned, *others]):
         why = f"not measured (task.yaml lacks {', '.join(keys)})"

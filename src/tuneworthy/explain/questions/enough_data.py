@@ -57,7 +57,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 
 
 def _beats_untrained(evidence: Evidence, task: Task) -> PartialFinding | None:
-    """Return a yes if a tuned arm is shown to beat all untrained ones on its model, else None."""
+    """Return (yes, because, "") if a tuned arm beats all untrained ones on its model, or None."""
     rivals = same_model(evidence, task)
     for arm in trained_here(evidence):
         pairs = [pair_of(evidence, arm.name, other.name) for other in rivals]
@@ -75,7 +75,7 @@ def _beats_untrained(evidence: Evidence, task: Task) -> PartialFinding | None:
 
 
 def _without_learners(evidence: Evidence) -> PartialFinding | None:
-    """Return a not-measured finding if no arm learns from these rows, else None."""
+    """Return (not_measured, because, next) if no arm learns from these rows, else None."""
     if learners(evidence):
         return None
     why = "nothing that was measured learns from these rows"

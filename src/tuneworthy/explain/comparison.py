@@ -113,7 +113,7 @@ def _arm_result(matrix: Matrix, runs: Sequence[Run], rivals: Sequence[Column] | 
         **plain,
         **fields,
         state="stopped_early" if stopped else "measured",
-        because=stopped or _joined_notes(column.runs, told.text if told else column.alike),
+        because=stopped or _joined_notes(column.runs, told.text if told else column.alike_note),
         seed=Counter(run.seed for run in best_by_fold(column.runs)).most_common(1)[0][0],
         seeds=len({run.seed for run in column.runs}),
         n=len(ids),

@@ -3,7 +3,7 @@
 The rule, not a list of arms, is fixed before the first arm runs, so its choices may depend on
 scored rows: the error is split over every arm that it could have run (`possible_arms`),
 and an arm that it may stop between two folds splits its error over both looks
-(`ComparisonInputs.share`). Knows no arm by name. Decision 003 gives the reasons; `bench/stages.py`
+(`ComparisonInputs.error_multiple`). Knows no arm by name. Decision 003 gives the reasons; `bench/stages.py`
 simulates it.
 """
 
@@ -97,7 +97,7 @@ class StageRule:
         alike = ladder_place(one.spec) == ladder_place(other.spec)
         if alike and one.spec.simplicity >= other.spec.simplicity:
             return one.mean >= other.mean
-        if not self.matrix.meets(one.spec.name, other.spec.name):
+        if not self.matrix.share_cases(one.spec.name, other.spec.name):
             return True
         gain = self.matrix.difference(other.spec.name, one.spec.name, self._error_level())
         return gain.low <= 0 or not (alike or gain.mean >= self.inputs.task.success.margin)
@@ -129,7 +129,7 @@ class StageRule:
             for one in rivals
             if ladder_position(one.spec) < ladder_position(spec)
         ]
-        if not all(matrix.meets(spec.name, name) for name in simpler):
+        if not all(matrix.share_cases(spec.name, name) for name in simpler):
             return []
         return [matrix.difference(spec.name, name, self._first_level()) for name in simpler]
 
@@ -140,7 +140,7 @@ class StageRule:
         the margin better; an arm of a simpler tool is shown to be beaten by the margin or more.
         """
         margin = self.inputs.task.success.margin
-        if not self.by_score or not self.matrix.meets(spec.name, leader.name):
+        if not self.by_score or not self.matrix.share_cases(spec.name, leader.name):
             return ""
         difference = self.matrix.difference(spec.name, leader.name, self._first_level())
         points = f"{100 * margin:g} points"
@@ -162,7 +162,7 @@ class StageRule:
         if not own or len(columns) < 2:
             return True
         best, leader = (max(group, key=lambda one: one.mean).spec.name for group in (own, columns))
-        if best == leader or not self.matrix.meets(best, leader):
+        if best == leader or not self.matrix.share_cases(best, leader):
             return True
         difference = self.matrix.difference(best, leader, self._error_level())
         return difference.high > -self.inputs.task.success.margin

@@ -46,7 +46,7 @@ def metric_digest(task: Task, models: Mapping[str, Model]) -> str:
 
 
 def blocks_ahead(task: Task, audit: Audit, cases: Sequence[Case]) -> tuple[str, ...]:
-    """Return the reasons against any verdict that can be found before a run at little cost.
+    """Return sentences that forbid a verdict, as far as known before a run; () if none.
 
     The metric is tried on the right answers of at most MOST_CASES. A judge, the user's own function
     and a metric that runs code are not tried, since they may send data, cost money or take long;

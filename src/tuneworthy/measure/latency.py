@@ -49,7 +49,7 @@ def sequential_latency(
     check: Callable[[], None],
     every: bool,
 ) -> LatencySample:
-    """Return the times of prompts sent one at a time: as many as fit into 0.5 s, at least 3.
+    """Return times of prompts sent one at a time: as many as fit into 0.5 s, 3 or more, or all.
 
     Times are None if 3 prompts would take more than 10 s. `every` (for a limit on the tail) times
     all prompts after one warm-up prompt, since the model is cold if its answers came from the
@@ -133,7 +133,7 @@ def rescore_cut_answers(
 
 
 def _evenly_spaced(cases: Sequence[str], most: int) -> list[str]:
-    """Return up to `most` cases, evenly spread over the list."""
+    """Return up to `most` of the cases, spread evenly over the list, in order."""
     if len(cases) <= most:
         return list(cases)
     return [cases[k * len(cases) // most] for k in range(most)]

@@ -3,7 +3,7 @@
 The rule, not a list of arms, is fixed before the first arm runs, so its choices may depend on
 scored rows: the error is split over every arm that it could have run (`possible_arms`),
 and an arm that it may stop between two folds splits its error over both looks
-(`ComparisonInputs.error_multiple`). Knows no arm by name. Decision 003 gives the reasons; `bench/stages.py`
+(`ComparisonInputs.error_multiple`). Knows no arm by name. Reasons: decision 003; `bench/stages.py`
 simulates it.
 """
 
@@ -103,7 +103,7 @@ class StageRule:
         return gain.low <= 0 or not (alike or gain.mean >= self.inputs.task.success.margin)
 
     def standing(self, new: Sequence[Run]) -> tuple[Standing, str]:
-        """Return (standing, reason) of an arm's first folds against all arms of simpler tools."""
+        """Return ("lost", "won" or "open", why): an arm's first folds against all simpler tools."""
         if not self.by_score:
             return "open", "more than its score decides"
         margin, pairs = self.inputs.task.success.margin, self._pairs_with_simpler(new)
@@ -117,10 +117,7 @@ class StageRule:
         return "open", "neither shown better nor shown not to be worth it"
 
     def _pairs_with_simpler(self, new: Sequence[Run]) -> list[Pair]:
-        """Return the difference of an arm's first folds and each arm of a simpler tool.
-
-        There are none if it shares no case with one of them: nothing is known then.
-        """
+        """Return an arm's differences from arms of simpler tools; [] if one shares no case."""
         spec = new[0].spec
         matrix = Matrix.of(self.inputs, [*(run for run in self.runs if run not in new), *new])
         simpler = [
@@ -176,7 +173,7 @@ class StageRule:
 
 
 def follow_up_order(arms: Iterable[PlannedArm], wanted: Mapping[str, float]) -> list[PlannedArm]:
-    """Return the follow-up arms in the order in which the rule runs them.
+    """Return the follow-up arms of a plan, sorted in the order in which the rule runs them.
 
     Training arms come first, those that learn from a teacher after the others, which the teacher
     must beat; then by `wanted` (the share of failures that an arm may repair, by name), then the
@@ -194,7 +191,7 @@ def follow_up_order(arms: Iterable[PlannedArm], wanted: Mapping[str, float]) -> 
 
 
 def always_runs(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
-    """Return whether an arm runs even if no score could make it worthwhile.
+    """Return whether an arm runs whatever its score could be: references, recorded, base prompt.
 
     References and recorded systems cost nothing; the simplest prompt is the base arm of the
     diagnosis.

@@ -39,7 +39,7 @@ def test_a_study_looked_at_in_folds_spends_one_error_and_a_whole_run_no_less_tha
     assert whole.error_multiple(part) == pytest.approx(0.2)
     last = promises.shape(50, 5, folds={"lora": 5}, looked={"lora": (1, 2, 3, 4)})
     assert 0.2 < last.error_multiple(arm) < whole.error_multiple(arm)
-    assert last.error_multiple(arm, rivals=11) < last.error_multiple(arm), "unlike rivals share less"
+    assert last.error_multiple(arm, rivals=11) < last.error_multiple(arm), "unlike rivals share"
     found = dict(promises.folded(np.random.default_rng(1), 20_000, 0.051, 0.10, 0.05))
     assert found["before: broken"] > 0.06
     assert found["after: broken"] < 0.038

@@ -180,7 +180,7 @@ def job_of(request: FitRequest) -> FitJob:
 
 
 def refuse_to_score(case: Case, answer: Answer) -> Score | Unscored:
-    """Raise ClusterError: the metric of a setup whose real metric can't be sent to a node."""
+    """Raise ClusterError: stands for the metric where the real one can't be sent to a node."""
     raise ClusterError("an arm scored an answer where no metric is", got=case.id + answer.text[:40])
 
 
@@ -189,7 +189,7 @@ def _ignore_message(text: str) -> None:
 
 
 def study_parts(task: Task) -> StudyParts:
-    """Return the task with the files that it names by a path below its folder.
+    """Return the task and the contents of the files that it names below its folder.
 
     Raises ClusterError if they are too large to be sent.
     """

@@ -145,7 +145,7 @@ def _is_running(process: str) -> bool:
 
 
 def open_draft(path: Path) -> IO[str]:
-    """Open the draft of a file, new and empty; drafts that a killed process left are removed.
+    """Return the new, empty draft of a file, open for writing; remove drafts of killed processes.
 
     A lone surrogate is written as an escape.
     """

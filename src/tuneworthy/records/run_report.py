@@ -39,7 +39,7 @@ class CaseFinding(Record):
 
     @property
     def reasons(self) -> list[str]:
-        """Return why facts are missing: the reasons that the user can remove, or else the others.
+        """Return why facts are missing: reasons that the user can remove, else others.
 
         If no fact is missing, return the detector's own reason.
         """
@@ -93,7 +93,7 @@ class OwnRunReport(Record):
 
     `facts` are what was measured; `missing` says for each other fact why not. `settings` are the
     options of the run that were found, with the file of each in `named_by`. `assumed` are the
-    conclusions from how the trainer works, which no file states.
+    conclusions from how the trainer works, which no file states. `not_read`: file to why not.
     """
 
     folder: str
@@ -111,7 +111,7 @@ class OwnRunReport(Record):
     findings: tuple[CaseFinding, ...] = ()
 
     def of_state(self, state: FindingState) -> list[CaseFinding]:
-        """Return the findings of one state."""
+        """Return the findings in one state: "found", "clean" or "not measured"."""
         return [finding for finding in self.findings if finding.state == state]
 
     @property

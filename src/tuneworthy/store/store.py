@@ -89,21 +89,21 @@ class Ledger(Bookings):
         self, key: str, kind: str, pieces: Iterable[str], study: str = "",
         seconds: float | None = None,
     ) -> Callable[[], dict[str, Any]]:  # fmt: skip
-        """Store a value that comes in pieces of its canonical JSON; return what reads it.
+        """Store a value given as pieces of its canonical JSON; return a function that reads it.
 
         As `put`; of a large value one part and one piece are in memory at a time.
         """
         stored = self.journal.find("unit", key)
         if stored is not None:
-            return self._same(stored, "".join(pieces))
+            return self._reader_if_same(stored, "".join(pieces))
         end, names = blobs.in_parts(pieces, lambda name, piece: self._part(name, study, piece))
         text = _canonical_text(names) if names[blobs.PARTS_KEY] else end
         entry = self._entry("unit", key, kind, study, None, seconds)._replace(value=text)
         exists, stored = self._insert("put", entry)
-        return self._same(stored, text) if exists else lambda: self._whole(stored)
+        return self._reader_if_same(stored, text) if exists else lambda: self._whole(stored)
 
-    def _same(self, stored: Row, text: str) -> Callable[[], dict[str, Any]]:
-        """Return what reads a stored row; StoreError if it is not the value with this text."""
+    def _reader_if_same(self, stored: Row, text: str) -> Callable[[], dict[str, Any]]:
+        """Return a function that reads a stored row; StoreError if its value is not this text."""
         if stored.value != text and _canonical_text(self._whole(stored)) != text:
             raise StoreError(
                 "the store was tampered with, or one key was used for two things",
@@ -172,10 +172,10 @@ class Ledger(Bookings):
         return [{**row.content, "at": row.at} for row in self.journal.rows("door", study)]
 
     def looks(self, study: str, rows: str, marks: Sequence[str] = ()) -> int:
-        """Return the ordinal of this study among those that open these cases, counting it once.
+        """Record that a study opens these cases; return its place among those that did (1: first).
 
-        `rows` is their digest, `marks` one per case. First openings fix the order, or the time at
-        which a look that was given back was taken after all.
+        A study counts once. `rows` is the cases' digest, `marks` one per case. First openings fix
+        the order, or the time at which a look that was given back was taken after all.
         """
         value = {"rows": rows, "marks": list(marks)}
         own = self._insert(
@@ -190,7 +190,7 @@ class Ledger(Bookings):
         return len(self._lookers(rows, marks))
 
     def _lookers(self, rows: str, marks: Sequence[str], before: int | None = None) -> set[str]:
-        """Return the studies, released ones left out, that opened these rows or 1 in 20 cases."""
+        """Return the studies that opened these rows or 1 in 20 cases, without released looks."""
         wanted, studies = set(marks), set()
         for row in self.journal.rows("look"):
             same = wanted & set(row.content.get("marks", ()))
@@ -221,7 +221,7 @@ class Ledger(Bookings):
     # Files.
 
     def folder(self, key: str) -> Path:
-        """Return blobs/<key>/, created if missing: files that a unit puts there survive a kill."""
+        """Return the path blobs/<key>/, created if missing, where a unit's files survive a kill."""
         name = key if _PLAIN_KEY.fullmatch(key) else digest(key)
         path = self.home / BLOBS_FOLDER / name
         if self._lock is not None:
@@ -230,7 +230,7 @@ class Ledger(Bookings):
         return path
 
     def whole(self, key: str) -> Path:
-        """Return blobs/<key>/ if it was published and is unchanged; else raise StoreError."""
+        """Return the path blobs/<key>/ if it was published and is unchanged; else StoreError."""
         return require_whole(self.folder(key))
 
     # The store itself.

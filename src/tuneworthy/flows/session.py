@@ -1,4 +1,4 @@
-"""The open resources of a study: task, rows, ledger, models and folders. Decides nothing."""
+"""`Session`: a study's open task, rows, ledger, models, plan and results. Decides nothing."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Session:
 
     @cached_property
     def available(self) -> Available:
-        """Return, for each need of an arm, why it is not met here; None if it is met."""
+        """Return {need of an arm: why it is not met here, None if it is}."""
         return needs_met(self.loaded)
 
     @cached_property
@@ -170,18 +170,18 @@ class Session:
         return self.count_look_once(self.study)
 
     def count_look_once(self, study: str) -> LookCount:
-        """Count a look at the scored cases under the name `study`, once; return its ordinal."""
+        """Count a look at the scored cases under the name `study`, once; return its number."""
         looks = record_look(self.ledger, study, *self.scored_rows_identity())
         if looks.trouble:
             self.tell("say", looks.trouble)
         return looks
 
     def uncounted_look(self) -> LookCount:
-        """Return the ordinal that this study's look has or would have; count nothing."""
+        """Return the look that this study has or would have, with its scope; count nothing."""
         return next_look(self.ledger, self.study, *self.scored_rows_identity())
 
     def scored_rows_identity(self) -> tuple[str, tuple[str, ...]]:
-        """Return the digest of all scored cases, and a digest of each one's input."""
+        """Return (digest of all scored cases, a digest of each one's input)."""
         cases = list(self._open_scored_cases().values())
         return rows_digest(cases), input_digests(cases)
 
@@ -265,16 +265,16 @@ class Session:
 
     @cached_property
     def _logged(self) -> dict[str, AlignedAnswers]:
-        """Return the logged answers of each recorded system, aligned with the rows."""
+        """Return {recorded system: its logged answers, one per scored row in order}."""
         return recorded_answers(self.loaded, scored_cases(self.loaded, self.split))
 
     def _recorded(self) -> dict[str, dict[str, Answer]]:
-        """Return the logged answers of each recorded system, by case id."""
+        """Return {recorded system: {case id: logged answer}}."""
         return {name: {a.case: a for a in logs.answers} for name, logs in self._logged.items()}
 
     @cached_property
     def inputs(self) -> ComparisonInputs:
-        """Return what the comparison of the runs needs besides the runs."""
+        """Return the inputs of comparing runs: task, folds, grades, blocks, what bounds pay for."""
         scored = list(self._open_scored_cases().values())
         grades = grades_of(self.task, scored)
         refused = judge_refusal(self.metric, scored, grades, self.models.specs)

@@ -135,7 +135,7 @@ def diagnose_runs(
     pass_at, rescores = task.success.passes_from, list[Intervention]()
     if fails:
         rescores = rescore_interventions(task, metric, answered, base.answers, pass_at, task.seed)
-    tried = [*rescores, *_interventions(task, answered, table, base, metric)]
+    tried = [*rescores, *_interventions_of_arms(task, answered, table, base, metric)]
     tried += _untried_remedies(
         task, runs, {intervention.remedy for intervention in tried if intervention.asks}
     )
@@ -225,7 +225,7 @@ def _untried_remedies(
     return list(left_out.values())
 
 
-def _interventions(
+def _interventions_of_arms(
     task: Task,
     cases: Sequence[Case],
     table: Mapping[str, AnswerColumn],
@@ -320,7 +320,7 @@ def repairable_share(spec: Spec, wrong: Sequence[Wrong]) -> float:
 
 
 def advised_against(spec: Spec, wrong: Sequence[Wrong]) -> bool:
-    """Return whether the diagnosis speaks against an arm.
+    """Return whether the diagnosis speaks against running an arm.
 
     It does against training without passages if most failures lack a passage or misread one.
     """

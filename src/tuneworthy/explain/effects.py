@@ -150,11 +150,11 @@ def share_interval(
     Raises ValueError for an empty `within`.
     """
     hit = set(cases)
-    mean, low, high = _design(base).mean({i: i in hit for i in sorted(within)}, level)
+    mean, low, high = _design_of_base(base).mean({i: i in hit for i in sorted(within)}, level)
     return _rounded_interval(Interval(mean=mean, low=low, high=high))
 
 
-def _design(base: BaseOutcomes) -> Design:
+def _design_of_base(base: BaseOutcomes) -> Design:
     return Design(base.groups, base.largest_group, base.only_copies)
 
 
@@ -206,7 +206,7 @@ def _paired_interval(
     diffs = {i: float(one[i]) - float(other[i]) for i in sorted(cases)}
     if not diffs:
         return Interval(mean=0.0, low=-1.0, high=1.0)
-    bound = _design(base).difference(diffs, ALPHA / 2, part_of_sum=part_of_sum)
+    bound = _design_of_base(base).difference(diffs, ALPHA / 2, part_of_sum=part_of_sum)
     return Interval(mean=bound.mean, low=bound.low, high=bound.high)
 
 
@@ -217,7 +217,7 @@ def _rescue_contrast(
     diffs = {i: float(one[i]) - float(other[i]) for i in sorted(fails)}
     if not diffs:
         return Interval(mean=0.0, low=-1.0, high=1.0)
-    bound = _design(base).contrast(diffs, ALPHA / 2)
+    bound = _design_of_base(base).contrast(diffs, ALPHA / 2)
     return Interval(mean=bound.mean, low=bound.low, high=bound.high)
 
 
@@ -246,7 +246,7 @@ def _effect_reason(result: Effect, tried: Intervention, rerun: float | None) -> 
         return gaps
     if not result.n_fail:
         return tried.because or "it was asked of no failed case"
-    reason = _why_not(result, tried.placebo or "its placebo", rerun)
+    reason = _why_no_effect(result, tried.placebo or "its placebo", rerun)
     return f"{reason}; {gaps}" if gaps else reason
 
 
@@ -263,7 +263,7 @@ def _unmeasured_text(result: Effect, tried: Intervention) -> str:
     return "; ".join(gaps)
 
 
-def _why_not(result: Effect, placebo: str, rerun: float | None) -> str:
+def _why_no_effect(result: Effect, placebo: str, rerun: float | None) -> str:
     n, share = result.n_fail, result.rescue or 0.0
     text = f"rescues {_cases_text(share, n)} of {n}"
     if share == 0:
@@ -304,7 +304,7 @@ class Relation(NamedTuple):
 
 
 def retrieval_fails(base: BaseOutcomes, pairs: Sequence[TriedEffect], few: bool) -> Relation:
-    """Test if retrieval fails: it rescues under half of the cases that the gold passage rescues.
+    """Return whether retrieval fails, with a sentence: it rescues under half of what gold does.
 
     The gold passage must act. On the cases that it rescues, the 95 % upper end of real retrieval's
     rescue share must be below 1/2; of several retrievers the best counts.
@@ -331,7 +331,7 @@ def retrieval_fails(base: BaseOutcomes, pairs: Sequence[TriedEffect], few: bool)
 
 
 def reading_fails(base: BaseOutcomes, pairs: Sequence[TriedEffect], few: bool) -> Relation:
-    """Test whether reading fails: the answer is in the passage, but the passage does not help.
+    """Return whether reading fails, with a sentence: passages hold the answer, but don't help.
 
     At least 80 % of the failures must have their answer in the passage word for word. The gold
     passage must have been tried and be shown to rescue less than a quarter of them beyond its
@@ -358,7 +358,7 @@ def reading_fails(base: BaseOutcomes, pairs: Sequence[TriedEffect], few: bool) -
 
 
 def labels_fail(base: BaseOutcomes, pairs: Sequence[TriedEffect], few: bool) -> Relation:
-    """Test if labels are wrong: no remedy acts, and like cases contradict many failed ones.
+    """Return whether labels are wrong, with a sentence: no remedy acts, like cases contradict.
 
     That is the labels of a share of at least `margin` of all cases. With `few` remedies may act.
     """

@@ -17,7 +17,7 @@ TIMED = Design.independent("prompts are timed one at a time, drawn at random")
 
 
 def limit_states(task: Task, fields: dict[str, Any], runs: Sequence[Run]) -> dict[str, LimitState]:
-    """Return the state of every limit that the task sets but `valid`, by limit name."""
+    """Return {limit that the task sets: its state}, all but `valid`."""
     limits = task.success.limits
     states: dict[str, LimitState] = {}
     if limits.p95_ms is not None:

@@ -90,7 +90,7 @@ def _conflict_doubts(task: Task, everyone: Sequence[Case], own: set[str]) -> Ite
             other = next((o for o in rows if contradicts(case, o, text)), None)
             if other is None:
                 continue
-            there = f"“{_gold_text(other)}” in {_place_of(other)}"
+            there = f"“{_gold_text(other)}” in {_place_text(other)}"
             why = f"the same input has “{_gold_text(case)}” here and {there}"
             yield LabelDoubt(case=case.id, ground="conflict", why=why)
 
@@ -115,7 +115,7 @@ def _neighbour_doubts(task: Task, everyone: Sequence[Case], own: set[str]) -> It
         other = next(everyone[o] for o in near if labels[o] == label)
         why = (
             f"{count} of the {NEIGHBOURS} nearest inputs have “{_gold_text(other)}” "
-            f"({_place_of(other)} is the nearest), this one has “{_gold_text(case)}”"
+            f"({_place_text(other)} is the nearest), this one has “{_gold_text(case)}”"
         )
         yield LabelDoubt(case=case.id, ground="neighbours", why=why)
 
@@ -144,7 +144,7 @@ def _nearest_texts(texts: Sequence[str], queries: Sequence[int]) -> Iterator[lis
 
 
 def _compared_positions(texts: Sequence[str]) -> Array:
-    """Return the positions of the texts to compare with: all, or some selected by content."""
+    """Return the positions of texts to compare with: all, or 20,000 picked by their content."""
     if len(texts) <= MOST_COMPARED:
         return np.arange(len(texts))
     by_content = sorted(range(len(texts)), key=lambda at: (digest(texts[at]), at))
@@ -178,5 +178,5 @@ def _gold_text(case: Case) -> str:
     return quoted(case.output.strip(), 80)
 
 
-def _place_of(case: Case) -> str:
+def _place_text(case: Case) -> str:
     return case.where or case.id

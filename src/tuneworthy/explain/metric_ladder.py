@@ -85,13 +85,13 @@ def replace_one_part(cases: Sequence[Case]) -> DegradingStep:
         draw = random.Random(f"part {case.id}")
         fields = parsed.get(case.id)
         if fields:
-            return _other_field(fields, [row for row in parsed.values() if row], draw)
-        return _other_word(case.output, words, draw)
+            return _with_other_field(fields, [row for row in parsed.values() if row], draw)
+        return _with_other_word(case.output, words, draw)
 
     return worse
 
 
-def _other_field(
+def _with_other_field(
     mine: dict[str, object], rows: Sequence[dict[str, object]], draw: random.Random
 ) -> str | None:
     for key in draw.sample(sorted(mine), len(mine)):
@@ -101,7 +101,7 @@ def _other_field(
     return None
 
 
-def _other_word(text: str, words: Sequence[str], draw: random.Random) -> str | None:
+def _with_other_word(text: str, words: Sequence[str], draw: random.Random) -> str | None:
     matches = list(_WORD.finditer(text))
     if not matches:
         return None

@@ -50,7 +50,7 @@ def rescore_interventions(
     answered = [case for case in cases if case.id in answers]
     donors = placebo_cases(task, answered, seed)
     result = [
-        _rescore_intervention(
+        _intervention_by_metric(
             TOLERANT_METRIC,
             "metric",
             tolerant_metric(task, metric),
@@ -63,13 +63,13 @@ def rescore_interventions(
             case.id: leniently_parsed(task, metric, case, answers[case.id]) for case in answered
         }
         result.append(
-            _rescore_intervention(
+            _intervention_by_metric(
                 LENIENT_PARSE, "format", metric, (answered, reparsed, donors), pass_at
             )
         )
     else:
         result.append(
-            _rescore_intervention(
+            _intervention_by_metric(
                 ANSWER_IN_TEXT,
                 "format",
                 contains_metric(metric),
@@ -220,7 +220,7 @@ def _answer_normaliser(task: Task) -> Callable[[str], str]:
     return lambda text: str(values[-1].value) if (values := numbers(text)) else form(text)
 
 
-def _rescore_intervention(
+def _intervention_by_metric(
     name: str,
     remedy: Remedy,
     metric: Metric,

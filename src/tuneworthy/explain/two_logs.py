@@ -92,7 +92,7 @@ class TwoLogs:
 
     @property
     def is_shown(self) -> bool:
-        """Return whether one system is shown better: the interval excludes 0, and rows are fit."""
+        """Return whether one system is shown better: its bounds exclude 0, and they hold."""
         return self.dependent is None and (self.pair.low > 0 or self.pair.high < 0)
 
     @property
@@ -200,7 +200,7 @@ def _same_answers(both: Sequence[AnsweredCase]) -> bool:
 
 
 def more_rows(pair: Pair) -> SampleSize | None:
-    """Return how many rows show, with a chance of 0.8, which side is better; None if no use.
+    """Return how many rows show which side is better (chance .8); None if shown or too many.
 
     None if that is shown already, or if four times the rows (at least 1,000) are unlikely to.
     """

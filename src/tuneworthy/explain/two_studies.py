@@ -287,7 +287,7 @@ def check_same_metric(first: Scoring, second: Scoring) -> None:
 
     The file is compared where both studies stored its hash; see `unknown_source`.
     """
-    mine, theirs = _compared_parts(first), _compared_parts(second)
+    mine, theirs = _scoring_parts(first), _scoring_parts(second)
     differ = [key for key in mine if mine[key] != theirs[key]]
     if first.source and second.source and first.source != second.source and not differ:
         raise TaskError(
@@ -331,7 +331,7 @@ def other_tasks_line(first: Scoring, second: Scoring) -> str:
     return f"The tasks differ ({same} do not): only cases of both are compared."
 
 
-def _compared_parts(one: Scoring) -> dict[str, Any]:
+def _scoring_parts(one: Scoring) -> dict[str, Any]:
     success = one.task.success
     name = metric_name(one.task)
     judge = success.judge.model if success.judge and name == "judge" else None

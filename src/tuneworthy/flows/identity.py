@@ -37,7 +37,7 @@ def study_identity(loaded: Loaded, available: Available) -> dict[str, Any]:
 
 
 def input_digests(loaded: Loaded) -> dict[str, str]:
-    """Return a digest of each input of a study, by name; if one changes, it is another study."""
+    """Return {input of a study: its digest}; if one changes, it is another study."""
     task, kinds = loaded.task, {"cases": loaded.cases, "test": loaded.test, "dev": loaded.dev}
     files = {name: source.file for name, source in task.answers.items()}
     if task.present:

@@ -37,7 +37,7 @@ from tuneworthy.store.store import RETAKEN_LOOK, Ledger, read_ledger
 
 
 def looks_so_far(loaded: Loaded, cases: Sequence[Case]) -> Iterator[Observation]:
-    """Yield audit observations: earlier looks at the scored cases and locked rows, faults."""
+    """Yield audit observations on earlier looks at the scored cases and the locked rows."""
     task = loaded.task
     with read_ledger(task.folder) as ledger:
         yield from _look_observations(ledger, loaded, cases)

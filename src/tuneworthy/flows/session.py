@@ -109,7 +109,7 @@ class Session:
 
     @cached_property
     def models(self) -> Models:
-        """Return the models that can be opened here, by role; each opens on first use."""
+        """Return a mapping from role to each model that can be opened here; opens on first use."""
         task = self.task
         usable = {role: s for role, s in wanted_models(task).items() if not unusable(s)}
         rank = highest_rank(specs(task)) if not untrainable(task) else 0
@@ -327,7 +327,7 @@ class Session:
         return write_results(results, self.task.folder, self.study, suffix)
 
     def reproduce(self) -> dict[str, Any]:
-        """Return versions, hardware and commands needed to reproduce the numbers."""
+        """Return a dict of versions, hardware and commands needed to reproduce the numbers."""
         run = "tuneworthy run --unlock" if self.options.unlock else "tuneworthy run"
         return {
             "tuneworthy": __version__,

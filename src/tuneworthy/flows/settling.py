@@ -51,7 +51,7 @@ class SettledStudy:
 
 @dataclass(frozen=True)
 class SettlingProgress:
-    """How far settling has come.
+    """How far settling has come: score that may be left, clicks so far and needed, end.
 
     `left` is the most that the verdict may cost in score (0 to 1), at the start and after clicks;
     `more_clicks` is roughly how many more clicks are needed (None: unknown); `ended` is the reason

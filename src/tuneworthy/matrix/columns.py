@@ -46,7 +46,7 @@ class Column:
     stopped: bool = False
 
     def part(self, ids: Collection[str]) -> Column:
-        """Return the column of these cases alone."""
+        """Return the column with only those of these cases that the arm answered."""
         return replace(self, cells={i: self.cells[i] for i in ids if i in self.cells})
 
     def fit(self, split: Split) -> Fit | None:
@@ -69,7 +69,7 @@ class Column:
 
     @property
     def scores(self) -> dict[str, float]:
-        """Return the score of each case, by id in order; an unscored case counts 0."""
+        """Return {case id: score}, in the order of the ids; an unscored case counts 0."""
         ids = sorted(self.cells)
         return dict(zip(ids, self.values(ids).tolist(), strict=True))
 
@@ -131,7 +131,7 @@ def column(runs: Sequence[Run]) -> Column | None:
 
 
 def columns_of(runs: Sequence[Run]) -> dict[str, Column]:
-    """Return the column of each arm that has one, by name in the order of the runs."""
+    """Return {arm name: its column}, in the order of the runs; an arm without one is left out."""
     table = {name: column(own) for name, own in by_spec(runs).items()}
     return {name: one for name, one in table.items() if one is not None}
 
@@ -223,7 +223,7 @@ LEAST_REPEATED_CASES = 10  # of fewer cases no part is told
 
 
 def repeats_of(design: Design, means: Values, draws: Sequence[Draws]) -> Repeats | None:
-    """Return the share of a mean's variance that comes from random answers, or None.
+    """Return the number of answers a case and the share of variance due to it; None if unknown.
 
     `means` are one arm's scores by case, or the differences of two; `draws` the scores of all
     answers of that arm, or of both. None unless each answered its cases equally often, twice or

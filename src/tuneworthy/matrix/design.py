@@ -141,7 +141,7 @@ class Design:
 
     def variance(self, values: Values) -> float:
         """Return the variance of the mean of values, clustered by group."""
-        ids, rows = _rows(values)
+        ids, rows = _ids_and_values(values)
         return float(many.covariance(rows[:, None], self.numbers(ids))[0, 0])
 
     def mean(
@@ -152,8 +152,8 @@ class Design:
         `scatter` False leaves out how far the folds of a fit differ: for an explanation of widths.
         Raises ValueError for no values.
         """
-        ids, rows = _rows(values)
-        factor, folds = _width(ids, fit)
+        ids, rows = _ids_and_values(values)
+        factor, folds = _factor_and_folds(ids, fit)
         folds = folds if scatter else None
         return Mean(*bounds.mean_interval(rows, level, self.groups(ids), factor, folds))
 
@@ -177,17 +177,17 @@ class Design:
         `factor` replaces that of the folds, where another one is known. `part_of_sum`: no exact
         bounds of few differing rows, which add up to too wide ones. Raises ValueError for none.
         """
-        ids, rows = _rows(values)
-        own, folds = _width(ids, fit)
+        ids, rows = _ids_and_values(values)
+        own, folds = _factor_and_folds(ids, fit)
         wide = own if factor is None else factor
         few = 0 if part_of_sum else EXACT_BELOW
         return Difference(*bounds.paired(rows, tail, wide, self.groups(ids), folds, few))
 
     def ratio(self, values: Values, base: Values, fit: Fit | None = None) -> Mean | None:
         """Return mean(values) / mean(base) of the same cases at 95 %; None if it has no bounds."""
-        ids, rows = _rows(values)
+        ids, rows = _ids_and_values(values)
         divisor = np.array([base[i] for i in ids], float)
-        factor, _ = _width(ids, fit)
+        factor, _ = _factor_and_folds(ids, fit)
         found = ratio_of_means(rows, divisor, 2 * TAIL, factor, self.groups(ids).of)
         return None if found is None else Mean(*found)
 
@@ -209,7 +209,7 @@ class Design:
 
     def change_over_time(self, values: Values, times: Any) -> ChangePoint | None:
         """Return the largest break over time with its p-value; None if too few (`stats.trend`)."""
-        ids, rows = _rows(values)
+        ids, rows = _ids_and_values(values)
         return largest_change_point(rows, times, self.groups(ids).of)
 
     def neighbours_alike(
@@ -234,7 +234,7 @@ class Design:
 
         `lowest` is the smallest possible value: 0 for scores, -1 for differences.
         """
-        numbers, (factor, folds) = self.numbers(ids), _width(ids, fit)
+        numbers, (factor, folds) = self.numbers(ids), _factor_and_folds(ids, fit)
 
         def wider(values: Array) -> float:
             wide = cluster_width_factor(values, numbers, tail)
@@ -268,9 +268,9 @@ def split_factor(split: Split, folds: Iterable[int] | None = None) -> float:
     return bounds.width_factor(len(parts), test, train)
 
 
-def _rows(values: Values) -> tuple[list[Any], Array]:
+def _ids_and_values(values: Values) -> tuple[list[Any], Array]:
     return list(values), np.array([*values.values()], float)
 
 
-def _width(ids: Sequence[Any], fit: Fit | None) -> tuple[float, Folds | None]:
+def _factor_and_folds(ids: Sequence[Any], fit: Fit | None) -> tuple[float, Folds | None]:
     return (1.0, None) if fit is None else fit.width(ids)

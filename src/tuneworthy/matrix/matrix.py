@@ -45,7 +45,7 @@ class Matrix:
         return cls.of(ComparisonInputs(task, "", split), runs)
 
     def with_role(self, role: str) -> dict[str, Column]:
-        """Return the columns of the arms with this role, by name."""
+        """Return {arm name: column} of the arms with this role, such as "candidate"."""
         return {name: one for name, one in self.columns.items() if one.spec.role == role}
 
     def part(self, ids: Collection[str], design: Design | None = None) -> Matrix:

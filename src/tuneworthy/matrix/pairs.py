@@ -85,8 +85,7 @@ class _PairedRows:
 
     @property
     def refitted(self) -> float | None:
-        """Return the width factor of the bound below which the fitted arm does not lie; None if
-        it was fitted on one partition.
+        """Return the width factor of the fitted arm's own lower bound; None without refits.
 
         The other bound keeps the whole factor: the artefact of all rows learns from more than each
         fold did, so it may be better than measured.

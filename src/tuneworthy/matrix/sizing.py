@@ -55,7 +55,7 @@ class PairedDifference(Bounded, Protocol):
 
     @property
     def factor(self) -> float:
-        """Return the width factor."""
+        """Return by what factor cross-fitting widened the bounds; 1 if it did not."""
 
     @property
     def wins(self) -> int:
@@ -298,7 +298,7 @@ def observed_width_factor(seen: PairedDifference) -> float:
     Cross-fitting, unstable folds, groups and looks at every row widen them. Rounded to two
     decimals, because the bounds are rounded.
     """
-    plain = sum(_plain_sides(seen.wins, seen.losses, seen.n, seen.level))
+    plain = sum(_sides_if_independent(seen.wins, seen.losses, seen.n, seen.level))
     return max(1.0, seen.factor, round((seen.high - seen.low) / plain, 2))
 
 
@@ -308,15 +308,15 @@ def _width_factors(seen: PairedDifference) -> tuple[float, float]:
     Groups widen the sides differently: a group that was not observed may hold nothing but losses. A
     side that ends at -1 or 1 was cut there, so the other side's factor counts for it as well.
     """
-    low, _ = _plain_sides(seen.wins, seen.losses, seen.n, seen.low_level or seen.level)
-    _, high = _plain_sides(seen.wins, seen.losses, seen.n, seen.level)
+    low, _ = _sides_if_independent(seen.wins, seen.losses, seen.n, seen.low_level or seen.level)
+    _, high = _sides_if_independent(seen.wins, seen.losses, seen.n, seen.level)
     down = max(1.0, seen.factor, round((seen.mean - seen.low) / low, 2))
     up = max(1.0, seen.factor, round((seen.high - seen.mean) / high, 2))
     return max(down, up) if seen.low <= -1 else down, max(down, up) if seen.high >= 1 else up
 
 
 @lru_cache(maxsize=256)  # a search over sizes asks for the same pair again and again
-def _plain_sides(wins: int, losses: int, n: int, level: float) -> tuple[float, float]:
+def _sides_if_independent(wins: int, losses: int, n: int, level: float) -> tuple[float, float]:
     low, high = discordant_bounds(wins, losses, n, level)
     mean = (wins - losses) / n
     return max(mean - float(low), 1e-9), max(float(high) - mean, 1e-9)

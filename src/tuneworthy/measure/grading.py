@@ -59,7 +59,7 @@ def blocks_ahead(task: Task, audit: Audit, cases: Sequence[Case]) -> tuple[str, 
 
 
 def grades_of(task: Task, cases: Sequence[Case]) -> Grades | None:
-    """Return the human grade of each (case id, answer) of these cases; None without a judge."""
+    """Return {(case id, answer): human grade} for these cases; None unless a judge scores."""
     if metric_name(task) != JUDGE or task.success.judge is None:
         return None
     scored = {case.id for case in cases}

@@ -97,15 +97,13 @@ def rescore_cut_answers(
     fold: int,
     note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, float] | None:
-    """Return the scores of cut answers generated again with a higher token limit, by case.
+    """Return {case id: score} of cut answers generated again with more tokens, or None.
 
-    None if the arm cannot generate longer answers (the limit is not ours). If the model fails, the
-    remaining cases are left out (they count as if a longer answer were right) and `note` gets a
-    line about it.
-
-    Only fold 0 generates again: each further token is a decoding step, so a few rows take as long
-    as many. `scored` is (answers with scores, queries by case). The rest of the cut answers (up to
-    MOST_LONGER_ANSWERS) follows only if one of the sample gained.
+    None: the token limit is not ours. If the model fails, the remaining cases are left out (they
+    count as if a longer answer were right) and `note` gets a line about it. Only fold 0 generates
+    again: each further token is a decoding step, so a few rows take as long as many. `scored` is
+    (answers with scores, queries by case). The rest of the cut answers (up to MOST_LONGER_ANSWERS)
+    follows only if one of the sample gained.
     """
     pairs, queries = scored
     if fitted.longer is None:

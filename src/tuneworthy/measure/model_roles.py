@@ -27,7 +27,7 @@ _OPENING_ERRORS = (TaskError, DataError, ModelError, NumericError, ProviderError
 
 
 def roles_of(models: Mapping[str, Model], needs: Iterable[str]) -> list[str]:
-    """Return the roles, among the available models, that an arm with these needs uses."""
+    """Return a sorted list of the roles of available models that an arm with these needs asks."""
     return sorted({ROLE_OF_NEED[need] for need in set(needs) & set(ROLE_OF_NEED)} & set(models))
 
 

@@ -45,7 +45,7 @@ class Probe:
 
     @property
     def most_minutes(self) -> tuple[float, str]:
-        """Return (the minutes that it takes at most, its pace)."""
+        """Return (the most minutes that the probe takes, the pace at which it trains)."""
         return self.planned.minutes, self.planned.pace
 
     def run(self, runner: Runner, recipes: Sequence[Recipe], runs: Sequence[Run]) -> list[Run]:

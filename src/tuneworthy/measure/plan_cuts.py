@@ -263,7 +263,7 @@ class KeptMinutes:
         `before` is a step that this one contains and that was done: its minutes are added. A block
         that ends by an error or a stop keeps its minutes, for the run that resumes it.
         """
-        stopped, begun, minutes = self._stopped(what), time.perf_counter(), list[float]()
+        stopped, begun, minutes = self._stopped_minutes(what), time.perf_counter(), list[float]()
         try:
             yield minutes
         except BaseException:
@@ -273,7 +273,7 @@ class KeptMinutes:
         earlier = (self._kept(before) or 0.0) if before else 0.0
         minutes.append(self._keep(what, sum(stopped) + earlier + _minutes_since(begun)))
 
-    def _stopped(self, what: str) -> list[float]:
+    def _stopped_minutes(self, what: str) -> list[float]:
         parts: list[float] = []
         while (part := self._kept(f"{what}, stopped {len(parts) + 1}")) is not None:
             parts.append(part)

@@ -81,7 +81,7 @@ class PlanInputs:
 
 
 def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Plan:
-    """Return the plan, cut in a fixed and printed order until it fits the minutes."""
+    """Return the plan of these arms, cut in a fixed, printed order until it fits the minutes."""
     by_rule, minutes = uses_stage_rule(facts.task), facts.task.budget.minutes
     choice = PlanLimits(_seed_count(facts.task), len(facts.split.learning), None)
     choice = replace(choice, tried=_affordable_trials(facts, arms, choice)) if by_rule else choice

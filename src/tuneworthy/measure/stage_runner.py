@@ -79,7 +79,7 @@ class StageRunner:
         return StageRule(self.inputs, self.runs)
 
     @property
-    def _kept(self) -> KeptMinutes:
+    def _minutes_ledger(self) -> KeptMinutes:
         return KeptMinutes(self.runner.ledger, self.runner.study)
 
     @property
@@ -94,7 +94,7 @@ class StageRunner:
             return
         always = [arm for arm in self.plan.arms if not arm.follow_up]
         for arm in always:
-            if why := self._beyond_reach(arm):
+            if why := self._why_beyond_reach(arm):
                 self._leave_out(arm, Reason.of(why))
                 continue
             self._measure_first_folds(arm)
@@ -110,7 +110,7 @@ class StageRunner:
         yield from self._measure_follow_ups(follow_up[len(training) :], wrong, shares)
         self._run_probes(trained=True)
         self.plan = at_measured_pace(self.plan, self.runs, self._pace.corrected)
-        self._kept.end(self.minutes, self.spent)
+        self._minutes_ledger.end(self.minutes, self.spent)
 
     def _measure_all(self) -> Iterator[None]:
         """Measure every arm on all its folds; probes run before the first training."""
@@ -132,7 +132,7 @@ class StageRunner:
         if self.plan.read != 0:
             self._run_each(probes(self.runner, arms, self.runs, paid, self.plan.read))
 
-    def _beyond_reach(self, arm: PlannedArm) -> str:
+    def _why_beyond_reach(self, arm: PlannedArm) -> str:
         free = arm.because or always_runs(arm, self.plan.arms)
         return "" if free else self.rule.beyond_reach(arm.spec)
 
@@ -144,8 +144,8 @@ class StageRunner:
         An arm that ran before the study got more minutes keeps its folds, whatever else ran since.
         """
         for arm in arms:
-            measured_before = self._kept.folds_done(arm.spec.name, arm.folds) > 0
-            if not measured_before and (why := self._not_worth_it(arm, wrong)):
+            measured_before = self._minutes_ledger.folds_done(arm.spec.name, arm.folds) > 0
+            if not measured_before and (why := self._why_not_worth_it(arm, wrong)):
                 self._leave_out(arm, Reason.of(why))
                 continue
             share = shares[arm.spec.name]
@@ -278,7 +278,7 @@ class StageRunner:
     def _measured_before(self, arm: PlannedArm) -> tuple[int, ...]:
         """Return the folds after the look that an earlier run, with fewer minutes, measured."""
         folds = arm.folds[arm.look_after :]
-        return folds[: self._kept.folds_done(arm.spec.name, folds)]
+        return folds[: self._minutes_ledger.folds_done(arm.spec.name, folds)]
 
     def _add_note(self, arm: PlannedArm, folds: int, why: Reason) -> None:
         note = f"scored on {folds} of {len(arm.folds)} folds: {why}"
@@ -286,7 +286,7 @@ class StageRunner:
         told = {"notes": (*self.runs[last].notes, note), "because": Reason(why=why.why, text=note)}
         self.runs[last] = self.runs[last].model_copy(update=told)
 
-    def _not_worth_it(self, arm: PlannedArm, wrong: Sequence[Wrong]) -> str | Reason:
+    def _why_not_worth_it(self, arm: PlannedArm, wrong: Sequence[Wrong]) -> str | Reason:
         """Return why a follow-up arm is not run, or "" if it is."""
         spec = arm.spec
         if why := self.rule.beyond_reach(spec):
@@ -314,7 +314,7 @@ class StageRunner:
         self.tell("arm", part)
         runnable = [planned.spec for planned in self.plan.arms if not planned.because]
         dev = needs_dev_scores(self.runner.task, arm.spec, runnable)
-        with self._kept.count_folds(arm.spec.name, folds) as took:
+        with self._minutes_ledger.count_folds(arm.spec.name, folds) as took:
             new = measure(self.runner, part, self.recipes, dev)
         self.spent += took[0]
         planned = arm.minutes * len(folds) / max(len(arm.folds), 1)
@@ -333,7 +333,7 @@ class StageRunner:
     def _run_each(self, needed: Sequence[Probe]) -> None:
         for probe in needed:
             self.tell("arm", probe.planned)
-            with self._kept.count(f"probe {probe.planned.spec.name}") as took:
+            with self._minutes_ledger.count(f"probe {probe.planned.spec.name}") as took:
                 self.runs += probe.run(self.runner, self.recipes, self.runs)
             self.spent += took[0]
 

@@ -27,7 +27,7 @@ class Separation(NamedTuple):
 
 
 def separate(answers: Sequence[str], golds: Sequence[str]) -> Separation:
-    """Return how well a classifier separates answers from right answers to the same inputs.
+    """Return each text's chance to be an arm's answer, and the AUC, by a cross-fitted classifier.
 
     Text i of both sets is in fold i modulo 5 and is classified by a model fitted on the other
     folds. The AUC is .5 without a signal. Raises ValueError for fewer than ten pairs.

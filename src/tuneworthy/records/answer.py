@@ -21,7 +21,7 @@ LOST_WORDS: dict[Lost, str] = {
 
 
 class Lossy(Record):
-    """A record with an `error`, and in `lost` which kind it is (None: another, or no error)."""
+    """Base of what may have failed: `error` is the text, `lost` its kind for code (or None)."""
 
     error: Text | None = None
     lost: Lost | None = None

@@ -82,7 +82,7 @@ ADVICE = OwnKind("recorded advice", lambda head: head.startswith(b'{"adviser":')
 
 
 def check_own(path: Path, kind: OwnKind, keep: Collection[Path] = (), free: bool = False) -> None:
-    """Raise TaskError if a file stands at `path` that must stay.
+    """Raise TaskError if a file of another kind, or one to keep, stands at `path`.
 
     That is any file with content but one of this kind, and each of `keep`, which the command reads.
     `free`: no file may stand there. A device may: nothing is replaced there. A pipe is an OSError.

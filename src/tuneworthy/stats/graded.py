@@ -45,7 +45,7 @@ def bca_bounds(values: Array, tail: float) -> tuple[float, float]:
     tied = np.abs(draws - mean) < TIE_TOLERANCE  # else rounding decides which are below
     below = float(((draws < mean) & ~tied).mean() + 0.5 * tied.mean())
     shift = float(normal_quantile(np.clip(below, 1 / draws.size, 1 - 1 / draws.size)))
-    speed = _acceleration(rows)
+    speed = _bca_acceleration(rows)
     shares = [_bca_share(shift, speed, float(normal_quantile(p))) for p in (tail, 1 - tail)]
     low, high = np.quantile(draws, shares)
     return min(float(low), mean), max(float(high), mean)
@@ -77,7 +77,7 @@ def bootstrap_means(sums: Array, sizes: Array, draws: int) -> Array:
     if draws * sums.size <= _MOST_KEPT:
         units = np.stack([sums, sizes], 1)
         totals = np.concatenate(
-            [part @ units for part in map(_floats, _draw_counts(sums.size, draws))]
+            [part @ units for part in map(_as_floats, _draw_counts(sums.size, draws))]
         )
         return np.asarray(totals[:, 0] / totals[:, 1])
     parts = [
@@ -104,11 +104,11 @@ def _draw_counts(n: int, draws: int) -> tuple[Array, ...]:
     return tuple(part.reshape(-1, n) for part in parts)
 
 
-def _floats(counts: Array) -> Array:
+def _as_floats(counts: Array) -> Array:
     return counts.astype(float)
 
 
-def _acceleration(rows: Array) -> float:
+def _bca_acceleration(rows: Array) -> float:
     off = rows - rows.mean()
     spread = float((off**2).sum())
     return float((off**3).sum() / (6 * spread**1.5)) if spread > 0 else 0.0

@@ -165,7 +165,7 @@ def _manifest_entry(path: Path) -> dict[str, object]:
 
 
 def _manifest_text(files: object) -> str:
-    """Return the text of a manifest; it is compared byte for byte, so a bit flip shows too."""
+    """Return a manifest's JSON text, with a digest; compared byte for byte, it shows a bit flip."""
     body = json.dumps(files, sort_keys=True)
     total = hashlib.sha256(body.encode()).hexdigest()
     return f'{{"schema": 1, "digest": "{total}", "files": {body}}}\n'

@@ -75,7 +75,7 @@ def acquire(path: Path, *, trusted: bool = True) -> WriterLock:
 
 
 def holder(path: Path) -> dict[str, Any] | None:
-    """Return the holder named in the lock file (host, pid, started, since), None if released.
+    """Return the dict in a lock file (host, pid, started, since, alive), None if released.
 
     `alive` is False if that process is gone on this host: its pid is free or reused.
     """

@@ -67,7 +67,7 @@ class Ledger(Bookings):
         if key in self._held:
             return self._held[key]
         row = self.journal.find("unit", key)
-        return None if row is None else self._whole(row)
+        return None if row is None else self._value_of_row(row)
 
     def put(
         self, key: str, kind: str, value: Any, study: str = "", seconds: float | None = None
@@ -96,22 +96,22 @@ class Ledger(Bookings):
         stored = self.journal.find("unit", key)
         if stored is not None:
             return self._reader_if_same(stored, "".join(pieces))
-        end, names = blobs.in_parts(pieces, lambda name, piece: self._part(name, study, piece))
+        end, names = blobs.in_parts(pieces, lambda name, piece: self._put_part(name, study, piece))
         text = _canonical_text(names) if names[blobs.PARTS_KEY] else end
         entry = self._entry("unit", key, kind, study, None, seconds)._replace(value=text)
         exists, stored = self._insert("put", entry)
-        return self._reader_if_same(stored, text) if exists else lambda: self._whole(stored)
+        return self._reader_if_same(stored, text) if exists else lambda: self._value_of_row(stored)
 
     def _reader_if_same(self, stored: Row, text: str) -> Callable[[], dict[str, Any]]:
         """Return a function that reads a stored row; StoreError if its value is not this text."""
-        if stored.value != text and _canonical_text(self._whole(stored)) != text:
+        if stored.value != text and _canonical_text(self._value_of_row(stored)) != text:
             raise StoreError(
                 "the store was tampered with, or one key was used for two things",
                 where=f"{self.journal.shown}, row {stored.seq}, {stored.kind} {stored.name}",
                 got=f"{stored.value[:80]} stored, {text[:80]} now",
                 fix="remove .tuneworthy and run again; if it comes back, report it as a bug",
             )
-        return lambda: self._whole(stored)
+        return lambda: self._value_of_row(stored)
 
     def unit(
         self, key: str, kind: str, make: Callable[[], Any], study: str = "",
@@ -138,7 +138,7 @@ class Ledger(Bookings):
         return stored
 
     def keys(self, study: str, kind: str | None = None) -> list[str]:
-        """Return the keys of the units first stored by a study, in order, of one kind or of all."""
+        """Return a list of the keys that a study stored first, in order, of one kind or all."""
         rows = self.journal.rows("unit", study)
         return [str(r.name) for r in rows if kind in (None, r.kind) and r.kind != blobs.PART_KEY]
 
@@ -260,10 +260,10 @@ class Ledger(Bookings):
     ) -> None:
         self.close()
 
-    def _part(self, name: str, study: str, piece: Any) -> None:
+    def _put_part(self, name: str, study: str, piece: Any) -> None:
         self._insert("put", self._entry("unit", name, blobs.PART_KEY, study, piece))
 
-    def _whole(self, row: Row) -> dict[str, Any]:
+    def _value_of_row(self, row: Row) -> dict[str, Any]:
         return blobs.joined(_row_object(row), self.get, self.journal.shown)
 
     def _insert(self, step: str, entry: Entry) -> tuple[bool, Row]:

@@ -37,7 +37,7 @@ class UndecidedPair:
     why: str = ""
 
     @property
-    def of_all(self) -> bool:
+    def is_whole_verdict(self) -> bool:
         """Return whether `outlook` forecasts the whole verdict of several arms, not this pair."""
         return isinstance(self.outlook, VerdictAssurance)
 
@@ -145,7 +145,7 @@ def _forecast_superiority(evidence: Evidence, pair: Pair, shift: float, margin: 
 def _forecast_whole_verdict(
     evidence: Evidence, policy: Policy, ladder: Ladder, most_open: Assurance
 ) -> Assurance:
-    """Return the forecast for all arms of the ladder, or `most_open` if a pair was not compared."""
+    """Return the forecast of a firm verdict among all arms; `most_open` if a pair lacks bounds."""
     prices, table = known_prices(ladder.rivals, policy), []
     for s in ladder.order:
         line: list[Assurance | None] = []

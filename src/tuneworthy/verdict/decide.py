@@ -74,7 +74,7 @@ def decide(
         "target_met": met,
         "looks": evidence.looks,
         "arms": tuple(
-            _verdict_arm(arm, _delta_to_named(ladder, arm, ruling))
+            _to_verdict_arm(arm, _delta_to_named(ladder, arm, ruling))
             for arm in _in_ladder_order(evidence)
         ),
         "wrong": evidence.diagnosis.wrong if evidence.diagnosis and not evidence.blocks else (),
@@ -88,7 +88,7 @@ def decide(
     known |= _reasons_for_nulls(evidence, policy, ruling)
     plain = Verdict(**parts).plain()
     by_name = {arm.name: arm for arm in evidence.arms}
-    known |= _delta_reasons(plain, ruling)
+    known |= _reasons_for_no_delta(plain, ruling)
     diagnosis_missing = {
         **_why_causes_missing(evidence),
         **_untried_reasons(evidence, parts["wrong"]),
@@ -173,7 +173,7 @@ def _left_on_table(evidence: Evidence, ruling: LadderDecision) -> LeftOnTable | 
     return LeftOnTable(points=ruling.left, level=round(1 - evidence.alpha, 6))
 
 
-def _verdict_arm(arm: ArmResult, delta: Delta | None) -> VerdictArm:
+def _to_verdict_arm(arm: ArmResult, delta: Delta | None) -> VerdictArm:
     same = set(VerdictArm.model_fields) & set(ArmResult.model_fields) - {"valid"}
     valid = arm.valid.mean if arm.valid else None
     plain = {key: getattr(arm, key) for key in same} | {"because": str(arm.because or "")}
@@ -189,7 +189,7 @@ def _delta_to_named(ladder: Ladder, arm: ArmResult, ruling: LadderDecision) -> D
     return Delta(mean=mean, low=low, high=high, versus=versus.name)
 
 
-def _delta_reasons(plain: dict[str, Any], ruling: LadderDecision) -> dict[str, str]:
+def _reasons_for_no_delta(plain: dict[str, Any], ruling: LadderDecision) -> dict[str, str]:
     versus = ruling.arm or ruling.against
     why = "it was not compared in pairs" if versus else "no arm is named"
     return {

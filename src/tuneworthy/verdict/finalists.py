@@ -32,7 +32,7 @@ RecordedAnswers = Mapping[str, Mapping[str, Answer]]
 
 
 class _StudyScores:
-    """What a finished study says of its arms, by name: score differences, fits, independence."""
+    """A finished study's arms by name: their score differences, fits, independence of rows."""
 
     def __init__(
         self, task: Task, study: str, split: Split, runs: Sequence[Run], arms: Sequence[ArmResult]
@@ -64,7 +64,7 @@ class _StudyScores:
 
         Copies and near-copies of an input count once, with their mean, as new inputs count once.
         """
-        own, theirs = (scores_of(self._runs, name, self._seed(name)) for name in (one, other))
+        own, theirs = (scores_of(self._runs, name, self._seed_of(name)) for name in (one, other))
         groups, by_input = self._split.groups, defaultdict[str, list[float]](list)
         for case in sorted(set(own) & set(theirs)):
             by_input[groups.get(case, case)].append(own[case] - theirs[case])
@@ -72,7 +72,7 @@ class _StudyScores:
         order = np.random.default_rng(int(self._study[:8], 16)).permutation(means.size)
         return means[order]
 
-    def _seed(self, name: str) -> int:
+    def _seed_of(self, name: str) -> int:
         seed = self._arms[name].seed
         return self._task.seed if seed is None else seed
 
@@ -133,7 +133,7 @@ class Finalists(_StudyScores):
                 self._runner.say(f"{name}: answering new inputs")
                 log = self._recorded.get(name, {})
                 self._built[name] = DeployedArm(
-                    self._runner, self._runs, name, self._seed(name), log
+                    self._runner, self._runs, name, self._seed_of(name), log
                 )
             answers += self._built[name].answers(
                 self.inputs[len(answers) : len(answers) + CASES_PER_SHARD]

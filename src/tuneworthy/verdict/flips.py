@@ -37,7 +37,7 @@ def at_margin(policy: Policy, margin: float) -> Policy:
 
 
 def rulings_by_margin(scenarios: LadderScenarios, policy: Policy) -> tuple[ByMargin, ...]:
-    """Return the ruling at every margin from 0 to 20 points."""
+    """Return a `ByMargin` (use, arm, status) for every margin from 0 to 20 points."""
     out = []
     for margin in MARGIN_GRID:
         ruling = apply_rule(scenarios, at_margin(policy, margin))

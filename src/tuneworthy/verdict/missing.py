@@ -68,7 +68,7 @@ def _reason_for_null(
 ) -> str:
     top, last = path[0], str(path[-1])
     if top == "arms":
-        return _arm_reason(plain["arms"][path[1]], path[2:], arms)
+        return _reason_for_arm_null(plain["arms"][path[1]], path[2:], arms)
     if top == "questions":
         finding = plain["questions"][path[1]]
         return "there is no such prior" if last == "prior" else finding["because"]
@@ -102,7 +102,7 @@ _SECTION_REASONS = {
 }
 
 
-def _arm_reason(
+def _reason_for_arm_null(
     shown: Mapping[str, Any], rest: tuple[str | int, ...], arms: Mapping[str, ArmResult]
 ) -> str:
     key = str(rest[0])
@@ -125,19 +125,19 @@ def complete_findings(findings: Sequence[Finding], policy: Policy) -> tuple[Find
     """Return a finding per question in order ("not_measured" if not asked), then all others."""
     given = {finding.name: finding for finding in findings}
     names = in_order()
-    listed = [given.get(name) or _missing_finding(name, policy) for name in names]
+    listed = [given.get(name) or _unmeasured_finding(name, policy) for name in names]
     return (*listed, *(finding for finding in findings if finding.name not in names))
 
 
-def _missing_finding(name: str, policy: Policy) -> Finding:
+def _unmeasured_finding(name: str, policy: Policy) -> Finding:
     because, step = QUESTIONS_NOT_ASKED, "finish the study"
-    if name == "economics" and (keys := _missing_keys(policy)):
+    if name == "economics" and (keys := _unset_price_keys(policy)):
         because = f"not measured (task.yaml lacks {', '.join(keys)})"
         step = f"write down {' and '.join(keys)}"
     prior: str | None = load("questions", name).PRIOR
     return Finding(name=name, answer="not_measured", because=because, next=step, prior=prior)
 
 
-def _missing_keys(policy: Policy) -> list[str]:
+def _unset_price_keys(policy: Policy) -> list[str]:
     keys = ("requests_per_month", "value_of_correct")
     return [f"economics.{key}" for key in keys if getattr(policy, key) is None]

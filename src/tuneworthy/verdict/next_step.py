@@ -55,7 +55,7 @@ def next_step(
             why=f"{refused_answers_clause(form)}, and every comparison counts them as wrong",
         )
     if ruling.reason == "limits":
-        return Next(do="revise the limits", why=_why_limits(ladder))
+        return Next(do="revise the limits", why=_why_revise_limits(ladder))
     before = _step_before_rows(evidence, policy, ladder, ruling)
     open_now = None if before else find_undecided_pair(evidence, policy, ladder, ruling)
     offers = [] if before else _step_options(evidence, policy, ladder, ruling, open_now)
@@ -87,7 +87,7 @@ def _step_before_rows(
     evidence: Evidence, policy: Policy, ladder: Ladder, ruling: LadderDecision
 ) -> Next | None:
     """Return the step to take before labelling more rows; None if more rows may help now."""
-    if policy.motive == "cost" and (need := _missing_cost_step(ladder)):
+    if policy.motive == "cost" and (need := _step_to_give_cost(ladder)):
         return need
     if ruling.status == "firm":
         return _step_if_firm(evidence, policy, ruling)
@@ -147,7 +147,7 @@ _WHY_FAILED = (
 )
 
 
-def _why_limits(ladder: Ladder) -> str:
+def _why_revise_limits(ladder: Ladder) -> str:
     names = ", ".join(ticked(arm) for arm in ladder.outside)
     return f"each of {names} is shown to break one; relax it or measure an arm that keeps it"
 
@@ -185,7 +185,7 @@ def _step_to_measure_bigger(evidence: Evidence, policy: Policy, ruling: LadderDe
     return Next(do="measure bigger", rows=evidence.n, why=why)
 
 
-def _missing_cost_step(ladder: Ladder) -> Next | None:
+def _step_to_give_cost(ladder: Ladder) -> Next | None:
     if ladder.present is None:
         return Next(do="name what runs today", why="motive cost compares with it (key `present`)")
     if ladder.present.usd_per_1k is None:
@@ -257,7 +257,7 @@ def _option_to_label(policy: Policy, open_now: UndecidedPair, size: SampleSize) 
     usd = None if policy.label_each is None else rows * policy.label_each
     sooner = "" if size.sooner is None else f" (with {n:,} more: {chance_text(size.sooner)})"
     pair = f"{ticked(open_now.arm)} is worth it against {ticked(open_now.versus)}"
-    if open_now.of_all:
+    if open_now.is_whole_verdict:
         aim = f"of a firm verdict (most open: whether {pair})"
     else:
         aim = f"to show whether {pair}"
@@ -310,7 +310,7 @@ def _step_when_no_rows_settle(policy: Policy, open_now: UndecidedPair) -> Next:
             " input holds"
         )
         return Next(do="rethink the task", why=why)
-    aim = "of a firm verdict" if open_now.of_all else "to settle it"
+    aim = "of a firm verdict" if open_now.is_whole_verdict else "to settle it"
     why = (
         f"{tool_with_name(open_now.arm)} stands near the margin of {points(policy.margin)}: with"
         f" {outlook.most_rows - open_now.pair.n:,} more labelled rows the chance {aim} is"
@@ -342,12 +342,12 @@ def _named_text(ruling: LadderDecision) -> str:
 
 
 def _range_clause(key: PriceKey, stretch: PriceInterval) -> str:
-    low = _amount_text(key, stretch.low)
+    low = _price_text(key, stretch.low)
     if stretch.high is None:
         return f"economics.{key} is above {low}"
-    return f"economics.{key} lies between {low} and {_amount_text(key, stretch.high)}"
+    return f"economics.{key} lies between {low} and {_price_text(key, stretch.high)}"
 
 
-def _amount_text(key: PriceKey, value: float) -> str:
+def _price_text(key: PriceKey, value: float) -> str:
     unit = "$" if key == "value_of_correct" else ""
     return f"{unit}{value:,.0f}" if value >= 100 else f"{unit}{value:.3g}"

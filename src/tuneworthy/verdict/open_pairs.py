@@ -35,10 +35,10 @@ class OpenPair:
 
     @property
     def names(self) -> PairNames:
-        """Return (arm, versus)."""
+        """Return the names (arm, versus), the key of the pair."""
         return self.arm, self.versus
 
-    def planned(self, pair: Pair, most: int) -> int:
+    def planned_rows(self, pair: Pair, most: int) -> int:
         """Return how many rows, at most `most`, settling this pair is planned and bet for."""
         if not pair.n:
             return most

@@ -145,7 +145,7 @@ class PairwiseVotes:
         right = (facts.gold, *facts.accepted)
         if form in {self.normal_text(text) for text in right}:
             return 1.0
-        score = self.metric(_case_with_answers(query, right), answer)
+        score = self.metric(_case_with_right_answers(query, right), answer)
         return score.value if isinstance(score, Score) else None
 
     def question(self, query: Query, one: Answer, other: Answer) -> VoteQuestion:
@@ -172,7 +172,7 @@ class PairwiseVotes:
         if not self.normal_text(right):
             return "that is no legal answer of this task, so it can't be right"
         answer = Answer(case=query.id, text=right, finish="stop")
-        score = self.metric(_case_with_answers(query, (right,)), answer)
+        score = self.metric(_case_with_right_answers(query, (right,)), answer)
         if click.choice == "typed" and isinstance(score, Score) and score.valid is False:
             return "that is no legal answer of this task"
         return ""
@@ -182,7 +182,7 @@ class PairwiseVotes:
         return int.from_bytes(hashlib.sha256(text).digest()[:8], "big")
 
 
-def _case_with_answers(query: Query, right: tuple[str, ...]) -> Case:
+def _case_with_right_answers(query: Query, right: tuple[str, ...]) -> Case:
     return Case(id=query.id, messages=query.messages, output=right[0], accepted=right[1:])
 
 

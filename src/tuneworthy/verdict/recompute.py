@@ -117,16 +117,16 @@ class _Leaf:
 
 
 def _differing_leaves(name: str, stored: Any, again: Any) -> Iterator[_Leaf]:
-    return _leaves((name,), stored, again)
+    return _differing_leaves_below((name,), stored, again)
 
 
-def _leaves(path: tuple[str, ...], stored: Any, again: Any) -> Iterator[_Leaf]:
+def _differing_leaves_below(path: tuple[str, ...], stored: Any, again: Any) -> Iterator[_Leaf]:
     if isinstance(stored, dict) and isinstance(again, dict):
         for key in sorted({*stored, *again}):
-            yield from _leaves((*path, key), stored.get(key), again.get(key))
+            yield from _differing_leaves_below((*path, key), stored.get(key), again.get(key))
     elif isinstance(stored, list) and isinstance(again, list) and len(stored) == len(again):
         for at, (one, other) in enumerate(zip(stored, again, strict=True)):
-            yield from _leaves((*path, str(at)), one, other)
+            yield from _differing_leaves_below((*path, str(at)), one, other)
     elif stored != again or type(stored) is not type(again):
         yield _Leaf(path, stored, again)
 

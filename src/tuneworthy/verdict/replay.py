@@ -85,8 +85,8 @@ def _as_stored(stored: Evidence, study: Evidence, course: SettlementLog) -> Evid
 
 def _vote_comparer(results: Results, metric: Metric | None) -> PairwiseVotes:
     """Return the comparer of votes; preferences need no metric, so it may be None."""
-    return PairwiseVotes(results.task, metric or _no_score, results.evidence.task_hash)
+    return PairwiseVotes(results.task, metric or _score_nothing, results.evidence.task_hash)
 
 
-def _no_score(case: Case, answer: Answer) -> Score | Unscored:
+def _score_nothing(case: Case, answer: Answer) -> Score | Unscored:
     return Unscored(reason=f"no metric is there to score case {case.id}, {answer.text[:20]!r}")

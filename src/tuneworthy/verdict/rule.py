@@ -184,7 +184,7 @@ def _untrained_with_new_causes(
 
 
 def apply_rule(scenarios: LadderScenarios, policy: Policy) -> LadderDecision:
-    """Return the ruling, "provisional" if failed, cut, late or unmeasured things may change it.
+    """Return the ruling, provisional where failures, cuts, trends or gaps may change the name.
 
     Those are failed answers, cut rows, a trend over time, or a hard limit that was not tested.
     """

@@ -157,7 +157,7 @@ class RefusedAnswers:
 
 
 def refused_answers(evidence: Evidence) -> RefusedAnswers | None:
-    """Return the share of today's answers refused for their form, if the leading cause; else None.
+    """Return how many right answers of today were refused for form, if the first cause; else None.
 
     Only rescoring the same answers counts: a form that an arm of the study repairs (a schema) is
     handled by the ladder.

@@ -42,7 +42,7 @@ from tuneworthy.verdict.pairwise_votes import (
 
 
 class _SettlingArms(Protocol):
-    """A study's arms and the new inputs, in the order in which they are drawn."""
+    """Protocol of a study's arms that answer new inputs, which stand in drawing order."""
 
     @property
     def size(self) -> int:
@@ -154,7 +154,7 @@ class SequentialSettling:
             open_pairs = [
                 open_pair
                 for open_pair in pairs_left_open(self._now, self._policy)[1]
-                if self._answerable(open_pair)
+                if self._can_answer(open_pair)
             ]
             new = [open_pair for open_pair in open_pairs if open_pair.names not in self._streams]
             if not new:
@@ -163,22 +163,22 @@ class SequentialSettling:
                 self._streams[open_pair.names] = self._start_stream(open_pair)
             self._now = self._evidence_so_far()
 
-    def _answerable(self, open_pair: OpenPair) -> bool:
+    def _can_answer(self, open_pair: OpenPair) -> bool:
         return not any(self._arms.lacks_answers(name) for name in open_pair.names)
 
     def _start_stream(self, open_pair: OpenPair) -> PairStream:
         pair, pool, kind = (
             self._pairs[open_pair.names],
             self._arms.size,
-            self._question_kind(open_pair.names),
+            self._points_kind(open_pair.names),
         )
         scored = self._arms.study_differences(*open_pair.names) if kind == "all" else np.array([])
         limit = len(scored) + pool
-        planned = limit if kind == "preference" else open_pair.planned(pair, limit)
+        planned = limit if kind == "preference" else open_pair.planned_rows(pair, limit)
         level = min(pair.level, pair.low_level or pair.level)  # either bound may close the pair
         return PairStream(level, scored, planned, pool)
 
-    def _question_kind(self, names: PairNames) -> Literal["new", "all", "preference"]:
+    def _points_kind(self, names: PairNames) -> Literal["new", "all", "preference"]:
         if self._votes.by_preference:
             return "preference"
         counted = self._arms.are_scored_fits(names) and self._arms.scored_rows_are_independent
@@ -198,7 +198,7 @@ class SequentialSettling:
             tightened_pairs[names] = SettledPair(
                 **{key: getattr(bounds, key) for key in ("n", "wins", "losses", "differ")},
                 apart=stream.apart, mean=bounds.mean, low=bounds.low, high=bounds.high,
-                points=self._question_kind(names),
+                points=self._points_kind(names),
             )  # fmt: skip
         return with_settled_bounds(self._study.model_copy(update={"pairs": pairs}), tightened_pairs)
 
@@ -209,7 +209,7 @@ class SequentialSettling:
         """Return roughly how many more clicks are needed by the slowest pair; None if unknown."""
         clicks = [0]
         for open_pair in self._answerable_pairs() if self.ended is None else ():
-            stream, kind = self._streams[open_pair.names], self._question_kind(open_pair.names)
+            stream, kind = self._streams[open_pair.names], self._points_kind(open_pair.names)
             before = (
                 self._arms.study_differences(*open_pair.names) if kind == "new" else np.array([])
             )
@@ -314,17 +314,17 @@ def new_inputs(queries: list[Query], labelled: list[Case]) -> list[Query]:
 
     An arm may have learnt from a labelled row.
     """
-    seen = {_input_key(case) for case in labelled}
+    seen = {_normalised_input(case) for case in labelled}
     groups = {case.group for case in labelled if case.group is not None}
     new = []
     for query in queries:
-        if (key := _input_key(query)) not in seen and query.group not in groups:
+        if (key := _normalised_input(query)) not in seen and query.group not in groups:
             seen.add(key)
             new.append(query)
     return new
 
 
-def _input_key(row: Query | Case) -> str:
+def _normalised_input(row: Query | Case) -> str:
     return normalised_text("\n".join(message.content for message in row.messages))
 
 

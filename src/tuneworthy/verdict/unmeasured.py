@@ -76,7 +76,7 @@ def measure_option(
     if not (short or may_gain(evidence, policy, now)):
         return None
     if arm := _best_unmeasured_arm(evidence, policy):
-        return _minutes_option(policy, [arm], _why_measure_clause(evidence, arm))
+        return _option_to_add_minutes(policy, [arm], _why_measure_clause(evidence, arm))
     tools = {arm.tool for arm in evidence.arms if arm.score}
     wrong, taught = _causes_of_failures(evidence), untrained_arms(evidence, policy.margin)
     left = [
@@ -88,7 +88,7 @@ def measure_option(
     if not left:
         return _all_rows_option(evidence, policy, taught)
     names = ", ".join(ticked(arm) for arm in left)
-    return _minutes_option(policy, left, f"the minutes had no room to measure {names}")
+    return _option_to_add_minutes(policy, left, f"the minutes had no room to measure {names}")
 
 
 def _all_rows_option(
@@ -119,7 +119,7 @@ def folds_option(
         return None
     scored = " and ".join(f"{ticked(arm)} on {arm.n:,}" for arm in part)
     why = f"the minutes had no room to score all {evidence.n:,} rows, {scored}"
-    return _minutes_option(policy, part, why)
+    return _option_to_add_minutes(policy, part, why)
 
 
 def unmeasured_clause(evidence: Evidence, policy: Policy, now: ArmResult | None) -> str:
@@ -263,7 +263,7 @@ def _minutes_and_command(arms: Sequence[ArmResult]) -> tuple[int | None, str]:
     return whole, f": `tuneworthy run --more {whole}m`"
 
 
-def _minutes_option(policy: Policy, arms: Sequence[ArmResult], why: str) -> StepOption:
+def _option_to_add_minutes(policy: Policy, arms: Sequence[ArmResult], why: str) -> StepOption:
     (minutes, how), prices = _minutes_and_command(arms), [arm.more_usd for arm in arms]
     usd = None if any(one is None for one in prices) else sum(one for one in prices if one)
     step = Next(do="raise budget.minutes", minutes=minutes, usd=usd, why=f"{why}{how}")

@@ -29,7 +29,7 @@ def finding(
     step: str,
     value: Bounded | float | None = None,
 ) -> Finding:
-    """Return a finding; `value` is a mean with bounds, a number alone, or None."""
+    """Return the Finding of question `name`; `value`: a mean with bounds, a number or None."""
     ends = {"value": value} if isinstance(value, float | int) else {}
     if value is not None and not isinstance(value, float | int):
         ends = {"value": value.mean, "low": value.low, "high": value.high}
@@ -64,7 +64,7 @@ def at_threshold(n: int, what: str = "scored rows") -> str:
 def rows_needed_clause(
     found: Bounded, n: int, below: float, above: float, what: str = "scored rows"
 ) -> str:
-    """Return a clause on the rows that an undecided number needs."""
+    """Return a clause: how many rows would show a number below `below` or above `above`."""
     rows = rows_needed(found, n, below, above)
     if rows is None:
         return at_threshold(n, what)

@@ -64,10 +64,10 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     if share_of is None:
         because = f"no cause of either kind is shown in {read.n_fail:,} failures"
         return _finding("not_measured", unmeasured({}, "", because), "give rows their `context`")
-    return _judge_fact_share(read, share_of)
+    return _finding_on_fact_share(read, share_of)
 
 
-def _judge_fact_share(read: Diagnosis, share: FactShare) -> Finding:
+def _finding_on_fact_share(read: Diagnosis, share: FactShare) -> Finding:
     said = _share_text(share)
     acts = training_acts(read)
     if share.low >= HALF:

@@ -50,7 +50,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     if not closest:
         why = "not measured (the tuned model was not compared with another arm)"
         return _finding("not_measured", why, "let a training arm and a simpler arm run")
-    return _judge_comparison(task, max(closest, key=lambda found: found[2].chance))
+    return _finding_on_comparison(task, max(closest, key=lambda found: found[2].chance))
 
 
 Comparison = tuple[ArmResult, ArmResult, NetValueDifference, float, int]
@@ -64,7 +64,7 @@ def _compare_with_each(
             yield arm, other, net_value_difference(task, arm, other, pair), pair.mean, pair.n
 
 
-def _judge_comparison(task: Task, found: Comparison) -> Finding:
+def _finding_on_comparison(task: Task, found: Comparison) -> Finding:
     arm, other, value, gain, n = found
     month = value.saves - value.fixed
     more = "more" if month >= 0 else "less"

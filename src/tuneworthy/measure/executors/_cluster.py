@@ -44,7 +44,7 @@ class Node(NamedTuple):
     memory: float
 
     def places(self, need: Need) -> int:
-        """Return how many processes with this need fit on the node; 0 or 1 if it is no GPU."""
+        """Return how many such processes fit on the node; at most one if they need no GPU."""
         if self.cpus < 1 or self.memory < need.memory:
             return 0
         if not need.gpus:

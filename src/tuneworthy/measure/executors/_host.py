@@ -94,13 +94,13 @@ class Host:
         `lists` are the documents and the unlabelled inputs, `files` the files of an earlier fit.
         """
         try:
-            arm = self._fitted(study, job, lists, files)
+            arm = self._fitted_arm(study, job, lists, files)
             value = _ARM_CALLS[what](arm, *details)
         except (DoesNotApply, TuneworthyError) as error:
             return CallError(error)
         return CallResult(value, tuple(getattr(arm.fitted.model, "notes", ())))
 
-    def _fitted(
+    def _fitted_arm(
         self, study: StudyParts, job: FitJob, lists: tuple[Any, Any], files: FileContents | None
     ) -> _FittedArm:
         if job.key in self._arms:

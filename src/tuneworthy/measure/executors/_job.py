@@ -229,6 +229,6 @@ def _stays_below(name: str) -> bool:
 
 
 def read_files(folder: Path) -> FileContents:
-    """Return the bytes of each file below a folder, by relative path; links are left out."""
+    """Return {relative path: bytes} of all files below a folder; links are left out."""
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}

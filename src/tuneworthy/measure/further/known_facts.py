@@ -49,7 +49,7 @@ ReplyStore = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class ProbeSetup:
-    """The inputs of the knowledge probe.
+    """The inputs of the knowledge probe: task, model, metric, example rows, store of replies.
 
     `train` are the labelled cases to draw examples from. `pass_at` is the least passing score,
     under the tolerant metric. `store` keeps replies (see `ReplyStore`), `salt` distinguishes

@@ -127,7 +127,7 @@ def _measure_robustness(inputs: ExtrasInputs, evidence: Evidence) -> Measured:
 
 
 def _measure_tuned_models(inputs: ExtrasInputs, evidence: Evidence) -> Measured:
-    """Yield the harm and the changes of the finalists that were trained here."""
+    """Yield ("harms" and "changes", records or why not) of the finalists trained here."""
     names = [
         a.name for a in evidence.arms if a.finalist and a.tool in TRAINED_TOOLS and not a.present
     ]

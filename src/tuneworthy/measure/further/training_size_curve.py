@@ -113,7 +113,7 @@ def curve_minutes(facts: PlanInputs, planned: PlannedArm) -> float:
 
 
 def _row_shares(rows: int) -> list[float]:
-    """Return the shares of `rows` to fit on: of 1/8 (from 160 rows on), 1/4, 1/2 the possible."""
+    """Return the shares of `rows` to fit on: .125 (only from 160 rows on), .25 and .5."""
     eighth = rows * ROW_SHARES[0] >= LEAST_EIGHTH
     return [s for s in ROW_SHARES if rows * s >= LEAST_CURVE_ROWS and (eighth or s > ROW_SHARES[0])]
 

@@ -51,7 +51,7 @@ class TunedPair:
 
     @cached_property
     def answers(self) -> dict[str, Answer]:
-        """Return the run's answers by case."""
+        """Return {case id: answer} of the run."""
         return {answer.case: answer for answer in self.run.answers}
 
     def unit(self, what: str, more: Any, make: Any) -> Any:
@@ -111,7 +111,7 @@ class TunedPair:
         return [changes.answered_row(self.base, a.prompt, a.text, a.finish == "stop") for a in own]
 
     def weights(self) -> dict[str, Any]:
-        """Return per layer: ratio, rank, effective rank, and the shifts on and off the task."""
+        """Return {"layers": {layer: weight change}, "on", "off": shifts per layer on/off task}."""
         from tuneworthy.models.train import changes
 
         def make() -> dict[str, Any]:

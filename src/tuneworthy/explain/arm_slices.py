@@ -22,7 +22,7 @@ from tuneworthy.records.further import SMALL_SLICE, Slice, SliceKind, Slices
 from tuneworthy.records.interval import ALPHA
 from tuneworthy.records.task import Task
 
-ONE_GROUP = Design.independent("a slice of one group is about that group alone")
+ONE_GROUP_DESIGN = Design.independent("a slice of one group is about that group alone")
 MOST_SLICES = 12  # the most classes or groups that get their own slice
 LEAST_SLICED_CASES = 6  # the fewest cases that are cut into thirds or quarters
 JUDGE_NOTE = (
@@ -51,7 +51,7 @@ def slices(
     missing: dict[str, str] = {}
     rows: list[Slice] = []
     for kind, parts in _slices_by_kind(task, scored, _scores_of_other_arms(matrix, arms), others):
-        alone = ONE_GROUP if kind == "group" else None
+        alone = ONE_GROUP_DESIGN if kind == "group" else None
         part_slices = [
             _score_slice((kind, name), matrix.part(ids, alone), named) for name, ids in parts if ids
         ]

@@ -22,13 +22,13 @@ _PATTERN_BY_LINE_KIND = (("heading", r"#+ "), ("bullet", r"[-*•] "), ("number"
                ("table", r"\|"), ("field", r"[\w ]{1,30}: "))  # fmt: skip
 
 
-FILE_ROWS = Design.independent("a description of the rows of this file, not of others")
+FILE_ROWS_DESIGN = Design.independent("a description of the rows of this file, not of others")
 
 
 def contradiction_share(task: Task, rows: Sequence[Case]) -> Proportion | None:
     """Return the share of rows whose answer a row of the same input contradicts, or None."""
     conflicts = contradictory_cases(rows, task.output.type == "text")
-    return FILE_ROWS.rate(sum(map(len, conflicts)), len(rows)) if rows else None
+    return FILE_ROWS_DESIGN.rate(sum(map(len, conflicts)), len(rows)) if rows else None
 
 
 def common_form_share(
@@ -39,7 +39,7 @@ def common_form_share(
         missing["one_form"] = "labels have one form" if rows else "there are no rows"
         return None
     forms = Counter(form_of(case.output, task.output.type == "number") for case in rows)
-    return FILE_ROWS.rate(forms.most_common(1)[0][1], len(rows))
+    return FILE_ROWS_DESIGN.rate(forms.most_common(1)[0][1], len(rows))
 
 
 def neighbour_noise(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Proportion | None:
@@ -48,7 +48,7 @@ def neighbour_noise(task: Task, rows: Sequence[Case], missing: dict[str, str]) -
         missing["noise"] = "neighbours are compared for closed labels only"
         return None
     denied = [doubt for doubt in label_doubts(task, rows) if doubt.ground == "neighbours"]
-    return FILE_ROWS.rate(len(denied), len(rows))
+    return FILE_ROWS_DESIGN.rate(len(denied), len(rows))
 
 
 def smallest_class_size(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> int | None:

@@ -13,7 +13,7 @@ from tuneworthy.records.run import Run
 from tuneworthy.records.task import Task
 
 LEAST_TIMES_FOR_LIMIT = 59  # the fewest times that can show p95 below a limit: .95 ** 59 < .05
-TIMED = Design.independent("prompts are timed one at a time, drawn at random")
+TIMED_DESIGN = Design.independent("prompts are timed one at a time, drawn at random")
 
 
 def limit_states(task: Task, fields: dict[str, Any], runs: Sequence[Run]) -> dict[str, LimitState]:
@@ -146,7 +146,7 @@ def why_p95_open(times: Sequence[float], limit: float) -> str:
 
 
 def _share_over_limit(times: Sequence[float], limit: float) -> Proportion:
-    return TIMED.rate(sum(ms > limit for ms in times), len(times), level=0.10)
+    return TIMED_DESIGN.rate(sum(ms > limit for ms in times), len(times), level=0.10)
 
 
 def _local_only_state(runs: Sequence[Run]) -> LimitState:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tuneworthy.explain.arm_slices import ONE_GROUP, named_parts, slice_parts
+from tuneworthy.explain.arm_slices import ONE_GROUP_DESIGN, named_parts, slice_parts
 from tuneworthy.explain.interval_width import EXPLAINED_RATIO
 from tuneworthy.explain.trends import neighbours
 from tuneworthy.matrix.columns import Column
@@ -227,7 +227,7 @@ def _slice_differences(
     parts = [*slice_parts(task, cases), *_slices_by_meta(cases)]
     parts = [part for part in parts if SMALL_SLICE <= len(part[2]) < len(cases)]
     for kind, name, ids in parts:
-        part = matrix.part(ids, ONE_GROUP if kind == "group" else None)
+        part = matrix.part(ids, ONE_GROUP_DESIGN if kind == "group" else None)
         delta = part.difference("B", "A", TAIL / len(parts)).interval
         yield SliceDifference(kind, name, len(ids), delta)
 

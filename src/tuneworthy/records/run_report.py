@@ -13,7 +13,7 @@ from tuneworthy.records.record import Record
 
 NEEDS_ANSWERS = "it needs the model's own answers, and no model is run here"
 
-OF_A_CASE = "it is measured in the lab's own runs only"
+ONLY_IN_LAB_RUNS = "it is measured in the lab's own runs only"
 
 FindingState = Literal["found", "clean", "not measured"]
 
@@ -44,7 +44,7 @@ class CaseFinding(Record):
         If no fact is missing, return the detector's own reason.
         """
         every = list(dict.fromkeys(self.missing.values()))
-        given = [why for why in every if why not in (NEEDS_ANSWERS, OF_A_CASE)]
+        given = [why for why in every if why not in (NEEDS_ANSWERS, ONLY_IN_LAB_RUNS)]
         return given or every or [self.because]
 
 

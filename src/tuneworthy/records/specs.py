@@ -12,7 +12,7 @@ from tuneworthy.records.run import Spec
 from tuneworthy.records.task import ModelRole, Task, recorded_files
 
 DEV_ROWS_FOR_CHOICE = 24  # dev rows to choose a prompt or a seed on; no choice needs more
-_TASK_KEY_OF_NEED = {
+_WORDS_OF_NEED = {
     "labels": ("answers from a closed set", " (output.labels)"),
     "schema": ("JSON answers", " (output.schema)"),
     "docs": ("data.docs", ""),
@@ -302,7 +302,7 @@ def needs_of(task: Task, *, gold: bool, **known: Reason | None) -> dict[str, Rea
         "reflection": (task.teacher or task.bigger) is not None,
     }
     reasons: dict[str, Reason | None] = {
-        need: None if ok else Reason.needs(*_TASK_KEY_OF_NEED[need]) for need, ok in met.items()
+        need: None if ok else Reason.needs(*_WORDS_OF_NEED[need]) for need, ok in met.items()
     }
     reasons["bigger"] = reasons["bigger"] or known.get("bigger")
     reasons["reflection"] = reasons["reflection"] or (None if task.teacher else known.get("bigger"))

@@ -141,7 +141,7 @@ class Database:
 
 
 def _create_schema(connection: sqlite3.Connection) -> None:
-    for statement in SCHEMA:
+    for statement in SCHEMA_STATEMENTS:
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id={APPLICATION}")
     connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
@@ -244,7 +244,7 @@ SCHEMA_VERSION = 1
 
 MIGRATION_STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {}
 
-SCHEMA = (
+SCHEMA_STATEMENTS = (
     """CREATE TABLE rows (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, sort TEXT NOT NULL, name TEXT, kind TEXT NOT NULL,
     study TEXT NOT NULL, value TEXT NOT NULL, seconds FLOAT, at TEXT NOT NULL,

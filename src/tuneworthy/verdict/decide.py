@@ -36,7 +36,7 @@ from tuneworthy.verdict.worth import economics_of_arms
 ROLE_ORDER = ("reference", "candidate", "ceiling", "placebo")
 _NO_OTHER_COMPARED = "no other arm was compared"
 _NO_REFERENCE = "no reference was compared, so there is nothing to measure from"
-_PRESENT_REFUSED = (
+_WHY_LEFT_UNKNOWN = (
     "right answers of what runs today were refused for their form, so its score is too low"
 )
 VOLUME_GRID = (1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7)
@@ -218,7 +218,7 @@ def _reasons_for_nulls(
 
 def _why_left_unknown(ruling: LadderDecision) -> str:
     if ruling.refused:
-        return _PRESENT_REFUSED
+        return _WHY_LEFT_UNKNOWN
     if ruling.unbounded:
         return "rows or right answers depend on each other, so no bound holds"
     return _NO_OTHER_COMPARED if ruling.arm else _NO_REFERENCE

@@ -40,7 +40,7 @@ TOOLS: dict[str, tuple[str, str]] = {
     "other": ("a recorded system", "Its recorded answers"),
 }
 """By tool: its name in a sentence, and what its arms do. `other`: a system of unknown tool."""
-LIMITS = {
+LIMIT_TEXTS = {
     "valid": "valid ≥ {}",
     "p95_ms": "p95 ≤ {} ms",
     "general_drop": "general drop ≤ {}",
@@ -48,7 +48,7 @@ LIMITS = {
     "local_only": "local only",
     "floor": "score ≥ {}",
 }
-CAUSES = {
+CAUSE_CLAUSES = {
     "metric": "were right, only the metric refused them",
     "format": "were the format",
     "convention": "were a convention that the prompt does not state",
@@ -70,7 +70,7 @@ SHORT_QUESTIONS = {
     "behaviour_not_facts": "behaviour rather than facts",
     "knowledge_still": "stable knowledge",
 }
-UNITS = {
+UNIT_FORMATS = {
     "rows": (1.0, "rows", "{:,.0f}"),
     "points": (100.0, "points", "{:.1f}"),
     "share": (100.0, "%", "{:.1f}"),
@@ -134,7 +134,7 @@ def limit_text(name: str, value: Any) -> str:
     shown = "?"
     if isinstance(value, int | float):
         shown = f"{value:,.0f}" if value >= 2 else score_text(float(value))
-    return LIMITS[name].replace("{}", shown) if name in LIMITS else visible(name)
+    return LIMIT_TEXTS[name].replace("{}", shown) if name in LIMIT_TEXTS else visible(name)
 
 
 def violated_limits(arm: ArmResult) -> str:
@@ -216,7 +216,7 @@ def finding_quantity(found: Finding, unit: str) -> str:
     """Return a finding's number with unit and bounds: `180 rows (120 to 260)`; or ""."""
     if found.value is None:
         return ""
-    scale, noun, of = UNITS.get(unit, (1.0, "", "{:.3g}"))
+    scale, noun, of = UNIT_FORMATS.get(unit, (1.0, "", "{:.3g}"))
     value, low, high = (
         None if end is None else of.format(scale * end).removesuffix(".0").replace("-", "−")
         for end in (found.value, found.low, found.high)

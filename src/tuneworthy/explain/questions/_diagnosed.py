@@ -30,7 +30,7 @@ CAUSES_OF_NEITHER = ("metric", "label")  # causes that are neither facts nor beh
 
 MOST_UNKNOWN, UNKNOWN_OF_A_TYPE = 0.25, 0.5  # default: shares of unknown facts that are too high
 
-SMALLEST_PART = Design.independent("only the counts of a finding are stored")
+SMALLEST_PART_DESIGN = Design.independent("only the counts of a finding are stored")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def missing_facts_share(found: Diagnosis) -> FactShare | None:
         return None
     other = sum(shares.get(cause, 0.0) for cause in CAUSES_OF_NEITHER)
     mean = lacks / whole if shown else max(0.0, 1 - ways - other)
-    share = SMALLEST_PART.rate(min(n, round(mean * n)), n)
+    share = SMALLEST_PART_DESIGN.rate(min(n, round(mean * n)), n)
     return FactShare(mean, share.low if shown else 0.0, share.high, n, not shown)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuneworthy.explain.consistency import (
-    FILE_ROWS,
+    FILE_ROWS_DESIGN,
     common_form_share,
     contradiction_share,
     neighbour_noise,
@@ -75,7 +75,7 @@ def soundness(
         differ=differ,
         ladder=ladder,
         gold=gold,
-        unscored=FILE_ROWS.rate(own.count(None), len(own)) if own else None,
+        unscored=FILE_ROWS_DESIGN.rate(own.count(None), len(own)) if own else None,
         flips=_base_flip_share(inputs, runs, again, missing),
         leak=largest_leak_shift(inputs.loaded, runs, missing),
         contradictions=contradiction_share(task, rows),

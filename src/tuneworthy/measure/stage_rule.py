@@ -55,7 +55,7 @@ class StageRule:
         plain = success.motive == "quality" and self.inputs.grades is None
         return plain and not task.economics.weighs_costs and not limited
 
-    def beyond_reach(self, spec: Spec) -> str:
+    def why_beyond_reach(self, spec: Spec) -> str:
         """Return why no score of an arm could make it worthwhile, or "" if one could.
 
         The reason is another measured arm, of the same or a simpler tool, whose lower bound is

@@ -134,7 +134,7 @@ class StageRunner:
 
     def _why_beyond_reach(self, arm: PlannedArm) -> str:
         free = arm.because or always_runs(arm, self.plan.arms)
-        return "" if free else self.rule.beyond_reach(arm.spec)
+        return "" if free else self.rule.why_beyond_reach(arm.spec)
 
     def _measure_follow_ups(
         self, arms: Sequence[PlannedArm], wrong: Sequence[Wrong], shares: Mapping[str, float]
@@ -289,7 +289,7 @@ class StageRunner:
     def _why_not_worth_it(self, arm: PlannedArm, wrong: Sequence[Wrong]) -> str | Reason:
         """Return why a follow-up arm is not run, or "" if it is."""
         spec = arm.spec
-        if why := self.rule.beyond_reach(spec):
+        if why := self.rule.why_beyond_reach(spec):
             return why
         if why := why_not_taught(self.inputs, self.runs, spec):
             return why

@@ -23,7 +23,7 @@ from tuneworthy.records.results import Results
 from tuneworthy.records.task import Task
 from tuneworthy.records.verdict import Finding, Verdict
 from tuneworthy.verdict.decide import decide, grid
-from tuneworthy.verdict.replay import by_score, results_before_settling, settled_again
+from tuneworthy.verdict.replay import results_before_settling, scored_by_metric, settled_again
 from tuneworthy.verdict.rungs import policy_of
 
 AskQuestions = Callable[[Evidence, Task], Sequence[Finding]]
@@ -175,4 +175,4 @@ def _taken_as_stored(results: Results, metric: Metric | None) -> tuple[str, ...]
     present = [name for name in names if getattr(results.evidence, name)]
     if metric is not None:
         return tuple(present)
-    return ("scores", *["settled pairs"] * by_score(results), *present)
+    return ("scores", *["settled pairs"] * scored_by_metric(results), *present)

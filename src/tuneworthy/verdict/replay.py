@@ -33,7 +33,7 @@ def results_before_settling(results: Results) -> Results:
     return results.model_copy(update={"evidence": stored.model_copy(update=plain)})
 
 
-def by_score(results: Results) -> bool:
+def scored_by_metric(results: Results) -> bool:
     """Return whether the clicks of settled results are scored by the task's metric."""
     return results.course is not None and not _vote_comparer(results, None).by_preference
 
@@ -44,12 +44,12 @@ def settled_again(
     """Return (evidence settled again from stored clicks, a line for each part not repeatable).
 
     `study` is the recomputed evidence of the study; it is returned if nothing was settled. Without
-    a `metric` that clicks need (see `by_score`) the settled pairs are the stored ones.
+    a `metric` that clicks need (see `scored_by_metric`) the settled pairs are the stored ones.
     """
     course, stored = results.course, results.evidence
     if course is None:
         return study, ()
-    if metric is None and by_score(results):
+    if metric is None and scored_by_metric(results):
         return _as_stored(stored, study, course), ()
     inputs = replace(inputs_of(results), looks=stored.looks, earlier=())
     pairs_at_look = compare(inputs, results.cases, results.runs).pairs

@@ -76,7 +76,7 @@ def training_acts(found: Diagnosis) -> str | None:
     return next((e.name for e in found.effects if e.remedy == "learnable" and e.acts), None)
 
 
-def too_many_unknown_facts(known: KnowledgeProbe | None) -> tuple[Proportion, str] | None:
+def unknown_share_if_too_high(known: KnowledgeProbe | None) -> tuple[Proportion, str] | None:
     """Return (share of facts unknown to the model, its rows) if shown too high, else None."""
     if known is None:
         return None
@@ -99,7 +99,7 @@ PartialFinding = tuple[str, str, str]
 """(answer, because, next) of a finding."""
 
 
-def contradictory_rows(evidence: Evidence) -> PartialFinding | None:
+def finding_on_contradictions(evidence: Evidence) -> PartialFinding | None:
     """Return (no, because, next) if too many rows contradict another, else None."""
     share = evidence.soundness.contradictions if evidence.soundness else None
     if share is None or share.share <= MOST_CONTRADICTING:
@@ -108,7 +108,7 @@ def contradictory_rows(evidence: Evidence) -> PartialFinding | None:
     return "no", many, "correct the contradictory rows that `tuneworthy check` lists"
 
 
-def too_few_rows(evidence: Evidence) -> PartialFinding | None:
+def finding_on_few_rows(evidence: Evidence) -> PartialFinding | None:
     """Return (no, because, next) if rows, or those of one class, are too few; else None."""
     if evidence.train is not None and evidence.train < LEAST_EXAMPLES:
         many = f"{count_noun(evidence.train, 'row')} to learn from, fewer than {LEAST_EXAMPLES}"

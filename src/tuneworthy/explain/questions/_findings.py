@@ -56,7 +56,7 @@ def rows_needed(found: Bounded, n: int, below: float, above: float) -> int | Non
     return max(n + 1, ceil(ROWS_FACTOR * n * min(wanted)))
 
 
-def at_threshold(n: int, what: str = "scored rows") -> str:
+def at_threshold_clause(n: int, what: str = "scored rows") -> str:
     """Return a clause on a number so near its threshold that no row count can be named."""
     return f"at the threshold: more {what} may show either side (there are {n:,})"
 
@@ -67,7 +67,7 @@ def rows_needed_clause(
     """Return a clause: how many rows would show a number below `below` or above `above`."""
     rows = rows_needed(found, n, below, above)
     if rows is None:
-        return at_threshold(n, what)
+        return at_threshold_clause(n, what)
     return f"too small: needs about {rows:,} {what} (there are {n:,})"
 
 
@@ -110,7 +110,7 @@ def learners(evidence: Evidence) -> list[ArmResult]:
     ]
 
 
-def same_model(evidence: Evidence, task: Task) -> list[ArmResult]:
+def untrained_on_same_model(evidence: Evidence, task: Task) -> list[ArmResult]:
     """Return the untrained finalists on the model that a tuned arm starts from."""
     start = task.tune or task.model
     same = finalists(evidence, PROMPT_TOOLS) if task.model == start else []

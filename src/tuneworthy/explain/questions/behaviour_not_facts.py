@@ -9,8 +9,8 @@ from tuneworthy.explain.cause_shares import FEW_FAILURES, FEW_IF_NONE_ACTS
 from tuneworthy.explain.questions._diagnosed import (
     FactShare,
     missing_facts_share,
-    too_many_unknown_facts,
     training_acts,
+    unknown_share_if_too_high,
 )
 from tuneworthy.explain.questions._findings import finding, rows_needed_clause, ticked, unmeasured
 from tuneworthy.records.causes import Diagnosis
@@ -39,7 +39,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     `value` is the share of knowledge and retrieval among the causes of the failures.
     """
     del task  # the kind of the failures does not depend on the task's goal
-    if (new := too_many_unknown_facts(evidence.known)) is not None:
+    if (new := unknown_share_if_too_high(evidence.known)) is not None:
         share, of = new
         ends = f"at least {percent(share.low)}"
         because = f"the model knows no answer to {share.k:,} of {share.n:,} {of} ({ends})"

@@ -11,7 +11,7 @@ from tuneworthy.explain.questions._findings import (
     MAX_ROW_MULTIPLE,
     NO_TUNED,
     NetValueDifference,
-    at_threshold,
+    at_threshold_clause,
     finalists,
     finding,
     missing_keys,
@@ -90,7 +90,7 @@ def _rows_to_decide(value: NetValueDifference, n: int) -> str:
     )
     rows = ceil(n * (z * value.se / month) ** 2) if month else 0
     if not rows or rows > MAX_ROW_MULTIPLE * n:
-        return at_threshold(n)
+        return at_threshold_clause(n)
     return f"too small: needs about {rows:,} scored rows (there are {n:,})"
 
 

@@ -72,7 +72,7 @@ class GroupEffect:
 class TwoLogs:
     """The comparison of two systems: scores, the paired difference second - first, slices, cases.
 
-    `scores` are two-sided 95 % intervals. `more` is the number of rows that show which is better
+    `score_intervals` are two-sided, 95 %. `more` is the number of rows that show which is better
     with a chance of 0.8; None if the difference is shown already, if no such number is likely to,
     or if all answers are the same. `looked_at` counts all slices, `slices` are those of 20 rows or
     more, shown differences first, then by size. `grouped` is None where groups of rows hardly widen
@@ -81,7 +81,7 @@ class TwoLogs:
     """
 
     names: tuple[str, str]
-    scores: tuple[Interval, Interval]
+    score_intervals: tuple[Interval, Interval]
     pair: Pair
     more: SampleSize | None
     slices: tuple[SliceDifference, ...]
@@ -154,7 +154,7 @@ def compare_answers(
     slices = list(_slice_differences(task, cases, matrix))
     return TwoLogs(
         names=names,
-        scores=(matrix.mean("A", 2 * TAIL).interval, matrix.mean("B", 2 * TAIL).interval),
+        score_intervals=(matrix.mean("A", 2 * TAIL).interval, matrix.mean("B", 2 * TAIL).interval),
         pair=pair,
         more=None if _same_answers(both) else more_rows(pair),
         slices=tuple(sorted(slices, key=_slice_sort_key)),

@@ -124,7 +124,7 @@ def race(
     if _closed(_pair(scored, bounds.level(ALPHA, 1, 2), factor)):
         return None
     study, pool = _pair(scored, LEVEL, factor), len(new)
-    planned = OpenPair("b", "a", MARGIN).planned(study, pool + len(scored) * same)
+    planned = OpenPair("b", "a", MARGIN).planned_rows(study, pool + len(scored) * same)
     stream = PairStream(LEVEL, scored if same else scored[:0], planned, pool)
     at, settled = 0, _closed(_joined(study, stream, same))
     while not settled and at < pool:

@@ -57,7 +57,7 @@ def settlements(rng, runs, truth, d, factor):
 @lru_cache
 def _planned(wins, losses, level, factor):
     one = scenes.pair("b", "a", wins, losses, STUDY, level, factor)
-    return max(50, OpenPair("b", "a", MARGIN).planned(one, POOL))
+    return max(50, OpenPair("b", "a", MARGIN).planned_rows(one, POOL))
 
 
 @pytest.mark.parametrize("runs", TIERS)

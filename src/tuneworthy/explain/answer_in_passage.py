@@ -21,21 +21,21 @@ _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 def cases_with_answer_in_passage(
     task: Task, cases: Sequence[Case], fails: Sequence[str]
 ) -> tuple[str, ...] | None:
-    """Return the ids of failed cases whose right answer, or an accepted one, is in `context`.
+    """Return ids of failed cases with a right answer in their `context`; None if none has one.
 
     Case, spacing and punctuation are ignored. A number must occur as a number, and every leaf of a
-    JSON answer as text. None if no failed case has a passage.
+    JSON answer as text. None: no failed case has a passage.
     """
     failed = set(fails)
     with_passage = [case for case in cases if case.id in failed and case.context is not None]
     return (
-        tuple(sorted(case.id for case in with_passage if _answer_in_context(task, case)))
+        tuple(sorted(case.id for case in with_passage if _context_has_answer(task, case)))
         if with_passage
         else None
     )
 
 
-def _answer_in_context(task: Task, case: Case) -> bool:
+def _context_has_answer(task: Task, case: Case) -> bool:
     passage = case.context or ""
     return any(_passage_has_answer(task, right, passage) for right in (case.output, *case.accepted))
 

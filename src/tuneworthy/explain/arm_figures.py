@@ -21,7 +21,7 @@ from tuneworthy.records.run import Run
 def with_figures(
     matrix: Matrix, cases: Sequence[Case], arms: Sequence[ArmResult]
 ) -> tuple[ArmResult, ...]:
-    """Return the arms with each figure that can be said of at least one of their answers."""
+    """Return the arms with `figures`: {plug-in: share of answers}, where it applies to any."""
     by_id = {case.id: case for case in cases}
     return tuple(
         arm.model_copy(update={"figures": _figures_of(matrix, by_id, arm.name)})
@@ -57,7 +57,7 @@ class ValidAnswers:
     n: int = 0
 
     def state(self, limit: float) -> LimitState:
-        """Return the limit's state if it is the same at both ends, else that it is not shown."""
+        """Return the state of the `valid` limit; "not shown" if failed answers could change it."""
         if self.share is None:
             return "not measured"
         states = {state_at_least(end, limit) for end in self.ends}
@@ -74,20 +74,20 @@ class ValidAnswers:
 
 
 def valid_answers(inputs: ComparisonInputs, column: Column, ids: Sequence[str]) -> ValidAnswers:
-    """Return the share of an arm's valid answers, its interval widened for groups of rows."""
+    """Return the share of an arm's valid answers to these cases, and how failed ones move it."""
     scores = {i: column.cells[i][1] for i in ids}
     known = {i: s.valid for i, s in scores.items() if isinstance(s, Score) and s.valid is not None}
     if not known:
         return ValidAnswers(None)
-    share = _share(inputs, known)
+    share = _valid_share(inputs, known)
     failed = [i for i, score in scores.items() if isinstance(score, Unscored)]
     if not failed:
         return ValidAnswers(share, (share,))
-    ends = (_share(inputs, known | dict.fromkeys(failed, value)) for value in (False, True))
+    ends = (_valid_share(inputs, known | dict.fromkeys(failed, value)) for value in (False, True))
     return ValidAnswers(share, tuple(ends), len(failed), len(known) + len(failed))
 
 
-def _share(inputs: ComparisonInputs, valid: Mapping[str, bool]) -> Interval:
+def _valid_share(inputs: ComparisonInputs, valid: Mapping[str, bool]) -> Interval:
     return inputs.design.mean({i: valid[i] for i in sorted(valid)}).interval
 
 
@@ -96,9 +96,9 @@ def cut_summary(
     cells: Mapping[str, tuple[Answer, Score | Unscored]],
     design: Design,
 ) -> TruncatedAnswers | None:
-    """Return the counts of an arm's cut answers, and an upper bound on what the limit cost it.
+    """Return counts of an arm's cut answers and a bound on what that cost it; None if none is cut.
 
-    None if the token limit cut no answer. `Run.longer` has the scores of cut answers that were
+    The token limit cuts answers. `Run.longer` has the scores of cut answers that were
     generated again with more tokens; their mean gain bounds that of the others (a full gain is
     assumed if none was generated again). A recorded system's own limit costs nothing: its answers
     are cut in production too.
@@ -126,5 +126,5 @@ def cut_summary(
 
 
 def score_shortfall(answer: Answer, score: Score | Unscored) -> float:
-    """Return 1 - score of a cut answer; 0 for an answer that ended by itself."""
+    """Return 1 - score for an answer cut by the token limit; 0 for one that ended by itself."""
     return 1 - value_or_zero(score) if answer.finish == "length" else 0.0

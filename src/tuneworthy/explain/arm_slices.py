@@ -22,7 +22,7 @@ from tuneworthy.records.further import SMALL_SLICE, Slice, SliceKind, Slices
 from tuneworthy.records.interval import ALPHA
 from tuneworthy.records.task import Task
 
-ONE_GROUP = Design.independent("a slice of one group is about that group alone")
+ONE_GROUP_DESIGN = Design.independent("a slice of one group is about that group alone")
 MOST_SLICES = 12  # the most classes or groups that get their own slice
 LEAST_SLICED_CASES = 6  # the fewest cases that are cut into thirds or quarters
 JUDGE_NOTE = (
@@ -37,7 +37,7 @@ def slices(
     arms: tuple[str, str | None],
     others: Sequence[Case] = (),
 ) -> Slices | None:
-    """Return the slices of an arm and its rival; None if the arm has no score.
+    """Return scores of an arm and its rival by length, class, group, time …; None without score.
 
     `arms` is (arm, rival), rival None if there is none. `cases` are the scored cases, `others`
     further rows that count only for the word frequencies behind "rare words".
@@ -51,7 +51,7 @@ def slices(
     missing: dict[str, str] = {}
     rows: list[Slice] = []
     for kind, parts in _slices_by_kind(task, scored, _scores_of_other_arms(matrix, arms), others):
-        alone = ONE_GROUP if kind == "group" else None
+        alone = ONE_GROUP_DESIGN if kind == "group" else None
         part_slices = [
             _score_slice((kind, name), matrix.part(ids, alone), named) for name, ids in parts if ids
         ]
@@ -83,7 +83,7 @@ MISSING_REASONS: dict[SliceKind, str] = {
 
 
 def slice_parts(task: Task, cases: Sequence[Case]) -> Iterator[tuple[SliceKind, str, list[str]]]:
-    """Yield (kind, name, case ids) of every non-empty slice that needs no score of another arm."""
+    """Yield (kind, name, case ids) per slice of cases by length, class, group, time or words."""
     for kind, parts in _slices_by_kind(task, cases, {}, ()):
         yield from ((kind, name, ids) for name, ids in parts if ids)
 
@@ -164,7 +164,7 @@ def _hardest_slices(cases: Sequence[Case], scores: Mapping[str, Sequence[float]]
 
 
 def _scores_of_other_arms(matrix: Matrix, arms: tuple[str, str | None]) -> dict[str, list[float]]:
-    """Return {case id: scores} of the measured candidates other than these two arms."""
+    """Return {case id: scores of all measured candidates but these two arms}."""
     scores: dict[str, list[float]] = {}
     for name, column in sorted(matrix.with_role("candidate").items()):
         for case, score in column.scores.items() if name not in arms else ():
@@ -173,7 +173,7 @@ def _scores_of_other_arms(matrix: Matrix, arms: tuple[str, str | None]) -> dict[
 
 
 def _score_slice(what: tuple[SliceKind, str], part: Matrix, named: Sequence[str]) -> Slice:
-    """Return the scores of one or two arms on a part of the cases, and their difference."""
+    """Return a slice: score of `named[0]`, and of its rival `named[1]` with the difference."""
     score, *versus = (part.mean(name, ALPHA).interval for name in named)
     delta = part.difference(named[0], named[1], ALPHA / 2).interval if versus else None
     rival = versus[0] if versus else None

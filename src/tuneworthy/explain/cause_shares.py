@@ -2,7 +2,7 @@
 
 1. A case's cause is the cheapest acting remedy that rescues it while its placebo does not. Real
    retrieval repairs the same fault as the gold passage, so both find `knowledge`.
-2. Relations on the task come next (see `diagnose.relations`). `retrieval`: the gold passage acts,
+2. Relations on the task come next (see `effects.Relation`). `retrieval`: the gold passage acts,
    and real retrieval rescues less than half of the cases that it rescues; these cases of
    `knowledge` are renamed `retrieval`. `label`: nothing acts and many failures have labels that
    contradict others. `reading`: the answers are in the passages, and the gold passage is shown to
@@ -10,7 +10,7 @@
    is `hard`.
 3. Two classes are not causes. `chance`: an acting remedy and its placebo both rescue the case, and
    nothing else does. `untried`: a remedy that may rescue it was not tried on it (see
-   `diagnose.failure_classes`). With these every failed case has one class, and the shares add up to
+   `failure_classes`). With these every failed case has one class, and the shares add up to
    1. Their Clopper-Pearson intervals allow an untried case every cause it was not tried for.
 4. Few failures (40 or fewer; below 60 if nothing acts): the row `few` comes first and holds for all
    of them. From 8 failures on the most likely causes follow, by the same rules without the test
@@ -98,10 +98,10 @@ class _Attribution(NamedTuple):
 
 
 def diagnose(base: BaseOutcomes, interventions: Sequence[Intervention]) -> Diagnosis:
-    """Return the diagnosis of the base arm's failed cases, from the interventions tried on them.
+    """Return the diagnosis: causes of the base arm's failures, from interventions tried on them.
 
     The order of cases and interventions has no effect. Without failed cases or interventions there
-    is no diagnosis, and `because` says why. The module docstring has the rules; `diagnose.effects`
+    is no cause, and `because` says why. The module docstring has the rules; `effects.effect`
     defines when an intervention acts.
     """
     return attribute_causes(
@@ -112,7 +112,7 @@ def diagnose(base: BaseOutcomes, interventions: Sequence[Intervention]) -> Diagn
 def attribute_causes(
     base: BaseOutcomes, interventions: Sequence[Intervention], effects: Sequence[Effect]
 ) -> Diagnosis:
-    """Return the diagnosis that follows from the effects, one per intervention in the same order.
+    """Return the diagnosis from the effects of the interventions (one each, in the same order).
 
     Separate from `diagnose` so that another rule for `acts` can be evaluated.
     """
@@ -128,9 +128,9 @@ def attribute_causes(
         return blank.model_copy(update={"because": NO_REMEDY_TRIED})
     why_unread = _why_unread(pairs, base.recorded)
     acting = any(item.acts for item in ranked)
-    n_read = _n_read(base, pairs)
+    n_read = _failures_compared(base, pairs)
     few = len(base.fails) <= FEW_FAILURES or (not acting and n_read < FEW_IF_NONE_ACTS)
-    attribution = _attribute_causes(base, pairs, few, hard=not why_unread)
+    attribution = _classify_failures(base, pairs, few, hard=not why_unread)
     rows, estimates = _wrong_rows(base, attribution)
     tiny, silent = len(base.fails) < LEAST_FAILURES, all(row.cause in NO_CAUSES for row in rows)
     named = not tiny and not (silent and why_unread)
@@ -158,8 +158,8 @@ def attribute_causes(
     )
 
 
-def _n_read(base: BaseOutcomes, pairs: Sequence[TriedEffect]) -> int:
-    """Return how many failures the remedies were compared on: all, or the fewest of an open one.
+def _failures_compared(base: BaseOutcomes, pairs: Sequence[TriedEffect]) -> int:
+    """Return how many failures decide on causes: all, or the fewest that an open remedy was run on.
 
     A remedy is open if it passes more than the base and is not shown to beat its placebo. Below 60
     failures the count is that of all failures.
@@ -189,10 +189,10 @@ def _why_unread(pairs: Sequence[TriedEffect], recorded: bool, what: str = "the c
     )
 
 
-def _attribute_causes(
+def _classify_failures(
     base: BaseOutcomes, pairs: Sequence[TriedEffect], few: bool, hard: bool
 ) -> _Attribution:
-    """Return the class of each failed case and the estimated causes of all of them.
+    """Return each failed case's class, estimated cause shares, untried remedies and sentences.
 
     Only acting remedies count; with few failures, all whose placebo (if any) was run. `hard`: a
     remedy called a model, so unrescued cases may be called `hard`.
@@ -200,7 +200,7 @@ def _attribute_causes(
     used = [(tried, item) for tried, item in pairs if item.acts or (few and not tried.because)]
     unused = [pair for pair in pairs if pair not in used]
     steps = remedies_by_cause(base, used)
-    estimates, rest_cases = _apply_remedies(base, steps)
+    estimates, rest_cases = _estimate_by_remedy(base, steps)
     retrieval, reading_relation = retrieval_fails(base, pairs, few), reading_fails(base, pairs, few)
     labels = labels_fail(base, pairs, few)
     rest = UnrescuedCases(
@@ -232,12 +232,12 @@ def _attribute_causes(
 
 
 def _as_retrieval(cause: Cause) -> Cause:
-    """Return the cause with `knowledge` replaced by `retrieval`."""
+    """Return "retrieval" for "knowledge", any other cause unchanged."""
     return "retrieval" if cause == "knowledge" else cause
 
 
 def _chance_cases(base: BaseOutcomes, pairs: Sequence[TriedEffect]) -> CaseIds:
-    """Return the failed cases that pass with an acting remedy and with its placebo."""
+    """Return ids of failed cases that pass with an acting remedy and under a rival of it."""
     return frozenset().union(
         *(passed_by_both(base, tried) for tried, result in pairs if result.acts)
     )
@@ -250,7 +250,7 @@ def _chance_sentence(base: BaseOutcomes, classes_: Sequence[FailureClass]) -> st
     return f"{sentence}: chance may be why, so they have no cause" if n else ""
 
 
-def _apply_remedies(
+def _estimate_by_remedy(
     base: BaseOutcomes, steps: Sequence[RemedyStep]
 ) -> tuple[list[_CauseEstimate], _CauseEstimate]:
     """Return (an estimate for each remedy, cheapest first; the cases that none rescues).
@@ -295,7 +295,7 @@ def _wrong_rows(base: BaseOutcomes, attribution: _Attribution) -> tuple[list[Wro
 
 
 def _wrong_row(base: BaseOutcomes, class_: FailureClass) -> Wrong:
-    """Return the row of a class: its share of all failures, bounds allow for untried cases."""
+    """Return a class as a row: its share of all failures; bounds allow for untried cases."""
     least = share_interval(base, class_.cases, base.fails, ALPHA)
     most = (
         share_interval(base, class_.cases | class_.most, base.fails, ALPHA)
@@ -338,12 +338,12 @@ def _estimated_share(base: BaseOutcomes, estimate: _CauseEstimate) -> Wrong:
 
 
 def _few_row(n: int) -> Wrong:
-    """Return the row `few`, which covers all failures; `n` of them were compared."""
+    """Return the row of cause "few": it covers all failures, of which `n` were compared."""
     return Wrong(cause="few", share=1.0, low=1.0, high=1.0, n=n, arm=None, placebo=None)
 
 
 def _remedy_overlaps(effects: Sequence[Effect]) -> list[RemedyOverlap]:
-    """Return how many failed cases each two interventions both rescue, for pairs with any."""
+    """Return, for each two interventions, how many failed cases both rescue; 0 is left out."""
     return [
         RemedyOverlap(one=one.name, other=other.name, both=n_shared)
         for one, other in combinations(effects, 2)

@@ -47,7 +47,7 @@ from tuneworthy.records.record import digest
 from tuneworthy.records.run import Run
 from tuneworthy.records.task import Task
 
-TOTAL_LOSS = 1e-9  # a score below it counts as 0
+ZERO_SCORE_BELOW = 1e-9  # a score below it counts as 0
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+")
 NO_SECONDS = "the recorded answers have no `seconds`: write each one's into its line of the log"
 LEAST_TIMES_FOR_P95 = 20  # below it the 95th percentile is little more than the maximum
@@ -104,7 +104,7 @@ def _arm_result(matrix: Matrix, runs: Sequence[Run], rivals: Sequence[Column] | 
         return ArmResult(**plain, state=bad.state, because=bad.because)
     ids = sorted(column.cells)
     fields, missing = _measured_fields(matrix, column, ids, rivals or ())
-    sd, told = _seed_sd(column.runs), repeats_of(inputs.design, column.scores, [column.draws])
+    sd, told = _sd_of_seeds(column.runs), repeats_of(inputs.design, column.scores, [column.draws])
     if sd is None:
         missing["seed_sd"] = "one seed: how much a retraining differs was not measured"
     devs = [run.dev for run in column.runs if run.dev is not None]
@@ -113,7 +113,7 @@ def _arm_result(matrix: Matrix, runs: Sequence[Run], rivals: Sequence[Column] | 
         **plain,
         **fields,
         state="stopped_early" if stopped else "measured",
-        because=stopped or _joined_notes(column.runs, told.text if told else column.alike),
+        because=stopped or _joined_notes(column.runs, told.text if told else column.alike_note),
         seed=Counter(run.seed for run in best_by_fold(column.runs)).most_common(1)[0][0],
         seeds=len({run.seed for run in column.runs}),
         n=len(ids),
@@ -131,8 +131,9 @@ def _arm_result(matrix: Matrix, runs: Sequence[Run], rivals: Sequence[Column] | 
 
 
 def _joined_notes(runs: Sequence[Run], more: str = "") -> Reason | None:
-    """Return the notes of an arm's runs, and `more`, as one reason; of those that differ in figures
-    alone, one.
+    """Return an arm's run notes, and `more`, joined to one reason; None if there are none.
+
+    Of notes that differ in figures alone, one is kept.
     """
     alike: dict[str, list[str]] = {}
     for note in sorted(note for run in runs for note in run.notes):
@@ -159,7 +160,7 @@ def _total_seconds(runs: Sequence[Run]) -> float:
 
 
 def _why_finalist(inputs: ComparisonInputs, rivals: Sequence[Column]) -> str:
-    """Return why the first of these arms of one tool holds the tool's place on the ladder."""
+    """Return a clause on why `rivals[0]`, of arms of one tool, has its place on the ladder."""
     spec, finalist = rivals[0].spec, preselected_arm(inputs.task, rivals[0].spec)
     whose = "of its tool" if spec.tool else "whose tool is not given"
     if len(rivals) > 1:
@@ -178,7 +179,7 @@ def _why_finalist(inputs: ComparisonInputs, rivals: Sequence[Column]) -> str:
 def _measured_fields(
     matrix: Matrix, column: Column, ids: Sequence[str], rivals: Sequence[Column]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return (measured fields of an arm's ArmResult, reasons of the missing ones by field)."""
+    """Return ({field of ArmResult: measured value}, {field that is None: its reason})."""
     inputs, answers = matrix.inputs, [column.cells[i][0] for i in ids]
     score = matrix.mean(column.spec.name, rivals=rivals).interval
     valid = valid_answers(inputs, column, ids)
@@ -208,7 +209,7 @@ def _limit_states(
     valid: ValidAnswers,
     missing: dict[str, str],
 ) -> dict[str, LimitState]:
-    """Return the state of every limit of the task; add to `missing` why one is not shown."""
+    """Return {limit of the task: its state}; add to `missing` why one is not shown."""
     states = limit_states(task, fields, runs)
     limit = task.success.limits.valid
     if limit is not None:
@@ -220,7 +221,7 @@ def _limit_states(
 
 
 def _unscored_share(column: Column, ids: Sequence[str]) -> float:
-    """Return what unscored cases would add to a mean if they were right."""
+    """Return the share of unscored cases: what they would add to a mean if right."""
     return float((column.values(ids, wrong=1.0) - column.values(ids)).mean())
 
 
@@ -234,7 +235,7 @@ def _total_loss_share(
     values = column.values(ids)
     if inputs.grades is not None or np.isin(values, (0.0, 1.0)).all():
         return None
-    lost = dict(zip(ids, (values < TOTAL_LOSS).tolist(), strict=True))
+    lost = dict(zip(ids, (values < ZERO_SCORE_BELOW).tolist(), strict=True))
     return inputs.design.mean(lost).interval
 
 
@@ -290,7 +291,7 @@ def _mean_tokens(answers: Sequence[Answer], missing: dict[str, str]) -> Tokens |
     )
 
 
-def _seed_sd(runs: Sequence[Run]) -> float | None:
+def _sd_of_seeds(runs: Sequence[Run]) -> float | None:
     means = []
     for seed in sorted({run.seed for run in runs}):
         scores = [s for run in runs if run.seed == seed for s in run.scores]

@@ -31,14 +31,13 @@ RETRAIN_KEYS = "economics.hours_per_retrain and economics.engineer_hour"
 def cost_per_1000_requests(
     task: Task, answers: Sequence[Answer], runs: Sequence[Run], missing: dict[str, str]
 ) -> dict[str, Any]:
-    """Return dollars per 1,000 requests with their standard error, and the source of the price.
+    """Return fields `usd_per_1k`, `usd_per_1k_se`, `price_from`, `expires`; `missing` gets reasons.
 
     Only answered requests count: a failed one shows no price, whatever it was billed. Seconds are
-    those of bulk answers, so they include the concurrency that was reached. The reason for a
-    missing figure is written into `missing`.
+    those of bulk answers, so they include the concurrency that was reached.
     """
     answered = [a for a in answers if a.error is None]
-    fields: dict[str, Any] = {"expires": _retirement_date(runs)}
+    fields: dict[str, Any] = {"expires": _retirement_day(runs)}
     if why := _why_unpriced(task, answered, runs):
         missing["usd_per_1k"] = why
         return fields
@@ -123,7 +122,7 @@ def retrain_days(evidence: Evidence, task: Task) -> float:
 
 
 def _arm_costs(arm: ArmResult, task: Task, about: tuple[int, int, float]) -> dict[str, Any]:
-    """Return the costs of one arm; `about` is (labelled rows, fits, days between retrainings)."""
+    """Return an arm's cost fields and `missing`; `about`: (labelled rows, fits, retrain days)."""
     rows, fits, days = about
     lacking = {k: v for k, v in arm.missing.items() if k not in _TASK_COST_FIELDS}
     if arm.tool is None and arm.role == "candidate":  # may be a tuned model, so cost unknown
@@ -145,7 +144,7 @@ _TASK_COST_FIELDS = ("build_usd", "upkeep_usd_month", "retrain_usd", "retrain_da
 def _build_cost(
     arm: ArmResult, task: Task, rows: int, fits: int, lacking: dict[str, str]
 ) -> float | None:
-    """Return the one-off cost F; None (with a reason in `lacking`) if a price is not set.
+    """Return the one-off cost F in USD; None, with a reason in `lacking`, if a price is not set.
 
     F = hours_to_build * engineer_hour + rows * label_each + training hours * machine_hour
     """
@@ -168,7 +167,7 @@ def _build_cost(
 def _upkeep_fields(
     arm: ArmResult, task: Task, rows: int, about: tuple[int, float], lacking: dict[str, str]
 ) -> dict[str, Any]:
-    """Return the fields of the monthly upkeep U; those that lack a price are None.
+    """Return a dict of monthly upkeep U, retraining cost and days; None without prices (`lacking`).
 
     U = hosting_month + 30/T * (hours_per_retrain * engineer_hour + retraining + relabelling)
     """
@@ -177,7 +176,7 @@ def _upkeep_fields(
     out: dict[str, Any] = dict.fromkeys(_TASK_COST_FIELDS[1:])
     if money.hours_per_retrain is None or money.engineer_hour is None or machine is None:
         why = RETRAIN_KEYS if machine is not None else "economics.machine_hour"
-        return _mark_missing(out, lacking, f"set {why}")
+        return _without_upkeep(out, lacking, f"set {why}")
     stale = task.knowledge.stale_ok if task.knowledge else 0.0
     relabelled = stale * rows * (money.label_each or 0.0)  # the share of stale rows
     each = money.hours_per_retrain * money.engineer_hour + machine + relabelled
@@ -188,13 +187,13 @@ def _upkeep_fields(
     return out | {"upkeep_usd_month": money.hosting_month + DAYS_PER_MONTH / days * each}
 
 
-def _mark_missing(out: dict[str, Any], lacking: dict[str, str], why: str) -> dict[str, Any]:
+def _without_upkeep(out: dict[str, Any], lacking: dict[str, str], why: str) -> dict[str, Any]:
     lacking |= dict.fromkeys(_TASK_COST_FIELDS[1:], why)
     return out
 
 
 def _training_cost(arm: ArmResult, task: Task, fits: int) -> float | None:
-    """Return the machine cost of one training; None if machine_hour is not set."""
+    """Return the machine cost of one fit in USD (0 without fit); None if machine_hour is unset."""
     if not arm.fit_seconds:
         return 0.0
     hour = task.economics.machine_hour
@@ -227,7 +226,7 @@ def price_source(task: Task, name: str, url: str) -> str:
     return f"list price of {name}, read on {listed.read}" if listed else ""
 
 
-def _retirement_date(runs: Sequence[Run]) -> str | None:
+def _retirement_day(runs: Sequence[Run]) -> str | None:
     """Return a remote model's announced retirement date as ISO text; None if none is known."""
     remote = _remote_fingerprint(runs)
     listed = _prices.listed(remote.get("model", ""), remote.get("endpoint", ""))
@@ -246,10 +245,10 @@ def breakeven(
     v: float,
     dq: float,
 ) -> tuple[Side, float | None]:
-    """Return the range of requests per month in which arm b pays against arm a: side and volume.
+    """Return (side, volume): arm b pays against arm a above or below so many requests a month.
 
     dF, dU: one-off cost and monthly upkeep, b - a; H: months; dc: cost per request, a - b; v: value
-    of one more right answer; dq: score, b - a. ("never", None) has no volume.
+    of one more right answer; dq: score, b - a. Also ("always", 0.0) and ("never", None).
     """
     fixed, gain = dF / H + dU, dc + v * dq
     if gain > 0:
@@ -266,7 +265,7 @@ def paying_margin(
     v: float,
     V: float,  # noqa: N803
 ) -> float:
-    """Return the gain in right answers per request that pays for a climb; at least 0.
+    """Return the least score gain that pays for b's higher fixed costs over a's; at least 0.
 
     V: requests per month. Raises ValueError if answers or requests are worth nothing.
     """

@@ -42,7 +42,7 @@ from tuneworthy.records.task import Task
 
 NO_TIME_TO_DIAGNOSE = "the minutes have no room to read the matrix across (budget.minutes)"
 
-MAY_ACT = Design.independent("it only chooses what is tried next; a wide bound would try less")
+TRIAL_DESIGN = Design.independent("it only chooses what is tried next; a wide bound would try less")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def answer_columns(task: Task, runs: Sequence[Run]) -> dict[str, AnswerColumn]:
 
 
 def base_of(table: Mapping[str, AnswerColumn]) -> AnswerColumn | None:
-    """Return the base arm: the system that runs today, else the simplest prompt."""
+    """Return the column to diagnose: what runs today, else the simplest prompt; None if none."""
     candidates = [c for c in table.values() if c.spec.role == "candidate"]
     now = [c for c in candidates if c.spec.arm == PRESENT_ARM]
     rivals = now or [c for c in candidates if c.spec.tool == "prompt"]
@@ -85,10 +85,9 @@ def base_of(table: Mapping[str, AnswerColumn]) -> AnswerColumn | None:
 def comparable_base(
     base: AnswerColumn, table: Mapping[str, AnswerColumn], split: Split
 ) -> AnswerColumn:
-    """Return the base arm on the cases that can be compared with other arms.
+    """Return the base column without the earliest rows if another candidate lacks them.
 
-    The earliest rows drop out if another candidate did not answer them (only recorded arms do):
-    they would count as failures that no remedy was tried on.
+    Only recorded arms answer these; they would count as failures that no remedy was tried on.
     """
     early, others = split.early, [c for c in table.values() if c.spec.role == "candidate"]
     if all(early <= set(column.passed) for column in others):
@@ -109,7 +108,7 @@ def diagnose_runs(
     split: Split,
     doubted: Sequence[LabelDoubt],
 ) -> Diagnosis | None:
-    """Return the diagnosis that the runs support; None without a base arm.
+    """Return the causes of the base arm's failures, read from the runs; None without base arm.
 
     `doubted` are the labels of these cases that other rows contradict (`label_doubts`).
     """
@@ -136,7 +135,7 @@ def diagnose_runs(
     pass_at, rescores = task.success.passes_from, list[Intervention]()
     if fails:
         rescores = rescore_interventions(task, metric, answered, base.answers, pass_at, task.seed)
-    tried = [*rescores, *_interventions(task, answered, table, base, metric)]
+    tried = [*rescores, *_interventions_of_arms(task, answered, table, base, metric)]
     tried += _untried_remedies(
         task, runs, {intervention.remedy for intervention in tried if intervention.asks}
     )
@@ -150,9 +149,9 @@ def diagnose_runs(
 
 
 def without_unread_causes(diagnosis: Diagnosis, read: int | None) -> Diagnosis:
-    """Return the diagnosis, without causes and effects if `read` (of the plan) is 0.
+    """Return the diagnosis; without causes and effects if `read` is 0 (no minutes for placebos).
 
-    No placebo ran then, and without placebos every remedy that helps would count as a cause.
+    `read` is the plan's. Without placebos every remedy that helps would count as a cause.
     """
     if read != 0:
         return diagnosis
@@ -166,7 +165,7 @@ def _with_whole_arms(
     table: Mapping[str, AnswerColumn],
     diagnosis: Diagnosis,
 ) -> Diagnosis:
-    """Return the diagnosis with the full arm's answers in place of its pilot's, if the pilot acts.
+    """Return the diagnosis with a full arm's answers in place of its pilot's, if the pilot acts.
 
     A pilot and its placebo show that a remedy acts; the arm itself learns from all rows and rescues
     more. The placebo stays that of the pilot, which learnt from fewer rows. On cases that the pilot
@@ -226,7 +225,7 @@ def _untried_remedies(
     return list(left_out.values())
 
 
-def _interventions(
+def _interventions_of_arms(
     task: Task,
     cases: Sequence[Case],
     table: Mapping[str, AnswerColumn],
@@ -237,7 +236,7 @@ def _interventions(
     for name, column in table.items():
         arm = load("arms", column.spec.arm)
         remedy = getattr(arm, "REMEDY", None)
-        if remedy is None and asks_another_model(task, column.spec) and _gains(column, base) > 0:
+        if remedy is None and asks_another_model(task, column.spec) and _min_gain(column, base) > 0:
             remedy = "capability"  # its bare prompt: the other model is what is tried
         if remedy is None or column.spec.of or name == base.spec.name or f"{name} pilot" in table:
             continue
@@ -277,14 +276,14 @@ def may_act(own: AnswerColumn, base: AnswerColumn) -> bool:
     ids = [i for i in base.passed if i in own.passed]
     fails = sum(not base.passed[i] for i in ids)
     rescued = any(own.passed[i] and not base.passed[i] for i in ids)
-    return rescued and (fails < FEW_IF_NONE_ACTS or _gains(own, base) > 0)
+    return rescued and (fails < FEW_IF_NONE_ACTS or _min_gain(own, base) > 0)
 
 
-def _gains(own: AnswerColumn, base: AnswerColumn) -> float:
-    """Return the lower bound of what an arm passes more than the base; -1 without a common case."""
+def _min_gain(own: AnswerColumn, base: AnswerColumn) -> float:
+    """Return the lower bound of the arm's pass rate - the base's; -1 without a common case."""
     shared = [i for i in base.passed if i in own.passed]
     gain = {i: float(own.passed[i]) - float(base.passed[i]) for i in shared}
-    return MAY_ACT.difference(gain).low if gain else -1.0
+    return TRIAL_DESIGN.difference(gain).low if gain else -1.0
 
 
 def _prompt_alone_passes(
@@ -304,7 +303,7 @@ def _prompt_alone_passes(
 def _permuted_pass_shares(
     task: Task, cases: Sequence[Case], column: AnswerColumn, metric: Metric
 ) -> dict[str, float]:
-    """Return {case id: how often its answer passes against another case's gold answer}."""
+    """Return {case id: share of other cases whose gold answer its answer passes against}."""
     shares = {}
     for i, others in placebo_cases(task, cases, task.seed).items():
         if others and (answer := column.answers.get(i)) is not None:
@@ -321,7 +320,7 @@ def repairable_share(spec: Spec, wrong: Sequence[Wrong]) -> float:
 
 
 def advised_against(spec: Spec, wrong: Sequence[Wrong]) -> bool:
-    """Return whether the diagnosis speaks against an arm.
+    """Return whether the diagnosis speaks against running an arm.
 
     It does against training without passages if most failures lack a passage or misread one.
     """
@@ -329,7 +328,7 @@ def advised_against(spec: Spec, wrong: Sequence[Wrong]) -> bool:
 
 
 def with_minutes(evidence: Evidence, plan: Plan) -> Evidence:
-    """Return the evidence with the minutes and dollars needed for each arm that was cut for time.
+    """Return the evidence with, per arm cut for time, the minutes and dollars that it lacks.
 
     An arm without an estimate (0 minutes, nothing sent) keeps None. An arm that learnt from a part
     of the rows gets the minutes of the uncut plan, one that ran on some folds those of the others.
@@ -346,13 +345,13 @@ def with_minutes(evidence: Evidence, plan: Plan) -> Evidence:
             }
         )
         if (plan_arm := planned.get(arm.name)) and arm.left_out_for_time
-        else _with_whole_minutes(_with_further_minutes(arm, evidence, planned), evidence, plan)
+        else _with_minutes_for_all(_with_minutes_of_folds(arm, evidence, planned), evidence, plan)
         for arm in evidence.arms
     )
     return evidence.model_copy(update={"arms": arms})
 
 
-def _with_further_minutes(
+def _with_minutes_of_folds(
     arm: ArmResult, evidence: Evidence, planned: Mapping[str, PlannedArm]
 ) -> ArmResult:
     plan_arm = planned.get(arm.name)
@@ -363,7 +362,7 @@ def _with_further_minutes(
     return arm.model_copy(update={"more_minutes": round(left, 3), "more_usd": 0.0})
 
 
-def _with_whole_minutes(arm: ArmResult, evidence: Evidence, plan: Plan) -> ArmResult:
+def _with_minutes_for_all(arm: ArmResult, evidence: Evidence, plan: Plan) -> ArmResult:
     rows = arm.options.get("rows")
     cut = isinstance(rows, int) and rows < (evidence.train or 0) and "(" not in arm.name
     if not cut or not arm.score or plan.whole is None:

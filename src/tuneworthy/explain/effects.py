@@ -33,7 +33,7 @@ from tuneworthy.records.interval import ALPHA, Interval
 
 MOST_GUESSED_SHARE = 0.95
 
-"""No effect can be shown if the placebo passes a larger share of the failures than this."""
+"""No effect can be shown if the placebo passes more than this share of the failures."""
 
 PASSED_SHARE = 0.5
 
@@ -51,8 +51,8 @@ def effect(base: BaseOutcomes, tried: Intervention) -> Effect:
     share of FAIL rescued beyond a rerun of the base must be above 0 as well.
     """
     rerun, rivals = _rerun_shares(base), _shares_to_beat(tried)
-    fails = _common_cases(base.fails, tried.passed, *(rivals or [rerun]))
-    passes = _common_cases(base.passes, tried.passed)
+    fails = _cases_in_all(base.fails, tried.passed, *(rivals or [rerun]))
+    passes = _cases_in_all(base.passes, tried.passed)
     net = _lowest_interval([_net_passes(base, tried.passed, rival) for rival in rivals])
     gain = _net_passes(base, tried.passed, rerun)
     compared = rivals if fails else []
@@ -60,10 +60,10 @@ def effect(base: BaseOutcomes, tried: Intervention) -> Effect:
         _rounded_interval(_rescue_contrast(base, fails, tried.passed, rival)) for rival in compared
     ]
     contrast = _lowest_interval(contrasts)
-    beyond = _paired_interval(base, _common_cases(fails, rerun), tried.passed, rerun)
-    rescue, placebo_share = _pass_share(fails, tried.passed), None
+    beyond = _paired_interval(base, _cases_in_all(fails, rerun), tried.passed, rerun)
+    rescue, placebo_share = _mean_pass_share(fails, tried.passed), None
     if contrast is not None:
-        placebo_share = _pass_share(fails, rivals[contrasts.index(contrast)])
+        placebo_share = _mean_pass_share(fails, rivals[contrasts.index(contrast)])
     required = [net, gain, contrast] + ([beyond] if gain is None or contrast is None else [])
     informative = placebo_share is None or placebo_share <= MOST_GUESSED_SHARE
     acts = (
@@ -81,7 +81,7 @@ def effect(base: BaseOutcomes, tried: Intervention) -> Effect:
         rescue=rescue,
         placebo_rescue=placebo_share,
         harm=None
-        if (passed := _pass_share(passes, tried.passed)) is None
+        if (passed := _mean_pass_share(passes, tried.passed)) is None
         else round(1 - passed, 6),
         net=net,
         gain=gain,
@@ -93,34 +93,34 @@ def effect(base: BaseOutcomes, tried: Intervention) -> Effect:
         else rescued_cases(fails, tried.passed, _best_rival(base, tried)),
     )
     return result.model_copy(
-        update={"because": _effect_reason(result, tried, _pass_share(fails, rerun))}
+        update={"because": _effect_reason(result, tried, _mean_pass_share(fails, rerun))}
     )
 
 
 def rescued_cases(fails: Iterable[str], passed: PassShares, versus: PassShares) -> tuple[str, ...]:
-    """Return the failed cases that pass with the remedy and not under its rivals (`versus`)."""
+    """Return the ids in `fails` that pass under the remedy, but in under half of rivals' draws."""
     return tuple(case for case in fails if passed[case] and versus[case] < PASSED_SHARE)
 
 
 def decided_cases(base: BaseOutcomes, tried: Intervention) -> frozenset[str]:
-    """Return the failed cases for which it is known whether the remedy rescues them.
+    """Return ids of failed cases for which it is known whether the remedy rescues them.
 
     If the placebo was not run, these are only the cases that the remedy fails.
     """
     if tried.unproved:
         return frozenset(case for case in base.fails if tried.passed.get(case) is False)
-    return frozenset(_common_cases(base.fails, tried.passed, _best_rival(base, tried)))
+    return frozenset(_cases_in_all(base.fails, tried.passed, _best_rival(base, tried)))
 
 
 def passed_by_both(base: BaseOutcomes, tried: Intervention) -> frozenset[str]:
-    """Return the failed cases that pass with the remedy and under a rival."""
+    """Return ids of failed cases that a rival passes as the remedy does: no rescue is shown."""
     versus = _best_rival(base, tried)
-    fails = _common_cases(base.fails, tried.passed, versus)
+    fails = _cases_in_all(base.fails, tried.passed, versus)
     return frozenset(case for case in fails if tried.passed[case] and versus[case] >= PASSED_SHARE)
 
 
 def _shares_to_beat(tried: Intervention) -> list[PassShares]:
-    """Return the pass shares that a remedy must beat: of its placebo and of its prompt alone."""
+    """Return a remedy's rivals as {case id: pass share} each: its placebo, its prompt alone."""
     return [rival for rival in (tried.placebo_passed, tried.alone) if rival]
 
 
@@ -145,31 +145,31 @@ def _lowest_interval(intervals: Sequence[Interval | None]) -> Interval | None:
 def share_interval(
     base: BaseOutcomes, cases: Iterable[str], within: Iterable[str], level: float
 ) -> Interval:
-    """Return the share of `cases` among `within` with an interval, two-sided at `level`.
+    """Return the share of ids `within` that are in `cases`, with a two-sided interval at `level`.
 
     Raises ValueError for an empty `within`.
     """
     hit = set(cases)
-    mean, low, high = _design(base).mean({i: i in hit for i in sorted(within)}, level)
+    mean, low, high = _design_of_base(base).mean({i: i in hit for i in sorted(within)}, level)
     return _rounded_interval(Interval(mean=mean, low=low, high=high))
 
 
-def _design(base: BaseOutcomes) -> Design:
+def _design_of_base(base: BaseOutcomes) -> Design:
     return Design(base.groups, base.largest_group, base.only_copies)
 
 
 def _rerun_shares(base: BaseOutcomes) -> PassShares:
-    """Return {case id: pass share of a rerun of the base, or of its first run if not rerun}."""
+    """Return {case id: 1 if the base's rerun passes, else 0}; its first run if not rerun."""
     if base.rerun:
         return {case: float(passed) for case, passed in base.rerun.items()}
     return dict.fromkeys(base.fails, 0.0) | dict.fromkeys(base.passes, 1.0)
 
 
-def _common_cases(cases: Iterable[str], *columns: PassShares) -> list[str]:
+def _cases_in_all(cases: Iterable[str], *columns: PassShares) -> list[str]:
     return sorted(case for case in cases if all(case in column for column in columns))
 
 
-def _pass_share(cases: Sequence[str], column: PassShares | None) -> float | None:
+def _mean_pass_share(cases: Sequence[str], column: PassShares | None) -> float | None:
     if column is None or not all(case in column for case in cases):
         return None
     return round(float(np.mean([float(column[case]) for case in cases])), 6) if cases else None
@@ -177,7 +177,7 @@ def _pass_share(cases: Sequence[str], column: PassShares | None) -> float | None
 
 def _net_passes(base: BaseOutcomes, one: PassShares, other: PassShares) -> Interval | None:
     """Return passes under `one` - passes under `other`, scaled to all cases; None if unmeasured."""
-    fails, passes = _common_cases(base.fails, one, other), _common_cases(base.passes, one, other)
+    fails, passes = _cases_in_all(base.fails, one, other), _cases_in_all(base.passes, one, other)
     if bool(fails) < bool(base.fails) or bool(passes) < bool(base.passes):
         return None
     if len(fails) + len(passes) == len(base.fails) + len(base.passes):
@@ -206,18 +206,18 @@ def _paired_interval(
     diffs = {i: float(one[i]) - float(other[i]) for i in sorted(cases)}
     if not diffs:
         return Interval(mean=0.0, low=-1.0, high=1.0)
-    bound = _design(base).difference(diffs, ALPHA / 2, part_of_sum=part_of_sum)
+    bound = _design_of_base(base).difference(diffs, ALPHA / 2, part_of_sum=part_of_sum)
     return Interval(mean=bound.mean, low=bound.low, high=bound.high)
 
 
 def _rescue_contrast(
     base: BaseOutcomes, fails: Sequence[str], one: PassShares, other: PassShares
 ) -> Interval:
-    """Return the share rescued beyond a rival."""
+    """Return share of `fails` passing under `one` - under `other`; 0 (-1 to 1) for no case."""
     diffs = {i: float(one[i]) - float(other[i]) for i in sorted(fails)}
     if not diffs:
         return Interval(mean=0.0, low=-1.0, high=1.0)
-    bound = _design(base).contrast(diffs, ALPHA / 2)
+    bound = _design_of_base(base).contrast(diffs, ALPHA / 2)
     return Interval(mean=bound.mean, low=bound.low, high=bound.high)
 
 
@@ -240,13 +240,13 @@ def _corrected_for_guessing(contrast: Interval | None, placebo_share: float | No
 
 
 def _effect_reason(result: Effect, tried: Intervention, rerun: float | None) -> str:
-    """Return why the remedy does not act or, if it acts, what was not measured."""
+    """Return why a remedy does not act; if it does, what was not measured ("" if nothing)."""
     gaps = _unmeasured_text(result, tried)
     if result.acts:
         return gaps
     if not result.n_fail:
         return tried.because or "it was asked of no failed case"
-    reason = _why_not(result, tried.placebo or "its placebo", rerun)
+    reason = _why_no_effect(result, tried.placebo or "its placebo", rerun)
     return f"{reason}; {gaps}" if gaps else reason
 
 
@@ -263,7 +263,7 @@ def _unmeasured_text(result: Effect, tried: Intervention) -> str:
     return "; ".join(gaps)
 
 
-def _why_not(result: Effect, placebo: str, rerun: float | None) -> str:
+def _why_no_effect(result: Effect, placebo: str, rerun: float | None) -> str:
     n, share = result.n_fail, result.rescue or 0.0
     text = f"rescues {_cases_text(share, n)} of {n}"
     if share == 0:
@@ -285,11 +285,11 @@ def _why_not(result: Effect, placebo: str, rerun: float | None) -> str:
 
 
 def _cases_text(share: float, n: int) -> str:
-    """Return a share of `n` as text, in cases; with one decimal for a placebo of several draws."""
+    """Return `share * n` cases as text: `12`, or `4.5` for a placebo of several draws."""
     return f"{share * n:.1f}".removesuffix(".0")
 
 
-LEAST_LITERAL_SHARE = 0.8  # the least share of failures with their answer in the passage
+LEAST_SHARE_IN_PASSAGE = 0.8  # the least share of failures with their answer in the passage
 
 HALF, QUARTER = 0.5, 0.25  # shares of rescued cases below which retrieval, or reading, fails
 
@@ -297,24 +297,24 @@ TriedEffect = tuple[Intervention, Effect]
 
 
 class Relation(NamedTuple):
-    """Whether a relation holds, and a sentence for the user ("" without one)."""
+    """Whether a relation between remedies holds, and a sentence for the user (or "")."""
 
     holds: bool
     sentence: str = ""
 
 
 def retrieval_fails(base: BaseOutcomes, pairs: Sequence[TriedEffect], few: bool) -> Relation:
-    """Test whether retrieval fails: it rescues less than half of what the gold passage rescues.
+    """Return whether retrieval fails, with a sentence: it rescues under half of what gold does.
 
     The gold passage must act. On the cases that it rescues, the 95 % upper end of real retrieval's
     rescue share must be below 1/2; of several retrievers the best counts.
     """
-    gold = [effect for _, effect in _pairs_of(pairs, "knowledge") if effect.acts or few]
+    gold = [effect for _, effect in _effects_of_remedy(pairs, "knowledge") if effect.acts or few]
     rescued = frozenset().union(*(effect.rescued for effect in gold))
     if not rescued:
         return Relation(False)
     shares = []
-    for tried, _ in _pairs_of(pairs, "retrieval"):
+    for tried, _ in _effects_of_remedy(pairs, "retrieval"):
         tried_cases = [case for case in rescued if case in tried.passed]
         if tried_cases:
             helped = [case for case in tried_cases if tried.passed[case]]
@@ -331,7 +331,7 @@ def retrieval_fails(base: BaseOutcomes, pairs: Sequence[TriedEffect], few: bool)
 
 
 def reading_fails(base: BaseOutcomes, pairs: Sequence[TriedEffect], few: bool) -> Relation:
-    """Test whether reading fails: the answer is in the passage, but the passage does not help.
+    """Return whether reading fails, with a sentence: passages hold the answer, but don't help.
 
     At least 80 % of the failures must have their answer in the passage word for word. The gold
     passage must have been tried and be shown to rescue less than a quarter of them beyond its
@@ -342,8 +342,8 @@ def reading_fails(base: BaseOutcomes, pairs: Sequence[TriedEffect], few: bool) -
         return Relation(False)
     in_passage, n = len(set(base.literal) & set(base.fails)), len(base.fails)
     sentence = f"the answer stands word for word in the passage of {in_passage} of {n} failures"
-    tried = [effect for _, effect in _pairs_of(pairs, "knowledge") if effect.n_fail]
-    if not tried or in_passage < LEAST_LITERAL_SHARE * n:
+    tried = [effect for _, effect in _effects_of_remedy(pairs, "knowledge") if effect.n_fail]
+    if not tried or in_passage < LEAST_SHARE_IN_PASSAGE * n:
         return Relation(False, sentence)
     rescue_shares = [
         effect.contrast.mean if few else effect.contrast.high for effect in tried if effect.contrast
@@ -358,7 +358,7 @@ def reading_fails(base: BaseOutcomes, pairs: Sequence[TriedEffect], few: bool) -
 
 
 def labels_fail(base: BaseOutcomes, pairs: Sequence[TriedEffect], few: bool) -> Relation:
-    """Test whether labels are wrong: nothing acts, and like cases contradict many failures.
+    """Return whether labels are wrong, with a sentence: no remedy acts, like cases contradict.
 
     That is the labels of a share of at least `margin` of all cases. With `few` remedies may act.
     """
@@ -370,5 +370,5 @@ def labels_fail(base: BaseOutcomes, pairs: Sequence[TriedEffect], few: bool) -> 
     return Relation((few or not acting) and n >= base.margin * total, sentence)
 
 
-def _pairs_of(pairs: Sequence[TriedEffect], remedy: Remedy) -> list[TriedEffect]:
+def _effects_of_remedy(pairs: Sequence[TriedEffect], remedy: Remedy) -> list[TriedEffect]:
     return [pair for pair in pairs if pair[1].remedy == remedy]

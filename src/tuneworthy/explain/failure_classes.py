@@ -65,7 +65,7 @@ class UnrescuedCases(NamedTuple):
 
 
 def remedies_by_cause(base: BaseOutcomes, pairs: Sequence[TriedEffect]) -> list[RemedyStep]:
-    """Return the remedies grouped by the cause they show, in the given order.
+    """Return one step per cause that `pairs` show, merging its remedies, in the given order.
 
     A case counts as tried if any remedy of the cause was tried on it; selecting by the rescued
     cases would overestimate the share.
@@ -98,7 +98,7 @@ def failure_classes(
     others: Sequence[TriedEffect],
     rest: UnrescuedCases,
 ) -> tuple[list[FailureClass], tuple[UntriedRemedy, ...]]:
-    """Return (the classes of all failed cases, the remedies that untried cases still need).
+    """Return (non-empty classes that split all failed cases, remedies untried on some of them).
 
     `others` are the remedies that are in no step.
     """
@@ -115,7 +115,7 @@ def failure_classes(
     chance = (remaining & rest.chance) - label - reading
     hard = remaining - label - reading - chance
     for pair in others:
-        if _may_rescue(base, pair):
+        if _may_rescue_untried(base, pair):
             hard = _defer_undecided(base, pair, hard, pending)
     untried = frozenset().union(*(cases for _, cases in pending.values()))
     if not rest.model_was_called:
@@ -136,7 +136,7 @@ def failure_classes(
 
 
 def _undecided_cases(base: BaseOutcomes, tried: Intervention) -> CaseIds:
-    """Return the failed cases for which it is unknown whether the remedy rescues them."""
+    """Return ids of failed cases for which it is unknown whether the remedy rescues them."""
     failed = {case for case, passed in tried.passed.items() if not passed}
     return frozenset(base.fails) - decided_cases(base, tried) - failed
 
@@ -147,14 +147,14 @@ def _defer_undecided(
     cases: CaseIds,
     pending: dict[str, tuple[TriedEffect, CaseIds]],
 ) -> CaseIds:
-    """Return the cases that this remedy leaves decided; add the undecided ones to `pending`."""
+    """Return `cases` without those undecided for this remedy, which are added to `pending`."""
     if deferred := cases & _undecided_cases(base, pair[0]):
         pending[pair[1].name] = (pair, deferred)
     return cases - deferred
 
 
-def _may_rescue(base: BaseOutcomes, pair: TriedEffect) -> bool:
-    """Return whether a remedy that is not shown to act may rescue cases it was not tried on.
+def _may_rescue_untried(base: BaseOutcomes, pair: TriedEffect) -> bool:
+    """Return whether a remedy not shown to act may still rescue cases it was not tried on.
 
     False if it is shown to rescue less than a quarter of the cases it was tried on.
     """

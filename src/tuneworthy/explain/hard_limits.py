@@ -13,11 +13,11 @@ from tuneworthy.records.run import Run
 from tuneworthy.records.task import Task
 
 LEAST_TIMES_FOR_LIMIT = 59  # the fewest times that can show p95 below a limit: .95 ** 59 < .05
-TIMED = Design.independent("prompts are timed one at a time, drawn at random")
+TIMED_DESIGN = Design.independent("prompts are timed one at a time, drawn at random")
 
 
 def limit_states(task: Task, fields: dict[str, Any], runs: Sequence[Run]) -> dict[str, LimitState]:
-    """Return the state of every limit that the task sets but `valid`, by limit name."""
+    """Return {limit that the task sets: its state}, all but `valid`."""
     limits = task.success.limits
     states: dict[str, LimitState] = {}
     if limits.p95_ms is not None:
@@ -33,7 +33,7 @@ def limit_states(task: Task, fields: dict[str, Any], runs: Sequence[Run]) -> dic
 
 
 def with_optional_limits(task: Task, evidence: Evidence) -> tuple[ArmResult, ...]:
-    """Return the arms with the states of limits that need a further measurement."""
+    """Return the arms with states of `general_drop` and `context_faithful`, measured apart."""
     arms = with_general_drop(evidence.arms, evidence.harms, task.success.limits.general_drop)
     if why := evidence.missing.get("harms"):
         arms = tuple(
@@ -52,7 +52,7 @@ UNTRAINED_TOOLS = {"classifier", "prompt", "schema", "context"}
 def with_general_drop(
     arms: Sequence[ArmResult], harms: Sequence[SideEffects], limit: float | None
 ) -> tuple[ArmResult, ...]:
-    """Return the arms with the state of `general_drop` from the measured harms.
+    """Return the arms with limit `general_drop` met, violated or neither, by measured harms.
 
     Tools that do not change the base model's weights meet it by construction. A trained arm whose
     harm was not measured, the present system and a bigger model stay `not measured`. Without a
@@ -86,7 +86,7 @@ def _state_at_most(measured: Interval | None, limit: float) -> LimitState:
 def with_faithfulness(
     task: Task, arms: Sequence[ArmResult], faithful: Mapping[str, Proportion]
 ) -> tuple[ArmResult, ...]:
-    """Return the arms with the state of `context_faithful`; `faithful` is its share by arm name.
+    """Return the arms with the state of limit `context_faithful`; `faithful`: {arm: share}.
 
     Call it on the arms that `compare` returned. Without that limit, or for an arm without a
     measurement, nothing changes.
@@ -105,7 +105,7 @@ def with_faithfulness(
 
 
 def state_at_least(measured: Interval | None, limit: float) -> LimitState:
-    """Return the state of a limit that a share must reach."""
+    """Return the state of a limit that a share must reach; "not measured" for None."""
     if measured is None:
         return "not measured"
     if measured.high < limit:
@@ -129,7 +129,7 @@ def _p95_state(times: Sequence[float], limit: float) -> LimitState:
     """
     if not times:
         return "not measured"
-    late = _late_share(times, limit)
+    late = _share_over_limit(times, limit)
     if late.low > 0.05:
         return "violated"
     return "met" if late.high <= 0.05 else "not shown"
@@ -141,12 +141,12 @@ def why_p95_open(times: Sequence[float], limit: float) -> str:
     were = f"{prompts} {'was' if len(times) == 1 else 'were'} timed"
     if len(times) < LEAST_TIMES_FOR_LIMIT:
         return f"{were}; {LEAST_TIMES_FOR_LIMIT} are the fewest that can show it"
-    share = percent_with_bounds(_late_share(times, limit).interval)
+    share = percent_with_bounds(_share_over_limit(times, limit).interval)
     return f"{were}, {late} of them over it: {share} of all, and 5 % may be"
 
 
-def _late_share(times: Sequence[float], limit: float) -> Proportion:
-    return TIMED.rate(sum(ms > limit for ms in times), len(times), level=0.10)
+def _share_over_limit(times: Sequence[float], limit: float) -> Proportion:
+    return TIMED_DESIGN.rate(sum(ms > limit for ms in times), len(times), level=0.10)
 
 
 def _local_only_state(runs: Sequence[Run]) -> LimitState:

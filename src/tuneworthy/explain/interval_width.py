@@ -93,7 +93,7 @@ def _width_sentence(total: float, plain: float, n: int) -> str:
 
 
 def _lacking_sentence(lacking: int) -> list[str]:
-    """Return a sentence on the cases whose answer by this arm no human graded, [] without any."""
+    """Return [sentence on how many cases' answers by this arm no human graded]; [] for 0."""
     if not lacking:
         return []
     return [
@@ -103,7 +103,7 @@ def _lacking_sentence(lacking: int) -> list[str]:
 
 
 def _shared_rows_sentence(inputs: ComparisonInputs, folds: Array, factor: float) -> str:
-    """Return a sentence on how far the training rows that folds share widen the interval."""
+    """Return a clause on how far training rows shared by folds widen the interval."""
     run, available = len(set(folds.tolist())), len(inputs.split.learning)
     said = f"its folds share rows to learn from, which widens it {_times_text(factor)}"
     if run == available:
@@ -115,7 +115,7 @@ def _shared_rows_sentence(inputs: ComparisonInputs, folds: Array, factor: float)
 
 
 def _fold_differences(column: Column, values: Array, folds: Array) -> list[str]:
-    """Return a sentence that the folds differ by more than chance, with the mean of each.
+    """Return [sentence that folds differ by more than chance, with the mean score of each].
 
     Fold means are grouped by the chosen prompt or epoch if the choice differs between folds.
     """
@@ -135,7 +135,7 @@ def _fold_differences(column: Column, values: Array, folds: Array) -> list[str]:
 
 
 def _choice_label(run: Run, texts: dict[tuple[str | None, str | None], int]) -> str:
-    """Return a label for the prompt and epoch chosen in a fold.
+    """Return text such as "3 fixed examples, epoch 2": the prompt and epoch chosen in a fold.
 
     `texts` numbers the wordings that a prompt search found, in fold order; it is updated.
     """

@@ -21,7 +21,7 @@ from tuneworthy.rows.copies import contradictory_cases, contradicts, full_text
 
 NEIGHBOURS, AGREEING_NEIGHBOURS = 5, 4
 # For consensus: an arm's least share of passed cases, and the fewest arms.
-GOOD_ARM_SHARE, LEAST_GOOD_ARMS = 0.75, 2
+GOOD_ARM_LEAST_SHARE, LEAST_GOOD_ARMS = 0.75, 2
 
 MOST_COMPARED = 20_000  # the most rows that each row is compared with, selected by content
 
@@ -33,7 +33,7 @@ Array = np.ndarray[Any, Any]
 def label_doubts(
     task: Task, cases: Sequence[Case], others: Sequence[Case] = ()
 ) -> list[LabelDoubt]:
-    """Return the doubts about labels that rows with the same or similar inputs contradict.
+    """Return doubts about labels of `cases` that rows of the same or like inputs contradict.
 
     `others` are further labelled rows to compare with; no doubts about them are returned.
     Neighbours are compared for closed labels only.
@@ -52,14 +52,14 @@ def consensus_doubts(
     answers: Mapping[str, Mapping[str, Answer]],
     passed: Mapping[str, Mapping[str, bool]],
 ) -> list[LabelDoubt]:
-    """Return the doubts about cases on which the good arms agree on an answer other than gold.
+    """Return doubts about cases where all good arms give one and the same answer, not gold.
 
     `answers` and `passed` are by arm, then by case id. An arm is good if it passes at least three
     quarters of its cases; at least two good arms must have answered, all alike and none correctly.
     Arms on one model make the same errors, so this is the weakest of the three grounds.
     """
     form, result = normaliser(task), list[LabelDoubt]()
-    good = [arm for arm in sorted(passed) if _passed_share(passed[arm]) >= GOOD_ARM_SHARE]
+    good = [arm for arm in sorted(passed) if _share_passed(passed[arm]) >= GOOD_ARM_LEAST_SHARE]
     for case in cases:
         arms = [arm for arm in good if case.id in answers.get(arm, {})]
         if len(arms) < LEAST_GOOD_ARMS or any(passed[arm].get(case.id, False) for arm in arms):
@@ -75,7 +75,7 @@ def consensus_doubts(
 
 
 def contradicted_failures(found: Sequence[LabelDoubt], fails: Sequence[str]) -> tuple[str, ...]:
-    """Return the ids of failed cases whose label other rows contradict (conflict, neighbours).
+    """Return ids of failed cases whose label other rows contradict (same input or neighbours).
 
     Consensus of arms does not count: it may be an error that they share.
     """
@@ -90,7 +90,7 @@ def _conflict_doubts(task: Task, everyone: Sequence[Case], own: set[str]) -> Ite
             other = next((o for o in rows if contradicts(case, o, text)), None)
             if other is None:
                 continue
-            there = f"“{_gold_text(other)}” in {_place_of(other)}"
+            there = f"“{_gold_text(other)}” in {_place_text(other)}"
             why = f"the same input has “{_gold_text(case)}” here and {there}"
             yield LabelDoubt(case=case.id, ground="conflict", why=why)
 
@@ -115,7 +115,7 @@ def _neighbour_doubts(task: Task, everyone: Sequence[Case], own: set[str]) -> It
         other = next(everyone[o] for o in near if labels[o] == label)
         why = (
             f"{count} of the {NEIGHBOURS} nearest inputs have “{_gold_text(other)}” "
-            f"({_place_of(other)} is the nearest), this one has “{_gold_text(case)}”"
+            f"({_place_text(other)} is the nearest), this one has “{_gold_text(case)}”"
         )
         yield LabelDoubt(case=case.id, ground="neighbours", why=why)
 
@@ -144,7 +144,7 @@ def _nearest_texts(texts: Sequence[str], queries: Sequence[int]) -> Iterator[lis
 
 
 def _compared_positions(texts: Sequence[str]) -> Array:
-    """Return the positions of the texts to compare with: all, or some selected by content."""
+    """Return the positions of texts to compare with: all, or 20,000 picked by their content."""
     if len(texts) <= MOST_COMPARED:
         return np.arange(len(texts))
     by_content = sorted(range(len(texts)), key=lambda at: (digest(texts[at]), at))
@@ -170,7 +170,7 @@ def _tfidf_vectors(texts: Sequence[str]) -> Any:
         return None
 
 
-def _passed_share(passed: Mapping[str, bool]) -> float:
+def _share_passed(passed: Mapping[str, bool]) -> float:
     return sum(passed.values()) / len(passed) if passed else 0.0
 
 
@@ -178,5 +178,5 @@ def _gold_text(case: Case) -> str:
     return quoted(case.output.strip(), 80)
 
 
-def _place_of(case: Case) -> str:
+def _place_text(case: Case) -> str:
     return case.where or case.id

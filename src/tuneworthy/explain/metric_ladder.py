@@ -61,7 +61,7 @@ def ranking_auc(
 
 
 def another_row(cases: Sequence[Case]) -> DegradingStep:
-    """Return the step that answers a case with the right answer of another, drawn with a seed."""
+    """Return a function: case to another case's right answer, drawn at random (fixed seed)."""
     others = random.Random(0).sample(list(cases), len(cases))
     given = {case.id: other.output for case, other in zip(cases, others, strict=True)}
     return lambda case: given.get(case.id)
@@ -73,7 +73,7 @@ def first_half(case: Case) -> str:
 
 
 def replace_one_part(cases: Sequence[Case]) -> DegradingStep:
-    """Return the step that replaces one field of a JSON answer, or one word of a text.
+    """Return a function: case to its right answer with one JSON field or word replaced, or None.
 
     The new value or word comes from another row; a number gets another last digit. The step
     returns None if no other row has one.
@@ -85,13 +85,13 @@ def replace_one_part(cases: Sequence[Case]) -> DegradingStep:
         draw = random.Random(f"part {case.id}")
         fields = parsed.get(case.id)
         if fields:
-            return _other_field(fields, [row for row in parsed.values() if row], draw)
-        return _other_word(case.output, words, draw)
+            return _with_other_field(fields, [row for row in parsed.values() if row], draw)
+        return _with_other_word(case.output, words, draw)
 
     return worse
 
 
-def _other_field(
+def _with_other_field(
     mine: dict[str, object], rows: Sequence[dict[str, object]], draw: random.Random
 ) -> str | None:
     for key in draw.sample(sorted(mine), len(mine)):
@@ -101,7 +101,7 @@ def _other_field(
     return None
 
 
-def _other_word(text: str, words: Sequence[str], draw: random.Random) -> str | None:
+def _with_other_word(text: str, words: Sequence[str], draw: random.Random) -> str | None:
     matches = list(_WORD.finditer(text))
     if not matches:
         return None
@@ -123,7 +123,7 @@ TOLERATED_UNSCORED = 1  # unscored rows that do not block: a metric can time out
 def blocking_reasons(
     task: Task, audit: Audit, cases: Sequence[Case], metric: Metric
 ) -> tuple[str, ...]:
-    """Return the reasons that block a verdict, as sentences; few rows are none of them."""
+    """Return sentences on what forbids a verdict (audit, contradictions, broken metric); or ()."""
     reasons = [
         observation.text for observation in audit.observations if observation.level == "blocked"
     ]
@@ -136,7 +136,7 @@ def blocking_reasons(
 
 
 def why_metric_is_broken(cases: Sequence[Case], metric: Metric) -> list[str]:
-    """Return the reason why a metric is broken, judged by its scores of gold answers; [] if not.
+    """Return [why a metric is broken, judged by its scores of gold answers]; [] if it works.
 
     The metric is broken if the mean gold score is below .99, if the AUC of gold against another
     row's gold is below .95, or if more than one row and more than 1 % of the rows get no score.

@@ -22,7 +22,7 @@ from tuneworthy.records.split import Split
 
 
 def recompute_evidence(results: Results, metric: Metric | None = None) -> Evidence:
-    """Return the evidence recomputed from the stored runs.
+    """Return the evidence recomputed from stored runs; further measurements are copied.
 
     With `metric` the diagnosis is recomputed too if every labelled row was scored; else it is the
     stored one. Raises TaskError if folds or human grades were not stored.
@@ -88,9 +88,9 @@ def all_rows_scored(results: Results, split: Split) -> bool:
 
 
 def rescore_stored(results: Results, metric: Metric) -> tuple[int, list[str], list[str]]:
-    """Return (number of rescored answers, a line for each whose score differs, reworded reasons).
+    """Return (number rescored, lines on scores that differ, lines on reasons worded otherwise).
 
-    The last are lines on answers whose score is the same and whose reason has other words.
+    The last are on answers whose score is the same.
     """
     cases, checked = {case.id: case for case in results.cases}, 0
     wrong: list[str] = []

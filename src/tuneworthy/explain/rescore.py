@@ -50,7 +50,7 @@ def rescore_interventions(
     answered = [case for case in cases if case.id in answers]
     donors = placebo_cases(task, answered, seed)
     result = [
-        _rescore_intervention(
+        _intervention_by_metric(
             TOLERANT_METRIC,
             "metric",
             tolerant_metric(task, metric),
@@ -63,13 +63,13 @@ def rescore_interventions(
             case.id: leniently_parsed(task, metric, case, answers[case.id]) for case in answered
         }
         result.append(
-            _rescore_intervention(
+            _intervention_by_metric(
                 LENIENT_PARSE, "format", metric, (answered, reparsed, donors), pass_at
             )
         )
     else:
         result.append(
-            _rescore_intervention(
+            _intervention_by_metric(
                 ANSWER_IN_TEXT,
                 "format",
                 contains_metric(metric),
@@ -91,9 +91,9 @@ def passes(score: Score | Unscored, pass_at: float) -> bool:
 
 
 def tolerant_metric(task: Task, metric: Metric) -> Metric:
-    """Return a metric like the task's that tolerates other ways to write a right answer.
+    """Return a metric that scores like `metric`, but 1 for a right answer in another writing.
 
-    It never scores below the task's metric. A right answer in another writing scores 1. JSON is
+    It never scores below `metric`. JSON is
     compared leaf by leaf, so a built-in metric may rise in part. Labels that normalisation would
     make equal are not normalised.
     """
@@ -124,13 +124,13 @@ def tolerant_metric(task: Task, metric: Metric) -> Metric:
 
 
 def normaliser(task: Task) -> Callable[[str], str]:
-    """Return the function that normalises an answer's text for this task, with a cache."""
+    """Return a cached function: answer's text to the form in which equal answers are equal."""
     return lru_cache(maxsize=4096)(
-        _uncached_normaliser(task)
+        _build_normaliser(task)
     )  # an answer meets ten other cases as well
 
 
-def _uncached_normaliser(task: Task) -> Callable[[str], str]:
+def _build_normaliser(task: Task) -> Callable[[str], str]:
     kind, labels = task.output.type, task.output.labels or ()
     if kind == "json":
         return lambda text: normal_json(text) or text.strip()
@@ -146,10 +146,9 @@ def _uncached_normaliser(task: Task) -> Callable[[str], str]:
 
 
 def leniently_parsed(task: Task, metric: Metric, case: Case, answer: Answer) -> Answer:
-    """Return the answer with its text replaced by that of a lenient parse.
+    """Return an invalid answer with the text a lenient parser finds in it; others unchanged.
 
-    A valid answer is unchanged, as in a deployed parser, which does not see the gold answer. So is
-    an answer in which the parser finds nothing.
+    As a deployed parser it does not see the gold answer. It may find nothing.
     """
     score = metric(case, answer)
     if isinstance(score, Score) and score.valid:
@@ -211,7 +210,7 @@ def placebo_cases(task: Task, cases: Sequence[Case], seed: int) -> dict[str, tup
 
 
 def _answer_normaliser(task: Task) -> Callable[[str], str]:
-    """Return the function that normalises right answers so that they can be compared.
+    """Return a function: right answer's text to a form that is equal for equal answers.
 
     Of a solution it keeps the last number, if the answers are numbers.
     """
@@ -221,7 +220,7 @@ def _answer_normaliser(task: Task) -> Callable[[str], str]:
     return lambda text: str(values[-1].value) if (values := numbers(text)) else form(text)
 
 
-def _rescore_intervention(
+def _intervention_by_metric(
     name: str,
     remedy: Remedy,
     metric: Metric,

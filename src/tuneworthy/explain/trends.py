@@ -31,14 +31,13 @@ NO_TREND = f"fewer than {LEAST_UNITS_OF_A_TREND} independent rows, or a single t
 def with_fits_and_trends(
     inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run], evidence: Evidence
 ) -> Evidence:
-    """Return the evidence with what a live line can do without.
+    """Return the evidence with fits, figures, width reasons, trends and neighbour tests added.
 
-    That is each arm's training rows, figures and why its interval is wide, and whether differences
-    depend on time or on the place in the file.
+    The line of a running study does without these.
     """
     split, matrix = inputs.split, Matrix.of(inputs, runs)
     arms = tuple(
-        arm.model_copy(update=_fits_and_rows(split, runs, arm) | _width(matrix, arm))
+        arm.model_copy(update=_fits_and_rows(split, runs, arm) | _why_wide_field(matrix, arm))
         for arm in evidence.arms
     )
     arms = with_figures(matrix, cases, arms)
@@ -49,8 +48,8 @@ def with_fits_and_trends(
     return evidence.model_copy(update={"arms": arms, "trends": trends, "neighbours": alike})
 
 
-def _width(matrix: Matrix, arm: ArmResult) -> dict[str, Any]:
-    """Return the field `wide` of an arm with a score; {} without one."""
+def _why_wide_field(matrix: Matrix, arm: ArmResult) -> dict[str, Any]:
+    """Return {"wide": reasons why an arm's interval is wide}; {} without a score."""
     if arm.score is None:
         return {}
     column = matrix.columns[arm.name]
@@ -60,7 +59,7 @@ def _width(matrix: Matrix, arm: ArmResult) -> dict[str, Any]:
 
 
 def _fits_and_rows(split: Split, runs: Sequence[Run], arm: ArmResult) -> dict[str, Any]:
-    """Return the fields `fits` and `learnt_from`: the fits of an arm, and the fewest and most rows.
+    """Return {"fits": number of fits, "learnt_from": (fewest, most rows) or None} of an arm.
 
     Only one seed per fold counts, since one seed is what would be built.
     """
@@ -120,7 +119,7 @@ def _segment_means(mine: np.ndarray, theirs: np.ndarray) -> SegmentMeans:
 def neighbours(
     cases: Sequence[Case], scores: Mapping[str, Mapping[str, float]], groups: Mapping[str, str]
 ) -> Iterator[Neighbours]:
-    """Yield for each two arms whether rows near each other in the file have like differences.
+    """Yield, per two arms, the test if rows near each other in the file have like differences.
 
     `scores` maps an arm to its score by case, `groups` a case to its group or set of copies. There
     are none if every row names a group of its own (who does knows it), if the place of a row is not

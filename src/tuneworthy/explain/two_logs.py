@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tuneworthy.explain.arm_slices import ONE_GROUP, named_parts, slice_parts
+from tuneworthy.explain.arm_slices import ONE_GROUP_DESIGN, named_parts, slice_parts
 from tuneworthy.explain.interval_width import EXPLAINED_RATIO
 from tuneworthy.explain.trends import neighbours
 from tuneworthy.matrix.columns import Column
@@ -27,7 +27,7 @@ from tuneworthy.records.split import TREND_ALPHA, Neighbours, Split
 from tuneworthy.records.task import Task
 
 ALONE = Design.independent("how wide the interval would be if no row depended on another")
-FEW_VALUES = 12  # a field of `meta` with more distinct values makes no slices
+MOST_META_VALUES = 12  # a field of `meta` with more distinct values makes no slices
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class GroupEffect:
 class TwoLogs:
     """The comparison of two systems: scores, the paired difference second - first, slices, cases.
 
-    `scores` are two-sided 95 % intervals. `more` is the number of rows that show which is better
+    `score_intervals` are two-sided, 95 %. `more` is the number of rows that show which is better
     with a chance of 0.8; None if the difference is shown already, if no such number is likely to,
     or if all answers are the same. `looked_at` counts all slices, `slices` are those of 20 rows or
     more, shown differences first, then by size. `grouped` is None where groups of rows hardly widen
@@ -81,7 +81,7 @@ class TwoLogs:
     """
 
     names: tuple[str, str]
-    scores: tuple[Interval, Interval]
+    score_intervals: tuple[Interval, Interval]
     pair: Pair
     more: SampleSize | None
     slices: tuple[SliceDifference, ...]
@@ -92,7 +92,7 @@ class TwoLogs:
 
     @property
     def is_shown(self) -> bool:
-        """Return whether the interval of the difference excludes 0, and holds."""
+        """Return whether one system is shown better: its bounds exclude 0, and they hold."""
         return self.dependent is None and (self.pair.low > 0 or self.pair.high < 0)
 
     @property
@@ -133,7 +133,7 @@ def compare_answers(
     second: tuple[Sequence[Answer], Scores],
     groups: Mapping[str, str],
 ) -> TwoLogs:
-    """Return the comparison of two systems that both answered these cases.
+    """Return scores, difference and slices of two systems that both answered these cases.
 
     `first` and `second` are answers and scores in case order; an answer without a score counts 0.
     `groups` maps a case to its group (copies, one conversation), {} for independent rows. Raises
@@ -154,18 +154,18 @@ def compare_answers(
     slices = list(_slice_differences(task, cases, matrix))
     return TwoLogs(
         names=names,
-        scores=(matrix.mean("A", 2 * TAIL).interval, matrix.mean("B", 2 * TAIL).interval),
+        score_intervals=(matrix.mean("A", 2 * TAIL).interval, matrix.mean("B", 2 * TAIL).interval),
         pair=pair,
         more=None if _same_answers(both) else more_rows(pair),
         slices=tuple(sorted(slices, key=_slice_sort_key)),
         looked_at=len(slices),
         cases=both,
         grouped=_group_effect(matrix, pair),
-        dependent=_dependence(both, groups),
+        dependent=_shown_dependence(both, groups),
     )
 
 
-def _dependence(both: Sequence[AnsweredCase], groups: Mapping[str, str]) -> Neighbours | None:
+def _shown_dependence(both: Sequence[AnsweredCase], groups: Mapping[str, str]) -> Neighbours | None:
     scores = {name: {row.case.id: row.scores[at] for row in both} for at, name in enumerate("AB")}
     tests = neighbours([row.case for row in both], scores, groups)
     return next((test for test in tests if test.p is not None and test.p <= TREND_ALPHA), None)
@@ -200,7 +200,7 @@ def _same_answers(both: Sequence[AnsweredCase]) -> bool:
 
 
 def more_rows(pair: Pair) -> SampleSize | None:
-    """Return how many rows show with a chance of 0.8 which side of a pair is better.
+    """Return how many rows show which side is better (chance .8); None if shown or too many.
 
     None if that is shown already, or if four times the rows (at least 1,000) are unlikely to.
     """
@@ -210,7 +210,7 @@ def more_rows(pair: Pair) -> SampleSize | None:
 
 
 def _group_effect(matrix: Matrix, pair: Pair) -> GroupEffect | None:
-    """Return how far groups of rows widen the interval, None if hardly."""
+    """Return how far groups of rows widen the interval; None if by 15 % or less."""
     ids = [*matrix.columns["A"].cells]
     alone = matrix.part(ids, ALONE).difference("B", "A", TAIL)
     wider = (pair.high - pair.low) / (alone.high - alone.low)
@@ -223,21 +223,21 @@ def _group_effect(matrix: Matrix, pair: Pair) -> GroupEffect | None:
 def _slice_differences(
     task: Task, cases: Sequence[Case], matrix: Matrix
 ) -> Iterator[SliceDifference]:
-    """Yield the difference on each slice of enough rows, with bounds that pay for all of them."""
-    parts = [*slice_parts(task, cases), *_by_meta(cases)]
+    """Yield the difference on each slice of 20 rows or more; all bounds hold together."""
+    parts = [*slice_parts(task, cases), *_slices_by_meta(cases)]
     parts = [part for part in parts if SMALL_SLICE <= len(part[2]) < len(cases)]
     for kind, name, ids in parts:
-        part = matrix.part(ids, ONE_GROUP if kind == "group" else None)
+        part = matrix.part(ids, ONE_GROUP_DESIGN if kind == "group" else None)
         delta = part.difference("B", "A", TAIL / len(parts)).interval
         yield SliceDifference(kind, name, len(ids), delta)
 
 
-def _by_meta(cases: Sequence[Case]) -> Iterator[tuple[str, str, list[str]]]:
+def _slices_by_meta(cases: Sequence[Case]) -> Iterator[tuple[str, str, list[str]]]:
     """Yield (field, value, case ids) for each field of `meta` with few distinct values."""
     for key in sorted({key for case in cases for key in case.meta}):
         values = {case.id: case.meta.get(key) for case in cases}
         named = {i: str(v) for i, v in values.items() if isinstance(v, str | int) and str(v)}
-        if 2 <= len(set(named.values())) <= FEW_VALUES:
+        if 2 <= len(set(named.values())) <= MOST_META_VALUES:
             yield from ((key, name, ids) for name, ids in named_parts(named))
 
 

@@ -26,7 +26,7 @@ from tuneworthy.rows.copies import full_text, normalised_text
 
 
 def compare_studies(first: Results, second: Results) -> list[Pair]:
-    """Return the pairs (second - first) of arms with equal names, and of the arms named.
+    """Return pairs (second study - first) of arms of equal name and of the two arms named.
 
     Only cases that both answered count; bounds are two-sided at 95 % (each side at 2.5 %), wider
     for arms that were fitted in folds, as within a study. Human grades correct a judge
@@ -64,7 +64,7 @@ def compare_studies(first: Results, second: Results) -> list[Pair]:
 
 
 def ids_with_other_inputs(first: Results, second: Results) -> tuple[frozenset[str], int]:
-    """Return the shared ids whose inputs differ, and the number of shared ids.
+    """Return (ids in both studies whose inputs differ, number of ids in both studies).
 
     Such cases are different rows; `compare_studies` leaves them out.
     """
@@ -98,7 +98,7 @@ class Repetition:
 
 
 def compare_repetition(before: Results, now: Results) -> Repetition:
-    """Return the paired differences of a study and the earlier one that it repeats."""
+    """Return both verdicts and the paired differences of a study from the one it repeats."""
     apart, _ = ids_with_other_inputs(before, now)
     caution = unknown_source(Scoring.of(before), Scoring.of(now), ("before", "now"))
     try:
@@ -126,7 +126,7 @@ def _scores_by_arm(results: Results, without: frozenset[str]) -> dict[str, dict[
 
 
 def _shared_design(first: Results, second: Results) -> Design:
-    """Return how the rows of both studies depend on each other: what either one says."""
+    """Return the design of both studies' rows: groups of either, the larger group size."""
     both = (first, second)
     own, other = (Design.of(one.task, one.split) for one in both)
     return Design(
@@ -156,7 +156,7 @@ def _bounded_pair(
 
 
 def fitted_arms(results: Results) -> dict[str, Fit]:
-    """Return how each candidate of a study that learns from rows learnt, by name."""
+    """Return {candidate that learns: its fit (how folds and retraining widen bounds)}."""
     found: dict[str, Fit] = {}
     for name, runs in by_spec(results.runs).items():
         arm = column([run for run in runs if run.state == "measured"])
@@ -205,7 +205,7 @@ Cells = dict[str, tuple[Answer, float]]
 
 
 def why_uncorrected(first: Results, second: Results) -> str:
-    """Return a caution if a judge's differences are not corrected by human grades; else ""."""
+    """Return a caution if a judge's differences lack correction by human grades; else ""."""
     judged = metric_name(first.task) == JUDGE
     if not judged or (first.grades is not None and second.grades is not None):
         return ""
@@ -225,7 +225,7 @@ def corrected_pair(
     """
     if first.grades is None or second.grades is None:
         return pair
-    old, new = _cells(first, pair.versus), _cells(second, pair.arm)
+    old, new = _answers_and_scores(first, pair.versus), _answers_and_scores(second, pair.arm)
     plain = design.difference({i: new[i][1] - old[i][1] for i in ids}, pair.level)
     wide = max(1.0, (pair.high - pair.low) / (plain.high - plain.low))
     rows = _graded_rows(second, new, ids).minus(_graded_rows(first, old, ids))
@@ -239,7 +239,7 @@ def corrected_pair(
     return pair.model_copy(update={"mean": bound.mean, "low": low, "high": high})
 
 
-def _cells(results: Results, arm: str) -> Cells:
+def _answers_and_scores(results: Results, arm: str) -> Cells:
     """Return {case id: (answer, judge's score)} of an arm's best seed."""
     seed = next((one.seed for one in results.evidence.arms if one.name == arm), None)
     cells: Cells = {}
@@ -256,7 +256,7 @@ def _graded_rows(results: Results, cells: Cells, ids: list[str]) -> GradedRows:
     return GradedRows.of(np.array(scores), answers, grades, right_answers(results.cases))
 
 
-SOURCE = "metric_source"
+METRIC_SOURCE_KEY = "metric_source"
 
 """The key of `Results.reproduce` that holds the hash of the user's own metric file."""
 
@@ -279,7 +279,7 @@ class Scoring:
 
 def _source_in(reproduce: Mapping[str, Any]) -> str:
     """Return the hash of the own metric file that a study stored; "" if it stored none."""
-    return str(reproduce.get(SOURCE, ""))
+    return str(reproduce.get(METRIC_SOURCE_KEY, ""))
 
 
 def check_same_metric(first: Scoring, second: Scoring) -> None:
@@ -287,7 +287,7 @@ def check_same_metric(first: Scoring, second: Scoring) -> None:
 
     The file is compared where both studies stored its hash; see `unknown_source`.
     """
-    mine, theirs = _compared_parts(first), _compared_parts(second)
+    mine, theirs = _scoring_parts(first), _scoring_parts(second)
     differ = [key for key in mine if mine[key] != theirs[key]]
     if first.source and second.source and first.source != second.source and not differ:
         raise TaskError(
@@ -310,7 +310,7 @@ def check_same_metric(first: Scoring, second: Scoring) -> None:
 
 
 def unknown_source(first: Scoring, second: Scoring, names: tuple[str, str] = ("A", "B")) -> str:
-    """Return a sentence if it is not known whether the own metric file is the same; else ""."""
+    """Return a sentence if the user's metric file may have changed between studies; else ""."""
     name = metric_name(first.task)
     lacking = [key for key, one in zip(names, (first, second), strict=True) if not one.source]
     if not is_own(name) or not lacking:
@@ -323,7 +323,7 @@ def unknown_source(first: Scoring, second: Scoring, names: tuple[str, str] = ("A
 
 
 def other_tasks_line(first: Scoring, second: Scoring) -> str:
-    """Return a sentence on tasks that differ, with what is equal in their metrics; else ""."""
+    """Return a sentence that the two tasks differ, though not in metric; "" if equal."""
     if first.task.hash == second.task.hash:
         return ""
     known = is_own(metric_name(first.task)) and first.source and second.source
@@ -331,7 +331,7 @@ def other_tasks_line(first: Scoring, second: Scoring) -> str:
     return f"The tasks differ ({same} do not): only cases of both are compared."
 
 
-def _compared_parts(one: Scoring) -> dict[str, Any]:
+def _scoring_parts(one: Scoring) -> dict[str, Any]:
     success = one.task.success
     name = metric_name(one.task)
     judge = success.judge.model if success.judge and name == "judge" else None

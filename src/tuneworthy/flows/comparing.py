@@ -34,13 +34,13 @@ REPORTED_KINDS = {"answers_are_gold", "matched_by_order", "inputs_differ", "answ
                   "answers_alike", "answers_repeated"}  # fmt: skip
 FILES_KEPT = "your files; nothing was written"
 WHOLE_ANSWER_METRICS = {"accuracy", "exact", "exact_words", "token_f1"}
-"""The metrics that score a right answer inside a longer text below 1."""
+"""The metrics that score below 1 where a right answer stands inside a longer text."""
 NOTED_SHARE = 0.1  # a note is given if more of a side's answers contain a right one
 
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """How rows are scored and read; `metric` None: the one that `init` would propose."""
+    """Options of `compare`: metric (None: as `init` proposes), matching of rows, bad rows."""
 
     metric: str | None = None
     match: Match | None = None
@@ -98,7 +98,7 @@ def _compare_found(
     options: CompareOptions,
     left_out: Mapping[str, int] = {},
 ) -> LogComparison:
-    """Return the comparison of two logs on loaded rows; `left_out` counts rows by a reason."""
+    """Return the comparison of two logs on loaded rows; `left_out`: {reason: rows left out}."""
     wanted = {name: Recorded(file=str(file), match=options.match)
               for name, file in zip((A, B), files, strict=True)}  # fmt: skip
     loaded = replace(loaded, task=loaded.task.model_copy(update={"answers": wanted}).at(Path()))
@@ -136,7 +136,7 @@ def _refuse_missing(*files: Path) -> None:
 
 
 def _encoding_notes(*files: Path) -> Iterator[str]:
-    """Yield a note on each file that is read as Windows-1252, not UTF-8."""
+    """Yield a note for each file that is read as Windows-1252 because it is not UTF-8."""
     for path in dict.fromkeys(files):
         if open_table(path).is_windows:
             yield f"{quoted(str(path), 60)} is not UTF-8: its letters are read as Windows-1252"
@@ -203,7 +203,7 @@ def _compare_rows(
 def _unscored_rows(
     task: Task, rows: AlignedRows, scores: Sequence[Sequence[Score | Unscored]], most: float
 ) -> set[int]:
-    """Return the places of the rows with an answer that came back and got no score.
+    """Return the positions of rows where the metric could not score an answer that came back.
 
     Raises TaskError if that is more than a share `most` of the rows (a single row never is), or if
     the metric fails on the right answers: no score would say anything about the systems.
@@ -232,7 +232,7 @@ def _unscored_rows(
 def _with_metric(
     loaded: Loaded, rows: AlignedRows, options: CompareOptions
 ) -> tuple[Task, list[str]]:
-    """Return the task with its metric, and notes on the answers that the metric is guessed from.
+    """Return (task with its metric and answer form, [note on how the form was guessed] or []).
 
     It is the metric of `options`, else the one that `init` proposes for these rows and answers.
     """
@@ -282,7 +282,7 @@ def _contained_answer_notes(
 
 
 def _group_of_each_case(loaded: Loaded) -> dict[str, str]:
-    """Return each case's group by id: copies, near-copies and rows of one `group` share one.
+    """Return {case id: group name}; copies, near-copies and rows of one `group` share a name.
 
     A study groups its rows alike, so the bounds widen for the same rows. Where every row names a
     `group`, only those count: the user knows which alike questions are different ones.

@@ -1,4 +1,4 @@
-"""The identity of a study: digests of all it reads, its fresh starts and added minutes.
+"""A study's identity: hash of all it reads, the keys by it, its fresh starts and added minutes.
 
 If any part of the identity changes, it is another study. Opens no model.
 """
@@ -30,14 +30,14 @@ FOLDER_SCOPE = "all studies of this folder"
 
 
 def study_identity(loaded: Loaded, available: Available) -> dict[str, Any]:
-    """Return the identity of a study: hashes of its task and inputs, and which needs are met."""
+    """Return what makes a study itself, as a dict: hashes of task and inputs, unmet needs."""
     needed = _needs_of_arms(loaded.task)
     met = {need: str(why or "") for need, why in available.items() if need in needed}
     return {"task": loaded.task.hash, "read": input_digests(loaded), "here": met}
 
 
 def input_digests(loaded: Loaded) -> dict[str, str]:
-    """Return a digest of each input of a study, by name; if one changes, it is another study."""
+    """Return {input of a study: its digest}; if one changes, it is another study."""
     task, kinds = loaded.task, {"cases": loaded.cases, "test": loaded.test, "dev": loaded.dev}
     files = {name: source.file for name, source in task.answers.items()}
     if task.present:
@@ -60,7 +60,7 @@ def input_digests(loaded: Loaded) -> dict[str, str]:
 
 
 def needs_met(loaded: Loaded) -> dict[str, Reason | None]:
-    """Return, for each need of an arm, why it is not met here; None if it is met."""
+    """Return {need of an arm: why it is not met here, None if it is} for a task and its rows."""
     task = loaded.task
     absent = model_absent(task)
     training = untrainable(task) or (absent if task.tune in (None, task.model) else None)
@@ -112,7 +112,7 @@ def more_minutes(ledger: Ledger, study: str) -> list[float]:
 
 
 def add_minutes(ledger: Ledger, study: str, minutes: float, budget: float) -> None:
-    """Give a study more minutes, so that its stage rule continues with the arms that were cut.
+    """Store that a study gets more minutes, so that its stage rule goes on with arms it cut.
 
     They are added to the minutes spent so far, which may exceed `budget`. It remains one study:
     its bounds already account for every arm that the rule may run. Raises TaskError if there is no

@@ -1,4 +1,4 @@
-"""Count a study's look at the scored rows, warn before a further one, charge for new answers."""
+"""Count a study's look at the scored rows, warn before another, say what its bounds pay for."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tuneworthy.store.store import RETAKEN_LOOK, Ledger, read_ledger
 
 
 def looks_so_far(loaded: Loaded, cases: Sequence[Case]) -> Iterator[Observation]:
-    """Yield observations on earlier looks at the scored cases and at the locked ones."""
+    """Yield audit observations on earlier looks at the scored cases and the locked rows."""
     task = loaded.task
     with read_ledger(task.folder) as ledger:
         yield from _look_observations(ledger, loaded, cases)
@@ -58,8 +58,8 @@ def _look_observations(
         yield Observation(kind="looks_unknown", level="note", text=scored.trouble, count=0)
 
 
-def is_spent(ledger: Ledger, study: str) -> bool:
-    """Return whether a study has counted its look at the scored rows."""
+def is_counted(ledger: Ledger, study: str) -> bool:
+    """Return whether the ledger has counted a study's look at the scored rows."""
     return any(row.study == study for row in ledger.journal.rows("look"))
 
 
@@ -70,27 +70,27 @@ def count_look(session: Any, runs: Sequence[Run]) -> None:
 
 
 def look_warning(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> str:
-    """Return the warning before a further look at these rows; "" for a first or a spent one."""
-    if is_spent(ledger, study):
+    """Return the warning before another look at these rows; "" for the first or a counted one."""
+    if is_counted(ledger, study):
         return ""
     return repeated_look_warning(next_look(ledger, study, rows, marks).look)
 
 
-REFITS = "scores on further partitions"
+REFITS_KIND = "scores on further partitions"
 AnswerRow = tuple[str, str, float | None]  # input digest, answer, score (None: unscored)
 
 
 def end_look(session: Any, plan: Plan, runs: Sequence[Run]) -> None:
-    """Fit the cheap arms on further partitions, once; then charge the look for what it showed."""
-    if session.ledger.frozen(session.study, REFITS) is None and len(_candidates(runs)) > 1:
+    """End a study's look: refit cheap arms on other partitions, once; then `charge_look`."""
+    if session.ledger.frozen(session.study, REFITS_KIND) is None and len(_candidates(runs)) > 1:
         found = score_variances(session.runner(), session.loaded, plan, runs)
-        session.ledger.freeze(session.study, REFITS, found)
+        session.ledger.freeze(session.study, REFITS_KIND, found)
         vars(session).pop("inputs", None)
     charge_look(session, runs)
 
 
 def charge_look(session: Any, runs: Sequence[Run]) -> None:
-    """Count a study's look if it showed new answers; store digests of the answers it showed.
+    """Keep or release a study's counted look, by whether its answers are new; store their digests.
 
     It is released if the study compared no arms, or references alone. It is released too if one
     earlier study showed the same answers with the same scores to the same cases, whatever its
@@ -99,7 +99,7 @@ def charge_look(session: Any, runs: Sequence[Run]) -> None:
     answers these are, compared nothing and is not counted.
     """
     ledger, study = session.ledger, session.study
-    if not is_spent(ledger, study):  # nothing was scored at all
+    if not is_counted(ledger, study):  # nothing was scored at all
         return
     rows, inputs = session.scored_rows_identity()
     measured = [run for run in runs if run.state == "measured"]
@@ -108,7 +108,7 @@ def charge_look(session: Any, runs: Sequence[Run]) -> None:
     ):
         release_look(ledger, study, rows)
         return
-    marks, columns = _marks(session), _candidates(runs)
+    marks, columns = _digest_by_case(session), _candidates(runs)
     table = [_answer_rows(each, marks) for each in columns]
     own, every = sorted(_arm_digest(each, inputs) for each in table), frozenset(inputs)
     others = [one for one in shown_looks(ledger, study) if one.marks & every]
@@ -134,7 +134,7 @@ def _candidates(runs: Sequence[Run]) -> list[Column]:
     return [each for each in columns_of(runs).values() if each.spec.role == "candidate"]
 
 
-def _marks(session: Any) -> dict[str, str]:
+def _digest_by_case(session: Any) -> dict[str, str]:
     """Return {case id: digest of its input} of the scored cases."""
     cases = session.sealed.open("compare").items()
     return {name: input_digests([case])[0] for name, case in cases}
@@ -174,20 +174,20 @@ def _earlier_parts(
 
 
 def _weight(groups: Mapping[str, str], names: Iterable[str]) -> int:
-    """Return the variance of the sum of these cases if those of a group stand or fall together."""
+    """Return the sum of squared group sizes: variance of a sum if rows of a group are alike."""
     return sum(size**2 for size in Counter(groups.get(name, name) for name in names).values())
 
 
 def bounds_pay_for(session: Any) -> dict[str, Any]:
-    """Return the fields of a comparison's inputs that say what its bounds pay for.
+    """Return fields of `ComparisonInputs` by which bounds pay for looks: look, arms, folds, refits.
 
     That are its look, what earlier looks paid, and of a staged study the arms that may run and the
     numbers of folds after which each was looked at so far.
     """
     ledger, study = session.ledger, session.study
-    count = session.looks if is_spent(ledger, study) else session.uncounted_look()
+    count = session.looks if is_counted(ledger, study) else session.uncounted_look()
     found = {"looks": count.look, "earlier": count.earlier, "possible_arms": count.arms,
-             "refits": ledger.frozen(study, REFITS) or {}}  # fmt: skip
+             "refits": ledger.frozen(study, REFITS_KIND) or {}}  # fmt: skip
     stored = ledger.frozen(study, "plan")
     if not stored or not stored.get("staged"):
         return found
@@ -205,7 +205,7 @@ def bounds_pay_for(session: Any) -> dict[str, Any]:
 
 
 def spent_before(session: Any) -> dict[str, Any]:
-    """Return {"spent": what a study's bounds pay for that neither its plan nor its look says}."""
+    """Return {"spent": looks, arms and refits that bounds pay for beyond plan and look}; or {}."""
     looked = {name: sorted(set(at)) for name, at in session.inputs.looked.items()}
     several = len(shown_parts(session.ledger, session.study)) > 1
     arms, earlier = session.looks.arms, session.looks.earlier

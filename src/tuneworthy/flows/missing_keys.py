@@ -38,7 +38,7 @@ def refuse_without_key(task: Task, available: Available, models: Mapping[str, An
 
 
 def _key_refusal(models: Mapping[str, Any]) -> str:
-    """Return the base model's server's message on refusing the key; "" if it does not refuse."""
+    """Return what the base model's server says when it refuses the key; "" if it accepts it."""
     try:
         refusal = getattr(models[BASE_ROLE], "key_refusal", None)
     except TuneworthyError:  # it can't be opened: the arm that asks it says why

@@ -113,7 +113,7 @@ def _preview_of_arm(session: Session, spec: Spec) -> PromptPreview:
 
 
 def _capture_prompt(session: Session, spec: Spec, arm: ModuleType, folder: Path) -> PromptPreview:
-    """Fit an arm without dev rows, then with them, until it sends a prompt; return its preview."""
+    """Return an arm's preview: fit it without, then with dev rows, until it sends a prompt."""
     case = next(iter(session.split.parts[0].test))
     query = session.sealed.queries([case], gold_passage=arm.ROLE == "ceiling")[0]
     why = NOTHING_SENT

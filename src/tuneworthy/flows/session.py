@@ -1,4 +1,4 @@
-"""The open resources of a study: task, rows, ledger, models and folders. Decides nothing."""
+"""`Session`: a study's open task, rows, ledger, models, plan and results. Decides nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from tuneworthy.arms.retrieval.gold import with_inferred_passages
 from tuneworthy.explain.metric_ladder import blocking_reasons
-from tuneworthy.explain.two_studies import SOURCE
+from tuneworthy.explain.two_studies import METRIC_SOURCE_KEY
 from tuneworthy.flows.identity import (
     competing_arms,
     more_minutes,
@@ -109,7 +109,7 @@ class Session:
 
     @cached_property
     def models(self) -> Models:
-        """Return the models that can be opened here, by role; each opens on first use."""
+        """Return a mapping from role to each model that can be opened here; opens on first use."""
         task = self.task
         usable = {role: s for role, s in wanted_models(task).items() if not unusable(s)}
         rank = highest_rank(specs(task)) if not untrainable(task) else 0
@@ -129,7 +129,7 @@ class Session:
 
     @cached_property
     def available(self) -> Available:
-        """Return, for each need of an arm, why it is not met here; None if it is met."""
+        """Return {need of an arm: why it is not met here, None if it is}."""
         return needs_met(self.loaded)
 
     @cached_property
@@ -170,18 +170,18 @@ class Session:
         return self.count_look_once(self.study)
 
     def count_look_once(self, study: str) -> LookCount:
-        """Count a look at the scored cases under the name `study`, once; return its ordinal."""
+        """Count a look at the scored cases under the name `study`, once; return its number."""
         looks = record_look(self.ledger, study, *self.scored_rows_identity())
         if looks.trouble:
             self.tell("say", looks.trouble)
         return looks
 
     def uncounted_look(self) -> LookCount:
-        """Return the ordinal that this study's look has or would have; count nothing."""
+        """Return the look that this study has or would have, with its scope; count nothing."""
         return next_look(self.ledger, self.study, *self.scored_rows_identity())
 
     def scored_rows_identity(self) -> tuple[str, tuple[str, ...]]:
-        """Return the digest of all scored cases, and a digest of each one's input."""
+        """Return (digest of all scored cases, a digest of each one's input)."""
         cases = list(self._open_scored_cases().values())
         return rows_digest(cases), input_digests(cases)
 
@@ -265,16 +265,16 @@ class Session:
 
     @cached_property
     def _logged(self) -> dict[str, AlignedAnswers]:
-        """Return the logged answers of each recorded system, aligned with the rows."""
+        """Return {recorded system: its logged answers, one per scored row in order}."""
         return recorded_answers(self.loaded, scored_cases(self.loaded, self.split))
 
     def _recorded(self) -> dict[str, dict[str, Answer]]:
-        """Return the logged answers of each recorded system, by case id."""
+        """Return {recorded system: {case id: logged answer}}."""
         return {name: {a.case: a for a in logs.answers} for name, logs in self._logged.items()}
 
     @cached_property
     def inputs(self) -> ComparisonInputs:
-        """Return what the comparison of the runs needs besides the runs."""
+        """Return the inputs of comparing runs: task, folds, grades, blocks, what bounds pay for."""
         scored = list(self._open_scored_cases().values())
         grades = grades_of(self.task, scored)
         refused = judge_refusal(self.metric, scored, grades, self.models.specs)
@@ -327,7 +327,7 @@ class Session:
         return write_results(results, self.task.folder, self.study, suffix)
 
     def reproduce(self) -> dict[str, Any]:
-        """Return versions, hardware and commands needed to reproduce the numbers."""
+        """Return a dict of versions, hardware and commands needed to reproduce the numbers."""
         run = "tuneworthy run --unlock" if self.options.unlock else "tuneworthy run"
         return {
             "tuneworthy": __version__,
@@ -340,7 +340,7 @@ class Session:
             "looks": self.looks.look,
             "commands": ["tuneworthy check", "tuneworthy plan", run],
             **({"endpoints": list(self.models.notes)} if self.models.notes else {}),
-            **({SOURCE: self.metric_source} if self.metric_source else {}),
+            **({METRIC_SOURCE_KEY: self.metric_source} if self.metric_source else {}),
             **unknown_costs(self.purse),
             **spent_before(self),
         }

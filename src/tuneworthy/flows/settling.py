@@ -51,7 +51,7 @@ class SettledStudy:
 
 @dataclass(frozen=True)
 class SettlingProgress:
-    """How far settling has come.
+    """How far settling has come: score that may be left, clicks so far and needed, end.
 
     `left` is the most that the verdict may cost in score (0 to 1), at the start and after clicks;
     `more_clicks` is roughly how many more clicks are needed (None: unknown); `ended` is the reason
@@ -99,7 +99,7 @@ class Settling:
 
     @property
     def _students(self) -> list[str]:
-        """Return the distilled arms: votes on inputs that trained them would favour them."""
+        """Return names of distilled arms: inputs that trained them would favour them."""
         runs = (run for run in self._study.runs if run.trace and "distilled" in run.trace)
         return sorted({run.spec.name for run in runs})
 
@@ -120,7 +120,7 @@ class Settling:
         return None if self.ended else asked
 
     def click(self, choice: Choice, gold: str | None = None) -> str:
-        """Store the vote on the last question; return why it is invalid, or ""."""
+        """Store the vote on the last question; return "", or why it is refused and not stored."""
         shown = self.question()
         if shown is None:
             return "nothing is asked any more"
@@ -142,7 +142,7 @@ class Settling:
         return ""
 
     def progress(self) -> SettlingProgress:
-        """Return the error bounds, clicks and remaining clicks so far."""
+        """Return how far settling is: score that may be left, clicks, clicks still needed, end."""
         left = tuple(round(points, 6) for points in self._pairs.left if points is not None)
         more = 0 if self.ended else self._pairs.clicks_left()
         return SettlingProgress(left, len(self._pairs.clicks), more, self.ended)

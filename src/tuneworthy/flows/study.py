@@ -25,7 +25,7 @@ from tuneworthy.explain.two_studies import (
     compare_repetition,
 )
 from tuneworthy.flows.identity import add_minutes, competing_arms, needs_met
-from tuneworthy.flows.look_count import count_look, end_look, is_spent, look_warning, looks_so_far
+from tuneworthy.flows.look_count import count_look, end_look, is_counted, look_warning, looks_so_far
 from tuneworthy.flows.missing_keys import key_notice, key_observations, refuse_without_key
 from tuneworthy.flows.session import UNLOCKED_SUFFIX, Session, open_session, read
 from tuneworthy.matrix.look_text import look_line
@@ -132,7 +132,7 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
         tell("done", stored)
         return Study(stored, session.write(stored))
     session.refuse_unpaid()
-    if not is_spent(session.ledger, session.study):
+    if not is_counted(session.ledger, session.study):
         refuse_without_key(session.task, session.available, session.models)
     if warned := look_warning(session.ledger, session.study, *session.scored_rows_identity()):
         tell("look", warned)
@@ -190,7 +190,7 @@ def _study_to_repeat(session: Session) -> Results:
 
 
 def unlock(session: Session) -> None:
-    """Log and count the opening of the locked rows and tell the user, before any arm runs."""
+    """Log that the locked rows are opened, count the look, tell the user; before any arm runs."""
     rows = count_noun(len(session.loaded.test or ()), "locked row")
     session.ledger.door(session.study, "unlock", rows)
     look = look_line(session.looks.look, session.looks.scope, locked=True)
@@ -200,7 +200,7 @@ def unlock(session: Session) -> None:
 def stage_runner(
     session: Session, planned: Plan, runs: list[Run], recipes: list[Recipe], read: Diagnosing
 ) -> StageRunner:
-    """Return what measures the arms; it adds to `runs` and `recipes` (each fold's best prompt)."""
+    """Return the runner of a plan; it adds to `runs` and `recipes` (each fold's best prompt)."""
     runner = replace(session.runner(), runs=runs)  # shares the list, which grows
     return StageRunner(
         runner,
@@ -220,7 +220,7 @@ def _any_measured(runs: Sequence[Run]) -> bool:
 
 
 class LiveLine:
-    """The verdict so far after an arm, where it takes about a tenth of the study's time at most."""
+    """Computes the verdict so far after an arm, in about a tenth of the study's time at most."""
 
     def __init__(self, session: Session) -> None:
         self._session, self._due = session, time.monotonic()
@@ -287,7 +287,7 @@ def _results_of_runs(
 def _status_at_first_look(
     session: Session, runs: Sequence[Run], evidence: Evidence, verdict: Verdict
 ) -> dict[str, str]:
-    """Return {"at_first_look": status and arm} if a first look would be firm; else {}."""
+    """Return {"at_first_look": "firm: ARM"} if only a later look makes it provisional; else {}."""
     from tuneworthy.verdict.decide import decide
 
     if session.looks.look < 2 or verdict.status != "provisional":
@@ -302,7 +302,7 @@ def _status_at_first_look(
 
 
 class Diagnosing:
-    """The diagnosis of the runs so far, computed anew only after another run."""
+    """Diagnoses the runs so far; computes anew only if another run was added."""
 
     def __init__(self, session: Session) -> None:
         self._session, self._of = session, tuple[Run, ...]()
@@ -318,7 +318,7 @@ class Diagnosing:
         return label_doubts(session.task, self._cases, session.loaded.everyone)
 
     def of(self, planned: Plan, runs: Sequence[Run]) -> Diagnosis | None:
-        """Return the diagnosis of the runs; None without a base arm."""
+        """Return the causes of the base arm's failures in these runs; None without a base arm."""
         session = self._session
         if [*map(id, runs)] != [*map(id, self._of)]:
             self._found = diagnose_runs(
@@ -337,7 +337,7 @@ def _human_grades(session: Session) -> tuple[Grade, ...] | None:
 
 
 def _named_and_best_other(verdict: Verdict) -> tuple[str | None, str | None]:
-    """Return the verdict's arm and the other candidate with the largest delta; None for neither."""
+    """Return (named arm or None, other candidate with the largest delta or None), by name."""
     others = [a for a in verdict.arms if a.delta and a.score and a.role == "candidate"]
     best = max(others, key=lambda arm: arm.delta.mean if arm.delta else 0.0, default=None)
     return verdict.arm, best.name if best else None

@@ -19,7 +19,7 @@ from tuneworthy.lab.child_call import call_in_child
 from tuneworthy.lab.problem import Problem
 from tuneworthy.records.errors import TaskError, TuneworthyError
 from tuneworthy.records.record import digest
-from tuneworthy.records.run_report import NEEDS_ANSWERS, OF_A_CASE
+from tuneworthy.records.run_report import NEEDS_ANSWERS, ONLY_IN_LAB_RUNS
 
 MOST_FOLDERS = 50  # the most folders of a launch list
 CHECK_SECONDS = 120.0  # the most seconds that a check may take
@@ -143,7 +143,7 @@ def report_for_page(report: dict[str, Any]) -> dict[str, Any]:
     for one in by_state["not measured"]:
         for why in one["reasons"]:
             reasons[why].append({"case": one["case"], "title": one["title"]})
-    late = (NEEDS_ANSWERS, OF_A_CASE)
+    late = (NEEDS_ANSWERS, ONLY_IN_LAB_RUNS)
     order = sorted(reasons, key=lambda why: (why in late, -len(reasons[why])))
     told = ("trainer", "logs", "adapter", "data", "test", "settings", "assumed", "not_read")
     return {

@@ -30,7 +30,7 @@ from tuneworthy.records.errors import ModelError, TaskError
 from tuneworthy.records.failure import Detection, RunFacts, Runs
 from tuneworthy.records.run_report import (
     NEEDS_ANSWERS,
-    OF_A_CASE,
+    ONLY_IN_LAB_RUNS,
     CaseFinding,
     DataInfo,
     FindingState,
@@ -69,7 +69,7 @@ class _WatchedFacts:
     def missing(self, reasons: Mapping[str, str]) -> dict[str, str]:
         """Return {fact: reason} for the facts that were read and are missing."""
         lost = [name for name in self._read_names if getattr(self._facts, name) in (None, {})]
-        return {name: reasons.get(name, OF_A_CASE) for name in lost if name != "refused"}
+        return {name: reasons.get(name, ONLY_IN_LAB_RUNS) for name in lost if name != "refused"}
 
 
 def check_run(folder: Path, files: OwnFiles = OwnFiles()) -> OwnRunReport:

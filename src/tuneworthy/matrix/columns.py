@@ -46,7 +46,7 @@ class Column:
     stopped: bool = False
 
     def part(self, ids: Collection[str]) -> Column:
-        """Return the column of these cases alone."""
+        """Return the column with only those of these cases that the arm answered."""
         return replace(self, cells={i: self.cells[i] for i in ids if i in self.cells})
 
     def fit(self, split: Split) -> Fit | None:
@@ -69,7 +69,7 @@ class Column:
 
     @property
     def scores(self) -> dict[str, float]:
-        """Return the score of each case, by id in order; an unscored case counts 0."""
+        """Return {case id: score}, in the order of the ids; an unscored case counts 0."""
         ids = sorted(self.cells)
         return dict(zip(ids, self.values(ids).tolist(), strict=True))
 
@@ -79,17 +79,17 @@ class Column:
         return float(self.values(sorted(self.cells)).mean())
 
     @property
-    def alike(self) -> str:
-        """Return that each case was answered several times and always alike, "" if not so."""
+    def alike_note(self) -> str:
+        """Return a note that repeated answers were always alike; "" if not so or none repeat."""
         times = 1 + max((len(answer.repeats) for answer, _ in self.cells.values()), default=0)
         told = f"{times} answers to each row, always alike: they count once"
         return told if times > 1 and not self.draws else ""
 
     @property
     def draws(self) -> dict[str, tuple[float, ...]]:
-        """Return the score of each answer, for cases that were answered several times.
+        """Return {case id: score of each answer} for repeated answers; {} if no text ever differs.
 
-        Nothing if the answers to each case are one text: they say no more than one of them.
+        Answers that are one text say no more than one of them.
         """
         if all(a.text == b.text for a, _ in self.cells.values() for b in a.repeats):
             return {}
@@ -108,7 +108,7 @@ def retraining_sd(spec: Spec) -> float:
 
 
 def by_spec(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Return the runs grouped by arm name."""
+    """Return {arm name: its runs}, in the order in which the arms come first."""
     table: dict[str, list[Run]] = {}
     for run in runs:
         table.setdefault(run.spec.name, []).append(run)
@@ -131,7 +131,7 @@ def column(runs: Sequence[Run]) -> Column | None:
 
 
 def columns_of(runs: Sequence[Run]) -> dict[str, Column]:
-    """Return the column of each arm that has one, by name in the order of the runs."""
+    """Return {arm name: its column}, in the order of the runs; an arm without one is left out."""
     table = {name: column(own) for name, own in by_spec(runs).items()}
     return {name: one for name, one in table.items() if one is not None}
 
@@ -175,7 +175,7 @@ def group_by_place(
 
 
 def rank_columns(columns: Sequence[Column], corrected: MeanFunction | None = None) -> list[Column]:
-    """Return the columns sorted by mean on shared cases, then simplicity, then covariances.
+    """Return the columns from highest to lowest mean on shared cases; ties: the simpler one first.
 
     Ties in the mean are broken by the covariances with the other arms, so that the order does not
     depend on a name, an id or a position in a file.
@@ -204,16 +204,16 @@ def shared_cases(columns: Sequence[Column]) -> list[str]:
 
 def row_order(ids: Iterable[str], fold: Mapping[str, int], seed: int) -> list[str]:
     """Return the case ids sorted by fold, then by a hash of seed and id."""
-    return sorted(ids, key=lambda i: (fold.get(i, 0), _random_key(seed, i)))
+    return sorted(ids, key=lambda i: (fold.get(i, 0), _hash_of_case(seed, i)))
 
 
 @lru_cache(maxsize=100_000)  # called for every pair of arms
-def _random_key(seed: int, case: str) -> str:
+def _hash_of_case(seed: int, case: str) -> str:
     return digest([seed, "race", case], 16)
 
 
 def ladder_position(spec: Spec) -> int:
-    """Return the position of an arm's tool on the ladder; an arm without a tool comes last."""
+    """Return the position of an arm's tool on the ladder, from 0; no tool is above all tools."""
     return TOOLS.index(spec.tool) if spec.tool else len(TOOLS)
 
 
@@ -223,7 +223,7 @@ LEAST_REPEATED_CASES = 10  # of fewer cases no part is told
 
 
 def repeats_of(design: Design, means: Values, draws: Sequence[Draws]) -> Repeats | None:
-    """Return which part of the variance of a mean comes from the draws of the answers.
+    """Return the number of answers a case and the share of variance due to it; None if unknown.
 
     `means` are one arm's scores by case, or the differences of two; `draws` the scores of all
     answers of that arm, or of both. None unless each answered its cases equally often, twice or

@@ -52,22 +52,22 @@ class Mean(NamedTuple):
 
     @property
     def interval(self) -> Interval:
-        """Return the record of it, rounded to six digits."""
+        """Return the mean and its ends as an `Interval` record, rounded to six digits."""
         return Interval.of(self)
 
 
 class Difference(bounds.Bound):
-    """A mean paired difference with one-sided bounds, and on how many rows which side is better."""
+    """A mean paired difference, its one-sided bounds, and counts of rows won, lost, different."""
 
     @property
     def interval(self) -> Interval:
-        """Return the record of it, rounded to six digits."""
+        """Return mean, low and high as an `Interval` record, rounded to six digits."""
         return Interval.of(self[:3])
 
 
 @dataclass(frozen=True)
 class Fit:
-    """An arm that learnt in the folds of a split: the fold of each case.
+    """How an arm learnt in the folds of a split: which fold each case was scored in.
 
     `retrained` is the least sd of its score between trainings that bounds allow for; 0: none.
     """
@@ -77,7 +77,7 @@ class Fit:
     retrained: float = 0.0
 
     def width(self, ids: Sequence[str]) -> tuple[float, Folds | None]:
-        """Return the width factor on these cases, and their folds; (1, None) if it is 1."""
+        """Return (factor by which folds widen bounds on these cases, their folds); or (1, None)."""
         of = np.array([self.fold[i] for i in ids])
         factor = split_factor(self.split, of.tolist())
         return factor, Folds(of, self.retrained) if factor > 1 else None
@@ -111,7 +111,7 @@ class Design:
 
     @classmethod
     def of_cases(cls, cases: Iterable[Case], named: bool = True) -> Design:
-        """Return the design of rows without a split: a case's group, else its input, is one group.
+        """Return the design of rows without a split: grouped by named group, else by equal input.
 
         Where no case names a group, or they do not count (`named`), groups are copies of an input.
         """
@@ -126,22 +126,22 @@ class Design:
         return cls(because=because)
 
     def groups(self, ids: Sequence[Any]) -> Groups:
-        """Return the groups of these cases, as the functions of `stats` take them."""
+        """Return a `Groups` of `stats`: the group number of each case, largest group, copies."""
         codes, names = dict[Hashable, int](), ((self.group.get(i), i) for i in ids)
         of = [codes.setdefault(i if name is None else name, len(codes)) for name, i in names]
         return Groups(np.array(of, int), self.largest, self.copies)
 
     def numbers(self, ids: Sequence[Any]) -> Array:
-        """Return the number of each case's group, from 0."""
+        """Return an array: for each case the number of its group, from 0."""
         return cluster_numbers(self.groups(ids).of, len(ids))
 
     def worth(self, ids: Sequence[Any]) -> float:
-        """Return as how many independent rows these count if the rows of a group are alike."""
+        """Return how many independent rows these cases are worth, if rows of a group are alike."""
         return effective_groups(self.numbers(ids))
 
     def variance(self, values: Values) -> float:
         """Return the variance of the mean of values, clustered by group."""
-        ids, rows = _rows(values)
+        ids, rows = _ids_and_values(values)
         return float(many.covariance(rows[:, None], self.numbers(ids))[0, 0])
 
     def mean(
@@ -152,8 +152,8 @@ class Design:
         `scatter` False leaves out how far the folds of a fit differ: for an explanation of widths.
         Raises ValueError for no values.
         """
-        ids, rows = _rows(values)
-        factor, folds = _width(ids, fit)
+        ids, rows = _ids_and_values(values)
+        factor, folds = _factor_and_folds(ids, fit)
         folds = folds if scatter else None
         return Mean(*bounds.mean_interval(rows, level, self.groups(ids), factor, folds))
 
@@ -177,17 +177,17 @@ class Design:
         `factor` replaces that of the folds, where another one is known. `part_of_sum`: no exact
         bounds of few differing rows, which add up to too wide ones. Raises ValueError for none.
         """
-        ids, rows = _rows(values)
-        own, folds = _width(ids, fit)
+        ids, rows = _ids_and_values(values)
+        own, folds = _factor_and_folds(ids, fit)
         wide = own if factor is None else factor
         few = 0 if part_of_sum else EXACT_BELOW
         return Difference(*bounds.paired(rows, tail, wide, self.groups(ids), folds, few))
 
     def ratio(self, values: Values, base: Values, fit: Fit | None = None) -> Mean | None:
         """Return mean(values) / mean(base) of the same cases at 95 %; None if it has no bounds."""
-        ids, rows = _rows(values)
+        ids, rows = _ids_and_values(values)
         divisor = np.array([base[i] for i in ids], float)
-        factor, _ = _width(ids, fit)
+        factor, _ = _factor_and_folds(ids, fit)
         found = ratio_of_means(rows, divisor, 2 * TAIL, factor, self.groups(ids).of)
         return None if found is None else Mean(*found)
 
@@ -208,21 +208,21 @@ class Design:
         return found._replace(low=LEAST_ABOVE_ZERO) if above else found
 
     def change_over_time(self, values: Values, times: Any) -> ChangePoint | None:
-        """Return where differences change most, with its chance; see `stats.trend`."""
-        ids, rows = _rows(values)
+        """Return the largest break over time with its p-value; None if too few (`stats.trend`)."""
+        ids, rows = _ids_and_values(values)
         return largest_change_point(rows, times, self.groups(ids).of)
 
     def neighbours_alike(
         self, values: Values, strata: Mapping[Any, Any] | None = None
     ) -> tuple[int, float | None]:
-        """Return (groups, chance) that rows near each other are as alike; see `stats.trend`."""
+        """Return (number of groups, p-value for alike neighbours or None); see `stats.trend`."""
         numbers = self.numbers([*values])
         kinds = None if strata is None else [strata[i] for i in values]
         chance = neighbours_alike([*values.values()], kinds, numbers) if values else None
         return len(set(numbers.tolist())), chance
 
     def stream(self, level: float) -> ConfidenceSequence:
-        """Return bounds of a mean that hold after every value. Rows must be independent."""
+        """Return a confidence sequence: bounds of a mean that hold after every value added."""
         if not self.because:
             raise ValueError("values that may depend on each other have no such bounds")
         return ConfidenceSequence(level)
@@ -234,7 +234,7 @@ class Design:
 
         `lowest` is the smallest possible value: 0 for scores, -1 for differences.
         """
-        numbers, (factor, folds) = self.numbers(ids), _width(ids, fit)
+        numbers, (factor, folds) = self.numbers(ids), _factor_and_folds(ids, fit)
 
         def wider(values: Array) -> float:
             wide = cluster_width_factor(values, numbers, tail)
@@ -244,7 +244,7 @@ class Design:
         return Mean(*rows.bound(tail, lowest, wider)[:3])
 
     def rate(self, k: int, n: int, level: float = 0.05) -> Proportion:
-        """Return k of n with its exact interval. Raises ValueError unless rows are independent.
+        """Return the share k / n with its exact interval; ValueError unless rows are independent.
 
         A count does not say which rows were counted, so groups can't widen it: use `share`.
         """
@@ -255,7 +255,7 @@ class Design:
 
 
 def split_factor(split: Split, folds: Iterable[int] | None = None) -> float:
-    """Return the width factor of arms that were fitted in these folds (None: all); 1 for one split.
+    """Return by what factor rows shared by these folds (None: all) widen bounds; 1 or more.
 
     Training and dev rows of a fold count together (see stats.bounds.width_factor).
     """
@@ -268,9 +268,9 @@ def split_factor(split: Split, folds: Iterable[int] | None = None) -> float:
     return bounds.width_factor(len(parts), test, train)
 
 
-def _rows(values: Values) -> tuple[list[Any], Array]:
+def _ids_and_values(values: Values) -> tuple[list[Any], Array]:
     return list(values), np.array([*values.values()], float)
 
 
-def _width(ids: Sequence[Any], fit: Fit | None) -> tuple[float, Folds | None]:
+def _factor_and_folds(ids: Sequence[Any], fit: Fit | None) -> tuple[float, Folds | None]:
     return (1.0, None) if fit is None else fit.width(ids)

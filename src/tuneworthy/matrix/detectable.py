@@ -29,7 +29,7 @@ def error_level(look: int = 1, arms: int = 2) -> float:
 
 
 def visible_differences(split: Split, n: int, arms: int = 2, look: int = 1) -> DetectableDifference:
-    """Return the smallest detectable difference on the rows that every arm is scored on.
+    """Return the smallest differences of prompts, and of fitted arms, that n rows show (power .8).
 
     At the level of a study of so many arms at that look, Bonferroni: arms that resemble each other
     show smaller ones. Recorded answers may have more rows. Copies of an input count as one row;
@@ -70,7 +70,7 @@ def rows_for(margin: float) -> int:
 
 
 def rows_to_reach(margin: float, n: int, detectable: float) -> int:
-    """Return how many rows detect the margin if n detect `detectable`; its square falls with n."""
+    """Return how many rows detect a difference of `margin`, given that n detect `detectable`."""
     shown = n + POWER_QUANTILES**2
     return ceil(shown * (detectable / margin) ** 2 - POWER_QUANTILES**2)
 

@@ -1,4 +1,4 @@
-"""What a comparison of the runs needs besides the runs, and the error that its bounds may spend."""
+"""Inputs of a comparison besides the runs (folds, looks, grades); the error bounds may spend."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class ComparisonInputs:
     refits: Mapping[str, float] = field(default_factory=dict)
     own_design: Design | None = None
 
-    def share(self, column: Column, rivals: int = 1) -> float:
-        """Return how many times the error `tail` an arm's bounds may spend at this look.
+    def error_multiple(self, column: Column, rivals: int = 1) -> float:
+        """Return the multiple of the error `tail` that an arm's bounds may spend at this look.
 
         An arm that is measured fold by fold spends its error in proportion to the folds, and what
         an earlier look at the same answers spent is not paid for again (`nested_level`). Of several
@@ -100,7 +100,7 @@ class ComparisonInputs:
         return self.own_design or Design.of(self.task, self.split)
 
     def level_of_best(self, scores: Sequence[Array], ids: Sequence[str]) -> float:
-        """Return the level at which the lower ends of several arms of a tool hold together.
+        """Return the two-sided level at which the lower ends of several arms' scores hold together.
 
         `scores` has each arm's values on these cases.
         """

@@ -73,7 +73,7 @@ class GradedRows:
 
     @property
     def known(self) -> Array | None:
-        """Return the values if each is certain or graded by a human; None if one is not."""
+        """Return the array of true values if every row is certain or human-graded; else None."""
         return self.low if (self.low == self.high).all() else None
 
     @property

@@ -60,7 +60,7 @@ def climb(
 def climb_many(
     mean: Array, low: Array, high: Array, margin: Array | float
 ) -> tuple[Array, Array, Array]:
-    """Return (rung number, score left, firm) of many studies at once, as arrays (...).
+    """Return arrays (rung number, score left, firm) of the ladder rule on many studies at once.
 
     Arrays are (..., S, B): entry [s, b] is about b - s, the S rungs simplest first and the same
     arms first among the B rivals; the diagonal is 0 and never beats. `margin` broadcasts. If all
@@ -138,7 +138,7 @@ def best_prompt(runs: Sequence[Run], fold: int, seed: int) -> Recipe:
 
 
 def simplest_prompts(runs: Sequence[Run], fold: int, seed: int) -> tuple[Recipe, ...]:
-    """Return the recipes of at most 3 prompts measured in a fold with this seed, simplest first.
+    """Return the recipes of at most 3 prompts measured in a fold and seed, simplest first.
 
     The plain instruction comes first if it was measured; then the order is that of the ladder.
     Prompts with fixed examples, and those with nearest examples, are each represented by the one
@@ -155,13 +155,13 @@ def simplest_prompts(runs: Sequence[Run], fold: int, seed: int) -> tuple[Recipe,
 
 
 def own_prompts(runs: Sequence[Run], name: str | None, others: Sequence[Recipe]) -> list[Recipe]:
-    """Return, for each fold, the recipe that an arm used; that in `others` if it did not run."""
+    """Return a recipe per fold: the one arm `name` used; `others[fold]` where it did not run."""
     own = {run.fold: run.recipe for run in runs if run.spec.name == name and run.recipe}
     return [own.get(fold, recipe) for fold, recipe in enumerate(others)]
 
 
 def _prompt_runs(runs: Sequence[Run], fold: int, seed: int) -> list[tuple[Run, Recipe]]:
-    """Return the measured candidate prompt arms of a fold and seed, each with its recipe."""
+    """Return (run, recipe) of each candidate prompt arm measured in a fold with a seed."""
     return [
         (run, run.recipe)
         for run in runs

@@ -22,7 +22,7 @@ def level_text(look: int) -> str:
 
 
 def look_line(look: int, scope: LookScope, locked: bool = False) -> str:
-    """Return the line on the look: its number, the level of its bounds, what no level corrects.
+    """Return a line of text on a look: its number, the level of its bounds, what none corrects.
 
     `locked`: the cases are locked rows, unlocked for this look.
     """

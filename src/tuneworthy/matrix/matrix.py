@@ -41,11 +41,11 @@ class Matrix:
 
     @classmethod
     def explaining(cls, task: Task, split: Split, runs: Sequence[Run]) -> Matrix:
-        """Return the matrix for figures that only explain: one look, a judge's own scores."""
+        """Return the matrix for figures that only explain: look 1, no human grades, no rivals."""
         return cls.of(ComparisonInputs(task, "", split), runs)
 
     def with_role(self, role: str) -> dict[str, Column]:
-        """Return the columns of the arms with this role, by name."""
+        """Return {arm name: column} of the arms with this role, such as "candidate"."""
         return {name: one for name, one in self.columns.items() if one.spec.role == role}
 
     def part(self, ids: Collection[str], design: Design | None = None) -> Matrix:
@@ -91,19 +91,19 @@ class Matrix:
         """
         return pair_of(self.inputs, self.columns[arm], self.columns[versus], tail)
 
-    def meets(self, arm: str, versus: str) -> bool:
+    def share_cases(self, arm: str, versus: str) -> bool:
         """Return whether both arms answered at least one common case."""
         return not self.columns[arm].cells.keys().isdisjoint(self.columns[versus].cells)
 
     @cached_property
     def places(self) -> dict[LadderPlace, list[Column]]:
-        """Return the candidates that compete for each place on the ladder, best mean first."""
+        """Return {place on the ladder: candidates that compete for it, best mean first}."""
         mean = None if self.inputs.grades is None else lambda one: self.mean(one.spec.name).mean
         return group_by_place(self.columns.values(), self.inputs.task, mean)
 
     @cached_property
     def competition(self) -> tuple[dict[str, Sequence[Column]], list[Pair]]:
-        """Return {finalist: the arms of its place, itself first}, and all pairs with a finalist.
+        """Return ({finalist: arms of its place, itself first}, all pairs that include a finalist).
 
         The bounds hold together for all arms, looks and stages (`pairs.simplest_equals`).
         """

@@ -48,7 +48,7 @@ class _PairedRows:
 
     @property
     def ids(self) -> list[str]:
-        """Return the ids of the cases."""
+        """Return the ids of the cases that both arms answered."""
         return list(self.diffs)
 
     @cached_property
@@ -58,22 +58,22 @@ class _PairedRows:
 
     @cached_property
     def factor(self) -> float:
-        """Return the width factor of the folds; 1 without any."""
+        """Return by what factor the folds of a fitted arm widen the bounds; 1 if none does."""
         return 1.0 if self.fit is None else self.fit.width(self.ids)[0]
 
     def bound(self, level: float) -> Difference:
         """Return the mean difference with both bounds at this level."""
-        bound = self._plain_bound(level)
+        bound = self._bound_of_values(level)
         if self.graded is None or self.graded.known is not None:
             return bound
         corrected = self.inputs.design.corrected(self.graded, self.ids, level, -1.0, self.fit)
         return bound._replace(mean=corrected.mean, low=corrected.low, high=corrected.high)
 
-    def _plain_bound(self, level: float) -> Difference:
+    def _bound_of_values(self, level: float) -> Difference:
         inputs, fit = self.inputs, self.fit
         bound = inputs.design.difference(self.diffs, level)
         if self.factor > 1:
-            base = min(map(inputs.share, (self.arm, self.versus))) * inputs.tail
+            base = min(map(inputs.error_multiple, (self.arm, self.versus))) * inputs.tail
             wide = inputs.design.difference(self.diffs, base, fit)
             ends = [wide.low, wide.high]
             if self.refitted is not None:
@@ -85,8 +85,7 @@ class _PairedRows:
 
     @property
     def refitted(self) -> float | None:
-        """Return the width factor of the bound below which the fitted arm does not lie; None if
-        it was fitted on one partition.
+        """Return the width factor of the fitted arm's own lower bound; None without refits.
 
         The other bound keeps the whole factor: the artefact of all rows learns from more than each
         fold did, so it may be better than measured.
@@ -102,7 +101,7 @@ def simplest_equals(
     places: Collection[Sequence[Column]],
     references: Mapping[str, Column],
 ) -> tuple[dict[str, Sequence[Column]], list[Pair]]:
-    """Return {finalist: the arms that compete for its place, itself first}, and all pairs of it.
+    """Return ({finalist: arms that compete for its place, itself first}, pairs with a finalist).
 
     `places` has the arms of each place on the ladder, the best mean first. The simplest arm stands
     for the place that no other one there is shown to beat, and that is shown to beat whatever the
@@ -118,7 +117,7 @@ def simplest_equals(
 
 
 class PairTable:
-    """The pairs of all arms, with the levels of all of them; each is computed when it is asked."""
+    """The bounded difference of every two arms, computed when first asked for, then kept."""
 
     def __init__(
         self,
@@ -133,7 +132,7 @@ class PairTable:
         self._pairs: dict[ArmPair, Pair | None] = {}
 
     def pair(self, key: ArmPair) -> Pair | None:
-        """Return a pair at the levels of all arms; None if its arms share no case."""
+        """Return the difference of two arms, its bounds simultaneous; None without common case."""
         if key not in self._pairs:
             rows = _paired_rows(self._inputs, self._columns[key[0]], self._columns[key[1]])
             self._rows[key] = rows
@@ -141,7 +140,7 @@ class PairTable:
         return self._pairs[key]
 
     def simplest_equal(self, rivals: Sequence[Column], below: Sequence[str]) -> Column:
-        """Return the arm that stands for a place; see `simplest_equals`."""
+        """Return the simplest of `rivals` that none is shown to beat; see `simplest_equals`."""
         best = rivals[0]
         if all(one.spec.simplicity >= best.spec.simplicity or one.stopped for one in rivals):
             return best
@@ -161,7 +160,7 @@ class PairTable:
         return pair is not None and pair.low > 0
 
     def pairs(self, finalists: Iterable[str]) -> list[Pair]:
-        """Return every ordered pair that includes a finalist, and each arm against each reference.
+        """Return pairs (both orders) that include a finalist, and of each arm with each reference.
 
         Arms that share no case are no pair: nothing is known. A pair's `high` has the level of its
         `arm`, its `low` that of `versus`, without the rivals that an arm beats by far.
@@ -211,7 +210,7 @@ class _PairLevels:
         far: set[ArmPair] | None,
     ) -> None:
         rivals = max(len(arms), inputs.possible_arms, 2) - 1
-        self._share = {name: inputs.share(column, rivals) for name, column in arms.items()}
+        self._share = {name: inputs.error_multiple(column, rivals) for name, column in arms.items()}
         shares = set(self._share.values())
         self._levels = {
             share: _levels_by_arm(inputs, arms, references, far, share) for share in shares
@@ -295,12 +294,12 @@ def _bounded_pair(rows: _PairedRows, levels: tuple[float, float], key: ArmPair) 
         wins=above.wins,
         losses=above.losses,
         differ=above.differ,
-        apart=_different_answers(rows),
+        apart=_count_different_answers(rows),
         repeats=repeats_of(rows.inputs.design, rows.diffs, (rows.arm.draws, rows.versus.draws)),
     )
 
 
-def _different_answers(rows: _PairedRows) -> int:
+def _count_different_answers(rows: _PairedRows) -> int:
     """Return the number of cases on which the stripped answers differ."""
     own, other = rows.arm.cells, rows.versus.cells
     return sum(own[i][0].text.strip() != other[i][0].text.strip() for i in rows.ids)

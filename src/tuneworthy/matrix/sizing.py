@@ -55,7 +55,7 @@ class PairedDifference(Bounded, Protocol):
 
     @property
     def factor(self) -> float:
-        """Return the width factor."""
+        """Return by what factor cross-fitting widened the bounds; 1 if it did not."""
 
     @property
     def wins(self) -> int:
@@ -123,7 +123,7 @@ class Assurance:
         return self._chance(self.sides(rows, clicks=True), sqrt(1 + n / rows))
 
     def sides(self, rows: int, clicks: bool = False) -> tuple[float, float]:
-        """Return the distances of the lower and the upper bound from the mean on `rows` rows.
+        """Return (mean - lower bound, upper bound - mean) as forecast for `rows` rows in all.
 
         `clicks`: on so many fresh inputs alone, where no cross-fitting or group widens them.
         """
@@ -165,7 +165,7 @@ class Assurance:
         return observed_width_factor(seen) / seen.factor * sqrt(variance / seen.n)
 
     def _chance(self, sides: tuple[float, float], share: float) -> float:
-        """Return the chance if the mean comes to scatter by `share` of its standard error."""
+        """Return the chance of settling if the mean scatters by `share` of its standard error."""
         mean, (down, up) = self.observed.mean, sides
         spread = max(share * self.spread, 1e-9)  # bounds may have no width
         under = normal_cdf((self.below - up - mean) / spread)
@@ -175,7 +175,7 @@ class Assurance:
     def _half_widths(
         self, rows: int, wide: tuple[float, float], level: float
     ) -> tuple[float, float]:
-        """Return (distance of the lower, of the upper bound) from the mean on `rows` similar rows.
+        """Return (mean - lower bound, upper bound - mean) forecast for `rows` rows like those seen.
 
         `wide` has a factor for each side. With few differing rows the exact bounds tighten faster
         than the square root of the rows.
@@ -268,7 +268,7 @@ def rows_to_collect(curve: LearningCurve, train: int | None) -> MoreRows | None:
 def superiority_assurance(
     seen: PairedDifference, margin: float, level: float, shift: float = 0.0, kept: bool = False
 ) -> Assurance:
-    """Return the forecast of showing a rival better by the margin, or not worth the climb.
+    """Return the forecast of showing that a rival gains the margin, or that it does not.
 
     `shift` is added to the difference.
     """
@@ -278,12 +278,12 @@ def superiority_assurance(
 def noninferiority_assurance(
     seen: PairedDifference, margin: float, level: float, kept: bool = False
 ) -> Assurance:
-    """Return the forecast of showing an arm at most `margin` worse than another, or worse."""
+    """Return the forecast of showing whether an arm is at most `margin` worse than another."""
     return Assurance(seen, level, -margin, -margin, -margin, kept)
 
 
 def level_at_next_look(level: float, looks: int) -> float:
-    """Return the error level, at the next look, of a bound that has `level` at this look."""
+    """Return the error level at the next look of a bound that has `level` at look `looks`."""
     return level * look_cost(looks) / look_cost(looks + 1)
 
 
@@ -298,7 +298,7 @@ def observed_width_factor(seen: PairedDifference) -> float:
     Cross-fitting, unstable folds, groups and looks at every row widen them. Rounded to two
     decimals, because the bounds are rounded.
     """
-    plain = sum(_plain_sides(seen.wins, seen.losses, seen.n, seen.level))
+    plain = sum(_sides_if_independent(seen.wins, seen.losses, seen.n, seen.level))
     return max(1.0, seen.factor, round((seen.high - seen.low) / plain, 2))
 
 
@@ -308,15 +308,15 @@ def _width_factors(seen: PairedDifference) -> tuple[float, float]:
     Groups widen the sides differently: a group that was not observed may hold nothing but losses. A
     side that ends at -1 or 1 was cut there, so the other side's factor counts for it as well.
     """
-    low, _ = _plain_sides(seen.wins, seen.losses, seen.n, seen.low_level or seen.level)
-    _, high = _plain_sides(seen.wins, seen.losses, seen.n, seen.level)
+    low, _ = _sides_if_independent(seen.wins, seen.losses, seen.n, seen.low_level or seen.level)
+    _, high = _sides_if_independent(seen.wins, seen.losses, seen.n, seen.level)
     down = max(1.0, seen.factor, round((seen.mean - seen.low) / low, 2))
     up = max(1.0, seen.factor, round((seen.high - seen.mean) / high, 2))
     return max(down, up) if seen.low <= -1 else down, max(down, up) if seen.high >= 1 else up
 
 
 @lru_cache(maxsize=256)  # a search over sizes asks for the same pair again and again
-def _plain_sides(wins: int, losses: int, n: int, level: float) -> tuple[float, float]:
+def _sides_if_independent(wins: int, losses: int, n: int, level: float) -> tuple[float, float]:
     low, high = discordant_bounds(wins, losses, n, level)
     mean = (wins - losses) / n
     return max(mean - float(low), 1e-9), max(float(high) - mean, 1e-9)

@@ -78,7 +78,7 @@ def separation(folds: Sequence[Smoother], second: Any, units: Any, seed: int = 0
         mixed = _permuted_labels(rng, many, labels, numbers, blocks)
         return _auc_by_labelling(folds, [_held_out_scores(fold, mixed) for fold in folds], mixed)
 
-    p = permutation_p(relabelled, observed, seed, _batch_size(labels.size))
+    p = permutation_p(relabelled, observed, seed, _relabellings_at_once(labels.size))
     held = np.zeros(labels.size)
     for fold, score in zip(folds, scores, strict=True):
         held[fold.rows] = score[0]
@@ -88,7 +88,7 @@ def separation(folds: Sequence[Smoother], second: Any, units: Any, seed: int = 0
 def permutation_p(
     draw: Callable[[np.random.Generator, int], Array], observed: float, seed: int, batch: int
 ) -> float:
-    """Return the share of relabellings with a statistic as large as the observed one.
+    """Return the p-value: share of random relabellings whose statistic is as large as `observed`.
 
     `draw(rng, many)` returns the statistic of so many relabellings, at most `batch` at once.
     """
@@ -102,7 +102,7 @@ def permutation_p(
 
 
 def label_shift(first: Any, second: Any, units: Any, seed: int = 0) -> tuple[float, float]:
-    """Return the total variation distance of the labels of two samples, and its exact p-value.
+    """Return (total variation distance of two label samples, p by permuting whole units at random).
 
     `units` names the unit of each label, those of the first sample first; a unit lies in one
     sample. Raises ValueError if a sample is empty.
@@ -119,7 +119,7 @@ def label_shift(first: Any, second: Any, units: Any, seed: int = 0) -> tuple[flo
     def relabelled(rng: np.random.Generator, many: int) -> Array:
         return _total_variation(_permuted_labels(rng, many, labels, numbers, everyone), table)
 
-    return observed, permutation_p(relabelled, observed, seed, _batch_size(labels.size))
+    return observed, permutation_p(relabelled, observed, seed, _relabellings_at_once(labels.size))
 
 
 def variation_bounds(first: Any, second: Any, level: float = 0.05) -> MeanWithBounds:
@@ -143,7 +143,7 @@ def variation_bounds(first: Any, second: Any, level: float = 0.05) -> MeanWithBo
 
 
 def unlike_any(own: Any, new: Any, share: float = 0.01) -> tuple[Array, float]:
-    """Return a mask of the new rows that are unlike the sample, and the share expected by chance.
+    """Return (mask of new rows unlike the sample, share of rows that chance makes unlike at most).
 
     `own` is each sample row's similarity to the nearest other one, `new` that of each new row to
     the nearest of the sample. A new row is unlike if fewer than `share` of the own lie so low; of
@@ -159,7 +159,7 @@ def unlike_any(own: Any, new: Any, share: float = 0.01) -> tuple[Array, float]:
 
 
 def independent_difference(now: MeanWithBounds, then: MeanWithBounds) -> MeanWithBounds:
-    """Return the difference of two independent means with bounds, from each one's mean and bounds.
+    """Return (mean, low, high) of now - then for two independent means, from their bounds.
 
     The distances to the bounds are squared and added (Newcombe 1998, method 10, for any intervals:
     Zou and Donner 2008). The bounds have the level of those given.
@@ -170,19 +170,19 @@ def independent_difference(now: MeanWithBounds, then: MeanWithBounds) -> MeanWit
     return mean, max(-1.0, float(mean - down)), min(1.0, float(mean + up))
 
 
-def _batch_size(rows: int) -> int:
-    """Return how many relabellings of so many rows fit into about 16 MB."""
+def _relabellings_at_once(rows: int) -> int:
+    """Return how many relabellings of so many rows to draw at once (about 16 MB, 10 to 250)."""
     return max(10, min(BATCH_RELABELLINGS, 2_000_000 // rows))
 
 
 def _held_out_scores(fold: Smoother, labels: Array) -> Array:
-    """Return one fold's held-out scores for each labelling, its labels centred on their mean."""
+    """Return an array (labellings, held-out rows) of one fold's scores, one line per labelling."""
     learnt = labels[:, fold.training_rows]
     return np.asarray((learnt - learnt.mean(1, keepdims=True)) @ fold.matrix.T)
 
 
 def _auc_by_labelling(folds: Sequence[Smoother], scores: Sequence[Array], labels: Array) -> Array:
-    """Return the AUC of each labelling over all folds: the share of correctly ordered pairs."""
+    """Return each labelling's AUC: share of pairs ordered right, pooled over folds; .5 for none."""
     right, pairs = np.zeros(len(labels)), np.zeros(len(labels))
     for fold, score in zip(folds, scores, strict=True):
         held = labels[:, fold.rows]
@@ -196,7 +196,7 @@ def _auc_by_labelling(folds: Sequence[Smoother], scores: Sequence[Array], labels
 def _permuted_labels(
     rng: np.random.Generator, many: int, labels: Array, numbers: Array, blocks: Sequence[Array]
 ) -> Array:
-    """Return labellings with the labels of units permuted within each block of units."""
+    """Return an array (many, rows): labels with units' labels permuted within each block."""
     of_unit = np.zeros(int(numbers.max()) + 1)
     of_unit[numbers] = labels
     mixed = np.tile(of_unit, (many, 1))

@@ -1,4 +1,4 @@
-"""What all units of a study share, and how an arm answers cases: shard by shard, each stored."""
+"""`Runner` (what all units of a study share), executors, and answering cases shard by shard."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FitRequest:
 
 @dataclass(frozen=True)
 class FreeAnswers:
-    """The base model's unconstrained greedy answers so far in one fold, by recipe."""
+    """A function: recipe to the base model's greedy answers in one fold's runs so far."""
 
     runs: tuple[Run, ...]
     models: Mapping[str, Model]
@@ -54,7 +54,7 @@ class FreeAnswers:
         return cls(tuple(run for run in prompts if run.state == "measured"), models)
 
     def __call__(self, recipe: Recipe) -> list[Answer]:
-        """Return the greedy answers under a recipe; majorities of samples (`vote`) are left out."""
+        """Return the greedy answers under a recipe, [] if none; majority votes are excluded."""
         base = dict(self.models["base"].fingerprint)
         runs = (r for r in self.runs if r.recipe == recipe and r.fingerprint == base)
         return [answer for run in runs for answer in run.answers if not answer.samples]
@@ -67,7 +67,7 @@ class Executor(Protocol):
     """
 
     def of_arm(self, spec: Spec, task: Task, models: Mapping[str, Model]) -> Executor:
-        """Return the executor for this arm: this one, or `THIS_PROCESS` if it must run here."""
+        """Return the executor to run this arm: this one, or `THIS_PROCESS` if it has to."""
         ...
 
     def fit(self, request: FitRequest) -> tuple[Fitted, float]:
@@ -84,11 +84,11 @@ class Executor(Protocol):
         check: Callable[[], None],
         every: bool,
     ) -> latency.LatencySample:
-        """Return the times of single requests, measured where the arm answers."""
+        """Return the times of requests sent one by one, measured where the arm answers."""
         ...
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterable[Result]:
-        """Yield the results in the order of the items; several may be computed at once."""
+        """Yield `function` of each item in order; several may be computed at once."""
         ...
 
     def turn(self, keys: Iterable[str]) -> AbstractContextManager[None]:
@@ -117,11 +117,11 @@ class ThisProcess:
         check: Callable[[], None],
         every: bool,
     ) -> latency.LatencySample:
-        """Return the times of single requests."""
+        """Return the times of requests sent one by one in this process."""
         return latency.sequential_latency(fitted.answer, queries, check, every)
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-        """Yield the results one by one; nothing is computed before it is needed."""
+        """Yield `function` of each item in order; nothing is computed before it is needed."""
         return map(function, items)
 
     def turn(self, keys: Iterable[str]) -> AbstractContextManager[None]:  # noqa: ARG002
@@ -136,11 +136,11 @@ CASES_PER_SHARD = 64
 
 @dataclass(frozen=True)
 class Runner:
-    """What all units of a study share. `learn_cases` holds the cases to learn from, by id.
+    """All that units of a study share: task, folds, models, ledger, metric, executor, callbacks.
 
-    `metric_digest` is the hash of the metric's code (and its judge), `salt` distinguishes studies
-    that were started anew, `recorded` has logged answers by spec name and case, `runs` the earlier
-    runs. `timed`: also time prompts one at a time. `executor`: where arms are fitted and asked.
+    `learn_cases` has the cases to learn from by id, `metric_digest` the hash of the metric's code
+    and judge, `salt` marks studies started anew, `recorded` has logged answers by spec name and
+    case, `runs` the earlier runs. `timed`: also time prompts. `executor`: where arms are fitted.
     """
 
     task: Task
@@ -201,15 +201,15 @@ def with_repeats(
     answers: Sequence[Answer],
     times: int,
 ) -> list[Answer]:
-    """Return the answers with those to the same cases asked again, until each has `times`."""
+    """Return the answers with `repeats` filled: each case is asked until it has `times` answers."""
     more = []
     for n in range(1, times):
-        drawn = replace(fitted, answer=partial(_drawn_again, fitted, n), known=None)
+        drawn = replace(fitted, answer=partial(_answer_again, fitted, n), known=None)
         more.append(dict(answer_cases(runner, drawn, {**source, "repeat": n}, queries, ())))
     return [a.model_copy(update={"repeats": tuple(o[a.case] for o in more)}) for a in answers]
 
 
-def _drawn_again(fitted: Fitted, n: int, queries: Sequence[Query]) -> list[Answer]:
+def _answer_again(fitted: Fitted, n: int, queries: Sequence[Query]) -> list[Answer]:
     assert fitted.again is not None  # each arm that `times_asked` names has it
     return fitted.again(queries, n)
 
@@ -217,7 +217,7 @@ def _drawn_again(fitted: Fitted, n: int, queries: Sequence[Query]) -> list[Answe
 def _answer_shards(
     runner: Runner, fitted: Fitted, shards: Mapping[str, Sequence[Query]]
 ) -> list[tuple[str, Answer]]:
-    """Answer these shards in one call, store each under its key; return (case id, answer) pairs."""
+    """Return (case id, answer) pairs of shards {key: queries}; new ones are asked and stored."""
     runner.check()
     with runner.executor.turn(shards):
         found = {key: stored for key in shards if (stored := runner.ledger.get(key)) is not None}
@@ -234,7 +234,7 @@ def _answer_shards(
 
 
 def _answers_by_case(fitted: Fitted, queries: Sequence[Query]) -> dict[str, Answer]:
-    """Return {case id: answer} of these queries; known answers are not requested again."""
+    """Return {query id: answer}; answers that the arm knows are not requested from its model."""
     by_case = {q.id: a for q in queries if fitted.known and (a := fitted.known(q)) is not None}
     pending = [query for query in queries if query.id not in by_case]
     answers = fitted.answer(pending) if pending else []
@@ -254,7 +254,7 @@ def _stored_answers(stored: Mapping[str, Any]) -> Iterator[tuple[str, Answer]]:
 def dev_score(
     metric: Metric, cases: Sequence[Case], answers: Mapping[str, Answer]
 ) -> tuple[float | None, tuple[str, ...]]:
-    """Return the mean score of the answers to these cases, and a note if some failed for now.
+    """Return (mean score on dev cases or None for none, a note if some answers failed for now).
 
     An unscored answer counts as wrong.
     """

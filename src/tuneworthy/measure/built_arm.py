@@ -1,4 +1,4 @@
-"""Fit an arm as it would be deployed and answer new inputs, stored shard by shard.
+"""Fit an arm as it would be deployed, and answer new inputs with it; each shard is stored.
 
 With a single split the artefact is the one that was scored. Under cross-fitting the arm is fitted
 on all rows except the dev rows of the last fold, if it uses dev rows at all.
@@ -28,7 +28,7 @@ from tuneworthy.rows.folds import Part, Split
 
 
 def _all_came(stored: Mapping[str, Any]) -> bool:
-    """Return whether no answer of a shard failed for now."""
+    """Return whether a stored shard is final: none of its answers failed only for now."""
     return not any(answer["lost"] == "for now" for answer in stored["answers"])
 
 
@@ -99,7 +99,7 @@ class DeployedArm:
         return dev_score(self.runner.metric, cases, by_case)[0]
 
     def prompts(self, queries: Sequence[Query]) -> list[Prompt] | None:
-        """Return the prompt of each query that the built arm sends; None without model or pack."""
+        """Return the prompt that the fitted arm sends per query; None without model or pack."""
         fitted, setup = self.fitted, self.unit.setup(self.runner, self.runner.ledger.home)
         if fitted.pack is None or fitted.model is None:
             return None
@@ -128,7 +128,7 @@ class DeployedArm:
 
 
 def deployment_part(split: Split, fold: int) -> Part:
-    """Return the part to build from: with several folds the test rows are training rows too."""
+    """Return the rows to build an arm from; with several folds its test rows are learnt from."""
     part = split.parts[fold]
     if len(split.learning) == 1:
         return part
@@ -137,18 +137,18 @@ def deployment_part(split: Split, fold: int) -> Part:
 
 
 def _with_test_rows(runner: Runner, part: Part) -> Part:
-    """Return the part with its test rows as training rows; a test file of the user's stays out."""
+    """Return the part with its test rows added to training; those of a test file stay out."""
     added = set(part.test) & set(runner.learn_cases) - set(runner.split.copies) - set(part.dev)
     return part.model_copy(update={"train": tuple(sorted({*part.train, *added}))})
 
 
 def best_earlier_recipe(runs: Sequence[Run], spec: Spec, fold: int, seed: int) -> Recipe:
-    """Return the best prompt on dev in a fold, from the runs that precede the arm's own."""
+    """Return the recipe of the best prompt on dev in a fold, of runs before the arm's own."""
     return best_prompt(list(takewhile(lambda run: run.spec != spec, runs)), fold, seed)
 
 
 def scores_of(runs: Sequence[Run], name: str, seed: int) -> dict[str, float]:
-    """Return an arm's score by case, from the runs with one seed; an unscored case counts 0."""
+    """Return {case id: score} of an arm's runs with one seed; an unscored case counts 0."""
     scores: dict[str, float] = {}
     for run in runs:
         if run.spec.name == name and run.seed == seed and run.state == "measured":
@@ -158,7 +158,7 @@ def scores_of(runs: Sequence[Run], name: str, seed: int) -> dict[str, float]:
 
 
 def _last_fold(runner: Runner, runs: Sequence[Run], name: str) -> int:
-    """Return the last fold that an arm was scored on: its prompts were measured there too."""
+    """Return the number of the last fold that an arm was scored on; the last of all if none."""
     last = len(runner.split.learning) - 1
     own = [run.fold for run in runs if run.spec.name == name and run.state == "measured"]
     return max((fold for fold in own if fold is not None and fold <= last), default=last)

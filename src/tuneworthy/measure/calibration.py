@@ -53,7 +53,7 @@ class JudgeCheck(Record):
 def calibrate(
     judging: JudgeMetric, cases: Sequence[Case], grades: Grades, asked: Sequence[str] = ()
 ) -> JudgeCheck:
-    """Return the calibration of the judge, with the reason if it is refused.
+    """Return the judge's figures against human grades, and why it is refused, if it is.
 
     `grades` maps (case id, answer) to the human grade; those of other cases and of right answers
     are left out. `asked` are the specs of the study's models. The judge is refused if there are
@@ -74,12 +74,12 @@ def calibrate(
     design = Design({at: rows[at][0].group or rows[at][0].id for at in told})
     result = JudgeCheck(**plain, swap=design.share(told) if told else None,
                    fooled=_injection_effect(judging, [row[0] for row in rows]))  # fmt: skip
-    result = result.model_copy(update=_against_humans(rows, verdicts))
-    failure = f"it could not be asked to the end: {judging.lost}" if judging.lost else ""
+    result = result.model_copy(update=_fields_against_humans(rows, verdicts))
+    failure = f"it could not be asked to the end: {judging.why_lost}" if judging.why_lost else ""
     return result.model_copy(update={"refused": failure or _failed_check(result)})
 
 
-def _against_humans(
+def _fields_against_humans(
     rows: Sequence[tuple[Case, str, float]], verdicts: Sequence[Verdicts]
 ) -> dict[str, object]:
     scored = [
@@ -118,7 +118,7 @@ def _injection_effect(judging: JudgeMetric, cases: Sequence[Case]) -> Interval |
     shuffled = list({case.id: case for case in cases}.values())
     random.Random(f"{judging.task.seed} canaries").shuffle(shuffled)
     shifted = zip(shuffled, shuffled[1:] + shuffled[:1], strict=True)
-    pairs = [(case, other.output) for case, other in shifted if _differs(case, other)][
+    pairs = [(case, other.output) for case, other in shifted if _is_wrong_for(case, other)][
         :MOST_INJECTED
     ]
     if not pairs:
@@ -136,7 +136,7 @@ def _injection_effect(judging: JudgeMetric, cases: Sequence[Case]) -> Interval |
     return Design.of_cases(own).difference(changes).interval
 
 
-def _differs(case: Case, other: Case) -> bool:
+def _is_wrong_for(case: Case, other: Case) -> bool:
     return other.output.strip() not in {case.output.strip(), *case.accepted}
 
 
@@ -194,7 +194,7 @@ def weighted_kappa(one: Any, other: Any, levels: int) -> float | None:
 
 
 def slope(x: Any, y: Any, level: float = 0.05) -> tuple[float, float, float] | None:
-    """Return the least-squares slope of y on x with its two-sided interval by Student's t.
+    """Return (slope of y on x by least squares, low, high), two-sided by Student's t, or None.
 
     None below three points or if x does not vary.
     """

@@ -1,4 +1,4 @@
-"""Price an arm in use, at an endpoint: the dollars of 1,000 requests, before a run.
+"""Estimate before a run what 1,000 requests of an arm in use cost at an endpoint.
 
 Knows no arm by name.
 """
@@ -21,7 +21,7 @@ from tuneworthy.records.task import Task
 def arm_load(
     remote: RemoteModels, task: Task, spec: Spec, sizes: Sizes, best: BestPrompt
 ) -> EndpointLoad | None:
-    """Return the endpoint load of an arm, with its price in use; None if it uses no endpoint."""
+    """Return an arm's endpoint requests, tokens, dollars, price in use; None without endpoint."""
     load_ = remote.sent(spec.name, arm_requests(remote, task, spec, sizes, best))
     if load_ is None or spec.role != "candidate":
         return load_

@@ -46,7 +46,7 @@ def metric_digest(task: Task, models: Mapping[str, Model]) -> str:
 
 
 def blocks_ahead(task: Task, audit: Audit, cases: Sequence[Case]) -> tuple[str, ...]:
-    """Return the reasons against any verdict that can be found before a run at little cost.
+    """Return sentences that forbid a verdict, as far as known before a run; () if none.
 
     The metric is tried on the right answers of at most MOST_CASES. A judge, the user's own function
     and a metric that runs code are not tried, since they may send data, cost money or take long;
@@ -59,7 +59,7 @@ def blocks_ahead(task: Task, audit: Audit, cases: Sequence[Case]) -> tuple[str, 
 
 
 def grades_of(task: Task, cases: Sequence[Case]) -> Grades | None:
-    """Return the human grade of each (case id, answer) of these cases; None without a judge."""
+    """Return {(case id, answer): human grade} for these cases; None unless a judge scores."""
     if metric_name(task) != JUDGE or task.success.judge is None:
         return None
     scored = {case.id for case in cases}

@@ -1,4 +1,4 @@
-"""Score answers with a judge model: it compares each with the right one, in both orders, unnamed.
+"""Score answers with a judge model, which compares each with the right one, in both orders.
 
 The judge is any model of our protocol. Replies are stored shard by shard, so a killed study
 resumes.
@@ -63,7 +63,7 @@ class JudgeMetric:
         return [trivial.get(i) or judged[i] for i in range(len(cases))]
 
     def verdicts(self, cases: Sequence[Case], texts: Sequence[str]) -> list[Verdicts]:
-        """Return, for each text, the winner against the right answer in each order."""
+        """Return per text who wins against the right answer, in each of both orders of the two."""
         return [both for both, _ in self._verdicts(cases, texts)]
 
     def _verdicts(
@@ -98,14 +98,14 @@ class JudgeMetric:
                 stored = self.store(key, lambda s=shard: {"replies": self._reply(s, limits)})  # type: ignore[misc]
             except ModelError as error:  # not stored; earlier shards are still read
                 self.fatal_errors[:] = self.fatal_errors or [error]
-                failed = Reply(text="", finish="error", error=self.lost)
+                failed = Reply(text="", finish="error", error=self.why_lost)
                 replies += [failed] * len(shard)
                 continue
             replies += [Reply.model_validate(reply) for reply in stored["replies"]]
         return replies
 
     @property
-    def lost(self) -> str:
+    def why_lost(self) -> str:
         """Return why the judge can no longer be called; "" if it can."""
         return (
             f"{self.fatal_errors[0].what} ({self.fatal_errors[0].got})" if self.fatal_errors else ""

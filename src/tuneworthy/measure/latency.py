@@ -49,7 +49,7 @@ def sequential_latency(
     check: Callable[[], None],
     every: bool,
 ) -> LatencySample:
-    """Return the times of prompts sent one at a time: as many as fit into 0.5 s, at least 3.
+    """Return times of prompts sent one at a time: as many as fit into 0.5 s, 3 or more, or all.
 
     Times are None if 3 prompts would take more than 10 s. `every` (for a limit on the tail) times
     all prompts after one warm-up prompt, since the model is cold if its answers came from the
@@ -97,15 +97,13 @@ def rescore_cut_answers(
     fold: int,
     note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, float] | None:
-    """Return the scores of cut answers generated again with a higher token limit, by case.
+    """Return {case id: score} of cut answers generated again with more tokens, or None.
 
-    None if the arm cannot generate longer answers (the limit is not ours). If the model fails, the
-    remaining cases are left out (they count as if a longer answer were right) and `note` gets a
-    line about it.
-
-    Only fold 0 generates again: each further token is a decoding step, so a few rows take as long
-    as many. `scored` is (answers with scores, queries by case). The rest of the cut answers (up to
-    MOST_LONGER_ANSWERS) follows only if one of the sample gained.
+    None: the token limit is not ours. If the model fails, the remaining cases are left out (they
+    count as if a longer answer were right) and `note` gets a line about it. Only fold 0 generates
+    again: each further token is a decoding step, so a few rows take as long as many. `scored` is
+    (answers with scores, queries by case). The rest of the cut answers (up to MOST_LONGER_ANSWERS)
+    follows only if one of the sample gained.
     """
     pairs, queries = scored
     if fitted.longer is None:
@@ -133,7 +131,7 @@ def rescore_cut_answers(
 
 
 def _evenly_spaced(cases: Sequence[str], most: int) -> list[str]:
-    """Return up to `most` cases, evenly spread over the list."""
+    """Return up to `most` of the cases, spread evenly over the list, in order."""
     if len(cases) <= most:
         return list(cases)
     return [cases[k * len(cases) // most] for k in range(most)]

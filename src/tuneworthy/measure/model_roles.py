@@ -27,7 +27,7 @@ _OPENING_ERRORS = (TaskError, DataError, ModelError, NumericError, ProviderError
 
 
 def roles_of(models: Mapping[str, Model], needs: Iterable[str]) -> list[str]:
-    """Return the roles, among the available models, that an arm with these needs uses."""
+    """Return a sorted list of the roles of available models that an arm with these needs asks."""
     return sorted({ROLE_OF_NEED[need] for need in set(needs) & set(ROLE_OF_NEED)} & set(models))
 
 
@@ -38,7 +38,7 @@ def is_base(models: Mapping[str, Model], role: str) -> bool:
 
 
 def base_failed(models: Mapping[str, Model], needs: Iterable[str], error: ProviderError) -> bool:
-    """Return whether an arm whose endpoint failed had asked the study's base model.
+    """Return whether this endpoint error is the base model's, so that the study must stop.
 
     If the arm uses a local model and one behind an endpoint, the failure is that of the endpoint.
     An adapter that was not proved (NotProven) or a teacher that left inputs unanswered for now
@@ -67,7 +67,7 @@ def why_not_opened(models: Mapping[str, Model], needs: Iterable[str]) -> Reason 
 
 
 def unavailable_note(error: TuneworthyError) -> Reason:
-    """Return why an arm has no answers, from the error of its model or of its trainer."""
+    """Return an error of an arm's model or trainer as the reason why the arm has no answers."""
     about = ", ".join(filter(None, (error.what, error.where, error.got)))
     text = f"it was not trained: {about}" if isinstance(error, TrainerFailed) else ""
     return Reason(why=Why.MODEL_UNAVAILABLE, about=about, text=text)

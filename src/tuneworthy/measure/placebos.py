@@ -1,4 +1,4 @@
-"""Select the placebos and pilots that the diagnosis needs, and the cases they run on.
+"""Select the placebos and pilots that the diagnosis needs, and the cases they run on; run them.
 
 A placebo runs only if its arm passes more cases than the base (otherwise the remedy cannot act) or
 if failures are few. It runs on all failed cases and at most 60 passed ones. An arm that is too dear
@@ -45,7 +45,7 @@ class Probe:
 
     @property
     def most_minutes(self) -> tuple[float, str]:
-        """Return (the minutes that it takes at most, its pace)."""
+        """Return (the most minutes that the probe takes, the pace at which it trains)."""
         return self.planned.minutes, self.planned.pace
 
     def run(self, runner: Runner, recipes: Sequence[Recipe], runs: Sequence[Run]) -> list[Run]:
@@ -111,7 +111,7 @@ def probes(
 def _sampled_cases(
     task: Task, base: AnswerColumn, failed: int | None, passed: int
 ) -> frozenset[str]:
-    """Return at most `failed` failed cases (None: all) and `passed` passed ones, by a fixed hash.
+    """Return ids of at most `failed` failed (None: all) and `passed` passed cases, by a hash.
 
     Returns every case for a metric that scores all answers together, since a subset would score
     differently.
@@ -134,7 +134,7 @@ def _arm_and_placebo_specs(
     table: Mapping[str, AnswerColumn],
     rows: int,
 ) -> list[Spec]:
-    """Return the specs to run for one arm: itself or its pilot, and its placebo."""
+    """Return the specs to run for an arm (itself or its pilot, its placebo); [] if it can't act."""
     spec, arm = planned.spec, load("arms", planned.spec.arm)
     if planned.because or spec.name == base.spec.name or variant_of(task, spec) >= 0:
         return []

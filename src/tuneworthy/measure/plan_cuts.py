@@ -76,7 +76,7 @@ class _CutState:
 def tighter_limits(
     arms: Sequence[Spec], start: PlanLimits, rows: int, readable: bool, dear: bool = False
 ) -> Iterator[tuple[PlanLimits, tuple[str, ...]]]:
-    """Yield ever tighter limits, each with the printed lines of all cuts so far.
+    """Yield ever tighter (limits of a plan, printed lines of all cuts so far).
 
     No arm is dropped for another: all get fewer examples, folds and rows. The order: diagnosis on
     60 failed and 60 passed cases, where planted causes are still named well; one training seed; a
@@ -147,7 +147,7 @@ def prompts_tried(spec: Spec) -> int:
 
 
 def cuttable_rows(spec: Spec, rows: int) -> int:
-    """Return how many rows an arm learns from, 0 if a plan may not cut them."""
+    """Return how many rows an arm learns from if a plan may cut them; 0 if it may not."""
     return rows if "rows" in spec.options and "(" not in spec.name else 0
 
 
@@ -167,7 +167,7 @@ def fit_extras(plan: Plan, left: float, share: float) -> Plan:
 
 
 def asked_again_line(task: Task, planned: Sequence[PlannedArm]) -> str:
-    """Return which arms are asked `repeats` times a row, "" for a task that asks once."""
+    """Return a line naming the arms asked `repeats` times a row; "" for a task that asks once."""
     if task.repeats == 1:
         return ""
     again = [a.spec.name for a in planned if not a.because and times_asked(task, a.spec) > 1]
@@ -241,15 +241,15 @@ class KeptMinutes:
         self.ledger.freeze(self.study, spent_key(limit), {"minutes": round(spent, 4)})
 
     def folds_done(self, arm: str, folds: Sequence[int]) -> int:
-        """Return how many of the first of these folds one earlier step has measured."""
+        """Return n: an earlier run measured the arm on the first n of these folds; 0 if on none."""
         counts = range(len(folds), 0, -1)
-        return next((n for n in counts if self._of(_step(arm, folds[:n])) is not None), 0)
+        return next((n for n in counts if self._kept(_step(arm, folds[:n])) is not None), 0)
 
     @contextmanager
     def count_folds(self, arm: str, folds: Sequence[int]) -> Iterator[list[float]]:
-        """Count the block that measures an arm on these folds, some of which may be done already.
+        """Time the block that measures an arm on these folds; yield a list that gets the minutes.
 
-        The minutes of the folds that were done before are those of then.
+        Folds that were done before count the minutes of then.
         """
         done = self.folds_done(arm, folds)
         before = _step(arm, folds[:done]) if 0 < done < len(folds) else ""
@@ -263,28 +263,28 @@ class KeptMinutes:
         `before` is a step that this one contains and that was done: its minutes are added. A block
         that ends by an error or a stop keeps its minutes, for the run that resumes it.
         """
-        stopped, begun, minutes = self._stopped(what), time.perf_counter(), list[float]()
+        stopped, begun, minutes = self._stopped_minutes(what), time.perf_counter(), list[float]()
         try:
             yield minutes
         except BaseException:
             with suppress(StoreError):  # the error of the block says more
                 self._keep(f"{what}, stopped {len(stopped) + 1}", _minutes_since(begun))
             raise
-        earlier = (self._of(before) or 0.0) if before else 0.0
+        earlier = (self._kept(before) or 0.0) if before else 0.0
         minutes.append(self._keep(what, sum(stopped) + earlier + _minutes_since(begun)))
 
-    def _stopped(self, what: str) -> list[float]:
+    def _stopped_minutes(self, what: str) -> list[float]:
         parts: list[float] = []
-        while (part := self._of(f"{what}, stopped {len(parts) + 1}")) is not None:
+        while (part := self._kept(f"{what}, stopped {len(parts) + 1}")) is not None:
             parts.append(part)
         return parts
 
-    def _of(self, what: str) -> float | None:
-        kept = self.ledger.frozen(self.study, _key(what))
+    def _kept(self, what: str) -> float | None:
+        kept = self.ledger.frozen(self.study, _ledger_key(what))
         return None if kept is None else float(kept["minutes"])
 
     def _keep(self, what: str, minutes: float) -> float:
-        kept = self.ledger.freeze(self.study, _key(what), {"minutes": round(minutes, 4)})
+        kept = self.ledger.freeze(self.study, _ledger_key(what), {"minutes": round(minutes, 4)})
         return float(kept["minutes"])
 
 
@@ -292,7 +292,7 @@ def _step(arm: str, folds: Sequence[int]) -> str:
     return f"{arm} {tuple(folds)}"
 
 
-def _key(what: str) -> str:
+def _ledger_key(what: str) -> str:
     return f"minutes of {what}"
 
 

@@ -81,7 +81,7 @@ class PlanInputs:
 
 
 def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Plan:
-    """Return the plan, cut in a fixed and printed order until it fits the minutes."""
+    """Return the plan of these arms, cut in a fixed, printed order until it fits the minutes."""
     by_rule, minutes = uses_stage_rule(facts.task), facts.task.budget.minutes
     choice = PlanLimits(_seed_count(facts.task), len(facts.split.learning), None)
     choice = replace(choice, tried=_affordable_trials(facts, arms, choice)) if by_rule else choice
@@ -178,7 +178,7 @@ def _seed_count(task: Task) -> int:
 
 
 def diagnosis_minutes(across: Sequence[PlannedArm], by_rule: bool) -> float:
-    """Return the expected minutes of the diagnosis: half of its upper bound.
+    """Return the expected minutes of the diagnosis: half of what its planned arms take.
 
     A placebo runs only if its arm passes more than the base. Under the stage rule (`by_rule`) those
     that train run only in the minutes that are left, so they count nothing.
@@ -189,17 +189,17 @@ def diagnosis_minutes(across: Sequence[PlannedArm], by_rule: bool) -> float:
 def _plan_arms(
     facts: PlanInputs, arms: list[Spec], choice: PlanLimits
 ) -> tuple[PlanInputs, list[PlannedArm]]:
-    """Return (inputs with the most examples in a prompt, the planned arms after the cuts)."""
+    """Return (inputs with the examples of these arms' prompts, the arms planned within limits)."""
     cut = [_cut_spec(spec, choice, facts) for spec in arms]
     facts = with_examples(facts, [s for s in cut if not _plan_arm(facts, s, choice, arms).because])
     return facts, [_plan_arm(facts, spec, choice, arms) for spec in cut]
 
 
 def with_examples(facts: PlanInputs, arms: Sequence[Spec]) -> PlanInputs:
-    """Return the inputs of a plan with the most examples of an input-dependent prompt of the arms.
+    """Return a plan's inputs with `sizes.examples` and `sizes.prompts` set from the prompt arms.
 
-    Without such a prompt the number is unchanged, since a prompt search may add examples. The
-    number of prompts that an arm may choose among is set too.
+    `examples` is the most of a prompt that differs by input; without such a prompt it is unchanged,
+    since a prompt search may add examples. `prompts` is how many an arm may choose among.
     """
     prompts = [spec for spec in arms if spec.tool == "prompt"]
     shots = [spec.options.get("k", 0) for spec in prompts if _differs_by_input(spec, facts)]
@@ -218,9 +218,9 @@ def _differs_by_input(spec: Spec, facts: PlanInputs) -> bool:
 def _diagnosis_arms(
     facts: PlanInputs, planned: list[PlannedArm], choice: PlanLimits
 ) -> Iterator[PlannedArm]:
-    """Yield what the diagnosis may run at most: one seed, and one fold for arms that train.
+    """Yield the planned placebos, pilots and arms on failures that the diagnosis may run.
 
-    Variants of an arm get no placebo: they repair the same cause as the arm.
+    One seed each; one fold if it trains. Variants of an arm get no placebo: they repair its cause.
     """
     task, all_folds = facts.task, tuple(range(len(facts.split.learning)))
     if choice.read == 0:
@@ -257,7 +257,7 @@ def _probe_plan(facts: PlanInputs, spec: Spec, scope: _Scope, before: Sequence[S
 
 
 def _cost_fields(facts: PlanInputs, work: Work, sent: EndpointLoad | None) -> dict[str, Any]:
-    """Return the cost fields of a PlannedArm; at an endpoint, the requests and tokens at most."""
+    """Return the fields of a PlannedArm on requests, tokens, minutes and dollars (`sent`: most)."""
     minutes = facts.speed.minutes(work) if facts.speed else 0.0
     if sent is None:
         tokens = round(work.read + work.written + work.taught_read + work.taught_written)

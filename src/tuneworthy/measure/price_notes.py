@@ -1,4 +1,4 @@
-"""List what may cost money, and write the sentences of a plan on prices and commands."""
+"""Refuse a study without cost cap, and write a plan's sentences on prices and commands."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def command_notes(arms: Sequence[PlannedArm]) -> tuple[str, ...]:
 
 
 def price_notes(task: Task, cases: Sequence[Case], unpriced: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the sentences on prices.
+    """Return sentences on models without a price, and on tuning a paid model at its vendor.
 
     `unpriced` maps a model without a price to the listed model of a similar name, or "".
     """

@@ -1,4 +1,4 @@
-"""Fit cheap arms again on other partitions of the rows: how much does a row's score depend on it?
+"""Fit cheap arms again on other splits of the rows, to see how much a row's score varies by split.
 
 An arm whose rows keep their scores whatever else it was fitted on needs less width for its folds.
 """
@@ -20,7 +20,7 @@ from tuneworthy.records.run import Run
 from tuneworthy.rows.folds import split
 from tuneworthy.rows.load import Loaded
 
-PARTITIONS = 2  # further partitions
+FURTHER_PARTITIONS = 2  # further partitions
 MOST_ROWS = 2000  # with more scored rows nothing is fitted again: the fallback costs little then
 CHEAP_TOOL = "classifier"
 
@@ -28,7 +28,7 @@ CHEAP_TOOL = "classifier"
 def score_variances(
     runner: Runner, loaded: Loaded, plan: Plan, runs: Sequence[Run]
 ) -> dict[str, float]:
-    """Return, by arm, the mean variance of a row's score over three partitions of the rows.
+    """Return {arm: mean variance of a row's score over three random partitions into folds}.
 
     Of cheap arms alone, measured on all folds; {} where rows are in groups, in order of time, or
     not in folds, for which the figure is not known to narrow a bound, and where a judge scores.
@@ -44,7 +44,7 @@ def score_variances(
             continue
         ids = sorted(first.cells)
         scores = [first.values(ids)]
-        for number in range(1, PARTITIONS + 1):
+        for number in range(1, FURTHER_PARTITIONS + 1):
             task = loaded.task.model_copy(update={"seed": loaded.task.seed + 7919 * number})
             other = replace(runner, split=split(replace(loaded, task=task)), timed=False,
                             say=lambda text: None, done=lambda answers: None)  # fmt: skip
@@ -52,7 +52,7 @@ def score_variances(
             again = column(measure(other, arm, recipes, dev=False))
             if again is not None and set(again.cells) == set(first.cells):
                 scores.append(again.values(ids))
-        if len(scores) > PARTITIONS:
+        if len(scores) > FURTHER_PARTITIONS:
             found[name] = round(float(np.var(scores, axis=0, ddof=1).mean()), 6)
     return found
 

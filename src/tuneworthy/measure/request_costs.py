@@ -47,7 +47,7 @@ _MESSAGE_TOKENS = 16  # most tokens around one message
 _BYTES_PER_TOKEN = 4  # of English, roughly; the longest answer is taken as twice that
 _BYTES_PER_FORM_TOKEN = 3  # bytes per token of a schema or a list of labels
 # The most cut answers of an arm that are generated again, rounded up in 20 folds.
-MOST_REGENERATED = SAMPLE_ANSWERS + MOST_LONGER_ANSWERS + 40
+MOST_CUT_REGENERATED = SAMPLE_ANSWERS + MOST_LONGER_ANSWERS + 40
 _COUNT_FIELDS = ("cases", "train", "dev", "folds", "prompts")
 REPLACING_NEEDS = ("bigger", "present")  # needs that replace the base model of an arm
 
@@ -105,7 +105,7 @@ class RemoteModels:
         return f"{self.seconds:.2g} s a request ({source}), {self.at_once} at a time"
 
     def sent(self, what: str, asked: Sequence[tuple[Asks, Asks, Asks]]) -> EndpointLoad | None:
-        """Return the endpoint load of these requests; None if none of them goes to an endpoint.
+        """Return requests, tokens and dollars at endpoints; None if no request goes to one.
 
         Each request is a triple: with mean lengths, with maximum lengths, with the longest rows.
         """
@@ -227,7 +227,7 @@ def _constraint_bytes(task: Task) -> int:
 def _longest_sizes(
     task: Task, cases: Sequence[Case], mean: Sizes, docs: Sequence[Doc], n: int
 ) -> Sizes:
-    """Return sizes in bytes: of inputs the mean of the n longest, of examples the longest."""
+    """Return upper sizes in bytes: the mean of the n longest inputs, the longest of other texts."""
     empty = Query(id="", messages=(Message(role="user", content=""),))
     shared = _messages_size(build(task, empty, Recipe(), ()))
     own = sorted((_messages_size(case.messages) for case in cases), reverse=True)
@@ -277,7 +277,7 @@ class BestPrompt:
 def arm_requests(
     remote: RemoteModels, task: Task, spec: Spec, sizes: Sizes, best: BestPrompt
 ) -> list[tuple[Asks, Asks, Asks]]:
-    """Return the requests of an arm with mean lengths, maximum lengths, and the longest rows.
+    """Return an arm's requests, each as (at mean lengths, at maximum lengths, on longest rows).
 
     `sizes` has the most cases, rows and folds.
     """
@@ -320,12 +320,12 @@ def usual_sizes(remote: RemoteModels, sizes: Sizes, best: BestPrompt) -> Sizes:
 
 
 def _longer_requests(original: tuple[Asks, Asks, Asks], longest: float) -> tuple[Asks, Asks, Asks]:
-    """Return the requests that generate cut answers again: none expected, a sample at most."""
+    """Return the request that generates cut answers again: none expected, a sample at most."""
     first, second, third = (
         request.model_copy(
             update={
                 "requests": 0,
-                "most": min(MOST_REGENERATED, request.at_most),
+                "most": min(MOST_CUT_REGENERATED, request.at_most),
                 "written": longest,
             }
         )
@@ -335,7 +335,7 @@ def _longer_requests(original: tuple[Asks, Asks, Asks], longest: float) -> tuple
 
 
 def declared_requests(spec: Spec, sizes: Sizes) -> tuple[Asks, ...]:
-    """Return the requests of an arm; one a case if it does not say, () if it asks no model."""
+    """Return an arm's requests by its own estimate, else one a case; () if it asks no model."""
     arm = load("arms", spec.arm)
     if hasattr(arm, "estimate"):
         work: Work = arm.estimate(sizes, arm.Options.model_validate(spec.options))
@@ -347,7 +347,7 @@ def declared_requests(spec: Spec, sizes: Sizes) -> tuple[Asks, ...]:
 
 
 def _as_sent(arm: ModuleType, one: Asks) -> Asks:
-    """Return a request under the role of the model that replaces the base model of an arm."""
+    """Return a request, its role "bigger" or "present" if the arm needs that in place of "base"."""
     replacing = next((need for need in REPLACING_NEEDS if need in arm.NEEDS), "base")
     return one.model_copy(update={"role": replacing}) if one.role == "base" else one
 

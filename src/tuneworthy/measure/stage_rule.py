@@ -3,7 +3,7 @@
 The rule, not a list of arms, is fixed before the first arm runs, so its choices may depend on
 scored rows: the error is split over every arm that it could have run (`possible_arms`),
 and an arm that it may stop between two folds splits its error over both looks
-(`ComparisonInputs.share`). Knows no arm by name. Decision 003 gives the reasons; `bench/stages.py`
+(`ComparisonInputs.error_multiple`). Knows no arm by name. Reasons: decision 003; `bench/stages.py`
 simulates it.
 """
 
@@ -55,7 +55,7 @@ class StageRule:
         plain = success.motive == "quality" and self.inputs.grades is None
         return plain and not task.economics.weighs_costs and not limited
 
-    def beyond_reach(self, spec: Spec) -> str:
+    def why_beyond_reach(self, spec: Spec) -> str:
         """Return why no score of an arm could make it worthwhile, or "" if one could.
 
         The reason is another measured arm, of the same or a simpler tool, whose lower bound is
@@ -97,13 +97,13 @@ class StageRule:
         alike = ladder_place(one.spec) == ladder_place(other.spec)
         if alike and one.spec.simplicity >= other.spec.simplicity:
             return one.mean >= other.mean
-        if not self.matrix.meets(one.spec.name, other.spec.name):
+        if not self.matrix.share_cases(one.spec.name, other.spec.name):
             return True
         gain = self.matrix.difference(other.spec.name, one.spec.name, self._error_level())
         return gain.low <= 0 or not (alike or gain.mean >= self.inputs.task.success.margin)
 
     def standing(self, new: Sequence[Run]) -> tuple[Standing, str]:
-        """Return (standing, reason) of an arm's first folds against all arms of simpler tools."""
+        """Return ("lost", "won" or "open", why): an arm's first folds against all simpler tools."""
         if not self.by_score:
             return "open", "more than its score decides"
         margin, pairs = self.inputs.task.success.margin, self._pairs_with_simpler(new)
@@ -117,10 +117,7 @@ class StageRule:
         return "open", "neither shown better nor shown not to be worth it"
 
     def _pairs_with_simpler(self, new: Sequence[Run]) -> list[Pair]:
-        """Return the difference of an arm's first folds and each arm of a simpler tool.
-
-        There are none if it shares no case with one of them: nothing is known then.
-        """
+        """Return an arm's differences from arms of simpler tools; [] if one shares no case."""
         spec = new[0].spec
         matrix = Matrix.of(self.inputs, [*(run for run in self.runs if run not in new), *new])
         simpler = [
@@ -129,7 +126,7 @@ class StageRule:
             for one in rivals
             if ladder_position(one.spec) < ladder_position(spec)
         ]
-        if not all(matrix.meets(spec.name, name) for name in simpler):
+        if not all(matrix.share_cases(spec.name, name) for name in simpler):
             return []
         return [matrix.difference(spec.name, name, self._first_level()) for name in simpler]
 
@@ -140,7 +137,7 @@ class StageRule:
         the margin better; an arm of a simpler tool is shown to be beaten by the margin or more.
         """
         margin = self.inputs.task.success.margin
-        if not self.by_score or not self.matrix.meets(spec.name, leader.name):
+        if not self.by_score or not self.matrix.share_cases(spec.name, leader.name):
             return ""
         difference = self.matrix.difference(spec.name, leader.name, self._first_level())
         points = f"{100 * margin:g} points"
@@ -162,7 +159,7 @@ class StageRule:
         if not own or len(columns) < 2:
             return True
         best, leader = (max(group, key=lambda one: one.mean).spec.name for group in (own, columns))
-        if best == leader or not self.matrix.meets(best, leader):
+        if best == leader or not self.matrix.share_cases(best, leader):
             return True
         difference = self.matrix.difference(best, leader, self._error_level())
         return difference.high > -self.inputs.task.success.margin
@@ -176,7 +173,7 @@ class StageRule:
 
 
 def follow_up_order(arms: Iterable[PlannedArm], wanted: Mapping[str, float]) -> list[PlannedArm]:
-    """Return the follow-up arms in the order in which the rule runs them.
+    """Return the follow-up arms of a plan, sorted in the order in which the rule runs them.
 
     Training arms come first, those that learn from a teacher after the others, which the teacher
     must beat; then by `wanted` (the share of failures that an arm may repair, by name), then the
@@ -194,7 +191,7 @@ def follow_up_order(arms: Iterable[PlannedArm], wanted: Mapping[str, float]) -> 
 
 
 def always_runs(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
-    """Return whether an arm runs even if no score could make it worthwhile.
+    """Return whether an arm runs whatever its score could be: references, recorded, base prompt.
 
     References and recorded systems cost nothing; the simplest prompt is the base arm of the
     diagnosis.

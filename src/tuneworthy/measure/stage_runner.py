@@ -79,7 +79,7 @@ class StageRunner:
         return StageRule(self.inputs, self.runs)
 
     @property
-    def _kept(self) -> KeptMinutes:
+    def _minutes_ledger(self) -> KeptMinutes:
         return KeptMinutes(self.runner.ledger, self.runner.study)
 
     @property
@@ -94,7 +94,7 @@ class StageRunner:
             return
         always = [arm for arm in self.plan.arms if not arm.follow_up]
         for arm in always:
-            if why := self._beyond_reach(arm):
+            if why := self._why_beyond_reach(arm):
                 self._leave_out(arm, Reason.of(why))
                 continue
             self._measure_first_folds(arm)
@@ -110,7 +110,7 @@ class StageRunner:
         yield from self._measure_follow_ups(follow_up[len(training) :], wrong, shares)
         self._run_probes(trained=True)
         self.plan = at_measured_pace(self.plan, self.runs, self._pace.corrected)
-        self._kept.end(self.minutes, self.spent)
+        self._minutes_ledger.end(self.minutes, self.spent)
 
     def _measure_all(self) -> Iterator[None]:
         """Measure every arm on all its folds; probes run before the first training."""
@@ -130,11 +130,11 @@ class StageRunner:
         dear = [arm for arm in self.plan.across if arm.spec.role == "candidate"]  # on failed cases
         arms, paid = [*self.plan.arms, *dear], is_paid(self.runner.task.model)
         if self.plan.read != 0:
-            self._run(probes(self.runner, arms, self.runs, paid, self.plan.read))
+            self._run_each(probes(self.runner, arms, self.runs, paid, self.plan.read))
 
-    def _beyond_reach(self, arm: PlannedArm) -> str:
+    def _why_beyond_reach(self, arm: PlannedArm) -> str:
         free = arm.because or always_runs(arm, self.plan.arms)
-        return "" if free else self.rule.beyond_reach(arm.spec)
+        return "" if free else self.rule.why_beyond_reach(arm.spec)
 
     def _measure_follow_ups(
         self, arms: Sequence[PlannedArm], wrong: Sequence[Wrong], shares: Mapping[str, float]
@@ -144,8 +144,8 @@ class StageRunner:
         An arm that ran before the study got more minutes keeps its folds, whatever else ran since.
         """
         for arm in arms:
-            measured_before = self._kept.folds_done(arm.spec.name, arm.folds) > 0
-            if not measured_before and (why := self._not_worth_it(arm, wrong)):
+            measured_before = self._minutes_ledger.folds_done(arm.spec.name, arm.folds) > 0
+            if not measured_before and (why := self._why_not_worth_it(arm, wrong)):
                 self._leave_out(arm, Reason.of(why))
                 continue
             share = shares[arm.spec.name]
@@ -155,13 +155,13 @@ class StageRunner:
             yield
 
     def _measure_first_folds(self, arm: PlannedArm) -> None:
-        """Measure an arm on its first folds, or on all if it gets no look; record its standing.
+        """Measure an arm on its first folds (all without a look); add it to `looked` or stop it.
 
         A training arm that lost stops at once. Another one may still have to run on further folds,
         because an open arm builds on the prompts of its fold.
         """
         if not arm.look_after:
-            self._measure(arm, self._with_prompts(arm))
+            self._measure(arm, self._folds_with_prompts(arm))
             return
         new = self._measure(arm, arm.folds[: arm.look_after])
         if any(run.state != "measured" for run in new):
@@ -172,7 +172,7 @@ class StageRunner:
         else:
             self.looked.append(LookedAt(arm, standing, why))
 
-    def _with_prompts(self, arm: PlannedArm) -> tuple[int, ...]:
+    def _folds_with_prompts(self, arm: PlannedArm) -> tuple[int, ...]:
         """Return the arm's folds in which the prompts that it may build on were measured."""
         prompts = {a.spec.name for a in self.plan.arms if a.look_after and a.spec.tool == "prompt"}
         if not prompts or not builds_on_prompt(arm.spec):
@@ -219,7 +219,7 @@ class StageRunner:
             yield
 
     def _stop_reasons(self, ranked: Sequence[LookedAt]) -> dict[str, str]:
-        """Return, by name, why an arm that was looked at needs no further folds, "" if it does.
+        """Return {arm: why it needs no further folds, "" if it does} of the arms looked at.
 
         An arm stops if it lost, or if no further fold could let it be named beside the best one.
         `ranked` has the arms by score, the best first.
@@ -239,20 +239,20 @@ class StageRunner:
     def _prompts_of_open_arms(
         self, ranked: Sequence[LookedAt], stops: Mapping[str, str]
     ) -> set[str]:
-        """Return the names of the prompts that open arms build on: each fold must have the same."""
+        """Return names of prompt arms that open arms build on; they run on the same folds."""
         own = [entry.arm.spec for entry in ranked if not stops[entry.arm.spec.name]]
         builders = [spec for spec in own if builds_on_prompt(spec)]
         return {name for spec in builders for name in self._prompts_of(spec, ranked)}
 
     def _prompts_of(self, spec: Spec, ranked: Sequence[LookedAt]) -> list[str]:
-        """Return the names of the prompts that an arm was built on; all if that is unknown."""
+        """Return names of the prompt arms whose prompt an arm took; all if that is unknown."""
         names = [entry.arm.spec.name for entry in ranked if entry.arm.spec.tool == "prompt"]
         taken = [(run.fold, run.recipe) for run in self.runs if run.spec == spec and run.recipe]
         own = [run.spec.name for run in self.runs if (run.fold, run.recipe) in taken]
         return [name for name in names if name in own] or names
 
     def _folds_each(self, arms: Sequence[PlannedArm]) -> list[int]:
-        """Return how many further folds each arm gets: equally many, or only the first arm some.
+        """Return how many more folds each arm gets in the minutes left: alike, or only the first.
 
         Only if another arm ran on them too: else there would be nothing to compare.
         """
@@ -278,7 +278,7 @@ class StageRunner:
     def _measured_before(self, arm: PlannedArm) -> tuple[int, ...]:
         """Return the folds after the look that an earlier run, with fewer minutes, measured."""
         folds = arm.folds[arm.look_after :]
-        return folds[: self._kept.folds_done(arm.spec.name, folds)]
+        return folds[: self._minutes_ledger.folds_done(arm.spec.name, folds)]
 
     def _add_note(self, arm: PlannedArm, folds: int, why: Reason) -> None:
         note = f"scored on {folds} of {len(arm.folds)} folds: {why}"
@@ -286,10 +286,10 @@ class StageRunner:
         told = {"notes": (*self.runs[last].notes, note), "because": Reason(why=why.why, text=note)}
         self.runs[last] = self.runs[last].model_copy(update=told)
 
-    def _not_worth_it(self, arm: PlannedArm, wrong: Sequence[Wrong]) -> str | Reason:
+    def _why_not_worth_it(self, arm: PlannedArm, wrong: Sequence[Wrong]) -> str | Reason:
         """Return why a follow-up arm is not run, or "" if it is."""
         spec = arm.spec
-        if why := self.rule.beyond_reach(spec):
+        if why := self.rule.why_beyond_reach(spec):
             return why
         if why := why_not_taught(self.inputs, self.runs, spec):
             return why
@@ -314,7 +314,7 @@ class StageRunner:
         self.tell("arm", part)
         runnable = [planned.spec for planned in self.plan.arms if not planned.because]
         dev = needs_dev_scores(self.runner.task, arm.spec, runnable)
-        with self._kept.count_folds(arm.spec.name, folds) as took:
+        with self._minutes_ledger.count_folds(arm.spec.name, folds) as took:
             new = measure(self.runner, part, self.recipes, dev)
         self.spent += took[0]
         planned = arm.minutes * len(folds) / max(len(arm.folds), 1)
@@ -326,14 +326,14 @@ class StageRunner:
         return new
 
     def _run_probes(self, trained: bool) -> None:
-        """Run the placebos, and the pilots of training arms, that the diagnosis needs."""
+        """Run the placebos and pilots that the diagnosis needs and that fit into the minutes."""
         if self.plan.read != 0:
-            self._run(self._needed_probes(trained))
+            self._run_each(self._needed_probes(trained))
 
-    def _run(self, needed: Sequence[Probe]) -> None:
+    def _run_each(self, needed: Sequence[Probe]) -> None:
         for probe in needed:
             self.tell("arm", probe.planned)
-            with self._kept.count(f"probe {probe.planned.spec.name}") as took:
+            with self._minutes_ledger.count(f"probe {probe.planned.spec.name}") as took:
                 self.runs += probe.run(self.runner, self.recipes, self.runs)
             self.spent += took[0]
 
@@ -359,7 +359,7 @@ class StageRunner:
         return self._beside_training(result, costs)
 
     def _beside_training(self, probes: Sequence[Probe], costs: Sequence[float]) -> list[Probe]:
-        """Return the probes that leave minutes for the first folds of the dearest training arm.
+        """Return the probes that fit beside the first folds of the dearest training arm.
 
         Failures that only the dropped probes could explain count as not tried.
         """
@@ -388,7 +388,7 @@ class StageRunner:
 
 
 def _requests_in(arm: PlannedArm, folds: Sequence[int]) -> int:
-    """Return the share of an arm's requests that falls on these folds, as a number of requests."""
+    """Return how many of an arm's planned requests fall on these folds."""
     return round(arm.requests * len(folds) / max(len(arm.folds), 1))
 
 

@@ -1,4 +1,4 @@
-"""Measure this machine for the plan: prompt and answer tokens per second, in under 20 seconds."""
+"""Measure a model's prompt and answer tokens per second on this machine, for the plan."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ class Speed:
         return (own + taught * (1.0 if self.teacher is None else self.teacher)) / 60
 
     def passes(self, pace: Pace) -> float:
-        """Return how many tokens read take as long as one trained token."""
+        """Return how many read tokens take as long as one trained token, at this pace."""
         autograd = TRAINING_FACTOR * (AUTOGRAD_FACTOR if self.engine else 1.0)
         if pace == "whole":
             return autograd * ALL_WEIGHTS_FACTOR * self.single_precision_ratio

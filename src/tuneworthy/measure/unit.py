@@ -1,4 +1,4 @@
-"""One arm, seed and fold to fit: its setup, and all that decides what it learns and answers.
+"""`Unit`: one arm, seed and fold to fit, its setup, and all that its stored answers depend on.
 
 Whoever fits an arm of a study again (under another temperature, to build it) makes the same unit.
 """
@@ -45,7 +45,7 @@ class Unit:
 
     @property
     def arm(self) -> ModuleType:
-        """Return the plug-in of the arm."""
+        """Return the plug-in module of the arm."""
         return load("arms", self.spec.arm)
 
     def fit(self, setup: Setup) -> Fitted:
@@ -55,7 +55,7 @@ class Unit:
         return fitted
 
     def setup(self, runner: Runner, folder: Path) -> Setup:
-        """Return what the arm may learn from; it writes its files into `folder`."""
+        """Return the `Setup` to fit the arm on: rows, models, metric …; it writes into `folder`."""
         return Setup(
             task=runner.task,
             train=[runner.learn_cases[i] for i in self.part.train],

@@ -72,7 +72,7 @@ def measure(runner: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev:
 def _folds_with_prompts(
     runner: Runner, planned: PlannedArm
 ) -> Iterator[tuple[int, Part, tuple[Recipe, ...]]]:
-    """Yield (fold, its part, the prompts to choose among) of each fold that is scored."""
+    """Yield (fold number, its rows, prompts that the arm may choose among) per fold to run."""
     spec, own = planned.spec, chooses_prompt(planned.spec)
     logs = runner.recorded.get(spec.name, {})
     for fold in planned.folds:
@@ -94,16 +94,16 @@ def _run_unit(runner: Runner, unit: Unit) -> Run:
     try:
         run = _measured_run(runner, unit, identity)
     except DoesNotApply as error:
-        run = _lost_run(unit, Reason.of(*error.args), "skipped")
+        run = _empty_run(unit, Reason.of(*error.args), "skipped")
     except DoesNotFit as error:
-        return _lost_run(unit, Reason.of(str(error)))  # not stored: memory may be free later
+        return _empty_run(unit, Reason.of(str(error)))  # not stored: memory may be free later
     except (ModelError, NumericError) as error:
-        run = _lost_run(unit, Reason.of(str(error)))
+        run = _empty_run(unit, Reason.of(str(error)))
     except ProviderError as error:
         if base_failed(runner.models, unit.arm.NEEDS, error):
             raise
         runner.say(f"{unit.spec.name}: {unavailable_note(error)}")
-        return _lost_run(unit, unavailable_note(error))  # not stored: a later run tries again
+        return _empty_run(unit, unavailable_note(error))  # not stored: a later run tries again
     trim_heap()
     if run.temporary_failures:  # not stored, so that a later run asks again
         runner.ledger.hold(key, run.plain())
@@ -118,7 +118,7 @@ def _why_unopened(runner: Runner, spec: Spec) -> Reason | None:
     return why
 
 
-def _lost_run(unit: Unit, because: Reason, state: State = "failed") -> Run:
+def _empty_run(unit: Unit, because: Reason, state: State = "failed") -> Run:
     fold = None if state == "skipped" else unit.fold
     return Run(spec=unit.spec, seed=unit.seed, fold=fold, state=state, because=because)
 
@@ -189,7 +189,7 @@ def _all_cases(split: Split, folds: Sequence[int]) -> list[str]:
 def _measure_latency(
     runner: Runner, unit: Unit, fitted: Fitted, answers: Sequence[Answer], all_cases: Sequence[str]
 ) -> latency.LatencySample:
-    """Return the request times of an arm, measured now or, at an endpoint, when they were sent.
+    """Return request times of an arm: measured now or, at an endpoint, taken from its answers.
 
     A local model is timed on the first fold and seed right after it answered, so it is warm; with a
     limit on the tail each fold of that seed times its share of the prompts. A repeated request to

@@ -81,7 +81,7 @@ def scores_by_set(task: Task) -> bool:
 
 
 def fingerprint(task: Task) -> dict[str, str]:
-    """Return what identifies the scoring: the metric's name, its options, its sources' hash.
+    """Return a dict that identifies the scoring: metric's name, options, hash of its sources.
 
     Comments and docstrings of this package are not part of it: an upgrade that edits them would
     make each finished study another one, and its next run a further look at the rows.

@@ -49,7 +49,7 @@ def parse_python(text: str) -> ast.Module:
 
 
 def definitions(tree: ast.Module) -> dict[str, tuple[str, ...]]:
-    """Return the parameter names of each top-level function and class, by name; () for a class."""
+    """Return {top-level function or class: its parameter names, () for a class}."""
     definitions: dict[str, tuple[str, ...]] = {}
     for node in tree.body:
         if isinstance(node, Function):
@@ -177,7 +177,7 @@ def run(code, tests):
 
 
 def count_passed(code: str, tests: Sequence[str], seconds: float) -> tuple[int, str]:
-    """Return how many tests pass (0 if the code itself fails), and why the run failed, else "".
+    """Return (number of tests that pass, 0 if the code fails; why the run failed, or "").
 
     `seconds` limits all tests together. Each test is Python that raises if it fails.
     """

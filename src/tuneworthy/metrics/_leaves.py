@@ -97,7 +97,7 @@ def _pair_elements(gold: list[Any], said: list[Any]) -> list[tuple[Any, Any]]:
 def _pair_equal(
     gold: list[Any], said: list[Any]
 ) -> tuple[list[tuple[Any, Any]], list[Any], list[Any]]:
-    """Return the pairs of equal elements, then the unpaired elements of each list."""
+    """Return (pairs of equal elements, rest of `gold`, rest of `said`)."""
     positions: dict[str, list[int]] = {}
     for at, other in enumerate(said):
         positions.setdefault(_canonical_text(other), []).append(at)
@@ -112,7 +112,7 @@ def _pair_equal(
 
 
 def _canonical_text(value: Any) -> str:
-    """Return a text that is equal for JSON values with the same leaves in any order."""
+    """Return a text that is equal for JSON values that differ only in the order of elements."""
     if isinstance(value, dict):
         return "{" + ",".join(sorted(f"{k!r}:{_canonical_text(v)}" for k, v in value.items())) + "}"
     if isinstance(value, list):
@@ -232,7 +232,7 @@ def composed(value: Any) -> Any:
 
 
 def _scalar_key(value: Any) -> tuple[bool, Any]:
-    """Return a scalar's key for comparing: true is not 1, 1 equals 1.0, 1 is not "1"."""
+    """Return a key to compare scalars by: true is not 1, 1 equals 1.0, 1 is not "1"."""
     return isinstance(value, bool), value
 
 

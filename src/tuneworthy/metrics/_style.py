@@ -19,7 +19,7 @@ _READ_CHARACTERS = 4000  # of each text: a style shows early, and this bounds th
 
 
 class Separation(NamedTuple):
-    """The probability of being an answer, for each answer and right answer, and the AUC."""
+    """P(a text is an arm's answer) for each answer and each right answer, and the AUC of it."""
 
     answers: tuple[float, ...]
     golds: tuple[float, ...]
@@ -27,7 +27,7 @@ class Separation(NamedTuple):
 
 
 def separate(answers: Sequence[str], golds: Sequence[str]) -> Separation:
-    """Return how well a classifier separates answers from right answers to the same inputs.
+    """Return each text's chance to be an arm's answer, and the AUC, by a cross-fitted classifier.
 
     Text i of both sets is in fold i modulo 5 and is classified by a model fitted on the other
     folds. The AUC is .5 without a signal. Raises ValueError for fewer than ten pairs.
@@ -50,7 +50,7 @@ def separate(answers: Sequence[str], golds: Sequence[str]) -> Separation:
 
 
 def _start(text: str) -> str:
-    """Return the part of a text that is read, in Unicode NFC: its form is no style."""
+    """Return the first 4,000 characters of a text, in Unicode NFC, which is all that is read."""
     return unicodedata.normalize("NFC", text)[:_READ_CHARACTERS]
 
 

@@ -27,7 +27,7 @@ _PUNCTUATION = re.compile(
 
 
 def script_words(text: str) -> list[str]:
-    """Return the runs of letters and digits of a text, in lower case and Unicode NFC."""
+    """Return a text's words, runs of letters and digits, as a list in lower case and NFC."""
     text = unicodedata.normalize("NFC", text).lower()
     return _ASCII_WORD.findall(text) if text.isascii() else _patterns()[0].findall(text)
 

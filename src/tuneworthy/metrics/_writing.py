@@ -87,7 +87,7 @@ _REPLACEMENTS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]
 
 
 def normal_form(text: str) -> str:
-    """Return a text in normal form, which is equal for two texts that are the same answer.
+    """Return a text's normal form, equal for texts that differ only in case, marks, date form …
 
     English articles and month names only. A text of nothing but punctuation stays as it is.
     """
@@ -147,7 +147,7 @@ def _without_quotes(text: str) -> str:
 
 
 def _iso_date(match: re.Match[str]) -> str:
-    """Return the matched date as 2024-03-05; unchanged if it is invalid or ambiguous."""
+    """Return the matched date as ISO text, 2024-03-05; unchanged if invalid or ambiguous."""
     parts = match.groupdict()
     if "one" in parts:
         one, two = int(parts["one"]), int(parts["two"])

@@ -74,7 +74,7 @@ def _tree_or_none(text: str) -> ast.Module | None:
 
 
 def _matched_definitions(right: ast.Module, said: ast.Module) -> dict[str, bool]:
-    """Return, for each definition of the right answer, whether the answer has the same one."""
+    """Return {definition of the right answer, as `f(a, b)`: whether the answer has the same}."""
     own = definitions(said)
     return {f"{name}({', '.join(arguments)})": own.get(name) == arguments
             for name, arguments in definitions(right).items()}  # fmt: skip

@@ -44,7 +44,7 @@ def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscor
 
 
 def _required_headings(right: str, options: Options) -> dict[str, bool]:
-    """Return whether text must follow each required heading, in the required order."""
+    """Return {required heading: whether text must follow it}, in the required order."""
     if options.sections is not None:
         return {title_of(name): True for name in options.sections}
     return {section.title: section.words > 0 for section in sections(right)}
@@ -70,7 +70,7 @@ def _score_layout(right: str, wanted: dict[str, bool], said: str, options: Optio
 
 
 def _length_fault(right: str, said: str, options: Options) -> str:
-    """Return the text on a wrong word count; "" if it is right."""
+    """Return a clause on a wrong word count: `9 words, not 20 to 80`; "" if it is right."""
     gold, own = (len(re.findall(r"\w+", text)) for text in (right, said))
     least = gold // 2 if options.least_words is None else options.least_words
     most = 2 * gold if options.most_words is None else options.most_words

@@ -21,7 +21,7 @@ MOST_PAIRS_FOR_RAPIDFUZZ = 4_000_000  # word pairs; above, bit operations on big
 
 
 def lcs_length(right: list[str], said: list[str]) -> int:
-    """Return the length of the lcs_length common subsequence of two word lists."""
+    """Return the length of the longest common subsequence of two word lists."""
     if len(right) * len(said) > MOST_PAIRS_FOR_RAPIDFUZZ:
         return _lcs_length_by_bits(right, said)
     number = {word: at for at, word in enumerate(dict.fromkeys((*right, *said)))}
@@ -30,7 +30,7 @@ def lcs_length(right: list[str], said: list[str]) -> int:
 
 
 def _lcs_length_by_bits(right: list[str], said: list[str]) -> int:
-    """Return the length of the longest common subsequence, computed with one bit per word.
+    """Return `lcs_length` computed with one bit per word, which is quicker for long lists.
 
     After Hyyrö, "Bit-parallel LCS-length computation revisited" (2004).
     """

@@ -12,7 +12,7 @@ _METADATA_NAMES = {"metadata", "metadata.google.internal", "metadata.goog", "ins
 # AWS and Google over IPv6, Alibaba, Oracle, Azure: metadata addresses that are not link-local.
 _METADATA_ADDRESSES = {"fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192",
                      "168.63.129.16"}  # fmt: skip
-_NETWORKS_WITH_IPV4 = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96"))
+_COMPATIBLE_AND_NAT64 = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96"))
 
 
 def refuse_address(host: str) -> None:
@@ -63,7 +63,7 @@ def _embedded_ipv4(
     if (embedded := address.ipv4_mapped or address.sixtofour) is not None:
         return embedded
     if (
-        any(address in network for network in _NETWORKS_WITH_IPV4)
+        any(address in network for network in _COMPATIBLE_AND_NAT64)
         and int(address) & 0xFFFFFFFF > 0xFFFF
     ):
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)

@@ -21,7 +21,7 @@ LOST_WORDS: dict[Lost, str] = {
 
 
 class Lossy(Record):
-    """A record with an `error`, and in `lost` which kind it is (None: another, or no error)."""
+    """Base of what may have failed: `error` is the text, `lost` its kind for code (or None)."""
 
     error: Text | None = None
     lost: Lost | None = None
@@ -65,7 +65,7 @@ class Answer(Lossy):
 
     @classmethod
     def missing(cls, case: str, lost: Lost) -> Answer:
-        """Return the failed answer to a case that a log does not answer."""
+        """Return an empty Answer with the error why a log has no answer to the case."""
         return cls(case=case, text="", finish="error", error=LOST_WORDS[lost], lost=lost)
 
 
@@ -99,9 +99,9 @@ class Unscored(Record):
 
 
 def lacks_score(answer: Answer, score: Score | Unscored) -> bool:
-    """Return whether an answer came back and the metric gave it no score: neither right nor wrong.
+    """Return whether an answer came back, but the metric could not score it.
 
-    A failed answer, in contrast, is wrong: its system gave none.
+    It is neither right nor wrong. A failed answer is wrong: its system gave none.
     """
     return answer.error is None and isinstance(score, Unscored)
 

@@ -129,7 +129,7 @@ class Asks(Record):
 
     @property
     def read(self) -> float:
-        """Return the tokens of one prompt."""
+        """Return the tokens of one prompt: the shared ones and its own."""
         return self.shared + self.own
 
     @property
@@ -162,7 +162,7 @@ class Work(Record):
 
     @property
     def requests(self) -> int:
-        """Return how many requests it sends, without those that repeat a few rows."""
+        """Return how many requests the arm sends, without those that repeat a few rows."""
         return round(sum(one.requests for one in self.asks if not one.few))
 
     @property
@@ -177,12 +177,12 @@ class Work(Record):
 
     @property
     def taught_read(self) -> float:
-        """Return the tokens that its teacher reads on this machine."""
+        """Return the tokens that the arm's teacher reads on this machine."""
         return self._read(teaching=True)
 
     @property
     def taught_written(self) -> float:
-        """Return the tokens that its teacher writes."""
+        """Return the tokens that the arm's teacher writes."""
         return self._written(teaching=True)
 
     def _read(self, *, teaching: bool) -> float:

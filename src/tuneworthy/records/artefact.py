@@ -44,7 +44,7 @@ RAW_SUFFIX = ":raw"
 
 
 def artefact_name(task: str, arm: str) -> str:
-    """Return the name of the artefacts of a task's arm, as it stands in file names."""
+    """Return TASK-ARM with odd characters as `-`: the name of a task's artefacts in file names."""
     name = f"{task}-{arm}"
     return "".join(mark if mark.isalnum() or mark in "._-" else "-" for mark in name)
 

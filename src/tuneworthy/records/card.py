@@ -38,7 +38,7 @@ class CardAnswer:
 
 @dataclass(frozen=True)
 class CardLook:
-    """The answers of one level. A later answer to the same row replaces the earlier one."""
+    """The answers of one group of rows or level of a setting; a row's last answer counts."""
 
     level: str
     answers: tuple[CardAnswer, ...]
@@ -96,7 +96,7 @@ class CardTools(Protocol):
         ...
 
     def logprobs(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[float]]:
-        """Return the log-probability of each text after each prompt."""
+        """Return, for each prompt, the log-probability of each of the texts as its answer."""
         ...
 
     def legal_mass(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[float]]:

@@ -37,7 +37,7 @@ PASSAGE_CAUSES: frozenset[str] = frozenset({"knowledge", "retrieval", "reading"}
 
 
 class BaseOutcomes(Record):
-    """The base arm of a diagnosis: the ids of all cases it fails and passes.
+    """The base arm of a diagnosis: ids of all cases that it fails, and that it passes.
 
     `rerun` maps case -> passed in a second run of the base (a sampled deployment); empty where its
     answers are greedy or logged, so that a second run changes nothing. `groups` maps case to group

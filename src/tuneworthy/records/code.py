@@ -24,13 +24,13 @@ ANSWER_SOURCES = (
 )  # fmt: skip
 ENCODER_SOURCES = ("models/encoder/*.py",)
 ALL_SOURCES = ("**/*.py",)
-_NO_CODE = {"ctx", "kind", "type_comment", "type_ignores"}
+_FIELDS_LEFT_OUT = {"ctx", "kind", "type_comment", "type_ignores"}
 
 
 def code_version(patterns: tuple[str, ...] = ANSWER_SOURCES) -> dict[str, str]:
-    """Return the version and a digest of source files (patterns relative to the package's folder).
+    """Return {"version", "source": digest of source files that match patterns} for cache keys.
 
-    An installed CPU engine counts, because it answers too. The files are read once per process, so
+    Patterns are relative to the package. An installed CPU engine counts too. Files are read once:
     all keys of a run name the same code.
     """
     return {"version": __version__, "source": source_digest(patterns, engine=True)}
@@ -62,7 +62,7 @@ def code_digest(files: tuple[Path, ...]) -> str:
 
 
 def _add_code(node: object, parts: list[str]) -> None:
-    """Append a tree of code as text without docstrings and other strings that stand alone.
+    """Append a syntax tree as text to `parts`, without docstrings and other lone strings.
 
     Unlike `ast.dump` it is the same in all versions of Python: fields that are empty or say
     nothing about the result are left out, so that a version which adds one changes no digest.
@@ -71,7 +71,7 @@ def _add_code(node: object, parts: list[str]) -> None:
         parts.append("(" + type(node).__name__)
         for name in node._fields:
             value = getattr(node, name, None)
-            if value is not None and value != [] and name not in _NO_CODE:
+            if value is not None and value != [] and name not in _FIELDS_LEFT_OUT:
                 parts.append(name)
                 _add_code(value, parts)
         parts.append(")")

@@ -10,7 +10,7 @@ class Bounded(Protocol):
 
     @property
     def mean(self) -> float:
-        """Return the mean."""
+        """Return the mean, between the bounds."""
 
     @property
     def low(self) -> float:

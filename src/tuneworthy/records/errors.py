@@ -28,7 +28,7 @@ STUDIES_ARE_KEPT = "the store and all past results; `tuneworthy run` continues w
 
 
 def error_chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and those that led to it."""
+    """Yield an error, then the one that caused it, and so on; nothing for None."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
@@ -162,6 +162,6 @@ EXIT_CODES: dict[int, str] = {
 
 
 def exit_code_lines(meanings: Mapping[int, str]) -> str:
-    """Return a list of exit codes for the end of a help text, one a line."""
+    """Return text for the end of a help screen: a line per exit code with its meaning."""
     lines = [f"  {code:>3}  {meaning}" for code, meaning in meanings.items()]
     return "\n".join(["\b", "Exit codes:", *lines])  # click keeps the lines of a block after \b

@@ -47,7 +47,7 @@ def _unicode_escape(char: str) -> str:
 
 
 def for_html(text: str) -> str:
-    """Return text that is safe as HTML content and in quoted attributes."""
+    """Return text escaped for HTML content and quoted attributes."""
     return html.escape(text.encode("utf-8", "replace").decode(), quote=True)
 
 

@@ -75,7 +75,7 @@ class Figure(Interval):
 
     @property
     def text(self) -> str:
-        """Return the share with its bounds, as a clause."""
+        """Return the share with its bounds as a clause: `12 % of 200 answers (8 to 17 %) are …`."""
         low, high = percent(self.low), percent(self.high)
         return f"{percent(self.mean)} of {self.n:,} answers ({low} to {high}) are {self.says}"
 
@@ -157,22 +157,22 @@ class ArmResult(Record):
 
     @property
     def left_out_for_time(self) -> bool:
-        """Return whether it has no score because the minutes had no room for it."""
+        """Return whether the arm has no score because the minutes had no room for it."""
         return not self.score and is_reason(self.because, Why.NO_ROOM)
 
     @property
     def rows_learnt(self) -> str:
-        """Return the number of rows its fits learnt from: `about 80 rows`, or "" if none did."""
+        """Return how many rows the arm's fits learnt from: `about 80 rows`, "" if none did."""
         return about_rows(*self.learnt_from) if self.learnt_from else ""
 
     @property
     def competes(self) -> bool:
-        """Return whether bounds hold for its pairs (version 0.1.0 marked finalists only)."""
+        """Return whether simultaneous bounds hold for the arm's pairs (0.1.0: finalists only)."""
         return self.compared or self.finalist
 
 
 class Repeats(Record):
-    """How often an arm answered each case, and what that leaves.
+    """How often (`k`) an arm answered each case, and what share of variance that causes.
 
     `share` is the part of the variance of its mean that more answers a case would remove; more
     cases remove the rest. As wide an interval needs `rows_alone` cases with one answer each.
@@ -184,7 +184,7 @@ class Repeats(Record):
 
     @property
     def text(self) -> str:
-        """Return what more answers and more rows would remove, as a clause."""
+        """Return a clause: what share of the variance more answers, or more rows, would remove."""
         return (
             f"{self.k} answers to each row: more answers would remove {percent(self.share)} of the"
             f" variance of its mean, more rows the rest; {self.rows_alone:,} rows with one answer"
@@ -192,7 +192,7 @@ class Repeats(Record):
         )
 
     def or_rows(self, n: int) -> str:
-        """Return as how many more rows beside n twice the answers would narrow the mean."""
+        """Return a clause: `k` more answers a row narrow as much as so many rows beside n."""
         rows = ceil(n * self.share / (2 - self.share))
         return (
             f"{self.k} more answers to each row, or {count_noun(rows, 'more row')}, narrow its"
@@ -200,7 +200,7 @@ class Repeats(Record):
         )
 
     def instead_of(self, rows: int, n: int) -> int | None:
-        """Return how many more answers a case narrow as `rows` more cases beside n do; None: none.
+        """Return how many more answers a case narrow as much as `rows` more cases do, or None.
 
         1 - share + share * k / (k + r) = n / (n + rows), solved for r.
         """
@@ -240,7 +240,7 @@ class Pair(Record):
 
     @property
     def standard_error(self) -> float:
-        """Return the standard error that the bounds imply."""
+        """Return the standard error of the difference that its bounds imply."""
         ends = (self.level, self.low_level or self.level)
         z = sum(NormalDist().inv_cdf(1 - level) for level in ends)
         return (self.high - self.low) / z

@@ -1,4 +1,4 @@
-"""Types of a failure mode of the lab: configuration, rows, tokens, facts of a run, findings.
+"""Types of a failure mode of the lab: configuration, rows, tokens, facts of a run, detections.
 
 A failure mode plants a fault in rows, tokens or configuration, never in the training loop; its
 detector reads facts alone. Knows no model and no page.
@@ -103,9 +103,9 @@ class TokenRow:
 class RunFacts(Record):
     """The measured facts of a training run; None for one that was not, or can't be, measured.
 
-    Losses are nats a token. Shares are 0 to 1. `answers` new rows were answered: `ended` of them by
-    themselves, `score` is their mean score, `valid` the share that parses, `length` their mean
-    tokens, `same_as_base` the share equal to the base's answers. `end_trained`: share of training
+    Losses are nats a token, `new_...` those of the new rows. Shares are 0 to 1. `answers` new rows
+    were answered: `ended` of them by themselves, `score` is their mean, `valid` the share that
+    parses, `length` mean tokens, `same_as_base` those of the base. `end_trained`: share of training
     rows whose end of turn has a loss. `cut_rows`: share of training rows that were cut.
     `answer_share`: share of the trained tokens that belong to an answer. `same_prompt`: share of
     new rows whose served prompt has the token ids of training. `leaked`: share of new rows with a
@@ -184,7 +184,7 @@ def not_measured(missing: str) -> Detection:
 
 
 def judged(value: float | None, found: bool, because: str, missing: str = "") -> Detection:
-    """Return a detection decided by `value`, or one that was not measured where it is None."""
+    """Return a detection with `found` decided by `value`; "not measured" if `value` is None."""
     if value is None:
         return not_measured(missing or "the run has no such figure")
     return Detection(found=found, value=value, because=because)

@@ -12,7 +12,7 @@ from typing import Any
 
 
 def trim_heap() -> bool:
-    """Trim the heap where the C library keeps freed memory (glibc); return whether any was freed.
+    """Return freed memory of this process to the system (glibc only); return whether any was.
 
     Blocks that many threads freed stay in per-thread heaps of the process: some .8 GB after a LoRA
     run. It takes up to .1 s, so call it between arms, not inside one.

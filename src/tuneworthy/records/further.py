@@ -182,7 +182,7 @@ class ModelChanges(Record):
 
 
 def for_verdict(changes: Sequence[ModelChanges]) -> dict[str, Any] | None:
-    """Return the value of `changes` in verdict.json: one entry per arm, None without any."""
+    """Return the value of `changes` in verdict.json: {"arms": [one dict per arm]}, or None."""
     return {"arms": [change.plain() for change in changes]} if changes else None
 
 

@@ -1,4 +1,4 @@
-"""A mean with its confidence interval."""
+"""`Interval`: a mean with its two-sided 95 % confidence interval."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class Reply(Lossy):
 
 
 def final_replies(stored: Mapping[str, Any]) -> bool:
-    """Return whether none of the replies of a unit ({"replies": ...}) failed for now."""
+    """Return whether a stored unit {"replies": ...} is final: no reply failed only for now."""
     return not any(reply["lost"] == "for now" for reply in stored["replies"])
 
 
@@ -132,7 +132,7 @@ def limits_for(task: Task, max_tokens: int, **more: Any) -> Limits:
 
 
 def reasoning_tokens(task: Task, model: Model) -> int:
-    """Return the reasoning tokens that a model may add to its answer, 0 if it does not reason."""
+    """Return how many reasoning tokens a model may add to an answer; 0 if it does not reason."""
     return task.thinking_tokens if getattr(model, "thinks", False) else 0
 
 

@@ -85,7 +85,7 @@ def check_own(
     path: Path, kind: OwnKind, keep: Collection[Path] = (), free: bool = False,
     replaced_by: str = "; --force replaces one that we wrote",
 ) -> None:  # fmt: skip
-    """Raise TaskError if a file stands at `path` that must stay.
+    """Raise TaskError if a file of another kind, or one to keep, stands at `path`.
 
     That is any file with content but one of this kind, and each of `keep`, which the command reads.
     `free`: no file may stand there. A device may: nothing is replaced there. A pipe is an OSError.
@@ -148,7 +148,7 @@ def _is_running(process: str) -> bool:
 
 
 def open_draft(path: Path) -> IO[str]:
-    """Open the draft of a file, new and empty; drafts that a killed process left are removed.
+    """Return the new, empty draft of a file, open for writing; remove drafts of killed processes.
 
     A lone surrogate is written as an escape.
     """

@@ -68,7 +68,7 @@ class PlannedArm(Record):
 
     @property
     def first_minutes(self) -> float:
-        """Return the minutes until the stage rule checks its score; all if it never does."""
+        """Return the arm's minutes until the stage rule looks at it; all if it never does."""
         return self.minutes * (self.look_after / len(self.folds) if self.look_after else 1.0)
 
 
@@ -193,7 +193,7 @@ class Plan(Record):
 
     @property
     def sent(self) -> EndpointLoad | None:
-        """Return the total load on endpoints.
+        """Return the plan's total load on endpoints, expected and at most; None without one.
 
         Half of the diagnosis is expected to run, and half of the arms that wait for the stage rule.
         """

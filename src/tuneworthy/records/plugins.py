@@ -58,7 +58,7 @@ def catalogue(kind: str) -> dict[str, str]:
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """Return the question whether the nearest name was meant, or those that have it as a word."""
+    """Return "did you mean `x`? " for the known name nearest to `name`; "" if none is near."""
     near = difflib.get_close_matches(name, known, n=1)
     near = near or [one for one in known if name in one.split("_")]
     return f"did you mean {' or '.join(f'`{one}`' for one in near)}? " if near else ""

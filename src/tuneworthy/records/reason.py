@@ -1,4 +1,4 @@
-"""Why something was not measured, left out or ended early: a value. Code asks it for its kind."""
+"""`Reason`: why something was not measured, left out or ended early, with a kind for code."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ class Reason(Record):
 
     @property
     def lacking(self) -> bool:
-        """Return whether something that it needs is missing: a key, rows, a package."""
+        """Return whether the reason is a missing need: a key, rows, a model, a package."""
         return self.why in (Why.NEEDS, Why.NOT_INSTALLED)
 
     @classmethod
     def of(cls, said: str | Reason = "") -> Reason:
-        """Return a reason as it is, and words as one that only they tell."""
+        """Return a Reason as it is; a text becomes the words of a Reason of kind "other"."""
         return said if isinstance(said, Reason) else cls(text=said)
 
     @classmethod
@@ -65,25 +65,25 @@ class Reason(Record):
 
     @classmethod
     def needs(cls, about: str, more: str = "") -> Reason:
-        """Return that something is missing; `more` follows its short name in full words."""
+        """Return the Reason `needs ABOUT` for something missing; `more` follows in its words."""
         return cls(why=Why.NEEDS, about=about, text=f"needs {about}{more}")
 
     @classmethod
     def not_fetched(cls, title: str, name: str, megabytes: int) -> Reason:
-        """Return that a model which tuneworthy downloads is not on this machine."""
+        """Return the Reason that a model is not on this machine, with the command that gets it."""
         get = f"tuneworthy models get {name}"
         text = f"needs {title}: {get} ({megabytes} MB, once)"
         return cls(why=Why.NEEDS, about=f"{title} ({get})", text=text)
 
     @classmethod
     def not_installed(cls, packages: Sequence[str], extra: str) -> Reason | None:
-        """Return that packages of an extra are not installed; None if none is missing."""
+        """Return the Reason that these packages are not installed; None if there are none."""
         text = f"needs {', '.join(packages)}: pip install '{extra}'"
         return cls(why=Why.NOT_INSTALLED, about=extra, text=text) if packages else None
 
     @classmethod
     def from_older(cls, said: Any) -> Any:
-        """Return words, which an older version stored alone, as a reason; all else as it is.
+        """Return a text that an older version stored as a Reason, "" as None; all else as it is.
 
         Each kind that it told by a beginning is read here; other words stay words.
         """

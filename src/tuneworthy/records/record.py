@@ -49,9 +49,9 @@ class GrownRecord(Record):
 
 
 def told_before(**facts: Callable[[dict[str, Any]], Any]) -> Any:
-    """Return a validator for fields that an older version did not write.
+    """Return a validator that fills in fields that an older version did not write.
 
-    It told such a fact by words in another field: each function reads it there.
+    It told such a fact by words in another field: `facts` has a function per field, which reads it.
     """
 
     def read(data: Any) -> Any:

@@ -80,7 +80,7 @@ class Run(Record):
 
     @property
     def temporary_failures(self) -> int:
-        """Return how many answers or judge's scores failed for now; 1 more for dev answers.
+        """Return how many answers or judge's scores failed for now; +1 if dev answers did.
 
         Errors of recorded answers do not count: nothing is asked there.
         """

@@ -13,7 +13,7 @@ from tuneworthy.records.record import Record
 
 NEEDS_ANSWERS = "it needs the model's own answers, and no model is run here"
 
-OF_A_CASE = "it is measured in the lab's own runs only"
+ONLY_IN_LAB_RUNS = "it is measured in the lab's own runs only"
 
 FindingState = Literal["found", "clean", "not measured"]
 
@@ -39,12 +39,12 @@ class CaseFinding(Record):
 
     @property
     def reasons(self) -> list[str]:
-        """Return why facts are missing: the reasons that the user can remove, or else the others.
+        """Return why facts are missing: reasons that the user can remove, else others.
 
         If no fact is missing, return the detector's own reason.
         """
         every = list(dict.fromkeys(self.missing.values()))
-        given = [why for why in every if why not in (NEEDS_ANSWERS, OF_A_CASE)]
+        given = [why for why in every if why not in (NEEDS_ANSWERS, ONLY_IN_LAB_RUNS)]
         return given or every or [self.because]
 
 
@@ -93,7 +93,7 @@ class OwnRunReport(Record):
 
     `facts` are what was measured; `missing` says for each other fact why not. `settings` are the
     options of the run that were found, with the file of each in `named_by`. `assumed` are the
-    conclusions from how the trainer works, which no file states.
+    conclusions from how the trainer works, which no file states. `not_read`: file to why not.
     """
 
     folder: str
@@ -111,7 +111,7 @@ class OwnRunReport(Record):
     findings: tuple[CaseFinding, ...] = ()
 
     def of_state(self, state: FindingState) -> list[CaseFinding]:
-        """Return the findings of one state."""
+        """Return the findings in one state: "found", "clean" or "not measured"."""
         return [finding for finding in self.findings if finding.state == state]
 
     @property

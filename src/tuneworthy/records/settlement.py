@@ -11,7 +11,7 @@ from tuneworthy.records.record import Record
 
 Choice = Literal["left", "right", "wrong", "equal", "skip", "typed"]
 EndReason = Literal["firm", "pool", "patience", "stopped", "elsewhere"]
-PRIOR_VOTES, PRIOR_APART = 5.0, 0.1
+PRIOR_VOTES, PRIOR_SHARE_APART = 5.0, 0.1
 """What is assumed of a judge before pairs were shown twice: worth so many pairs, of which this
 share got two answers, as with 5.3 % of wrong votes."""
 
@@ -84,5 +84,5 @@ def share_of_wrong_votes(agreed: int, again: int) -> float:
     `agreed` of the `again` pairs got the same vote twice. If votes err independently in a share e,
     two of them differ in 2 e (1 - e). At most .4: below that a vote says something.
     """
-    apart = (again - agreed + PRIOR_VOTES * PRIOR_APART) / (again + PRIOR_VOTES)
+    apart = (again - agreed + PRIOR_VOTES * PRIOR_SHARE_APART) / (again + PRIOR_VOTES)
     return min(0.4, (1 - sqrt(max(0.0, 1 - 2 * apart))) / 2)

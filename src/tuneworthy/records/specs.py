@@ -12,7 +12,7 @@ from tuneworthy.records.run import Spec
 from tuneworthy.records.task import ModelRole, Task, recorded_files
 
 DEV_ROWS_FOR_CHOICE = 24  # dev rows to choose a prompt or a seed on; no choice needs more
-_TASK_KEY_OF_NEED = {
+_WORDS_OF_NEED = {
     "labels": ("answers from a closed set", " (output.labels)"),
     "schema": ("JSON answers", " (output.schema)"),
     "docs": ("data.docs", ""),
@@ -64,7 +64,7 @@ def specs(task: Task) -> list[Spec]:
 def _with_companions(
     wanted: list[tuple[str, dict[str, Any]]], task: Task
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Return the arms and their companions, which are measured too (`companions` of the module).
+    """Return the (arm, options) pairs, with companions added if the task has a teacher.
 
     A companion without options is there already if its arm is, whatever its options.
     """
@@ -85,7 +85,7 @@ def variants(arm: str) -> tuple[dict[str, Any], ...]:
 
 
 def variant_of(task: Task, spec: Spec) -> int:
-    """Return the index of the variant that `arms: auto` added as this spec, or -1 for none."""
+    """Return which of its arm's VARIANTS (from 0) a spec is under `arms: auto`; -1 if none."""
     if task.arms != "auto" or spec.name == spec.arm:
         return -1
     matches = (i for i, v in enumerate(variants(spec.arm)) if v.items() <= spec.options.items())
@@ -139,15 +139,15 @@ def _make_spec(name: str, options: dict[str, Any], task: Task) -> Spec:
         tool = task.answers[label].tool
     elif name == "present" and task.present and task.present.tool:
         tool = task.present.tool
-    if extra := [f"{key}={_shown(value)}" for key, value in options.items() if key != "name"]:
+    if extra := [f"{key}={_option_text(value)}" for key, value in options.items() if key != "name"]:
         label = f"{name}({', '.join(extra)})"
     return Spec(
         name=label, arm=name, options=filled, tool=tool, role=role, simplicity=arm.SIMPLICITY
     )
 
 
-def _shown(value: Any) -> str:
-    """Return an option's value in an arm's name; of a command, its words without any folder."""
+def _option_text(value: Any) -> str:
+    """Return an option's value as text in an arm's name; of a command, its words' file names."""
     if not isinstance(value, Mapping) or "command" not in value:
         return str(value)
     words = [word for word in str(value["command"]).split() if "{" not in word]
@@ -279,17 +279,17 @@ def learns_from_teacher(spec: Spec) -> bool:
 
 
 Available = Mapping[str, Reason | None]
-"""For each need of an arm why it is not met here, None if it is."""
+"""{need of an arm: why it is not met here, None if it is}."""
 
 
 def unmet_needs(spec: Spec, available: Available) -> list[Reason]:
-    """Return why an arm can't be measured here: a reason for each of its needs that is not met."""
+    """Return a reason for each need of an arm that is not met here; [] if it can be measured."""
     needs = load("arms", spec.arm).NEEDS
     return [reason for need in sorted(needs) if (reason := available.get(need))]
 
 
 def needs_of(task: Task, *, gold: bool, **known: Reason | None) -> dict[str, Reason | None]:
-    """Return {need: None if met, else why not}; `known` has such reasons for some needs."""
+    """Return {need: None if the task meets it, else why not}; `known`: reasons for other needs."""
     met = {
         "labels": task.output.type == "label",
         "schema": task.output.type == "json",
@@ -302,7 +302,7 @@ def needs_of(task: Task, *, gold: bool, **known: Reason | None) -> dict[str, Rea
         "reflection": (task.teacher or task.bigger) is not None,
     }
     reasons: dict[str, Reason | None] = {
-        need: None if ok else Reason.needs(*_TASK_KEY_OF_NEED[need]) for need, ok in met.items()
+        need: None if ok else Reason.needs(*_WORDS_OF_NEED[need]) for need, ok in met.items()
     }
     reasons["bigger"] = reasons["bigger"] or known.get("bigger")
     reasons["reflection"] = reasons["reflection"] or (None if task.teacher else known.get("bigger"))

@@ -17,7 +17,7 @@ class Part(Record):
     test: tuple[str, ...]
 
     def learnt(self, chooses: bool) -> Part:
-        """Return the fold for one arm: an arm that chooses nothing trains on the dev rows too."""
+        """Return the fold as one arm learns it: unless it `chooses`, it trains on the dev rows."""
         if chooses or not self.dev:
             return self
         both = tuple(sorted((*self.train, *self.dev)))
@@ -52,7 +52,7 @@ class Split(Record):
 
     @property
     def clustered(self) -> bool:
-        """Return whether the scored rows are worth less than .9 times as many independent ones."""
+        """Return whether groups make the scored rows worth under .9 of as many independent ones."""
         return self.worth < 0.9
 
     @property

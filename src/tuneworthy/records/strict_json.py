@@ -36,7 +36,7 @@ def strict_json(raw: str | bytes, mend: bool = False) -> Any:
 
 
 def checked_value(value: Any, text: str) -> Any:
-    """Return a value that was parsed from `text`; RefusedJson for depth or half a character."""
+    """Return `value`, parsed from `text`; RefusedJson if nested too deep or half a character."""
     if text.count("[") + text.count("{") > MAX_DEPTH and deeper_than(value, MAX_DEPTH):
         raise _too_deep()
     if "\\u" in text:

@@ -108,7 +108,7 @@ class Success(Record):
 
     @property
     def passes_from(self) -> float:
-        """Return the score from which a case passes; reading the rows fills in `pass_at`."""
+        """Return the least score that passes: `pass_at`, else `target`, else .5."""
         thresholds = (value for value in (self.pass_at, self.target) if value is not None)
         return next(thresholds, 0.5)
 
@@ -177,9 +177,9 @@ LEFT_KEYS = {
 
 
 def without_left_keys(value: Any) -> Any:
-    """Read what older versions stored without the keys that are gone; refuse those that were used.
+    """Return task data without keys that are gone; ValueError, with the fix, for one that was set.
 
-    Raises ValueError for one that was set: a bound that held at every look, for example, is wider.
+    Older versions stored them. One that was set made a difference: a bound was wider, for example.
     """
     left = LEFT_KEYS.keys() & value if isinstance(value, dict) else set()
     if used := [LEFT_KEYS[key] for key in sorted(left) if value[key]]:
@@ -285,7 +285,7 @@ class Task(Record):
 
 
 def recorded_files(task: Task) -> dict[str, str]:
-    """Return {name of a recorded system: its file}; the system in production is `present`."""
+    """Return {name of a recorded system: its file}, by key "present" for what runs today."""
     files = {name: source.file for name, source in task.answers.items()}
     if task.present and task.present.answers:
         files["present"] = task.present.answers

@@ -1,4 +1,4 @@
-"""Lengths in tokens, rows grouped by cost, and the distance of two models' log-probabilities."""
+"""Estimate tokens of a text, group rows by length and cost, compare log-probabilities."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ FINE_GROUPS = 256, 0.01  # least tokens and padding share for a GEMM without a s
 
 
 def balanced_groups(costs: Sequence[int], rows: int, most: int, count: int) -> list[range]:
-    """Return ranges of rows, costliest first, of similar padded cost (rows × their largest cost).
+    """Return index ranges of rows sorted by falling cost; each range has a like padded cost.
 
-    At most `rows` rows and a padded cost of `most` each (a row above it is a group of its own); as
-    few groups as that allows, rounded up to a multiple of `count` if there are enough rows.
+    That is rows × their largest cost. A range has at most `rows` rows and a padded cost of `most`
+    (a row above it is alone). There are as few ranges as that allows, rounded up to a multiple of
+    `count` if there are enough rows.
     """
 
     def cut(limit: int) -> list[range]:
@@ -98,7 +99,7 @@ def shared_length(rows: Sequence[TokenRow]) -> int:
 def parts(
     rows: Sequence[TokenRow], budget: int, skipped: int = 0, count: int = 1
 ) -> list[list[int]]:
-    """Return indices of `rows` in groups of similar length and similar cost.
+    """Return `rows` as lists of indices (batches) of similar length and similar cost.
 
     At most `budget` padded tokens each; a row above it is a group of its own. `skipped` first
     tokens of every row are not counted (the shared prompt). `count` groups run in parallel, so
@@ -141,7 +142,7 @@ def text_tokens(text: str) -> float:
 
 
 def _piece_tokens(kind: str, piece: str) -> float:
-    """Return the estimated tokens of one piece; a single space counts with the next word."""
+    """Return the estimated tokens of a piece ("word", "number" …); 0 for a single space."""
     n = len(piece)
     if kind == "word":
         return max(

@@ -18,7 +18,7 @@ from tuneworthy.records.task import Tool
 
 @dataclass(frozen=True)
 class Standing:
-    """What the rule would name, the score that it may leave (None: not known), and the arms."""
+    """What the rule would name now, how much better another arm may be (or None), and the arms."""
 
     use: str
     arm: str | None
@@ -26,7 +26,7 @@ class Standing:
     arms: tuple[ArmResult, ...]
 
     def plain(self) -> dict[str, Any]:
-        """Return it as an event of the ledger; placebos are left out."""
+        """Return the standing as a dict for an event of the ledger; placebos are left out."""
         arms = [
             {
                 "name": arm.name,
@@ -224,7 +224,7 @@ class Verdict(Record):
     )
 
     def __rich__(self) -> str:
-        """Return the first line of the ladder screen."""
+        """Return the verdict as one line: `use prompt: few_shot · firm`."""
         arm = f": {self.arm}" if self.arm else ""
         return f"use {self.use}{arm} · {self.status}"
 

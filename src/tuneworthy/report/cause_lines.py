@@ -37,7 +37,7 @@ def wrong_line(wrong: Wrong, diagnosis: Diagnosis | None = None, percent: int | 
 
     `percent` replaces its rounded share where the shares of all classes must add up to 100.
     """
-    were = phrases.CAUSES.get(wrong.cause, f"were {visible(wrong.cause)}")
+    were = phrases.CAUSE_CLAUSES.get(wrong.cause, f"were {visible(wrong.cause)}")
     shown = f": {visible(wrong.arm)} rescues them" if wrong.arm else ""
     shown += f", {visible(wrong.placebo)} does not" if wrong.arm and wrong.placebo else ""
     mean = f"{round(100 * wrong.share) if percent is None else percent} %"

@@ -209,7 +209,7 @@ def wide_line(result: TwoLogs) -> str:
 def _system_rows(screen: Screen, compared: LogComparison) -> None:
     result, pair = compared.result, compared.result.pair
     name = screen.width - 2 - 3 - 10 - 1 - 4 - 1 - 9 - 2
-    for letter, full, score in zip("AB", result.names, result.scores, strict=True):
+    for letter, full, score in zip("AB", result.names, result.score_intervals, strict=True):
         line = Text(f"  {letter}  {cell(screen.safe(full), name)} {bar(score.mean, 10)} ")
         line.append(cell(score_text(score.mean), 4, right=True), "bold")
         bounds = "" if result.dependent else f" {score_text(score.low)}–{score_text(score.high)}"
@@ -279,7 +279,7 @@ def two_logs_json(compared: LogComparison) -> str:
     result = compared.result
     systems = {
         key: {"name": name, "score": score.plain()}
-        for key, name, score in zip("ab", result.names, result.scores, strict=True)
+        for key, name, score in zip("ab", result.names, result.score_intervals, strict=True)
     }
     body: dict[str, Any] = {
         **systems,

@@ -11,7 +11,7 @@ Array = np.ndarray[Any, Any]
 
 
 class BettingTest:
-    """Betting test of candidate means, for streams whose values arrive one at a time.
+    """Betting test of which candidate means fit streams whose values arrive one at a time.
 
     `living` (R, M) is True for each of the `candidates` (M,) in [-1, 1] that each of R streams has
     not rejected: until the wealth of a bet against the candidate reaches 1 / alpha. Source: hedged
@@ -77,7 +77,7 @@ class BettingTest:
 
 
 def _living_slice(living: Array, of: slice) -> slice:
-    """Return the smallest slice inside `of` that contains every stream's living candidates."""
+    """Return the smallest slice in `of` that holds each candidate living in any stream."""
     there = np.flatnonzero(living.any(0))
     if not there.size:
         return slice(of.start, of.start)
@@ -135,7 +135,7 @@ class ConfidenceSequence:
         return float(np.mean(self._seen)) if self._seen else 0.0
 
     def rows_left(self, targets: tuple[float, ...], before: Array, n_plan: int) -> float:
-        """Return roughly how many more rows move a bound past the nearest of some means.
+        """Return roughly how many more rows move a bound past the first of the `targets` (means).
 
         Future rows are assumed to resemble those so far and `before`, an earlier sample; inf if no
         number of such rows suffices.

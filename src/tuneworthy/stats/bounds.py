@@ -175,31 +175,31 @@ class _BoundedRows(NamedTuple):
     copies: bool
 
     def ends(self, factor: float, folds: Folds | None) -> tuple[float, float]:
-        """Return the (low, high) bounds."""
+        """Return (low, high): the bounds of the mean, widened by `factor`, groups and folds."""
         mean = float(self.values.mean())
         wide = 1.0
         if self.units is not None:
             wide = cluster_width_factor(self.values, self.units, self.tail)
-        plain = self.exact(self.values) or self._graded()
+        plain = self.exact(self.values) or self._graded_bounds()
         low, high = _widened_bounds(mean, plain, wide, self.lowest)
         if self.units is not None:
             sizes = np.bincount(self.units).astype(float)
             if self.copies:
-                other = self._counted_once(self.units, sizes)
+                other = self._bounds_counted_once(self.units, sizes)
             else:
-                other = self._unseen([np.bincount(self.units, s) for s in self._sides()], sizes)
+                other = self._for_unseen([np.bincount(self.units, s) for s in self._sides()], sizes)
             low, high = min(low, other[0]), max(high, other[1])
         if folds is not None:
             factor = fold_width_factor(self.values, folds, factor, wide)
         return _widened_bounds(mean, (low, high), factor, self.lowest)
 
-    def _counted_once(self, units: Array, sizes: Array) -> tuple[float, float]:
+    def _bounds_counted_once(self, units: Array, sizes: Array) -> tuple[float, float]:
         """Return the (low, high) bounds if each input counts once, with the mean of its copies."""
         means = np.round(np.bincount(units, self.values) / sizes, 9)
         rows = self._replace(values=means, units=None, largest=0.0, copies=False)
         return rows.ends(1.0, None)
 
-    def _graded(self) -> tuple[float, float]:
+    def _graded_bounds(self) -> tuple[float, float]:
         """Return the (low, high) bounds of independent graded rows.
 
         A bootstrap can't draw a value that was not observed, and noise hides that it is missing:
@@ -208,7 +208,7 @@ class _BoundedRows(NamedTuple):
         one more.
         """
         low, high = student_t_bounds(self.values, self.tail)
-        unseen_low, unseen_high = self._unseen(self._sides(), np.ones(self.values.size))
+        unseen_low, unseen_high = self._for_unseen(self._sides(), np.ones(self.values.size))
         low, high = min(low, unseen_low), max(high, unseen_high)
         if unseen_low <= 1 and unseen_high >= -1:  # both sides allow for an unobserved unit
             return low, high
@@ -219,11 +219,11 @@ class _BoundedRows(NamedTuple):
         )
 
     def _sides(self) -> list[Array]:
-        """Return the values reflected (for the lower bound) and unchanged (for the upper bound)."""
+        """Return [values reflected, values]: an upper bound of the first gives the lower bound."""
         return [1 + self.lowest - self.values, self.values]
 
-    def _unseen(self, sums: list[Array], sizes: Array) -> tuple[float, float]:
-        """Return (low, high) allowing for an unobserved unit; 2 and -2 where that is not needed.
+    def _for_unseen(self, sums: list[Array], sizes: Array) -> tuple[float, float]:
+        """Return (low, high) that allow for an unobserved unit; 2 or -2 where none need be allowed.
 
         A `tail` below MIN_BOOTSTRAP_TAIL, too small for a bootstrap, always gets these bounds.
         """

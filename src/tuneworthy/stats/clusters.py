@@ -63,7 +63,7 @@ def cluster_numbers(groups: Any, n: int) -> Array:
 
 
 def effective_groups(numbers: Array) -> float:
-    """Return the effective number of equal groups: (sum of sizes)^2 / sum of squares."""
+    """Return how many equal groups unequal ones are worth: (sum of sizes)^2 / sum of squares."""
     sizes = np.bincount(numbers).astype(float)
     return float(sizes.sum() ** 2 / (sizes**2).sum())
 

@@ -1,4 +1,4 @@
-"""The distributions that bounds need, from scipy.special alone.
+"""Normal, Student, beta and binomial chances and quantiles, from scipy.special alone.
 
 `scipy.stats` has them too, but importing it takes longer than everything else that a command needs
 to start.

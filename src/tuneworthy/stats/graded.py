@@ -23,7 +23,7 @@ BOOTSTRAPS = 5000
 
 MIN_BOOTSTRAP_TAIL = 3e-4  # the smallest tail for a bootstrap: 160,000 means
 
-TIE = 1e-9  # means closer than this are the same
+TIE_TOLERANCE = 1e-9  # means closer than this are the same
 
 _CHUNK = 2_000_000  # drawn unit numbers at a time
 
@@ -42,10 +42,10 @@ def bca_bounds(values: Array, tail: float) -> tuple[float, float]:
         rows.tobytes(),
         BOOTSTRAPS * 2 ** int(np.ceil(np.log2(max(1, 50 / tail / BOOTSTRAPS)))),
     )
-    tied = np.abs(draws - mean) < TIE  # else rounding decides which draws are below the mean
+    tied = np.abs(draws - mean) < TIE_TOLERANCE  # else rounding decides which are below
     below = float(((draws < mean) & ~tied).mean() + 0.5 * tied.mean())
     shift = float(normal_quantile(np.clip(below, 1 / draws.size, 1 - 1 / draws.size)))
-    speed = _acceleration(rows)
+    speed = _bca_acceleration(rows)
     shares = [_bca_share(shift, speed, float(normal_quantile(p))) for p in (tail, 1 - tail)]
     low, high = np.quantile(draws, shares)
     return min(float(low), mean), max(float(high), mean)
@@ -53,7 +53,7 @@ def bca_bounds(values: Array, tail: float) -> tuple[float, float]:
 
 @lru_cache(maxsize=8)
 def _bootstrap_means_of(rows: bytes, draws: int) -> Array:
-    """Return cached bootstrap means of rows: a pair of arms is bounded at several levels."""
+    """Return `draws` bootstrap means of `rows` (bytes of floats), cached for several levels."""
     values = np.frombuffer(rows)
     return bootstrap_means(values, np.ones(values.size), draws)
 
@@ -73,11 +73,11 @@ def student_t_bounds(values: Array, tail: float) -> tuple[float, float]:
 
 
 def bootstrap_means(sums: Array, sizes: Array, draws: int) -> Array:
-    """Return bootstrap means of units; the draws depend on the number of units only."""
+    """Return an array of `draws` bootstrap means of units: drawn sums over drawn sizes."""
     if draws * sums.size <= _MOST_KEPT:
         units = np.stack([sums, sizes], 1)
         totals = np.concatenate(
-            [part @ units for part in map(_floats, _draw_counts(sums.size, draws))]
+            [part @ units for part in map(_as_floats, _draw_counts(sums.size, draws))]
         )
         return np.asarray(totals[:, 0] / totals[:, 1])
     parts = [
@@ -87,7 +87,7 @@ def bootstrap_means(sums: Array, sizes: Array, draws: int) -> Array:
 
 
 def _drawn_units(n: int, draws: int) -> Iterator[Array]:
-    """Yield the units that each draw picks from n, in parts of shape (draws, n)."""
+    """Yield arrays (some draws, n) of unit numbers drawn at random from n, with a fixed seed."""
     rng = np.random.default_rng(20_251)
     size = max(1, _CHUNK // n)
     for start in range(0, draws, size):
@@ -96,7 +96,7 @@ def _drawn_units(n: int, draws: int) -> Iterator[Array]:
 
 @lru_cache(maxsize=2)
 def _draw_counts(n: int, draws: int) -> tuple[Array, ...]:
-    """Return how often each draw picks each of n units, cached: pairs of a study share draws."""
+    """Return bootstrap counts of n units in parts of (draws, n), cached: pairs share draws."""
     parts = []
     for picked in _drawn_units(n, draws):
         places = (picked + n * np.arange(len(picked))[:, None]).ravel()
@@ -104,11 +104,11 @@ def _draw_counts(n: int, draws: int) -> tuple[Array, ...]:
     return tuple(part.reshape(-1, n) for part in parts)
 
 
-def _floats(counts: Array) -> Array:
+def _as_floats(counts: Array) -> Array:
     return counts.astype(float)
 
 
-def _acceleration(rows: Array) -> float:
+def _bca_acceleration(rows: Array) -> float:
     off = rows - rows.mean()
     spread = float((off**2).sum())
     return float((off**3).sum() / (6 * spread**1.5)) if spread > 0 else 0.0
@@ -162,7 +162,7 @@ def _exact_bounds(wins: Array, losses: Array, n: int, level: Array) -> tuple[Arr
 
 
 def _tango_statistic(wins: Array, losses: Array, n: int, diff: Array) -> Array:
-    """Return Tango's statistic for a difference; it decreases as the difference grows."""
+    """Return Tango's z statistic of `diff` as true difference; it falls as `diff` grows."""
     b = -wins - losses + (2 * n - wins + losses) * diff
     root = np.sqrt(np.maximum(b * b + 8 * n * losses * diff * (1 - diff), 0))
     q = (root - b) / (4 * n)
@@ -182,7 +182,7 @@ def _tango_bound(wins: Array, losses: Array, n: int, z: Array) -> Array:
 
 
 def _tango_bound_of_one(wins: Array, losses: Array, n: int, z: Array) -> float:
-    """Return `_tango_bound` of one pair, bit for bit: floats are quicker than arrays of one."""
+    """Return what `_tango_bound` gives for arrays of one value, bit for bit, but quicker."""
     won, lost, least = float(wins[0]), float(losses[0]), float(z[0])
     low, high = -1 + 1e-9, 1 - 1e-9
     for _ in range(50):

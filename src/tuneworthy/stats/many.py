@@ -64,7 +64,7 @@ def pair_levels(spread: Array, tail: float, rivals: Array | None = None) -> Arra
 
 
 def best_of_many_level(spread: Array, tail: float) -> float:
-    """Return the level at which all arms' own bounds hold together, with error `tail`.
+    """Return the level at which one-sided bounds of all arms' means hold together, error `tail`.
 
     For the score of an arm that the same rows chose as the best of several.
     """
@@ -77,7 +77,7 @@ def best_of_many_level(spread: Array, tail: float) -> float:
 
 
 def _joint_draws(spread: Array) -> Array:
-    """Return normal draws (A, DRAWS) with this covariance, from a fixed seed."""
+    """Return an array (A, DRAWS) of normal draws with covariance `spread`, from a fixed seed."""
     values, vectors = np.linalg.eigh((spread + spread.T) / 2)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     return np.asarray(root @ _standard_draws(len(spread)))
@@ -103,16 +103,16 @@ def _joint_level(most: Array, tail: float, count: int) -> float:
 
 _nodes_and_weights = lru_cache(np.polynomial.legendre.leggauss)  # slow: not at each start
 
-_FAR = 8.0  # standard deviations beyond which no mean is expected
+_MOST_SD = 8.0  # standard deviations beyond which no mean is expected
 
-_NEAREST = 0.97
+_MOST_NESTED_SHARE = 0.97
 
 """Rows of an earlier look count as at most this share of the next one's: a lower correlation than
 the true one makes a level smaller, and the integration needs some distance."""
 
 
 def nested_level(steps: Sequence[tuple[float, float]]) -> float:
-    """Return the one-sided level of the last look at nested rows.
+    """Return the one-sided level of the last look, where each look has all rows of earlier ones.
 
     `steps` are (error, rows) of each look in order, at least one: how much error that look may add
     to those before. Every look has the level that this function gave it. The result is never below
@@ -120,23 +120,23 @@ def nested_level(steps: Sequence[tuple[float, float]]) -> float:
     """
     errors, rows = [error for error, _ in steps], [float(count) for _, count in steps]
     for at in range(len(rows) - 2, -1, -1):
-        rows[at] = min(rows[at], _NEAREST * rows[at + 1])
-    return _level(tuple(errors), tuple(size / rows[-1] for size in rows))
+        rows[at] = min(rows[at], _MOST_NESTED_SHARE * rows[at + 1])
+    return _level_of_last_look(tuple(errors), tuple(size / rows[-1] for size in rows))
 
 
 @lru_cache(maxsize=1024)
-def _level(errors: tuple[float, ...], rows: tuple[float, ...]) -> float:
+def _level_of_last_look(errors: tuple[float, ...], rows: tuple[float, ...]) -> float:
     level, ends, density = errors[0], np.zeros(1), np.ones(1)  # a walk that starts at 0
     before, (unit_nodes, weights) = 0.0, _nodes_and_weights(240)
     for at, (error, size) in enumerate(zip(errors, rows, strict=True)):
         step = np.sqrt(size - before)
-        low, high = 0.0, _FAR
+        low, high = 0.0, _MOST_SD
         for _ in range(50 if at else 0):  # bisection: the crossing falls as the bound rises
             middle = (low + high) / 2
             crossed = density @ normal_cdf((ends - middle * np.sqrt(size)) / step)
             low, high = (middle, high) if crossed > error else (low, middle)
         level = max(error, float(normal_cdf(-high))) if at else error
-        line, floor = float(normal_quantile(1 - level)) * np.sqrt(size), -_FAR * np.sqrt(size)
+        line, floor = float(normal_quantile(1 - level)) * np.sqrt(size), -_MOST_SD * np.sqrt(size)
         nodes = (line - floor) / 2 * unit_nodes + (line + floor) / 2
         kernel = np.exp(-0.5 * ((nodes - ends[:, None]) / step) ** 2) / (step * np.sqrt(2 * np.pi))
         ends, density = nodes, (density @ kernel) * weights * (line - floor) / 2

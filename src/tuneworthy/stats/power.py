@@ -44,7 +44,7 @@ def minimum_detectable_effect(n: int, d: float, factor: float = 1.0) -> float:
 
 
 def rows_needed(d: float, delta: float, factor: float = 1.0) -> int:
-    """Return the number of rows that show a true difference `delta` with power .8; at least 1."""
+    """Return how many rows, at least 1, show a true difference `delta` with power .8."""
     if delta <= 0:
         raise ValueError("a difference of 0 can't be shown")
     return max(1, ceil(POWER_QUANTILES**2 * factor**2 * (d / delta**2 - 1)))

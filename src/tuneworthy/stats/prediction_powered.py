@@ -71,7 +71,7 @@ def prediction_powered_mean(
     quantile, ends = student_quantile(1 - level, shift.size - 1), []
     for side in (-1.0, 1.0):
         moved, assumed = 0.0, own
-        if _count_off_mode(shift) < FEW_CORRECTIONS:
+        if _count_unlike_mode(shift) < FEW_CORRECTIONS:
             more = np.append(shift, side)
             moved = weight * float(more.mean() - shift.mean())
             assumed = max(own, weight**2 * float(more.var(ddof=1)) / more.size)
@@ -80,6 +80,6 @@ def prediction_powered_mean(
     return PredictionPoweredMean(mean, max(lowest, min(low, mean)), min(1.0, max(high, mean)))
 
 
-def _count_off_mode(values: Array) -> int:
-    """Return how many values differ from the mode."""
+def _count_unlike_mode(values: Array) -> int:
+    """Return how many values differ from the most frequent value."""
     return int(values.size - np.unique(values, return_counts=True)[1].max())

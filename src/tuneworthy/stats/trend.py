@@ -95,7 +95,7 @@ def neighbours_alike(values: Any, strata: Any = None, groups: Any = None) -> flo
 
 @lru_cache(maxsize=64)
 def _lag_weights(n: int) -> tuple[Array, Array]:
-    """Return the weights (waves from 1, statistics) of n rows' power, and what is taken off each.
+    """Return (weights of n rows' power spectrum per statistic, what is taken off each statistic).
 
     The cosine transform of the power is the autocovariances of a file whose end meets its start.
     """
@@ -109,7 +109,7 @@ def _lag_weights(n: int) -> tuple[Array, Array]:
 
 
 def _possible_cuts(middle: Array) -> Array:
-    """Return the number of units before each cut to try."""
+    """Return the places of possible cuts: each is the number of units before the cut."""
     units = middle.size
     counts = np.arange(1, units)
     inside = (counts >= EDGE_SHARE * units) & (counts <= (1 - EDGE_SHARE) * units)
@@ -129,7 +129,7 @@ def _share_as_large(
     numbers: Array | None = None,
     most: int = MOST_PERMUTATIONS,
 ) -> float:
-    """Return the share of permutations of `values` for which `as_large` of their rows is True.
+    """Return the p-value: share of random permutations of `values` that `as_large` marks True.
 
     Counting stops after 25 as large ones (Besag and Clifford 1991, Biometrika 78, 301-304).
     """

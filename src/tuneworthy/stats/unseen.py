@@ -1,4 +1,4 @@
-"""An upper bound of a mean that allows for one unobserved unit (row or group).
+"""Upper bound of a mean in [-1, 1] that allows for one unobserved unit (row or group) at 1.
 
 A bootstrap and a normal bound know only observed values. With few differences near the end of the
 range, a rare total loss or win may be missing. Arrays only.
@@ -13,14 +13,14 @@ from scipy.special import ndtr
 
 Array = np.ndarray[Any, Any]
 
-_STEPS = 60
+_MOST_ITERATIONS = 60
 _SQRT_2_PI = np.sqrt(2 * np.pi)
 ENOUGH_FULL_SIZE = 10.0
 """With this many full-size differences a normal or bootstrap bound is trusted by itself."""
 
 
 def count_full_size(sums: Array, sizes: Array, largest: float = 0.0) -> float:
-    """Return how many full-size differences the units have, above both 0 and their mean.
+    """Return how many units' worth of full-size values there are, above both 0 and their mean.
 
     `sums` and `sizes` (G,) are each unit's sum of values in [-1, 1] and its number of rows. A unit
     counts by the square of its share of the largest possible one, so small noise adds up to
@@ -59,7 +59,7 @@ def weighted_mean_quantiles(sums: Array, sizes: Array, times: Array, tail: Array
     high = np.ones(low.size)
     at = np.full(low.size, 0.5)
     bound = low + (high - low) / 2
-    for _ in range(_STEPS):
+    for _ in range(_MOST_ITERATIONS):
         parts = sums - bound[:, None] * sizes
         at = _saddlepoint(parts, times, at)
         above, slope = _chance_above(parts, sizes, times, at)
@@ -82,7 +82,7 @@ def _saddlepoint(parts: Array, times: Array, start: Array) -> Array:
     """
     scaled = parts / np.maximum(parts.max(1, keepdims=True), 1e-300)
     low, high, at = np.zeros(len(parts)), np.ones(len(parts)), start
-    for _ in range(_STEPS):
+    for _ in range(_MOST_ITERATIONS):
         ratio = scaled / (1 - at[:, None] * scaled)
         slope, bend = (times * ratio).sum(1), (times * ratio * ratio).sum(1)
         low, high = np.where(slope < 0, at, low), np.where(slope < 0, high, at)

@@ -30,7 +30,7 @@ _OLD_SUFFIX = ".old-"
 
 
 def publish(folder: Path, final: Path | None = None) -> Path:
-    """Write the manifest of a complete folder and move it to `final` (default: leave it in place).
+    """Write a complete folder's manifest, move the folder to `final` if given; return its place.
 
     Every file is synced, then the manifest, then the rename. If `final` already is a whole folder,
     it stays and the new one is dropped. Raises StoreError if the disk fails.
@@ -150,7 +150,7 @@ def _move_in_place(folder: Path, final: Path) -> None:
 
 
 def _names_of_files(folder: Path) -> Iterator[str]:
-    """Yield the relative path of each file but the manifest; raise OSError for a link or device."""
+    """Yield the relative path of each file but the manifest; OSError for a link or device."""
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
@@ -165,7 +165,7 @@ def _manifest_entry(path: Path) -> dict[str, object]:
 
 
 def _manifest_text(files: object) -> str:
-    """Return the text of a manifest; it is compared byte for byte, so a bit flip shows too."""
+    """Return a manifest's JSON text, with a digest; compared byte for byte, it shows a bit flip."""
     body = json.dumps(files, sort_keys=True)
     total = hashlib.sha256(body.encode()).hexdigest()
     return f'{{"schema": 1, "digest": "{total}", "files": {body}}}\n'
@@ -213,7 +213,7 @@ PARTS_KEY = "stored in parts"  # the one key of the value that lists them
 def in_parts(
     pieces: Iterable[str], put: Callable[[str, dict[str, Any]], object]
 ) -> tuple[str, dict[str, Any]]:
-    """Store a text that comes in pieces by `put(key, value)`; return (its end, the parts' names).
+    """Store a long text in parts by `put(key, value)`; return (its end, value listing the parts).
 
     A text of at most LARGEST_PART characters is its own end, and has no parts. Else the second
     value stands under the text's key. The key of a part is the hash of its content, so a killed
@@ -240,7 +240,7 @@ def in_parts(
 
 
 def joined(content: dict[str, Any], get: Callable[[str], Any], where: str) -> dict[str, Any]:
-    """Return the stored value, joined from its pieces by `get(key)` if it is in parts.
+    """Return a stored value; one that lists parts is joined from them, read by `get(key)`.
 
     Raises StoreError if a piece is missing or was changed.
     """

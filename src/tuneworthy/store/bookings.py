@@ -43,7 +43,7 @@ class GroupCommit(Generic[Value]):
         self._busy = False
 
     def __call__(self, value: Value) -> Any:
-        """Write a value, alone or with those of other threads; return its result."""
+        """Write a value, maybe in one call with those of other threads; return its result."""
         mine = _Waiting(value)
         with self._changed:
             self._queue.append(mine)
@@ -92,7 +92,7 @@ class Bookings:
         self._attempts: GroupCommit[Entry] = GroupCommit(
             lambda entries: [row.seq for row in self.journal.append("attempt", *entries)]
         )
-        self._outcomes: GroupCommit[_Outcome] = GroupCommit(self._book)
+        self._outcomes: GroupCommit[_Outcome] = GroupCommit(self._write_outcomes)
 
     def _check_writable(self) -> None:
         raise NotImplementedError
@@ -125,8 +125,8 @@ class Bookings:
         line = {"study": study, **cost} if mirror else None
         self._outcomes(_Outcome(entry, reply, study, line))
 
-    def _book(self, group: Sequence[_Outcome]) -> Sequence[None]:
-        """Write outcomes and the replies that the store lacks, which are mirrored first."""
+    def _write_outcomes(self, group: Sequence[_Outcome]) -> Sequence[None]:
+        """Mirror the replies that the store lacks; write them and the outcomes at once."""
         with self.journal.lock:
             new = self._new_replies(group)
             entries = []

@@ -1,4 +1,4 @@
-"""The SQLite file of a ledger: made atomically, checked before it is opened, backed up.
+"""The SQLite file of a ledger: made atomically, checked, opened, backed up; its `head` file.
 
 Write-ahead log, `synchronous=FULL`: a transaction is on the disk when it returns.
 """
@@ -85,7 +85,7 @@ class Database:
         failpoint("create.after")
 
     def inspect(self) -> None:
-        """Check the file's header without changes; refuse other files and newer stores."""
+        """Raise StoreError unless the file is a whole store that this release can read."""
         path = self.path
         if path.is_symlink() or not path.is_file():
             raise StoreError(
@@ -108,7 +108,7 @@ class Database:
         return _connect(self.path, write=write)
 
     def own_definitions(self) -> Definitions:
-        """Return the definitions of a new store of this release."""
+        """Return the set of table and index definitions that a new store of this release has."""
         connection = sqlite3.connect(":memory:")
         try:
             _create_schema(connection)
@@ -141,14 +141,14 @@ class Database:
 
 
 def _create_schema(connection: sqlite3.Connection) -> None:
-    for statement in SCHEMA:
+    for statement in SCHEMA_STATEMENTS:
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id={APPLICATION}")
     connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
 
 def as_definitions(schema: Iterable[Any]) -> Definitions:
-    """Return rows of sqlite_master (type, name, sql), with the spaces of each text evened out."""
+    """Return rows of sqlite_master as a set of (type, name, sql), runs of spaces made one."""
     return {(kind, name, " ".join((sql or "").split())) for kind, name, sql in schema}
 
 
@@ -184,7 +184,7 @@ def _read_mode(path: Path) -> str:
     return "ro&immutable=1" if still else "ro"
 
 
-NETWORK = {
+NETWORK_FILESYSTEMS = {
     "nfs", "nfs3", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afpfs", "webdav", "davfs",
     "afs", "ceph", "glusterfs", "lustre", "beegfs", "gpfs", "ocfs2", "ncpfs", "coda",
 }  # fmt: skip
@@ -194,9 +194,9 @@ NETWORK_FUSE = (
     "curlftpfs", "mountpoint-s3", "juicefs",
 )  # fmt: skip
 
-UNRELIABLE = {"9p", "virtiofs", "vboxsf", "drvfs", "prl_fs", "vmhgfs"}
+UNRELIABLE_FILESYSTEMS = {"9p", "virtiofs", "vboxsf", "drvfs", "prl_fs", "vmhgfs"}
 
-SYNCED = (
+SYNCED_FOLDERS = (
     "dropbox", "onedrive", "google drive", "googledrive", "icloud", "com~apple~clouddocs",
     "nextcloud",
 )  # fmt: skip
@@ -222,7 +222,7 @@ def check_disk(folder: Path) -> str:
     """Return "" for a trusted disk, else a warning; raise StoreError for a network disk."""
     kind = filesystem(folder)
     plain = kind.removeprefix("fuse.")
-    if kind in NETWORK or (kind != plain and plain.startswith(NETWORK_FUSE)):
+    if kind in NETWORK_FILESYSTEMS or (kind != plain and plain.startswith(NETWORK_FUSE)):
         raise StoreError(
             "the study is on a network disk, where the store could be damaged",
             where=str(folder),
@@ -230,12 +230,12 @@ def check_disk(folder: Path) -> str:
             fix="copy the folder to a local disk and run there",
             kept="everything: nothing was changed",
         )
-    if kind in UNRELIABLE or kind.startswith("fuse"):
+    if kind in UNRELIABLE_FILESYSTEMS or kind.startswith("fuse"):
         return (
             f"{folder} is on {kind}, whose locks may not hold between machines: "
             "let only one machine write here"
         )
-    if any(part.lower().startswith(SYNCED) for part in folder.resolve().parts):
+    if any(part.lower().startswith(SYNCED_FOLDERS) for part in folder.resolve().parts):
         return f"{folder} is in a synced folder: pause the sync while a run writes there"
     return ""
 
@@ -244,7 +244,7 @@ SCHEMA_VERSION = 1
 
 MIGRATION_STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {}
 
-SCHEMA = (
+SCHEMA_STATEMENTS = (
     """CREATE TABLE rows (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, sort TEXT NOT NULL, name TEXT, kind TEXT NOT NULL,
     study TEXT NOT NULL, value TEXT NOT NULL, seconds FLOAT, at TEXT NOT NULL,
@@ -273,7 +273,7 @@ _HEAD_BYTES = 128  # constant, so that one write replaces the whole file
 
 
 class HeadRecord(NamedTuple):
-    """Number and hash of the last row, and the bytes of the mirror (0: there is none)."""
+    """What the head file notes: number and hash of the last row, bytes of the mirror (0: none)."""
 
     seq: int
     link: str
@@ -281,7 +281,7 @@ class HeadRecord(NamedTuple):
 
 
 class Head:
-    """The head file, open for writing until `close`; write errors are ignored: it is a check."""
+    """Writes the head file, which tells the last row; write errors are ignored: it is a check."""
 
     def __init__(self, path: Path) -> None:
         self._mirror, self._fd = path.with_name(REPLIES_FILE), -1

@@ -1,4 +1,4 @@
-"""Count which cases this user's studies opened, over all folders: one file of digests.
+"""Count looks: which cases this user's studies opened, over all folders, in looks.jsonl.
 
 `$XDG_STATE_HOME/tuneworthy/looks.jsonl` (else `~/.local/state/tuneworthy/`) is append-only, one
 line per study: its hash, the digest of its scored rows, one mark per case.
@@ -60,7 +60,7 @@ class ShownLook:
 
 
 def record_look(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> LookCount:
-    """Record a study that opens cases, in its folder and for the user; return its look.
+    """Record in folder and user file that a study opens cases; return its look number and scope.
 
     A study counts once, in whatever folder it runs or runs again. The looks of other folders are
     frozen in the ledger when the study first opens the cases, so that a resumed study gets the
@@ -76,12 +76,12 @@ def record_look(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> 
     count = LookCount(own + len(kept["studies"]), kept["scope"], earlier.trouble)
     if not (parts := shown_parts(ledger, study)):
         return count
-    last = _shown(study, rows, marks, parts[-1])  # known since the study showed its answers
+    last = _shown_look(study, rows, marks, parts[-1])  # known since the study showed its answers
     return replace(count, look=last.look, earlier=last.earlier, arms=parts[-1]["paid"])
 
 
 def next_look(ledger: Ledger | None, study: str, rows: str, marks: Sequence[str]) -> LookCount:
-    """Return the look that a study would be, without counting it; `ledger` None: no ledger yet."""
+    """Return the look that a study would get, without recording one; `ledger` None: none yet."""
     earlier = _EarlierStudies(*_earlier_studies(rows, marks))
     here = _studies_of_ledger(ledger) if ledger else set()
     own = ledger.looked(rows, marks) if ledger else 0
@@ -91,13 +91,13 @@ def next_look(ledger: Ledger | None, study: str, rows: str, marks: Sequence[str]
 
 
 def release_look(ledger: Ledger, study: str, rows: str) -> None:
-    """Give a study's look back, in its folder and for the user, because it compared nothing."""
+    """Take a study's look off the count, in its folder and user file: it compared nothing."""
     ledger.freeze(study, RELEASED_LOOK, {"rows": rows})
     _note_in_file({"study": study, "rows": rows, "marks": [], "released": True})
 
 
 def retake_look(ledger: Ledger, study: str, rows: str) -> None:
-    """Count a study's look again if it gave it back: run once more, it compared arms."""
+    """Count a study's look again that `release_look` took off: run once more, it compared arms."""
     if ledger.look_released(study):
         ledger.freeze(study, RETAKEN_LOOK, {"rows": rows})
         _note_in_file({"study": study, "rows": rows, "marks": []})  # its first entry has the marks
@@ -142,25 +142,25 @@ def shown_looks(ledger: Ledger, study: str) -> list[ShownLook]:
                 found.pop(name, None)
                 if line.get("shown") and not line.get("released"):
                     with suppress(KeyError, TypeError, ValueError):
-                        found[name] = _shown(name, line["rows"], marks[name], line["shown"])
+                        found[name] = _shown_look(name, line["rows"], marks[name], line["shown"])
     for row in ledger.journal.rows("look"):
         found.pop(row.study, None)
         parts = [] if ledger.look_released(row.study) else shown_parts(ledger, row.study)
         if parts:
             marks_here = row.content.get("marks", ())
-            found[row.study] = _shown(row.study, row.kind, marks_here, parts[-1])
+            found[row.study] = _shown_look(row.study, row.kind, marks_here, parts[-1])
     found.pop(study, None)
     return sorted(found.values(), key=lambda one: one.look)
 
 
-def _shown(study: str, rows: str, marks: Sequence[str], value: dict[str, Any]) -> ShownLook:
+def _shown_look(study: str, rows: str, marks: Sequence[str], value: dict[str, Any]) -> ShownLook:
     earlier = tuple((int(look), float(seen)) for look, seen in value["earlier"])
     return ShownLook(study, rows, frozenset(marks), int(value["look"]), tuple(value["arms"]),
                      earlier)  # fmt: skip
 
 
 def shown_parts(ledger: Ledger, study: str) -> list[dict[str, Any]]:
-    """Return what a study showed, each time that it ended with more answers than before."""
+    """Return the values that `note_shown` kept of a study, oldest first; [] if none."""
     parts: list[dict[str, Any]] = []
     while (shown := ledger.frozen(study, f"{SHOWN} {len(parts)}")) is not None:
         parts.append(shown)
@@ -221,7 +221,7 @@ def _earlier_studies(
 def _studies_of_rows(
     lines: Sequence[dict[str, Any]], rows: str, marks: Sequence[str], study: str | None
 ) -> Iterator[str]:
-    """Yield the studies that opened the rows, or enough of the cases, before `study` did."""
+    """Yield names of studies that opened the rows, or 1 in 20 cases, before `study` did."""
     wanted = set(marks)
     released = {line["study"]: bool(line.get("released")) for line in lines}  # by its last entry
     for line in lines:

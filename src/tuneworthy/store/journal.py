@@ -1,4 +1,4 @@
-"""Open the store and its table of rows, append-only, in a hash chain.
+"""`Journal`: the append-only table of a store's rows in a hash chain; open, check, migrate it.
 
 Independent of what rows mean. Each append is one transaction, on the disk when it returns. The
 hash of a row covers the row and the previous hash, so an edited, removed or swapped row is
@@ -122,11 +122,11 @@ class Journal:
         return rows
 
     def check_end(self) -> None:
-        """Raise StoreError if rows at the end, or of the mirror, are lost (see `head.py`)."""
+        """Raise StoreError if the last rows or the mirror's end are lost, by the `head` file."""
         noted = read_head(self.database.head)  # first: a writer may append meanwhile
         seq = self.counted()
         with self.transaction() as connection:
-            link = _one(
+            link = _first_value(
                 connection, "SELECT link FROM rows WHERE seq = ?", noted.seq if noted else seq
             )
         if (error := _lost_data_error(self.database, seq, link, noted)) is not None:
@@ -143,13 +143,13 @@ class Journal:
             if (values := connection.execute(query, (sort, name)).fetchone()) is None:
                 return None
             row, before = Row(*values), "SELECT link FROM rows WHERE seq = ?"
-            previous = _one(connection, before, row.seq - 1) if row.seq > 1 else FIRST_LINK
+            previous = _first_value(connection, before, row.seq - 1) if row.seq > 1 else FIRST_LINK
         if previous is None or row_hash(previous, row.seq, row[1:7], row.at) != row.link:
             raise self.tampered_error(row.seq, f"{row.sort} {row.name}")
         return row
 
     def rows(self, sort: str, study: str | None = None, after: int = 0) -> list[Row]:
-        """Return the rows of a sort in order, of one study or of all, after the row `after`."""
+        """Return the rows of one sort in order, numbered above `after`, of one study or of all."""
         query, wanted = "SELECT * FROM rows WHERE sort = ? AND seq > ?", [sort, after]
         if study is not None:
             query, wanted = f"{query} AND study = ?", [*wanted, study]
@@ -180,7 +180,7 @@ class Journal:
         """Return how many rows were ever appended, by SQLite's own counter."""
         with self.transaction() as connection:
             query = "SELECT seq FROM sqlite_sequence WHERE name = 'rows'"
-            return int(_one(connection, query) or 0)
+            return int(_first_value(connection, query) or 0)
 
     def check(self) -> None:
         """Run SQLite's own check; raise StoreError if it finds damage."""
@@ -190,14 +190,14 @@ class Journal:
             raise self.database.malformed("; ".join(map(str, report)))
 
     def definitions(self) -> Definitions:
-        """Return the store's definitions: kind, name and text of tables, indexes, triggers."""
+        """Return a set of (kind, name, text): the tables, indexes and triggers in the store."""
         with self.transaction() as connection:
             return as_definitions(connection.execute("SELECT type, name, sql FROM sqlite_master"))
 
     def version(self) -> int:
         """Return the schema version in the file's header."""
         with self.transaction() as connection:
-            return int(_one(connection, "PRAGMA user_version"))
+            return int(_first_value(connection, "PRAGMA user_version"))
 
     def close(self) -> None:
         """Close the store."""
@@ -209,7 +209,7 @@ class Journal:
                 self._head.close()
 
     def tampered_error(self, seq: int, got: str) -> StoreError:
-        """Return the error for a row that was changed after writing."""
+        """Return the StoreError for a row that was changed after writing."""
         return StoreError(
             "the store was changed by something else than tuneworthy",
             where=f"{self.shown}, row {seq}",
@@ -261,7 +261,7 @@ def _insert(connection: sqlite3.Connection, entry: Entry) -> Row:
     return row
 
 
-def _one(connection: sqlite3.Connection, query: str, *values: Any) -> Any:
+def _first_value(connection: sqlite3.Connection, query: str, *values: Any) -> Any:
     """Return the one value that a query finds, None if it finds no row."""
     found = connection.execute(query, values).fetchone()
     return None if found is None else found[0]

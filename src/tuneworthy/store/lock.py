@@ -55,7 +55,7 @@ def acquire(path: Path, *, trusted: bool = True) -> WriterLock:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(fd)
-            raise _busy_at(path) from None
+            raise _busy_error_at(path) from None
         except OSError:
             os.close(fd)
             raise
@@ -75,7 +75,7 @@ def acquire(path: Path, *, trusted: bool = True) -> WriterLock:
 
 
 def holder(path: Path) -> dict[str, Any] | None:
-    """Return the holder named in the lock file (host, pid, started, since), None if released.
+    """Return the dict in a lock file (host, pid, started, since, alive), None if released.
 
     `alive` is False if that process is gone on this host: its pid is free or reused.
     """
@@ -115,7 +115,7 @@ def is_alive(owner: dict[str, Any]) -> bool:
 
 
 def _writer_name() -> dict[str, Any]:
-    """Return what a lock file says about this process: host, pid, started, since."""
+    """Return the dict that a lock file holds about this process: host, pid, started, since."""
     since = datetime.now(UTC).isoformat(timespec="seconds")
     pid = os.getpid()
     return {
@@ -141,7 +141,7 @@ def _same_file(fd: int, path: Path) -> bool:
         return False
 
 
-def _busy_at(path: Path) -> StoreError:
+def _busy_error_at(path: Path) -> StoreError:
     who = None
     for _ in range(20):  # the holder writes its name just after taking the lock
         who = holder(path)

@@ -1,4 +1,4 @@
-"""The mirror: a plain-text copy of paid replies, the last resort if the store is lost.
+"""The mirror replies.jsonl: a plain-text copy of paid replies, should the store be lost.
 
 Knows no SQL. A line is on the disk before the store has the reply, so a kill between the two loses
 nothing: the next opening reads back what the store lacks.
@@ -41,9 +41,8 @@ def _write_all(fd: int, text: bytes) -> None:
 
 
 def reply_seconds(home: Path) -> list[float]:
-    """Return the seconds of a store's last paid replies, to estimate those of the next request.
-
-    Empty if there are none.
+    """Return a list of the seconds that a store's last paid replies took; [] if there are none.
+    They serve to estimate the next request.
     """
     try:
         with (home / REPLIES_FILE).open("rb") as file:

@@ -16,7 +16,7 @@ _SERVER_NOTE, _NOTE_BYTES = "ledger.json", 10_000  # what 0.2.0 wrote beside a l
 
 
 def database_of(folder: Path) -> Database:
-    """Return the file of a folder's ledger, whether it is there or not.
+    """Return the `Database` of a study folder's ledger, whether its file exists or not.
 
     Raises TaskError if the environment names a server, as releases up to 0.2.0 read it.
     """

@@ -47,7 +47,7 @@ class Reservation:
 
     @property
     def retry_key(self) -> str:
-        """Return the stable name of the request that this attempt belongs to."""
+        """Return a hash that names the request: equal for each attempt to send it."""
         return digest({"request": self.key or self.number}, 32)
 
 
@@ -264,9 +264,9 @@ class SpendingCap:
 
 
 def unknown_costs(purse: SpendingCap | None) -> dict[str, Any]:
-    """Return the attempts of unknown cost, with their worst prices, as plain text by heading.
+    """Return {heading: text or lines} on attempts of unknown cost and their worst price; or {}.
 
-    Empty if there are none. They were sent, and then killed in flight, cut or answered without a
+    They were sent, and then killed in flight, cut or answered without a
     token count: each may have been billed up to its worst price, which stays counted.
     """
     unknown = purse.spent().unknown if purse else ()
@@ -302,7 +302,7 @@ def _plausible_cost(value: Money | None) -> Decimal | None:
 
 
 def _account_of_study(ledger: PaidRequests, study: str) -> StudyAccount:
-    """Return the account of a study from the ledger; without an outcome the worst case counts."""
+    """Return a study's costs summed from its ledger; without outcome the worst case counts."""
     outcomes = {row.name: row.content for row in ledger.journal.rows("outcome", study)}
     account = StudyAccount()
     for row in ledger.journal.rows("attempt", study):
@@ -325,10 +325,10 @@ class PaidRequests(Protocol):
         """Return the value stored under a key, or None."""
 
     def frozen(self, study: str, kind: str) -> dict[str, Any] | None:
-        """Return the value frozen for a study, or None."""
+        """Return the value frozen for a study under `kind`, or None."""
 
     def freeze(self, study: str, kind: str, value: Any) -> dict[str, Any]:
-        """Store a decision and return the stored one: the first write wins."""
+        """Store a value for a study under `kind`; return the stored one: the first write wins."""
 
     def attempt(self, key: str, worst: dict[str, Any], study: str = "") -> int:
         """Record that a paid request is about to be sent; return its number."""
@@ -342,4 +342,4 @@ class PaidRequests(Protocol):
         *,
         mirror: bool = True,
     ) -> None:
-        """Record the cost of an attempt, and its reply."""
+        """Record the cost of an attempt, and its reply (key, value) if it has one."""

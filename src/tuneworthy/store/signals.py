@@ -1,4 +1,4 @@
-"""Stop at a safe point: the first signal requests a stop, the second one exits at once.
+"""Stop a run by signal at a safe point: the first requests a stop, the second exits at once.
 
 Independent of studies. SIGINT, SIGTERM and SIGHUP inside `stoppable()` set a flag; `check()` raises
 `StopRequested` at the next safe point, where all that was reported as saved is saved. The ledger,
@@ -32,7 +32,7 @@ class StopRequested(BaseException):
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Turn a first signal inside the block into a stop at the next safe point.
+    """Turn a first signal (Ctrl-C, SIGTERM, SIGHUP) inside the block into a stop at `check()`.
 
     Outside the main thread (the lab's workers) handlers can't be set, so the block changes nothing
     there.

@@ -67,7 +67,7 @@ class Ledger(Bookings):
         if key in self._held:
             return self._held[key]
         row = self.journal.find("unit", key)
-        return None if row is None else self._whole(row)
+        return None if row is None else self._value_of_row(row)
 
     def put(
         self, key: str, kind: str, value: Any, study: str = "", seconds: float | None = None
@@ -89,29 +89,29 @@ class Ledger(Bookings):
         self, key: str, kind: str, pieces: Iterable[str], study: str = "",
         seconds: float | None = None,
     ) -> Callable[[], dict[str, Any]]:  # fmt: skip
-        """Store a value that comes in pieces of its canonical JSON; return what reads it.
+        """Store a value given as pieces of its canonical JSON; return a function that reads it.
 
         As `put`; of a large value one part and one piece are in memory at a time.
         """
         stored = self.journal.find("unit", key)
         if stored is not None:
-            return self._same(stored, "".join(pieces))
-        end, names = blobs.in_parts(pieces, lambda name, piece: self._part(name, study, piece))
+            return self._reader_if_same(stored, "".join(pieces))
+        end, names = blobs.in_parts(pieces, lambda name, piece: self._put_part(name, study, piece))
         text = _canonical_text(names) if names[blobs.PARTS_KEY] else end
         entry = self._entry("unit", key, kind, study, None, seconds)._replace(value=text)
         exists, stored = self._insert("put", entry)
-        return self._same(stored, text) if exists else lambda: self._whole(stored)
+        return self._reader_if_same(stored, text) if exists else lambda: self._value_of_row(stored)
 
-    def _same(self, stored: Row, text: str) -> Callable[[], dict[str, Any]]:
-        """Return what reads a stored row; StoreError if it is not the value with this text."""
-        if stored.value != text and _canonical_text(self._whole(stored)) != text:
+    def _reader_if_same(self, stored: Row, text: str) -> Callable[[], dict[str, Any]]:
+        """Return a function that reads a stored row; StoreError if its value is not this text."""
+        if stored.value != text and _canonical_text(self._value_of_row(stored)) != text:
             raise StoreError(
                 "the store was tampered with, or one key was used for two things",
                 where=f"{self.journal.shown}, row {stored.seq}, {stored.kind} {stored.name}",
                 got=f"{stored.value[:80]} stored, {text[:80]} now",
                 fix="remove .tuneworthy and run again; if it comes back, report it as a bug",
             )
-        return lambda: self._whole(stored)
+        return lambda: self._value_of_row(stored)
 
     def unit(
         self, key: str, kind: str, make: Callable[[], Any], study: str = "",
@@ -138,7 +138,7 @@ class Ledger(Bookings):
         return stored
 
     def keys(self, study: str, kind: str | None = None) -> list[str]:
-        """Return the keys of the units first stored by a study, in order, of one kind or of all."""
+        """Return a list of the keys that a study stored first, in order, of one kind or all."""
         rows = self.journal.rows("unit", study)
         return [str(r.name) for r in rows if kind in (None, r.kind) and r.kind != blobs.PART_KEY]
 
@@ -172,10 +172,10 @@ class Ledger(Bookings):
         return [{**row.content, "at": row.at} for row in self.journal.rows("door", study)]
 
     def looks(self, study: str, rows: str, marks: Sequence[str] = ()) -> int:
-        """Return the ordinal of this study among those that open these cases, counting it once.
+        """Record that a study opens these cases; return its place among those that did (1: first).
 
-        `rows` is their digest, `marks` one per case. First openings fix the order, or the time at
-        which a look that was given back was taken after all.
+        A study counts once. `rows` is the cases' digest, `marks` one per case. First openings fix
+        the order, or the time at which a look that was given back was taken after all.
         """
         value = {"rows": rows, "marks": list(marks)}
         own = self._insert(
@@ -190,7 +190,7 @@ class Ledger(Bookings):
         return len(self._lookers(rows, marks))
 
     def _lookers(self, rows: str, marks: Sequence[str], before: int | None = None) -> set[str]:
-        """Return the studies, released ones left out, that opened these rows or 1 in 20 cases."""
+        """Return the studies that opened these rows or 1 in 20 cases, without released looks."""
         wanted, studies = set(marks), set()
         for row in self.journal.rows("look"):
             same = wanted & set(row.content.get("marks", ()))
@@ -221,7 +221,7 @@ class Ledger(Bookings):
     # Files.
 
     def folder(self, key: str) -> Path:
-        """Return blobs/<key>/, created if missing: files that a unit puts there survive a kill."""
+        """Return the path blobs/<key>/, created if missing, where a unit's files survive a kill."""
         name = key if _PLAIN_KEY.fullmatch(key) else digest(key)
         path = self.home / BLOBS_FOLDER / name
         if self._lock is not None:
@@ -230,7 +230,7 @@ class Ledger(Bookings):
         return path
 
     def whole(self, key: str) -> Path:
-        """Return blobs/<key>/ if it was published and is unchanged; else raise StoreError."""
+        """Return the path blobs/<key>/ if it was published and is unchanged; else StoreError."""
         return require_whole(self.folder(key))
 
     # The store itself.
@@ -260,10 +260,10 @@ class Ledger(Bookings):
     ) -> None:
         self.close()
 
-    def _part(self, name: str, study: str, piece: Any) -> None:
+    def _put_part(self, name: str, study: str, piece: Any) -> None:
         self._insert("put", self._entry("unit", name, blobs.PART_KEY, study, piece))
 
-    def _whole(self, row: Row) -> dict[str, Any]:
+    def _value_of_row(self, row: Row) -> dict[str, Any]:
         return blobs.joined(_row_object(row), self.get, self.journal.shown)
 
     def _insert(self, step: str, entry: Entry) -> tuple[bool, Row]:

@@ -35,21 +35,21 @@ class StudyEvents:
         self._log("begin", {})
 
     def __call__(self, event: str, data: Any) -> None:
-        """Log one event of the running study and pass it on."""
+        """Write one event ("arm", "answers", "step" or "say") to the ledger; pass all to `tell`."""
         if event == "arm":
-            self._begin(data)
+            self._begin_arm(data)
         elif event == "answers" and self._arm:
             self._done = min(self._done + data, self._total)
-            self._seldom("answers", self._progress())
+            self._log_seldom("answers", self._progress())
         elif event == "step":
             if self._arm:
                 self._log("answers", {**self._progress(), "done": self._total})
             self._log("step", data.plain() if data else {})
         elif event == "say":
-            self._seldom("say", {"text": str(data)[:MOST_TEXT]})
+            self._log_seldom("say", {"text": str(data)[:MOST_TEXT]})
         self._tell(event, data)
 
-    def _begin(self, planned: PlannedArm) -> None:
+    def _begin_arm(self, planned: PlannedArm) -> None:
         self._arm = "" if planned.because else planned.spec.name
         self._total, self._done = planned.requests, 0
         self._log("arm", {"arm": planned.spec.name, "total": self._total,
@@ -58,7 +58,7 @@ class StudyEvents:
     def _progress(self) -> dict[str, Any]:
         return {"arm": self._arm, "done": self._done, "total": self._total}
 
-    def _seldom(self, kind: str, value: dict[str, Any]) -> None:
+    def _log_seldom(self, kind: str, value: dict[str, Any]) -> None:
         now = time.monotonic()
         if now - self._written.get(kind, -SECONDS_BETWEEN_ROWS) >= SECONDS_BETWEEN_ROWS:
             self._written[kind] = now

@@ -100,7 +100,7 @@ def from_system(error: OSError, where: str) -> StoreError:
 
 
 def _from_sqlite(error: sqlite3.Error, path: Path) -> StoreError:
-    """Return the StoreError for a SQLite error; a malformed store is copied to quarantine."""
+    """Return the StoreError for a SQLite error; copy a malformed store to quarantine."""
     name = str(getattr(error, "sqlite_errorname", None) or "")
     if name.startswith(DAMAGED_STORE_CODES) or "malformed" in str(error):
         return malformed_error(path, str(error))
@@ -124,10 +124,10 @@ def malformed_error(path: Path, got: str) -> StoreError:
 
 
 def _copy_to_quarantine(path: Path) -> Path | None:
-    """Copy the store and its journal to quarantine/NAME.n and return the copy's path.
+    """Copy the store and its journal to quarantine/NAME.n; return the copy's path, None if none.
 
     A store that has not changed since its last copy is not copied again: pages of the lab read it
-    often. None if no copy could be made (a full or read-only disk): the original is never touched.
+    often. No copy: a full or read-only disk; the original is never touched.
     """
     folder = path.parent / "quarantine"
     try:

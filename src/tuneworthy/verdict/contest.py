@@ -37,37 +37,37 @@ class UndecidedPair:
     why: str = ""
 
     @property
-    def of_all(self) -> bool:
-        """Return whether the forecast is that of the verdict among more than two arms."""
+    def is_whole_verdict(self) -> bool:
+        """Return whether `outlook` forecasts the whole verdict of several arms, not this pair."""
         return isinstance(self.outlook, VerdictAssurance)
 
 
 def find_undecided_pair(
     evidence: Evidence, policy: Policy, ladder: Ladder, ruling: LadderDecision
 ) -> UndecidedPair | None:
-    """Return the undecided pair with the rows that settle it; None if no pair is open."""
+    """Return the pair that most keeps a verdict open, with the rows to settle it; None if none."""
     if ruling.against:
-        return _best_pair_with_reference(evidence, policy, ladder, ruling.against)
+        return _size_best_against_reference(evidence, policy, ladder, ruling.against)
     assert ruling.arm is not None
     if policy.motive == "cost" and ladder.present:
         return _cheapest_open_pair(evidence, policy, ladder, ruling.arm, ladder.present)
     rivals = [other for other in ladder.rivals if other.name != ruling.arm.name]
     if not rivals:
         return None
-    other, shift, margin = _most_open(ladder, policy, ruling.arm, rivals)
+    other, shift, margin = _most_open_rival(ladder, policy, ruling.arm, rivals)
     if ruling.short_of and ladder.bound(other, ruling.arm)[2] + shift <= margin:
-        return _pair_with_reference(evidence, ladder, ruling.arm, ruling.short_of)
+        return _size_arm_against_reference(evidence, ladder, ruling.arm, ruling.short_of)
     found = _sized_pair(evidence, ladder, (other, ruling.arm), shift, margin)
     if found is None or len(rivals) == 1 or policy.motive != "quality":
         return found
-    outlook = _whole_verdict(evidence, policy, ladder, found.outlook)
+    outlook = _forecast_whole_verdict(evidence, policy, ladder, found.outlook)
     return replace(found, outlook=outlook, size=outlook.size())
 
 
-def _most_open(
+def _most_open_rival(
     ladder: Ladder, policy: Policy, arm: ArmResult, rivals: Sequence[ArmResult]
 ) -> tuple[ArmResult, float, float]:
-    """Return (rival, shift, margin) of the rival whose upper bound most exceeds its margin.
+    """Return (rival, its shift by price, margin) where the upper bound most exceeds the margin.
 
     With prices each rival has a margin of its own: the one with the highest bound may be settled
     while another is open, and rows for a settled pair would be wasted.
@@ -80,19 +80,19 @@ def _most_open(
     return max(priced, key=lambda each: ladder.bound(each[0], arm)[2] + each[1] - each[2])
 
 
-def _pair_with_reference(
+def _size_arm_against_reference(
     evidence: Evidence, ladder: Ladder, arm: ArmResult, reference: ArmResult
 ) -> UndecidedPair | None:
-    """Return the named arm and a reference, with the rows that show the arm above it."""
+    """Return arm and reference with the rows that show the arm above it; None if not compared."""
     pair = ladder.pairs.get((arm.name, reference.name))
     if pair is None or not pair.n:
         return None
-    level, kept = _next_look(evidence, pair)
+    level, kept = _level_and_if_kept(evidence, pair)
     outlook = Assurance(pair, level, -_ABOVE_ANY_DIFFERENCE, 0.0, 0.0, kept)
     return UndecidedPair(arm, reference, pair, outlook, outlook.size())
 
 
-def _best_pair_with_reference(
+def _size_best_against_reference(
     evidence: Evidence, policy: Policy, ladder: Ladder, versus: ArmResult
 ) -> UndecidedPair | None:
     best = max(ladder.rivals, key=lambda arm: ladder.bound(arm, versus)[2])
@@ -102,14 +102,14 @@ def _best_pair_with_reference(
 def _cheapest_open_pair(
     evidence: Evidence, policy: Policy, ladder: Ladder, arm: ArmResult, present: ArmResult
 ) -> UndecidedPair | None:
-    """Return the cheapest open arm and today's, with the rows that settle if its loss is small."""
+    """Return today's arm and the cheapest arm that may do as well, with rows to decide, or None."""
     maybe = still_open(ladder, arm, present, policy)
     if not maybe:
         return None
     pair = ladder.pairs.get((maybe[0].name, present.name))
     if pair is None or not pair.n:
         return None
-    outlook = noninferiority_assurance(pair, policy.margin, *_next_look(evidence, pair))
+    outlook = noninferiority_assurance(pair, policy.margin, *_level_and_if_kept(evidence, pair))
     return UndecidedPair(
         maybe[0], present, pair, outlook, outlook.size(), _saving_clause(policy, arm, maybe[0])
     )
@@ -129,23 +129,23 @@ def _sized_pair(
     shift: float,
     margin: float,
 ) -> UndecidedPair | None:
-    """Return the pair with its rows; `shift` is added to the difference, then the margin counts."""
+    """Return the pair with the rows that show difference + `shift` above `margin`, or None."""
     pair = ladder.pairs.get((arms[0].name, arms[1].name))
     if pair is None or not pair.n:
         return None
-    outlook = _superiority(evidence, pair, shift, margin)
+    outlook = _forecast_superiority(evidence, pair, shift, margin)
     return UndecidedPair(*arms, pair, outlook, outlook.size())
 
 
-def _superiority(evidence: Evidence, pair: Pair, shift: float, margin: float) -> Assurance:
-    level, kept = _next_look(evidence, pair)
+def _forecast_superiority(evidence: Evidence, pair: Pair, shift: float, margin: float) -> Assurance:
+    level, kept = _level_and_if_kept(evidence, pair)
     return superiority_assurance(pair, margin, level, shift, kept)
 
 
-def _whole_verdict(
+def _forecast_whole_verdict(
     evidence: Evidence, policy: Policy, ladder: Ladder, most_open: Assurance
 ) -> Assurance:
-    """Return the forecast for all arms of the ladder, or `most_open` if a pair was not compared."""
+    """Return the forecast of a firm verdict among all arms; `most_open` if a pair lacks bounds."""
     prices, table = known_prices(ladder.rivals, policy), []
     for s in ladder.order:
         line: list[Assurance | None] = []
@@ -158,13 +158,13 @@ def _whole_verdict(
                 return most_open
             shift = prices.shift(b.name, s.name) if prices else 0.0
             margin = prices.margin(s.name, b.name) if prices else policy.margin
-            line.append(_superiority(evidence, pair, shift, margin))
+            line.append(_forecast_superiority(evidence, pair, shift, margin))
         table.append(tuple(line))
     return VerdictAssurance(**vars(most_open), pairs=tuple(table))
 
 
-def _next_look(evidence: Evidence, pair: Pair) -> tuple[float, bool]:
-    """Return the level of each bound at the next look, and whether the answers stay till then.
+def _level_and_if_kept(evidence: Evidence, pair: Pair) -> tuple[float, bool]:
+    """Return (level of each bound at the next look, whether present answers stay valid till then).
 
     An arm that learns is fitted anew with more rows: it gives new answers to the present ones.
     """

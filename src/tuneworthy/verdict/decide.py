@@ -36,7 +36,7 @@ from tuneworthy.verdict.worth import economics_of_arms
 ROLE_ORDER = ("reference", "candidate", "ceiling", "placebo")
 _NO_OTHER_COMPARED = "no other arm was compared"
 _NO_REFERENCE = "no reference was compared, so there is nothing to measure from"
-_PRESENT_REFUSED = (
+_WHY_LEFT_UNKNOWN = (
     "right answers of what runs today were refused for their form, so its score is too low"
 )
 VOLUME_GRID = (1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7)
@@ -48,7 +48,7 @@ def decide(
     policy: Policy,
     version: str = __version__,
 ) -> Verdict:
-    """Return the verdict: which arm to use, how certain that is, and the cheapest next step.
+    """Return the verdict: arm to use, status, next step, every section and the reason of each null.
 
     The ladder is climbed only if the rung below is beaten; `left_on_table` bounds by how many
     score points another measured arm may be better.
@@ -70,11 +70,11 @@ def decide(
         "left_on_table": _left_on_table(evidence, ruling),
         "by_margin": strip,
         "next": next_step(evidence, policy, ladder, ruling, findings, met),
-        "because": _because_text(evidence, policy, ladder, ruling),
+        "because": _why_and_settlement(evidence, policy, ladder, ruling),
         "target_met": met,
         "looks": evidence.looks,
         "arms": tuple(
-            _verdict_arm(arm, _delta_to_named(ladder, arm, ruling))
+            _to_verdict_arm(arm, _delta_to_named(ladder, arm, ruling))
             for arm in _in_ladder_order(evidence)
         ),
         "wrong": evidence.diagnosis.wrong if evidence.diagnosis and not evidence.blocks else (),
@@ -88,7 +88,7 @@ def decide(
     known |= _reasons_for_nulls(evidence, policy, ruling)
     plain = Verdict(**parts).plain()
     by_name = {arm.name: arm for arm in evidence.arms}
-    known |= _delta_reasons(plain, ruling)
+    known |= _reasons_for_no_delta(plain, ruling)
     diagnosis_missing = {
         **_why_causes_missing(evidence),
         **_untried_reasons(evidence, parts["wrong"]),
@@ -99,7 +99,7 @@ def decide(
 
 
 def standing_so_far(evidence: Evidence, policy: Policy, waits: bool) -> Standing:
-    """Return what the rule would name now; `waits`: other arms follow.
+    """Return what the rule would name from the arms so far; `waits`: other arms follow.
 
     What is left then covers those too: one of them may be right on every row.
     """
@@ -160,7 +160,7 @@ def _in_ladder_order(evidence: Evidence) -> list[ArmResult]:
     return sorted(evidence.arms, key=lambda arm: (ROLE_ORDER.index(arm.role), *ladder_key(arm)))
 
 
-def _because_text(
+def _why_and_settlement(
     evidence: Evidence, policy: Policy, ladder: Ladder, ruling: LadderDecision
 ) -> str:
     why = why_named(evidence, policy, ladder, ruling)
@@ -173,7 +173,7 @@ def _left_on_table(evidence: Evidence, ruling: LadderDecision) -> LeftOnTable | 
     return LeftOnTable(points=ruling.left, level=round(1 - evidence.alpha, 6))
 
 
-def _verdict_arm(arm: ArmResult, delta: Delta | None) -> VerdictArm:
+def _to_verdict_arm(arm: ArmResult, delta: Delta | None) -> VerdictArm:
     same = set(VerdictArm.model_fields) & set(ArmResult.model_fields) - {"valid"}
     valid = arm.valid.mean if arm.valid else None
     plain = {key: getattr(arm, key) for key in same} | {"because": str(arm.because or "")}
@@ -181,7 +181,7 @@ def _verdict_arm(arm: ArmResult, delta: Delta | None) -> VerdictArm:
 
 
 def _delta_to_named(ladder: Ladder, arm: ArmResult, ruling: LadderDecision) -> Delta | None:
-    """Return arm - named arm (for `none`: arm - reference), if the two were compared."""
+    """Return score of arm - named arm (if none: - reference) with bounds; None if not compared."""
     versus = ruling.arm or ruling.against
     if versus is None or (arm.name, versus.name) not in ladder.bounds:
         return None
@@ -189,7 +189,7 @@ def _delta_to_named(ladder: Ladder, arm: ArmResult, ruling: LadderDecision) -> D
     return Delta(mean=mean, low=low, high=high, versus=versus.name)
 
 
-def _delta_reasons(plain: dict[str, Any], ruling: LadderDecision) -> dict[str, str]:
+def _reasons_for_no_delta(plain: dict[str, Any], ruling: LadderDecision) -> dict[str, str]:
     versus = ruling.arm or ruling.against
     why = "it was not compared in pairs" if versus else "no arm is named"
     return {
@@ -218,14 +218,14 @@ def _reasons_for_nulls(
 
 def _why_left_unknown(ruling: LadderDecision) -> str:
     if ruling.refused:
-        return _PRESENT_REFUSED
+        return _WHY_LEFT_UNKNOWN
     if ruling.unbounded:
         return "rows or right answers depend on each other, so no bound holds"
     return _NO_OTHER_COMPARED if ruling.arm else _NO_REFERENCE
 
 
 def _untried_reasons(evidence: Evidence, wrong: Sequence[Wrong]) -> dict[str, str]:
-    """Return {JSON pointer: the remedies not tried yet} for the nulls of the row `untried`."""
+    """Return {JSON pointer: text on untried remedies} for nulls of the row `untried`; or {}."""
     waits = evidence.diagnosis.untried if evidence.diagnosis else ()
     why = "; ".join(
         f"{one.name}: not tried on {one.n:,} of them" + (f" ({one.because})" if one.because else "")
@@ -237,7 +237,7 @@ def _untried_reasons(evidence: Evidence, wrong: Sequence[Wrong]) -> dict[str, st
 
 
 def _why_causes_missing(evidence: Evidence) -> dict[str, str]:
-    """Return {"/wrong": why it is empty or incomplete}, {} if it is neither."""
+    """Return {"/wrong": why the causes are absent or incomplete}; {} if they are complete."""
     if evidence.diagnosis is None:
         return {
             "/wrong": "neither what runs today nor a prompt was measured: nothing to read across"

@@ -14,7 +14,7 @@ from tuneworthy.verdict.rungs import Ladder, ladder_key
 def significant_breaks(
     ladder: Ladder, trends: Sequence[Trend], arm: ArmResult | None
 ) -> list[Trend]:
-    """Return the significant breaks between the named arm and those it was compared with.
+    """Return the breaks over time, significant ones only, between `arm` and others; [] for None.
 
     Each is seen from the named arm; the level is divided among all tests (Bonferroni).
     """
@@ -106,10 +106,10 @@ def break_line(trend: Trend) -> str:
 def alike_neighbours(
     ladder: Ladder, tests: Sequence[Neighbours], arm: ArmResult | None
 ) -> Neighbours | None:
-    """Return the test that shows most clearly that neighbouring rows depend on each other.
+    """Return the test that most clearly shows that neighbouring rows depend on each other, or None.
 
     Tests of the named arm count, or all if none is named; the level is divided among them
-    (Bonferroni). None if none shows it.
+    (Bonferroni).
     """
     competing = {one.name for one in ladder.order}
     own = [

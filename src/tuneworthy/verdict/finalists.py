@@ -32,7 +32,7 @@ RecordedAnswers = Mapping[str, Mapping[str, Answer]]
 
 
 class _StudyScores:
-    """The arms' scores in the study, by name."""
+    """A finished study's arms by name: their score differences, fits, independence of rows."""
 
     def __init__(
         self, task: Task, study: str, split: Split, runs: Sequence[Run], arms: Sequence[ArmResult]
@@ -64,7 +64,7 @@ class _StudyScores:
 
         Copies and near-copies of an input count once, with their mean, as new inputs count once.
         """
-        own, theirs = (scores_of(self._runs, name, self._seed(name)) for name in (one, other))
+        own, theirs = (scores_of(self._runs, name, self._seed_of(name)) for name in (one, other))
         groups, by_input = self._split.groups, defaultdict[str, list[float]](list)
         for case in sorted(set(own) & set(theirs)):
             by_input[groups.get(case, case)].append(own[case] - theirs[case])
@@ -72,7 +72,7 @@ class _StudyScores:
         order = np.random.default_rng(int(self._study[:8], 16)).permutation(means.size)
         return means[order]
 
-    def _seed(self, name: str) -> int:
+    def _seed_of(self, name: str) -> int:
         seed = self._arms[name].seed
         return self._task.seed if seed is None else seed
 
@@ -126,14 +126,14 @@ class Finalists(_StudyScores):
         return name in self._recorded and not self._recorded[name]
 
     def answer(self, name: str, at: int) -> Answer:
-        """Return an arm's answer to the input drawn at position `at`, generated shard by shard."""
+        """Return an arm's answer to the new input at position `at`; generates shards as needed."""
         answers = self._answers[name]
         while len(answers) <= at:
             if name not in self._built:
                 self._runner.say(f"{name}: answering new inputs")
                 log = self._recorded.get(name, {})
                 self._built[name] = DeployedArm(
-                    self._runner, self._runs, name, self._seed(name), log
+                    self._runner, self._runs, name, self._seed_of(name), log
                 )
             answers += self._built[name].answers(
                 self.inputs[len(answers) : len(answers) + CASES_PER_SHARD]
@@ -166,7 +166,7 @@ class StoredFinalists(_StudyScores):
 def recorded_answers_by_arm(
     task: Task, pool: Sequence[Query], labelled: Sequence[Case]
 ) -> RecordedAnswers:
-    """Return each recorded arm's answers to new inputs, by arm and id; {} for a file without any.
+    """Return {arm: {input id: answer}} to new inputs from files of recorded answers; {} if none.
 
     A new input whose id belongs to a row with another input has no answer, since the answer could
     be to either. Files matched by order contain answers to the scored rows only.

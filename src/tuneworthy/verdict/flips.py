@@ -37,7 +37,7 @@ def at_margin(policy: Policy, margin: float) -> Policy:
 
 
 def rulings_by_margin(scenarios: LadderScenarios, policy: Policy) -> tuple[ByMargin, ...]:
-    """Return the ruling at every margin from 0 to 20 points."""
+    """Return a `ByMargin` (use, arm, status) for every margin from 0 to 20 points."""
     out = []
     for margin in MARGIN_GRID:
         ruling = apply_rule(scenarios, at_margin(policy, margin))
@@ -49,7 +49,7 @@ def rulings_by_margin(scenarios: LadderScenarios, policy: Policy) -> tuple[ByMar
 def flips(
     scenarios: LadderScenarios, policy: Policy, at_margins: tuple[ByMargin, ...]
 ) -> tuple[dict[str, Any], ...]:
-    """Return a flip for each value of an input from which another arm is named."""
+    """Return a dict for each value of margin, price or retraining days where the name changes."""
     out: list[dict[str, Any]] = []
     for old, new in pairwise(at_margins):
         if (old.use, old.arm) != (new.use, new.arm):
@@ -78,7 +78,7 @@ def _flips_between(parts: Sequence[PriceInterval]) -> Iterator[dict[str, Any]]:
 
 
 def _flip_sentence(flip: Mapping[str, Any]) -> str:
-    """Return a flip as a clause for the user."""
+    """Return a clause for the user: from which value of which input another arm is named."""
     at = flip["at"]
     money = f"${at:,.0f}" if at >= 100 else f"${at:.3g}"
     where = {
@@ -94,7 +94,7 @@ def _flip_sentence(flip: Mapping[str, Any]) -> str:
 
 
 def rulings_by_key(ladder: Ladder, policy: Policy, key: PriceKey) -> list[PriceInterval]:
-    """Return the ruling at all values of `key`, with the other of the two prices fixed.
+    """Return intervals of `key` (value or volume) with the ruling on each, the other price fixed.
 
     Every condition of the rule compares a bound with a term in 1/price, so the values at which
     anything changes are known in closed form; one evaluation between each two of them is enough.
@@ -118,9 +118,9 @@ def rulings_by_key(ladder: Ladder, policy: Policy, key: PriceKey) -> list[PriceI
 
 
 def _rulings_by_retrain_days(ladder: Ladder, policy: Policy) -> list[PriceInterval]:
-    """Return the ruling at all numbers of days until a tuned model needs retraining.
+    """Return intervals of the days until retraining with the ruling on each; [] if none decide.
 
-    From one day to the horizon; upkeep is linear in 30/days. Empty if nothing is retrained, or if
+    From one day to the horizon; upkeep is linear in 30/days. [] if nothing is retrained, or if
     prices do not decide.
     """
     prices = known_prices(ladder.rivals, policy)
@@ -154,9 +154,9 @@ def _rulings_by_retrain_days(ladder: Ladder, policy: Policy) -> list[PriceInterv
 
 
 def _rulings_by_price(ladder: Ladder, policy: Policy, arm: ArmResult) -> list[PriceInterval]:
-    """Return the ruling at all prices of an arm's 1,000 requests, from 1/20 to 20 times its own.
+    """Return price intervals (1/20 to 20 times the arm's per 1,000 requests) with their rulings.
 
-    Empty if its price is 0 or unknown, or if prices do not decide.
+    [] if its price is 0 or unknown, or if prices do not decide.
     """
     prices = known_prices(ladder.rivals, policy)
     if not arm.usd_per_1k or (prices is None and policy.motive == "quality"):
@@ -197,7 +197,7 @@ def _with_costs(ladder: Ladder, arms: Mapping[str, Mapping[str, Any]]) -> Ladder
 
 
 def _upkeep_without_retraining(arm: ArmResult) -> float:
-    """Return the monthly upkeep of an arm without its retraining."""
+    """Return an arm's monthly upkeep in dollars, its retraining taken off."""
     upkeep = arm.upkeep_usd_month or 0.0
     return (
         upkeep - DAYS_PER_MONTH / arm.retrain_days * (arm.retrain_usd or 0.0)
@@ -211,7 +211,7 @@ def _rulings_between(
     ruled: Callable[[float], LadderDecision],
     within: tuple[float, float | None],
 ) -> list[PriceInterval]:
-    """Return the intervals between the values at which the ruling can change, equal ones merged."""
+    """Return intervals from cut to cut with the ruling at a point inside; like ones merged."""
     first, end = within
     most = 1e15 if end is None else end
     cuts = sorted({float(f"{cut:.12g}") for cut in turning if first < cut < most})
@@ -236,7 +236,7 @@ def _point_inside(low: float, high: float | None) -> float:
 
 
 def _turning_values(ladder: Ladder, prices: Prices) -> Iterator[float]:
-    """Yield the values of a right answer at which a ruling can change.
+    """Yield the dollars that a right answer is worth at which a ruling can change.
 
     There mean, low or high of q_b - dc/v - q_s is 0, the written margin, or monthly/(v V).
     """
@@ -251,7 +251,7 @@ def _turning_values(ladder: Ladder, prices: Prices) -> Iterator[float]:
 
 
 def _turning_volumes(ladder: Ladder, prices: Prices) -> Iterator[float]:
-    """Yield the volumes V at which a ruling can change.
+    """Yield the requests a month V at which a ruling can change.
 
     There monthly / (v V) is a bound of u_b - u_s, or the written margin.
     """

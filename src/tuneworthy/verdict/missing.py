@@ -1,4 +1,4 @@
-"""Give the reason for each null of a verdict, and the questions that were not asked. Pure."""
+"""Give the reason for each null of a verdict, and a finding for each question not asked. Pure."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def reasons_for_nulls(
 
 
 def json_pointer(path: tuple[str | int, ...]) -> str:
-    """Return the JSON pointer of a path."""
+    """Return the JSON pointer (RFC 6901) of a path of keys: ("arms", 0, "seed") is /arms/0/seed."""
     return "/" + "/".join(str(p).replace("~", "~0").replace("/", "~1") for p in path)
 
 
 def null_paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Yield the path of every null inside plain data."""
+    """Yield the path (keys and list positions) of every None inside nested dicts and lists."""
     if value is None:
         yield path
     elif isinstance(value, Mapping):
@@ -68,7 +68,7 @@ def _reason_for_null(
 ) -> str:
     top, last = path[0], str(path[-1])
     if top == "arms":
-        return _arm_reason(plain["arms"][path[1]], path[2:], arms)
+        return _reason_for_arm_null(plain["arms"][path[1]], path[2:], arms)
     if top == "questions":
         finding = plain["questions"][path[1]]
         return "there is no such prior" if last == "prior" else finding["because"]
@@ -102,7 +102,7 @@ _SECTION_REASONS = {
 }
 
 
-def _arm_reason(
+def _reason_for_arm_null(
     shown: Mapping[str, Any], rest: tuple[str | int, ...], arms: Mapping[str, ArmResult]
 ) -> str:
     key = str(rest[0])
@@ -118,26 +118,26 @@ def _arm_reason(
     return "too few were timed" if len(rest) > 1 else ARM_REASONS[key]
 
 
-NOT_ASKED = "not measured (the questions are asked at the end of a study)"
+QUESTIONS_NOT_ASKED = "not measured (the questions are asked at the end of a study)"
 
 
 def complete_findings(findings: Sequence[Finding], policy: Policy) -> tuple[Finding, ...]:
-    """Return a finding for each question in order, then any other findings."""
+    """Return a finding per question in order ("not_measured" if not asked), then all others."""
     given = {finding.name: finding for finding in findings}
     names = in_order()
-    listed = [given.get(name) or _missing_finding(name, policy) for name in names]
+    listed = [given.get(name) or _unmeasured_finding(name, policy) for name in names]
     return (*listed, *(finding for finding in findings if finding.name not in names))
 
 
-def _missing_finding(name: str, policy: Policy) -> Finding:
-    because, step = NOT_ASKED, "finish the study"
-    if name == "economics" and (keys := _missing_keys(policy)):
+def _unmeasured_finding(name: str, policy: Policy) -> Finding:
+    because, step = QUESTIONS_NOT_ASKED, "finish the study"
+    if name == "economics" and (keys := _unset_price_keys(policy)):
         because = f"not measured (task.yaml lacks {', '.join(keys)})"
         step = f"write down {' and '.join(keys)}"
     prior: str | None = load("questions", name).PRIOR
     return Finding(name=name, answer="not_measured", because=because, next=step, prior=prior)
 
 
-def _missing_keys(policy: Policy) -> list[str]:
+def _unset_price_keys(policy: Policy) -> list[str]:
     keys = ("requests_per_month", "value_of_correct")
     return [f"economics.{key}" for key in keys if getattr(policy, key) is None]

@@ -26,7 +26,7 @@ from tuneworthy.verdict.unmeasured import (
 )
 
 LEAST_SETTLE_CHANCE = 0.5
-"""The least chance to settle with a pool that is too small (or that of labelling, if lower)."""
+"""With too few inputs, settling is offered from this chance on (or labelling's, if lower)."""
 REPAIR_FORM = "repair the metric or the parser, then run again"
 
 
@@ -55,8 +55,8 @@ def next_step(
             why=f"{refused_answers_clause(form)}, and every comparison counts them as wrong",
         )
     if ruling.reason == "limits":
-        return Next(do="revise the limits", why=_why_limits(ladder))
-    before = _before_rows(evidence, policy, ladder, ruling)
+        return Next(do="revise the limits", why=_why_revise_limits(ladder))
+    before = _step_before_rows(evidence, policy, ladder, ruling)
     open_now = None if before else find_undecided_pair(evidence, policy, ladder, ruling)
     offers = [] if before else _step_options(evidence, policy, ladder, ruling, open_now)
     short = target_met is False
@@ -71,23 +71,23 @@ def next_step(
         return _cheapest_step([more, *others, *([folds] if folds else [])])
     if folds:
         return _cheapest_step([folds, *(offer for offer in offers if offer.settles)])
-    larger = _wants_bigger(evidence, policy, ruling, short)
+    larger = _needs_bigger(evidence, policy, ruling, short)
     if larger and (short or ruling.status == "firm"):  # few rows never show it to fall short
-        return _measure_bigger(evidence, policy, ruling)
+        return _step_to_measure_bigger(evidence, policy, ruling)
     if before:
         return before
     if larger and (open_now is None or open_now.size is None):  # more rows would not help
-        return _measure_bigger(evidence, policy, ruling)
+        return _step_to_measure_bigger(evidence, policy, ruling)
     if not offers:
         return Next(do="measure another arm", why="there is no second arm to compare on these rows")
     return _cheapest_step(offers)
 
 
-def _before_rows(
+def _step_before_rows(
     evidence: Evidence, policy: Policy, ladder: Ladder, ruling: LadderDecision
 ) -> Next | None:
-    """Return the step that comes before more rows, None if more rows may help now."""
-    if policy.motive == "cost" and (need := _missing_cost_step(ladder)):
+    """Return the step to take before labelling more rows; None if more rows may help now."""
+    if policy.motive == "cost" and (need := _step_to_give_cost(ladder)):
         return need
     if ruling.status == "firm":
         return _step_if_firm(evidence, policy, ruling)
@@ -96,7 +96,7 @@ def _before_rows(
     if ruling.cut:
         return Next(do="raise output.max_tokens", why=_why_cut(ruling.cut))
     if ruling.unsettled_by:
-        return _answer_again(evidence, *ruling.unsettled_by)
+        return _step_to_answer_again(evidence, *ruling.unsettled_by)
     if evidence.corrected:
         return Next(do="label a blind sample", rows=BLIND_ROWS, why=_WHY_BLIND)
     if decisive_breaks(ladder, policy, evidence.trends, ruling.arm):
@@ -143,13 +143,13 @@ _ASK_AGAIN = "; `tuneworthy run` asks again where the server may answer now"
 _WHY_FAILED = "some answers failed, and which arm is named depends on what they would have been"
 
 
-def _why_limits(ladder: Ladder) -> str:
+def _why_revise_limits(ladder: Ladder) -> str:
     names = ", ".join(ticked(arm) for arm in ladder.outside)
     return f"each of {names} is shown to break one; relax it or measure an arm that keeps it"
 
 
-def _answer_again(evidence: Evidence, arm: ArmResult, kind: str) -> Next:
-    """Return the step that gives whole answers where failed or cut ones leave the verdict open."""
+def _step_to_answer_again(evidence: Evidence, arm: ArmResult, kind: str) -> Next:
+    """Return the step that gets whole answers: more tokens if `kind` is "cut", else ask again."""
     why = f"answers of {ticked(arm)} {{}}, and what is left to gain depends on what they would be"
     if kind == "cut":
         return Next(do="raise output.max_tokens", why=why.format("were cut by the token limit"))
@@ -177,7 +177,7 @@ def _wants_bigger(evidence: Evidence, policy: Policy, ruling: LadderDecision, sh
     return not measured and (short or (ruling.use == "none" and may_gain(evidence, policy, None)))
 
 
-def _measure_bigger(evidence: Evidence, policy: Policy, ruling: LadderDecision) -> Next:
+def _step_to_measure_bigger(evidence: Evidence, policy: Policy, ruling: LadderDecision) -> Next:
     if offer := bigger_option(evidence, policy, ruling.arm):
         return offer.step
     reason = "no arm beats the reference" if ruling.use == "none" else "the target is not reached"
@@ -185,7 +185,7 @@ def _measure_bigger(evidence: Evidence, policy: Policy, ruling: LadderDecision) 
     return Next(do="measure bigger", rows=evidence.n, why=why)
 
 
-def _missing_cost_step(ladder: Ladder) -> Next | None:
+def _step_to_give_cost(ladder: Ladder) -> Next | None:
     if ladder.present is None:
         return Next(do="name what runs today", why="motive cost compares with it (key `present`)")
     if ladder.present.usd_per_1k is None:
@@ -219,19 +219,19 @@ def _step_options(
     ruling: LadderDecision,
     open_now: UndecidedPair | None,
 ) -> list[StepOption]:
-    offers = _economics_options(ladder, policy, ruling)
+    offers = _options_to_price(ladder, policy, ruling)
     if policy.motive == "quality" and (larger := bigger_option(evidence, policy, ruling.arm)):
         offers.append(larger)
     if open_now is None:
         return offers
     if open_now.size is None:
-        return [*offers, StepOption(0.5, _step_at_margin(policy, open_now))]
-    offers += _settle_options(evidence, policy, open_now, open_now.size)
-    offers.append(_label_option(policy, open_now, open_now.size))
-    return offers + _collect_options(evidence, policy, open_now)
+        return [*offers, StepOption(0.5, _step_when_no_rows_settle(policy, open_now))]
+    offers += _options_to_settle(evidence, policy, open_now, open_now.size)
+    offers.append(_option_to_label(policy, open_now, open_now.size))
+    return offers + _options_to_collect(evidence, policy, open_now)
 
 
-def _settle_options(
+def _options_to_settle(
     evidence: Evidence, policy: Policy, open_now: UndecidedPair, size: SampleSize
 ) -> list[StepOption]:
     pair, inputs = open_now.pair, min(size.inputs, evidence.pool)
@@ -251,13 +251,13 @@ def _settle_options(
     return [StepOption(clicks * LABELS_PER_CLICK, step, settles=chance >= LEAST_SETTLE_CHANCE)]
 
 
-def _label_option(policy: Policy, open_now: UndecidedPair, size: SampleSize) -> StepOption:
+def _option_to_label(policy: Policy, open_now: UndecidedPair, size: SampleSize) -> StepOption:
     n = open_now.pair.n
     rows = size.more(n)
     usd = None if policy.label_each is None else rows * policy.label_each
     sooner = "" if size.sooner is None else f" (with {n:,} more: {chance_text(size.sooner)})"
     pair = f"{ticked(open_now.arm)} is worth it against {ticked(open_now.versus)}"
-    if open_now.of_all:
+    if open_now.is_whole_verdict:
         aim = f"of a firm verdict (most open: whether {pair})"
     else:
         aim = f"to show whether {pair}"
@@ -275,10 +275,10 @@ def _label_option(policy: Policy, open_now: UndecidedPair, size: SampleSize) -> 
     )
 
 
-def _collect_options(
+def _options_to_collect(
     evidence: Evidence, policy: Policy, open_now: UndecidedPair
 ) -> list[StepOption]:
-    """Return the option of more training rows if the rival is tuned and its curve climbs, or []."""
+    """Return [option to collect training rows] if the rival is tuned and still climbs, else []."""
     curve = next((one for one in evidence.curves if one.arm == open_now.arm.name), None)
     more = rows_to_collect(curve, evidence.train) if curve else None
     if curve is None or more is None or evidence.train is None:
@@ -300,7 +300,7 @@ def _range_text(low: float, high: float) -> str:
     return f" (80 %: {low:,.0f} to {high:,.0f})"
 
 
-def _step_at_margin(policy: Policy, open_now: UndecidedPair) -> Next:
+def _step_when_no_rows_settle(policy: Policy, open_now: UndecidedPair) -> Next:
     outlook = open_now.outlook
     if outlook.below < -1:  # a reference is to be beaten, and no margin is asked of it
         why = (
@@ -310,7 +310,7 @@ def _step_at_margin(policy: Policy, open_now: UndecidedPair) -> Next:
             " input holds"
         )
         return Next(do="rethink the task", why=why)
-    aim = "of a firm verdict" if open_now.of_all else "to settle it"
+    aim = "of a firm verdict" if open_now.is_whole_verdict else "to settle it"
     why = (
         f"{tool_with_name(open_now.arm)} stands near the margin of {points(policy.margin)}: with"
         f" {outlook.most_rows - open_now.pair.n:,} more labelled rows the chance {aim} is"
@@ -320,8 +320,8 @@ def _step_at_margin(policy: Policy, open_now: UndecidedPair) -> Next:
     return Next(do="decide the margin", why=why)
 
 
-def _economics_options(ladder: Ladder, policy: Policy, ruling: LadderDecision) -> list[StepOption]:
-    """Return the option to set the one missing price if that can make the verdict firm, or []."""
+def _options_to_price(ladder: Ladder, policy: Policy, ruling: LadderDecision) -> list[StepOption]:
+    """Return [option to write down the one missing price] if that can make it firm, else []."""
     keys: tuple[PriceKey, ...] = ("value_of_correct", "requests_per_month")
     lacking = [key for key in keys if not getattr(policy, key)]
     if len(lacking) != 1 or unknown_costs(ladder.rivals) or policy.motive != "quality":
@@ -342,12 +342,12 @@ def _named_text(ruling: LadderDecision) -> str:
 
 
 def _range_clause(key: PriceKey, stretch: PriceInterval) -> str:
-    low = _amount_text(key, stretch.low)
+    low = _price_text(key, stretch.low)
     if stretch.high is None:
         return f"economics.{key} is above {low}"
-    return f"economics.{key} lies between {low} and {_amount_text(key, stretch.high)}"
+    return f"economics.{key} lies between {low} and {_price_text(key, stretch.high)}"
 
 
-def _amount_text(key: PriceKey, value: float) -> str:
+def _price_text(key: PriceKey, value: float) -> str:
     unit = "$" if key == "value_of_correct" else ""
     return f"{unit}{value:,.0f}" if value >= 100 else f"{unit}{value:.3g}"

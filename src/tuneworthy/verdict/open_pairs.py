@@ -35,11 +35,11 @@ class OpenPair:
 
     @property
     def names(self) -> PairNames:
-        """Return (arm, versus)."""
+        """Return the names (arm, versus), the key of the pair."""
         return self.arm, self.versus
 
-    def planned(self, pair: Pair, most: int) -> int:
-        """Return the number of rows, at most `most`, that bets on this pair are sized for."""
+    def planned_rows(self, pair: Pair, most: int) -> int:
+        """Return how many rows, at most `most`, settling this pair is planned and bet for."""
         if not pair.n:
             return most
         if self.margin < 0:
@@ -110,7 +110,7 @@ def _pairs_to_settle(ladder: Ladder, policy: Policy, ruling: LadderDecision) -> 
 
 
 def with_settled_bounds(evidence: Evidence, found: Mapping[PairNames, SettledPair]) -> Evidence:
-    """Return the evidence with the tighter bounds of each pair: the study's or those in `found`.
+    """Return evidence in which each settled pair has the tighter bounds: the study's or `found`'s.
 
     Both hold at the level of the look, so the tighter one holds at twice that error. A study and
     its settling (the second look) together spend 1.5 times the error of one look; any number of
@@ -118,7 +118,7 @@ def with_settled_bounds(evidence: Evidence, found: Mapping[PairNames, SettledPai
     """
     both = {**found, **{(b, a): _mirrored_pair(one) for (a, b), one in found.items()}}
     pairs = tuple(
-        _settled_pair(pair, both[pair.arm, pair.versus])
+        _tighten_pair(pair, both[pair.arm, pair.versus])
         if (pair.arm, pair.versus) in both
         else pair
         for pair in evidence.pairs
@@ -132,7 +132,7 @@ def _mirrored_pair(one: SettledPair) -> SettledPair:
     )
 
 
-def _settled_pair(pair: Pair, found: SettledPair) -> Pair:
+def _tighten_pair(pair: Pair, found: SettledPair) -> Pair:
     counts = {key: getattr(found, key) for key in ("n", "wins", "losses", "differ")}
     low, high, mean, apart = found.low, found.high, found.mean, found.apart
     if found.points == "new":
@@ -149,7 +149,7 @@ def _settled_pair(pair: Pair, found: SettledPair) -> Pair:
 
 
 def settlement_sentence(settled: Settlement) -> str:
-    """Return the sentences on how a verdict was settled."""
+    """Return one to four sentences: how many clicks, skips and repeats settled a verdict."""
     parts = [
         f"Settled by {settled.clicks} clicks: {settled.inputs} new inputs were drawn, and the"
         f" {settled.differing} on which the arms differ were looked at."

@@ -1,4 +1,4 @@
-"""Turn votes (clicks) on two answers to one input into a difference; say which pairs need one.
+"""Turn votes (clicks) on two answers to one input into a score difference; ask where one lacks.
 
 Answers with the same meaning differ by exactly 0 and need no click. Knows no arm and no file.
 """
@@ -50,7 +50,7 @@ class _InputFacts(NamedTuple):
 
 @dataclass(frozen=True)
 class PairwiseVotes:
-    """Compares answers to a task by the clicks on them.
+    """Turns a person's clicks on pairs of answers to a task into score differences.
 
     `seed` shuffles the sides. Free-text answers are compared by preference: the difference is 1 if
     the first was preferred, and means are shares of preference, not of score.
@@ -62,7 +62,7 @@ class PairwiseVotes:
 
     @property
     def by_preference(self) -> bool:
-        """Return whether differences are preferences: free text, unless the metric is `exact`."""
+        """Return whether a click says which answer is preferred (free text), not which is right."""
         return self.task.output.type == "text" and metric_name(self.task) != "exact"
 
     def normal_form(self, answer: Answer) -> str:
@@ -102,8 +102,8 @@ class PairwiseVotes:
         counted = [click for click in clicks if not click.again]
         if self.by_preference:
             return self._preference_range(a, b, counted)
-        facts = self._facts_from(counted)
-        first, second = (self._score(query, facts, answer) for answer in (one, other))
+        facts = self._facts_from_clicks(counted)
+        first, second = (self._known_score(query, facts, answer) for answer in (one, other))
         if first is not None and second is not None:
             return first - second, first - second
         asked = facts.gold is not None or frozenset((a, b)) in facts.undecided
@@ -121,7 +121,7 @@ class PairwiseVotes:
             return UNKNOWN_DIFFERENCE if click.choice == "skip" else (0.0, 0.0)
         return None
 
-    def _facts_from(self, clicks: Sequence[PairwiseVote]) -> _InputFacts:
+    def _facts_from_clicks(self, clicks: Sequence[PairwiseVote]) -> _InputFacts:
         gold, accepted, wrong, undecided = None, list[str](), set[str](), set[frozenset[str]]()
         exact = is_binary(metric_name(self.task))
         for click in clicks:
@@ -136,7 +136,7 @@ class PairwiseVotes:
                 undecided.add(frozenset(sides))
         return _InputFacts(gold, tuple(accepted), frozenset(wrong), frozenset(undecided))
 
-    def _score(self, query: Query, facts: _InputFacts, answer: Answer) -> float | None:
+    def _known_score(self, query: Query, facts: _InputFacts, answer: Answer) -> float | None:
         form = self.normal_form(answer)
         if not form:
             return 0.0
@@ -145,11 +145,11 @@ class PairwiseVotes:
         right = (facts.gold, *facts.accepted)
         if form in {self.normal_text(text) for text in right}:
             return 1.0
-        score = self.metric(_case_with_answers(query, right), answer)
+        score = self.metric(_case_with_right_answers(query, right), answer)
         return score.value if isinstance(score, Score) else None
 
     def question(self, query: Query, one: Answer, other: Answer) -> VoteQuestion:
-        """Return the question on two answers; their sides depend only on seed, input and texts."""
+        """Return the question that shows two answers; a hash of seed and texts picks the sides."""
         texts = sorted((_shown_text(one), _shown_text(other)))
         if self._seeded_number("side", query.id, *texts) % 2:
             texts.reverse()
@@ -165,14 +165,14 @@ class PairwiseVotes:
                 yield click
 
     def refusal(self, query: Query, click: PairwiseVote) -> str:
-        """Return why a click is invalid: its right answer is not a valid one; else ""."""
+        """Return why a click is refused (it makes an invalid answer right); "" if it is not."""
         right = right_answer(click)
         if right is None or self.by_preference:
             return ""
         if not self.normal_text(right):
             return "that is no legal answer of this task, so it can't be right"
         answer = Answer(case=query.id, text=right, finish="stop")
-        score = self.metric(_case_with_answers(query, (right,)), answer)
+        score = self.metric(_case_with_right_answers(query, (right,)), answer)
         if click.choice == "typed" and isinstance(score, Score) and score.valid is False:
             return "that is no legal answer of this task"
         return ""
@@ -182,7 +182,7 @@ class PairwiseVotes:
         return int.from_bytes(hashlib.sha256(text).digest()[:8], "big")
 
 
-def _case_with_answers(query: Query, right: tuple[str, ...]) -> Case:
+def _case_with_right_answers(query: Query, right: tuple[str, ...]) -> Case:
     return Case(id=query.id, messages=query.messages, output=right[0], accepted=right[1:])
 
 
@@ -208,12 +208,12 @@ def agreement_of_repeats(clicks: Sequence[PairwiseVote]) -> tuple[int, int]:
     first = {(c.input, frozenset((c.left, c.right))): c for c in reversed(clicks) if not c.again}
     pairs = [(c, first.get((c.input, frozenset((c.left, c.right))))) for c in clicks if c.again]
     return sum(
-        original is not None and _vote_meaning(c) == _vote_meaning(original)
+        original is not None and _meaning_of_vote(c) == _meaning_of_vote(original)
         for c, original in pairs
     ), len(pairs)
 
 
-def _vote_meaning(click: PairwiseVote) -> tuple[str, str]:
+def _meaning_of_vote(click: PairwiseVote) -> tuple[str, str]:
     chosen_text = right_answer(click)
     if click.choice in ("left", "right"):
         return "right", chosen_text or ""

@@ -40,7 +40,7 @@ TOOLS: dict[str, tuple[str, str]] = {
     "other": ("a recorded system", "Its recorded answers"),
 }
 """By tool: its name in a sentence, and what its arms do. `other`: a system of unknown tool."""
-LIMITS = {
+LIMIT_TEXTS = {
     "valid": "valid ≥ {}",
     "p95_ms": "p95 ≤ {} ms",
     "general_drop": "general drop ≤ {}",
@@ -48,7 +48,7 @@ LIMITS = {
     "local_only": "local only",
     "floor": "score ≥ {}",
 }
-CAUSES = {
+CAUSE_CLAUSES = {
     "metric": "were right, only the metric refused them",
     "format": "were the format",
     "convention": "were a convention that the prompt does not state",
@@ -70,7 +70,7 @@ SHORT_QUESTIONS = {
     "behaviour_not_facts": "behaviour rather than facts",
     "knowledge_still": "stable knowledge",
 }
-UNITS = {
+UNIT_FORMATS = {
     "rows": (1.0, "rows", "{:,.0f}"),
     "points": (100.0, "points", "{:.1f}"),
     "share": (100.0, "%", "{:.1f}"),
@@ -83,7 +83,7 @@ SET_VALUE = "set economics.value_of_correct"
 
 
 def headline(use: str, status: str) -> str:
-    """Return the verdict's first sentence: `Fine-tune.`, or a weaker one if it is provisional."""
+    """Return the verdict's first sentence: `Fine-tune.`, `Don't fine-tune yet.`, `No verdict.`"""
     if status == "blocked":
         return "No verdict."
     if status == "provisional" and use in UNSHOWN_HEADLINES:
@@ -118,7 +118,7 @@ def as_sentence(text: str) -> str:
 
 
 def cut_answers_clause(arm: ArmResult, cut: TruncatedAnswers) -> str:
-    """Return what the token limit may have cost an arm, and what its longer answers scored."""
+    """Return a sentence: what the token limit may have cost an arm, and what retries gained."""
     again = (
         f" (asked again with {RETRY_TOKEN_FACTOR} times the tokens, {cut.gained:,} of {cut.asked:,}"
         " scored higher)"
@@ -130,16 +130,16 @@ def cut_answers_clause(arm: ArmResult, cut: TruncatedAnswers) -> str:
 
 
 def because_of(arm: ArmResult) -> str:
-    """Return why an arm has no score: its state and the reason."""
+    """Return why an arm has no score as text: `skipped: no time`, its state and the reason."""
     return f"{arm.state}: {arm.because or UNKNOWN}"
 
 
 def limit_text(name: str, value: Any) -> str:
-    """Return a limit with its bound: `p95 ≤ 900 ms`; the bound is ? if it is unknown."""
+    """Return a limit by its key as text: `p95 ≤ 900 ms`; the bound is ? if no number."""
     shown = "?"
     if isinstance(value, int | float):
         shown = f"{value:,.0f}" if value >= 2 else score_text(float(value))
-    return LIMITS[name].replace("{}", shown) if name in LIMITS else visible(name)
+    return LIMIT_TEXTS[name].replace("{}", shown) if name in LIMIT_TEXTS else visible(name)
 
 
 def violated_limits(arm: ArmResult) -> str:
@@ -221,7 +221,7 @@ def finding_quantity(found: Finding, unit: str) -> str:
     """Return a finding's number with unit and bounds: `180 rows (120 to 260)`; or ""."""
     if found.value is None:
         return ""
-    scale, noun, of = UNITS.get(unit, (1.0, "", "{:.3g}"))
+    scale, noun, of = UNIT_FORMATS.get(unit, (1.0, "", "{:.3g}"))
     value, low, high = (
         None if end is None else of.format(scale * end).removesuffix(".0").replace("-", "−")
         for end in (found.value, found.low, found.high)
@@ -232,7 +232,7 @@ def finding_quantity(found: Finding, unit: str) -> str:
 
 
 def short_question(name: str) -> str:
-    """Return a question of the checklist in two or three words."""
+    """Return a question's key as two or three words: `prompts exhausted`."""
     return SHORT_QUESTIONS.get(name, name.replace("_", " "))
 
 

@@ -40,7 +40,7 @@ class Prices:
     upkeep: dict[str, float]
 
     def shift(self, b: str, s: str) -> float:
-        """Return what b's lower price per request than s's is worth, in right answers."""
+        """Return b's saving per request against s, in right answers; below 0 if b is dearer."""
         return (self.cost[s] - self.cost[b]) / self.value
 
     def monthly(self, b: str, s: str) -> float:
@@ -55,17 +55,17 @@ class Prices:
         return max(self.margin_by_user, pays)
 
     def worth(self, gain: float, b: str, s: str) -> float:
-        """Return by how much a gain of b over s exceeds what pays for the climb, costs counted."""
+        """Return `gain` + b's saving per request - the gain that pays for climbing from s to b."""
         return gain + self.shift(b, s) - self.margin(s, b)
 
 
 def unknown_costs(order: Sequence[ArmResult]) -> list[str]:
-    """Return the names of the costs that are unknown for any of these arms."""
+    """Return texts on the costs unknown for any of these arms: "cost a request", …; [] if none."""
     return [text for key, text in COST_NAMES.items() if any(getattr(a, key) is None for a in order)]
 
 
 def keys_lacking(results: Results) -> str:
-    """Return the unset keys of `economics` without which the rival can't be weighed; or ""."""
+    """Return the unset keys of `economics` that pricing the rival needs, comma-separated, or ""."""
     verdict, given = results.verdict, results.task.economics
     if (rival := verdict.economics.get("rival")) is None:
         return ""
@@ -95,7 +95,7 @@ def known_prices(order: Sequence[ArmResult], policy: Policy) -> Prices | None:
 
 
 def rival(ladder: Ladder, arm: ArmResult, prices: Prices | None = None) -> ArmResult | None:
-    """Return the feasible arm that may be better, or with `prices` worth more, by most."""
+    """Return the arm that may beat `arm` by most, in score or (with `prices`) in worth, or None."""
 
     def most(other: ArmResult) -> float:
         high = ladder.bound(other, arm)[2]
@@ -120,7 +120,7 @@ def monthly_cost(arm: ArmResult, volume: float | None, months: float) -> float |
 
 
 def break_even(named: ArmResult, rival: ArmResult, gain: float, policy: Policy) -> dict[str, Any]:
-    """Return the break-even volume of `rival` against `named`; `gain` is its score difference."""
+    """Return a dict: break-even volume of `rival` against `named`, on which side, costs lacking."""
     lacking, value = unknown_costs((named, rival)), value_of_right_answer(policy)
     if value is None:
         lacking.append("value of a right answer (economics.value_of_correct)")

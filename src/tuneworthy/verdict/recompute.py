@@ -23,11 +23,11 @@ from tuneworthy.records.results import Results
 from tuneworthy.records.task import Task
 from tuneworthy.records.verdict import Finding, Verdict
 from tuneworthy.verdict.decide import decide, grid
-from tuneworthy.verdict.replay import by_score, results_before_settling, settled_again
+from tuneworthy.verdict.replay import results_before_settling, scored_by_metric, settled_again
 from tuneworthy.verdict.rungs import policy_of
 
 AskQuestions = Callable[[Evidence, Task], Sequence[Finding]]
-"""Returns the findings of the questions asked of evidence."""
+"""A function of (evidence, task) that returns the findings of the questions."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Recomputed:
 def recompute(
     results: Results, ask: AskQuestions = lambda evidence, task: (), metric: Metric | None = None
 ) -> Recomputed:
-    """Return the study recomputed from its stored answers, scores, folds and policy.
+    """Return the study recomputed from its stored runs, and where it differs from what is stored.
 
     A settled study is settled again from its stored clicks and answers to new inputs. The verdict
     keeps the release that wrote it, so that two releases with the same rule agree. Without a
@@ -86,12 +86,12 @@ def recompute(
 
 
 def json_differences(name: str, stored: Any, again: Any) -> Iterator[str]:
-    """Yield a line for each leaf in which two JSON values differ."""
+    """Yield a line `path: stored …, recomputed …` for each leaf in which two JSON values differ."""
     return (leaf.line for leaf in _differing_leaves(name, stored, again))
 
 
-SENTENCES = {"because", "chosen", "next", "prior", "why"}
-SENTENCES_BELOW = {"missing", "wide"}
+SENTENCE_KEYS = {"because", "chosen", "next", "prior", "why"}
+KEYS_ABOVE_SENTENCES = {"missing", "wide"}
 
 
 @dataclass(frozen=True)
@@ -104,29 +104,29 @@ class _Leaf:
 
     @property
     def is_wording(self) -> bool:
-        """Return whether both values are sentences, in a place that holds nothing else."""
+        """Return whether both values are sentences, at a key that holds only sentences."""
         both = isinstance(self.stored, str) and isinstance(self.again, str)
-        place = self.path[-1] in SENTENCES or self.path[-2] in SENTENCES_BELOW
+        place = self.path[-1] in SENTENCE_KEYS or self.path[-2] in KEYS_ABOVE_SENTENCES
         return bool(both and place and self.stored and self.again)
 
     @property
     def line(self) -> str:
-        """Return where the values differ, and both of them."""
+        """Return a line of text: path of the leaf, stored value, recomputed value."""
         stored, again = _short_repr(self.stored), _short_repr(self.again)
         return f"{'/'.join(self.path)}: stored {stored}, recomputed {again}"
 
 
 def _differing_leaves(name: str, stored: Any, again: Any) -> Iterator[_Leaf]:
-    return _leaves((name,), stored, again)
+    return _differing_leaves_below((name,), stored, again)
 
 
-def _leaves(path: tuple[str, ...], stored: Any, again: Any) -> Iterator[_Leaf]:
+def _differing_leaves_below(path: tuple[str, ...], stored: Any, again: Any) -> Iterator[_Leaf]:
     if isinstance(stored, dict) and isinstance(again, dict):
         for key in sorted({*stored, *again}):
-            yield from _leaves((*path, key), stored.get(key), again.get(key))
+            yield from _differing_leaves_below((*path, key), stored.get(key), again.get(key))
     elif isinstance(stored, list) and isinstance(again, list) and len(stored) == len(again):
         for at, (one, other) in enumerate(zip(stored, again, strict=True)):
-            yield from _leaves((*path, str(at)), one, other)
+            yield from _differing_leaves_below((*path, str(at)), one, other)
     elif stored != again or type(stored) is not type(again):
         yield _Leaf(path, stored, again)
 
@@ -175,4 +175,4 @@ def _taken_as_stored(results: Results, metric: Metric | None) -> tuple[str, ...]
     present = [name for name in names if getattr(results.evidence, name)]
     if metric is not None:
         return tuple(present)
-    return ("scores", *["settled pairs"] * by_score(results), *present)
+    return ("scores", *["settled pairs"] * scored_by_metric(results), *present)

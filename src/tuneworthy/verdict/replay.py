@@ -18,7 +18,7 @@ from tuneworthy.verdict.sequential import SequentialSettling, evidence_hash_afte
 
 
 def results_before_settling(results: Results) -> Results:
-    """Return settled results with the looks and pool as before settling; others unchanged.
+    """Return results with looks and pool as before they were settled; unsettled ones unchanged.
 
     Pairs and hash remain the settled ones. Raises TaskError if the clicks were not stored.
     """
@@ -33,7 +33,7 @@ def results_before_settling(results: Results) -> Results:
     return results.model_copy(update={"evidence": stored.model_copy(update=plain)})
 
 
-def by_score(results: Results) -> bool:
+def scored_by_metric(results: Results) -> bool:
     """Return whether the clicks of settled results are scored by the task's metric."""
     return results.course is not None and not _vote_comparer(results, None).by_preference
 
@@ -41,15 +41,15 @@ def by_score(results: Results) -> bool:
 def settled_again(
     results: Results, study: Evidence, policy: Policy, metric: Metric | None
 ) -> tuple[Evidence, tuple[str, ...]]:
-    """Return the evidence settled again, and a line for each part that could not be repeated.
+    """Return (evidence settled again from stored clicks, a line for each part not repeatable).
 
     `study` is the recomputed evidence of the study; it is returned if nothing was settled. Without
-    a `metric` that clicks need (see `by_score`) the settled pairs are the stored ones.
+    a `metric` that clicks need (see `scored_by_metric`) the settled pairs are the stored ones.
     """
     course, stored = results.course, results.evidence
     if course is None:
         return study, ()
-    if metric is None and by_score(results):
+    if metric is None and scored_by_metric(results):
         return _as_stored(stored, study, course), ()
     inputs = replace(inputs_of(results), looks=stored.looks, earlier=())
     pairs_at_look = compare(inputs, results.cases, results.runs).pairs
@@ -85,8 +85,8 @@ def _as_stored(stored: Evidence, study: Evidence, course: SettlementLog) -> Evid
 
 def _vote_comparer(results: Results, metric: Metric | None) -> PairwiseVotes:
     """Return the comparer of votes; preferences need no metric, so it may be None."""
-    return PairwiseVotes(results.task, metric or _no_score, results.evidence.task_hash)
+    return PairwiseVotes(results.task, metric or _score_nothing, results.evidence.task_hash)
 
 
-def _no_score(case: Case, answer: Answer) -> Score | Unscored:
+def _score_nothing(case: Case, answer: Answer) -> Score | Unscored:
     return Unscored(reason=f"no metric is there to score case {case.id}, {answer.text[:20]!r}")

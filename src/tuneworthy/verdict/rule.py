@@ -76,7 +76,7 @@ class LadderDecision:
 
     @property
     def use_and_name(self) -> tuple[Use, str | None]:
-        """Return (use, name of the arm or None), to compare two rulings."""
+        """Return (use, name of the arm or None); equal for rulings that name the same thing."""
         return self.use, self.arm.name if self.arm else None
 
 
@@ -108,7 +108,7 @@ class LadderScenarios:
 
 
 def ladder_scenarios(evidence: Evidence, policy: Policy) -> LadderScenarios:
-    """Return the ladders of the evidence; only floor and margin of the policy are used."""
+    """Return the ladder as scored, and with one arm's failed or cut answers counted right."""
     failing = [
         (arm, arm.score_if_right - arm.score.mean)
         for arm in evidence.arms
@@ -166,10 +166,10 @@ def untrained_arms(evidence: Evidence, margin: float) -> tuple[ArmResult, ...]:
         arm for arm in measured
         if arm.whole_minutes is not None and not argues_against_training(wrong, arm.repairs)
     ]  # fmt: skip
-    return (*in_part, *_untrained_by_causes(evidence, margin, left, measured))
+    return (*in_part, *_untrained_with_new_causes(evidence, margin, left, measured))
 
 
-def _untrained_by_causes(
+def _untrained_with_new_causes(
     evidence: Evidence, margin: float, left: Sequence[ArmResult], measured: Sequence[ArmResult]
 ) -> tuple[ArmResult, ...]:
     diagnosis = evidence.diagnosis
@@ -184,14 +184,14 @@ def _untrained_by_causes(
 
 
 def apply_rule(scenarios: LadderScenarios, policy: Policy) -> LadderDecision:
-    """Return the ruling, provisional if what was not measured may change it.
+    """Return the ruling, provisional where failures, cuts, trends or gaps may change the name.
 
-    That is failed answers, cut rows, a trend, or a hard limit that was not tested.
+    Those are failed answers, cut rows, a trend over time, or a hard limit that was not tested.
     """
     if scenarios.blocked:
         return BLOCKED_DECISION
-    ruling = _allow_for_cut_answers(scenarios, policy, decide_on_ladder(scenarios.seen, policy))
-    ruling = _allow_for_failed_answers(scenarios, policy, ruling)
+    ruling = _demote_if_cuts_matter(scenarios, policy, decide_on_ladder(scenarios.seen, policy))
+    ruling = _provisional_if_failures_matter(scenarios, policy, ruling)
     if scenarios.refused > policy.margin and ruling.use != "keep":  # today's true score is higher
         ruling = replace(ruling, status="provisional", left=None, refused=True)
     if ruling.status == "firm" and scenarios.untrained and _may_be_beaten(ruling, policy):
@@ -220,7 +220,7 @@ def _may_be_beaten(ruling: LadderDecision, policy: Policy) -> bool:
     return score is None or 1 - score.low > policy.margin
 
 
-def _allow_for_failed_answers(
+def _provisional_if_failures_matter(
     scenarios: LadderScenarios, policy: Policy, ruling: LadderDecision
 ) -> LadderDecision:
     """Return the ruling, provisional if failed answers, counted as right, would change it.
@@ -243,7 +243,7 @@ def _allow_for_failed_answers(
     )
 
 
-def _allow_for_cut_answers(
+def _demote_if_cuts_matter(
     scenarios: LadderScenarios, policy: Policy, ruling: LadderDecision
 ) -> LadderDecision:
     """Return the ruling, but name no dearer arm if longer answers might change the name.
@@ -259,14 +259,14 @@ def _allow_for_cut_answers(
         if plain and wins and ruling.arm and ladder_key(plain) < ladder_key(ruling.arm):
             left = scenarios.seen.most_gain(plain)
             return LadderDecision(
-                _use_of(scenarios.seen, plain), plain, "provisional", left, "cut", cut=arm
+                _use_named(scenarios.seen, plain), plain, "provisional", left, "cut", cut=arm
             )
         return replace(ruling, status="provisional", cut=arm)
     return ruling
 
 
 def decide_on_ladder(ladder: Ladder, policy: Policy) -> LadderDecision:
-    """Return the ruling on one ladder."""
+    """Return the ruling on one ladder alone: which arm is named, by cost or quality, and status."""
     if not ladder.order and not ladder.outside:
         return LadderDecision("none", None, "provisional", None, "nothing")
     if policy.motive == "cost" and ladder.present:
@@ -289,7 +289,7 @@ def _decide_by_quality(ladder: Ladder, policy: Policy) -> LadderDecision:
         return _name_no_arm(ladder, policy, "limits", _best_reference(ladder.references))
     prices = known_prices(ladder.rivals, policy)
     names, others = [arm.name for arm in ladder.order], [arm.name for arm in ladder.others]
-    margin, bounds = prices.margin if prices else policy.margin, _bounds_with_prices(ladder, prices)
+    margin, bounds = prices.margin if prices else policy.margin, _bounds_after_price(ladder, prices)
     # What may not be named (a cheaper arm of one tool, say) makes no dearer tool worth its price.
     rung = climb(names, bounds, margin)
     name, arm = rung.name, ladder.order[names.index(rung.name)]
@@ -299,10 +299,10 @@ def _decide_by_quality(ladder: Ladder, policy: Policy) -> LadderDecision:
         status = "provisional"
     reason: Reason = "climbed" if names.index(name) else "first rung"
     left = ladder.most_gain(arm)
-    return LadderDecision(_use_of(ladder, arm), arm, status, left, reason, passed=rung.passed)
+    return LadderDecision(_use_named(ladder, arm), arm, status, left, reason, passed=rung.passed)
 
 
-def _bounds_with_prices(
+def _bounds_after_price(
     ladder: Ladder, prices: Prices | None
 ) -> dict[tuple[str, str], tuple[float, float, float]]:
     out = {}
@@ -329,14 +329,14 @@ def _decide_by_cost(ladder: Ladder, present: ArmResult, policy: Policy) -> Ladde
     status: Status = "provisional" if still_open(ladder, arm, present, policy) else "firm"
     left = 0.0 if arm.name == present.name else max(0.0, ladder.bound(present, arm)[2])
     return LadderDecision(
-        _use_of(ladder, arm), arm, status, left, "cheapest" if accepted else "no cheaper"
+        _use_named(ladder, arm), arm, status, left, "cheapest" if accepted else "no cheaper"
     )
 
 
 def still_open(
     ladder: Ladder, arm: ArmResult, present: ArmResult, policy: Policy
 ) -> list[ArmResult]:
-    """Return the arms that may be cheaper than `arm` and within the margin of today's arm."""
+    """Return arms that may be cheaper than `arm` and within a margin of today's, cheapest first."""
     candidates = [
         other
         for other in ladder.rivals
@@ -378,7 +378,7 @@ def _name_no_arm(
     return LadderDecision("none", None, status, left, reason, against)
 
 
-def _use_of(ladder: Ladder, arm: ArmResult) -> Use:
+def _use_named(ladder: Ladder, arm: ArmResult) -> Use:
     if ladder.present and arm.name == ladder.present.name:
         return "keep"
     return arm.tool or "other"

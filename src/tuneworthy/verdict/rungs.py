@@ -42,7 +42,7 @@ class Ladder:
         return (*self.order, *self.others)
 
     def bound(self, arm: ArmResult, versus: ArmResult) -> MeanWithBounds:
-        """Return (mean, low, high) of arm - versus."""
+        """Return (mean, low, high) of arm - versus; (0, -1, 1) if the two were not compared."""
         return self.bounds.get((arm.name, versus.name), UNKNOWN_DIFFERENCE)
 
     def most_gain(self, arm: ArmResult) -> float:
@@ -62,7 +62,7 @@ def ladder_key(arm: ArmResult) -> tuple[int, int, str]:
 def build_ladder(
     evidence: Evidence, policy: Policy, gains: Mapping[str, float] | None = None
 ) -> Ladder:
-    """Return the ladder of the measured arms, with `gains` (by name) added to their scores."""
+    """Return the ladder of the measured arms, with `gains` {name: gain} added to their scores."""
     shift = {arm.name: (gains or {}).get(arm.name, 0.0) for arm in evidence.arms}
     raised = [_with_gain(arm, shift[arm.name]) for arm in sorted(evidence.arms, key=ladder_key)]
     scored = [arm for arm in raised if arm.score and arm.state in ("measured", "stopped_early")]
@@ -157,7 +157,7 @@ class RefusedAnswers:
 
 
 def refused_answers(evidence: Evidence) -> RefusedAnswers | None:
-    """Return today's answers refused for their form, if that is the leading cause; else None.
+    """Return how many right answers of today were refused for form, if the first cause; else None.
 
     Only rescoring the same answers counts: a form that an arm of the study repairs (a schema) is
     handled by the ladder.
@@ -173,7 +173,7 @@ def refused_answers(evidence: Evidence) -> RefusedAnswers | None:
 
 
 def refused_answers_clause(found: RefusedAnswers) -> str:
-    """Return a clause on the share of right answers that were refused for their form."""
+    """Return a clause: the least share of today's answers that are right, but refused for form."""
     return (
         f"at least {points(found.share)} of what runs today are right answers that were refused for"
         f" their form ({found.remedy} finds them)"

@@ -26,7 +26,7 @@ RARE_SHARE = 0.1  # a larger share of scores of 0 is not mentioned: the mean sho
 
 @dataclass(frozen=True)
 class SentenceContext:
-    """The data that sentences are written from."""
+    """The four inputs of a verdict's sentences: evidence, policy, ladder and ruling."""
 
     evidence: Evidence
     policy: Policy
@@ -35,11 +35,11 @@ class SentenceContext:
 
 
 def why_named(evidence: Evidence, policy: Policy, ladder: Ladder, ruling: LadderDecision) -> str:
-    """Return a sentence on why this arm is named, followed by one for each caution."""
+    """Return text: why this arm is named, then a sentence for each caution that applies."""
     context = SentenceContext(evidence, policy, ladder, ruling)
     first = _reason_sentence(context)
     lines = [
-        _not_a_verdict(evidence),
+        _partial_run_sentence(evidence),
         first[:1].upper() + first[1:],
         _unknown_tool_sentence(ladder, ruling),
         _short_of_sentence(ruling),
@@ -49,7 +49,7 @@ def why_named(evidence: Evidence, policy: Policy, ladder: Ladder, ruling: Ladder
         _expiry_sentence(ruling),
         _broken_limits_sentence(policy, ladder),
         _unknown_cost_sentence(policy, ladder),
-        _if_failed_were_right(ruling),
+        _failed_change_name_sentence(ruling),
         _unsettled_sentence(ruling),
         _cut_answers_sentence(ruling),
         _untrained_sentence(ruling),
@@ -68,7 +68,7 @@ def why_named(evidence: Evidence, policy: Policy, ladder: Ladder, ruling: Ladder
 
 
 def _reason_sentence(context: SentenceContext) -> str:
-    """Return the sentence on the ruling's reason."""
+    """Return the sentence on why an arm, or none, is named; its first letter may be small."""
     evidence, ruling = context.evidence, context.ruling
     margin = points(context.policy.margin)
     if ruling.unbounded:
@@ -116,7 +116,7 @@ def _reference_sentence(ruling: LadderDecision) -> str:
 
 
 def _left_to_gain(context: SentenceContext, arm: ArmResult) -> str:
-    """Return the clause on what may be left to gain."""
+    """Return a clause on how much better the best other arm may be than `arm`."""
     best = rival(context.ladder, arm)
     if context.ruling.refused:
         return "what is left to gain is not known"
@@ -144,7 +144,7 @@ def _left_to_gain(context: SentenceContext, arm: ArmResult) -> str:
 
 
 def _part_of_rows_sentence(context: SentenceContext) -> str:
-    """State which arms that are named, or may be better, learnt from a part of the rows."""
+    """State which arms, named or possibly better, learnt from only a part of the rows; or ""."""
     ruling, rows = context.ruling, context.evidence.train or 0
     both = [ruling.arm, rival(context.ladder, ruling.arm)] if ruling.arm else context.ladder.order
     said, unknown = [(arm, "") for arm in both if arm], ": its score on all is not known"
@@ -160,7 +160,7 @@ def _part_of_rows_sentence(context: SentenceContext) -> str:
 
 
 def _fits_sentence(ruling: LadderDecision) -> str:
-    """State which artefact the interval of a cross-fitted arm is for."""
+    """State that a cross-fitted arm's interval is that of one more fit; "" for a single fit."""
     arm = ruling.arm
     if arm is None or arm.fits < 2:
         return ""
@@ -170,12 +170,12 @@ def _fits_sentence(ruling: LadderDecision) -> str:
     )
 
 
-def _not_a_verdict(evidence: Evidence) -> str:
+def _partial_run_sentence(evidence: Evidence) -> str:
     return "Not a verdict: only some of the rows were run." if evidence.limited else ""
 
 
 def _retire_sentence(policy: Policy, ladder: Ladder, ruling: LadderDecision) -> str:
-    """State whether a tuned model that runs today can be retired, if a simpler arm is named."""
+    """State whether today's tuned model can be retired for a simpler named arm; "" if no matter."""
     today, arm = ladder.present, ruling.arm
     if today is None or arm is None or today.tool not in TRAINED_TOOLS:
         return ""
@@ -197,7 +197,7 @@ def _retire_sentence(policy: Policy, ladder: Ladder, ruling: LadderDecision) -> 
 
 
 def _total_cost_sentence(policy: Policy, ladder: Ladder, ruling: LadderDecision) -> str:
-    """State if an arm named as the cheapest per request costs more a month in total."""
+    """State if the named cheaper arm costs more a month in total than today's arm; or ""."""
     today, arm = ladder.present, ruling.arm
     if policy.motive != "cost" or today is None or arm is None or arm.name == today.name:
         return ""
@@ -240,13 +240,13 @@ def _unknown_cost_sentence(policy: Policy, ladder: Ladder) -> str:
     return f"Your motive is cost, but {lacking} is not known."
 
 
-def _if_failed_were_right(ruling: LadderDecision) -> str:
+def _failed_change_name_sentence(ruling: LadderDecision) -> str:
     changed = ruling.changed_by_failures
     return "If failed answers were right, another arm would be named." if changed else ""
 
 
 def _unsettled_sentence(ruling: LadderDecision) -> str:
-    """State what is open if failed or cut answers, which would not change the name, were right."""
+    """State whose failed or cut answers, if right, would leave the verdict open; or ""."""
     if ruling.unsettled_by is None:
         return ""
     arm, kind = ruling.unsettled_by
@@ -255,7 +255,7 @@ def _unsettled_sentence(ruling: LadderDecision) -> str:
 
 
 def _cut_answers_sentence(ruling: LadderDecision) -> str:
-    """State what the token limit may have cost the arm whose longer answers may change the name."""
+    """State what cut answers may have cost the arm that longer ones might get named; or ""."""
     arm = ruling.cut
     if arm is None or arm.cut is None:
         return ""
@@ -283,7 +283,7 @@ def _refused_sentence(evidence: Evidence, ruling: LadderDecision) -> str:
 
 
 def _missing_answers_sentence(context: SentenceContext) -> str:
-    """State how many answers of the named arm, its rival and today's system are missing."""
+    """State how many answers of the named arm, its rival and today's system are missing; or ""."""
     arm, ladder = context.ruling.arm, context.ladder
     spoken_of = (arm, rival(ladder, arm) if arm else None, ladder.present)
     lacking = {one.name: one for one in spoken_of if one and one.score and one.errors}
@@ -295,13 +295,13 @@ def _missing_answers_sentence(context: SentenceContext) -> str:
 
 
 def _gain_if_right(arm: ArmResult) -> float:
-    """Return the most that failed answers could add to an arm's mean score."""
+    """Return the most that failed answers, were they right, could add to an arm's mean score."""
     mean = arm.score.mean if arm.score else 0.0
     return max(0.0, (arm.score_if_right or 0.0) - mean)
 
 
 def _uncompared_arms(evidence: Evidence) -> list[ArmResult]:
-    """Return the measured arms that were not compared: another arm was named for their tool."""
+    """Return measured arms without bounds: `success.finalists` named another arm of their tool."""
     known = any(arm.compared for arm in evidence.arms)  # evidence of 0.1.0 lacks this field
     return [
         arm
@@ -311,7 +311,7 @@ def _uncompared_arms(evidence: Evidence) -> list[ArmResult]:
 
 
 def _not_compared_sentence(evidence: Evidence) -> str:
-    """State which measured arms were not compared, with their scores."""
+    """State which measured arms were not compared, with their scores; "" if all were."""
     scored = [
         f"{ticked(arm)} ({arm.score.mean:.2f})" for arm in _uncompared_arms(evidence) if arm.score
     ]
@@ -320,7 +320,7 @@ def _not_compared_sentence(evidence: Evidence) -> str:
 
 
 def _unknown_tool_sentence(ladder: Ladder, ruling: LadderDecision) -> str:
-    """State where the named arm, or its closest rival, is placed if its tool is unknown."""
+    """State that the named arm, or its rival, stands on top if its tool is unknown; or ""."""
     both = (ruling.arm, rival(ladder, ruling.arm) if ruling.arm else None)
     arm = next((one for one in both if one and one.tool is None), None)
     if arm is None:
@@ -342,7 +342,7 @@ def _short_of_sentence(ruling: LadderDecision) -> str:
 
 
 def _zero_scores_sentence(ruling: LadderDecision) -> str:
-    """State how often the named arm may fail totally, if its scores are graded."""
+    """State how often the named arm may score 0, if scores are graded and zeros rare; or ""."""
     arm = ruling.arm
     if arm is None or arm.lost is None or arm.lost.mean > RARE_SHARE:
         return ""
@@ -374,7 +374,7 @@ def _looks_sentence(evidence: Evidence) -> str:
 
 
 def _locked_rows_sentence(evidence: Evidence) -> str:
-    """State if the study was scored on rows that were locked until then."""
+    """State how many locked rows the study was scored on; "" if the rows were not locked."""
     if not evidence.locked:
         return ""
     return f"Scored on {count_noun(evidence.n, 'locked row')}, unlock {evidence.looks}."

@@ -42,7 +42,7 @@ from tuneworthy.verdict.pairwise_votes import (
 
 
 class _SettlingArms(Protocol):
-    """A study's arms and the new inputs, in the order in which they are drawn."""
+    """Protocol of a study's arms that answer new inputs, which stand in drawing order."""
 
     @property
     def size(self) -> int:
@@ -92,7 +92,7 @@ class SequentialSettling:
         self.asked: VoteQuestion | None = None
         self.ended: EndReason | None = None
         self._answerable_pairs()
-        self.left = [self._points_left()]
+        self.left = [self._score_left()]
 
     def question(self) -> VoteQuestion | None:
         """Return the next pair of answers to vote on; None at the end."""
@@ -101,16 +101,16 @@ class SequentialSettling:
         return self.asked
 
     def take(self, *clicks: PairwiseVote) -> None:
-        """Process a person's clicks one by one, as each decides the next question."""
+        """Add a person's clicks one by one: each tightens bounds and decides the next question."""
         for click in clicks:
             self.question()
             self.clicks.append(click)
             self.asked = None
             self.question()
-            self.left.append(self._points_left())
+            self.left.append(self._score_left())
 
     def _next_question(self) -> VoteQuestion | None:
-        """Process known differences up to one that needs a click; return it, or None at the end."""
+        """Add differences that need no click; return the first that needs one, or None."""
         while True:
             open_pairs = self._answerable_pairs()
             if not open_pairs:
@@ -133,7 +133,7 @@ class SequentialSettling:
                 self._votes.normal_form(first) != self._votes.normal_form(second),
                 share_of_wrong_votes(*agreement_of_repeats(self.clicks)),
             )
-            self._now = self._evidence()
+            self._now = self._evidence_so_far()
 
     def _draw_answer(self, name: str, at: int) -> Answer:
         answer = self._arms.answer(name, at)
@@ -141,7 +141,7 @@ class SequentialSettling:
         return answer
 
     def _due_repeat(self) -> VoteQuestion | None:
-        """Return the question on a pair that is due again, sides swapped; None if none is."""
+        """Return an earlier question to repeat now, its sides swapped; None if none is due."""
         drawn_queries = {query.id: query for query in map(self._arms.query, self._drawn)}
         for old in self._votes.repeats(self.clicks):
             if old.input in drawn_queries:  # else the file of inputs has changed
@@ -149,43 +149,43 @@ class SequentialSettling:
         return None
 
     def _answerable_pairs(self) -> list[OpenPair]:
-        """Return the open pairs whose arms can answer, after starting a stream for each."""
+        """Return the open pairs whose arms can answer new inputs; starts a stream for each."""
         while True:
             open_pairs = [
                 open_pair
                 for open_pair in pairs_left_open(self._now, self._policy)[1]
-                if self._answerable(open_pair)
+                if self._can_answer(open_pair)
             ]
             new = [open_pair for open_pair in open_pairs if open_pair.names not in self._streams]
             if not new:
                 return open_pairs
             for open_pair in new:
                 self._streams[open_pair.names] = self._start_stream(open_pair)
-            self._now = self._evidence()
+            self._now = self._evidence_so_far()
 
-    def _answerable(self, open_pair: OpenPair) -> bool:
+    def _can_answer(self, open_pair: OpenPair) -> bool:
         return not any(self._arms.lacks_answers(name) for name in open_pair.names)
 
     def _start_stream(self, open_pair: OpenPair) -> PairStream:
         pair, pool, kind = (
             self._pairs[open_pair.names],
             self._arms.size,
-            self._question_kind(open_pair.names),
+            self._points_kind(open_pair.names),
         )
         scored = self._arms.study_differences(*open_pair.names) if kind == "all" else np.array([])
         limit = len(scored) + pool
-        planned = limit if kind == "preference" else open_pair.planned(pair, limit)
+        planned = limit if kind == "preference" else open_pair.planned_rows(pair, limit)
         level = min(pair.level, pair.low_level or pair.level)  # either bound may close the pair
         return PairStream(level, scored, planned, pool)
 
-    def _question_kind(self, names: PairNames) -> Literal["new", "all", "preference"]:
+    def _points_kind(self, names: PairNames) -> Literal["new", "all", "preference"]:
         if self._votes.by_preference:
             return "preference"
         counted = self._arms.are_scored_fits(names) and self._arms.scored_rows_are_independent
         return "all" if counted else "new"
 
-    def _evidence(self) -> Evidence:
-        """Return the study's evidence with the settled bounds of the pairs that were opened."""
+    def _evidence_so_far(self) -> Evidence:
+        """Return the study's evidence; pairs with a stream have the bounds reached by now."""
         opened = {names for a, b in self._streams for names in ((a, b), (b, a))}
         pairs = tuple(
             self._pairs.get((pair.arm, pair.versus), pair)
@@ -198,18 +198,18 @@ class SequentialSettling:
             tightened_pairs[names] = SettledPair(
                 **{key: getattr(bounds, key) for key in ("n", "wins", "losses", "differ")},
                 apart=stream.apart, mean=bounds.mean, low=bounds.low, high=bounds.high,
-                points=self._question_kind(names),
+                points=self._points_kind(names),
             )  # fmt: skip
         return with_settled_bounds(self._study.model_copy(update={"pairs": pairs}), tightened_pairs)
 
-    def _points_left(self) -> float | None:
+    def _score_left(self) -> float | None:
         return pairs_left_open(self._now, self._policy)[0].left
 
     def clicks_left(self) -> int | None:
         """Return roughly how many more clicks are needed by the slowest pair; None if unknown."""
         clicks = [0]
         for open_pair in self._answerable_pairs() if self.ended is None else ():
-            stream, kind = self._streams[open_pair.names], self._question_kind(open_pair.names)
+            stream, kind = self._streams[open_pair.names], self._points_kind(open_pair.names)
             before = (
                 self._arms.study_differences(*open_pair.names) if kind == "new" else np.array([])
             )
@@ -219,16 +219,16 @@ class SequentialSettling:
             rows = stream.bounds.rows_left(targets, before, stream.planned)
             if rows > 100 * self._arms.size:
                 return None
-            clicks.append(max(1, round(rows * self._differing_share(open_pair.names))))
+            clicks.append(max(1, round(rows * self._share_answered_differently(open_pair.names))))
         return max(clicks)
 
-    def _differing_share(self, names: PairNames) -> float:
+    def _share_answered_differently(self, names: PairNames) -> float:
         """Return the share of inputs on which the answers of two arms differ."""
         stream, before = self._streams[names], self._pairs[names]
         return (stream.apart + (before.apart or 0)) / max(1, stream.at + before.n)
 
     def evidence(self, look: int, ended: EndReason | None) -> Evidence:
-        """Return the settled evidence; `look` is its ordinal, `ended` the reason for the end."""
+        """Return evidence with the bounds reached, and how settling went; `look` is its ordinal."""
         settled = self._settlement(look, ended or "stopped")
         return self._now.model_copy(
             update={
@@ -280,7 +280,7 @@ def evidence_hash_after_settling(
 
 Row = dict[str, Any]
 
-NEW_INPUTS = Design.independent("copies of an input and rows of a group are drawn once")
+NEW_INPUTS_DESIGN = Design.independent("copies of an input and rows of a group are drawn once")
 
 _LEAST_NEW_ROWS = 50  # the fewest new rows that bets are sized for
 
@@ -294,7 +294,7 @@ class PairStream:
     """
 
     def __init__(self, level: float, scored: np.ndarray, planned: int, pool: int) -> None:
-        self.at, self.apart, self.bounds = 0, 0, NEW_INPUTS.stream(level)
+        self.at, self.apart, self.bounds = 0, 0, NEW_INPUTS_DESIGN.stream(level)
         for value in scored:
             self.bounds.see(float(value), float(value), 2 * len(scored))
         more = min(pool, max(planned - len(scored), _LEAST_NEW_ROWS))
@@ -310,26 +310,26 @@ class PairStream:
 
 
 def new_inputs(queries: list[Query], labelled: list[Case]) -> list[Query]:
-    """Return the distinct inputs of `queries` that are not those of labelled rows or their groups.
+    """Return the inputs of `queries` without repeats, labelled rows' inputs and labelled groups.
 
     An arm may have learnt from a labelled row.
     """
-    seen = {_input_key(case) for case in labelled}
+    seen = {_normalised_input(case) for case in labelled}
     groups = {case.group for case in labelled if case.group is not None}
     new = []
     for query in queries:
-        if (key := _input_key(query)) not in seen and query.group not in groups:
+        if (key := _normalised_input(query)) not in seen and query.group not in groups:
             seen.add(key)
             new.append(query)
     return new
 
 
-def _input_key(row: Query | Case) -> str:
+def _normalised_input(row: Query | Case) -> str:
     return normalised_text("\n".join(message.content for message in row.messages))
 
 
 def gold_rows(votes: PairwiseVotes, clicks: list[PairwiseVote], queries: list[Query]) -> list[Row]:
-    """Return the right answers that the clicks give as rows for a next study, one per input."""
+    """Return labelled rows (dicts as in a data file) from clicks that give a right answer."""
     by_id, rows = {query.id: query for query in queries}, dict[str, Row]()
     for click in clicks:
         right = right_answer(click)

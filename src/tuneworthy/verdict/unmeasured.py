@@ -47,7 +47,7 @@ class StepOption:
 
 
 def in_labels(minutes: float | None, usd: float | None, each: float | None) -> float:
-    """Return the cost of machine minutes and dollars in labels of `each` dollars.
+    """Return a cost in minutes and dollars as a number of labels that cost `each` dollars.
 
     Unknown costs count 0: a machine's work is nearly always cheaper than labels.
     """
@@ -66,7 +66,7 @@ NOT_THE_MODEL: frozenset[str] = frozenset({"metric", "label"})
 def measure_option(
     evidence: Evidence, policy: Policy, now: ArmResult | None, short: bool
 ) -> StepOption | None:
-    """Return the option of more minutes for arms that had no room and may change the verdict.
+    """Return the step of raising the minutes to measure left-out arms that may change a verdict.
 
     Such an arm may repair a share of the failures large enough to gain the margin. If the diagnosis
     names none, they are all arms of a tool that was not measured at all and the training arms that
@@ -76,7 +76,7 @@ def measure_option(
     if not (short or may_gain(evidence, policy, now)):
         return None
     if arm := _best_unmeasured_arm(evidence, policy):
-        return _minutes_option(policy, [arm], _why_measure(evidence, arm))
+        return _option_to_add_minutes(policy, [arm], _why_measure_clause(evidence, arm))
     tools = {arm.tool for arm in evidence.arms if arm.score}
     wrong, taught = _causes_of_failures(evidence), untrained_arms(evidence, policy.margin)
     left = [
@@ -88,13 +88,13 @@ def measure_option(
     if not left:
         return _all_rows_option(evidence, policy, taught)
     names = ", ".join(ticked(arm) for arm in left)
-    return _minutes_option(policy, left, f"the minutes had no room to measure {names}")
+    return _option_to_add_minutes(policy, left, f"the minutes had no room to measure {names}")
 
 
 def _all_rows_option(
     evidence: Evidence, policy: Policy, taught: Sequence[ArmResult]
 ) -> StepOption | None:
-    """Return the option of minutes in which an arm learns from all rows, or None."""
+    """Return the step of raising the minutes so that an arm learns from all rows, or None."""
     arm = next((arm for arm in taught if arm.whole_minutes is not None), None)
     if arm is None or arm.whole_minutes is None:
         return None
@@ -110,7 +110,7 @@ def _all_rows_option(
 def folds_option(
     evidence: Evidence, policy: Policy, pair: Sequence[ArmResult]
 ) -> StepOption | None:
-    """Return the option of minutes for the folds of an undecided pair that had no room, or None.
+    """Return the step of raising the minutes to run an undecided pair's left-out folds, or None.
 
     The rows are there already, so this comes before labelling others.
     """
@@ -119,17 +119,17 @@ def folds_option(
         return None
     scored = " and ".join(f"{ticked(arm)} on {arm.n:,}" for arm in part)
     why = f"the minutes had no room to score all {evidence.n:,} rows, {scored}"
-    return _minutes_option(policy, part, why)
+    return _option_to_add_minutes(policy, part, why)
 
 
 def unmeasured_clause(evidence: Evidence, policy: Policy, now: ArmResult | None) -> str:
-    """Return a clause on an unmeasured arm that may beat a firm verdict's arm, or ""."""
+    """Return a clause on an arm, left out for time, that may beat a firm verdict's arm; or ""."""
     arm = _best_unmeasured_arm(evidence, policy) if may_gain(evidence, policy, now) else None
-    return f"; {_why_measure(evidence, arm)}{_minutes_and_command([arm])[1]}" if arm else ""
+    return f"; {_why_measure_clause(evidence, arm)}{_minutes_and_command([arm])[1]}" if arm else ""
 
 
 def may_gain(evidence: Evidence, policy: Policy, now: ArmResult | None) -> bool:
-    """Return whether an arm could be better by the margin than the named one.
+    """Return whether an unmeasured arm could be better than the named one by the margin.
 
     Not if too little is left to gain, or too few failures that an arm can repair (a wrong label or
     metric is none of these). Under the motive cost an arm need not gain anything.
@@ -211,7 +211,7 @@ def _uncovered_causes(evidence: Evidence, repairs: Collection[str]) -> frozenset
 
 
 def _possible_gain(evidence: Evidence, repairs: Collection[str]) -> float:
-    """Return the share of rows that an arm which repairs these causes may gain."""
+    """Return the share of rows whose failure has one of these causes, repaired by no arm yet."""
     diagnosis = evidence.diagnosis
     if diagnosis is None or not diagnosis.n_fail:
         return 0.0
@@ -224,7 +224,7 @@ def _failure_share(diagnosis: Diagnosis) -> float:
     return diagnosis.n_fail / (diagnosis.n_fail + diagnosis.n_pass)
 
 
-def _why_measure(evidence: Evidence, arm: ArmResult) -> str:
+def _why_measure_clause(evidence: Evidence, arm: ArmResult) -> str:
     return (
         f"{_share_clause(evidence, arm.repairs)} that {ticked(arm)} may repair"
         f"{_causes_clause(evidence, arm.repairs)}, and the minutes had no room to measure it"
@@ -263,7 +263,7 @@ def _minutes_and_command(arms: Sequence[ArmResult]) -> tuple[int | None, str]:
     return whole, f": `tuneworthy run --more {whole}m`"
 
 
-def _minutes_option(policy: Policy, arms: Sequence[ArmResult], why: str) -> StepOption:
+def _option_to_add_minutes(policy: Policy, arms: Sequence[ArmResult], why: str) -> StepOption:
     (minutes, how), prices = _minutes_and_command(arms), [arm.more_usd for arm in arms]
     usd = None if any(one is None for one in prices) else sum(one for one in prices if one)
     step = Next(do="raise budget.minutes", minutes=minutes, usd=usd, why=f"{why}{how}")

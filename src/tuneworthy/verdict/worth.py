@@ -31,7 +31,7 @@ BREAK_EVEN_KEYS = ("break_even_per_month", "side", "p_net_higher")
 def economics_of_arms(
     ladder: Ladder, policy: Policy, arm: ArmResult | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return (the economics of all arms against the named one, {JSON pointer: reason if None})."""
+    """Return (section `economics` of verdict.json, {JSON pointer of a null: its reason})."""
     known: dict[str, str] = {}
     rows = []
     for number, each in enumerate(ladder.order):
@@ -56,7 +56,7 @@ def economics_of_arms(
 def _break_even_fields(
     ladder: Ladder, policy: Policy, arm: ArmResult | None, known: dict[str, str]
 ) -> dict[str, Any]:
-    """Return the break-even fields of the named arm against the tuned arm.
+    """Return fields on where the tuned arm pays against the named one; add why null to `known`.
 
     Against the best simpler arm if the tuned one is named, today's arm if only cost counts.
     """
@@ -110,9 +110,9 @@ def _arm_row(
         "usd_per_request": None if each.usd_per_1k is None else round(each.usd_per_1k / 1000, 9),
         "build_usd": each.build_usd,
         "upkeep_usd_month": each.upkeep_usd_month,
-        "cost_per_month": _rounded_usd(monthly),
-        "total_cost": None if monthly is None else _rounded_usd(monthly * policy.horizon_months),
-        "net_value_per_month": _rounded_usd(net),
+        "cost_per_month": _to_cents(monthly),
+        "total_cost": None if monthly is None else _to_cents(monthly * policy.horizon_months),
+        "net_value_per_month": _to_cents(net),
         "p_net_higher": chance,
         "price_from": each.price_from or None,
         "expires": each.expires,
@@ -131,7 +131,7 @@ def _arm_row(
 
 
 def _comparable_score(ladder: Ladder, each: ArmResult, named: ArmResult | None) -> float:
-    """Return a score comparable to the named arm's: on other cases, by their paired difference.
+    """Return an arm's score; if on other cases than the named arm's, named score + difference.
 
     Recorded answers are scored on the earliest rows too, which learning arms can't be.
     """
@@ -143,14 +143,14 @@ def _comparable_score(ladder: Ladder, each: ArmResult, named: ArmResult | None) 
     return min(1.0, max(0.0, named.score.mean + ladder.bound(each, named)[0]))
 
 
-def _rounded_usd(usd: float | None) -> float | None:
+def _to_cents(usd: float | None) -> float | None:
     return None if usd is None else round(usd, 2)
 
 
 def _chance_net_higher(
     ladder: Ladder, policy: Policy, b: ArmResult, s: ArmResult
 ) -> tuple[float | None, str]:
-    """Return (P(NV_b > NV_s) by the normal approximation or None, the reason if None)."""
+    """Return (probability that b's net value exceeds s's, "") or (None, why it is unknown)."""
     costs = [monthly_cost(arm, policy.requests_per_month, policy.horizon_months) for arm in (b, s)]
     value, volume = value_of_right_answer(policy), policy.requests_per_month
     if costs[0] is None or costs[1] is None or volume is None:
@@ -184,7 +184,7 @@ def _best_simpler_arm(ladder: Ladder, arm: ArmResult) -> ArmResult | None:
 
 
 def _best_by_score(ladder: Ladder, arm: ArmResult) -> dict[str, Any] | None:
-    """Return the best-scoring arm and the chance that it is better, None if it is the named one."""
+    """Return {"arm": best by score, "chance": that it beats `arm`}; None if `arm` is the best."""
     best = max(ladder.order, key=lambda other: ladder.bound(other, arm)[0] if other != arm else 0.0)
     error = _score_error(ladder, best, arm)
     if best == arm or error is None:

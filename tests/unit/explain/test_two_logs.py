@@ -43,7 +43,7 @@ def test_the_interval_is_the_paired_one_at_two_sided_95_percent():
     assert found.pair.low == pytest.approx(bound.low, abs=1e-6)
     assert found.pair.high == pytest.approx(bound.high, abs=1e-6)
     assert found.rows_scored_equal == 70
-    assert found.scores[0].mean == 0.7
+    assert found.score_intervals[0].mean == 0.7
 
 
 def test_rows_of_one_group_widen_the_interval():

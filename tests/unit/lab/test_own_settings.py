@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import run_folder_kit as kit
 from tuneworthy.lab.own_run import OwnFiles, check_run
-from tuneworthy.records.run_report import OF_A_CASE
+from tuneworthy.records.run_report import ONLY_IN_LAB_RUNS
 
 TRL_OPTIONS = {"completion_only_loss": None, "assistant_only_loss": False, "packing": False}
 
@@ -88,7 +88,7 @@ def test_an_option_named_as_a_fact_of_ours_is_no_fact(tmp_path, value):
     (tmp_path / "log.json").write_text(json.dumps(log))
     report = check_run(tmp_path)
     assert report.facts.clip_rate is None
-    assert report.missing["clip_rate"] != OF_A_CASE
+    assert report.missing["clip_rate"] != ONLY_IN_LAB_RUNS
 
 
 def test_a_base_whose_name_is_no_path_is_not_at_hand(folder):

@@ -74,7 +74,7 @@ def test_a_part_of_an_arm_that_learnt_in_folds_is_widened_for_them():
 
 def test_arms_on_other_cases_do_not_meet_and_have_no_difference():
     found = matrix(runs("a", even, folds=(0,)), runs("b", even, folds=(1,)))
-    assert not found.meets("a", "b")
+    assert not found.share_cases("a", "b")
     assert found.part(HALVES[0]).columns.keys() == {"a"}
     with pytest.raises(ValueError):
         found.difference("a", "b")

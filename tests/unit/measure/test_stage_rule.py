@@ -65,7 +65,7 @@ class Drawn(StageRunner):
         self.runs += new
         self.spent += self.slower * arm.minutes * len(folds) / len(arm.folds)
         self._pace.planned, self._pace.took = {"": self.spent / self.slower}, {"": self.spent}
-        with self._kept.count_folds(arm.spec.name, folds):
+        with self._minutes_ledger.count_folds(arm.spec.name, folds):
             return new
 
     def _run_probes(self, trained):

@@ -22,7 +22,7 @@ from tuneworthy.records.model import (
 from tuneworthy.records.record import well_formed
 from tuneworthy.records.run_report import (
     NEEDS_ANSWERS,
-    OF_A_CASE,
+    ONLY_IN_LAB_RUNS,
     CaseFinding,
     LogStep,
     TrainingLog,
@@ -189,7 +189,7 @@ def test_reasons_are_those_that_the_user_can_remove_first():
                            missing=missing)  # fmt: skip
 
     assert finding(a="no log", b=NEEDS_ANSWERS, c="no log").reasons == ["no log"]
-    assert finding(a=OF_A_CASE, b=NEEDS_ANSWERS).reasons == [OF_A_CASE, NEEDS_ANSWERS]
+    assert finding(a=ONLY_IN_LAB_RUNS, b=NEEDS_ANSWERS).reasons == [ONLY_IN_LAB_RUNS, NEEDS_ANSWERS]
     assert finding().reasons == ["own"]
 
 

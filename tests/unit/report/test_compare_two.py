@@ -6,7 +6,7 @@ import pytest
 from study_fixture import study
 
 from tuneworthy.explain.two_studies import (
-    SOURCE,
+    METRIC_SOURCE_KEY,
     compare_repetition,
     compare_studies,
     ids_with_other_inputs,
@@ -106,7 +106,7 @@ def test_studies_of_other_rows_with_the_same_ids_are_refused(results):
 
 def with_metric_source(results, source):
     """Return the results as those of a study whose own metric file had this hash; "" for none."""
-    kept = {SOURCE: source} if source else {}
+    kept = {METRIC_SOURCE_KEY: source} if source else {}
     return results.model_copy(update={"reproduce": {**results.reproduce, **kept}})
 
 

@@ -67,7 +67,7 @@ def _bca(values, tail, count):
     runs, n = values.shape
     draws = _picked(n, count) @ values.T / n
     mean = values.mean(1)
-    tied = np.abs(draws - mean) < graded.TIE
+    tied = np.abs(draws - mean) < graded.TIE_TOLERANCE
     below = ((draws < mean) & ~tied).mean(0) + 0.5 * tied.mean(0)
     shift = norm.ppf(np.clip(below, 1 / count, 1 - 1 / count))
     off = values - mean[:, None]

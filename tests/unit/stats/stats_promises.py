@@ -92,7 +92,7 @@ def folded(rng, studies, gap, losses, margin, n=400):
         inputs = shape(n, FOLDS, folds={"lora": FOLDS}, looked={"lora": (1, *known["lora"])})
         fold = {f"c{i}": i * FOLDS // n for i in range(n * done // FOLDS)}
         arm = SimpleNamespace(spec=SimpleNamespace(name="lora"), fold=fold)
-        after.append(inputs.share(arm) * inputs.tail)
+        after.append(inputs.error_multiple(arm) * inputs.tail)
     whole = bounds.level(ALPHA)
     for name, levels in (("before", [0.2 * whole] + [0.8 * whole] * 4), ("after", after)):
         found = looked_at(rng, studies, rows, levels, gap, losses, margin)
@@ -105,7 +105,7 @@ def added(rng, studies, gap, losses, margin=MARGIN, rows=(100, 160, 220, 280, 34
     for at, n in enumerate(rows):
         earlier = tuple((look + 1, float(rows[look])) for look in range(at))
         inputs = shape(n, looks=at + 1, earlier=earlier)
-        after.append(inputs.share(arm) * inputs.tail)
+        after.append(inputs.error_multiple(arm) * inputs.tail)
     before = [bounds.level(ALPHA, look) for look in range(1, len(rows) + 1)]
     for name, levels in (("before", before), ("after", after)):
         found = looked_at(rng, studies, rows, levels, gap, losses, margin)

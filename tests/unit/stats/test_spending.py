@@ -33,13 +33,13 @@ def test_a_study_looked_at_in_folds_spends_one_error_and_a_whole_run_no_less_tha
         spec=SimpleNamespace(name="lora"), fold={f"c{i}": i % 5 for i in range(50)}
     )
     whole = promises.shape(50, 5, folds={"lora": 5}, looked={"lora": (1,)})
-    assert whole.share(arm) > 0.8
-    assert promises.shape(50, 5).share(arm) == 1
+    assert whole.error_multiple(arm) > 0.8
+    assert promises.shape(50, 5).error_multiple(arm) == 1
     part = SimpleNamespace(spec=arm.spec, fold={"c0": 0})
-    assert whole.share(part) == pytest.approx(0.2)
+    assert whole.error_multiple(part) == pytest.approx(0.2)
     last = promises.shape(50, 5, folds={"lora": 5}, looked={"lora": (1, 2, 3, 4)})
-    assert 0.2 < last.share(arm) < whole.share(arm)
-    assert last.share(arm, rivals=11) < last.share(arm), "rivals that differ share less"
+    assert 0.2 < last.error_multiple(arm) < whole.error_multiple(arm)
+    assert last.error_multiple(arm, rivals=11) < last.error_multiple(arm), "unlike rivals share"
     found = dict(promises.folded(np.random.default_rng(1), 20_000, 0.051, 0.10, 0.05))
     assert found["before: broken"] > 0.06
     assert found["after: broken"] < 0.038

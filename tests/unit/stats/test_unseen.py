@@ -46,7 +46,7 @@ def test_the_saddlepoint_agrees_with_draws_for_graded_rows_and_groups():
 
 def test_a_search_that_is_cut_short_stays_between_the_mean_and_the_end(monkeypatch):
     few = np.r_[ONE(2), np.zeros(28)]
-    monkeypatch.setattr(unseen, "_STEPS", 2)
+    monkeypatch.setattr(unseen, "_MOST_ITERATIONS", 2)
     assert 2 / 30 < unseen.gaffke_bound(few, ONE(30), 0.05) < 1
 
 

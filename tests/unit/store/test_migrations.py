@@ -44,7 +44,7 @@ def path(folder):
 def release_3(monkeypatch):
     """Make this a later release, whose store has a table and an index more."""
     monkeypatch.setattr(database, "SCHEMA_VERSION", 3)
-    monkeypatch.setattr(database, "SCHEMA", (*database.SCHEMA, NOTE, INDEX))
+    monkeypatch.setattr(database, "SCHEMA_STATEMENTS", (*database.SCHEMA_STATEMENTS, NOTE, INDEX))
     steps = {1: lambda c: c.execute(NOTE), 2: lambda c: c.execute(INDEX)}
     monkeypatch.setattr(database, "MIGRATION_STEPS", steps)
 

@@ -39,4 +39,4 @@ def test_pairs_of_a_later_look_are_taken_as_stored_and_the_others_are_the_studys
 
 def test_without_a_metric_an_answer_has_no_score():
     case = Case(id="c", messages=(Message(role="user", content="hi"),), output="x")
-    assert isinstance(replay._no_score(case, Answer(case="c", text="x")), Unscored)
+    assert isinstance(replay._score_nothing(case, Answer(case="c", text="x")), Unscored)

@@ -31,8 +31,8 @@ def test_the_pairs_of_the_worked_example():
     assert found[0].margin == 0.05
     pair = next(p for p in evidence.pairs if (p.arm, p.versus) == ("tune", "schema"))
     second_look = pair.model_copy(update={"level": pair.level / 2})
-    assert found[0].planned(second_look, 10_000) == 1000
-    assert found[0].planned(second_look, 100) == 100
+    assert found[0].planned_rows(second_look, 10_000) == 1000
+    assert found[0].planned_rows(second_look, 100) == 100
     assert pairs_left_open(evidence, policy.model_copy(update={"margin": 0.08}))[1] == []
 
 
@@ -125,10 +125,10 @@ def test_bets_are_sized_for_the_inputs_asked_for_and_else_for_the_whole_pool():
     evidence, _ = scenes.worked()
     pair = next(p for p in evidence.pairs if (p.arm, p.versus) == ("tune", "schema"))
     near = scenes.pair("tune", "schema", 22, 20, 300, pair.level, 1.5)
-    assert OpenPair("tune", "schema", 0.005).planned(near, 7000) == 1200
+    assert OpenPair("tune", "schema", 0.005).planned_rows(near, 7000) == 1200
     unseen = pair.model_copy(update={"n": 0, "wins": 0, "losses": 0, "differ": 0})
-    assert OpenPair("tune", "schema", 0.05).planned(unseen, 700) == 700
-    assert OpenPair("tune", "schema", -0.02).planned(pair, 500) == 500
+    assert OpenPair("tune", "schema", 0.05).planned_rows(unseen, 700) == 700
+    assert OpenPair("tune", "schema", -0.02).planned_rows(pair, 500) == 500
 
 
 def test_what_is_said_of_a_settlement():

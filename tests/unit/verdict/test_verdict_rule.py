@@ -15,7 +15,7 @@ from tuneworthy.records.verdict import Finding
 from tuneworthy.stats import bounds
 from tuneworthy.stats.many import nested_level
 from tuneworthy.verdict.decide import decide, exit_code, grid, standing_so_far
-from tuneworthy.verdict.missing import NOT_ASKED, reasons_for_nulls
+from tuneworthy.verdict.missing import QUESTIONS_NOT_ASKED, reasons_for_nulls
 from tuneworthy.verdict.rungs import UNKNOWN_DIFFERENCE, broken_limits, build_ladder
 
 PLAIN = Policy(margin=0.05)
@@ -377,7 +377,7 @@ def test_the_nine_questions_are_listed_and_given_ones_pass_through():
     assert tuple(q.name for q in questions) == (*ORDER, "own")
     assert questions[8] == mine
     assert "economics.value_of_correct" in questions[6].because
-    assert questions[0].because == NOT_ASKED
+    assert questions[0].because == QUESTIONS_NOT_ASKED
     assert questions[0].prior == "500 good examples"
 
 

@@ -30,7 +30,7 @@ CAUSES_OF_NEITHER = ("metric", "label")  # causes that are neither facts nor beh
 
 MOST_UNKNOWN, UNKNOWN_OF_A_TYPE = 0.25, 0.5  # default: shares of unknown facts that are too high
 
-SMALLEST_PART = Design.independent("only the counts of a finding are stored")
+SMALLEST_PART_DESIGN = Design.independent("only the counts of a finding are stored")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class FactShare:
 
 
 def missing_facts_share(found: Diagnosis) -> FactShare | None:
-    """Return the share of facts versus behaviour; None if no failure has either cause.
+    """Return the share of missing facts among failures of facts or behaviour; None for neither.
 
     If a remedy was tried on part of the failures only, the shares are the estimates and the
     interval is that of the smallest such part. If no passage was shown, every failure that nothing
@@ -67,7 +67,7 @@ def missing_facts_share(found: Diagnosis) -> FactShare | None:
         return None
     other = sum(shares.get(cause, 0.0) for cause in CAUSES_OF_NEITHER)
     mean = lacks / whole if shown else max(0.0, 1 - ways - other)
-    share = SMALLEST_PART.rate(min(n, round(mean * n)), n)
+    share = SMALLEST_PART_DESIGN.rate(min(n, round(mean * n)), n)
     return FactShare(mean, share.low if shown else 0.0, share.high, n, not shown)
 
 
@@ -76,7 +76,7 @@ def training_acts(found: Diagnosis) -> str | None:
     return next((e.name for e in found.effects if e.remedy == "learnable" and e.acts), None)
 
 
-def too_many_unknown_facts(known: KnowledgeProbe | None) -> tuple[Proportion, str] | None:
+def unknown_share_if_too_high(known: KnowledgeProbe | None) -> tuple[Proportion, str] | None:
     """Return (share of facts unknown to the model, its rows) if shown too high, else None."""
     if known is None:
         return None
@@ -99,8 +99,8 @@ PartialFinding = tuple[str, str, str]
 """(answer, because, next) of a finding."""
 
 
-def contradictory_rows(evidence: Evidence) -> PartialFinding | None:
-    """Return a no if too many of all rows contradict another, else None."""
+def finding_on_contradictions(evidence: Evidence) -> PartialFinding | None:
+    """Return (no, because, next) if too many rows contradict another, else None."""
     share = evidence.soundness.contradictions if evidence.soundness else None
     if share is None or share.share <= MOST_CONTRADICTING:
         return None
@@ -108,8 +108,8 @@ def contradictory_rows(evidence: Evidence) -> PartialFinding | None:
     return "no", many, "correct the contradictory rows that `tuneworthy check` lists"
 
 
-def too_few_rows(evidence: Evidence) -> PartialFinding | None:
-    """Return a no if too few rows, or rows of one class, are there to learn from, else None."""
+def finding_on_few_rows(evidence: Evidence) -> PartialFinding | None:
+    """Return (no, because, next) if rows, or those of one class, are too few; else None."""
     if evidence.train is not None and evidence.train < LEAST_EXAMPLES:
         many = f"{count_noun(evidence.train, 'row')} to learn from, fewer than {LEAST_EXAMPLES}"
         return "no", many, f"collect {LEAST_EXAMPLES - evidence.train} or more rows"
@@ -121,7 +121,7 @@ def too_few_rows(evidence: Evidence) -> PartialFinding | None:
 
 
 def require_consistency(evidence: Evidence, said: PartialFinding | None) -> PartialFinding | None:
-    """Return the given finding, a yes only if the contradictory rows were counted."""
+    """Return `said`; a yes becomes not_measured if contradictory rows were not counted."""
     if said is None or said[0] != "yes":
         return said
     sound = evidence.soundness
@@ -143,7 +143,7 @@ LEAST_FAITHFUL = 0.9  # default: share of changed facts answered as the passage 
 
 
 def unfaithful(evidence: Evidence, stale: Freshness) -> str:
-    """Return a sentence on a tuned arm shown to ignore changed passages too often, or ""."""
+    """Return a clause on a tuned arm shown to ignore changed passages too often, or ""."""
     tuned = {arm.name for arm in evidence.arms if arm.tool in TRAINED_TOOLS}
     for name, share in sorted(stale.faithful.items()):
         if name in tuned and share.high < LEAST_FAITHFUL:
@@ -155,7 +155,7 @@ def unfaithful(evidence: Evidence, stale: Freshness) -> str:
 
 
 def too_dear(evidence: Evidence, task: Task, days: float) -> str:
-    """Return a sentence if retraining so often is shown to cost more than it brings, else "".
+    """Return a clause if retraining every `days` days costs more than it can bring, else "".
 
     Compares monthly values at the upper bound of the best tuned arm's gain over a simpler one;
     its requests and right answers are priced, other upkeep is left out.
@@ -193,7 +193,7 @@ def facts_needed(stale: Freshness) -> int | None:
 
 
 class _StalenessBounds:
-    """Adapter from a share to a mean with bounds."""
+    """A share with the attributes of a mean with bounds: `mean`, `low`, `high`."""
 
     def __init__(self, share: Proportion) -> None:
         self.mean, self.low, self.high = share.share, share.low, share.high

@@ -29,7 +29,7 @@ def finding(
     step: str,
     value: Bounded | float | None = None,
 ) -> Finding:
-    """Return a finding; `value` is a mean with bounds, a number alone, or None."""
+    """Return the Finding of question `name`; `value`: a mean with bounds, a number or None."""
     ends = {"value": value} if isinstance(value, float | int) else {}
     if value is not None and not isinstance(value, float | int):
         ends = {"value": value.mean, "low": value.low, "high": value.high}
@@ -56,7 +56,7 @@ def rows_needed(found: Bounded, n: int, below: float, above: float) -> int | Non
     return max(n + 1, ceil(ROWS_FACTOR * n * min(wanted)))
 
 
-def at_threshold(n: int, what: str = "scored rows") -> str:
+def at_threshold_clause(n: int, what: str = "scored rows") -> str:
     """Return a clause on a number so near its threshold that no row count can be named."""
     return f"at the threshold: more {what} may show either side (there are {n:,})"
 
@@ -64,15 +64,15 @@ def at_threshold(n: int, what: str = "scored rows") -> str:
 def rows_needed_clause(
     found: Bounded, n: int, below: float, above: float, what: str = "scored rows"
 ) -> str:
-    """Return a clause on the rows that an undecided number needs."""
+    """Return a clause: how many rows would show a number below `below` or above `above`."""
     rows = rows_needed(found, n, below, above)
     if rows is None:
-        return at_threshold(n, what)
+        return at_threshold_clause(n, what)
     return f"too small: needs about {rows:,} {what} (there are {n:,})"
 
 
 def unmeasured(missing: Mapping[str, str], field: str, otherwise: str) -> str:
-    """Return "not measured" with a field's recorded reason, else with `otherwise`."""
+    """Return `not measured (why)`: the reason recorded for a field, else `otherwise`."""
     return f"not measured ({missing.get(field) or otherwise})"
 
 
@@ -82,7 +82,7 @@ LEARNING_TOOLS: tuple[Tool, ...] = ("classifier", *TRAINED_TOOLS)
 
 PROMPT_TOOLS: tuple[Tool, ...] = ("prompt", "schema", "context")
 
-NO_TUNE = "not measured (no tuned model was measured on these rows)"
+NO_TUNED = "not measured (no tuned model was measured on these rows)"
 
 
 def finalists(evidence: Evidence, tools: Sequence[Tool]) -> list[ArmResult]:
@@ -101,7 +101,7 @@ def trained_here(evidence: Evidence) -> list[ArmResult]:
 
 
 def learners(evidence: Evidence) -> list[ArmResult]:
-    """Return the arms that learn from these rows, or would if they could run."""
+    """Return the candidates run here that learn from rows (measured or not)."""
     return [
         arm
         for arm in evidence.arms
@@ -110,7 +110,7 @@ def learners(evidence: Evidence) -> list[ArmResult]:
     ]
 
 
-def same_model(evidence: Evidence, task: Task) -> list[ArmResult]:
+def untrained_on_same_model(evidence: Evidence, task: Task) -> list[ArmResult]:
     """Return the untrained finalists on the model that a tuned arm starts from."""
     start = task.tune or task.model
     same = finalists(evidence, PROMPT_TOOLS) if task.model == start else []
@@ -207,7 +207,7 @@ def net_value_difference(task: Task, b: ArmResult, a: ArmResult, pair: Pair) -> 
 
 
 def pays_from(task: Task, b: ArmResult, a: ArmResult, gain: float) -> tuple[str, float | None]:
-    """Return (side on which b pays against a, break-even requests a month or None)."""
+    """Return (side, break-even requests a month or None): where b pays against a."""
     return breakeven(
         (b.build_usd or 0.0) - (a.build_usd or 0.0),
         task.economics.horizon_months,

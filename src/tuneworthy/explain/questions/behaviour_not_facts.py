@@ -9,8 +9,8 @@ from tuneworthy.explain.cause_shares import FEW_FAILURES, FEW_IF_NONE_ACTS
 from tuneworthy.explain.questions._diagnosed import (
     FactShare,
     missing_facts_share,
-    too_many_unknown_facts,
     training_acts,
+    unknown_share_if_too_high,
 )
 from tuneworthy.explain.questions._findings import finding, rows_needed_clause, ticked, unmeasured
 from tuneworthy.records.causes import Diagnosis
@@ -39,7 +39,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     `value` is the share of knowledge and retrieval among the causes of the failures.
     """
     del task  # the kind of the failures does not depend on the task's goal
-    if (new := too_many_unknown_facts(evidence.known)) is not None:
+    if (new := unknown_share_if_too_high(evidence.known)) is not None:
         share, of = new
         ends = f"at least {percent(share.low)}"
         because = f"the model knows no answer to {share.k:,} of {share.n:,} {of} ({ends})"
@@ -64,10 +64,10 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     if share_of is None:
         because = f"no cause of either kind is shown in {read.n_fail:,} failures"
         return _finding("not_measured", unmeasured({}, "", because), "give rows their `context`")
-    return _judge_fact_share(read, share_of)
+    return _finding_on_fact_share(read, share_of)
 
 
-def _judge_fact_share(read: Diagnosis, share: FactShare) -> Finding:
+def _finding_on_fact_share(read: Diagnosis, share: FactShare) -> Finding:
     said = _share_text(share)
     acts = training_acts(read)
     if share.low >= HALF:

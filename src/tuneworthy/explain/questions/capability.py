@@ -75,7 +75,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 
 
 def _lifts(evidence: Evidence) -> Iterator[_LiftOverBase]:
-    """Yield the lift of each remedy over the rerun base, and of each finalist over the base.
+    """Yield how much each remedy, and each bigger or tuned finalist, gains over the base.
 
     A remedy with a gain that does not act is skipped: its prompt or its placebo gains as much.
     """

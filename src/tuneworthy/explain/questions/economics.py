@@ -9,9 +9,9 @@ from statistics import NormalDist
 
 from tuneworthy.explain.questions._findings import (
     MAX_ROW_MULTIPLE,
-    NO_TUNE,
+    NO_TUNED,
     NetValueDifference,
-    at_threshold,
+    at_threshold_clause,
     finalists,
     finding,
     missing_keys,
@@ -39,7 +39,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     """
     tuned, others = finalists(evidence, TRAINED_TOOLS), finalists(evidence, TOOLS_WITHOUT_TRAINING)
     if not tuned or not others:
-        why = NO_TUNE if not tuned else "not measured (nothing to compare the tuned model with)"
+        why = NO_TUNED if not tuned else "not measured (nothing to compare the tuned model with)"
         return _finding("not_measured", why, "let a training arm and a simpler arm run")
     if keys := missing_keys(task, [*tuned, *others]):
         why = f"not measured (task.yaml lacks {', '.join(keys)})"
@@ -50,7 +50,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     if not closest:
         why = "not measured (the tuned model was not compared with another arm)"
         return _finding("not_measured", why, "let a training arm and a simpler arm run")
-    return _judge_comparison(task, max(closest, key=lambda found: found[2].chance))
+    return _finding_on_comparison(task, max(closest, key=lambda found: found[2].chance))
 
 
 Comparison = tuple[ArmResult, ArmResult, NetValueDifference, float, int]
@@ -64,7 +64,7 @@ def _compare_with_each(
             yield arm, other, net_value_difference(task, arm, other, pair), pair.mean, pair.n
 
 
-def _judge_comparison(task: Task, found: Comparison) -> Finding:
+def _finding_on_comparison(task: Task, found: Comparison) -> Finding:
     arm, other, value, gain, n = found
     month = value.saves - value.fixed
     more = "more" if month >= 0 else "less"
@@ -90,7 +90,7 @@ def _rows_to_decide(value: NetValueDifference, n: int) -> str:
     )
     rows = ceil(n * (z * value.se / month) ** 2) if month else 0
     if not rows or rows > MAX_ROW_MULTIPLE * n:
-        return at_threshold(n)
+        return at_threshold_clause(n)
     return f"too small: needs about {rows:,} scored rows (there are {n:,})"
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from tuneworthy.explain.questions._diagnosed import (
     PartialFinding,
-    contradictory_rows,
+    finding_on_contradictions,
+    finding_on_few_rows,
     require_consistency,
-    too_few_rows,
 )
 from tuneworthy.explain.questions._findings import (
     learners,
     listed,
     pair_of,
     rows_needed_clause,
-    same_model,
     ticked,
     trained_here,
     unmeasured,
+    untrained_on_same_model,
 )
 from tuneworthy.matrix.sizing import rows_to_collect
 from tuneworthy.records.counting import count_noun, points, points_with_bounds
@@ -42,10 +42,10 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     """
     curve = next((one for one in evidence.curves if one.tool in TRAINED_TOOLS), None)
     answer, because, step = (
-        contradictory_rows(evidence)
+        finding_on_contradictions(evidence)
         or require_consistency(evidence, _beats_untrained(evidence, task))
         or _without_learners(evidence)
-        or too_few_rows(evidence)
+        or finding_on_few_rows(evidence)
         or require_consistency(evidence, _judge_curve(evidence, task, curve))
         or ("not_measured", "", "")
     )
@@ -57,8 +57,8 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 
 
 def _beats_untrained(evidence: Evidence, task: Task) -> PartialFinding | None:
-    """Return a yes if a tuned arm is shown to beat all untrained ones on its model, else None."""
-    rivals = same_model(evidence, task)
+    """Return (yes, because, "") if a tuned arm beats all untrained ones on its model, or None."""
+    rivals = untrained_on_same_model(evidence, task)
     for arm in trained_here(evidence):
         pairs = [pair_of(evidence, arm.name, other.name) for other in rivals]
         sure = [p for p in pairs if p and p.low > 0 and p.mean >= task.success.margin]
@@ -75,7 +75,7 @@ def _beats_untrained(evidence: Evidence, task: Task) -> PartialFinding | None:
 
 
 def _without_learners(evidence: Evidence) -> PartialFinding | None:
-    """Return a not-measured finding if no arm learns from these rows, else None."""
+    """Return (not_measured, because, next) if no arm learns from these rows, else None."""
     if learners(evidence):
         return None
     why = "nothing that was measured learns from these rows"

@@ -81,7 +81,7 @@ def _faults(sound: Soundness, margin: float) -> list[tuple[str, str]]:
 
 
 def _missing_check(sound: Soundness, task: Task) -> str:
-    """Return a text on the check that a yes still lacks, or ""; a judge needs no metric ladder."""
+    """Return "not measured (…)" on a check that a yes needs and lacks, or ""."""
     metric = {"gold": sound.gold, "ladder": sound.ladder.get(ANOTHER_ROW)}
     judged = task.success.judge is not None
     for field, value in {**({} if judged else metric), "leak": sound.leak}.items():

@@ -7,7 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from tuneworthy.explain.questions._findings import (
-    NO_TUNE,
+    NO_TUNED,
     finalists,
     finding,
     rows_needed,
@@ -50,12 +50,12 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         if not tuned and (logged := finalists(evidence, TRAINED_TOOLS)):
             why = f"{ticked(logged[0].name)} was not trained here: only its answers are known"
             return _finding("not_measured", unmeasured({}, "", why), "let a training arm run")
-        why = "what training changes elsewhere" if tuned else NO_TUNE
+        why = "what training changes elsewhere" if tuned else NO_TUNED
         step = "measure the trained model on general text" if tuned else "let a training arm run"
         return _finding("not_measured", unmeasured(evidence.missing, "harms", why), step)
     limit = task.success.limits.general_drop
     worst = max(evidence.harms, key=lambda one: one.general.mean if one.general else -1.0).general
-    found = [(one, loss) for one in evidence.harms for loss in _losses(one, limit)]
+    found = [(one, loss) for one in evidence.harms for loss in _figures_of_harm(one, limit)]
     known = [(one, loss, loss.found) for one, loss in found if loss.found is not None]
     if above := [one for one in known if one[2].low > one[1].limit]:
         because = "; ".join(_loss_text(*one) for one in above)
@@ -72,7 +72,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     return _finding("no", because, "", worst)
 
 
-def _losses(one: SideEffects, limit: float | None) -> Iterator[_HarmFigure]:
+def _figures_of_harm(one: SideEffects, limit: float | None) -> Iterator[_HarmFigure]:
     tail = one.tail and Interval(mean=-one.tail.mean, low=-one.tail.high, high=-one.tail.low)
     general = GENERAL_LIMIT if limit is None else limit
     yield _HarmFigure("general", "cross-entropy on general text rises by", one.general, general)
@@ -82,7 +82,7 @@ def _losses(one: SideEffects, limit: float | None) -> Iterator[_HarmFigure]:
 
 
 def _texts_to_decide(one: SideEffects, loss: _HarmFigure, found: Interval) -> str:
-    """Return the texts that would settle a loss on general text; "more rows" for other losses."""
+    """Return "about N texts" that would decide a loss on general text; else "more rows"."""
     many = rows_needed(found, one.general_n, loss.limit, loss.limit)
     return f"about {many:,} texts" if many and loss.field == "general" else "more rows"
 

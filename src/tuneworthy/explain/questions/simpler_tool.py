@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from tuneworthy.explain.questions._findings import (
-    NO_TUNE,
+    NO_TUNED,
     SIMPLER_TOOLS,
     finalists,
     finding,
@@ -33,7 +33,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     """
     tuned, simple = finalists(evidence, TRAINED_TOOLS), finalists(evidence, SIMPLER_TOOLS)
     if not tuned:
-        return _finding("not_measured", NO_TUNE, "let a training arm run")
+        return _finding("not_measured", NO_TUNED, "let a training arm run")
     best = best_first(evidence, tuned)[0]
     pairs = [p for arm in simple if (p := pair_of(evidence, best.name, arm.name)) is not None]
     if not pairs:

@@ -44,7 +44,7 @@ class Node(NamedTuple):
     memory: float
 
     def places(self, need: Need) -> int:
-        """Return how many processes with this need fit on the node; at most one without GPUs."""
+        """Return how many such processes fit on the node; at most one if they need no GPU."""
         if self.cpus < 1 or self.memory < need.memory:
             return 0
         if not need.gpus:
@@ -118,7 +118,7 @@ class Address:
 
 
 def address_of(text: str) -> Address | None:
-    """Return the address that a text means; None for "local", this process.
+    """Return the cluster address that a text means; None for "local" (this process).
 
     Raises TaskError for a text that is no address, SecurityError for a forbidden one.
     """

@@ -168,7 +168,7 @@ class Dispatch:
         try:
             with self._token_released(), ThreadPoolExecutor(width, "arm") as threads:
                 futures = [threads.submit(one, item) for item in items]
-                self._wait_for_all(futures)
+                self._wait_or_break(futures)
             if self._broken is not None:
                 raise self._broken
             return [future.result() for future in futures]
@@ -176,7 +176,7 @@ class Dispatch:
             if threading.get_ident() == self._owner:
                 self._broken = None
 
-    def _wait_for_all(self, futures: Sequence[Future[Any]]) -> None:
+    def _wait_or_break(self, futures: Sequence[Future[Any]]) -> None:
         try:
             wait(futures)
         except BaseException as error:  # Ctrl-C in a notebook: the threads end at their next check
@@ -185,7 +185,7 @@ class Dispatch:
 
     @contextmanager
     def turn(self, keys: Iterable[str]) -> Iterator[None]:
-        """Hold these keys inside the block: two threads that need one compute it once."""
+        """Hold these ledger keys inside the block; another thread that needs one waits."""
         wanted = set(keys)
         while wanted & self._keys:
             self._token.wait(POLL_SECONDS)
@@ -209,7 +209,7 @@ class Dispatch:
         return self._pool
 
     def _share(self, value: Any, made: Callable[[], Any] | None = None) -> Any:
-        """Return the reference to a value that many calls share; `made()` or it is sent once."""
+        """Return the reference to a value, or to `made()` of it, sent once for many calls."""
         parts = value if isinstance(value, tuple) else (value,)
         name = tuple(map(id, parts))  # the values are kept, so no other gets their ids
         if name not in self._shared:

@@ -75,7 +75,7 @@ class Host:
         return versions_here()
 
     def messages_from(self, after: int) -> list[str]:
-        """Return the arms' messages from number `after` on."""
+        """Return the messages of this host's arms, without the first `after` ones."""
         return self._lines[after:]
 
     def clean(self) -> None:
@@ -94,13 +94,13 @@ class Host:
         `lists` are the documents and the unlabelled inputs, `files` the files of an earlier fit.
         """
         try:
-            arm = self._fitted(study, job, lists, files)
+            arm = self._fitted_arm(study, job, lists, files)
             value = _ARM_CALLS[what](arm, *details)
         except (DoesNotApply, TuneworthyError) as error:
             return CallError(error)
         return CallResult(value, tuple(getattr(arm.fitted.model, "notes", ())))
 
-    def _fitted(
+    def _fitted_arm(
         self, study: StudyParts, job: FitJob, lists: tuple[Any, Any], files: FileContents | None
     ) -> _FittedArm:
         if job.key in self._arms:
@@ -134,7 +134,7 @@ class Host:
         return self._arms[job.key]
 
     def _open_study(self, study: StudyParts) -> None:
-        """On the first call, write the study's files and set up its models, unopened."""
+        """Write the study's files and set up its models, unopened; later calls do nothing."""
         if self._study is not None:
             return
         write_files(self._task_folder, study.files, keep=False)
@@ -151,7 +151,7 @@ class Host:
         self._models = Models(wanted, opened)
 
     def _checked_models(self, job: FitJob) -> Models:
-        """Return this node's models; raise ClusterError if one differs from the study's."""
+        """Return this node's models; raise ClusterError if one, or `here`, is not the study's."""
         assert self._models is not None
         for role, mark in job.models.items():
             own = dict(self._models[role].fingerprint)

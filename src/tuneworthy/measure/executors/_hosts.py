@@ -58,7 +58,7 @@ class HostPool:
 
     @property
     def width(self) -> int:
-        """Return the number of calls that may run at once."""
+        """Return how many calls may run at once: the number of processes, at least 1."""
         return max(1, len(self._hosts))
 
     def share(self, value: Any) -> Any:

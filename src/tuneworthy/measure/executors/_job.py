@@ -180,7 +180,7 @@ def job_of(request: FitRequest) -> FitJob:
 
 
 def refuse_to_score(case: Case, answer: Answer) -> Score | Unscored:
-    """Raise ClusterError: the metric of a setup whose real metric can't be sent to a node."""
+    """Raise ClusterError: stands for the metric where the real one can't be sent to a node."""
     raise ClusterError("an arm scored an answer where no metric is", got=case.id + answer.text[:40])
 
 
@@ -189,7 +189,7 @@ def _ignore_message(text: str) -> None:
 
 
 def study_parts(task: Task) -> StudyParts:
-    """Return the task with the files that it names by a path below its folder.
+    """Return the task and the contents of the files that it names below its folder.
 
     Raises ClusterError if they are too large to be sent.
     """
@@ -229,6 +229,6 @@ def _stays_below(name: str) -> bool:
 
 
 def read_files(folder: Path) -> FileContents:
-    """Return the bytes of each file below a folder, by relative path; links are left out."""
+    """Return {relative path: bytes} of all files below a folder; links are left out."""
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}

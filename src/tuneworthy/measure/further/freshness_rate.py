@@ -43,7 +43,7 @@ FactKind = Literal["new", "old", "other"]
 
 
 class Fact(Record):
-    """The fact in a case's document before (`old`) and after the change (`new`)."""
+    """The answer of a case as its document stated it: `old`, and `new` after we changed it."""
 
     case: str
     old: str
@@ -71,7 +71,7 @@ class ChangedDocuments:
 
 
 def change_facts(docs: Sequence[Doc], cases: Sequence[Case], seed: int) -> ChangedDocuments:
-    """Return the documents with each case's answer replaced by another case's of the same form.
+    """Return documents and cases in which a case's answer is another case's, of the same form.
 
     A case takes part if its document is known (`meta.doc_id`), contains its answer word for word,
     and another answer of the same form exists: `11 days` becomes `5 days`. Other cases are left
@@ -109,7 +109,7 @@ def change_facts(docs: Sequence[Doc], cases: Sequence[Case], seed: int) -> Chang
 def count_stated_facts(
     arm: str, answers: Iterable[Answer], facts: Sequence[Fact], design: Design
 ) -> FactCounts:
-    """Return how many of an arm's answers state the new fact, the old one, or another.
+    """Return the shares of an arm's answers that state the new fact, the old one, or neither.
 
     Cases without an answer are left out.
     """
@@ -121,9 +121,9 @@ def count_stated_facts(
 
 
 def stated_fact(answer: str, fact: Fact) -> FactKind:
-    """Return which fact an answer states, by the words in which the two differ.
+    """Return "new", "old" or "other": which fact an answer states, by the differing words.
 
-    Both or neither: `other`. Raises ValueError if the two do not differ in words.
+    Both or neither: "other". Raises ValueError if the two do not differ in words.
     """
     old, new = set(words(fact.old)), set(words(fact.new))
     if not (old - new and new - old):
@@ -140,7 +140,7 @@ def _whole_word_pattern(text: str) -> re.Pattern[str]:
 
 
 def _answer_form(text: str) -> str:
-    """Return a text with its numbers as 0 or, without numbers, the case pattern of its words."""
+    """Return a text's form: numbers as 0 (`0 days`); without any, words as A or a (`A a`)."""
     bare = re.sub(r"\d+", "0", text)
     return bare if bare != text else re.sub(r"[^\W\d_]+", _letter_case, text)
 
@@ -192,7 +192,7 @@ def freshness_of(
     `cases` are all labelled rows; with documents, rows whose answer no current passage supports
     are listed. Calls no model. An unknown figure is None and `because` says why.
     """
-    change = _declared_freshness(task) or _expired_share(cases, docs)
+    change = _declared_freshness(task) or _freshness_by_dates(cases, docs)
     ok = task.knowledge.stale_ok if task.knowledge else Freshness().stale_ok
     counted = change.changed is not None and change.over_days is not None
     plain = task.output.type in ("text", "number")
@@ -218,7 +218,7 @@ def days_until_stale(share: Proportion, over_days: float, stale_ok: float) -> In
     if over_days <= 0:
         raise ValueError(f"facts can't change within {over_days} days")
     mean, low, high = (
-        _days_until_stale(f, over_days, stale_ok) for f in (share.share, share.high, share.low)
+        _days_at_share(f, over_days, stale_ok) for f in (share.share, share.high, share.low)
     )
     return Interval(mean=mean, low=low, high=high)
 
@@ -267,7 +267,7 @@ def _sampled_facts(after: ChangedDocuments) -> ChangedDocuments:
 
 
 def _with_changed_documents(runner: Runner, after: ChangedDocuments) -> Runner:
-    """Return the runner with the changed documents and only their cases, untimed."""
+    """Return a copy of the runner with changed documents and only their cases to score, untimed."""
     ids = {case.id for case in after.cases}
     parts = tuple(
         part.model_copy(update={"test": tuple(i for i in part.test if i in ids)})
@@ -281,7 +281,7 @@ def _with_changed_documents(runner: Runner, after: ChangedDocuments) -> Runner:
 
 
 def _answers_of_first_seed(runs: Sequence[Run]) -> list[Answer]:
-    """Return one answer per case, that of the smallest seed."""
+    """Return a list of one answer per case: that of the smallest seed."""
     by_case: dict[str, Answer] = {}
     for run in sorted(runs, key=lambda one: one.seed):
         for answer in run.answers:
@@ -289,7 +289,7 @@ def _answers_of_first_seed(runs: Sequence[Run]) -> list[Answer]:
     return list(by_case.values())
 
 
-def _days_until_stale(share: float, over_days: float, stale_ok: float) -> float:
+def _days_at_share(share: float, over_days: float, stale_ok: float) -> float:
     if share <= 0 or stale_ok >= 1:
         return CENTURY
     if share >= 1 or stale_ok <= 0:
@@ -307,8 +307,8 @@ def _declared_freshness(task: Task) -> Freshness | None:
     return Freshness(changed=point, declared=True, over_days=duration_days(given.over))
 
 
-def _expired_share(cases: Sequence[Case], docs: Sequence[Doc]) -> Freshness:
-    """Return the share of documents in force at one moment that were withdrawn by the end.
+def _freshness_by_dates(cases: Sequence[Case], docs: Sequence[Doc]) -> Freshness:
+    """Return how fast documents expire: share in force at one moment and withdrawn by the end.
 
     The moment is the first at which most documents are in force, so no document counts twice; the
     end is the latest date of a document or row.

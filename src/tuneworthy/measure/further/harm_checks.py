@@ -70,7 +70,7 @@ def measure_harm(
 
 
 def _text_figures(tuned: TunedPair, figures: dict[str, FigureOrReason]) -> dict[str, Any]:
-    """Return the fields on general and task text; reasons for missing ones go into `figures`."""
+    """Return fields on loss and divergence on texts; why one is missing goes into `figures`."""
     result: dict[str, Any] = {}
     try:
         general, own = tuned.general(), tuned.on_task()
@@ -89,7 +89,7 @@ def _text_figures(tuned: TunedPair, figures: dict[str, FigureOrReason]) -> dict[
     return result
 
 
-def _base_prompt_arm(runs: Sequence[Run]) -> str | None:
+def _name_of_base_prompt(runs: Sequence[Run]) -> str | None:
     """Return the name of the simplest measured prompt arm (the untrained model), or None."""
     prompts = [r.spec for r in runs if r.spec.tool == "prompt" and r.state == "measured"]
     candidates = [spec for spec in prompts if spec.role == "candidate"]
@@ -98,8 +98,8 @@ def _base_prompt_arm(runs: Sequence[Run]) -> str | None:
 
 
 def _tail_change(runner: Runner, runs: Sequence[Run], arm: str) -> FigureOrReason:
-    """Return the paired change in score on the quarter of cases with the rarest words."""
-    base = _base_prompt_arm(runs)
+    """Return the paired change in score on the quarter with the rarest words, or why not."""
+    base = _name_of_base_prompt(runs)
     if base is None:
         return "no prompt of the base model was measured to compare with"
     matrix = Matrix.explaining(runner.task, runner.split, runs)
@@ -113,7 +113,7 @@ def _tail_change(runner: Runner, runs: Sequence[Run], arm: str) -> FigureOrReaso
 
 
 def _refusal_changes(runner: Runner, runs: Sequence[Run], arm: str) -> dict[str, FigureOrReason]:
-    base, names = _base_prompt_arm(runs), ("refusals", "refusals_wanted")
+    base, names = _name_of_base_prompt(runs), ("refusals", "refusals_wanted")
     if runner.task.output.type != "text":
         why = "answers have a fixed form: a refusal is an invalid answer and counts there"
         return dict.fromkeys(names, why)
@@ -133,7 +133,7 @@ def _refusal_changes(runner: Runner, runs: Sequence[Run], arm: str) -> dict[str,
 
 
 def _calibration_change(tuned: TunedPair) -> FigureOrReason:
-    """Return the change in expected calibration error from base to tuned model.
+    """Return the change in expected calibration error from base to tuned model, or why not.
 
     Both score every label after the tuned arm's prompt; paired bootstrap interval over cases.
     """
@@ -172,9 +172,9 @@ def _ece_change(before: tuple[Any, Any], after: tuple[Any, Any]) -> Interval:
 
 
 def _lost_fact_share(tuned: TunedPair, known: KnowledgeProbe | None) -> FigureOrReason:
-    """Return the share of highly known facts that training lost; training rows are left out.
+    """Return the share of highly known facts that training lost, or why there is none.
 
-    The examples in the prompts are the same as before, so only the weights differ.
+    Training rows are left out. The prompts' examples are as before, so only the weights differ.
     """
     if known is None or not known.of:
         return (known.because if known else "") or "what the base knows was not asked"

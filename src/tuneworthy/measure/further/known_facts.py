@@ -49,7 +49,7 @@ ReplyStore = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class ProbeSetup:
-    """The inputs of the knowledge probe.
+    """The inputs of the knowledge probe: task, model, metric, example rows, store of replies.
 
     `train` are the labelled cases to draw examples from. `pass_at` is the least passing score,
     under the tolerant metric. `store` keeps replies (see `ReplyStore`), `salt` distinguishes
@@ -96,7 +96,7 @@ def probe_facts(setup: ProbeSetup, cases: Sequence[Case]) -> KnowledgeProbe:
 
 
 def knowledge_level(greedy: Sequence[bool], sampled: Sequence[bool]) -> KnowledgeLevel:
-    """Return how well a fact is known, from whether each greedy and sampled answer was right.
+    """Return the SliCK level ("highly_known" … "unknown") from which answers were right.
 
     Raises ValueError without a greedy answer.
     """
@@ -110,7 +110,7 @@ def knowledge_level(greedy: Sequence[bool], sampled: Sequence[bool]) -> Knowledg
 
 
 def lost_facts(before: KnowledgeProbe, after: KnowledgeProbe, design: Design) -> ForgottenFacts:
-    """Return which highly known facts training lost, among the cases of both probes.
+    """Return which highly known facts training lost (ids, share), among cases of both probes.
 
     Facts that changed the other way are counted too, since chance moves cases both ways.
     """
@@ -291,7 +291,7 @@ def familiarity(runner: Runner, seen: Diagnosis | None) -> KnowledgeProbe:
 
 
 def probe_work(task: Task, sizes: Sizes, paid: bool) -> Work:
-    """Return the work of the probe at most: 25 prompts with 4 examples for each case."""
+    """Return the most work of the knowledge probe: 25 prompts with 4 examples for each case."""
     cases = min(sizes.cases, MOST_FACTS_PAID if paid else MOST_FACTS)
     if task.output.type == "label":
         return Work()

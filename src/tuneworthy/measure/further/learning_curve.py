@@ -71,7 +71,7 @@ def rows_needed(
     low, rows, high = (float(v) for v in _interval_quantiles(needed))
     if high <= x[-1]:  # reached within the rows at hand: no extrapolation
         return RowsNeeded(max(rows, x[0]), max(low, x[0]), max(high, x[0]))
-    return _why_not_told(x, losses, (low, rows, high)) or RowsNeeded(rows, low, high)
+    return _rows_untold(x, losses, (low, rows, high)) or RowsNeeded(rows, low, high)
 
 
 def _interval_quantiles(rows: Array) -> Array:
@@ -79,8 +79,8 @@ def _interval_quantiles(rows: Array) -> Array:
     return np.quantile(rows, [tail, 0.5, 1 - tail], method="inverted_cdf")
 
 
-def _why_not_told(x: Array, losses: Array, three: tuple[float, float, float]) -> RowsNeeded | None:
-    """Return a RowsNeeded with the reason why no number is given, None if one is."""
+def _rows_untold(x: Array, losses: Array, three: tuple[float, float, float]) -> RowsNeeded | None:
+    """Return a RowsNeeded of Nones and the reason if no number can be given; else None."""
     low, rows, high = three
     gains = losses[:, :-1] - losses[:, 1:]
     per = gains / np.diff(np.log2(x))  # per doubling, also if a size was left out

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuneworthy.explain.consistency import (
-    FILE_ROWS,
+    FILE_ROWS_DESIGN,
     common_form_share,
     contradiction_share,
     neighbour_noise,
@@ -75,7 +75,7 @@ def soundness(
         differ=differ,
         ladder=ladder,
         gold=gold,
-        unscored=FILE_ROWS.rate(own.count(None), len(own)) if own else None,
+        unscored=FILE_ROWS_DESIGN.rate(own.count(None), len(own)) if own else None,
         flips=_base_flip_share(inputs, runs, again, missing),
         leak=largest_leak_shift(inputs.loaded, runs, missing),
         contradictions=contradiction_share(task, rows),
@@ -87,7 +87,7 @@ def soundness(
 
 
 def leaked_rows(loaded: Loaded) -> frozenset[str]:
-    """Return the test rows that have a near-copy with the same answer among the training rows."""
+    """Return ids of test rows with a near-copy, of the same answer, among the training rows."""
     if loaded.test is None:
         return frozenset()
     numbers, count = near_copy_groups(loaded.copies), len(loaded.cases)
@@ -127,9 +127,9 @@ def _scores_by_arm(runs: Sequence[Run]) -> dict[str, dict[str, float]]:
 
 
 def _best_pair_power(evidence: Evidence, margin: float) -> tuple[int, float | None, float | None]:
-    """Return (n, smallest detectable difference, share of differing cases) of the best pair.
+    """Return (n, smallest detectable difference, differing share) of the two best finalists.
 
-    That is the pair of the two best finalists. If they are more than a margin apart, the share
+    If they are more than a margin apart, the share
     is the one expected at the margin: the cases on which they differ in both directions, plus the
     margin. Before two are measured it is assumed to be .2, without widening for folds.
     """
@@ -153,7 +153,7 @@ def _pair_of_arms(evidence: Evidence, two: Sequence[ArmResult]) -> Pair | None:
 
 
 def _own_scores(inputs: MeasurementInputs, missing: dict[str, str]) -> list[float | None]:
-    """Return the metric's score of each right answer (at most 500), [] for a judge."""
+    """Return the metric's score (None: unscored) of up to 500 right answers; [] for a judge."""
     fields = ("ladder", "gold", "unscored")
     if inputs.task.success.judge is not None:
         missing |= dict.fromkeys(fields, "a judge grades: its own checks stand for it")

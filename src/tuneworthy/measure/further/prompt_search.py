@@ -126,7 +126,7 @@ def _share_of_tuning_gain(
     """Return ((prompt - base) / (tune - base) on shared cases, or None; reasons if so)."""
     arm_runs = [_finalist_runs(runs, evidence, tool) for tool in ("prompt", "tune")]
     arm_runs.append(
-        [r for r in runs if r.spec.name == _base_name(runs, evidence) and r.seed == seed]
+        [r for r in runs if r.spec.name == _baseline_name(runs, evidence) and r.seed == seed]
     )
     prompt, tune, base = map(_score_cells, arm_runs)
     if not tune:
@@ -147,8 +147,8 @@ def _share_of_tuning_gain(
     return ratio.interval, []
 
 
-def _base_name(runs: Sequence[Run], evidence: Evidence) -> str:
-    """Return the name of the present system, else of the simplest prompt."""
+def _baseline_name(runs: Sequence[Run], evidence: Evidence) -> str:
+    """Return the name of the arm to compare with: what runs today, else the simplest prompt."""
     measured = {run.spec.name for run in runs}
     today = [arm.name for arm in evidence.arms if arm.present and arm.name in measured]
     plain = [run.spec for run in runs if run.spec.tool == "prompt"]
@@ -162,7 +162,7 @@ def _finalist_runs(runs: Sequence[Run], evidence: Evidence, tool: str) -> list[R
 
 
 def _score_cells(runs: Sequence[Run]) -> dict[str, tuple[float, int]]:
-    """Return {case id: (score, fold)} of an arm's runs, by the best seed on dev in each fold."""
+    """Return {case id: (score, fold)} of an arm's runs; of several seeds the best on dev."""
     cells: dict[str, tuple[float, int]] = {}
     for run in sorted_by_dev(runs):
         for answer, score in zip(run.answers, run.scores, strict=True):

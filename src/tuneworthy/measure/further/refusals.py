@@ -43,7 +43,7 @@ def refusal_change(
     *,
     wanted: bool,
 ) -> Interval | str:
-    """Return the paired change in the share of refusals from `before` to `after`, or a reason.
+    """Return the paired change in the share of refusals from `before` to `after`, or why not.
 
     `wanted` False: on cases whose right answer is not a refusal (above 0 is over-refusal). True: on
     cases whose right answer is a refusal (below 0 means answers where it should refuse).

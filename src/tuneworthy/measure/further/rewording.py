@@ -31,7 +31,7 @@ TOOLS_WITH_PROMPT = {"prompt", "tune", "distil"}
 
 @dataclass(frozen=True)
 class Rewording:
-    """A change of a prompt, and its name (`how`)."""
+    """A function that changes a prompt (`change`), and the name of the change (`how`)."""
 
     how: str
     change: Change
@@ -83,7 +83,7 @@ def _replace_first(prompt: Prompt, old: str, new: str) -> list[Message]:
 
 
 def _to_bare_instruction(task: Task) -> Change:
-    """Return the change that leaves only instruction and input: no specification, no examples."""
+    """Return a function that cuts a prompt to instruction and input: no examples, no rules."""
 
     def change(prompt: Prompt) -> list[Message]:
         head = [message for message in prompt if message.role == "system"]
@@ -94,7 +94,7 @@ def _to_bare_instruction(task: Task) -> Change:
 
 
 def _to_full_specification(task: Task) -> Change:
-    """Return the change that replaces the bare instruction by the full specification."""
+    """Return a function that puts the full answer specification in place of the instruction."""
     full, instruction = specification(task), task.instruction.strip()
 
     def change(prompt: Prompt) -> list[Message]:

@@ -156,7 +156,7 @@ def _answers_in_setting(
     ids: frozenset[str],
     setting: tuple[float, Change | None],
 ) -> list[list[Answer]]:
-    """Return the answers of each fit, whose fold they are scored with."""
+    """Return a list of answers per fit, asked at (temperature, change of the prompt or None)."""
     answers: list[list[Answer]] = []
     for fit in fits:
         runner.check()
@@ -202,7 +202,7 @@ def _mean_score(arm: ArmResult) -> float:
 
 
 def estimate(sizes: Sizes, arms: int = 3) -> Work:
-    """Return the work of the robustness checks of `arms` arms, for the plan.
+    """Return the work (requests, tokens) of checking the robustness of `arms` arms.
 
     Nine conditions (five temperatures, three wordings, the other prompt length), with the examples
     of the best prompt.

@@ -54,8 +54,8 @@ class ExtrasInputs:
     runs: Sequence[Run]
     recipes: Sequence[Recipe]
 
-    def cut(self, what: str) -> str:
-        """Return why the kind `what` is not measured, or "" if it is planned."""
+    def why_cut(self, what: str) -> str:
+        """Return why a kind of measurement (one of `KINDS`) is left out, "" if it is planned."""
         return why_left_out(self.plan.beside, what)
 
 
@@ -87,7 +87,7 @@ def with_extras(inputs: ExtrasInputs, evidence: Evidence) -> Evidence:
 
 Measured = Iterator[tuple[str, Any]]
 
-"""Yields (field of the evidence, its value or the reason why there is none)."""
+"""Yields (field of `Evidence`, its value; or a text: the reason why there is none)."""
 
 
 def _measure_reliability(inputs: ExtrasInputs, evidence: Evidence) -> Measured:
@@ -111,14 +111,14 @@ def _measure_facts(inputs: ExtrasInputs, evidence: Evidence) -> Measured:
         "staleness",
         freshness_rate.freshness_of(runner.task, inputs.loaded.everyone, runner.docs, stated),
     )
-    if why := inputs.cut(KNOWN):
+    if why := inputs.why_cut(KNOWN):
         yield "known", KnowledgeProbe(because=why)
     else:
         yield "known", familiarity(runner, evidence.diagnosis)
 
 
 def _measure_robustness(inputs: ExtrasInputs, evidence: Evidence) -> Measured:
-    why, arms = inputs.cut(TEMPERATURES), robustness_arms(evidence, inputs.runs)
+    why, arms = inputs.why_cut(TEMPERATURES), robustness_arms(evidence, inputs.runs)
     if why or not arms:
         yield "shakes", why or "no finalist asks a model here"
         return
@@ -127,11 +127,11 @@ def _measure_robustness(inputs: ExtrasInputs, evidence: Evidence) -> Measured:
 
 
 def _measure_tuned_models(inputs: ExtrasInputs, evidence: Evidence) -> Measured:
-    """Yield the harm and the changes of the finalists that were trained here."""
+    """Yield ("harms" and "changes", records or why not) of the finalists trained here."""
     names = [
         a.name for a in evidence.arms if a.finalist and a.tool in TRAINED_TOOLS and not a.present
     ]
-    why = inputs.cut(HARM)
+    why = inputs.why_cut(HARM)
     if why or not names:
         yield from ((name, why or "no trained arm is a finalist") for name in ("harms", "changes"))
         return
@@ -143,7 +143,7 @@ def _measure_tuned_models(inputs: ExtrasInputs, evidence: Evidence) -> Measured:
 
 
 def _measure_curves(inputs: ExtrasInputs, evidence: Evidence) -> Measured:
-    why = inputs.cut(CURVE)
+    why = inputs.why_cut(CURVE)
     skip = {a.name: why for a in evidence.arms if why and a.tool in TRAINED_TOOLS}
     given = (inputs.runner, inputs.plan.arms, inputs.runs, inputs.recipes, evidence)
     yield "curves", learning_curves(*given, skip=skip) or "no finalist learns from rows"
@@ -161,7 +161,7 @@ _MEASUREMENTS = (
 def with_slices(
     inputs: ExtrasInputs, evidence: Evidence, arm: str | None, rival: str | None
 ) -> Evidence:
-    """Return the evidence with the slices of the named arm and its rival."""
+    """Return the evidence with scores of the named arm and its rival on slices of the cases."""
     if arm is None:
         missing = {**evidence.missing, "slices": "no arm is named"}
         return evidence.model_copy(update={"missing": missing})
@@ -246,6 +246,6 @@ def _optional_measurement(
 
 
 def why_left_out(extras: Sequence[OptionalMeasurement], what: str) -> str:
-    """Return why the kind `what` is not measured, or "" if it is planned."""
+    """Return why a kind of measurement is left out of the plan, "" if it is planned."""
     planned = next((extra for extra in extras if extra.what == what), None)
     return "nothing here gives a reason to measure it" if planned is None else planned.because

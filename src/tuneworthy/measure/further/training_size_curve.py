@@ -91,7 +91,7 @@ def learning_curves(
 
 
 def curve_minutes(facts: PlanInputs, planned: PlannedArm) -> float:
-    """Return the planned minutes for the curve of an arm: its fits on fewer rows.
+    """Return the planned minutes of an arm's learning curve, whose points are fits on fewer rows.
 
     0 if the arm has no estimate (a classifier) or no model was timed.
     """
@@ -113,7 +113,7 @@ def curve_minutes(facts: PlanInputs, planned: PlannedArm) -> float:
 
 
 def _row_shares(rows: int) -> list[float]:
-    """Return the shares of the rows to fit on: an eighth (from 160 rows on), a quarter, half."""
+    """Return the shares of `rows` to fit on: .125 (only from 160 rows on), .25 and .5."""
     eighth = rows * ROW_SHARES[0] >= LEAST_EIGHTH
     return [s for s in ROW_SHARES if rows * s >= LEAST_CURVE_ROWS and (eighth or s > ROW_SHARES[0])]
 
@@ -121,7 +121,7 @@ def _row_shares(rows: int) -> list[float]:
 def _learner_of(
     planned: PlannedArm, runs: Sequence[Run], recipes: Sequence[Recipe], evidence: Evidence
 ) -> _Learner:
-    """Return the learner of a planned arm; its folds are those that the arm was scored on."""
+    """Return what is needed to refit an arm: its scored folds, seeds, own and a rival's scores."""
     own = [run for run in runs if run.spec.name == planned.spec.name and run.state == "measured"]
     folds, seeds = tuple(sorted({run.fold or 0 for run in own})), planned.seeds[:1]
     if len(folds) == 1:  # without folds, two seeds are the repeats
@@ -182,7 +182,7 @@ def _measure_curve(runner: Runner, learner: _Learner) -> LearningCurve:
 def _cut_scores(
     runner: Runner, learner: _Learner, share: float
 ) -> Iterator[tuple[CurveCell, float]]:
-    """Yield (cell, score) after fitting on a share of each fold's rows; none if a fit fails."""
+    """Yield (cell, score) after fitting on a share of each fold's rows; no cell if a fit fails."""
     for seed in learner.seeds:
         parts = {
             f: _cut_rows(runner, part, share * _usable_row_share(learner, part), seed)
@@ -192,7 +192,7 @@ def _cut_scores(
 
 
 def _scores_on_all_rows(runner: Runner, learner: _Learner) -> Iterator[tuple[CurveCell, float]]:
-    """Yield (cell, score) with all rows; a seed that the study did not run is fitted here."""
+    """Yield (cell, score) of fits on all rows; a seed that the study did not run is fitted here."""
     fitted_seeds = {seed for seed, _, _ in learner.own_scores}
     yield from learner.own_scores.items()
     for seed in learner.seeds:
@@ -250,7 +250,7 @@ def _curve_point(
 
 
 def _means_by_case(scores: ScoresByCell) -> dict[str, float]:
-    """Return the mean score of each case over seeds, by case id in order."""
+    """Return {case id: mean score over its cells}, in the order of the ids."""
     table: dict[str, list[float]] = {}
     for (_, _, case), value in scores.items():
         table.setdefault(case, []).append(value)
@@ -271,7 +271,7 @@ def _paired_gain(
 
 
 def _shared_cells(runner: Runner, learner: _Learner, sizes: Sequence[ScoresByCell]) -> CurveScores:
-    """Return the cells that every size and the rival share; groups are resampled as one."""
+    """Return scores of the cells that all sizes and the rival have, with units to resample."""
     shared = set.intersection(*(set(scores) for scores in sizes)) if sizes else set()
     cells = sorted(cell for cell in shared if cell[2] in learner.rival_scores)
     groups = [runner.split.groups.get(case, case) for _, _, case in cells]

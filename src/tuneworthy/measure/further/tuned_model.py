@@ -35,7 +35,7 @@ _TENSORS = ("adapter_model.safetensors", "model.safetensors")  # of an adapter, 
 
 @dataclass(frozen=True)
 class TunedPair:
-    """One trained run with its base and its tuned model open."""
+    """One trained run with its base and tuned models opened; each figure of both is stored."""
 
     runner: Runner
     run: Run
@@ -44,18 +44,18 @@ class TunedPair:
 
     @cached_property
     def cases(self) -> list[str]:
-        """Return the ids of the cases that the run answered, in an order drawn by the seed."""
+        """Return ids of cases the run answered with a stored prompt, in a random (seeded) order."""
         seed = self.runner.task.seed
         ids = [a.case for a in self.run.answers if a.prompt and not a.error]
         return sorted(ids, key=lambda i: digest([seed, "changes", i]))
 
     @cached_property
     def answers(self) -> dict[str, Answer]:
-        """Return the run's answers by case."""
+        """Return {case id: answer} of the run."""
         return {answer.case: answer for answer in self.run.answers}
 
     def unit(self, what: str, more: Any, make: Any) -> Any:
-        """Return the stored figures `what` of this tuned model, or make and store them."""
+        """Return the stored value `what` of this tuned model; if absent, make and store it."""
         identity = {"what": f"changes {what}", "made_by": code_version(), "salt": self.runner.salt,
                  "model": dict(self.model.fingerprint), "more": more}  # fmt: skip
         study = self.runner.study
@@ -76,7 +76,7 @@ class TunedPair:
         return [list(row) for row in rows if row[0]]
 
     def _general_rows(self) -> list[dict[str, Any]]:
-        """Return the base's texts at temperature 1, generated once for all adapters on it."""
+        """Return tokenised texts that the base wrote at temperature 1; stored for all adapters."""
         from tuneworthy.models.train import changes
 
         identity = {"what": "general passages", "made_by": code_version(),
@@ -111,7 +111,7 @@ class TunedPair:
         return [changes.answered_row(self.base, a.prompt, a.text, a.finish == "stop") for a in own]
 
     def weights(self) -> dict[str, Any]:
-        """Return per layer: ratio, rank, effective rank, and the shifts on and off the task."""
+        """Return {"layers": {layer: weight change}, "on", "off": shifts per layer on/off task}."""
         from tuneworthy.models.train import changes
 
         def make() -> dict[str, Any]:
@@ -126,7 +126,7 @@ class TunedPair:
         return dict(self.unit("weights", self._answers_digest(MOST_TASK_CASES), make))
 
     def asked_again(self) -> list[dict[str, Any]]:
-        """Return {case, before, finish} of up to 12 cases: the base's reply to the same prompt."""
+        """Return dicts {case, before, finish} of up to 12 cases; `before`: the base's own reply."""
         ids = self.cases[:MOST_ASKED_CASES]
         limits = limits_for(self.runner.task, self.runner.task.output.max_tokens or 256)
 
@@ -142,7 +142,7 @@ class TunedPair:
         )
 
     def confidences(self) -> list[dict[str, Any]]:
-        """Return {case, before, after} of up to 120 cases: (label, probability) of each model.
+        """Return dicts {case, before, after} of up to 120 cases: [label, probability] per model.
 
         Empty if the task has no closed labels or too many to score, or the model can't score them.
         """
@@ -156,7 +156,7 @@ class TunedPair:
         def make() -> dict[str, Any]:
             prompts = [self.answers[i].prompt for i in ids]
             tables = [m.logprobs(prompts, [names] * len(ids)) for m in (self.base, self.model)]
-            before, after = ([_most_likely(names, row) for row in table] for table in tables)
+            before, after = ([_most_likely_label(names, row) for row in table] for table in tables)
             rows = zip(ids, before, after, strict=True)
             return {"rows": [{"case": i, "before": b, "after": a} for i, b, a in rows]}
 
@@ -171,7 +171,7 @@ class TunedPair:
 
 
 def _general_prompts() -> list[Any]:
-    """Return all that the general text depends on besides the model, for its key."""
+    """Return length and prompts of the general texts: the part of their key besides the model."""
     return [GENERAL_TOKENS, openings(), [chat[0].content for chat in chat_prompts()]]
 
 
@@ -205,7 +205,7 @@ def relative_rise(rows: Sequence[Sequence[float]]) -> Interval:
 
 
 def divergence(rows: Sequence[Sequence[float]]) -> Interval:
-    """Return the mean KL divergence per token (nats), with a bootstrap over texts."""
+    """Return the mean KL divergence per token (nats) with a 95 % bootstrap interval over texts."""
     return _bootstrap_interval(_checked_array(rows), lambda sums: sums[..., 3] / sums[..., 0])
 
 
@@ -224,7 +224,7 @@ def _bootstrap_interval(table: np.ndarray[Any, Any], figure: Any) -> Interval:
 
 
 def estimate(sizes: Sizes) -> Work:
-    """Return the work of harm and changes of one trained arm, for the plan.
+    """Return the work (requests, tokens) of measuring harm and changes of one trained arm.
 
     General text is generated once and read four times (twice by each model, with the shifts), task
     answers are read four times, 12 prompts answered by the base, and labels of 120 cases scored by
@@ -244,7 +244,7 @@ def estimate(sizes: Sizes) -> Work:
     )
 
 
-def _most_likely(names: Sequence[str], row: Sequence[float]) -> list[Any]:
+def _most_likely_label(names: Sequence[str], row: Sequence[float]) -> list[Any]:
     """Return [most likely label, its probability among the labels]."""
     logs = np.array(row, float)
     shares = np.exp(logs - logs.max())

@@ -90,7 +90,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _example_fields(tuned: TunedPair) -> dict[str, Any]:
-    """Return the fields `examples` (three answers before and after), `asked` and `differ`.
+    """Return {"examples": up to 3 answers before and after, "asked": count, "differ": count}.
 
     Examples are the first answers that differ, in seeded order. `differ` counts those of all
     `asked`.

@@ -71,7 +71,7 @@ def next_step(
         return _cheapest_step([more, *others, *([folds] if folds else [])])
     if folds:
         return _cheapest_step([folds, *(offer for offer in offers if offer.settles)])
-    larger = _needs_bigger(evidence, policy, ruling, short)
+    larger = _wants_bigger(evidence, policy, ruling, short)
     if larger and (short or ruling.status == "firm"):  # few rows never show it to fall short
         return _step_to_measure_bigger(evidence, policy, ruling)
     if before:

@@ -1,4 +1,4 @@
-"""Fit cheap arms again on other splits of the rows, to see how much a row's score varies by split.
+"""Fit cheap arms again on other splits of the rows, to see how much a row's score varies.
 
 An arm whose rows keep their scores whatever else it was fitted on needs less width for its folds.
 """

@@ -45,7 +45,7 @@ from tuneworthy.records.interval import ALPHA
 from tuneworthy.records.reason import Reason, Why
 from tuneworthy.records.record import digest
 from tuneworthy.records.run import Run
-from tuneworthy.records.task import Task
+from tuneworthy.records.task import HardLimits, Task
 
 ZERO_SCORE_BELOW = 1e-9  # a score below it counts as 0
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+")
@@ -56,7 +56,8 @@ LEAST_TIMES_FOR_P95 = 20  # below it the 95th percentile is little more than the
 def compare(inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]) -> Evidence:
     """Return the evidence of all runs so far on the scored cases."""
     matrix = Matrix.of(inputs, runs)
-    finalists, all_pairs = matrix.competition
+    broken = {name for name, rs in by_spec(runs).items() if _breaks_limit(matrix, rs)}
+    finalists, all_pairs = matrix.competition(broken)
     compared = {one.spec.name for rivals in matrix.places.values() for one in rivals}
     arms = [
         _arm_result(matrix, rs, finalists.get(name)).model_copy(
@@ -128,6 +129,15 @@ def _arm_result(matrix: Matrix, runs: Sequence[Run], rivals: Sequence[Column] | 
         missing=missing,
         present=spec.arm == PRESENT_ARM,
     )
+
+
+def _breaks_limit(matrix: Matrix, runs: Sequence[Run]) -> bool:
+    """Return whether an arm is shown to break a limit of the task that its own runs can test."""
+    success, column = matrix.inputs.task.success, matrix.columns.get(runs[0].spec.name)
+    if column is None or (success.floor is None and success.limits == HardLimits()):
+        return False
+    fields, _ = _measured_fields(matrix, column, sorted(column.cells), ())
+    return "violated" in fields["limits"].values()
 
 
 def _joined_notes(runs: Sequence[Run], more: str = "") -> Reason | None:

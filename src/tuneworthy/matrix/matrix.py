@@ -101,10 +101,13 @@ class Matrix:
         mean = None if self.inputs.grades is None else lambda one: self.mean(one.spec.name).mean
         return group_by_place(self.columns.values(), self.inputs.task, mean)
 
-    @cached_property
-    def competition(self) -> tuple[dict[str, Sequence[Column]], list[Pair]]:
+    def competition(
+        self, broken: Collection[str] = ()
+    ) -> tuple[dict[str, Sequence[Column]], list[Pair]]:
         """Return ({finalist: arms of its place, itself first}, all pairs that include a finalist).
 
-        The bounds hold together for all arms, looks and stages (`pairs.simplest_equals`).
+        The bounds hold together for all arms, looks and stages (`pairs.simplest_equals`). `broken`
+        are arms that break a limit of the task.
         """
-        return simplest_equals(self.inputs, self.places.values(), self.with_role("reference"))
+        references = self.with_role("reference")
+        return simplest_equals(self.inputs, self.places.values(), references, broken)

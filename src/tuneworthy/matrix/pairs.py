@@ -100,18 +100,21 @@ def simplest_equals(
     inputs: ComparisonInputs,
     places: Collection[Sequence[Column]],
     references: Mapping[str, Column],
+    broken: Collection[str] = (),
 ) -> tuple[dict[str, Sequence[Column]], list[Pair]]:
     """Return ({finalist: arms that compete for its place, itself first}, pairs with a finalist).
 
     `places` has the arms of each place on the ladder, the best mean first. The simplest arm stands
     for the place that no other one there is shown to beat, and that is shown to beat whatever the
-    best one is shown to beat among the places below and the references.
+    best one is shown to beat among the places below and the references. Arms of `broken`, which
+    break a limit, stand for a place only where each of its arms does.
     """
     rows = sorted(places, key=lambda columns: ladder_position(columns[0].spec))
     arms = {column.spec.name: column for rivals in places for column in rivals}
     table, found = PairTable(inputs, arms, references), dict[str, Sequence[Column]]()
     for rivals in rows:
-        first = table.simplest_equal(rivals, [*found, *references])
+        able = [one for one in rivals if one.spec.name not in broken] or rivals
+        first = table.simplest_equal(able, [*found, *references])
         found[first.spec.name] = [first, *(one for one in rivals if one is not first)]
     return found, table.pairs(found)
 

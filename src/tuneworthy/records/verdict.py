@@ -82,6 +82,10 @@ class LeftOnTable(Record):
 
     points: float = Field(description="The bound: no compared arm is better by more than this.")
     level: float = Field(description="How sure the bound is, 0 to 1.")
+    arm: str | None = Field(None, description="The arm that may be better; null if none can be.")
+    versus: str | None = Field(
+        None, description="Better than which: the named arm, or a reference if none is named."
+    )
 
 
 class ByMargin(Record):

@@ -94,7 +94,7 @@ def junit_xml(results: Results) -> str:
     """
     verdict = results.verdict
     suite = ET.Element("testsuite", name=f"tuneworthy {results.task.name}")
-    head = phrases.headline(verdict.use, verdict.status)
+    head = phrases.headline(verdict.use, verdict.status, verdict.left_on_table is not None)
     _add_test(suite, "verdict", "" if verdict.status != "blocked" else fact_lines.use_line(results))
     if results.task.success.target is not None:
         line = phrases.target_line(verdict, results.task.success.target)

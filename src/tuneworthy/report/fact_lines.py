@@ -164,8 +164,8 @@ def pays_line(results: Results) -> str:
     have = results.task.economics.requests_per_month
     volume = economics.get("break_even_per_month")
     yours = f"; you have {phrases.amount(have)}" if have is not None else ""
-    rival, ahead = economics.get("rival"), differences_to_named(results)
-    who = "It" if ahead and rival in (None, ahead[0].arm) else visible(str(rival or "Tuning"))
+    rival, left = economics.get("rival"), results.verdict.left_on_table
+    who = "It" if left and left.arm and rival == left.arm else visible(str(rival or "Tuning"))
     if isinstance(volume, int | float) and economics.get("side") not in ("always", "never"):
         side = "below" if economics.get("side") == "below" else "above"
         return f"{who} pays {side} {phrases.amount(volume)} requests a month{yours}."
@@ -220,21 +220,23 @@ def not_certain(arm: ArmResult, graded: bool = False) -> str:
 
 def left_line(results: Results) -> str:
     """Return a sentence on how many points another arm could gain at most, and which arm."""
-    verdict, ahead = results.verdict, differences_to_named(results)
+    verdict = results.verdict
     left = verdict.left_on_table
     if left is None:
         why = visible(verdict.missing.get("/left_on_table", phrases.UNKNOWN))
         return f"How much better another arm could be is not measured: {why}."
     sure = phrases.confidence(left.level)
-    if left.points <= 0 or not ahead:
-        return f"No other measured arm can be better ({sure} sure)."
-    arm = next(a for a in results.evidence.arms if a.name == ahead[0].arm)
+    arm = next((one for one in results.evidence.arms if one.name == left.arm), None)
+    if arm is None:
+        able = [a for a in results.evidence.arms if a.score and a.role == "candidate"]
+        which = "measured" if all(one.competes for one in able) else "compared"
+        return f"No other {which} arm can be better ({sure} sure)."
     kind = phrases.TOOLS[arm.tool or "other"][0]
     kind = kind[:1].upper() + kind[1:]
     if verdict.arm is None:
         return (
             f"{kind} ({visible(arm.name)}) is not shown to be better than"
-            f" {visible(ahead[0].versus)}: by at most {tenths(left.points)} points, as far as"
+            f" {visible(str(left.versus))}: by at most {tenths(left.points)} points, as far as"
             f" these rows can show ({sure} sure)."
         )
     return (

@@ -187,7 +187,7 @@ def _caps_line(plan: Plan, sent: EndpointLoad) -> str:
         return f"Your cap of {cap} can't be kept without a price: `run` asks for one first."
     if at := plan.stops_at:
         return (
-            f"Your cap of {cap} ends the run in `{at}`, before a verdict (exit code 6): more is"
+            f"Your cap of {cap} may end the run in `{at}`, before a verdict (exit code 6): more is"
             " expected in all. Raise it, or name fewer `arms`; a run that ended goes on."
         )
     if plan.cap_usd is not None and (sent.most_usd is None or sent.most_usd > plan.cap_usd):

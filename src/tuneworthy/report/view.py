@@ -81,7 +81,7 @@ def opening(results: Results) -> Opening:
     ladder, arm = tuple(_ladder_rows(results)), fact_lines.arm_named(results)
     return Opening(
         lead=lead,
-        head=phrases.headline(verdict.use, verdict.status),
+        head=phrases.headline(verdict.use, verdict.status, verdict.left_on_table is not None),
         use=fact_lines.use_line(results),
         status=fact_lines.status_line(results),
         told={"left": verdict.because} if verdict.status == "blocked" else told,

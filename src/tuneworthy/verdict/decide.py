@@ -39,6 +39,10 @@ _NO_REFERENCE = "no reference was compared, so there is nothing to measure from"
 _WHY_LEFT_UNKNOWN = (
     "right answers of what runs today were refused for their form, so its score is too low"
 )
+_WHY_NO_ARM = {
+    "limits": "no arm that keeps your limits is good enough to be named",
+    "nothing": "no arm that could be named was measured",
+}
 VOLUME_GRID = (1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7)
 
 
@@ -170,7 +174,13 @@ def _why_and_settlement(
 def _left_on_table(evidence: Evidence, ruling: LadderDecision) -> LeftOnTable | None:
     if ruling.left is None:
         return None
-    return LeftOnTable(points=ruling.left, level=round(1 - evidence.alpha, 6))
+    versus = ruling.arm or ruling.against
+    return LeftOnTable(
+        points=ruling.left,
+        level=round(1 - evidence.alpha, 6),
+        arm=ruling.left_by.name if ruling.left_by else None,
+        versus=versus.name if versus else None,
+    )
 
 
 def _to_verdict_arm(arm: ArmResult, delta: Delta | None) -> VerdictArm:
@@ -210,7 +220,10 @@ def _reasons_for_nulls(
     undecided = no_arm if ruling.arm is None else "the target lies inside the score's interval"
     return {
         "/changes": evidence.missing.get("changes", "no arm was trained here"),
-        "/arm": blocked or "no arm is shown better than the reference",
+        "/arm": blocked
+        or _WHY_NO_ARM.get(ruling.reason, "no arm is shown better than the reference"),
+        "/left_on_table/arm": "no other compared arm can be better",
+        "/left_on_table/versus": "nothing was compared",
         "/left_on_table": blocked or _why_left_unknown(ruling),
         "/target_met": NO_TARGET if policy.target is None else undecided,
     }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import inf
 
 from tuneworthy.records.counting import score_text
 from tuneworthy.records.escape import quoted
 from tuneworthy.records.evidence import ArmResult, Evidence, Policy
 from tuneworthy.records.split import TREND_ALPHA, Neighbours, Trend
+from tuneworthy.verdict.prices import known_prices
 from tuneworthy.verdict.rungs import Ladder, ladder_key
 
 
@@ -31,18 +33,28 @@ def significant_breaks(
 
 
 def _favours_other_arm(ladder: Ladder, policy: Policy, trend: Trend) -> bool:
-    """Return whether the rows after a break would name the other arm.
+    """Return whether the mean scores after a break would name the other arm, by the user's policy.
 
-    There the other one leads by more than the margin, or it is the simpler rung and not behind.
+    By cost: the cheaper arm counts unless it lags by more than the margin; a dearer one takes over
+    only from an arm in place of today's. By quality: the simpler arm wins where it is not behind,
+    the other one where its gain, after prices, is above the margin.
     """
-    after = trend.after
-    if after is None:
+    if trend.after is None:
         return False
     arms = {arm.name: arm for arm in ladder.order}
-    simpler = ladder_key(arms[trend.versus]) < ladder_key(arms[trend.arm])
-    if simpler and policy.motive == "quality":
-        return after.lead <= 0
-    return -after.lead > policy.margin
+    mine, other, lead = arms[trend.arm], arms[trend.versus], trend.after.lead
+    if policy.motive == "cost" and ladder.present:
+        today = ladder.present.name
+        costs = [inf if arm.usd_per_1k is None else arm.usd_per_1k for arm in (mine, other)]
+        if costs[1] < costs[0]:
+            return lead <= (policy.margin if mine.name == today else 0.0)
+        return other.name == today and lead < -policy.margin
+    prices = known_prices(ladder.rivals, policy)
+    if ladder_key(other) < ladder_key(mine) and policy.motive == "quality":
+        return lead + (prices.shift(mine.name, other.name) if prices else 0.0) <= 0
+    if prices:
+        return prices.worth(-lead, other.name, mine.name) > 0
+    return -lead > policy.margin
 
 
 def decisive_breaks(

@@ -8,12 +8,13 @@ from itertools import pairwise
 from math import sqrt
 from typing import Any, Literal
 
+from tuneworthy.matrix.ladder import IN_BETWEEN
 from tuneworthy.records.escape import quoted
 from tuneworthy.records.evidence import ArmResult, Policy
 from tuneworthy.records.task import TRAINED_TOOLS
 from tuneworthy.records.verdict import ByMargin
 from tuneworthy.verdict.prices import Prices, known_prices
-from tuneworthy.verdict.rule import LadderDecision, LadderScenarios, apply_rule, decide_on_ladder
+from tuneworthy.verdict.rule import LadderDecision, LadderScenarios, apply_rule
 from tuneworthy.verdict.rungs import Ladder
 
 PriceKey = Literal["value_of_correct", "requests_per_month"]
@@ -55,17 +56,15 @@ def flips(
         if (old.use, old.arm) != (new.use, new.arm):
             out.append({"input": "margin", "at": new.margin, "below": old.use, "above": new.use,
                         "arm": new.arm})  # fmt: skip
-    if not scenarios.blocked:
+    if not scenarios.evidence.blocks:
         keys: tuple[PriceKey, ...] = ("value_of_correct", "requests_per_month")
         intervals: list[tuple[dict[str, str], list[PriceInterval]]] = [
-            ({"input": key}, rulings_by_key(scenarios.seen, policy, key)) for key in keys
+            ({"input": key}, rulings_by_key(scenarios, policy, key)) for key in keys
         ]
-        intervals.append(
-            ({"input": "retrain_days"}, _rulings_by_retrain_days(scenarios.seen, policy))
-        )
+        intervals.append(({"input": "retrain_days"}, _rulings_by_retrain_days(scenarios, policy)))
         for arm in scenarios.seen.order:
             about = {"input": "usd_per_1k", "of": arm.name}
-            intervals.append((about, _rulings_by_price(scenarios.seen, policy, arm)))
+            intervals.append((about, _rulings_by_price(scenarios, policy, arm)))
         out += [{**about, **flip} for about, parts in intervals for flip in _flips_between(parts)]
     return tuple({**flip, "says": _flip_sentence(flip)} for flip in out)
 
@@ -93,43 +92,41 @@ def _flip_sentence(flip: Mapping[str, Any]) -> str:
     return f"{where}: {flip['above']}{arm}; below that: {flip['below']}"
 
 
-def rulings_by_key(ladder: Ladder, policy: Policy, key: PriceKey) -> list[PriceInterval]:
+def rulings_by_key(
+    scenarios: LadderScenarios, policy: Policy, key: PriceKey
+) -> list[PriceInterval]:
     """Return intervals of `key` (value or volume) with the ruling on each, the other price fixed.
 
     Every condition of the rule compares a bound with a term in 1/price, so the values at which
     anything changes are known in closed form; one evaluation between each two of them is enough.
     Empty if the other price or a rung's costs are unknown.
     """
-    prices = known_prices(
-        ladder.rivals, policy.model_copy(update={key: getattr(policy, key) or 1.0})
-    )
+    varied = policy.model_copy(update={key: getattr(policy, key) or 1.0})
+    prices = known_prices(scenarios.seen.rivals, varied)
     if prices is None or policy.motive != "quality":
         return []
-    turning = (
-        _turning_values(ladder, prices)
-        if key == "value_of_correct"
-        else _turning_volumes(ladder, prices)
-    )
+    turning_of = _turning_values if key == "value_of_correct" else _turning_volumes
     return _rulings_between(
-        turning,
-        lambda at: decide_on_ladder(ladder, policy.model_copy(update={key: at})),
+        (at for ladder in scenarios.ladders for at in turning_of(ladder, prices)),
+        lambda at: apply_rule(scenarios, policy.model_copy(update={key: at})),
         (0.0, None),
     )
 
 
-def _rulings_by_retrain_days(ladder: Ladder, policy: Policy) -> list[PriceInterval]:
+def _rulings_by_retrain_days(scenarios: LadderScenarios, policy: Policy) -> list[PriceInterval]:
     """Return intervals of the days until retraining with the ruling on each; [] if none decide.
 
     From one day to the horizon; upkeep is linear in 30/days. [] if nothing is retrained, or if
     prices do not decide.
     """
-    prices = known_prices(ladder.rivals, policy)
-    again = {arm.name: arm.retrain_usd or 0.0 for arm in ladder.rivals if arm.tool in TRAINED_TOOLS}
+    rivals = scenarios.seen.rivals
+    prices = known_prices(rivals, policy)
+    again = {arm.name: arm.retrain_usd or 0.0 for arm in rivals if arm.tool in TRAINED_TOOLS}
     if prices is None or policy.motive != "quality" or not any(again.values()):
         return []
-    fixed = {arm.name: _upkeep_without_retraining(arm) for arm in ladder.rivals}
+    fixed = {arm.name: _upkeep_without_retraining(arm) for arm in rivals}
 
-    def turning() -> Iterator[float]:
+    def turning(ladder: Ladder) -> Iterator[float]:
         for b, s in _considered_climbs(ladder):
             each = again.get(b.name, 0.0) - again.get(s.name, 0.0)
             rest = prices.monthly(b.name, s.name)
@@ -148,32 +145,30 @@ def _rulings_by_retrain_days(ladder: Ladder, policy: Policy) -> list[PriceInterv
             }
             for name, each in again.items()
         }
-        return decide_on_ladder(_with_costs(ladder, arms), policy)
+        return apply_rule(_with_costs(scenarios, arms), policy)
 
-    return _rulings_between(turning(), ruled, (1.0, policy.horizon_months * DAYS_PER_MONTH))
+    cuts = (at for ladder in scenarios.ladders for at in turning(ladder))
+    return _rulings_between(cuts, ruled, (1.0, policy.horizon_months * DAYS_PER_MONTH))
 
 
-def _rulings_by_price(ladder: Ladder, policy: Policy, arm: ArmResult) -> list[PriceInterval]:
+def _rulings_by_price(
+    scenarios: LadderScenarios, policy: Policy, arm: ArmResult
+) -> list[PriceInterval]:
     """Return price intervals (1/20 to 20 times the arm's per 1,000 requests) with their rulings.
 
     [] if its price is 0 or unknown, or if prices do not decide.
     """
-    prices = known_prices(ladder.rivals, policy)
+    rivals = scenarios.seen.rivals
+    prices = known_prices(rivals, policy)
     if not arm.usd_per_1k or (prices is None and policy.motive == "quality"):
         return []
-    turning = [other.usd_per_1k or 0.0 for other in ladder.rivals if other.name != arm.name]
+    turning = [other.usd_per_1k or 0.0 for other in rivals if other.name != arm.name]
     if prices is not None and policy.motive == "quality":
-        turning = [
-            1000 * (prices.cost[other.name] + prices.value * sign * (bound - height))
-            for other in ladder.rivals
-            if other.name != arm.name
-            for sign, (b, s) in ((1, (arm, other)), (-1, (other, arm)))
-            for height in (0.0, prices.margin_by_user, prices.margin(s.name, b.name))
-            for bound in ladder.bound(b, s)
-        ]
+        turning = [at for one in scenarios.ladders for at in _turning_prices(one, prices, arm)]
 
     def ruled(price: float) -> LadderDecision:
-        return decide_on_ladder(_with_costs(ladder, {arm.name: {"usd_per_1k": price}}), policy)
+        costs = {arm.name: {"usd_per_1k": price}}
+        return apply_rule(_with_costs(scenarios, costs), policy)
 
     return _rulings_between(
         turning, ruled, (arm.usd_per_1k / PRICE_FACTOR, arm.usd_per_1k * PRICE_FACTOR)
@@ -185,15 +180,20 @@ def _considered_climbs(ladder: Ladder) -> Iterator[tuple[ArmResult, ArmResult]]:
     return ((b, s) for b in ladder.rivals for s in ladder.order if b.name != s.name)
 
 
-def _with_costs(ladder: Ladder, arms: Mapping[str, Mapping[str, Any]]) -> Ladder:
-    """Return the ladder with other costs (fields by arm name) for some arms."""
+def _with_costs(
+    scenarios: LadderScenarios, arms: Mapping[str, Mapping[str, Any]]
+) -> LadderScenarios:
+    """Return the scenarios with other costs (fields by arm name) for some arms."""
 
     def other(arm: ArmResult) -> ArmResult:
         return arm.model_copy(update=dict(arms.get(arm.name, {})))
 
-    today = other(ladder.present) if ladder.present else None
-    rungs, others = (tuple(map(other, arms)) for arms in (ladder.order, ladder.others))
-    return replace(ladder, order=rungs, others=others, present=today)
+    def changed(ladder: Ladder) -> Ladder:
+        today = other(ladder.present) if ladder.present else None
+        rungs, others = (tuple(map(other, arms)) for arms in (ladder.order, ladder.others))
+        return replace(ladder, order=rungs, others=others, present=today)
+
+    return scenarios.with_ladders(changed)
 
 
 def _upkeep_without_retraining(arm: ArmResult) -> float:
@@ -238,7 +238,8 @@ def _point_inside(low: float, high: float | None) -> float:
 def _turning_values(ladder: Ladder, prices: Prices) -> Iterator[float]:
     """Yield the dollars that a right answer is worth at which a ruling can change.
 
-    There mean, low or high of q_b - dc/v - q_s is 0, the written margin, or monthly/(v V).
+    There mean, low or high of q_b - dc/v - q_s is 0, the written margin, or monthly/(v V); or b
+    gains IN_BETWEEN of what another arm gains over s.
     """
     written = prices.margin_by_user
     for b, s in _considered_climbs(ladder):
@@ -247,7 +248,40 @@ def _turning_values(ladder: Ladder, prices: Prices) -> Iterator[float]:
         terms = [(upkeep, written)]
         for bound in ladder.bound(b, s):
             terms += [(dearer, bound), (dearer, bound - written), (dearer + upkeep, bound)]
+        terms += [
+            (dearer - IN_BETWEEN * (prices.cost[best.name] - prices.cost[s.name]),
+             ladder.bound(b, s)[0] - IN_BETWEEN * ladder.bound(best, s)[0])
+            for best in ladder.rivals if best.name not in (b.name, s.name)
+        ]  # fmt: skip
         yield from (above / below for above, below in terms if below)
+
+
+def _turning_prices(ladder: Ladder, prices: Prices, arm: ArmResult) -> Iterator[float]:
+    """Yield the dollars per 1,000 requests of `arm` at which a ruling can change.
+
+    A gain of b over s, after prices, is worth `gain(b, s)` dollars a request where the arm is free,
+    and falls with its price if b is the arm, rises if s is. It turns at 0, at the margins, and
+    where b gains IN_BETWEEN of what another arm gains over s.
+    """
+    cost = {**prices.cost, arm.name: 0.0}
+
+    def gain(b: ArmResult, s: ArmResult, bound: float) -> float:
+        return prices.value * bound - cost[b.name] + cost[s.name]
+
+    def slope(b: ArmResult, s: ArmResult) -> float:
+        return float(s.name == arm.name) - float(b.name == arm.name)
+
+    for b, s in _considered_climbs(ladder):
+        mean, *ends = ladder.bound(b, s)
+        heights = (0.0, prices.margin_by_user, prices.margin(s.name, b.name))
+        terms = [(gain(b, s, bound) - prices.value * height, slope(b, s))
+                 for bound in (mean, *ends) for height in heights]  # fmt: skip
+        terms += [
+            (gain(b, s, mean) - IN_BETWEEN * gain(best, s, ladder.bound(best, s)[0]),
+             slope(b, s) - IN_BETWEEN * slope(best, s))
+            for best in ladder.rivals if best.name not in (b.name, s.name)
+        ]  # fmt: skip
+        yield from (-1000 * free / each for free, each in terms if each)
 
 
 def _turning_volumes(ladder: Ladder, prices: Prices) -> Iterator[float]:

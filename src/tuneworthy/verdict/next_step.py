@@ -13,7 +13,7 @@ from tuneworthy.verdict.drift import alike_neighbours, decisive_breaks
 from tuneworthy.verdict.flips import PriceInterval, PriceKey, rulings_by_key
 from tuneworthy.verdict.phrases import ticked, tool_with_name
 from tuneworthy.verdict.prices import unknown_costs
-from tuneworthy.verdict.rule import LadderDecision
+from tuneworthy.verdict.rule import LadderDecision, ladder_scenarios
 from tuneworthy.verdict.rungs import Ladder, refused_answers, refused_answers_clause
 from tuneworthy.verdict.unmeasured import (
     LABELS_PER_CLICK,
@@ -58,7 +58,7 @@ def next_step(
         return Next(do="revise the limits", why=_why_revise_limits(ladder))
     before = _step_before_rows(evidence, policy, ladder, ruling)
     open_now = None if before else find_undecided_pair(evidence, policy, ladder, ruling)
-    offers = [] if before else _step_options(evidence, policy, ladder, ruling, open_now)
+    offers = [] if before else _step_options(evidence, policy, ruling, open_now)
     short = target_met is False
     pair = (open_now.arm, open_now.versus) if open_now else ()
     folds = folds_option(evidence, policy, pair)
@@ -145,6 +145,9 @@ _WHY_FAILED = "some answers failed, and which arm is named depends on what they 
 
 def _why_revise_limits(ladder: Ladder) -> str:
     names = ", ".join(ticked(arm) for arm in ladder.outside)
+    if ladder.order:
+        kept = "that keep them is shown to be about as good as what runs today"
+        return f"each of {names} is shown to break one, and none of the arms {kept}"
     return f"each of {names} is shown to break one; relax it or measure an arm that keeps it"
 
 
@@ -215,11 +218,10 @@ def _step_if_firm(evidence: Evidence, policy: Policy, ruling: LadderDecision) ->
 def _step_options(
     evidence: Evidence,
     policy: Policy,
-    ladder: Ladder,
     ruling: LadderDecision,
     open_now: UndecidedPair | None,
 ) -> list[StepOption]:
-    offers = _options_to_price(ladder, policy, ruling)
+    offers = _options_to_price(evidence, policy, ruling)
     if policy.motive == "quality" and (larger := bigger_option(evidence, policy, ruling.arm)):
         offers.append(larger)
     if open_now is None:
@@ -320,13 +322,17 @@ def _step_when_no_rows_settle(policy: Policy, open_now: UndecidedPair) -> Next:
     return Next(do="decide the margin", why=why)
 
 
-def _options_to_price(ladder: Ladder, policy: Policy, ruling: LadderDecision) -> list[StepOption]:
+def _options_to_price(
+    evidence: Evidence, policy: Policy, ruling: LadderDecision
+) -> list[StepOption]:
     """Return [option to write down the one missing price] if that can make it firm, else []."""
     keys: tuple[PriceKey, ...] = ("value_of_correct", "requests_per_month")
     lacking = [key for key in keys if not getattr(policy, key)]
-    if len(lacking) != 1 or unknown_costs(ladder.rivals) or policy.motive != "quality":
+    scenarios = ladder_scenarios(evidence, policy)
+    if len(lacking) != 1 or unknown_costs(scenarios.seen.rivals) or policy.motive != "quality":
         return []
-    firm = [s for s in rulings_by_key(ladder, policy, lacking[0]) if s.ruling.status == "firm"]
+    stretches = rulings_by_key(scenarios, policy, lacking[0])
+    firm = [stretch for stretch in stretches if stretch.ruling.status == "firm"]
     if not firm:
         return []
     same = [stretch for stretch in firm if stretch.ruling.use_and_name == ruling.use_and_name]

@@ -82,10 +82,15 @@ SET_VOLUME = "set economics.requests_per_month"
 SET_VALUE = "set economics.value_of_correct"
 
 
-def headline(use: str, status: str) -> str:
-    """Return the verdict's first sentence: `Fine-tune.`, `Don't fine-tune yet.`, `No verdict.`"""
+def headline(use: str, status: str, compared: bool = True) -> str:
+    """Return the verdict's first sentence: `Fine-tune.`, `Don't fine-tune yet.`, `No verdict.`
+
+    `compared`: how much may be left is known, so that an arm or a reference was compared with.
+    """
     if status == "blocked":
         return "No verdict."
+    if use == "none" and not compared:
+        return "No arm can be named."
     if status == "provisional" and use in UNSHOWN_HEADLINES:
         return UNSHOWN_HEADLINES[use]
     return HEADLINES.get(use, "Don't fine-tune yet.")
@@ -93,7 +98,7 @@ def headline(use: str, status: str) -> str:
 
 def headline_and_arm(verdict: Verdict, gap: str = " ") -> str:
     """Return the first sentence and the arm: `Don't fine-tune yet. Use: few_shot`."""
-    head = headline(verdict.use, verdict.status)
+    head = headline(verdict.use, verdict.status, verdict.left_on_table is not None)
     return f"{head}{gap}Use: {verdict.arm}" if verdict.arm else head
 
 

@@ -5,14 +5,13 @@ Pure arithmetic. It knows tools, simplicity, costs and bounds, and no arm by its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from tuneworthy.matrix.ladder import climb
 from tuneworthy.records.causes import argues_against_training, share_of
 from tuneworthy.records.evidence import ArmResult, Evidence, Policy
-from tuneworthy.records.split import Neighbours, Trend
 from tuneworthy.records.task import TRAINED_TOOLS
 from tuneworthy.records.verdict import Status, Use
 from tuneworthy.verdict.drift import alike_neighbours, decisive_breaks
@@ -30,6 +29,7 @@ Reason = Literal[
     "climbed",
     "cheapest",
     "no cheaper",
+    "cheapest measured",
     "reference",
     "limits",
     "nothing",
@@ -42,7 +42,8 @@ Reason = Literal[
 class LadderDecision:
     """The result of the rule: the arm (None for none and blocked), the status, what may be left.
 
-    `against` is the reference from which `left` is measured if no arm is named.
+    `against` is the reference from which `left` is measured if no arm is named. `left_by` is the
+    arm that may be better by `left`.
     `changed_by_failures`: the named arm changes if failed answers count as right. `refused`: more
     than a margin of what runs today are right answers refused for their form, and it is not the
     named arm. `unbounded`: no bound holds, since rows or right answers depend on others.
@@ -63,6 +64,7 @@ class LadderDecision:
     left: float | None
     reason: Reason
     against: ArmResult | None = None
+    left_by: ArmResult | None = None
     changed_by_failures: bool = False
     refused: bool = False
     unbounded: bool = False
@@ -85,26 +87,29 @@ BLOCKED_DECISION = LadderDecision("none", None, "blocked", None, "blocked")
 
 @dataclass(frozen=True)
 class LadderScenarios:
-    """The ladder of the evidence as scored (`seen`), and ladders in other scenarios.
+    """The evidence, its ladder as scored (`seen`), and ladders in other scenarios.
 
     `raised` has one ladder per arm with failed answers, in which those count as right: if any point
     between all wrong and all right changes the name or leaves it open, one of these does.
-    `refused` is the lower bound of the share of cases that today's system has right but the metric
-    or parser refused. `longer` has one ladder per arm with cut answers, simplest first, at the most
-    that the token limit may have cost it.
+    `longer` has one ladder per arm with cut answers, simplest first, at the most that the token
+    limit may have cost it.
     """
 
+    evidence: Evidence
     seen: Ladder
     raised: tuple[tuple[ArmResult, Ladder], ...]
-    blocked: bool
-    limited: bool
-    refused: float = 0.0
-    trends: tuple[Trend, ...] = ()
-    neighbours: tuple[Neighbours, ...] = ()
-    corrected: bool = False
     longer: tuple[tuple[ArmResult, Ladder], ...] = ()
-    untrained: tuple[ArmResult, ...] = ()
-    only_classifiers: bool = False
+
+    def with_ladders(self, changed: Callable[[Ladder], Ladder]) -> LadderScenarios:
+        """Return the scenarios with each ladder changed, by other costs say."""
+        raised, longer = (tuple((arm, changed(ladder)) for arm, ladder in pairs)
+                          for pairs in (self.raised, self.longer))  # fmt: skip
+        return replace(self, seen=changed(self.seen), raised=raised, longer=longer)
+
+    @property
+    def ladders(self) -> tuple[Ladder, ...]:
+        """Return the ladders of all scenarios, the one as scored first."""
+        return (self.seen, *(ladder for _, ladder in (*self.raised, *self.longer)))
 
 
 def ladder_scenarios(evidence: Evidence, policy: Policy) -> LadderScenarios:
@@ -115,25 +120,17 @@ def ladder_scenarios(evidence: Evidence, policy: Policy) -> LadderScenarios:
         if arm.score and arm.score_if_right and arm.score_if_right > arm.score.mean
     ]
     cut = [arm for arm in evidence.arms if arm.cut and arm.cut.gain > 0]
-    form = refused_answers(evidence)
     return LadderScenarios(
+        evidence,
         seen=build_ladder(evidence, policy),
         raised=tuple(
             (arm, build_ladder(evidence, policy, {arm.name: gain})) for arm, gain in failing
         ),
-        blocked=bool(evidence.blocks),
-        limited=evidence.limited,
-        corrected=evidence.corrected,
-        refused=form.share if form else 0.0,
-        trends=evidence.trends,
-        neighbours=evidence.neighbours,
         longer=tuple(
             (arm, build_ladder(evidence, policy, {arm.name: arm.cut.gain}))
             for arm in sorted(cut, key=ladder_key)
             if arm.cut
         ),
-        untrained=untrained_arms(evidence, policy.margin),
-        only_classifiers=only_classifiers(evidence),
     )
 
 
@@ -188,23 +185,24 @@ def apply_rule(scenarios: LadderScenarios, policy: Policy) -> LadderDecision:
 
     Those are failed answers, cut rows, a trend over time, or a hard limit that was not tested.
     """
-    if scenarios.blocked:
+    evidence, ladder = scenarios.evidence, scenarios.seen
+    if evidence.blocks:
         return BLOCKED_DECISION
-    ruling = _demote_if_cuts_matter(scenarios, policy, decide_on_ladder(scenarios.seen, policy))
+    ruling = _demote_if_cuts_matter(scenarios, policy, decide_on_ladder(ladder, policy))
     ruling = _provisional_if_failures_matter(scenarios, policy, ruling)
-    if scenarios.refused > policy.margin and ruling.use != "keep":  # today's true score is higher
-        ruling = replace(ruling, status="provisional", left=None, refused=True)
-    if ruling.status == "firm" and scenarios.untrained and _may_be_beaten(ruling, policy):
-        ruling = replace(ruling, status="provisional", untrained=scenarios.untrained[0])
-    if ruling.status == "firm" and scenarios.only_classifiers and _may_be_beaten(ruling, policy):
-        ruling = replace(ruling, status="provisional", only_classifiers=True)
+    form = refused_answers(evidence)
+    if form and form.share > policy.margin and ruling.use != "keep":  # today's true score is higher
+        ruling = replace(ruling, status="provisional", left=None, left_by=None, refused=True)
+    if ruling.status == "firm" and _may_be_beaten(ruling, policy):
+        if untrained := untrained_arms(evidence, policy.margin):
+            ruling = replace(ruling, status="provisional", untrained=untrained[0])
+        elif only_classifiers(evidence):
+            ruling = replace(ruling, status="provisional", only_classifiers=True)
     if ruling.status == "firm" and ruling.arm and (names := unchecked_limits(ruling.arm)):
         ruling = replace(ruling, status="provisional", unchecked=names)
-    if scenarios.corrected or alike_neighbours(scenarios.seen, scenarios.neighbours, ruling.arm):
-        return replace(ruling, status="provisional", left=None, unbounded=True)
-    doubtful = scenarios.limited or decisive_breaks(
-        scenarios.seen, policy, scenarios.trends, ruling.arm
-    )
+    if evidence.corrected or alike_neighbours(ladder, evidence.neighbours, ruling.arm):
+        return replace(ruling, status="provisional", left=None, left_by=None, unbounded=True)
+    doubtful = evidence.limited or decisive_breaks(ladder, policy, evidence.trends, ruling.arm)
     return replace(ruling, status="provisional") if doubtful else ruling
 
 
@@ -231,16 +229,16 @@ def _provisional_if_failures_matter(
     if any(other.use_and_name != ruling.use_and_name for _, other in raised):
         return replace(ruling, status="provisional", changed_by_failures=True)
     longer = [(arm, decide_on_ladder(ladder, policy)) for arm, ladder in scenarios.longer]
-    unsettled: list[tuple[float, ArmResult, Literal["failed", "cut"]]] = [
-        *((other.left or 0.0, arm, "failed") for arm, other in raised if other.status != "firm"),
-        *((other.left or 0.0, arm, "cut") for arm, other in longer if other.status != "firm"),
+    unsettled: list[tuple[LadderDecision, ArmResult, Literal["failed", "cut"]]] = [
+        *((other, arm, "failed") for arm, other in raised if other.status != "firm"),
+        *((other, arm, "cut") for arm, other in longer if other.status != "firm"),
     ]
     if ruling.status != "firm" or not unsettled:
         return ruling
-    most, arm, kind = max(unsettled, key=lambda one: one[0])
-    return replace(
-        ruling, status="provisional", left=max(ruling.left or 0.0, most), unsettled_by=(arm, kind)
-    )
+    other, arm, kind = max(unsettled, key=lambda one: one[0].left or 0.0)
+    if (other.left or 0.0) > (ruling.left or 0.0):
+        ruling = replace(ruling, left=other.left, left_by=other.left_by)
+    return replace(ruling, status="provisional", unsettled_by=(arm, kind))
 
 
 def _demote_if_cuts_matter(
@@ -257,10 +255,9 @@ def _demote_if_cuts_matter(
         plain = next((one for one in scenarios.seen.order if one.name == arm.name), None)
         wins = plain and other.arm and other.arm.name == plain.name
         if plain and wins and ruling.arm and ladder_key(plain) < ladder_key(ruling.arm):
-            left = scenarios.seen.most_gain(plain)
-            return LadderDecision(
-                _use_named(scenarios.seen, plain), plain, "provisional", left, "cut", cut=arm
-            )
+            left, by = scenarios.seen.most_gain(plain)
+            use = _use_named(scenarios.seen, plain)
+            return LadderDecision(use, plain, "provisional", left, "cut", cut=arm, left_by=by)
         return replace(ruling, status="provisional", cut=arm)
     return ruling
 
@@ -298,8 +295,10 @@ def _decide_by_quality(ladder: Ladder, policy: Policy) -> LadderDecision:
     if policy.motive == "cost":  # today's arm is unknown, so quality decides for now
         status = "provisional"
     reason: Reason = "climbed" if names.index(name) else "first rung"
-    left = ladder.most_gain(arm)
-    return LadderDecision(_use_named(ladder, arm), arm, status, left, reason, passed=rung.passed)
+    left, by = ladder.most_gain(arm)
+    return LadderDecision(
+        _use_named(ladder, arm), arm, status, left, reason, left_by=by, passed=rung.passed
+    )
 
 
 def _bounds_after_price(
@@ -317,20 +316,20 @@ def _bounds_after_price(
 
 def _decide_by_cost(ladder: Ladder, present: ArmResult, policy: Policy) -> LadderDecision:
     """Return the ruling by cost: the cheapest arm shown to be within the margin of today's."""
-    cost = present.usd_per_1k
+    cost, refused = present.usd_per_1k, present in ladder.outside
     cheaper = sorted(
-        (a for a in ladder.rivals if _price_or_infinity(a) < (cost if cost is not None else 0.0)),
+        (a for a in ladder.rivals
+         if refused or _price_or_infinity(a) < (cost if cost is not None else 0.0)),
         key=_price_or_infinity,
-    )
+    )  # fmt: skip
     accepted = [arm for arm in cheaper if ladder.bound(arm, present)[1] >= -policy.margin]
-    if not accepted and present in ladder.outside:
+    if not accepted and refused:
         return _name_no_arm(ladder, policy, "limits", _best_reference(ladder.references))
     arm = accepted[0] if accepted else present
     status: Status = "provisional" if still_open(ladder, arm, present, policy) else "firm"
-    left = 0.0 if arm.name == present.name else max(0.0, ladder.bound(present, arm)[2])
-    return LadderDecision(
-        _use_named(ladder, arm), arm, status, left, "cheapest" if accepted else "no cheaper"
-    )
+    left, by = ladder.most_gain(arm)
+    reason: Reason = "cheapest" if accepted else "no cheaper" if cheaper else "cheapest measured"
+    return LadderDecision(_use_named(ladder, arm), arm, status, left, reason, left_by=by)
 
 
 def still_open(
@@ -373,9 +372,11 @@ def _name_no_arm(
     if against is None:
         return LadderDecision("none", None, "provisional", None, reason)
     rivals = ladder.rivals or ladder.outside
-    left = max(0.0, *(ladder.bound(arm, against)[2] for arm in rivals), 0.0)
+    gains = [(ladder.bound(arm, against)[2], arm) for arm in rivals]
+    most, by = max(gains, key=lambda gain: gain[0])
+    left = max(0.0, most)
     status: Status = "firm" if left <= policy.margin else "provisional"
-    return LadderDecision("none", None, status, left, reason, against)
+    return LadderDecision("none", None, status, left, reason, against, by if most > 0 else None)
 
 
 def _use_named(ladder: Ladder, arm: ArmResult) -> Use:

@@ -45,10 +45,14 @@ class Ladder:
         """Return (mean, low, high) of arm - versus; (0, -1, 1) if the two were not compared."""
         return self.bounds.get((arm.name, versus.name), UNKNOWN_DIFFERENCE)
 
-    def most_gain(self, arm: ArmResult) -> float:
-        """Return the upper bound by which another feasible arm may be better than `arm`."""
-        rivals = (self.bound(other, arm)[2] for other in self.rivals if other.name != arm.name)
-        return max(0.0, *rivals, 0.0)
+    def most_gain(self, arm: ArmResult) -> tuple[float, ArmResult | None]:
+        """Return (how much better another feasible arm may be than `arm` at most, which arm).
+
+        (0.0, None) if no other arm can be better.
+        """
+        gains = [(self.bound(one, arm)[2], one) for one in self.rivals if one.name != arm.name]
+        most = max(gains, key=lambda gain: gain[0], default=(0.0, None))
+        return most if most[0] > 0 else (0.0, None)
 
 
 def ladder_key(arm: ArmResult) -> tuple[int, int, str]:

@@ -80,9 +80,16 @@ def _reason_sentence(context: SentenceContext) -> str:
         case "nothing":
             return "no arm that could be named was measured, so there is nothing to compare."
         case "limits":
+            if context.ladder.order:
+                return (
+                    "what runs today is shown to break a limit you set, and no arm that keeps them"
+                    f" is shown to stay within {margin} of it."
+                )
             return "every arm is shown to break a limit you set, so none can be named."
         case "reference":
             return _reference_sentence(ruling)
+        case "cheapest measured":
+            return "no arm that is cheaper than what runs today was measured."
         case "no cheaper":
             all_worse = ", and all are shown to lose more" if ruling.status == "firm" else ""
             return f"no cheaper arm is shown to stay within {margin} of what runs today{all_worse}."
@@ -127,12 +134,15 @@ def _left_to_gain(context: SentenceContext, arm: ArmResult) -> str:
     unsettled = context.ruling.unsettled_by
     so_far = "as the answers were scored, " if unsettled else ""
     if prices := known_prices(context.ladder.rivals, context.policy):
-        if context.ruling.status == "firm" or unsettled:
+        worthiest = rival(context.ladder, arm, prices) or best
+        highest = context.ladder.bound(worthiest, arm)[2]
+        if prices.worth(highest, worthiest.name, arm.name) <= 0:
             pays = "no other arm can gain enough to pay for itself"
             return f"{so_far}{pays} ({ticked(best)}: {most} at most)"
-        best = rival(context.ladder, arm, prices) or best
-        most = points(max(0.0, context.ladder.bound(best, arm)[2]))
-        return f"{tool_with_name(best)}, at most {most} better, might be worth more at these prices"
+        return (
+            f"{tool_with_name(worthiest)}, at most {points(max(0.0, highest))} better, might be"
+            " worth more at these prices"
+        )
     compared = " compared" if _uncompared_arms(context.evidence) else ""
     other = f"{so_far}no other{compared} arm"
     if high <= 0:

@@ -275,10 +275,21 @@ def test_cost_with_nothing_but_today_makes_no_claim():
     assert verdict.next.do == "measure another arm"
 
 
-def test_cost_names_none_where_today_breaks_a_limit_and_nothing_else_will_do():
+def test_cost_names_a_dearer_arm_where_today_breaks_a_limit():
     found = changed(scenes.cost(0.5), "today", limits={"p95_ms": "violated"})
     verdict = decide(found, (), COST)
+    assert (verdict.use, verdict.arm) == ("bigger", "dear")
+    assert "cheapest arm shown to lose at most" in verdict.because
+
+
+def test_cost_names_none_where_today_breaks_a_limit_and_nothing_else_will_do():
+    found = changed(scenes.cost(0.5), "today", limits={"p95_ms": "violated"})
+    found = changed(found, "dear", limits={"p95_ms": "violated"})
+    verdict = decide(found, (), COST)
     assert verdict.use == "none"
+    assert "no arm that keeps them is shown to stay within 5 points of it" in verdict.because
+    assert "none of the arms that keep them" in verdict.next.why
+    assert verdict.missing["/arm"] == "no arm that keeps your limits is good enough to be named"
 
 
 def test_equal_arms_on_few_rows_need_so_many_that_the_exact_bound_closes():

@@ -9,7 +9,7 @@ import verdict_scenes as scenes
 from tuneworthy.records.evidence import Policy
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.flips import rulings_by_key
-from tuneworthy.verdict.rungs import build_ladder
+from tuneworthy.verdict.rule import ladder_scenarios
 
 PRICED = Policy(
     margin=0.05, margin_is_default=True, value_of_correct=0.05, requests_per_month=40000
@@ -77,7 +77,7 @@ def test_the_value_that_makes_it_firm_is_stated():
     step = decide(found, (), policy).next
     assert step.do == "write down economics"
     assert "between $0.0309 and $0.402" in step.why
-    found_ranges = rulings_by_key(build_ladder(found, policy), policy, "value_of_correct")
+    found_ranges = rulings_by_key(ladder_scenarios(found, policy), policy, "value_of_correct")
     at = {
         s.ruling.use_and_name[0]: (s.low, s.high) for s in found_ranges if s.ruling.status == "firm"
     }
@@ -117,7 +117,7 @@ def test_a_written_margin_is_kept_where_it_is_larger():
     policy = PRICED.model_copy(update={"margin_is_default": False, "margin": 0.15})
     assert decide(found, (), policy).use == "keep"
     volume = policy.model_copy(update={"value_of_correct": None})
-    assert rulings_by_key(build_ladder(found, volume), volume, "value_of_correct")
+    assert rulings_by_key(ladder_scenarios(found, volume), volume, "value_of_correct")
 
 
 def test_the_grid_covers_margins_and_volumes():

@@ -100,13 +100,17 @@ def with_costs(evidence: Evidence, task: Task, runs: Sequence[Run]) -> Evidence:
         if run.state == "measured":
             counts[run.spec.name] = counts.get(run.spec.name, 0) + 1
     days = retrain_days(evidence, task)
-    rows = evidence.train or 0
+    rows, taught = evidence.train or 0, dict[str, float]()
+    for run in runs:  # each fold learns from the whole of what the teacher wrote
+        taught[run.spec.name] = max(run.taught_usd, taught.get(run.spec.name, 0.0))
     arms = [
-        arm.model_copy(update=_arm_costs(arm, task, (rows, counts.get(arm.name, 1), days)))
+        arm.model_copy(update=_arm_costs(
+            arm, task, (rows, counts.get(arm.name, 1), days), taught.get(arm.name, 0.0)
+        ))
         if arm.score
         else arm
         for arm in evidence.arms
-    ]
+    ]  # fmt: skip
     return evidence.model_copy(update={"arms": tuple(arms)})
 
 
@@ -121,8 +125,13 @@ def retrain_days(evidence: Evidence, task: Task) -> float:
     return max(1.0, min(freshness.mean, horizon)) if freshness else horizon
 
 
-def _arm_costs(arm: ArmResult, task: Task, about: tuple[int, int, float]) -> dict[str, Any]:
-    """Return an arm's cost fields and `missing`; `about`: (labelled rows, fits, retrain days)."""
+def _arm_costs(
+    arm: ArmResult, task: Task, about: tuple[int, int, float], taught: float
+) -> dict[str, Any]:
+    """Return an arm's cost fields and `missing`; `about`: (labelled rows, fits, retrain days).
+
+    `taught` are the dollars of a teacher's answers, which each building and retraining needs.
+    """
     rows, fits, days = about
     lacking = {k: v for k, v in arm.missing.items() if k not in _TASK_COST_FIELDS}
     if arm.tool is None and arm.role == "candidate":  # may be a tuned model, so cost unknown
@@ -131,10 +140,11 @@ def _arm_costs(arm: ArmResult, task: Task, about: tuple[int, int, float]) -> dic
             "missing": lacking | dict.fromkeys(_TASK_COST_FIELDS, why)
         }
     build = _build_cost(arm, task, rows, fits, lacking)
+    build = None if build is None else build + taught
     if arm.tool not in TRAINED_TOOLS:
         upkeep: dict[str, Any] = {"upkeep_usd_month": 0.0, "retrain_usd": 0.0, "retrain_days": None}
     else:
-        upkeep = _upkeep_fields(arm, task, rows, (fits, days), lacking)
+        upkeep = _upkeep_fields(arm, task, rows, (fits, days, taught), lacking)
     return {"build_usd": build, **upkeep, "missing": lacking}
 
 
@@ -165,13 +175,15 @@ def _build_cost(
 
 
 def _upkeep_fields(
-    arm: ArmResult, task: Task, rows: int, about: tuple[int, float], lacking: dict[str, str]
-) -> dict[str, Any]:
+    arm: ArmResult, task: Task, rows: int, about: tuple[int, float, float],
+    lacking: dict[str, str],
+) -> dict[str, Any]:  # fmt: skip
     """Return a dict of monthly upkeep U, retraining cost and days; None without prices (`lacking`).
 
-    U = hosting_month + 30/T * (hours_per_retrain * engineer_hour + retraining + relabelling)
+    U = hosting_month + 30/T * (hours_per_retrain * engineer_hour + retraining + relabelling + a
+    teacher's answers)
     """
-    money, (fits, days) = task.economics, about
+    money, (fits, days, taught) = task.economics, about
     machine = _training_cost(arm, task, fits)
     out: dict[str, Any] = dict.fromkeys(_TASK_COST_FIELDS[1:])
     if money.hours_per_retrain is None or money.engineer_hour is None or machine is None:
@@ -179,7 +191,7 @@ def _upkeep_fields(
         return _without_upkeep(out, lacking, f"set {why}")
     stale = task.knowledge.stale_ok if task.knowledge else 0.0
     relabelled = stale * rows * (money.label_each or 0.0)  # the share of stale rows
-    each = money.hours_per_retrain * money.engineer_hour + machine + relabelled
+    each = money.hours_per_retrain * money.engineer_hour + machine + relabelled + taught
     out |= {"retrain_usd": each, "retrain_days": days}
     if money.hosting_month is None:
         lacking["upkeep_usd_month"] = "set economics.hosting_month"

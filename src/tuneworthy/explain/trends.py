@@ -68,9 +68,11 @@ def _fits_and_rows(split: Split, runs: Sequence[Run], arm: ArmResult) -> dict[st
     if not arm.score or not folds:
         return {"fits": 0, "learnt_from": None}
     spec = own[0].spec
-    rows = [len(split.parts[fold].learnt(chooses(spec)).train) for fold in folds]
-    most = max_training_rows(spec) or max(rows)
-    return {"fits": len(folds), "learnt_from": (min(*rows, most), min(max(rows), most))}
+    labelled = [len(split.parts[fold].learnt(chooses(spec)).train) for fold in folds]
+    most = max_training_rows(spec) or max(labelled)
+    taught = {run.fold or 0: run.taught_rows for run in own}
+    rows = [min(count, most) + taught[fold] for fold, count in zip(folds, labelled, strict=True)]
+    return {"fits": len(folds), "learnt_from": (min(rows), max(rows))}
 
 
 def _finalist_trends(

@@ -331,10 +331,10 @@ class Building:
         base = session.models[pack.role] if pack.role else None
         if base is not None and pack.every > 1:
             base = student_model(base, pack.every)
-        fitted = arm.fitted if arm else None
+        fitted, first = arm.fitted if arm else None, self._arms[0]
         return Parts(
             artefact=artefact, task=session.task, verdict=self.study.verdict, result=self._result,
-            rows=self._arms[0].rows, model=fitted.model if fitted else base, base=base,
+            rows=first.learnt_rows if arm else first.rows, model=fitted.model if fitted else base, base=base,
             weights=weights, adapter=fitted.artefact if fitted else None,
             classifier=fitted.classifier if fitted else None,
             docs=session.loaded.docs if pack.passages else (), cases=session.loaded.everyone,
@@ -375,12 +375,13 @@ def _arm_to_build(study: Results, wanted: str | None) -> str:
     if name is None:
         raise TaskError("the verdict names no arm to build", got=study.verdict.__rich__(),
                         fix=f"name one: --arm {' | '.join(able) or 'NAME'}")  # fmt: skip
+    there = f"name one of {', '.join(able)}" if able else "measure an arm that can be built first"
     if name not in measured:
         raise TaskError("no measured arm of this study has this name", where="--arm", got=name,
-                        fix=f"there are: {', '.join(able)}")  # fmt: skip
+                        fix=there)  # fmt: skip
     if name not in able:
         raise TaskError("these answers come from outside: there is nothing to build", got=name,
-                        fix=f"keep what runs today, or name one of {', '.join(able)}")  # fmt: skip
+                        fix=f"keep what runs today, or {there}")  # fmt: skip
     if "adapter" in (marks := measured[name].fingerprint) and "weights" not in marks:
         raise TaskError("an adapter that answers behind a server can't be built", got=name,
                         where=str(measured[name].artefact), fix=_LOAD_ADAPTER_FIX)  # fmt: skip

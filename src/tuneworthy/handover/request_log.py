@@ -144,15 +144,26 @@ def _refuse_useless(log: RequestLog) -> None:
         )
 
 
-_ID = "-[0-9a-f]{12}"  # what `serve` puts after an artefact's name
+_BUILD_ID = "-[0-9a-f]{12}"  # what `serve` puts after an artefact's name
 
 
 def requests_to_builds(log: RequestLog, task: str, arm: str) -> RequestLog:
     """Return the log with the requests to builds of an arm alone, if it names any; else the log.
 
     `tuneworthy serve --log` logs every name that it serves: bare models, bases, builds of other
-    arms and tasks. The names that other servers write say nothing about the arm.
+    arms and tasks. The names that other servers write say nothing about the arm. Raises DataError
+    for a log of builds, none of which is of this arm.
     """
-    built = re.compile(re.escape(artefact_name(task, arm)) + _ID)
+    name = artefact_name(task, arm)
+    built = re.compile(f"{re.escape(name)}({_BUILD_ID})?")
     own = tuple(one for one in log.requests if one.model and built.fullmatch(one.model))
-    return replace(log, requests=own) if own else log
+    if own:
+        return replace(log, requests=own)
+    served = sorted({one.model for one in log.requests if one.model
+                     and re.fullmatch(f".+{_BUILD_ID}(:raw)?", one.model)})  # fmt: skip
+    if served:
+        raise DataError(
+            "no request of the log is to a build of this arm", where=log.name,
+            got=", ".join(served[:5]), fix=f"name a log of `{name}`, or another arm: --arm",
+        )  # fmt: skip
+    return log

@@ -43,6 +43,8 @@ FROM_SETTLING = (
     " requests are not like the study's rows"
 )
 
+NO_ANSWERS = "the log has no answers"
+
 
 @dataclass(frozen=True)
 class WatchOptions:
@@ -114,7 +116,7 @@ def _measure_log(
     taken: dict[str, Any] = {
         **_input_measures(study, log.requests, options.show),
         **_answer_facts(task, ours, log.requests),
-        "score": _score_labelled(task, study, ours, log.requests, gold),
+        "score": _score_labelled(task, study, ours, _answered(log.requests), gold),
         "facts": moved_facts(_task_docs(facts.task), log.requests,
                              facts_moment(study.cases, facts.opened_on), facts.today,
                              ERROR_SHARES["facts"]),
@@ -171,18 +173,24 @@ def _input_measures(
     return {"inputs": found.drift or found.because, "unlike": found.unlike or found.because}
 
 
+def _answered(requests: Sequence[LoggedRequest]) -> list[LoggedRequest]:
+    """Return the requests whose answer is logged or that failed; of the others nothing is known."""
+    return [one for one in requests if one.answer is not None or one.failed]
+
+
 def _answer_facts(
     task: Task, arm: StudyArm | None, requests: Sequence[LoggedRequest]
 ) -> dict[str, Any]:
     """Return validity, lengths, latency and labels by name; a reason in place of a missing one."""
-    answered = [one for one in requests if one.answer is not None or one.failed]
-    if not answered:
-        why = "the log has no answers"
-        return dict.fromkeys(("valid", "length", "latency", "labels", "slow"), why)
-    limit = task.success.limits.p95_ms
+    answered, limit = _answered(requests), task.success.limits.p95_ms
     slow = "no limit is set (success.limits.p95_ms)" if limit is None else (
         live_answers.slower_than(limit, requests, ERROR_SHARES["slow"])
     )  # fmt: skip
+    if not answered:
+        missing: dict[str, Any] = dict.fromkeys(
+            ("valid", "length", "latency", "labels"), NO_ANSWERS
+        )
+        return missing | {"slow": slow}
     return {
         "valid": live_answers.validity_of(arm, answered, validity(task), ERROR_SHARES["valid"]),
         "slow": slow,
@@ -218,6 +226,8 @@ def _score_labelled(
     """Return the score on requests with a right answer, or the reason why it is not measured."""
     if metric_name(task) == JUDGE or study.grades is not None:
         return "the score is a judge's: nothing is sent here"
+    if not requests:
+        return NO_ANSWERS
     metric = scorer(task)
     if metric.by_set:
         return "the metric scores all answers of an arm together, not single ones"

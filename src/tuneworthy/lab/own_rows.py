@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -37,6 +37,12 @@ class OwnTokens:
     length: int
     answers: int | None
     end: int | None
+
+    def within(self, most: int) -> OwnTokens:
+        """Return the row cut after `most` tokens; the answer, at its end, loses the rest."""
+        lost = max(0, self.length - most)
+        answers = None if self.answers is None else max(0, self.answers - lost)
+        return replace(self, length=self.length - lost, answers=answers)
 
 
 @dataclass
@@ -116,7 +122,8 @@ def token_facts(
         found.rows["cut_rows"] = [each.row.where for each, was in zip(rows, cut, strict=True)
                                   if was]  # fmt: skip
     _add_trained_ends(rows, cut, tokenizer, trainer, found)
-    _add_answer_share(rows, trainer, found)
+    kept = [row if most is None else row.within(most) for row in rows]
+    _add_answer_share(kept, trainer, found)
     answers = [row.answers for row in rows if row.answers is not None]
     if "answer_tokens" not in found.missing:
         found.facts["answer_tokens"] = round(fmean(answers) * total)

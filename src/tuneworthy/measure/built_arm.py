@@ -22,7 +22,7 @@ from tuneworthy.records.case import Query
 from tuneworthy.records.errors import DoesNotApply, ModelError
 from tuneworthy.records.model import Prompt
 from tuneworthy.records.record import digest
-from tuneworthy.records.run import Run, Spec
+from tuneworthy.records.run import Run, Spec, taught_rows
 from tuneworthy.records.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt
 from tuneworthy.rows.folds import Part, Split
 
@@ -84,8 +84,13 @@ class DeployedArm:
 
     @property
     def rows(self) -> int:
-        """Return the number of rows that the arm learns from."""
+        """Return the number of labelled rows that the arm is given."""
         return len(self.unit.part.train)
+
+    @property
+    def learnt_rows(self) -> int:
+        """Return how many rows the fitted arm learnt from, a teacher's too; 0 for a prompt."""
+        return self.rows + taught_rows(self.fitted.trace) if self.fitted.learned else 0
 
     def dev_score(self) -> float | None:
         """Return the arm's mean dev score, measured in training or now; None without dev rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -93,6 +94,22 @@ class Run(Record):
             for answer in (first, *first.repeats)
         )
         return lost + self.dev_lost
+
+    @property
+    def taught_rows(self) -> int:
+        """Return how many rows that a teacher wrote the student of this fit learnt from."""
+        return taught_rows(self.trace)
+
+    @property
+    def taught_usd(self) -> float:
+        """Return the dollars of the teacher's answers that this fit learnt from; 0 if not known."""
+        pairs = ((self.trace or {}).get("distilled") or {}).get("pairs") or {}
+        return float(pairs.get("usd") or 0.0)
+
+
+def taught_rows(trace: Mapping[str, Any] | None) -> int:
+    """Return how many rows that a teacher wrote a student learnt from, by its fit's trace."""
+    return int(((trace or {}).get("distilled") or {}).get("teacher_rows") or 0)
 
 
 @dataclass(frozen=True)

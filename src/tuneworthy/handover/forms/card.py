@@ -84,13 +84,14 @@ def _body_lines(parts: Parts) -> Iterator[str]:
     if result.fits:
         yield (
             f"- The score is that of {count_noun(result.fits, 'fit')} on {result.rows_learnt};"
-            f" this one learnt from {parts.rows} rows, and no rows were left to score it."
+            f" this one learnt from {parts.rows or 'no'} rows, and no rows were left to score it."
         )
     yield f"- Margin {parts.task.success.margin:g}; evidence `{artefact.evidence[:16]}`."
     yield ""
     yield "## Data and licences"
     yield ""
-    yield f"- Rows: `{parts.data_hash[:16]}` (SHA-256 of the rows), {parts.rows} learnt from."
+    learnt = parts.rows or "none"
+    yield f"- Rows: `{parts.data_hash[:16]}` (SHA-256 of the rows), {learnt} learnt from."
     if shown := len(artefact.pack.examples):
         yield f"- The artefact holds {shown} of these rows as examples, in clear text."
     if artefact.model:

@@ -243,12 +243,15 @@ def _refusal_outcome(error: _Refused, clean: Redactor) -> Outcome:
     if code == 404:
         return Outcome("fatal", why=text, billed=False,
                        fix="check the model's name, and the address (often …/v1)")  # fmt: skip
-    if code == 402 or "insufficient_quota" in name or "billing" in name:
+    # The message may quote the prompt: only the code and the type say that money is short.
+    kind = f"{details.get('code')} {details.get('type')}".lower()
+    if code == 402 or "insufficient_quota" in kind or "billing" in kind:
         return Outcome("fatal", why=text, billed=False, fix="top up the account, then run again")
     alone = code == 413 or _PROMPT_AT_FAULT.search(name) is not None
     if code in {408, 409, 425, 429} or code >= 500:
         wait, down = _retry_after(error.headers.get("retry-after")), code in DOWN_CODES
-        return Outcome("retry", why=text, wait=wait, billed=False, down=down,
+        billed = None if code in {408, 504} else False  # the work may have been done behind it
+        return Outcome("retry", why=text, wait=wait, billed=billed, down=down,
                        alone=alone and code == 500)  # fmt: skip
     parameter = clean.text(str(details.get("param") or ""))[:80]
     return Outcome("row", why=text, billed=False, alone=alone, parameter=parameter)

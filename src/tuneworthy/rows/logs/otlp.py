@@ -129,5 +129,6 @@ def _iso_time(nanoseconds: int | None) -> str | None:
 
 
 def _span_id(fields: Mapping[str, Any]) -> str:
-    found = fields.get("spanId") or fields.get("span_id")
-    return found if isinstance(found, str) else ""
+    trace, found = (fields.get(f"{name}Id") or fields.get(f"{name}_id")
+                    for name in ("trace", "span"))  # fmt: skip
+    return f"{trace or ''} {found}" if isinstance(found, str) else ""

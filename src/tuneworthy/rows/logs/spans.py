@@ -44,13 +44,15 @@ def requests(fields: Mapping[str, Any]) -> Iterator[LoggedRequest | None]:
     start = iso_time(next((fields[key] for key in _STARTS if fields.get(key)), None), "start_time")
     end = iso_time(next((fields[key] for key in _ENDS if fields.get(key)), None), "end_time")
     context = fields.get("context")
-    span = context.get("span_id") if isinstance(context, Mapping) else fields.get("span_id")
+    ids = context if isinstance(context, Mapping) else fields
+    span = ids.get("span_id")
+    span = f"{ids.get('trace_id') or ''} {span}" if isinstance(span, str) else ""
     yield request_of(
         attributes,
         list(_span_events(fields)),
         time=start or end,
         seconds=_seconds_between(start, end),
-        span=span if isinstance(span, str) else "",
+        span=span,
     )
 
 

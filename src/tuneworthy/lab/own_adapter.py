@@ -129,7 +129,7 @@ def _weight_change(
 
 
 def _relative_change(change: _WeightChange, base: Path | None) -> float | str:
-    """Return the largest relative change (norm) of a layer's weights, or why it is unknown."""
+    """Return the largest relative change of a layer's weights (ratio of norms), or why unknown."""
     if not change.squares:
         return change.why_unknown
     if not all(map(math.isfinite, change.squares.values())):
@@ -164,7 +164,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _local_base(name: str) -> Path | None:
-    """Return the folder of a base model on this machine, None if it is not here; no request."""
+    """Return the folder of a base model on this machine, else None; make no request."""
     if name == wheel.NAME:
         return wheel.locate()
     given = Path(name)

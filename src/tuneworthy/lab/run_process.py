@@ -124,7 +124,7 @@ class _Control:
         self._pipe, self._run, self._steps = pipe, run, 0
 
     def __call__(self) -> None:
-        """Count a step, then obey."""
+        """Count a step, then obey pause, resume or stop."""
         self._steps += 1
         self.wait_while_paused()
 

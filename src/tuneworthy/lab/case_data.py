@@ -109,7 +109,7 @@ def public_data(case: LabCase, records: RecordStore = SHIPPED_RECORDS) -> dict[s
 def guess_result(case: LabCase, cause: str, sure: int) -> dict[str, Any]:
     """Return a guess's result as a dict: whether it is right, its points, the true cause.
 
-    Raises TaskError if the case has no such cause or `sure` is no index of SURE.
+    Raises TaskError if the case has no such cause or `sure` is no index of CONFIDENCES.
     """
     _check_known("cause", cause, case.module.CAUSES)
     if sure not in range(len(CONFIDENCES)):

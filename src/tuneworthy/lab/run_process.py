@@ -32,7 +32,7 @@ MODEL_SPEC = "smollm2-135m"
 class RunOrder:
     """An order to run a case: configuration, seed, role, the folder to use, its twin's facts.
 
-    With the role `play` it is a play, and `config` is that of `play_setup`.
+    With the role `play` it is a play, and `config` is that of `play_config`.
     """
 
     id: str

@@ -45,7 +45,7 @@ class CiteFields(Fields):
 
 
 class ArmFields(Fields):
-    """One column (arm) of the playground; `play_setup` checks the bounds."""
+    """One column (arm) of the playground; `play_config` checks the bounds."""
 
     shots: int = 0
     held: bool = Field(default=False, alias="schema")

@@ -27,7 +27,7 @@ from _bench import RESULTS, exponent, write
 
 import tuneworthy
 from tuneworthy.measure.answering import CASES_PER_SHARD
-from tuneworthy.report._data import MOST_PAGE_CASES
+from tuneworthy.report._data import MOST_SHOWN_CASES
 from tuneworthy.store import blobs
 from tuneworthy.store.place import HOME_FOLDER, STORE_FILE
 from tuneworthy.store.purse import SpendingCap
@@ -228,7 +228,7 @@ def simulate(plan: Plan, cost: Mapping[str, Any], *, database: str, paid: bool) 
     booked = (answers if paid else rows) * (cost["ledger"][database][what] + waits / 1000)
     moved = answers * (4 * plan.tokens_in + ANSWER)  # prompts out, answers back
     whole = answers * cost["bytes of results.json"]
-    listed = min(plan.cases, MOST_PAGE_CASES)
+    listed = min(plan.cases, MOST_SHOWN_CASES)
     shares = {
         "nodes": 1.0,
         "ledger writes": booked / seconds,

@@ -19,7 +19,7 @@ from tuneworthy.records.counting import count_noun
 from tuneworthy.records.interval import Interval
 from tuneworthy.records.measured_task import MeasuredTask
 from tuneworthy.records.record import Record
-from tuneworthy.report.atlas_file import COUNTS, Forecast, row_features
+from tuneworthy.report.atlas_file import COUNT_FACTS, Forecast, row_features
 
 LEAST_KINDS = 3
 NEVER = -1e9  # the offset of a tool that won no task of those that a forecast is fitted on
@@ -114,7 +114,7 @@ def predictor_line(tasks: Sequence[MeasuredTask]) -> str:
 
 def _fact_values(facts: dict[str, float], names: Sequence[str]) -> list[float]:
     """Return a task's facts as numbers, counts on a logarithmic scale."""
-    return [float(np.log1p(facts[n])) if n in COUNTS else facts[n] for n in names]
+    return [float(np.log1p(facts[n])) if n in COUNT_FACTS else facts[n] for n in names]
 
 
 def _fit(tasks: Sequence[MeasuredTask], facts: tuple[str, ...], tools: tuple[str, ...]) -> Forecast:

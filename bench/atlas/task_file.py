@@ -13,7 +13,7 @@ from tuneworthy.records.errors import DataError
 from tuneworthy.records.interval import Interval
 from tuneworthy.records.measured_task import MeasuredTask
 from tuneworthy.records.record import plain_file
-from tuneworthy.report.atlas_file import COUNTS
+from tuneworthy.report.atlas_file import COUNT_FACTS
 
 MOST_FEATURE = 1e9  # of a feature: a forecast can't be fitted to larger ones
 
@@ -65,7 +65,7 @@ def impossible_number(task: MeasuredTask) -> str:
     if task.left is not None and not 0 <= task.left < inf:
         return f"left: {task.left:g} is no distance"
     for name, value in task.features.items():
-        least = 0 if name in COUNTS else -MOST_FEATURE
+        least = 0 if name in COUNT_FACTS else -MOST_FEATURE
         if not least <= value <= MOST_FEATURE:
             return f"features.{name}: {value:g} is not between {least:g} and {MOST_FEATURE:g}"
     for arm in (*task.arms, *task.first_look):

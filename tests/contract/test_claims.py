@@ -13,8 +13,8 @@ from tuneworthy.lab.claim_results import (
     ClaimResult,
     Expected,
     Figure,
+    as_expected,
     claim_results,
-    side_of,
     verdict_of,
     waiting_claims,
 )
@@ -105,7 +105,7 @@ def figure(low, high):
     ],
 )
 def test_the_side_of_an_interval(expected, low, high, side):
-    assert side_of(Expected(figure="gain", **expected), figure(low, high)) is side
+    assert as_expected(Expected(figure="gain", **expected), figure(low, high)) is side
 
 
 def test_one_failed_expectation_refutes_and_an_open_one_leaves_it_open():
@@ -121,7 +121,7 @@ def test_one_failed_expectation_refutes_and_an_open_one_leaves_it_open():
     with pytest.raises(KeyError):
         verdict_of([Expected(figure="d", above=0.0)], named)
     with pytest.raises(ValueError, match="give one of"):
-        side_of(Expected(figure="gain"), holds)
+        as_expected(Expected(figure="gain"), holds)
 
 
 def test_a_result_is_read_back_as_it_was_written():

@@ -19,8 +19,8 @@ from tuneworthy.records.arm import Asks, Recipe, Setup, Sizes
 from tuneworthy.records.case import Case, Query
 from tuneworthy.records.counting import score_text
 
-CHOICE_LEAST, CHOICE_MOST = 10, 24  # dev rows for the choice of a prompt
-LEAST_GAIN = 0.02  # mean gain on dev rows below which the simpler prompt is kept
+CHOICE_LEAST, MOST_CHOICE_ROWS = 10, 24  # dev rows for the choice of a prompt
+LEAST_SCORE_GAIN = 0.02  # mean gain on dev rows below which the simpler prompt is kept
 MOST_PROMPTS, MOST_PROMPTS_PAID = 3, 2  # most prompts tried: on a local model, on a paid one
 # Expected share of dev rows that a further prompt answers: half may suffice to drop it.
 USUAL_ROW_SHARE = 0.75
@@ -46,7 +46,7 @@ def choose_prompt(
     `setup.recipe`. `gold` adds each dev row's gold passage (for a ceiling).
     """
     prompts = list(setup.prompts)[:most]
-    rows = sorted(setup.dev, key=lambda case: case.id)[:CHOICE_MOST]
+    rows = sorted(setup.dev, key=lambda case: case.id)[:MOST_CHOICE_ROWS]
     if len(prompts) < 2 or len(rows) < CHOICE_LEAST:
         best = Recipe() if Recipe() in prompts else setup.recipe
         few = (
@@ -81,7 +81,7 @@ def choose_prompt(
 
 def is_significant_gain(gains: Sequence[float]) -> bool:
     """Return whether a mean paired gain exceeds both .02 and its standard error."""
-    least = max(LEAST_GAIN, stdev(gains) / sqrt(len(gains)))
+    least = max(LEAST_SCORE_GAIN, stdev(gains) / sqrt(len(gains)))
     return fmean(gains) > least + 1e-9  # a gain on a single row equals its standard error
 
 
@@ -97,13 +97,13 @@ def prompt_name(recipe: Recipe) -> str:
 def choice_requests(
     sizes: Sizes, passages: float = 0.0, role: str = "base", most: int = MOST_PROMPTS
 ) -> Asks:
-    """Return the requests that choosing a prompt takes, over all folds.
+    """Return the requests that choosing a prompt takes, over all folds; those shared count once.
 
     With folds, those with the plain instruction are not expected: its dev prompts are the scored
     prompts of another fold, which are answered only once.
     """
     further = max(min(sizes.prompts, most) - 1, 0)
-    rows = min(sizes.dev, CHOICE_MOST) if sizes.dev >= CHOICE_LEAST and further else 0
+    rows = min(sizes.dev, MOST_CHOICE_ROWS) if sizes.dev >= CHOICE_LEAST and further else 0
     first = rows if sizes.folds == 1 else 0
     rows *= sizes.folds
     return Asks(

@@ -56,7 +56,7 @@ def classify(
 
 
 def softmax(row: Sequence[float]) -> list[float]:
-    """Return the softmax of a row of log probabilities."""
+    """Return the probabilities of a row of log-probabilities, rescaled to sum to 1."""
     top = max(row)
     weights = [math.exp(value - top) for value in row]
     total = sum(weights)
@@ -64,7 +64,7 @@ def softmax(row: Sequence[float]) -> list[float]:
 
 
 def single_blas_thread() -> Any:
-    """Return a context manager that limits BLAS to one thread.
+    """Return a context manager that limits BLAS to one thread inside its block.
 
     On these small matrices, waiting threads made fitting 50 times slower on a busy 2-core machine
     (measured).

@@ -27,7 +27,7 @@ PassageSearch = Callable[[Sequence[Query]], list[list[Chunk]]]
 
 
 def document_index(setup: Setup, cut: ChunkOptions, dense: bool) -> tuple[Index, tuple[str, ...]]:
-    """Return the index of the task's documents, and a note if there is no encoder for vectors.
+    """Return (index of the task's documents, a note if no encoder is here for vectors, else ()).
 
     Raises DoesNotApply without documents.
     """
@@ -51,7 +51,7 @@ def passages_of(options: Any, found: Index) -> Passages:
 
 
 def recall_note(found: Index, setup: Setup, k: int) -> tuple[str, ...]:
-    """Return a note on recall: how often the right passage is found for training rows.
+    """Return () or a note on how often the right passage is found for training rows.
 
     Empty if recall cannot be measured. Only training rows count: an arm must not see a scored
     case's gold passage.
@@ -74,7 +74,7 @@ def encoder_fingerprint(dense: bool) -> dict[str, str]:
 
 
 def passage_search(found: Index, k: int, *, random: bool) -> PassageSearch:
-    """Return a search for the k best passages of each query, as of the query's time.
+    """Return a search function for each query's k best passages as of its time, or random ones.
 
     With `random` (the placebo), each passage is replaced by a random one of about the same length,
     drawn with the query's id as the seed.
@@ -120,7 +120,7 @@ class Reader:
         return [self._prompt(query, chunks) for query, chunks in pairs]
 
     def longer(self, queries: Sequence[Query]) -> list[Answer]:
-        """Return answers with RETRY_TOKEN_FACTOR times the token limit."""
+        """Return answers under a token limit that is RETRY_TOKEN_FACTOR times the usual one."""
         return self.answer(queries, factor=RETRY_TOKEN_FACTOR)
 
     def answer(
@@ -150,7 +150,7 @@ class Reader:
         return prompt, shown
 
     def _chunks_that_fit(self, chunks: Sequence[Chunk], budget: int) -> list[Chunk]:
-        """Return the chunks that fit the budget, in rank order; a too long one is skipped.
+        """Return the chunks that fit the token budget, in rank order; too long ones are skipped.
 
         A passage is shown whole or not at all: half a sentence may say the opposite.
         """
@@ -179,7 +179,7 @@ def passage_budget(setup: Setup, model: Model, prompt: Sequence[Message], most: 
 
 
 def token_length(model: Model, text: str) -> int:
-    """Return the number of tokens that a text adds to a turn."""
+    """Return the number of tokens that a text adds to an empty user turn."""
     empty, full = ([Message(role="user", content=said)] for said in ("", text))
     return model.count_tokens(full) - model.count_tokens(empty)
 

@@ -47,7 +47,7 @@ LEAST_HELD_BACK = 8  # held-back rows below which no agreement is stated
 def taught_student(
     setup: Setup, teacher: Model, options: DistilOptions, train: TrainStudent
 ) -> Fitted:
-    """Return the student trained on the teacher's answers; its trace says how well it agrees.
+    """Train the student on the teacher's answers; return it with agreement figures in its trace.
 
     `trace["distilled"]` has the pairs by reason, the spend, the agreement with the teacher on rows
     held back, and its learning curve.
@@ -82,7 +82,7 @@ def taught_student(
 def adapter_student(
     setup: Setup, student: Any, teacher: Model, options: DistilOptions, seed: int
 ) -> TrainStudent:
-    """Return a function that trains an adapter on student rows, after checks of both models."""
+    """Check both models; return a function that trains an adapter of the student on rows."""
     recipe = recipe_of(options)
     tried = [case.query() for case in setup.train[:CHECKED_ROWS]]
     prompts = list(build_all(setup.task, tried, recipe, ()))
@@ -132,7 +132,7 @@ def _student_prompting(setup: Setup, recipe: Recipe, options: DistilOptions) -> 
 def _make_objective(
     setup: Setup, teacher: Model, options: DistilOptions, student_rows: StudentRows
 ) -> Any:
-    """Return the training objective; None for the likelihood of all rows alike."""
+    """Return what replaces the likelihood of the training answers; None if it is not replaced."""
     if options.loss == "kl":
         from tuneworthy.models.train.top_k_loss import TopKDivergence
 
@@ -165,7 +165,7 @@ def _held_back_answers(student_rows: StudentRows, fitted: Fitted) -> list[Answer
 def _curve_point(
     setup: Setup, student_rows: StudentRows, answers: Sequence[Answer]
 ) -> dict[str, Any]:
-    """Return a point of the learning curve: teacher rows, and agreement on held-back rows.
+    """Return a learning curve's point {"rows", "agree", "of"}: teacher rows, held-back agreement.
 
     `agree` is None if too few rows are held back.
     """
@@ -185,7 +185,7 @@ def _count_agreeing(setup: Setup, pairs: Sequence[Pair], answers: Sequence[Answe
 def _length_ratio(
     student_rows: StudentRows, fitted: Fitted, answers: Sequence[Answer]
 ) -> float | None:
-    """Return the student's mean answer length over the teacher's, in the student's tokens."""
+    """Return the student's mean answer length over the teacher's (tokens), None if it has none."""
     model: Any = fitted.model
     if not answers or not hasattr(model, "tokenizer"):
         return None
@@ -199,7 +199,7 @@ def _length_ratio(
 def _prompt_tokens(
     setup: Setup, teacher: Model, options: DistilOptions, fitted: Fitted, student_rows: StudentRows
 ) -> dict[str, float | None]:
-    """Return the mean prompt tokens of a request to the teacher and to the student."""
+    """Return {"teacher", "student"}: mean prompt tokens of a request, None without a model."""
     queries = [pair.query for pair in student_rows.pairs[:CHECKED_ROWS]]
     recipe = teacher_recipe(setup, options.teacher_prompt)
     long = build_all(setup.task, queries, recipe, setup.train)
@@ -282,7 +282,7 @@ LENGTH_FACTOR = 3.0  # factor between the lengths of the student's and the teach
 
 
 def shares_tokenizer(teacher: Any, student: Any) -> bool:
-    """Return whether both are local models that cut text into the same tokens."""
+    """Return whether both are local models with the same vocabulary."""
     if not (hasattr(teacher, "tokenizer") and hasattr(student, "tokenizer")):
         return False
     vocabularies = [model.tokenizer.get_vocab() for model in (teacher, student)]
@@ -315,7 +315,7 @@ def _template_mismatch(teacher: Any, got: str) -> ModelError:
 
 
 def check_self_divergence(student: Any, prompts: Sequence[Prompt], texts: Sequence[str]) -> float:
-    """Return the student's divergence from itself on some rows; NumericError if it is not 0."""
+    """Return the student's divergence from itself, 0.0 or less than rounding; else NumericError."""
     from tuneworthy.models.train.top_k_loss import self_divergence
     from tuneworthy.models.train.training_data import EncodedExample, render
 
@@ -333,7 +333,7 @@ def check_self_divergence(student: Any, prompts: Sequence[Prompt], texts: Sequen
 
 
 def check_learnt(trace: dict[str, Any], rows: int = CHECKED_ROWS) -> None:
-    """Raise NumericError if the loss of the first rows did not fall over the epochs.
+    """Raise NumericError if the loss of the first rows did not fall from first to last epoch.
 
     That the weights moved is checked where they are trained (models/train/figures.py).
     """

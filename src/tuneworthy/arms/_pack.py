@@ -40,7 +40,7 @@ class OpenedPack:
 
 
 def open_pack(setup: Setup, pack: Pack, classifier: Any = None) -> OpenedPack:
-    """Return a pack as a function that answers, with its prompts, model and limits.
+    """Open a pack: return its answering function, with prompts, model and limits if it has a model.
 
     `setup` has the task, the documents and the answering model under `pack.role`, its adapter
     applied; its training rows are not read. `classifier` is the estimator of an arm without a

@@ -58,7 +58,7 @@ def teacher_of(setup: Setup) -> Model:
 
 
 def teacher_recipe(setup: Setup, prompt: Prompt) -> Recipe:
-    """Return the prompt that the teacher gets in this fold."""
+    """Return the recipe of the prompt that the teacher gets in this fold."""
     if prompt == "input":
         return Recipe(kind="file", text=INPUT_PLACEHOLDER)
     best = prompt == "best" or (prompt == "auto" and teaches_itself(setup.task))
@@ -71,7 +71,7 @@ def teaches_itself(task: Task) -> bool:
 
 
 def pair_settings(task: Task) -> dict[str, Any]:
-    """Return the task settings that decide which pairs of a teacher are kept, as key fields.
+    """Return the task's settings that decide which of a teacher's pairs are kept, for cache keys.
 
     A pair of a labelled row is kept if its answer passes; the teacher's prompt depends on whose
     teacher it is.
@@ -92,7 +92,7 @@ def without_passage(
 
 INPUTS_AT_ONCE = 32  # inputs whose samples are asked for, and kept, at once
 
-MOST_LOST = 0.01  # largest share of inputs that failed requests may cost
+MOST_LOST_SHARE = 0.01  # largest share of inputs that failed requests may cost
 
 FEW_SAMPLES = 5  # samples below which the majority says little
 
@@ -109,7 +109,7 @@ NO_ANSWER, UNENDED_ANSWER = "the teacher gave no answer", "the answer did not en
 
 WRONG_FORM, SAMPLES_DISAGREE = "the answer has not the form of the task", "the samples disagree"
 
-WRONG_ANSWER, NO_REASON = (
+DROPPED_AS_WRONG, NO_REASON = (
     "the answer is not the right one of its row",
     "the answer comes without a reason",
 )
@@ -180,7 +180,7 @@ class WrittenPairs:
 def write_pairs(
     setup: Setup, teacher: Model, sources: Sequence[TeacherInput], options: PairOptions
 ) -> WrittenPairs:
-    """Return the teacher's pairs for these inputs that pass the filter, and the rejected ones.
+    """Return the kept (input, answer) pairs that the teacher writes, and rejected ids by reason.
 
     Raises BudgetError where the next request could pass a cap; what was answered is kept. Raises
     Unanswered if more than 1 % of the inputs are rejected where a request failed for now: the
@@ -202,7 +202,7 @@ def write_pairs(
                 lost += any(reply.lost == "for now" for reply in replies)
         done = min(start + INPUTS_AT_ONCE, len(sources))
         setup.say(f"the teacher wrote for {done:,} of {len(sources):,} inputs")
-    if lost > MOST_LOST * len(sources):
+    if lost > MOST_LOST_SHARE * len(sources):
         raise Unanswered(
             "the teacher left inputs unanswered for now",
             where=teacher.spec,
@@ -308,7 +308,7 @@ class _Filter:
             row = source.row
             chosen = [(why, answer) for why, answer in chosen if self.right(row, answer)]
         if not chosen:
-            return WRONG_ANSWER
+            return DROPPED_AS_WRONG
         texts = Counter(self.form(answer.text) for _, answer in chosen)
         every = [text for text, _ in texts.most_common(None if self.kind == "text" else 1)]
         reason = next(why for why, answer in chosen if self.form(answer.text) == every[0])
@@ -319,7 +319,7 @@ class _Filter:
 
 
 def _answer_normaliser(setup: Setup) -> Callable[[str], str]:
-    """Return a function that gives a valid answer the form of the labelled rows.
+    """Return a function that writes a valid answer as labelled rows do: spelling, JSON spacing.
 
     A label gets its own spelling, JSON the spacing of most training answers, so that the student
     does not learn two forms of one answer.

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from tuneworthy.arms._choice import CHOICE_MOST
+from tuneworthy.arms._choice import MOST_CHOICE_ROWS
 from tuneworthy.arms._classified import softmax
 from tuneworthy.arms.prompt.lenient import normal_form
 from tuneworthy.arms.prompt.messages import build, build_all
@@ -55,7 +55,7 @@ def prompting_arm(
     names = [str(label) for label in setup.task.output.labels or ()]
     scores = labels and 0 < len(names) <= SCORED_LABELS and hasattr(target, "reply_scored")
 
-    unscored = set(sorted(case.id for case in setup.dev)[CHOICE_MOST:])
+    unscored = set(sorted(case.id for case in setup.dev)[MOST_CHOICE_ROWS:])
 
     def ask(queries: Sequence[Query], scored: bool, limits: Limits = usual) -> list[Answer]:
         prompts = build_all(setup.task, queries, recipe, setup.train)
@@ -159,7 +159,7 @@ def answer_token_limit(setup: Setup) -> int:
 
 
 def sum_usage(replies: Sequence[Reply | Answer]) -> dict[str, Any]:
-    """Return summed tokens, seconds and cost of several replies; None where any has none."""
+    """Return {field: sum} of tokens, seconds and cost of replies; None where a reply lacks it."""
     sums: dict[str, Any] = {}
     for name in _SUMMED:
         parts = [getattr(reply, name) for reply in replies]

@@ -84,7 +84,7 @@ class Reflection:
     def _failures(
         self, parent: PromptCandidate, draw: random.Random
     ) -> tuple[list[Case], list[str]]:
-        """Return the training rows that were tried, and the parent's failures as text."""
+        """Return (training rows tried, texts on the parent's failures on them)."""
         train = sorted(self.trials.setup.train, key=lambda case: case.id)
         pool = draw.sample(train, min(len(train), _ROWS_PER_FAILURE * self.rows))
         tried, failed = list[Case](), list[str]()
@@ -104,7 +104,7 @@ class Reflection:
                 yield "\n".join([*lines, *([f"Why: {trial.why}"] if trial.why else [])])
 
     def _propose_text(self, parent: PromptCandidate, failed: Sequence[str]) -> str | None:
-        """Return the model's proposal; None if it is empty, cut, too long or failed."""
+        """Return the specification that the model proposes; None if empty, cut or too long."""
         setup = self.trials.setup
         model, own = setup.models["reflection"], parent.recipe.specification
         failures = "\n\n".join(f"Mistake {at}\n{text}" for at, text in enumerate(failed, 1))
@@ -136,7 +136,7 @@ def longest_fenced_block(text: str) -> str:
 def _draw_parent(
     trials: Trials, whole: Sequence[PromptCandidate], draw: random.Random
 ) -> PromptCandidate:
-    """Draw a prompt, weighted by the number of dev rows on which it is (one of) the best."""
+    """Return a random prompt, weighted by the number of dev rows on which it is among the best."""
     table = [[trial.value for trial in trials.results(p.recipe, trials.rows)] for p in whole]
     wins: Counter[int] = Counter()
     for values in zip(*table, strict=True):

@@ -22,7 +22,7 @@ from tuneworthy.records.model import Limits
 from tuneworthy.records.record import digest
 
 REPLY_LIMITS = Limits(max_tokens=96)
-_AT_ONCE = 32  # requests at least, to fill a batch
+_BATCH_REQUESTS = 32  # requests at least, to fill a batch
 Answered = list[tuple[str, str | None]]
 
 
@@ -49,7 +49,7 @@ def replay_rows(setup: Setup, model: Any, count: int) -> list[tuple[str, tuple[M
     answered = _load_answers(file)
     while _count_answered(answered) < count and len(answered) < len(general_prompts()):
         missing = count - _count_answered(answered)
-        upcoming = general_prompts()[len(answered) :][: max(_AT_ONCE, missing)]
+        upcoming = general_prompts()[len(answered) :][: max(_BATCH_REQUESTS, missing)]
         setup.say(f"{len(upcoming)} general requests answered by the base, to be replayed")
         answered += _answer_requests(model.reply, upcoming)
         _save_answers(file, answered)

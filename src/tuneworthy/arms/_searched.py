@@ -86,7 +86,7 @@ class Trials:
     def _scored_together(
         self, cases: Sequence[Case], trials: list[TrialResult]
     ) -> list[TrialResult]:
-        """Return the trials scored as a set, if the metric scores answers together.
+        """Return the trials, scored as a set if the metric scores answers together.
 
         Where a set is too small for the metric, each answer keeps its score alone.
         """
@@ -180,7 +180,7 @@ class Search:
             self._record_step()
 
     def admit(self, prompt: PromptCandidate) -> bool:
-        """Return whether a prompt is new and leaves room for an answer; mark it as tried."""
+        """Mark a prompt as tried; return whether it is new and leaves room for an answer."""
         name = digest(prompt.recipe)
         if name in self._digests:
             return False
@@ -192,7 +192,7 @@ class Search:
         return len(self.trials.setup.train) >= prompt.recipe.k
 
     def trace(self) -> dict[str, Any]:
-        """Return the record: budget, each prompt with text, score and rows, best by step."""
+        """Return {"search", "dev"}: each prompt tried, the best by step; the best's dev score."""
         chosen = digest(self.best.recipe)
         return {
             "search": {
@@ -237,7 +237,7 @@ class Search:
 
 
 def halving_sizes(rows: int, prompts: int) -> list[int]:
-    """Return the rungs of successive halving: growing numbers of dev rows."""
+    """Return the rungs of successive halving: growing numbers of dev rows, the last all `rows`."""
     rounds = max(prompts - 1, 0).bit_length()
     sizes = [max(_RUNG_ROWS, rows >> at) for at in range(rounds, 0, -1)]
     return sorted({min(size, rows) for size in sizes} | {rows})
@@ -261,7 +261,7 @@ class Edit(NamedTuple):
 
 
 def prompt_edits(setup: Setup, seed: int) -> Iterator[Edit]:
-    """Yield edits in turn: wordings, examples, reminders; the most promising of each first."""
+    """Yield edits of a prompt, in turn of wordings, examples and reminders, the promising first."""
     words = [Edit(w.name, {"specification": w.text}) for w in wordings(setup.task, setup.train)]
     shots = [_examples_edit(setup, kind, k, seed) for kind, k in _example_counts(setup.recipe)]
     again = [Edit(w.name, {"reminder": w.text}) for w in reminders(setup.task)]
@@ -285,7 +285,7 @@ def _examples_edit(setup: Setup, kind: str, k: int, seed: int) -> Edit:
 
 
 def placebo_recipe(task: Task, recipe: Recipe) -> Recipe:
-    """Return a placebo recipe of equal length: irrelevant words, shuffled example answers."""
+    """Return the recipe with irrelevant words of equal length and shuffled example answers."""
     change: dict[str, Any] = {"shuffled": True}
     if recipe.specification is not None:
         change["specification"] = irrelevant(specification(task), recipe.specification)

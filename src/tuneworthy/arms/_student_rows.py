@@ -124,7 +124,7 @@ def teacher_inputs(setup: Setup, options: DistilOptions) -> list[TeacherInput]:
 
 
 def _reads_labelled(options: DistilOptions, free_text: bool) -> bool:
-    """Return whether the inputs of labelled rows are among the teacher's (see teacher_inputs)."""
+    """Return whether the teacher also answers inputs of labelled rows (see `teacher_inputs`)."""
     new = options.gold == "only_teacher" or options.rationale or free_text
     return new or options.loss == "on_policy"
 
@@ -151,7 +151,7 @@ def make_student_rows(setup: Setup, options: DistilOptions, written: WrittenPair
 def student_rows_from_teacher(
     setup: Setup, teacher: Model, options: DistilOptions
 ) -> tuple[WrittenPairs, StudentRows]:
-    """Return the pairs that the teacher wrote, and the student's rows.
+    """Return (pairs that the teacher wrote, the student's rows); asks the teacher.
 
     On policy the teacher writes for the held-back rows only.
     """

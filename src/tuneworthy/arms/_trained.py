@@ -98,7 +98,7 @@ class TuningOptions(TrainingOptions):
 
 
 def model_to_tune(setup: Setup) -> Any:
-    """Return the model to tune. Raise DoesNotApply if it can't be trained or there is no row."""
+    """Return the task's model to tune. Raises DoesNotApply if it can't be trained or has no row."""
     model: Any = setup.models["tune"]
     if not hasattr(model, "module") and not hasattr(model, "lend"):
         raise DoesNotApply(
@@ -110,7 +110,7 @@ def model_to_tune(setup: Setup) -> Any:
 
 
 def model_in_process(setup: Setup) -> Any:
-    """Return the model to tune. Raise DoesNotApply unless its weights are in this process."""
+    """Return the model to tune, its weights in this process; raises DoesNotApply otherwise."""
     model = model_to_tune(setup)
     if not hasattr(model, "module"):
         raise DoesNotApply(
@@ -121,7 +121,7 @@ def model_in_process(setup: Setup) -> Any:
 
 
 def recipe_of(options: TrainingOptions) -> Recipe:
-    """Return the prompt of the tuned model, in training and in answering."""
+    """Return the recipe of the tuned model's prompts, in training and in answering."""
     return Recipe(kind="short" if options.prompt == "short" else "zero")
 
 
@@ -230,7 +230,7 @@ def _train_with_proof(
 
 
 def _load_result(setup: Setup) -> _TrainingResult | None:
-    """Return the result of an earlier run from the unit's folder, without weights; None if none."""
+    """Return an earlier run's result from the unit's folder, None without one; load no weights."""
     from tuneworthy.models.train.lora import load_trained
 
     try:
@@ -336,7 +336,7 @@ def _dev_score(setup: Setup, answers: Answers, model: Model) -> float:
 
 
 def _chosen_dev(trace: dict[str, Any]) -> float | None:
-    """Return the dev score of the epoch that was kept, which later chooses the best seed."""
+    """Return the dev score of the epoch that was kept, None if it was not scored."""
     kept = [epoch for epoch in trace["evaluations"] if epoch["epoch"] == trace["chosen"]]
     return kept[0]["dev_score"] if kept else None
 
@@ -389,7 +389,7 @@ def training_work(sizes: Sizes, options: TrainingOptions, passages: float = 0.0)
 
 
 def _training_path(options: TrainingOptions) -> Pace:
-    """Return which path trains a token; the CPU engine's gradient knows plain adapters only."""
+    """Return the path that trains, by name; the CPU engine's gradient is for plain adapters."""
     if not isinstance(options, TuningOptions):
         return "whole"
     if options.trainer:

@@ -47,7 +47,7 @@ class CommandTrainer(Record):
 
 
 def _refuse_left_trainers(value: Any) -> Any:
-    """Refuse what older versions took: `own`, `trl`, the address of a training API."""
+    """Return the value; raise ValueError for the texts that older versions took (`own`, `trl`)."""
     if isinstance(value, str):
         raise ValueError(_REPLACEMENT)
     return value
@@ -68,7 +68,7 @@ def check_command(options: Any, objective: Any) -> None:
 def fit_by_command(
     setup: Setup, command: CommandTrainer, model: Any, lessons: Any, how: Any, seed: int
 ) -> Any:
-    """Return what the command trained, or had trained before (see `models/train/by_command.py`)."""
+    """Return the adapter that the user's command trains; one that it trained before is reused."""
     from tuneworthy.models.train.by_command import CommandRun
 
     task = setup.task

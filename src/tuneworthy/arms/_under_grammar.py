@@ -66,7 +66,7 @@ def correct_drafts(
     ask: Ask,
     valid: Callable[[Answer], bool | None],
 ) -> list[Answer]:
-    """Return each valid draft; replace an invalid one by an answer under the grammar.
+    """Return the drafts, each invalid one replaced by an answer under the grammar.
 
     The prompt has the draft as the model's own turn, unless it is empty or failed. Tokens, seconds
     and cost of a replaced draft are those of both requests.
@@ -85,7 +85,7 @@ def correct_drafts(
 def reusable_free_answers(
     setup: Setup, rule: Grammar, recipe: Recipe
 ) -> Callable[[Query], Answer | None] | None:
-    """Return a lookup that reuses the free answer to a prompt as the answer under the grammar.
+    """Return a lookup query -> free answer that is valid under the grammar too; None without one.
 
     If every token of the greedy free answer is allowed, greedy decoding under the grammar takes
     the same tokens. The likeliest of few labels is known if they were scored with the free answer.

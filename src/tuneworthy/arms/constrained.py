@@ -43,7 +43,7 @@ class Options(Record):
 
 
 def does_not_apply(task: Task) -> str:
-    """Return why no answer of a task can be constrained, or "" if it can."""
+    """Return why no answer of a task can be constrained, "" for labels, JSON and numbers."""
     return "" if grammar(task) else "the answers are free text: there is nothing to constrain"
 
 

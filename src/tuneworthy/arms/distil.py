@@ -39,14 +39,14 @@ class Options(DistilOptions):
 
 
 def place(options: Options) -> tuple[Tool | None, Role]:
-    """Return tool and role: without the teacher's answers it is a tuned model or a ceiling."""
+    """Return (tool, role) of a student by what it learns: distil, classifier, tune or a ceiling."""
     if options.learns == "own":
         return ("classifier" if options.student == "classifier" else "tune"), "candidate"
     return (None, "ceiling") if options.learns == "nothing" else ("distil", "candidate")
 
 
 def companions(options: Options, task: Task) -> tuple[Companion, ...]:
-    """Return the arms shown beside a student: its teacher, the untouched and the seed student.
+    """Return (arm, options) pairs shown beside a student: teacher, untouched and seed student.
 
     For the plain student of the task's own model they are `zero_shot` and `lora`.
     """

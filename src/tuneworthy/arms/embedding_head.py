@@ -23,7 +23,7 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Train the head on the training cases; MiniLM stays frozen. Raises DoesNotApply."""
+    """Train the head on the training cases and return the arm; MiniLM is not trained."""
     return fitted_vector_head(setup.train, options.strength, seed)
 
 

@@ -32,7 +32,7 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Choose k examples from the training cases. Raises DoesNotApply if there are fewer.
+    """Return the arm with k training cases as examples, the same for every input.
 
     The placebo uses the same examples as the arm if `setup.recipe` holds them.
     """
@@ -67,7 +67,7 @@ def placebo(options: Options) -> Options:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the cases, and each set of examples on the folds' dev rows.
+    """Return the work: the cases, and each set of examples on the folds' dev rows.
 
     The examples belong to the shared prompt, which is read once for each set.
     """

@@ -43,7 +43,7 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Search for a specification; `trace["search"]` holds every one tried.
+    """Search for a specification and return the arm; `trace["search"]` has all that were tried.
 
     Reflective evolution after Agrawal et al. 2025 (arXiv 2507.19457). It reflects on training rows
     and chooses on dev rows, so no dev row is copied into a prompt. Raises DoesNotApply without a
@@ -67,7 +67,7 @@ def placebo(options: Options) -> Options:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the cases, the trials of prompts, and the proposals of the larger model.
+    """Return the work: the cases, trials of prompts, and proposals of the larger model.
 
     At least one of two proposals is kept; each proposal may try 8 * `rows` training rows, with the
     parent prompt and with the new one.

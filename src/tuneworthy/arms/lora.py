@@ -38,7 +38,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the cost of one training run, its dev answers after every epoch, and the scored ones.
+    """Return the work of a training run: training, dev answers after epochs, scored answers.
 
     The shared prompt is read once a step, so its cost is negligible.
     """

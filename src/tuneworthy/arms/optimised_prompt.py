@@ -37,7 +37,7 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Search for a prompt inside the training fold; `trace["search"]` holds every one tried.
+    """Search for a prompt and return the arm; `trace["search"]` has every prompt that was tried.
 
     Edits come in a fixed cycle, each applied to the best prompt at its turn. Raises DoesNotApply
     with too few dev rows to choose on.
@@ -71,7 +71,7 @@ def placebo(options: Options) -> Options:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the cases, and several passes over the dev rows of each fold with the prompts tried.
+    """Return the work: the cases, and several passes over each fold's dev rows.
 
     The notes that a search adds about double the prompt that all inputs share.
     """

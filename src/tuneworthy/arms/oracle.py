@@ -72,7 +72,7 @@ def _gold_passage(query: Query) -> str | None:
 
 
 def _other_passage_drawer(setup: Setup) -> Callable[[Query], str | None]:
-    """Return a function that draws another passage: from the documents, else from training rows."""
+    """Return a function that draws another passage of like length: of the documents, else rows."""
     pool = [chunk.text for chunk in chunked(setup.docs)]
     pool = pool or sorted({case.context for case in setup.train if case.context})
 
@@ -99,7 +99,7 @@ def _with_passage(setup: Setup, query: Query, passage: str | None, tokens: int) 
 
 
 def _sentences_that_fit(model: Model, query: Query, passage: str, most: int) -> str:
-    """Return the sentences of a passage nearest to the question that fit, in passage order."""
+    """Return the sentences of a passage nearest to the question that fit, joined in their order."""
     sentences = index([Doc(id="", text=passage)], _SPLIT)
     kept: list[int] = []
     for at in sentences.ranked([(query.input, None)])[0] or range(len(sentences.chunks)):

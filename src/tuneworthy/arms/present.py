@@ -22,7 +22,7 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
-    """Return the fitted arm: logged answers if there are any, else the model's answers."""
+    """Return the arm of today's system: its logged answers if there are any, else its model's."""
     present = setup.task.present
     if present is None:
         raise DoesNotApply("the task has no `present`: nothing runs today, or it was not given")

@@ -58,7 +58,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the cost: every input is read with the long prompt, sampled, and trained short.
+    """Return the work: inputs are read with the long prompt, sampled, and trained with the short.
 
     Its teacher is the model itself.
     """

@@ -42,7 +42,7 @@ def placebo(options: Options) -> Options:
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Train on rows under the best prompt, whose examples never include a row's own answer.
+    """Train on rows under the best prompt (no row's own answer in it) and return the arm.
 
     Raises DoesNotApply if there is no row, if the prompt leaves no room for an answer, or if the
     model to tune cannot be trained here.
@@ -62,5 +62,5 @@ def limit_examples(recipe: Recipe, k: int) -> Recipe:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the cost of one training run; every row is read with the prompt's examples."""
+    """Return the work of a training run; every row is read with the prompt's examples."""
     return training_work(sizes, options, options.k * sizes.shot)

@@ -81,7 +81,7 @@ def placebo(options: Options) -> Options:
 
 
 def here(options: Options) -> dict[str, str]:
-    """Return the encoder that searches on this machine."""
+    """Return the fingerprint of the encoder that searches on this machine."""
     return encoder_fingerprint(options.dense)
 
 

@@ -53,7 +53,7 @@ def placebo(options: Options) -> Options:
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Train on rows with their retrieved passages, wrong ones too, and answer the same way.
+    """Train on rows with their retrieved passages, right or wrong, and return the arm.
 
     Raises DoesNotApply without documents or rows, or if the model cannot be trained here.
     """
@@ -73,10 +73,10 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
 
 def here(options: Options) -> dict[str, str]:
-    """Return the encoder that searches on this machine."""
+    """Return the fingerprint of the encoder that searches on this machine."""
     return encoder_fingerprint(options.dense)
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the cost of one training run; every row is read with its passages."""
+    """Return the work of a training run; every row is read with its passages."""
     return training_work(sizes, options, min(options.k * sizes.passage, options.tokens))

@@ -65,7 +65,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     if os.environ.get("COLUMNS") == "0":
         del os.environ["COLUMNS"]
-    _usable_streams()
+    _make_streams_usable()
     return _flush_stdout(_run_command(arguments, "--json" in arguments))
 
 
@@ -111,7 +111,7 @@ def _refuse_left(words: Sequence[str]) -> None:
                             where="command line", got=word, fix=fix, kept="")  # fmt: skip
 
 
-def _usable_streams() -> None:
+def _make_streams_usable() -> None:
     """Make every character printable and every byte readable, whatever streams are closed."""
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
@@ -342,7 +342,7 @@ SHORT = {  # at most 64 characters: longer ones are cut at 80 columns
 
 
 def _with_example(text: str, name: str) -> str:
-    """Return a command's help with its example, unless it has one of its own."""
+    """Return a command's help with its example; unchanged if it has one, or none is known."""
     if name not in EXAMPLES or "Example" in text:
         return text
     when = "" if "demo/" not in EXAMPLES[name] else ", after `tuneworthy demo --recorded`"

@@ -37,7 +37,7 @@ def check_free(rows: Sequence[Path], task: Path, force: bool, columns: Sequence[
 
 
 def _wrong_column(rows: Sequence[Path], columns: Sequence[str]) -> TuneworthyError | None:
-    """Return the error on the first named column that the first file lacks; None for none.
+    """Return the error on the first named column that the first file lacks, None if it has all.
 
     A file that can't be read here is left to the reader of rows.
     """
@@ -127,7 +127,7 @@ def _pair_offer(systems: Mapping[str, str], found: Imported) -> tuple[str, ...]:
 def _draft_task(
     found: Imported, systems: Mapping[str, str], folder: Path
 ) -> tuple[DraftedTask, tuple[str, ...]]:
-    """Return the drafted task, and what was done to rows that we made before it could be drafted.
+    """Return (the drafted task, what was done to rows of ours before it could be drafted, or ()).
 
     Labels that differ only in case or spaces are one label: in rows of our own they become so.
     """

@@ -155,7 +155,7 @@ def _write_blind_rows(path: Path, options: RunOptions, count: int) -> str:
 
 
 def _forecasts(path: Path, options: RunOptions) -> list[str]:
-    """Return forecasts: of the winning tool, and of more answers to each row, where known."""
+    """Return lines that forecast the winning tool and the worth of more answers; [] if unknown."""
     from tuneworthy.report.atlas_file import read_atlas
     from tuneworthy.report.results_folder import repeats_lines
 

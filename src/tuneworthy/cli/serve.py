@@ -88,7 +88,7 @@ def command(
     if dry_run:
         _print_dry_run(folder, versions, specs, json)
         return
-    token = _token_to_ask_for(host, token_env, no_token)
+    token = _make_or_read_token(host, token_env, no_token)
     _check_installed()
     from tuneworthy.handover.serve.answer_log import AnswerLog
     from tuneworthy.handover.serve.listening import is_loopback
@@ -146,7 +146,7 @@ def _refuse_without(partner: str, given: bool, options: dict[str, bool]) -> None
                         fix=f"add {partner}, or leave it out", kept="everything")  # fmt: skip
 
 
-def _token_to_ask_for(host: str, environment: str, none: bool) -> str | None:
+def _make_or_read_token(host: str, environment: str, none: bool) -> str | None:
     from tuneworthy.handover.serve.listening import is_loopback, read_token
     from tuneworthy.records.errors import SecurityError, TaskError
 
@@ -182,7 +182,7 @@ def _check_installed() -> None:
 def _load_models(
     folder: Path, versions: list[ServedVersion], specs: list[str], most: int
 ) -> ServedModels:
-    """Return the opened models and artefacts; TuneworthyError for one that can't be opened."""
+    """Open the artefacts and models and return them; TuneworthyError for one that won't open."""
     from tuneworthy.handover.serve.served_models import Openers, ServedModels
     from tuneworthy.handover.system import open_artefact, open_base, task_of
     from tuneworthy.models import first_use, notices, open_model

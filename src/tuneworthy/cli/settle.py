@@ -92,7 +92,7 @@ def _ask_for_votes(settling: Settling, stream: Any) -> None:
 
 
 def _read_vote(settling: Settling) -> str:
-    """Read one line and store the choice; return an error message, "quit", or "" if stored."""
+    """Read a line and store the choice; return "" if stored, "quit", or why it was refused."""
     try:
         line = sys.stdin.readline()
     except KeyboardInterrupt:

@@ -36,7 +36,7 @@ ADAPTER_FOLDER = "peft"
 
 WEIGHTS_FOLDER = "weights"
 
-DECIDING = (DOCS_FILE, CLASSIFIER_FILE, *(f"{ADAPTER_FOLDER}/{name}" for name in (
+DECIDING_FILES = (DOCS_FILE, CLASSIFIER_FILE, *(f"{ADAPTER_FOLDER}/{name}" for name in (
     "adapter_config.json", "adapter_model.safetensors")))  # fmt: skip
 
 _LATEST = OwnKind(
@@ -57,7 +57,7 @@ _BUILD_AGAIN = "build it again: `tuneworthy build` (nothing that was trained is 
 def with_identity(artefact: Artefact) -> Artefact:
     """Return the artefact with its id, the hash of everything that decides an answer.
 
-    That is the pack, the task, the model with its fingerprint, and the files of DECIDING.
+    That is the pack, the task, the model with its fingerprint, and the files of DECIDING_FILES.
     """
     return artefact.model_copy(update={"id": _identity_hash(artefact)})
 
@@ -78,8 +78,8 @@ def _identity_hash(artefact: Artefact) -> str:
 
 
 def deciding_files(files: Mapping[str, str]) -> dict[str, str]:
-    """Return {path: SHA-256} of the files that decide an answer, of those of a folder."""
-    return {name: files[name] for name in DECIDING if name in files}
+    """Return {path: SHA-256} of those of a folder's files that decide an answer."""
+    return {name: files[name] for name in DECIDING_FILES if name in files}
 
 
 def folder_name(artefact: Artefact) -> str:
@@ -88,7 +88,7 @@ def folder_name(artefact: Artefact) -> str:
 
 
 def seal_artefact(draft: Path, artefact: Artefact) -> Artefact:
-    """Write a draft folder's manifest, with the hash of each file and the id; return it."""
+    """Write a draft folder's manifest (each file's hash, the id); return the sealed artefact."""
     files = {
         path.relative_to(draft).as_posix(): file_sha256(path)
         for path in sorted(draft.rglob("*"))
@@ -100,7 +100,7 @@ def seal_artefact(draft: Path, artefact: Artefact) -> Artefact:
 
 
 def publish_artefact(draft: Path, folder: Path) -> Path:
-    """Rename a sealed draft to `folder`, durably, note it as the latest build; return `folder`.
+    """Rename a sealed draft to `folder`, durably, and note it as the latest build; return `folder`.
 
     A former folder of the same name is replaced. Raises StoreError.
     """
@@ -145,7 +145,7 @@ def refuse_other_task(out: Path | None, artefact: Artefact) -> None:
 
 
 def find_artefact(path: Path) -> Path:
-    """Return `path` if it is an artefact folder, else the latest one in the build folder `path`.
+    """Return `path` if it is an artefact folder, else the latest artefact in the build folder.
 
     Raises TaskError if there is none.
     """
@@ -169,7 +169,7 @@ def find_artefact(path: Path) -> Path:
 
 
 def read_artefact(folder: Path) -> Artefact:
-    """Return the manifest of an artefact folder whose files are all there and unchanged.
+    """Return the artefact described by a folder's manifest, after a check that no file changed.
 
     Raises ModelError if a file is missing, truncated or changed, or if another version wrote it.
     """
@@ -224,8 +224,8 @@ def _artefact_error(what: str, where: Any, got: str) -> ModelError:
     return ModelError(what, where=str(where), got=got, fix=_BUILD_AGAIN, kept=_FOLDER_KEPT)
 
 
-def made_on(doors: Iterable[Mapping[str, Any]]) -> str | None:
-    """Return when a study first opened its scored rows, by its ledger's log; None if it did not."""
+def opened_at(doors: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return the time at which a study first opened its scored rows, by ledger entries; or None."""
     return min((str(door["at"]) for door in doors if door["purpose"] == "compare"), default=None)
 
 
@@ -236,7 +236,7 @@ def expiry_of(
     reads_docs: bool,
     today: str,
 ) -> Expiry:
-    """Return the day from which the verdict may not hold: facts are stale or the model is retired.
+    """Return the day from which the verdict may not hold (stale facts, retired model), or why none.
 
     Facts count as stale after the lower bound of the study's days (see
     measure/further/freshness_rate.py), counted from `made`; never for an arm that looks them up.

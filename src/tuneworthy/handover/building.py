@@ -22,7 +22,7 @@ from tuneworthy.handover.artefact_folder import (
     deciding_files,
     expiry_of,
     folder_name,
-    made_on,
+    opened_at,
     publish_artefact,
     refuse_other_task,
     seal_artefact,
@@ -284,7 +284,7 @@ class Building:
         return next(arm for arm in self.evidence.arms if arm.name == self.name)
 
     def _wanted_forms(self, artefact: Artefact) -> list[Any]:
-        """Return the requested forms (all, if none was), the card and those the artefact needs."""
+        """Return the modules of requested forms (none: all), of the card and of needed forms."""
         asked = self.options.forms
         return [form for form in self.forms
                 if not asked or form.FORM in (*asked, CARD_FORM)
@@ -320,7 +320,7 @@ class Building:
 
     @property
     def _expiry(self) -> Expiry:
-        made = made_on(self.session.ledger.doors(self.session.study))
+        made = opened_at(self.session.ledger.doors(self.session.study))
         stale = self.evidence.staleness or freshness_of(self.session.task, (), ())
         reads = bool(load("arms", self.spec.arm).NEEDS & NEEDS_OF_READERS)
         return expiry_of(made, stale, self._result, reads, datetime.now(UTC).isoformat())
@@ -334,7 +334,8 @@ class Building:
         fitted, first = arm.fitted if arm else None, self._arms[0]
         return Parts(
             artefact=artefact, task=session.task, verdict=self.study.verdict, result=self._result,
-            rows=first.learnt_rows if arm else first.rows, model=fitted.model if fitted else base, base=base,
+            rows=first.learnt_rows if arm else first.rows,
+            model=fitted.model if fitted else base, base=base,
             weights=weights, adapter=fitted.artefact if fitted else None,
             classifier=fitted.classifier if fitted else None,
             docs=session.loaded.docs if pack.passages else (), cases=session.loaded.everyone,
@@ -355,7 +356,7 @@ class Building:
 
 
 def _settled_results(session: Session, study: Results) -> Results:
-    """Return the latest results if they are this study settled, by the ledger; else `study`."""
+    """Return the latest results if they are this study, settled by the ledger; else `study`."""
     try:
         latest = read_results(find_results(session.task.folder))
     except TaskError:

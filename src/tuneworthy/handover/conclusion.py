@@ -84,7 +84,7 @@ def _why_outdated(check: LiveCheck) -> str:
 
 
 def _drop_text(measure: LiveMean | None, margin: float) -> str:
-    """Return the text on a mean's drop, if it is shown and at least the margin; else ""."""
+    """Return the text on a mean's drop that is shown and at least the margin; "" for any other."""
     if measure is None or measure.difference is None or measure.then is None:
         return ""
     gap = measure.difference
@@ -110,7 +110,7 @@ def _held_text(check: LiveCheck) -> str:
 
 
 def _broken_limits(check: LiveCheck) -> Iterator[str]:
-    """Yield a text on each limit that is shown to be broken in the log: validity, latency."""
+    """Yield a text on each limit that the log shows to be broken: validity, latency."""
     valid, slow = check.valid, check.slow
     if why := _drop_text(valid, check.margin):
         yield f"fewer answers are valid: {why}"

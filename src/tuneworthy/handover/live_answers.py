@@ -84,7 +84,7 @@ class StudyArm:
         return self.design.mean(self.column.scores, chosen, self.column.fit(self.split))
 
     def valid(self, level: float) -> tuple[int, MeanWithBounds] | None:
-        """Return (number of answers with a known validity, share valid with bounds), or None."""
+        """Return (answers of known validity, share valid with bounds); None if all failed."""
         told = {i: _known_validity(*self.column.cells[i]) for i in self.ids}
         ids = [i for i, valid in told.items() if valid is not None]
         if all(self.column.cells[i][0].error is not None for i in ids):
@@ -92,7 +92,7 @@ class StudyArm:
         return len(ids), self.design.mean({i: told[i] is True for i in ids}, 2 * level)
 
     def milliseconds(self) -> list[float]:
-        """Return the milliseconds of single requests, or of recorded answers; [] if unmeasured."""
+        """Return the milliseconds of single requests, else of recorded answers; [] without."""
         timed = [ms for run in self.column.runs for ms in run.latency_ms or ()]
         if timed or any(run.fingerprint for run in self.column.runs):
             return timed  # seconds of answers in a batch are not those of a request
@@ -130,7 +130,7 @@ def _design_of(requests: Sequence[LoggedRequest]) -> Design:
 
 
 def group_name(group: str | None, text: str | None) -> str | None:
-    """Return a group's name, by `group` or else input text, the same in study and log, or None."""
+    """Return a group's name for study and log, by `group` or else input text; None without both."""
     if group:
         return f"group {group}"
     return None if text is None else f"input {normalised_text(text)}"
@@ -139,7 +139,7 @@ def group_name(group: str | None, text: str | None) -> str | None:
 def validity_of(
     arm: StudyArm | None, requests: Sequence[LoggedRequest], valid: ValidityCheck, level: float
 ) -> LiveMean | str:
-    """Return the share of valid answers in the log and the study, or why it is not measured."""
+    """Return the share of valid answers in log and study, or a text: why it is not measured."""
     told = {at: valid(answer_of(one)) for at, one in enumerate(requests)}
     values = {at: float(verdict) for at, verdict in told.items() if verdict is not None}
     if not values:
@@ -159,7 +159,7 @@ def score_of(
     level: float,
     because: str = "",
 ) -> LiveMean | str:
-    """Return the mean score on labelled requests and the study's, or why it is not measured.
+    """Return the mean score on labelled requests and in the study, or a text: why not measured.
 
     `because` says why these requests are not like the study's rows ("": they are); then only their
     own score is returned. As in the study, a failed answer counts as 0.
@@ -180,7 +180,7 @@ def score_of(
 
 
 def slower_than(limit: float, requests: Sequence[LoggedRequest], level: float) -> LiveShare | str:
-    """Return the share of requests slower than `limit` milliseconds, or why it is not measured."""
+    """Return the share of requests slower than `limit` milliseconds, or a text: why unmeasured."""
     waits = {at: one.seconds for at, one in enumerate(requests) if one.seconds is not None}
     timed = {at: 1000 * seconds > limit for at, seconds in waits.items()}
     if not timed:
@@ -189,7 +189,7 @@ def slower_than(limit: float, requests: Sequence[LoggedRequest], level: float) -
 
 
 def spread_of(then: Sequence[float], now: Sequence[float], unit: str) -> LiveSpread:
-    """Return the quantiles and distance of two samples. Raises ValueError if one is empty."""
+    """Return medians, 95th percentiles and the Kolmogorov-Smirnov distance of two samples."""
     test = ks_2samp(then, now)
     tails = [float(np.quantile(v, 0.95)) if len(v) >= LEAST_FOR_TAIL else None for v in (then, now)]
     return LiveSpread(
@@ -201,7 +201,7 @@ def spread_of(then: Sequence[float], now: Sequence[float], unit: str) -> LiveSpr
 
 
 def length_of(then: Sequence[Answer], now: Sequence[Answer]) -> LiveSpread | str:
-    """Return the spread of answers' lengths, in tokens if all are counted, else in characters."""
+    """Return the spread of answers' lengths in tokens, or characters; a text if none came back."""
     sides = [[one for one in side if one.error is None] for side in (then, now)]
     if not all(sides):
         return "no answer came back"
@@ -216,7 +216,7 @@ def length_of(then: Sequence[Answer], now: Sequence[Answer]) -> LiveSpread | str
 def labels_of(
     arm: StudyArm, requests: Sequence[LoggedRequest], labels: Sequence[str], level: float
 ) -> LabelDrift | str:
-    """Return how far the labels answered in the log are from those of the study's arm, or why not.
+    """Return how far a log's labels are from those of the study's arm, or a text: why not measured.
 
     Answers that are no label are left out: validity counts them.
     """
@@ -297,7 +297,7 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 def facts_moment(cases: Iterable[Case], made: str | None) -> str | None:
-    """Return the time of the study's facts: that of its last row, if all have one, else `made`."""
+    """Return the time of the study's facts: that of its last row if all have one, else `made`."""
     times = [case.time for case in cases]
     dated = [time for time in times if time and not _NUMBER.fullmatch(time)]
     if dated and len(dated) == len(times):
@@ -312,7 +312,7 @@ def moved_facts(
     today: str,
     level: float,
 ) -> MovedFacts | str:
-    """Return the share of requests whose passage changed since `since`, or why it is not measured.
+    """Return the share of requests whose passage changed since `since`, or a text: why unmeasured.
 
     A request without a time counts as of `today`. The passage is the first by BM25 among those in
     force; that it is about the request is assumed.

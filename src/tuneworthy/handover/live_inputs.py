@@ -60,7 +60,7 @@ class InputComparison:
 def compare_inputs(
     study: GroupedInputs, log: GroupedInputs, level: float, show: bool = False
 ) -> InputComparison:
-    """Return whether the inputs drifted (at `level`), and which are unlike every row of the study.
+    """Return whether the inputs drifted (test at `level`), and those unlike any row of the study.
 
     A group on both sides stays in one fold; its parts are separate units, which makes the test
     slower to find drift. `show`: return the texts of the examples.

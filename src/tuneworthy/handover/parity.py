@@ -150,7 +150,7 @@ def compare_form(
 def _score_values(
     reference: ReferenceAnswers, answers: Sequence[Answer]
 ) -> tuple[list[float], list[str]]:
-    """Return (score of each answer, 0 without one; why each that came back has no score)."""
+    """Return (scores, 0.0 where there is none; why each answer that came back has no score)."""
     scores = score_all(reference.score, reference.cases, answers)
     pairs = zip(answers, scores, strict=True)
     lost = [s.reason for a, s in pairs if isinstance(s, Unscored) and a.error is None]
@@ -160,7 +160,7 @@ def _score_values(
 def _logprob_distance(
     engine: Any, reference: ReferenceAnswers, exact: bool
 ) -> LogProbDistance | None:
-    """Return the log-probability distances on the first answers that the engine can score."""
+    """Return log-probability distances on the first answers; None if none can be compared."""
     if reference.tuned is None:
         return None
     sound = [answer for answer in reference.answers if not answer.error and answer.finish == "stop"]

@@ -101,7 +101,7 @@ def _read_lines(path: Path, shown: str) -> Iterator[LoggedRequest | RowFault | N
 
 
 def _requests_of_line(raw: RawRow, forms: list[Any]) -> list[LoggedRequest | RowFault | None]:
-    """Return the requests in a line (None for a span that is none), or only the line's fault."""
+    """Return the requests in a line (None for a span of no model), or one fault for the line."""
     form = next((one for one in forms if one.reads(raw.fields)), None)
     if form is None:
         got = f"fields: {', '.join(raw.fields)}"
@@ -148,7 +148,7 @@ _BUILD_ID = "-[0-9a-f]{12}"  # what `serve` puts after an artefact's name
 
 
 def requests_to_builds(log: RequestLog, task: str, arm: str) -> RequestLog:
-    """Return the log with the requests to builds of an arm alone, if it names any; else the log.
+    """Return the log with only the requests to builds of an arm; the whole log if it names none.
 
     `tuneworthy serve --log` logs every name that it serves: bare models, bases, builds of other
     arms and tasks. The names that other servers write say nothing about the arm. Raises DataError

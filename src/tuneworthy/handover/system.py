@@ -104,7 +104,7 @@ def _check_answers(opened: OpenedPack, folder: Path) -> None:
 
 
 def deciding_settings(task: Task, role: str) -> dict[str, Any]:
-    """Return the settings of a task that decide the answers of a deployed arm, as plain data."""
+    """Return the task's settings that decide a deployed arm's answers, as plain data."""
     kept = {"name", "instruction", "output", "thinking", "thinking_tokens", "seed"}
     fields = request_fields(task).get(role)
     return {
@@ -194,7 +194,7 @@ def _open_classifier(folder: Path, artefact: Artefact) -> Any:
 
 _SCHEMA = "schema.json"
 
-_PLACE = re.compile(r'("__id__": |"file": "|"_stop_words_id": \{[^{}]*"content": ")(\d+)')
+_MEMORY_ADDRESS = re.compile(r'("__id__": |"file": "|"_stop_words_id": \{[^{}]*"content": ")(\d+)')
 
 _MOST_PARTS, _MOST_BYTES = 10_000, 2_000_000_000  # unpacked; a feature takes about 430 bytes
 
@@ -217,7 +217,7 @@ def save_classifier(classifier: Any, path: Path) -> None:
 
     with zipfile.ZipFile(whole) as made, zipfile.ZipFile(path, "w") as out:
         text = made.read(_SCHEMA).decode("utf-8")
-        out.writestr(zipfile.ZipInfo(_SCHEMA), _PLACE.sub(numbered, text))
+        out.writestr(zipfile.ZipInfo(_SCHEMA), _MEMORY_ADDRESS.sub(numbered, text))
         members = (name for name in made.namelist() if name != _SCHEMA)
         names = {name: numbers[name.split(".")[0]] + Path(name).suffix for name in members}
         for name in sorted(names, key=lambda one: int(numbers[one.split(".")[0]])):

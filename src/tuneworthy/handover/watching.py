@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.handover import live_answers
-from tuneworthy.handover.artefact_folder import expiry_of, made_on
+from tuneworthy.handover.artefact_folder import expiry_of, opened_at
 from tuneworthy.handover.conclusion import ERROR_SHARES, conclude
 from tuneworthy.handover.live_answers import StudyArm, facts_moment, moved_facts, utc_now
 from tuneworthy.handover.live_inputs import GroupedInputs, compare_inputs
@@ -112,7 +112,7 @@ def _measure_log(
     split = study.split or Split(k=1, parts=())
     ours = StudyArm(measured, split, task) if measured else None
     times = sorted((one.time for one in log.requests if one.time), key=sortable_time)
-    gold = _gold_rows(options.gold) if options.gold else None
+    gold = _read_gold_rows(options.gold) if options.gold else None
     taken: dict[str, Any] = {
         **_input_measures(study, log.requests, options.show),
         **_answer_facts(task, ours, log.requests),
@@ -223,7 +223,7 @@ def _score_labelled(
     requests: Sequence[LoggedRequest],
     gold: _GoldRows | None,
 ) -> Any:
-    """Return the score on requests with a right answer, or the reason why it is not measured."""
+    """Return the score on requests with a right answer, or a text: why it is not measured."""
     if metric_name(task) == JUDGE or study.grades is not None:
         return "the score is a judge's: nothing is sent here"
     if not requests:
@@ -252,8 +252,8 @@ class _GoldRows:
     unclear: int
 
 
-def _gold_rows(path: Path) -> _GoldRows:
-    """Return the right answers of a file. Raises TaskError or DataError if it can't be used."""
+def _read_gold_rows(path: Path) -> _GoldRows:
+    """Read the right answers of a file, by input. Raises TaskError or DataError if unusable."""
     if not path.exists():
         raise TaskError("there is no such file of right answers", where="--gold", got=str(path),
                         fix='name a file of {"input", "output"} rows')  # fmt: skip
@@ -264,14 +264,14 @@ def _gold_rows(path: Path) -> _GoldRows:
             raise DataError(f"a right answer can't be read: {case.why}", where=case.place(),
                             got=case.got, fix=case.fix)  # fmt: skip
         key = normalised_text(case.input)
-        if _right_of(cases.setdefault(key, case)) != _right_of(case):
+        if _compared_values(cases.setdefault(key, case)) != _compared_values(case):
             unclear.add(key)
         settled = settled or case.meta.get("from") == "settle"
     clear = {key: case for key, case in cases.items() if key not in unclear}
     return _GoldRows(path.name, clear, settled, len(unclear))
 
 
-def _right_of(case: Case) -> tuple[Any, ...]:
+def _compared_values(case: Case) -> tuple[Any, ...]:
     """Return what metrics compare an answer with."""
     return case.output, case.accepted, case.must_say, case.must_not_say
 
@@ -281,15 +281,15 @@ def _task_docs(task: Task) -> Sequence[Any]:
 
 
 def _study_opened_at(home: Path, study: Results) -> str | None:
-    """Return the time at which the study opened its rows, by its ledger; None without one."""
+    """Return the time at which the study opened its rows, by its ledger; None without a ledger."""
     with read_ledger(home) as ledger:
         if ledger is None:
             return None
-        return made_on(ledger.doors(str(study.reproduce.get("study", ""))))
+        return opened_at(ledger.doors(str(study.reproduce.get("study", ""))))
 
 
 def _arm_in_use(study: Results, name: str | None) -> ArmResult | None:
-    """Return the arm called `name` (None: the verdict's; None if it names none).
+    """Return the arm called `name`, by default the verdict's; None if the verdict names none.
 
     Raises TaskError for an unknown name.
     """

@@ -17,7 +17,7 @@ KEYS = (
 
 
 def guess_page(site: Site) -> str:
-    """Return the page where a visitor guesses the winning tool, then sees the measured one."""
+    """Return the page on which a visitor guesses the winning tool, then sees the measured one."""
     atlas = read_atlas()
     return render(
         "guess.html.j2", site, here="Guess first", style=STYLE, scripts=SCRIPTS, keys=KEYS,
@@ -27,7 +27,7 @@ def guess_page(site: Site) -> str:
 
 
 def advice_page(site: Site) -> str:
-    """Return the page with the advisers' scores."""
+    """Return the page with the table of advisers, each with its score and notes, as HTML."""
     atlas = read_atlas()
     rows = [
         {

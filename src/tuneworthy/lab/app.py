@@ -105,7 +105,7 @@ async def _answer_system_error(request: Request, error: OSError) -> Response:
 
 
 async def _answer_bug(request: Request, error: Exception) -> Response:
-    """Reply without the error's text, which may quote other data."""
+    """Reply with status 500, without the error's text, which may quote other data."""
     _log_failure(request, error)
     fix = "look at the terminal in which it runs"
     return _problem_reply(request, Problem(500, "the lab failed on this request", fix=fix))
@@ -117,7 +117,7 @@ def _log_failure(request: Request, error: Exception) -> None:
 
 MOST_SOCKETS = 64
 
-END_SECONDS = 2  # the most seconds in which streams end
+DRAIN_SECONDS = 2  # the most seconds in which streams end
 
 
 def make_server(lab: Lab) -> StoppableServer:
@@ -125,14 +125,14 @@ def make_server(lab: Lab) -> StoppableServer:
     config = uvicorn.Config(
         make_app(lab), log_config=None, log_level="critical", access_log=False,
         server_header=False, lifespan="off", proxy_headers=False, ws="none", http=TimedProtocol,
-        limit_concurrency=MOST_SOCKETS, timeout_graceful_shutdown=END_SECONDS,
+        limit_concurrency=MOST_SOCKETS, timeout_graceful_shutdown=DRAIN_SECONDS,
         h11_max_incomplete_event_size=2 * MOST_HEADERS,
     )  # fmt: skip
     return StoppableServer(config, lab.end_streams)
 
 
 def run_lab(lab: Lab, opened: socket.socket, started: Callable[[], None]) -> int:
-    """Serve a lab until a signal and return its exit code (130 or 143)."""
+    """Serve a lab until a signal, close it, and return the exit code (130 or 143; else 0)."""
     try:
         with signals.stoppable():
             started()

@@ -63,7 +63,7 @@ def measured_page(key: str, site: Site) -> str:
 
 
 def _cell_data(cell: AtlasCell, task: AtlasTask | None, site: Site) -> dict[str, Any]:
-    """Return the template values of a cell of the map."""
+    """Return the template values of a cell of the map; "task" is None if it was not measured."""
     figures = _task_figures(task, site) if task else {}
     return {"size": cell.size, "missing": cell.without, "task": None, **figures}
 
@@ -78,7 +78,7 @@ def _task_figures(task: AtlasTask, site: Site) -> dict[str, Any]:
 
 
 def _view_list(task: AtlasTask) -> list[dict[str, Any]]:
-    """Return the values of each view; equal views appear once, with all their names."""
+    """Return the template values of each view's arm; equal views are one, with all their names."""
     return [_view_values(task.card, chosen) for chosen in task.chosen]
 
 

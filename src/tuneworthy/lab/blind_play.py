@@ -21,7 +21,7 @@ BLIND_SEED = 0
 
 
 def open_blind(lab: Lab) -> dict[str, str]:
-    """Return the key of a new blind run: on a recorded case, or on any if none is recorded."""
+    """Open a blind run and return {"key"}: on a recorded case, or on any if none is recorded."""
     cases = [case for case in all_cases().values() if case.trains]
     known = [case for case in cases if _is_recorded(lab.records, case)]
     return {"key": lab.blind_runs.open([case.slug for case in known or cases]).key}
@@ -34,7 +34,7 @@ def blind_setting(run: BlindRun) -> tuple[LabCase, dict[str, Value], str]:
 
 
 def blind_run_id(run: BlindRun) -> str:
-    """Return the run id of a blind run."""
+    """Return the id of the run (case, configuration, seed) behind a blind run; pages hide it."""
     case, config, _ = blind_setting(run)
     return run_id(case.slug, config, BLIND_SEED)
 
@@ -46,7 +46,7 @@ def resolve_run_id(lab: Lab, name: str) -> str:
 
 
 def shown_events(lab: Lab, name: str) -> list[Event]:
-    """Return a record's events by run id or blind key; before the guess without the cause."""
+    """Return a record's events by run id, or by blind key without the cause before its guess."""
     run = lab.blind_runs.find(name)
     if run is None:
         return lab.records.events(name)
@@ -80,7 +80,7 @@ def guess_blind(lab: Lab, key: str, cause: str, sure: int) -> dict[str, Any]:
 
 
 def cite_blind(lab: Lab, key: str, measure: str) -> dict[str, Any]:
-    """Return the result of citing a measurement. Raises Problem (409) before a guess is locked."""
+    """Return the result of a citation as a dict. Raises Problem (409) before a locked guess."""
     run = lab.blind_run(key)
     if run.guess is None:
         raise Problem(409, "first lock your guess", where="guess", fix="name the cause, then cite")

@@ -41,7 +41,7 @@ class BlindRuns:
         self._path, self._lock = path, threading.Lock()
 
     def open(self, slugs: Sequence[str]) -> BlindRun:
-        """Return a new blind run on a random case among those drawn least often so far."""
+        """Store and return a new blind run on a random case of those drawn least often so far."""
         drawn = Counter(line.get("case") for line in self._lines())
         least = min(drawn[slug] for slug in slugs)
         slug = secrets.choice([slug for slug in slugs if drawn[slug] == least])
@@ -94,7 +94,7 @@ class BlindRuns:
 
 
 def without_cause(event: Event, key: str) -> Event:
-    """Return an event of a blind run without the fields that reveal its cause."""
+    """Return an event as a blind run's page may see it, under its key and without the cause."""
     names = HIDDEN_FIELDS.get(event["kind"], ())
     told: dict[str, Any] = {name: [] if name == "checks" else None for name in names}
     if event["kind"] == "queue":

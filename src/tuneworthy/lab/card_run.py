@@ -124,7 +124,7 @@ class CardRun:
         ]  # fmt: skip
 
     def _mean_facts(self) -> dict[str, float | None]:
-        """Return the means over the latest answers; None where nothing was measured."""
+        """Return {fact: mean over each row's latest answer}, None where no answer has the fact."""
         answers = list(self.latest_answers.values())
         names = sorted({name for answer in answers for name in answer.measures})
         own = {
@@ -151,7 +151,7 @@ class CardRun:
 
 
 def _token_texts(tokenizer: Any, row: LabRow) -> list[str]:
-    """Return the row's tokens; without a tokenizer its words."""
+    """Return the texts of a row's tokens; without a tokenizer its words."""
     if tokenizer is None:
         turns = [message.content for message in row.messages]
         return [f"{word} " for text in (*turns, row.output) for word in text.split()]
@@ -200,7 +200,7 @@ class LabTools:
         ]
 
     def logprobs(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[float]]:
-        """Return for each prompt the log-probability of each of the texts as its answer."""
+        """Return a row per prompt: the log-probability of each of the texts as its answer."""
         scores: list[list[float]] = self.model.logprobs(prompts, [list(texts)] * len(prompts))
         return scores
 
@@ -217,7 +217,7 @@ class LabTools:
         return chosen_tokens(self.model, prompts, texts)
 
     def search(self, rows: Sequence[LabRow], k: int, dated: bool) -> list[list[Passage]]:
-        """Return the k best passages for each row's question; `dated`: in force at its time."""
+        """Return each question's k best passages; `dated`: only ones in force at its time."""
         docs = {doc.id: doc for doc in self.case.docs()}
         found = _document_index(self.case, dated).search(
             [(row.input, row.meta["time"]) for row in rows], k

@@ -17,7 +17,7 @@ from tuneworthy.lab.recordings import (
     RecordStore,
     UsualRange,
     clean_runs,
-    outside_usual_range,
+    outside_range_text,
     usual_ranges,
 )
 from tuneworthy.records.errors import TaskError
@@ -54,7 +54,7 @@ ROWS_BEHIND_CHART = {
 
 
 def card_data(case: LabCase, records: RecordStore = SHIPPED_RECORDS) -> dict[str, Any]:
-    """Return a case's card for the home page; its curve is None if nothing was recorded."""
+    """Return a case's card for the home page as a dict; "spark" is None if nothing is recorded."""
     recorded = Recordings(case, records)
     kind = _loss_kind(case, recorded)
     key = "loss" if kind == "wrong" else case.module.CHARTS[0]
@@ -71,7 +71,7 @@ def card_data(case: LabCase, records: RecordStore = SHIPPED_RECORDS) -> dict[str
 
 
 def public_data(case: LabCase, records: RecordStore = SHIPPED_RECORDS) -> dict[str, Any]:
-    """Return a case's data that a visitor may see before the first guess."""
+    """Return what a case's page shows before the first guess, as a dict without the cause."""
     module, recorded = case.module, Recordings(case, records)
     planted = case.config("plant")
     charts = (*ALWAYS_SHOWN, *module.CHARTS) if case.trains else tuple(module.CHARTS)
@@ -107,9 +107,9 @@ def public_data(case: LabCase, records: RecordStore = SHIPPED_RECORDS) -> dict[s
 
 
 def guess_result(case: LabCase, cause: str, sure: int) -> dict[str, Any]:
-    """Return whether a guess was right, its points, and the cause in words.
+    """Return a guess's result as a dict: whether it is right, its points, the true cause.
 
-    Raises TaskError if the case has no such cause or `sure` is no index of SURE.
+    Raises TaskError if the case has no such cause or `sure` is no index of CONFIDENCES.
     """
     _check_known("cause", cause, case.module.CAUSES)
     if sure not in range(len(CONFIDENCES)):
@@ -131,7 +131,7 @@ def guess_result(case: LabCase, cause: str, sure: int) -> dict[str, Any]:
 def citation_result(
     case: LabCase, measure: str, records: RecordStore = SHIPPED_RECORDS
 ) -> dict[str, Any]:
-    """Return whether a measurement proves the cause, its points, and the detector's finding.
+    """Return a citation's result as a dict: whether it proves the cause, points, the finding.
 
     Raises TaskError if the case has no such measurement.
     """
@@ -149,7 +149,7 @@ def citation_result(
 
 
 def blind_data(cases: Sequence[LabCase]) -> dict[str, Any]:
-    """Return the data of a blind run's page: all causes of training cases, nothing on the case."""
+    """Return the dict for blind runs' page: all causes of training cases, nothing of the case."""
     names = sorted(case.name for case in cases if case.trains)
     shown = {key: words.measure_of(key) for key in RunFacts.model_fields if key not in HIDDEN_FACTS}
     ranges = usual_ranges(tuple(shown))
@@ -175,7 +175,7 @@ def blind_data(cases: Sequence[LabCase]) -> dict[str, Any]:
 
 
 def _usual_range_data(found: UsualRange | None) -> dict[str, Any]:
-    """Return the range of a fact over the clean runs, in words and as numbers; null if none is."""
+    """Return {"usual", "low", "high"} of a fact's range in clean runs; all None without a range."""
     if found is None:
         return {"usual": None, "low": None, "high": None}
     return {"usual": found.in_words, "low": found.low, "high": found.high}
@@ -188,7 +188,7 @@ def proving_measures(case: LabCase) -> tuple[str, ...]:
 
 
 def _chart_data(key: str, trains: bool = True) -> dict[str, Any]:
-    """Return a chart's title, unit and scale."""
+    """Return a chart's {key, title, unit, top, cap, over}; None and "" where there is none."""
     said = words.chart_of(key)
     return {
         "key": key,
@@ -201,7 +201,7 @@ def _chart_data(key: str, trains: bool = True) -> dict[str, Any]:
 
 
 def _cause_texts(names: Sequence[str]) -> list[dict[str, str]]:
-    """Return each cause's name and its text."""
+    """Return [{"key": name, "text": the cause in words}] of causes."""
     return [{"key": name, "text": words.cause_text(name)} for name in names]
 
 
@@ -230,7 +230,7 @@ def _check_known(what: str, name: str, known: Sequence[str]) -> None:
 
 
 def _measurement_data(key: str, recorded: Recordings) -> dict[str, Any]:
-    """Return a measurement of both runs in words; None for a run that was not recorded."""
+    """Return a measurement's texts for both runs as a dict; None for a run that is not recorded."""
     said, own, twin = words.measure_of(key), recorded.own_facts, recorded.twin_facts
     return {
         "key": key,
@@ -238,7 +238,7 @@ def _measurement_data(key: str, recorded: Recordings) -> dict[str, Any]:
         "unit": said.unit,
         "own": said.value(words.value_of(own, key), own) if own else None,
         "twin": said.value(words.value_of(twin, key), twin) if twin else None,
-        "outside": outside_usual_range(key, own) if own and recorded.case.trains else None,
+        "outside": outside_range_text(key, own) if own and recorded.case.trains else None,
         "nothing": None
         if key in proving_measures(recorded.case)
         else _why_it_proves_nothing(key, own, twin),
@@ -250,7 +250,7 @@ def _why_it_proves_nothing(key: str, own: RunFacts | None, twin: RunFacts | None
     if not own or not twin:
         return None
     values = words.value_of(own, key), words.value_of(twin, key)
-    return words.measure_of(key).proves_nothing(*values)
+    return words.measure_of(key).why_proves_nothing(*values)
 
 
 def _why_no_proof(key: str, own: RunFacts | None, twin: RunFacts | None) -> str:
@@ -274,7 +274,7 @@ def _config_lines(recorded: Recordings, planted: Config) -> list[dict[str, Any]]
 
 
 def _hint_data(case: LabCase) -> dict[str, Any]:
-    """Return the hint: two wrong causes, and the knobs that differ in a clean run."""
+    """Return the hint as a dict: two wrong causes, the knobs that the clean run turns, minutes."""
     wrong = sorted(name for name in case.module.CAUSES if name != case.name)[:2]
     clean, planted = case.config("twin"), case.config("plant")
     lines = [key for key in case.module.KNOBS if clean.get(key) != planted.get(key)]

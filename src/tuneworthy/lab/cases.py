@@ -63,7 +63,7 @@ class LabCase:
         return _validated_task(self.module.TASK, getattr(self.module, "METRIC", ""))
 
     def docs(self) -> tuple[Doc, ...]:
-        """Return the documents of the task, none if it has none."""
+        """Return the documents of the task, () if it has none."""
         return tuple(Doc.model_validate(doc) for doc in _generated_task(self.module.TASK, 0).docs)
 
     def rows(self, config: Config, seed: int) -> LabRows:
@@ -83,7 +83,7 @@ class LabCase:
     def end_event(
         self, role: str, runs: Runs, state: str, because: str | None, seconds: float
     ) -> Event:
-        """Return the event `end`; a clean twin is checked against itself, a stopped run never."""
+        """Return the event `end` with finding and checks; no checks for a stopped run."""
         twin = runs.own if role == "twin" else runs.twin
         checks = self.module.victory(runs.own, twin) if twin and state != "stopped" else ()
         return {
@@ -99,7 +99,7 @@ class LabCase:
 
 @lru_cache(maxsize=1)
 def all_cases() -> dict[str, LabCase]:
-    """Return all cases by slug, in the order of their numbers."""
+    """Return {slug: case} of all cases, in the order of their numbers."""
     cases = [LabCase(name, load("failures", name)) for name in catalogue("failures")]
     cases.sort(key=lambda case: (case.module.NUMBER, case.name))
     return {case.slug: case for case in cases}
@@ -146,7 +146,7 @@ def _validated_task(name: str, metric: str) -> Task:
 
 @lru_cache(maxsize=16)
 def _draw_rows(name: str, seed: int) -> LabRows:
-    """Return the task's training and new rows, in a seeded order and without common inputs."""
+    """Return the task's training and new rows, each shuffled by the seed; no input is in both."""
     made = _generated_task(name, 0)
     said = made.task["instruction"]
     rows = [
@@ -160,7 +160,7 @@ def _draw_rows(name: str, seed: int) -> LabRows:
 
 
 def _editions_of_answer(made: Any, row: dict[str, Any]) -> dict[str, Any]:
-    """Return all editions of the document that holds a row's answer, oldest first."""
+    """Return {"docs": all editions of the document with a row's answer, oldest first}, or {}."""
     own = (row.get("context") or {}).get("doc")
     titles = [doc["title"] for doc in made.docs if doc["id"] == own]
     return {"docs": [doc for doc in made.docs if doc["title"] in titles]} if titles else {}

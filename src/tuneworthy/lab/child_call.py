@@ -35,7 +35,7 @@ def start_child(
 
 
 def begin_as_child() -> None:
-    """Leave Ctrl-C, which reaches a child too, to the server, and the cores to its pages."""
+    """Ignore Ctrl-C, which the server handles, and lower this process's priority."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(OSError):
         os.nice(NICENESS)
@@ -85,7 +85,7 @@ def how_it_ended(process: Any) -> str:
 
 
 def error_parts(error: Exception) -> tuple[str, Any]:
-    """Return an error as (kind, parts), which can cross a pipe; see `error_from_parts`."""
+    """Return (class name or "", parts or text) of an error, which can cross a pipe."""
     if isinstance(error, TuneworthyError):
         parts = {name: getattr(error, name) for name in ("what", "where", "got", "fix", "kept")}
         return type(error).__name__, parts
@@ -93,7 +93,7 @@ def error_parts(error: Exception) -> tuple[str, Any]:
 
 
 def error_from_parts(kind: str, value: Any) -> Exception:
-    """Return the error from its parts by `error_parts`: one of ours, else a Problem (500)."""
+    """Return the error that `error_parts` took apart: one of ours, else a Problem (500)."""
     raised = getattr(errors, kind, None) if kind else None
     if isinstance(raised, type) and issubclass(raised, TuneworthyError):
         return raised(value.pop("what"), **value)

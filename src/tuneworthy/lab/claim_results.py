@@ -83,8 +83,8 @@ class ClaimResult(Claim):
     minutes: float
 
 
-def side_of(expected: Expected, figure: Figure) -> bool | None:
-    """Return whether a figure's interval lies on the expected side; None if it is undecided.
+def as_expected(expected: Expected, figure: Figure) -> bool | None:
+    """Return whether a figure's interval lies on the expected side; False: on the other; else None.
 
     Raises ValueError if not exactly one of `above` and `below` is set.
     """
@@ -106,7 +106,7 @@ def verdict_of(expects: Sequence[Expected], figures: Sequence[Figure]) -> Verdic
     Raises KeyError if a figure is missing.
     """
     by_name = {figure.name: figure for figure in figures}
-    sides = [side_of(expected, by_name[expected.figure]) for expected in expects]
+    sides = [as_expected(expected, by_name[expected.figure]) for expected in expects]
     if any(side is False for side in sides):
         return "refuted"
     return "confirmed" if all(sides) else "undecided"
@@ -172,7 +172,7 @@ def _claim_data(result: ClaimResult) -> dict[str, Any]:
                 "name": figure.name,
                 "text": interval_text(figure),
                 "wanted": wanted_text(expected, figure.unit),
-                "side": SIDE_NAMES[side_of(expected, figure)],
+                "side": SIDE_NAMES[as_expected(expected, figure)],
                 "draw": interval_positions(expected, figure),
             }
             for expected, figure in deciding
@@ -208,7 +208,7 @@ def number_text(value: float) -> str:
 
 
 def interval_positions(expected: Expected, figure: Figure) -> dict[str, float] | None:
-    """Return the x positions (0 to WIDTH) of interval, mean, threshold and predicted side.
+    """Return x positions (0 to DRAWING_WIDTH) by name for a figure's drawing; None if unbounded.
 
     None where the interval has no bound.
     """

@@ -99,7 +99,7 @@ def encode_rows(
 
 
 def _apply_loss_mask(tokenizer: Any, row: LabRow, ids: TokenRow, config: Config) -> TokenRow:
-    """Return the row so that all ids from `first` on carry loss; ids after them are dropped."""
+    """Return the row with its loss where `config` puts it: ids from `first` on carry loss."""
     if config["loss"] == "prompt":  # a mask that is off by one turn trains the user's turn
         start = len(_ids_before_question(tokenizer, row.messages))
         ids = replace(ids, ids=ids.ids[: ids.first], first=start, dropped=ids.ids[ids.first :])
@@ -109,7 +109,7 @@ def _apply_loss_mask(tokenizer: Any, row: LabRow, ids: TokenRow, config: Config)
 
 
 def _cut_row(ids: TokenRow, most: Value) -> TokenRow:
-    """Return the row cut to `most` ids, but with one trained id; a short row is unchanged."""
+    """Return the row cut to `most` ids, one trained id at least; a short row is unchanged."""
     keep = max(int(most or 0), ids.first + 1)
     return ids.cut_to(keep) if most and len(ids.ids) > keep else ids
 
@@ -149,7 +149,7 @@ def trained_model(
     shared: Path,
     control: Callable[[int], None] = lambda step: None,
 ) -> Any:
-    """Return the model with an adapter trained on the rows; reuse the one stored in `shared`.
+    """Return the model with an adapter for these rows; train it unless `shared` has it stored.
 
     It appears in `shared` whole or not at all. `control` is called with the number of each step.
     Raises what training or `control` raises.

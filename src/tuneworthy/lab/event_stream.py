@@ -16,7 +16,7 @@ from tuneworthy.lab.events import EventLog, event_line
 from tuneworthy.lab.open_lab import Lab
 from tuneworthy.lab.problem import Problem
 
-LOG_SECONDS = 0.5  # seconds between two reads of a log that another lab on this folder writes
+LOG_POLL_SECONDS = 0.5  # seconds between two reads of a log that another lab on this folder writes
 
 
 class Stream:
@@ -39,7 +39,7 @@ class Stream:
         self.over = self.log.ended and self.sent == len(self.log.lines)
 
     def shown_line(self, line: str) -> str:
-        """Return an event's line as this browser may see it: of a blind run without its cause."""
+        """Return an event's line for this browser; without the cause before a blind run's guess."""
         return event_line(without_cause(json.loads(line), self.key)) if self.key else line
 
 
@@ -67,6 +67,8 @@ async def numbered_lines(stream: Stream) -> AsyncIterator[tuple[int, str]]:
         with log.waiter() as changed:
             if sent >= len(log.lines) and not log.closed:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), LOG_SECONDS if stream.polls else None)
+                    await asyncio.wait_for(
+                        changed.wait(), LOG_POLL_SECONDS if stream.polls else None
+                    )
         if stream.polls:
             log.refresh()

@@ -193,7 +193,7 @@ class EventLog:
         self._wake_readers()
 
     def events(self) -> list[Event]:
-        """Return all events."""
+        """Return all events, parsed from the lines."""
         return [json.loads(line) for line in self.lines]
 
     def close(self) -> None:

@@ -100,7 +100,7 @@ class Experiment:
         try:
             done = train_watched(
                 self.model, [row.example for row in self.encoded], self.settings(),
-                (self.seed, folder), _look_steps(total), (self._look, self._add_step),
+                (self.seed, folder), _look_steps(total), (self._measure, self._add_step),
             )  # fmt: skip
             last = done.by_row[-1] if done.by_row else []
             state, because = "failed" if done.refused else "done", done.refused
@@ -139,14 +139,14 @@ class Experiment:
     def _grammar(self) -> Any:
         return grammar(self.task, [row.output for row in self.rows.train])
 
-    def _look(self, look: Any) -> None:
+    def _measure(self, look: Any) -> None:
         self.batches.flush()
         new_loss, p_end = look.mean_loss(self.held_examples[:HELD_ROWS])
         losses = look.token_losses([_ids_to_show(row) for row in self.encoded[:SHOWN_LOSS_ROWS]])
         final = look.step == self.total
         asked = self.rows.new if final else self.rows.new[:ASKED_ROWS]
         tuned = look.tuned(self.folder / f"look {look.step}")
-        answers = self._answers(tuned, asked)
+        answers = self._ask(tuned, asked)
         about = self._answer_means(answers)
         if look.step == 0 or final:
             self._measure_probes(look, tuned, "" if final else "_before")
@@ -198,8 +198,8 @@ class Experiment:
             )
         )  # fmt: skip
 
-    def _answers(self, tuned: Any, rows: Sequence[LabRow]) -> list[tuple[Answer, float]]:
-        """Return the answers of the served model to some rows, with their scores."""
+    def _ask(self, tuned: Any, rows: Sequence[LabRow]) -> list[tuple[Answer, float]]:
+        """Return the answers of the served model (adapter or base) to rows, with their scores."""
         served = tuned if self.config["serve.adapter"] else self.model
         with serving_template(served.tokenizer, str(self.config["serve.template"])):
             replies = served.reply([row.messages for row in rows], self.limits)
@@ -239,21 +239,21 @@ class Experiment:
         self.facts["other"] = {**self.probe_facts, **more}
 
     def _measure_probes(self, look: Any, tuned: Any, when: str) -> None:
-        """Measure score and loss on the case's probes; `when` ends the names of these facts."""
+        """Add score and loss on the case's probes to `probe_facts`, under names with `when`."""
         own = getattr(self.case.module, "of_probe", None)
         for name, rows in self.probes.items():
             examples = [each.example for each in encode_rows(self.model.tokenizer, rows, DEFAULTS)]
             self.probe_facts[f"{name}_loss{when}"] = loss = look.mean_loss(examples)[0]
             before = self.probe_facts.get(f"{name}_loss_before")
             self.probe_facts[f"{name}_loss_rise"] = None if before is None else loss - before
-            answers = self._answers(tuned, rows)
+            answers = self._ask(tuned, rows)
             self.probe_facts[f"{name}_score{when}"] = fmean(value for _, value in answers)
             more = own(name, rows, [answer.text for answer, _ in answers]) if own else {}
             self.probe_facts |= {f"{key}{when}": value for key, value in more.items()}
 
     def _answers_of_base(self) -> list[tuple[Answer, float]]:
         valid = self.validities
-        answers = self._answers(self.model, self.rows.new)
+        answers = self._ask(self.model, self.rows.new)
         self.validities = valid
         return answers
 

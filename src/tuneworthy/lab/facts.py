@@ -22,11 +22,11 @@ COPIED_WORDS = 8  # words in a row that count as a copy
 OUTLIER_FACTOR = 3.0  # a row's loss over so many times the median makes it an outlier
 # Rows added to an answer's count among the new rows, since few rows prove nothing.
 SMOOTHING_ROWS = 3
-NEAR_COPY = 0.8  # Jaccard similarity of word pairs from which two inputs count as near copies
+NEAR_COPY_SHARE = 0.8  # Jaccard similarity of word pairs from which two inputs count as near copies
 
 
 def row_facts(rows: LabRows, encoded: Sequence[EncodedRow], tokenizer: Any) -> dict[str, Any]:
-    """Return the facts of the rows: masks, cuts, copies, shapes, the answers' prior."""
+    """Return {fact: value} of the rows: loss masks, cuts, copies, shapes, the answers' prior."""
     ends = [tokenizer.convert_ids_to_tokens(row.clean_row.ids[-1]) for row in encoded]
     trained = [_trained_ids(row) for row in encoded]
     share = [len(ids) for ids in trained]
@@ -47,7 +47,7 @@ def row_facts(rows: LabRows, encoded: Sequence[EncodedRow], tokenizer: Any) -> d
 
 
 def step_facts(steps: Sequence[dict[str, Any]], last: Sequence[float]) -> dict[str, Any]:
-    """Return the facts of the training curve; `last` holds each row's loss in the last epoch."""
+    """Return {fact: value} of the training curve; `last`: each row's loss in the last epoch."""
     losses = [step["loss"] for step in steps]
     if not losses:
         return {"steps": 0}
@@ -68,7 +68,7 @@ def step_facts(steps: Sequence[dict[str, Any]], last: Sequence[float]) -> dict[s
 def answer_facts(
     rows: LabRows, texts: Sequence[str], base: Sequence[str] | None
 ) -> dict[str, float | None]:
-    """Return the shares of answers that copy a training answer and that equal the base's."""
+    """Return the shares of answers that copy a training answer, that equal the base's (or None)."""
     known = Counter(gram for row in rows.train for gram in set(_word_ngrams(row.output)))
     copied = [
         any(gram in known for gram in set(_word_ngrams(text)) - set(_word_ngrams(row.output)))
@@ -79,7 +79,7 @@ def answer_facts(
 
 
 def conflict_share(task: Task, rows: Sequence[LabRow]) -> float | None:
-    """Return the share of rows whose label similar rows contradict; None without closed labels."""
+    """Return the share of labels that similar rows contradict; None if labels are not closed."""
     if task.output.type != "label" or not rows:
         return None
     cases = [Case(id=row.id, messages=row.messages, output=row.output) for row in rows]
@@ -119,11 +119,11 @@ def _first_near_copy(
 ) -> int | None:
     """Return the position of the first text that is a near copy of `mine`, None if none is."""
     rare = sorted(mine, key=lambda pair: (len(index.get(pair, ())), pair))
-    rare = rare[: len(mine) - math.ceil(NEAR_COPY * len(mine)) + 1]
+    rare = rare[: len(mine) - math.ceil(NEAR_COPY_SHARE * len(mine)) + 1]
     candidates = {other for pair in rare for other in index.get(pair, ())}
     shared = Counter(other for pair in mine for other in index.get(pair, ()) if other in candidates)
     for other in sorted(candidates):
-        if shared[other] >= NEAR_COPY * (len(mine) + sizes[other] - shared[other]):
+        if shared[other] >= NEAR_COPY_SHARE * (len(mine) + sizes[other] - shared[other]):
             return other
     return None
 
@@ -186,7 +186,7 @@ def _other_shapes(rows: Sequence[LabRow]) -> float:
 
 
 def _prior_ratio(rows: LabRows) -> float | None:
-    """Return how many times commoner the commonest training answer is than in new rows.
+    """Return how many times commoner the top training answer is in training than in new rows.
 
     Its count in new rows is raised by SMOOTHING_ROWS: of 40 new rows, one or none may hold it by
     chance. None if fewer than three training rows have it.

@@ -27,7 +27,7 @@ from tuneworthy.records.failure import RunFacts, Value
 MOST_WAITING = 8
 MOST_PLAYS = 32  # ended plays whose events are kept
 CLOSED_REASON = "the lab was closed"
-GRACE_SECONDS = 5.0  # seconds that a run gets to stop when the lab ends
+CLOSE_SECONDS = 5.0  # seconds that a run gets to stop when the lab ends
 
 
 @dataclass
@@ -74,7 +74,7 @@ class Jobs:
     def submit(
         self, case: str, config: dict[str, Value], seed: int, role: str, clean: dict[str, Value]
     ) -> str:
-        """Queue a run unless it already runs or waits, and return its id.
+        """Queue a run, its clean twin first if unrecorded; return its id, also if it already waits.
 
         Its clean twin (configuration `clean`) is queued before it if it has no record. Raises
         Problem: 429 if too many runs wait, 503 once the lab ends.
@@ -91,7 +91,7 @@ class Jobs:
             return name
 
     def submit_play(self, config: dict[str, Any], seed: int) -> str:
-        """Queue a play unless the same one is known (equal seeds answer alike); return its id.
+        """Queue a play and return its id; a known one (equal seeds answer alike) is reused.
 
         Raises Problem as `submit` does.
         """
@@ -108,7 +108,7 @@ class Jobs:
             return name
 
     def control(self, name: str, action: str) -> str:
-        """Pause, resume or stop a run; return its state. Raises Problem (404, 409)."""
+        """Pause, resume or stop a run; return its state after that. Raises Problem (404, 409)."""
         with self._changed:
             job = self._jobs.get(name)
             if job is None:
@@ -129,7 +129,7 @@ class Jobs:
             return job.state
 
     def log_of(self, name: str) -> EventLog | None:
-        """Return the events of a run of this lab or an earlier one here; None if unknown."""
+        """Return a run's event log by id, also one of an earlier lab here; None if unknown."""
         if not is_id(name):
             return None
         with self._changed:
@@ -150,9 +150,9 @@ class Jobs:
                 self._current.state = "stopping"
                 self._worker.control("stop", self._current.id)
             self._changed.notify_all()
-        self._thread.join(GRACE_SECONDS)
+        self._thread.join(CLOSE_SECONDS)
         self._worker.kill()
-        self._thread.join(GRACE_SECONDS)
+        self._thread.join(CLOSE_SECONDS)
 
     def _log_path(self, name: str) -> Path:
         return self._folder / "runs" / f"{name}.jsonl"
@@ -271,7 +271,7 @@ class Jobs:
             job.log.append({"kind": "log", "line": line, "state": "unsaved"})
 
     def _end_job(self, job: LabJob, state: str, because: str) -> None:
-        """Append an event `end` to a run that did not end itself; its measurements so far stay."""
+        """Append the event `end` to a run's log unless it has one; earlier events stay."""
         if job.log.ended:
             return
         job.state = state

@@ -62,7 +62,7 @@ class Lab:
         return self.jobs
 
     def log_of(self, name: str) -> EventLog | None:
-        """Return the events of a live run of this lab or in its folder; None if it is unknown."""
+        """Return the event log of a run by id, of this lab or in its folder; None if unknown."""
         if self.jobs is not None:
             return self.jobs.log_of(name)
         return EventLog.read(self.folder / "runs" / f"{name}.jsonl") if is_id(name) else None
@@ -147,6 +147,6 @@ def _take_lock(folder: Path) -> WriterLock | None:
 
 
 def holder_of(folder: Path) -> str:
-    """Return in words which process holds the lock of a lab's folder."""
+    """Return in words which process holds the lock of a lab's folder; "nobody" if none does."""
     who = holder(folder / "lock")
     return f"process {who['pid']} on {who['host']}, since {who['since']}" if who else "nobody"

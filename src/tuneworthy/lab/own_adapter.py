@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.models.local import wheel
-from tuneworthy.models.local.tensors import Tensor, header_of, readable, square_of, values_of
+from tuneworthy.models.local.tensors import Tensor, header_of, read_square_sum, readable, values_of
 from tuneworthy.records.errors import DataError, TuneworthyError
 from tuneworthy.records.record import well_formed
 from tuneworthy.records.run_report import AdapterInfo
@@ -129,7 +129,7 @@ def _weight_change(
 
 
 def _relative_change(change: _WeightChange, base: Path | None) -> float | str:
-    """Return the largest relative change (norm) of a layer's weights, or why it is unknown."""
+    """Return the largest relative change of a layer's weights (ratio of norms), or why unknown."""
     if not change.squares:
         return change.why_unknown
     if not all(map(math.isfinite, change.squares.values())):
@@ -150,7 +150,7 @@ def _relative_change(change: _WeightChange, base: Path | None) -> float | str:
         if home is None or not readable(tables[home][f"{name}.weight"]):
             return f"the base in {base.name} has no readable weights {name}.weight"
         layer = found[1] if (found := re.search(r"\.(\d+)\.", name)) else name
-        weights[layer] += square_of(home, tables[home][f"{name}.weight"])
+        weights[layer] += read_square_sum(home, tables[home][f"{name}.weight"])
         changed[layer] += square
     ratios = [math.sqrt(changed[layer] / weights[layer]) for layer in changed if weights[layer]]
     if not all(map(math.isfinite, ratios)):
@@ -164,7 +164,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _local_base(name: str) -> Path | None:
-    """Return the folder of a base model on this machine, None if it is not here; no request."""
+    """Return the folder of a base model on this machine, else None; make no request."""
     if name == wheel.NAME:
         return wheel.locate()
     given = Path(name)

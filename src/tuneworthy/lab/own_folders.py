@@ -122,7 +122,7 @@ def own_folders(
 def check_folder(
     folder: Path, data: Path | None, test: Path | None, base: Path | None
 ) -> dict[str, Any]:
-    """Return the report of `tuneworthy check --run` as plain values, with `reasons` of findings."""
+    """Return the report of `tuneworthy check --run` as a dict, each finding with its `reasons`."""
     from tuneworthy.lab.own_run import OwnFiles, check_run
 
     report = check_run(folder, OwnFiles(data, test, base))
@@ -131,7 +131,7 @@ def check_folder(
 
 
 def report_for_page(report: dict[str, Any]) -> dict[str, Any]:
-    """Return a report as the page shows it: findings by state, unmeasured cases by reason.
+    """Return a report as its page shows it: findings by state, unmeasured cases by reason.
 
     `found` and `clean` are lists of findings with their cause in words, `unmeasured` a list of
     {why, cases}, first the reasons that the user can remove.

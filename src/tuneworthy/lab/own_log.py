@@ -26,7 +26,7 @@ NO_LOG = (
 
 
 def read_logs(folder: RunFolder) -> tuple[list[TrainingLog], list[LogSource]]:
-    """Return a folder's training logs, the fullest first, and a note on each file tried."""
+    """Return (logs that have steps, the fullest first; a note on each file that was tried)."""
     read: list[tuple[str, TrainingLog]] = []
     failed: list[LogSource] = []
     for form in LOG_FORMS:
@@ -48,7 +48,7 @@ def read_logs(folder: RunFolder) -> tuple[list[TrainingLog], list[LogSource]]:
 
 
 def _logs_of_earlier_runs(logs: Sequence[TrainingLog]) -> dict[str, tuple[str]]:
-    """Return {file: (why,)} of checkpoints that belong to another run than the saved state.
+    """Return {checkpoint's state file: (why,)} of those of another run than the folder's state.
 
     A run in the folder of an earlier one leaves that one's checkpoints where they are. The state of
     a checkpoint holds the whole history so far, so in a resumed run it begins with that beside it.
@@ -70,7 +70,7 @@ def _logs_of_earlier_runs(logs: Sequence[TrainingLog]) -> dict[str, tuple[str]]:
 def log_facts(
     log: TrainingLog, clip: float | None, best_loaded: bool | None = None
 ) -> dict[str, Any]:
-    """Return the facts of a log's training curve; `clip` is the largest norm that is not clipped.
+    """Return {fact: value} of a log's training curve; `clip`: the largest norm left unclipped.
 
     `best_loaded`: whether the best checkpoint was loaded at the end (None: not known). Single steps
     of a real run are noisy, so the least loss is the least mean over windows as long as the one at
@@ -118,13 +118,13 @@ def _final_held_out(log: TrainingLog, last: float, best_loaded: bool | None) -> 
 
 
 def outlier_rows(log: TrainingLog) -> list[int]:
-    """Return the positions of rows whose loss in the last epoch is over 3 times the median."""
+    """Return the positions of rows whose last-epoch loss is over three times the median."""
     middle = _positive_median(log.by_row)
     return [k for k, loss in enumerate(log.by_row) if middle and loss > OUTLIER_FACTOR * middle]
 
 
 def missing_log_facts(log: TrainingLog | None, found: dict[str, Any]) -> dict[str, str]:
-    """Return the reason for each fact of the training curve that is missing in `found`."""
+    """Return {fact: why} for the facts of a training curve that `found` lacks."""
     if log is None:
         names = ("loss_first", "loss_last", "loss_least", "loss_peak", "new_loss_first",
                  "new_loss_last", "new_loss_least", "clip_rate", "outliers")  # fmt: skip
@@ -148,7 +148,7 @@ def missing_log_facts(log: TrainingLog | None, found: dict[str, Any]) -> dict[st
 
 
 def window_means(values: Sequence[float], size: int) -> list[float]:
-    """Return the mean of each window of `size` consecutive values.
+    """Return the mean of each window of `size` consecutive values, exact for each window.
 
     Each is summed by itself: a running sum would keep the rounding of one huge value.
     """

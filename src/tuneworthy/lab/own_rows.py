@@ -31,7 +31,7 @@ COMMON_ROWS = 3  # the least rows with the same answer for which its prior is me
 
 @dataclass(frozen=True)
 class OwnTokens:
-    """Token counts of a row: all, those of its answers (None: unmarked), and its end id or None."""
+    """A row's token counts: all, its answers' (None: none is marked); its end id or None."""
 
     row: TrainingRow
     length: int
@@ -46,7 +46,7 @@ class OwnTokens:
 
 
 @dataclass
-class RowFacts:
+class DatasetFacts:
     """Facts by name, why others are missing, assumptions, and the places of rows by fact."""
 
     facts: dict[str, Any] = field(default_factory=dict)
@@ -55,9 +55,9 @@ class RowFacts:
     rows: dict[str, list[str]] = field(default_factory=dict)
 
 
-def text_facts(train: TrainingRows, test: TrainingRows | None) -> RowFacts:
+def text_facts(train: TrainingRows, test: TrainingRows | None) -> DatasetFacts:
     """Return the facts of the rows' texts: shapes and labels of answers, copies, prior."""
-    found = RowFacts()
+    found = DatasetFacts()
     rows = [row for row in train.rows if not row.plain]
     if not rows:
         why = "the rows are plain texts, in which no answer is marked"
@@ -82,18 +82,18 @@ def text_facts(train: TrainingRows, test: TrainingRows | None) -> RowFacts:
     return found
 
 
-def packing_facts(trainer: OwnTrainer) -> RowFacts:
-    """Return the fact `answer_seen`: 0 if packing is known to be off, else missing."""
+def packing_facts(trainer: OwnTrainer) -> DatasetFacts:
+    """Return the fact `answer_seen`: 0 if packing is known to be off, else why it is missing."""
     if trainer.flag("packing") is False:
-        return RowFacts(facts={"answer_seen": 0.0})
+        return DatasetFacts(facts={"answer_seen": 0.0})
     why = "the folder does not say whether rows were packed (packing)"
     if trainer.flag("packing"):
         why = "rows were packed, in an order that the folder does not say"
-    return RowFacts(missing={"answer_seen": why})
+    return DatasetFacts(missing={"answer_seen": why})
 
 
 def encode_rows(train: TrainingRows, tokenizer: FolderTokenizer) -> tuple[list[OwnTokens], str]:
-    """Return up to 2,000 rows of the file as tokens, and the first reason why one failed, or ""."""
+    """Return (up to 2,000 rows as tokens, why the first failed or "")."""
     every = train.rows
     step = max(1, math.ceil(len(every) / MOST_ENCODED))
     done: list[OwnTokens] = []
@@ -109,12 +109,12 @@ def encode_rows(train: TrainingRows, tokenizer: FolderTokenizer) -> tuple[list[O
 
 def token_facts(
     rows: Sequence[OwnTokens], total: int, tokenizer: FolderTokenizer, trainer: OwnTrainer
-) -> RowFacts:
+) -> DatasetFacts:
     """Return the facts of the rows as tokens: cuts, trained ends, and the answers' share.
 
     `rows` are a sample of `total` rows, so token counts are scaled up to all rows.
     """
-    found = RowFacts()
+    found = DatasetFacts()
     most = _token_limit(tokenizer, trainer, rows, found)
     cut = [most is not None and row.length > most for row in rows]
     if "cut_rows" not in found.missing:
@@ -130,7 +130,7 @@ def token_facts(
     return found
 
 
-def drop_free_text_tokens(found: RowFacts) -> RowFacts:
+def drop_free_text_tokens(found: DatasetFacts) -> DatasetFacts:
     """Remove `answer_tokens` if the answers are free text; return the same facts.
 
     A detector compares this count with the adapter's parameters, which must store what is learnt
@@ -172,9 +172,9 @@ def _end_of_text(text: str, tokenizer: FolderTokenizer) -> int | None:
 
 
 def _token_limit(
-    tokenizer: FolderTokenizer, trainer: OwnTrainer, rows: Sequence[OwnTokens], found: RowFacts
+    tokenizer: FolderTokenizer, trainer: OwnTrainer, rows: Sequence[OwnTokens], found: DatasetFacts
 ) -> int | None:
-    """Return the token limit of a row; None if it has none, or unknown (noted in `found`)."""
+    """Return the token limit of a row; None for no limit, or an unknown one (noted in `found`)."""
     if trainer.flag("packing"):
         found.missing["cut_rows"] = "rows are packed, so none is cut at max_length by itself"
         return None
@@ -198,7 +198,7 @@ def _add_trained_ends(
     cut: Sequence[bool],
     tokenizer: FolderTokenizer,
     trainer: OwnTrainer,
-    found: RowFacts,
+    found: DatasetFacts,
 ) -> None:
     named = trainer.settings.get("pad_token")
     pad_token = named if isinstance(named, str) else tokenizer.pad_token
@@ -228,7 +228,7 @@ def _add_trained_ends(
         found.assumed.append("texts without an end of turn at their end were trained as they stand")
 
 
-def _add_answer_share(rows: Sequence[OwnTokens], trainer: OwnTrainer, found: RowFacts) -> None:
+def _add_answer_share(rows: Sequence[OwnTokens], trainer: OwnTrainer, found: DatasetFacts) -> None:
     answers = [row.answers for row in rows if row.answers is not None]
     if len(answers) < len(rows):
         why = "the rows are plain texts, in which no answer is marked"
@@ -246,7 +246,7 @@ def _add_answer_share(rows: Sequence[OwnTokens], trainer: OwnTrainer, found: Row
 
 
 def _loss_on_answers(
-    rows: Sequence[OwnTokens], trainer: OwnTrainer, found: RowFacts
+    rows: Sequence[OwnTokens], trainer: OwnTrainer, found: DatasetFacts
 ) -> bool | None:
     """Return whether only answers have a loss, None if the folder does not show it."""
     flags = [trainer.flag(name) for name in ("completion_only_loss", "assistant_only_loss")]
@@ -263,8 +263,8 @@ def _loss_on_answers(
     return None if inputs is None and flags == [None, None] else False
 
 
-def _add_shapes(rows: Sequence[TrainingRow], found: RowFacts) -> None:
-    """Add the share of answers outside the commonest shape, unless answers are free text."""
+def _add_shapes(rows: Sequence[TrainingRow], found: DatasetFacts) -> None:
+    """Add `shapes`, the share of answers outside the commonest shape, or why it is missing."""
     shapes = [re.sub(r"a(?:[ _/-]a)+", "a", shape_of(row.answer)) for row in rows]
     counts = Counter(shapes).most_common(MOST_SHAPES)
     if sum(count for _, count in counts) < SHAPED_SHARE * len(shapes):
@@ -279,8 +279,8 @@ def _add_shapes(rows: Sequence[TrainingRow], found: RowFacts) -> None:
     ]
 
 
-def _add_label_conflicts(rows: Sequence[TrainingRow], found: RowFacts) -> None:
-    """Add the share of labels that similar rows contradict, if the answers are labels."""
+def _add_label_conflicts(rows: Sequence[TrainingRow], found: DatasetFacts) -> None:
+    """Add `conflicts`, the share of labels that similar rows contradict, or why it is missing."""
     labels = _closed_labels(rows)
     if labels is None:
         found.missing["conflicts"] = "the answers are no closed labels"
@@ -290,7 +290,7 @@ def _add_label_conflicts(rows: Sequence[TrainingRow], found: RowFacts) -> None:
     found.facts["conflicts"] = len(found.rows["conflicts"]) / len(compared)
 
 
-def _add_prior(train: Sequence[str], new: Sequence[str], found: RowFacts) -> None:
+def _add_prior(train: Sequence[str], new: Sequence[str], found: DatasetFacts) -> None:
     answer, count = Counter(train).most_common(1)[0]
     if count < COMMON_ROWS:
         found.missing["prior"] = "no answer stands in three training rows"
@@ -303,9 +303,9 @@ def _input_text(row: TrainingRow) -> str:
     return row.answer if row.plain else row.input
 
 
-def merge_facts(*parts: RowFacts) -> RowFacts:
+def merge_facts(*parts: DatasetFacts) -> DatasetFacts:
     """Return the facts of several parts as one; later parts win."""
-    whole = RowFacts()
+    whole = DatasetFacts()
     for part in parts:
         whole.facts |= part.facts
         whole.missing |= part.missing
@@ -314,12 +314,12 @@ def merge_facts(*parts: RowFacts) -> RowFacts:
     return whole
 
 
-def facts_without_data(why: str) -> RowFacts:
-    """Return all facts of rows as missing, for the reason `why`."""
+def facts_without_data(why: str) -> DatasetFacts:
+    """Return facts of which every fact of rows is missing, for the reason `why`."""
     names = ("end_trained", "cut_rows", "answer_share", "answer_tokens", "shapes", "leaked",
              "prior", "conflicts")  # fmt: skip
     missing: Mapping[str, str] = dict.fromkeys(names, why)
-    return RowFacts(missing=dict(missing))
+    return DatasetFacts(missing=dict(missing))
 
 
 def _closed_labels(rows: Sequence[TrainingRow]) -> list[str] | None:

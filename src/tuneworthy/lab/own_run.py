@@ -16,7 +16,7 @@ from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.own_adapter import FolderTokenizer, adapter_facts, read_tokenizer
 from tuneworthy.lab.own_log import log_facts, missing_log_facts, outlier_rows, read_logs
 from tuneworthy.lab.own_rows import (
-    RowFacts,
+    DatasetFacts,
     drop_free_text_tokens,
     encode_rows,
     facts_without_data,
@@ -82,7 +82,7 @@ def check_run(folder: Path, files: OwnFiles = OwnFiles()) -> OwnRunReport:
     logs, sources = read_logs(run)
     adapter = adapter_facts(run, _checked_base(files.base))
     tokenizer = read_tokenizer(run)
-    _refuse_foreign(run, bool(sources), adapter.info is not None, tokenizer)
+    _refuse_no_run(run, bool(sources), adapter.info is not None, tokenizer)
     trainer = read_trainer(run, logs)
     log = logs[0] if logs else None
     clip, best = trainer.number("max_grad_norm"), trainer.flag("load_best_model_at_end")
@@ -109,7 +109,7 @@ def check_run(folder: Path, files: OwnFiles = OwnFiles()) -> OwnRunReport:
         facts=facts,
         missing={name: why for name, why in missing.items() if getattr(facts, name, 0) is None},
         assumed=tuple(about.assumed),
-        not_read={**trainer.not_read, **not_read, **_skipped_links(run)},
+        not_read={**trainer.why_unread, **not_read, **_skipped_links(run)},
         findings=tuple(
             _case_finding(case, facts, missing, about.rows) for case in all_cases().values()
         ),
@@ -117,7 +117,7 @@ def check_run(folder: Path, files: OwnFiles = OwnFiles()) -> OwnRunReport:
 
 
 def _run_facts(found: Mapping[str, Any], missing: dict[str, str]) -> RunFacts:
-    """Return the known facts; one that is not finite is left out and noted in `missing`."""
+    """Return the facts that are finite; note the others in `missing` with the reason."""
     whole = {}
     for name, value in found.items():
         if isinstance(value, float) and not math.isfinite(value):
@@ -154,7 +154,7 @@ def _case_finding(
 
 
 def _checked_finding(case: LabCase, facts: RunFacts) -> Detection:
-    """Return what a detector says; nothing for values of a log that it can't calculate with."""
+    """Return what a case's detector says; found None if its values are not finite."""
     try:
         says: Detection = case.module.detect(Runs(facts, None))
     except ArithmeticError:
@@ -170,8 +170,8 @@ def _data_facts(
     test: TrainingRows | None,
     tokenizer: FolderTokenizer | str,
     trainer: OwnTrainer,
-) -> tuple[RowFacts, int, dict[str, str]]:
-    """Return the rows' facts, the number of encoded rows, and {file: why} if a row failed."""
+) -> tuple[DatasetFacts, int, dict[str, str]]:
+    """Return (the rows' facts, number of encoded rows, {file: why} if a row failed)."""
     packed = packing_facts(trainer)
     if train is None:
         why = "no training rows are given (--data FILE)"
@@ -213,7 +213,7 @@ def _checked_base(path: Path | None) -> Path | None:
     return path
 
 
-def _refuse_foreign(
+def _refuse_no_run(
     run: RunFolder, logged: bool, adapted: bool, tokenizer: FolderTokenizer | str
 ) -> None:
     """Raise TaskError if a folder has no log, no adapter and no tokenizer."""
@@ -277,7 +277,7 @@ REPAIR_ADVICE: Mapping[str, str] = {
 
 
 def repair_advice(case: LabCase, facts: RunFacts = RunFacts()) -> str:
-    """Return the advice for a case; without one, the configuration that repairs the lab's run."""
+    """Return the advice for a case; if it has none, the setting that repairs the lab's run."""
     if case.name == "end_not_trained" and facts.cut_rows == 1:  # no row is left with its end
         return REPAIR_ADVICE["rows_cut"]
     if case.name in REPAIR_ADVICE:

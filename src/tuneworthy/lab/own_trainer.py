@@ -55,7 +55,7 @@ class OwnTrainer:
     adds_end: bool
     settings: Mapping[str, Any] = field(default_factory=dict)
     named_by: Mapping[str, str] = field(default_factory=dict)
-    not_read: Mapping[str, str] = field(default_factory=dict)
+    why_unread: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -69,7 +69,7 @@ class OwnTrainer:
         return float(value) if plain else None  # type: ignore[arg-type]
 
     def flag(self, name: str) -> bool | None:
-        """Return a setting if it is true or false, else None."""
+        """Return a setting that is True or False; None if it is missing or anything else."""
         value = self.settings.get(name)
         return value if isinstance(value, bool) else None
 
@@ -153,7 +153,7 @@ def _model_card(folder: RunFolder) -> str:
 
 
 def _name_and_version(card: str, columns: set[str], raw: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the trainer's name and its version ("" if unknown)."""
+    """Guess (trainer, version or "") by card, columns, options; else "Hugging Face Trainer"."""
     if raw.get("trainer") == "tuneworthy":
         return "tuneworthy", ""
     tags = set(re.findall(r"^\s*-\s*([\w.-]+)\s*$", card.partition("\n---")[0], re.M))

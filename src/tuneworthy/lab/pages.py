@@ -125,7 +125,7 @@ class Site:
         return f"/atlas/{key}" if self.live else f"atlas-{key}.html"
 
     def static(self, name: str) -> str:
-        """Return the address of a static file."""
+        """Return a static file's URL: below /static/ on a server, relative in an exported site."""
         return f"/static/{name}" if self.live else f"static/{name}"
 
     def case(self, slug: str) -> str:
@@ -195,7 +195,7 @@ def blind_page(key: str, site: Site = LIVE_SITE) -> str:
 
 
 def playground_page(site: Site = LIVE_SITE) -> str:
-    """Return the playground, with its recorded play."""
+    """Return the page of the playground as HTML, with its recorded play if there is one."""
     play = play_data()
     return render(
         "playground.html.j2",
@@ -210,7 +210,7 @@ def playground_page(site: Site = LIVE_SITE) -> str:
 
 
 def play_data() -> dict[str, Any]:
-    """Return the data for the playground's script, with its recorded play or None."""
+    """Return the data for the playground's script; "recorded" is None without a recorded play."""
     return shipped_record("play", "recorded") or {**playground_data(), "recorded": None}
 
 
@@ -247,7 +247,7 @@ def error_page(
 
 
 def _next_link(case: LabCase, site: Site) -> dict[str, str]:
-    """Return address and text of the link to the next case, or to home after the last."""
+    """Return {"address", "text"} of the link to the next case, or to all cases after the last."""
     slugs = list(all_cases())
     rest = slugs[slugs.index(case.slug) + 1 :] if case.slug in slugs else []
     if not rest:

@@ -298,12 +298,12 @@ def has_docs(name: str) -> bool:
 
 
 def known_row(name: str, text: str) -> LabRow | None:
-    """Return the new row with this input (its right answer is known), None for other texts."""
+    """Return the task's new row with this input, whose right answer is known; None for others."""
     return next((row for row in task_rows(name).new if row.input == text), None)
 
 
 def play_config(name: str, text: str, arms: Sequence[PlayArm]) -> dict[str, Any]:
-    """Return the configuration of a play. Raises Problem (422) for values out of bounds."""
+    """Return a play's configuration as a dict. Raises Problem (422) for values out of bounds."""
     if name not in TASKS:
         raise Problem(422, "the playground has no such task", where="task", got=name,
                       fix=f"one of: {', '.join(TASKS)}")  # fmt: skip

@@ -101,7 +101,7 @@ def run_key(run: LabRun) -> str:
 
 
 def relabel_events(events: list[Event], run: LabRun, twin: RunFacts) -> list[Event]:
-    """Return the events of a run with this case, role and id, and its end judged anew."""
+    """Return a run's events under this case, role and id, with finding and checks judged anew."""
     begin, *middle, end = events
     begin = {**begin, "id": run.id, "case": run.case.slug, "role": run.role, "config": run.config}
     own, module = facts_of(events), run.case.module

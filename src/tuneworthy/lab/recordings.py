@@ -87,7 +87,7 @@ def shipped_bytes(name: str) -> bytes | None:
 
 
 def shipped_record(name: str, rest: str) -> dict[str, Any] | None:
-    """Return the first entry of the record `play` or `strength`, the others as its field `rest`."""
+    """Return a shipped record's first entry, with the others as its field `rest`; None without."""
     content = shipped_bytes(name)
     if content is None:
         return None
@@ -156,7 +156,7 @@ class Recordings:
         return list(dict.fromkeys(name for name in found if name))
 
     def hero(self) -> dict[str, list[Event] | None]:
-        """Return both runs' events, shortened for the home page: one answer per look, no tokens.
+        """Return {"plant", "twin"}: events for the home page, one answer per look, no tokens.
 
         The question is the one on which the clean run's lead is largest at the end.
         """
@@ -167,7 +167,7 @@ class Recordings:
         }
 
     def sparkline(self, key: str, top: float | None) -> dict[str, Any] | None:
-        """Return both runs' curves of a figure as points in a box of 100 by 100; None without."""
+        """Return {"run", "twin"}: points of a figure, 100 by 100; None if one is empty."""
         if not (self.plant and self.twin):
             return None
         curves = {"run": _figure_points(key, self.plant), "twin": _figure_points(key, self.twin)}
@@ -225,7 +225,7 @@ def _thin_out(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
 
 
 def _telling_question(plant: Sequence[Event], twin: Sequence[Event]) -> int:
-    """Return the index of the question on which the twin's last score leads most (0 if none)."""
+    """Return the index of the question on which the twin's last score leads most (0: on none)."""
     last = [[event for event in run if event["kind"] == "look"][-1:] for run in (plant, twin)]
     scores = [
         [answer["score"] or 0.0 for answer in looks[0]["answers"]] if looks else []
@@ -264,7 +264,7 @@ class UsualRange:
 
 
 def usual_ranges(keys: Sequence[str]) -> dict[str, UsualRange]:
-    """Return the range of each fact over the shipped clean runs, if any run has the fact."""
+    """Return {fact: its range over the shipped clean runs}, for facts that a run has."""
     found = {}
     for key in keys:
         known = [(value, run) for run in clean_runs() if _is_number(value := getattr(run, key))]
@@ -274,7 +274,7 @@ def usual_ranges(keys: Sequence[str]) -> dict[str, UsualRange]:
     return found
 
 
-def outside_usual_range(key: str, own: RunFacts) -> str | None:
+def outside_range_text(key: str, own: RunFacts) -> str | None:
     """Return in words that a fact lies outside the clean runs' range; None if it does not.
 
     A value that is written as an end of the range is written lies inside.

@@ -32,7 +32,7 @@ MODEL_SPEC = "smollm2-135m"
 class RunOrder:
     """An order to run a case: configuration, seed, role, the folder to use, its twin's facts.
 
-    With the role `play` it is a play, and `config` is that of `play_setup`.
+    With the role `play` it is a play, and `config` is that of `play_config`.
     """
 
     id: str
@@ -124,7 +124,7 @@ class _Control:
         self._pipe, self._run, self._steps = pipe, run, 0
 
     def __call__(self) -> None:
-        """Count a step, then obey."""
+        """Count a step, then obey pause, resume or stop."""
         self._steps += 1
         self.wait_while_paused()
 

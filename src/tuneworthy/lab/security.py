@@ -28,7 +28,7 @@ from tuneworthy.lab.problem import Problem
 from tuneworthy.records.escape import for_html
 from tuneworthy.records.strict_json import strict_json
 
-MOST_BODY, MOST_HEADERS, MOST_URL, MOST_KEYS = 10 << 20, 16 << 10, 8 << 10, 1000
+MOST_BODY_BYTES, MOST_HEADERS, MOST_URL, MOST_KEYS = 10 << 20, 16 << 10, 8 << 10, 1000
 
 CSRF_HEADER = "x-csrf-token"
 
@@ -192,16 +192,16 @@ def _check_sender(request: Request, access: Access) -> None:
 
 
 async def _checked_body(request: Request, receive: Receive) -> Receive:
-    """Return an ASGI `receive` with a POST's checked body. Raises Problem unless it is JSON."""
+    """Return an ASGI `receive` that replays a POST's checked body; Problem unless it is JSON."""
     kind = request.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() != "application/json":
         raise Problem(415, "a change is sent as JSON", where="header Content-Type", got=kind,
                       fix="send application/json")  # fmt: skip
     length = request.headers.get("content-length", "0")
-    if not length.isdecimal() or int(length[:20]) > MOST_BODY:
+    if not length.isdecimal() or int(length[:20]) > MOST_BODY_BYTES:
         raise Problem(413, "the body is too large", got=f"{length} bytes", fix="at most 10 MB")
     try:
-        body = await read_body(request.stream(), MOST_BODY)
+        body = await read_body(request.stream(), MOST_BODY_BYTES)
     except ApiError as error:
         raise Problem(error.status, error.message, where="body") from None
     value = _body_value(body) if body else {}
@@ -271,7 +271,7 @@ def _with_headers(send: Send) -> Send:
 
 
 def _launch_token(request: Request) -> str:
-    """Return the launch token if it is the only part of the query, else ""."""
+    """Return the launch token, "" unless it is the only part of the query."""
     name, _, token = request.scope["query_string"].decode("latin-1").partition("=")
     return token if name == "token" else ""
 
@@ -341,7 +341,7 @@ class Access:
         return f"http://{host}:{self.port}/launch?token={token}"
 
     def redeem(self, token: str) -> bool:
-        """Return whether a launch token is valid; each token is valid once."""
+        """Use up a launch token; return whether it was valid, as each is once."""
         found = [one for one in self._launches if _equal_in_constant_time(one, token)]
         self._launches.difference_update(found)
         return bool(found)
@@ -357,7 +357,7 @@ def _equal_in_constant_time(one: str, other: str) -> bool:
 
 
 def last_access(folder: Path) -> Access | None:
-    """Return secret and port of the folder's last lab, for its open pages; None without one."""
+    """Return secret and port of the folder's last lab for its open pages; None without one."""
     try:
         kept = json.loads(read_file(folder / "session.json", 4096))
         access = Access(int(kept["port"]), secret=str(kept["secret"]))

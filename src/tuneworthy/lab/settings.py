@@ -71,7 +71,7 @@ def check_seed(seed: int) -> int:
 
 
 def _checked_value(key: str, value: Value, options: tuple[Any, ...]) -> Value:
-    """Return a checked knob value in its options' type, so that equal settings share an id."""
+    """Return a checked knob value in its options' type, so that equal settings have one run id."""
     for option in options:
         if _same_option(value, option):
             return option  # type: ignore[no-any-return]

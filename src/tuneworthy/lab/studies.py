@@ -63,7 +63,7 @@ class StudyPlace:
     @property
     def finished(self) -> bool:
         """Return whether the study has a results file."""
-        return _is_plain(self.folder / RESULTS_FILE)
+        return _is_plain_file(self.folder / RESULTS_FILE)
 
     @property
     def title(self) -> str:
@@ -74,7 +74,7 @@ class StudyPlace:
 
 
 def find_studies(working: Path) -> list[StudyPlace]:
-    """Return the studies of a folder and of the task folders in it, symbolic links left out."""
+    """Return the studies of a folder and of its task folders; symbolic links are not followed."""
     places: dict[str, StudyPlace] = {}
     for home in _task_folders(working):
         known = _begun_names(home)
@@ -142,7 +142,7 @@ def verdict_of(place: StudyPlace) -> tuple[Verdict | None, datetime | None]:
 
 @lru_cache(maxsize=256)
 def _cached_verdict(path: Path, stamp: tuple[int, ...]) -> Verdict:  # noqa: ARG001
-    if not _is_plain(path):
+    if not _is_plain_file(path):
         raise OSError("no plain file")
     return Verdict.model_validate_json(plain_file(path, MOST_RESULT_BYTES))
 
@@ -154,7 +154,7 @@ def read_ledger(home: Path) -> Iterator[Ledger | None]:
     Each query is a transaction of its own, so that no page blocks the writer.
     """
     ledger = None
-    if _is_plain(home / HOME_FOLDER / STORE_FILE):
+    if _is_plain_file(home / HOME_FOLDER / STORE_FILE):
         try:
             with _open_lock:  # see `read_journal` on files that are closed beside an open one
                 ledger = open_ledger(home, write=False, say=lambda line: None)
@@ -168,7 +168,7 @@ def read_ledger(home: Path) -> Iterator[Ledger | None]:
 
 
 def running_since(home: Path) -> datetime | None:
-    """Return since when a process holds the write lock of a task folder, None if none does."""
+    """Return the time since which a process holds a task folder's write lock, None if none does."""
     try:
         who = holder(home / HOME_FOLDER / LOCK_FILE)
     except OSError:  # no plain file, or one of another user
@@ -177,7 +177,7 @@ def running_since(home: Path) -> datetime | None:
 
 
 def time_of(text: str) -> datetime | None:
-    """Return a time stamp with its zone, None for a text that is none."""
+    """Return the time in a text (ISO, with a zone), None for a text that is none."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
@@ -193,7 +193,7 @@ def _task_folders(working: Path) -> Iterator[Path]:
     except OSError:
         return
     found = (working / name for name in inside if not name.startswith("."))
-    tasks = (folder for folder in found if _is_plain(folder / TASK_FILE))
+    tasks = (folder for folder in found if _is_plain_file(folder / TASK_FILE))
     yield from (folder for folder, _ in zip(tasks, range(MOST_HOMES), strict=False))
 
 
@@ -206,7 +206,7 @@ def _finished_names(home: Path) -> list[str]:
             names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError:
         return []
-    return sorted(name for name in names if _is_plain(home / "results" / name / RESULTS_FILE))
+    return sorted(name for name in names if _is_plain_file(home / "results" / name / RESULTS_FILE))
 
 
 def _begun_names(home: Path) -> dict[str, str]:
@@ -221,7 +221,7 @@ def _begun_names(home: Path) -> dict[str, str]:
     return {study: name for study, name in begun.items() if _FOLDER_NAME.fullmatch(name)}
 
 
-def _is_plain(path: Path) -> bool:
+def _is_plain_file(path: Path) -> bool:
     try:
         return stat.S_ISREG(path.lstat().st_mode)
     except (OSError, ValueError):

@@ -101,7 +101,7 @@ def _verdict_line(verdict: Verdict) -> str:
 
 
 def _settling_values(results: Results) -> dict[str, Any]:
-    """Return the state of settling: whether votes can help, how many, and what they changed."""
+    """Return settling's template values: state, whether votes help, their number, what changed."""
     verdict, settled = results.verdict, results.evidence.settled
     state = "open" if verdict.status == "provisional" else verdict.status
     step = verdict.next
@@ -165,7 +165,7 @@ def run_snapshot(place: StudyPlace) -> dict[str, Any]:
 
 
 def _shown_events(events: list[dict[str, Any]], state: str) -> dict[str, Any]:
-    """Return what a page shows of a run's events."""
+    """Return {"sentence", "ladder", "arms", "log"}: what a page shows of a run's events."""
     begun = [at for at, event in enumerate(events) if event["kind"] == "begin"]
     now = events[begun[-1] :] if begun else []
     steps = [e["value"] for e in events if e["kind"] == "step" and e["value"]]
@@ -191,7 +191,7 @@ def _study_events(place: StudyPlace) -> tuple[list[dict[str, Any]], str]:
 
 
 def _state_from_events(place: StudyPlace, events: list[dict[str, Any]]) -> str:
-    """Return the state; a study runs if it began after a process took the ledger's lock."""
+    """Return "running", "done" or "stopped"; running: it began after the ledger was locked."""
     began = [event["at"] for event in events if event["kind"] == "begin"]
     since = running_since(place.home) if began else None
     last = time_of(began[-1]) if began else None
@@ -214,7 +214,7 @@ def verdict_so_far(steps: list[dict[str, Any]]) -> str:
 
 
 def _ladder_rows(step: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a row for each arm of the verdict so far; a score is [mean, low, high] from 0 to 1."""
+    """Return a dict for each arm of the verdict so far; a score is [mean, low, high], 0 to 1."""
     rows = []
     for arm in step.get("arms", ()):
         score = arm.get("score")
@@ -231,7 +231,7 @@ def _ladder_rows(step: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _arm_rows(events: list[dict[str, Any]], state: str) -> list[dict[str, Any]]:
-    """Return the progress of each arm since the last start, in the order of their runs."""
+    """Return a dict on each arm's progress since the last start, in the order of their runs."""
     rows: dict[str, dict[str, Any]] = {}
     open_arm = ""  # the arm that began last and after which no verdict was computed yet
     for event in events:

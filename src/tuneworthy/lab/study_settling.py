@@ -81,7 +81,7 @@ def _collect_votes(settling: Settling, pipe: Connection, idle: float) -> Settlin
 
 
 def _store_vote(settling: Settling, pair: str, choice: Any, gold: str | None) -> str:
-    """Store a vote on the shown pair; return why it was refused, or ""."""
+    """Store a vote on the shown pair; return "", or why it was refused."""
     question = settling.question()
     if question is None or _pair_id(settling, question) != pair:
         return "this pair was answered already"
@@ -170,7 +170,7 @@ class OpenSettling:
         self._pipe: Connection | None = None
 
     def state(self, key: str) -> SettlingState:
-        """Return the last state of settling a study (see `settle_process`), or CLOSED_STATE."""
+        """Return a study's last state of settling, a dict; CLOSED_STATE if it never opened."""
         with self._changed:
             return self._states.get(key, CLOSED_STATE)
 
@@ -278,7 +278,7 @@ class OpenSettling:
 
 
 def _with_problem(state: SettlingState) -> SettlingState:
-    """Return a state of the process, its error (if any) as a problem for the page."""
+    """Return a state of the process; the error of a failed one becomes a problem for the page."""
     if state["state"] != "failed":
         return state
     error = error_from_parts(state["error"], state["parts"])

@@ -18,7 +18,7 @@ ALIKE_IN_BOTH = "About the same in both runs: chance alone moves it as far, so i
 NEAR_SHARE = 0.1  # shares of 40 rows that differ by under 4 rows may differ by chance
 UNITS_IN_VALUE = ("", "share", "answers", "0 to 1")  # units that the value or title contains
 LEAST_LOSS = 0.005  # nats a token; a smaller loss is shown as "under .01"
-HALF_UP = 1e-9  # so that a half is rounded up, as the scripts do
+ROUND_UP_OFFSET = 1e-9  # so that a half is rounded up, as the scripts do
 NEAR_PART = 0.1  # sizes that differ by at most this part of the larger are near
 
 
@@ -48,7 +48,7 @@ class Measure:
                 first = first.removesuffix(unit)
         return f"{first} to {last}"
 
-    def proves_nothing(self, own: FactValue, twin: FactValue) -> str | None:
+    def why_proves_nothing(self, own: FactValue, twin: FactValue) -> str | None:
         """Return why the values of a run and its twin prove nothing; None if they differ."""
         if own is None or twin is None:
             return "Not measured in both runs: it proves nothing."
@@ -69,27 +69,27 @@ class Chart:
     """The upper end of the axis; None: that of the curves."""
 
 
-def decimals(value: FactValue, _: RunFacts | None = None) -> str:
+def number_text(value: FactValue, _: RunFacts | None = None) -> str:
     """Return a number as text: `.07`, `1.4`, `58`."""
     if not isinstance(value, (int, float)):
         return str(value)
     if value < 0:
-        return f"−{decimals(-value)}"
+        return f"−{number_text(-value)}"
     if value >= 10 or value == int(value):
         return f"{value:,.0f}"
     if value >= 1:
-        return f"{value + HALF_UP:.1f}"
-    text = f"{value + HALF_UP:.2f}" if value >= 0.01 else f"{value:.2g}"
+        return f"{value + ROUND_UP_OFFSET:.1f}"
+    text = f"{value + ROUND_UP_OFFSET:.2f}" if value >= 0.01 else f"{value:.2g}"
     return text.replace("0.", ".", 1) if "e" not in text else text
 
 
 def _percent_text(value: FactValue, _: RunFacts) -> str:
-    return f"{100 * float(value or 0) + HALF_UP:.0f} %"
+    return f"{100 * float(value or 0) + ROUND_UP_OFFSET:.0f} %"
 
 
 def _nats_text(value: FactValue, _: RunFacts) -> str:
     small = isinstance(value, int | float) and 0 < value < LEAST_LOSS
-    return "under .01" if small else decimals(value)
+    return "under .01" if small else number_text(value)
 
 
 def _of_answers_text(value: FactValue, facts: RunFacts) -> str:
@@ -97,7 +97,7 @@ def _of_answers_text(value: FactValue, facts: RunFacts) -> str:
 
 
 def _times_text(value: FactValue, _: RunFacts) -> str:
-    return f"{float(value or 0) + HALF_UP:.1f} times".removeprefix("0")
+    return f"{float(value or 0) + ROUND_UP_OFFSET:.1f} times".removeprefix("0")
 
 
 def _is_near_share(one: float, two: float) -> bool:
@@ -117,7 +117,7 @@ def _share_measure(title: str) -> Measure:
 
 
 def _size_measure(title: str, unit: str = "") -> Measure:
-    return Measure(title, unit, decimals, _is_near_size)
+    return Measure(title, unit, number_text, _is_near_size)
 
 
 def _loss_measure(title: str) -> Measure:
@@ -125,12 +125,12 @@ def _loss_measure(title: str) -> Measure:
 
 
 def _unit_measure(title: str) -> Measure:
-    return Measure(f"{title} (0 to 1)", "0 to 1", decimals, _is_near_share)
+    return Measure(f"{title} (0 to 1)", "0 to 1", number_text, _is_near_share)
 
 
 MEASURES: dict[str, Measure] = {
     "steps": _size_measure("Steps that training took", "steps"),
-    "refused": Measure("Why the training loop stopped early", "", decimals, _is_near_size),
+    "refused": Measure("Why the training loop stopped early", "", number_text, _is_near_size),
     "loss_first": _loss_measure("Training loss at the first step"),
     "loss_last": _loss_measure("Training loss, mean of the last eighth of the steps"),
     "loss_least": _loss_measure("Lowest training loss on the way"),
@@ -156,7 +156,7 @@ MEASURES: dict[str, Measure] = {
     "p_end": Measure(
         "P(end): chance of the end token where the answer is over (0 to 1)",
         "0 to 1",
-        decimals,
+        number_text,
         _is_near_share,
     ),
     "answers": _size_measure("New rows that were answered", "rows"),
@@ -219,7 +219,7 @@ CLEAN_WORDS = "Nothing: this is a clean run."
 
 
 def measure_of(key: str) -> Measure:
-    """Return the texts of a measurement; one without texts gets its key as title."""
+    """Return a measurement's title, unit and format; one not listed gets its key as the title."""
     name = key.removeprefix("other.")
     return MEASURES.get(name) or CASE_MEASURES.get(name) or _size_measure(_as_title(name))
 
@@ -233,7 +233,7 @@ def value_of(facts: RunFacts, key: str) -> FactValue:
 
 
 def chart_of(key: str) -> Chart:
-    """Return the texts of a chart; one without texts gets its measurement's title or its key."""
+    """Return a chart's title, unit and scale; one not listed has its measurement's title or key."""
     name = key.removeprefix("other.")
     return CHARTS.get(name) or Chart(
         CASE_MEASURES[name].title if name in CASE_MEASURES else _as_title(name), ""

@@ -117,14 +117,14 @@ def content_of(spec: str, folder: Path) -> str:
 
 
 def first_use(spec: str) -> str:
-    """Return the notice that opening a model compiles loops, "" if it does not."""
+    """Return a notice that opening this model first compiles loops; "" if it compiles nothing."""
     if not is_local(spec) or spec.startswith("scripted:") or not cpu_engine.will_compile():
         return ""
     return "compiling loops for this processor, once: half a minute, more on a busy machine"
 
 
 def notices(model: Model) -> tuple[str, ...]:
-    """Return the notices on a local model: that it uses the general path, and its own notes."""
+    """Return the open local model's notices (general path, its own notes); () for remote models."""
     if not hasattr(model, "net"):
         return ()
     return tuple(filter(None, (general_path(model), *getattr(model, "notes", ()))))
@@ -142,7 +142,7 @@ def general_path(model: Model) -> str:
 
 
 def training_path(model: Model) -> tuple[bool, float]:
-    """Return whether the CPU engine trains a model, and how much slower single precision is.
+    """Return (whether the CPU engine trains the model, slowdown of fp32 against its own precision).
 
     The factor is the time of a matrix product in single precision over that in the model's own.
     """
@@ -159,7 +159,7 @@ def training_path(model: Model) -> tuple[bool, float]:
 
 
 def size_beside(spec: str, folder: Path, model: Model) -> float | None:
-    """Return the parameter count of a spec's model over that of an open model, by file headers.
+    """Return another model's parameter count over that of an open local model, by file headers.
 
     0 for a model that does not run in this process, None if its size is unknown before a download.
     """

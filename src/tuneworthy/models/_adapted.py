@@ -15,14 +15,14 @@ from typing import Any
 from tuneworthy.models._reply_cache import bypassed
 from tuneworthy.models.remote.adapter_proofs import AdapterProof, ServedNames, prove, read_proofs
 from tuneworthy.models.remote.request import SWITCH, estimated_tokens, fields_of, switch
-from tuneworthy.models.remote.server_process import PATIENCE, RunningServer
+from tuneworthy.models.remote.server_process import PATIENCE_SECONDS, RunningServer
 from tuneworthy.models.remote.server_requests import LabelScores, ServerScores, post
 from tuneworthy.records.errors import ModelError, NotProven, ProviderError
 from tuneworthy.records.model import Limits, Prompt, Reply
 from tuneworthy.records.plugins import load
 from tuneworthy.records.record import digest, file_sha256
 
-_FILES = ("adapter_model.safetensors", "adapter_config.json")
+_ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 
 
 class Adapted:
@@ -45,7 +45,7 @@ class Adapted:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return a note if answers depend on their batch (known once the adapter is checked)."""
+        """Return () or a note that answers depend on their batch (known after the check)."""
         if self._proof is None:
             return ()
         floor = self._proof[1].floor
@@ -102,7 +102,7 @@ class Adapted:
         try:
             told = post(server, load("servers", host.kind).ADAPTERS, body)
         except ProviderError as error:
-            if isinstance(error.__cause__, OSError) and server.ended(PATIENCE):
+            if isinstance(error.__cause__, OSError) and server.ended(PATIENCE_SECONDS):
                 raise
             raise _not_loaded(host.kind, error.got) from error
         if isinstance(told, dict) and told.get("success") is False:
@@ -135,7 +135,7 @@ def summed_logprobs(
 
 
 def _template_fields(model: Any) -> dict[str, Any]:
-    """Return the request fields with the template's switch for thinking, {} if there is none."""
+    """Return the request field that sets the chat template's thinking switch, {} if it has none."""
     limits = Limits(max_tokens=1, thinking=model.place.thinking)
     fields = fields_of([switch(model.host.model.name, "127.0.0.1", limits), model.how.fields])
     return {SWITCH: fields[SWITCH]} if SWITCH in fields else {}
@@ -144,8 +144,8 @@ def _template_fields(model: Any) -> dict[str, Any]:
 def _read_adapter(folder: Path) -> tuple[int, str]:
     """Return the rank of the adapter in a folder and the digest of its files."""
     try:
-        config = json.loads((folder / _FILES[1]).read_text("utf-8"))
-        return int(config["r"]), digest([file_sha256(folder / name) for name in _FILES])
+        config = json.loads((folder / _ADAPTER_FILES[1]).read_text("utf-8"))
+        return int(config["r"]), digest([file_sha256(folder / name) for name in _ADAPTER_FILES])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             "this folder holds no adapter that a server can load",

@@ -43,7 +43,7 @@ def bypassed() -> bool:
 
 
 class ReplyCache:
-    """Results by the digest of their request; the least recently used are dropped first."""
+    """Results in memory by digest of request; the least recently used are dropped first."""
 
     def __init__(
         self, most: int = MOST_CACHED_RESULTS, characters: int = MOST_CACHED_CHARACTERS
@@ -55,7 +55,7 @@ class ReplyCache:
         return len(self._kept)
 
     def each(self, keys: Sequence[str], compute: Callable[[list[int]], Sequence[Any]]) -> list[Any]:
-        """Return the result of each key; `compute` returns those at given positions of `keys`.
+        """Return a result per key; `compute(positions)` returns those that are not cached.
 
         Equal keys are computed once. A reply with an error is returned and not cached.
         """

@@ -85,7 +85,7 @@ class Models(Mapping[str, Model]):
                 raise
 
     def close_one(self) -> str | None:
-        """Close the least recently used local model; return its spec, None if there is none."""
+        """Close the least recently used local model but the base; return its spec or None."""
         kept = self._wanted.get(BASE)
         idle = [key for key in self._open if key[0] != kept and _in_memory(key[0])]
         if not idle:
@@ -172,7 +172,7 @@ def wanted_models(task: Task) -> dict[str, str]:
 
 
 def tuned_spec(task: Task) -> str | None:
-    """Return the spec of the model that arms train, None if no model of the task can be trained.
+    """Return the spec of the model that arms train, None if no model can be trained here.
 
     Weights behind a server that tuneworthy starts are trained in this process and served by that
     server, so that base and tuned model share one engine.
@@ -211,7 +211,7 @@ def _missing_packages() -> Reason | None:
 
 
 def unusable(spec: str) -> Reason | None:
-    """Return why a model can't be opened here, None if it can; load nothing."""
+    """Return why a spec's program or packages are missing here, None if they are installed."""
     if is_launched(spec):
         return missing_program(spec.partition(":")[0])
     if not is_local(spec) or spec.startswith("scripted:"):

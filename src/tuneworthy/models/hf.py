@@ -143,13 +143,13 @@ class HF(Cached):
     def reply_followed(
         self, prompts: Sequence[Prompt], limits: Limits, followers: Sequence[Follower] | None = None
     ) -> list[Reply]:
-        """Return the reply to each prompt, none of them cached; its follower names its draw."""
+        """Return a new reply to each prompt, none cached; its follower is told each token."""
         return self._answer([self._prompt_ids(prompt) for prompt in prompts], limits, followers)
 
     def _answer(
         self, rendered: Sequence[list[int] | str], limits: Limits, samples: Samples = None
     ) -> list[Reply]:
-        """Return a reply to each prompt's ids, or to the text that says why it has none."""
+        """Return a Reply to each rendered prompt: token ids, or a text saying why it has none."""
         usable = [k for k, ids in enumerate(rendered) if not isinstance(ids, str)]
         ids: list[Any] = [rendered[k] for k in usable]
         if ids and self.scores_labels(limits):
@@ -191,7 +191,7 @@ class HF(Cached):
         return replies, sums
 
     def draws(self, prompts: Sequence[Prompt], limits: Limits, m: int) -> list[list[Reply]]:
-        """Return a list of replies for each sample 0 to m - 1; read each prompt once per batch."""
+        """Return m lists, one per sample number, each with a reply to every prompt, in order."""
         if self.scores_labels(limits):
             each = (limits.model_copy(update={"sample": n}) for n in range(m))
             return [self.reply(prompts, sample_limits) for sample_limits in each]

@@ -48,7 +48,7 @@ class Launched:
 
     @property
     def server(self) -> RunningServer:
-        """Return the running server, started if there is none."""
+        """Return the running server; start it first if none runs."""
         return self.host.running()
 
     @property

@@ -251,7 +251,7 @@ class Remote:
     def _request_body(
         self, prompt: Prompt, limits: Limits, form: Any, allowance: int
     ) -> dict[str, Any]:
-        """Return the request body without refused parameters; `allowance`: tokens for reasoning."""
+        """Return the request body without refused parameters; `allowance`: reasoning tokens."""
         host = urlsplit(self.where.origin).hostname or ""
         fields = _request.fields_of(
             [_request.switch(self.how.family or self.name, host, limits), self.how.fields]

@@ -32,7 +32,7 @@ def _text_anchor(at: float) -> str:
 
 
 def margin_axis(margins: Sequence[float], own: float) -> Markup:
-    """Return the axis of the margin strip: one cell per margin, a mark at the user's own."""
+    """Return the axis of the margin strip: one cell per margin, a mark at the user's own margin."""
     n = len(margins)
     middle = [100 * (i + 0.5) / n for i in range(n)]
     names = [
@@ -52,7 +52,7 @@ def _grid_lines(scale: Axis, wanted: int = 5) -> list[Markup]:
 
 
 def forest_scale(results: Results) -> Axis:
-    """Return an axis that covers every arm's interval and the target."""
+    """Return a horizontal axis that covers every arm's interval and the target score."""
     scores = [arm.score for arm in results.evidence.arms if arm.score and arm.role != "placebo"]
     values = [x for s in scores for x in (s.low, s.high)]
     target = results.task.success.target
@@ -143,7 +143,7 @@ def scatter_plot(spots: Sequence[ScatterPoint], unit: str) -> Markup:
 def place_labels(
     places: Sequence[tuple[float, float]], names: Sequence[str]
 ) -> list[tuple[int, float]]:
-    """Return for each dot the side of its label (1 right, -1 left) and the label's shift down in %.
+    """Return (side: 1 right, -1 left; shift down in %) of each dot's label, so that none overlap.
 
     A label takes the first free position: next to its dot, else above or below. A letter counts as
     2.5 % of the width, so labels stay apart on a phone.
@@ -256,12 +256,12 @@ def named_lines_chart(
 
 
 def legend(drawn: Sequence[ChartLine]) -> list[tuple[str, str]]:
-    """Return (colour, name) of each line, for a legend next to the drawing."""
+    """Return (colour, name) of each line, for a legend beside the drawing."""
     return [(one.colour, one.name) for one in drawn]
 
 
 def training_points(trace: dict[str, Any]) -> dict[str, Any]:
-    """Return a training run's points: loss by step, dev score and loss by epoch, the chosen one.
+    """Return {"loss", "dev", "dev_loss", "chosen"} of a training run as (step, value) points.
 
     `steps` hold loss and epoch; `evaluations` hold epoch, dev_score and dev_loss; an epoch is
     drawn at its last step.

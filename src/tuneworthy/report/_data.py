@@ -14,7 +14,7 @@ from tuneworthy.verdict import phrases
 
 MOST_PROMPT_CHARACTERS = 12_000_000
 
-MOST_PAGE_CASES = 5_000  # the most cases on a page: what a browser shows with some twenty arms
+MOST_SHOWN_CASES = 5_000  # the most cases on a page: what a browser shows with some twenty arms
 
 CSV_FILE = "answers.csv"  # beside the page of a study with more cases
 
@@ -28,7 +28,7 @@ class TextTable:
         self._indexes: dict[str, int] = {}
 
     def text_index(self, text: str | None) -> int | None:
-        """Return the index of a text, and store it if it is new."""
+        """Store a text if it is new, and return its index in `texts`; None for None."""
         if text is None:
             return None
         if text not in self._indexes:
@@ -37,7 +37,7 @@ class TextTable:
         return self._indexes[text]
 
     def prompt_indexes(self, messages: list[tuple[str, str]]) -> list[list[Any]] | int:
-        """Return a prompt as (role, index) pairs, or its length if it exceeds the room."""
+        """Store a prompt's texts; return [role, index] pairs, or its length beyond the room."""
         new = sum(len(text) for _, text in messages if text not in self._indexes)
         if new > self.room:
             return sum(len(text) for _, text in messages)
@@ -46,11 +46,11 @@ class TextTable:
 
 
 def page_data(results: Results, matrix: ScoreMatrix) -> dict[str, Any]:
-    """Return all data that the script shows, ready for JSON; an unmeasured value is null or absent.
+    """Return all data that the page's script shows, JSON-ready; null or absent if unmeasured.
 
-    Of more than MOST_PAGE_CASES cases the hardest are shown; `all_cases` counts them all.
+    Of more than MOST_SHOWN_CASES cases the hardest are shown; `all_cases` counts them all.
     """
-    texts, hardest = TextTable(), matrix.order[:MOST_PAGE_CASES]
+    texts, hardest = TextTable(), matrix.order[:MOST_SHOWN_CASES]
     shown = sorted(hardest)
     place = {case: at for at, case in enumerate(shown)}
     arms = [a for a in fact_lines.ladder_order(results.evidence.arms) if a.name in matrix.values]
@@ -144,7 +144,7 @@ class ScoreMatrix:
 
 
 def score_matrix(results: Results) -> ScoreMatrix:
-    """Return a study's matrix of scores; candidates alone decide how hard a case is."""
+    """Return a study's scores by arm and case, with all answers and cases sorted by hardness."""
     place = {case.id: i for i, case in enumerate(results.cases)}
     answers: dict[str, list[list[AnsweredCell]]] = {}
     for run in results.runs:
@@ -162,7 +162,7 @@ def score_matrix(results: Results) -> ScoreMatrix:
 
 
 def passing_score(results: Results) -> float:
-    """Return the score from which a case passes; half, of several right or wrong answers."""
+    """Return the score from which a case passes; at most half for repeated right or wrong ones."""
     scores = (score for run in results.runs for score in run.scores if isinstance(score, Score))
     drawn, least = {v for score in scores for v in score.repeats}, results.task.success.passes_from
     return min(least, HALF_OF_REPEATS) if drawn and drawn <= {0, 1} else least
@@ -192,7 +192,7 @@ def _hardest_first(results: Results, values: dict[str, list[float | None]]) -> t
 
 
 def bin_means(values: Sequence[float | None], width: int) -> list[float | None]:
-    """Return the means of at most `width` equal bins of scores; None for a bin without a score."""
+    """Return the means of at most `width` equal bins of scores, None for a bin without a score."""
     n = len(values)
     width = min(width, n)
     out: list[float | None] = []
@@ -203,6 +203,6 @@ def bin_means(values: Sequence[float | None], width: int) -> list[float | None]:
 
 
 def scores_hardest_first(matrix: ScoreMatrix, arm: str) -> list[float | None]:
-    """Return an arm's scores, hardest case first (empty if it has none)."""
+    """Return an arm's scores (None: no score), hardest case first; [] for no such arm."""
     row = matrix.values.get(arm)
     return [row[i] for i in matrix.order] if row else []

@@ -48,7 +48,7 @@ class Axis:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        """Return the position of a value (0 to 100), clamped to the axis."""
+        """Return the position of a value on the axis, clamped to 0 … 100."""
         low, high, at = self.low, self.high, value
         if self.log:
             low, high, at = (math.log10(max(x, 1e-12)) for x in (low, high, value))
@@ -56,7 +56,7 @@ class Axis:
         return 100 * min(max(share, 0.0), 1.0)
 
     def ticks(self, wanted: int = 5) -> list[float]:
-        """Return round values inside the axis."""
+        """Return round values inside the axis, about `wanted` of them on a linear axis."""
         if self.log:
             first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
             steps = (1.0, 2.0, 5.0) if last - first <= 3 else (1.0,)

@@ -74,7 +74,7 @@ def atlas_json(atlas: Atlas) -> dict[str, Any]:
 
 
 def headline(table: AdviceTable) -> str:
-    """Return how often the checklist is shown to name the winner: x of N, with its interval."""
+    """Return the sentence on how often the checklist names the winner, with its interval."""
     one = next((each for each in table.advisers if each.name == CHECKLIST_ADVISER), None)
     if one is None or one.shown_right is None:
         tasks = count_noun(table.tasks, "measured task")
@@ -91,7 +91,7 @@ def scope_line(table: AdviceTable) -> str:
 
 
 def adviser_notes(score: AdviserScore) -> list[str]:
-    """Return notes on an adviser: tasks it can't be judged on, and trainings it wasted."""
+    """Return notes on an adviser: tasks it can't be judged on, trainings that it wasted."""
     said = [f"names the verdict's own tool {count_noun(score.winners, 'time')}"]
     for n, text in (
         (score.unmeasured, "named a tool that was not measured there"),
@@ -171,7 +171,7 @@ def advice_json(table: AdviceTable) -> dict[str, Any]:
 
 
 def span_text(interval: Interval | None, scale: float = 1, digits: int = 2) -> str:
-    """Return a mean with its bounds: `0.52 (0.31 to 0.70)`, `52 (31 to 70)`; — without one."""
+    """Return a mean with its bounds as text, `0.52 (0.31 to 0.70)`; "—" for None."""
     if interval is None:
         return "—"
     ends = (interval.mean, interval.low, interval.high)
@@ -180,7 +180,7 @@ def span_text(interval: Interval | None, scale: float = 1, digits: int = 2) -> s
 
 
 def behind_text(behind: Interval | None) -> str:
-    """Return how far an arm is behind the best, in points with bounds; "" for the best itself."""
+    """Return how far an arm is behind the best, in points with bounds; "" for None (the best)."""
     return "" if behind is None else span_text(behind, 100, 1)
 
 

@@ -25,7 +25,7 @@ from tuneworthy.records.measured_task import MeasuredTask
 from tuneworthy.records.record import Record
 from tuneworthy.records.task import OutputType
 
-COUNTS = frozenset({"rows", "answer_words"})  # facts that are never negative
+COUNT_FACTS = frozenset({"rows", "answer_words"})  # facts that are never negative
 
 TYPES: tuple[OutputType, ...] = ("label", "json", "text", "number")
 
@@ -57,7 +57,7 @@ class Forecast(Record):
 
     def probabilities(self, facts: Mapping[str, float]) -> dict[str, float]:
         """Return the probability of each tool to win. Raises KeyError if a fact is missing."""
-        plain = [log1p(facts[name]) if name in COUNTS else facts[name] for name in self.facts]
+        plain = [log1p(facts[name]) if name in COUNT_FACTS else facts[name] for name in self.facts]
         scaled = [
             (value - mean) / scale
             for value, mean, scale in zip(plain, self.means, self.scales, strict=True)
@@ -73,7 +73,7 @@ class Forecast(Record):
         }
 
     def line(self, facts: Mapping[str, float]) -> str:
-        """Return the forecast as `check` prints it."""
+        """Return the sentence with the forecast that `check` prints."""
         ranked = sorted(self.probabilities(facts).items(), key=lambda pair: -pair[1])
         said = ", ".join(f"{tool} {100 * share:.0f} %" for tool, share in ranked if share >= 0.05)
         return (
@@ -84,7 +84,7 @@ class Forecast(Record):
 
 
 def row_features(outputs: Sequence[str], rows: int, type_: OutputType | None) -> dict[str, float]:
-    """Return, by name, facts of the right answers that need no model; {} without answers.
+    """Return {fact: number} of the right answers, without a model; {} without answers.
 
     `rows`, the number of rows to learn from; `label_entropy` of the answers, as a share of the most
     that so many answers can have (0: all alike, 1: all different); `answer_words`, their mean
@@ -261,7 +261,7 @@ class Atlas(Record):
 
     @property
     def rows(self) -> dict[str, list[AtlasCell]]:
-        """Return the cells of the map by type of task, in the order of sizes."""
+        """Return {type of task: cells of the map, in the order of sizes}."""
         table: dict[str, list[AtlasCell]] = {}
         for cell in self.cells:
             table.setdefault(cell.kind, []).append(cell)

@@ -20,7 +20,7 @@ def cause_title(cause: str) -> str:
 
 
 def whole_percents(rows: Sequence[Wrong]) -> dict[str, int]:
-    """Return each class's share in whole per cent; shares that add up to 1 give 100 in all.
+    """Return {class: share in whole per cent}, rounded so that shares adding up to 1 give 100.
 
     The remainder of rounding down goes to the largest fractions (Hamilton's method).
     """
@@ -50,7 +50,7 @@ def wrong_line(wrong: Wrong, diagnosis: Diagnosis | None = None, percent: int | 
 
 
 def few_line(rows: Sequence[Wrong]) -> str:
-    """Return the sentence that there are too few failures to be certain; or ""."""
+    """Return the sentence that there are too few failures to be certain; "" if there are enough."""
     few = [row for row in rows if row.cause == "few"]
     more = "; the likeliest causes follow" if len(rows) > len(few) else ""
     said = "too few to say for certain"
@@ -58,7 +58,7 @@ def few_line(rows: Sequence[Wrong]) -> str:
 
 
 def why_untried(diagnosis: Diagnosis | None) -> str:
-    """Return which remedies were not tried on every failure, and why: two, then a count."""
+    """Return which remedies were not tried on every failure, and why (two, then a count); or ""."""
     waits = diagnosis.untried if diagnosis else ()
     said = [_untried_remedy_text(one, diagnosis.n_fail) for one in waits[:2]] if diagnosis else []
     if len(waits) > 2:
@@ -79,7 +79,7 @@ def _untried_remedy_text(one: UntriedRemedy, fails: int) -> str:
 
 
 def expected_line(diagnosis: Diagnosis | None) -> str:
-    """Return the estimated shares among all failures, if remedies were tried on a part; or "".
+    """Return a sentence on the estimated shares among all failures; "" if no share is larger.
 
     It lists only causes whose estimated share exceeds the share found.
     """

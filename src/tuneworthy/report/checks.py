@@ -43,8 +43,8 @@ MEASURE_NAMES = {"slow": "limit"}  # of those that a word of their own tells bet
 MOST_BAD_LINES = 3
 
 
-def visible_line(seen: DetectableDifference) -> str:
-    """Return the detectable differences: `250 rows show differences above 8 points …`."""
+def detectable_line(seen: DetectableDifference) -> str:
+    """Return the sentence on which differences the rows can show, or that they are too few."""
     parts = []
     if seen.prompts is not None:
         parts.append(f"above {tenths(seen.prompts)} points between prompts")
@@ -61,7 +61,7 @@ def visible_line(seen: DetectableDifference) -> str:
 
 
 def most_serious_first(audit: Audit) -> list[Observation]:
-    """Return what was seen in the rows, what blocks a verdict first."""
+    """Return the observations on the rows, those that block a verdict first."""
     return sorted(audit.observations, key=lambda seen: list(LEVELS).index(seen.level))
 
 
@@ -70,7 +70,7 @@ def audit_screen(audit: Audit, width: int = 80, plain: bool = False) -> Text:
     screen = Screen(width, plain)
     blocked = any(seen.level == "blocked" for seen in audit.observations)
     head = "Blocked: repair these rows or the task first." if blocked else ""
-    screen.say(head or visible_line(audit.visible), style="bold")
+    screen.say(head or detectable_line(audit.visible), style="bold")
     screen.say(f"{count_noun(audit.used, 'row')} used of {audit.rows:,}; {_row_counts_text(audit)}")
     for seen in most_serious_first(audit):
         ids = ", ".join(seen.ids[:6]) + (", …" if seen.count > len(seen.ids[:6]) > 0 else "")
@@ -84,7 +84,7 @@ def audit_screen(audit: Audit, width: int = 80, plain: bool = False) -> Text:
         screen.say(f"{count_noun(len(sizes), 'label')}: {shares}{more}")
     for what, (low, mid, high, most) in audit.lengths.items():
         screen.say(f"{what}: median {mid:,}, 95 % under {high:,}, {low:,} to {most:,} {audit.unit}")
-    screen.say(visible_line(audit.visible) * blocked)
+    screen.say(detectable_line(audit.visible) * blocked)
     return screen.text()
 
 

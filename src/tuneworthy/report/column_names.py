@@ -24,7 +24,7 @@ def _name_cells_of_table(table: str) -> str:
 
 
 def _name_cells_of_row(row: str, names: list[str]) -> str:
-    """Return a row with its cells named, unchanged if a cell spans columns."""
+    """Return a table row with its data cells named; unchanged if a cell spans columns."""
     if "colspan" in row or len(_CELL.findall(row)) != len(names):
         return row
     left = iter(names)

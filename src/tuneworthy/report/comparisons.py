@@ -55,7 +55,7 @@ def compare_screen(
 
 
 def _studies_headline(pairs: Sequence[Pair]) -> str:
-    """Return on how many arms of both studies a difference is shown."""
+    """Return the headline: on how many pairs of arms of both studies a difference is shown."""
     if not pairs:
         return "No case was answered in both studies: nothing can be paired."
     better, worse = sum(pair.low > 0 for pair in pairs), sum(pair.high < 0 for pair in pairs)
@@ -153,7 +153,7 @@ def lead_line(
     mean: float, low: float, high: float, names: tuple[str, str], holds: bool = True,
     of_several: bool = False,
 ) -> str:  # fmt: skip
-    """Return who leads: `B leads by 5 points, not shown (−1 to +11)`.
+    """Return the sentence on who leads, `B leads by 5 points, not shown (−1 to +11)`.
 
     mean, low, high are of the second name minus the first; the text shows leader minus other.
     Where no bound holds (`holds`), none is printed. `of_several`: it names the other one too.
@@ -176,7 +176,7 @@ def lead_line(
 
 
 def _more_line(result: TwoLogs) -> str:
-    """Return how many more rows would show the difference; "" if it is shown or all are alike."""
+    """Return the sentence on how many more rows would show the difference; "" if none is needed."""
     if result.is_shown or result.gave_same_answers or result.dependent:
         return ""
     if result.more is None:
@@ -190,7 +190,7 @@ def _more_line(result: TwoLogs) -> str:
 
 
 def wide_line(result: TwoLogs) -> str:
-    """Return why the interval is wider than for as many independent rows; or ""."""
+    """Return why the interval is wider than for as many independent rows; "" if it is not."""
     if (why := result.grouped) is None:
         return ""
     half = tenths((why.high - why.low) / 2)
@@ -269,7 +269,7 @@ def _case_rows(screen: Screen, result: TwoLogs) -> None:
 
 
 def _answer_texts(row: AnsweredCase) -> list[str]:
-    """Return the text of both answers; the different ones of a repeated answer, parted by ` | `."""
+    """Return a text for each of both answers; the different ones of repeated answers in one."""
     return [" | ".join(dict.fromkeys(one.text for one in (answer, *answer.repeats)))
             for answer in row.answers]  # fmt: skip
 
@@ -317,7 +317,7 @@ def _rows_to_decide(result: TwoLogs) -> dict[str, float] | None:
 
 
 def _plain_cases(cases: Sequence[AnsweredCase]) -> list[dict[str, Any]]:
-    """Return the rows whose scores differ, B's losses first."""
+    """Return a dict of each row whose scores differ, those that B loses most first."""
     differing = sorted((c for c in cases if c.difference), key=lambda c: c.difference)
     return [
         {

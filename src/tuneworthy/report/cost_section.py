@@ -59,7 +59,7 @@ def cost_section(results: Results, matrix: ScoreMatrix) -> Section:
 
 
 def _money_parts(results: Results) -> Iterator[Any]:
-    """Yield the cost by requests a month, what flips the verdict, and what was assumed."""
+    """Yield parts on cost by requests a month, what flips the verdict, and what was assumed."""
     yield Text(fact_lines.pays_line(results))
     if chart := _cost_chart(results):
         yield Figure("Cost a month over requests a month, in USD", chart)
@@ -176,4 +176,4 @@ def chance_line(results: Results) -> str:
 
 
 def _wait_text(latency: Latency) -> str:
-    return f"{phrases.duration(latency.p50 / 1000)} {fact_lines.timed_as(latency)}"
+    return f"{phrases.duration(latency.p50 / 1000)} {fact_lines.load_text(latency)}"

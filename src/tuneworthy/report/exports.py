@@ -60,7 +60,7 @@ def verdict_json(verdict: Verdict) -> str:
 
 
 def repeated_json(repeated: Repetition) -> str:
-    """Return a repeated verdict as JSON: both verdicts, and the differences now minus before."""
+    """Return a repeated verdict as JSON text: both verdicts, the differences now minus before."""
     return canonical(
         {
             "verdict": repeated.now.plain(),
@@ -83,12 +83,12 @@ def verdict_schema() -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """Return the text of `verdict.schema.json`, which is shipped in this folder."""
+    """Return the JSON schema of verdict.json as text, as it is shipped in this folder."""
     return json.dumps(verdict_schema(), indent=2, sort_keys=True) + "\n"
 
 
 def junit_xml(results: Results) -> str:
-    """Return one suite: the verdict (fails if blocked), the target if one is set, and each arm.
+    """Return JUnit XML: the verdict (fails if blocked), the target if one is set, and each arm.
 
     An arm fails if it violates a limit or could not run, and is skipped if it was skipped.
     """
@@ -130,7 +130,7 @@ CSV_COLUMNS = ("case", "arm", "role", "seed", "fold", "score", "valid", "answer"
 
 
 def answers_csv(results: Results) -> str:
-    """Return one line per answer, with its score and reason; unmeasured values are empty."""
+    """Return CSV text: a line per answer, its score and reason; unmeasured values are empty."""
     targets = {case.id: case.output for case in results.cases}
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")  # so a lone CR in a cell is quoted too

@@ -19,7 +19,7 @@ from tuneworthy.verdict.rungs import policy_of
 
 
 def wide_line(arm: ArmResult) -> str:
-    """Return how much wider an arm's interval is than for independent rows, and why; or ""."""
+    """Return how much wider an arm's interval is than for independent rows, and why; else ""."""
     first, *reasons = arm.wide or ("",)
     return f"{first}{': ' if reasons else ''}{'; '.join(reasons)}"
 
@@ -67,7 +67,7 @@ def on_ladder(arm: ArmResult) -> bool:
 
 
 def arm_named(results: Results) -> ArmResult | None:
-    """Return the arm that the verdict names, if any."""
+    """Return the result of the arm that the verdict names, None if it names none."""
     return next((a for a in results.evidence.arms if a.name == results.verdict.arm), None)
 
 
@@ -93,7 +93,7 @@ def use_line(results: Results) -> str:
 
 
 def scored_line(results: Results) -> str:
-    """Return a sentence on the named arm's kind and score on rows like these; or ""."""
+    """Return a sentence on the named arm's kind and score on rows like these; "" if unscored."""
     arm = arm_named(results)
     if arm is None or arm.score is None or results.verdict.status == "blocked":
         return ""
@@ -105,7 +105,7 @@ def scored_line(results: Results) -> str:
 
 
 def status_line(results: Results) -> str:
-    """Return status, rows of the named arm (else of the arm with most) and looks."""
+    """Return in one line: status, rows of the named arm (else of the arm with most), looks."""
     arm, n = arm_named(results), results.evidence.n
     scored = arm.n if arm else max((one.n for one in results.evidence.arms), default=n)
     rows = f"{scored:,} of {count_noun(n, 'row')}" if 0 < scored < n else count_noun(n, "row")
@@ -157,7 +157,7 @@ def _why_untrained(results: Results, *, lacking: bool) -> str:
 
 
 def pays_line(results: Results) -> str:
-    """Return a sentence on the volume at which the rival pays, or the keys missing for it."""
+    """Return a sentence on the volume at which the rival pays, or why that is not known."""
     if untrained := _untrained_line(results):
         return untrained
     economics, missing = results.verdict.economics, results.verdict.missing
@@ -187,7 +187,7 @@ def rival_line(pair: Pair, margin: float) -> str:
 
 
 def limit_lines(arm: ArmResult, results: Results) -> list[tuple[str, str]]:
-    """Return (limit with its bound, state) for every limit of the task that applies to the arm."""
+    """Return (limit with its bound, state) of each limit of the task that applies to the arm."""
     success = results.task.success
     bounds = success.limits.plain() | {"floor": success.floor}
     return [(phrases.limit_text(name, bounds.get(name)), arm.limits[name]) for name in arm.limits]
@@ -259,7 +259,7 @@ def _beyond_perfect(results: Results, left: float) -> str:
 
 
 def time_line(results: Results) -> str:
-    """Return the sentences on what no bound allows for: breaks over time, rows that depend."""
+    """Return sentences on what no bound allows for (breaks over time, dependent rows); or ""."""
     policy = results.policy or policy_of(results.task)
     board = ladder_scenarios(results.evidence, policy).seen
     arm = next((one for one in board.order if one.name == results.verdict.arm), None)
@@ -273,13 +273,13 @@ def bounds_hold(results: Results) -> bool:
 
 
 def trend_lines(results: Results) -> list[str]:
-    """Return a line on the trend over time of each difference between the named arm and another."""
+    """Return a line on the trend over time of each difference of the named arm to another arm."""
     name = results.verdict.arm
     own = [trend for trend in results.evidence.trends if name in (trend.arm, trend.versus)]
     return [visible(_trend_line(trend.seen_from(name or ""))) for trend in own]
 
 
-def timed_as(latency: Latency) -> str:
+def load_text(latency: Latency) -> str:
     """Return the load under which requests were timed: `one at a time`, or the concurrency."""
     if latency.concurrency is None:
         return "as recorded"
@@ -293,7 +293,7 @@ def timing_line(results: Results) -> str:
     by_load: dict[str, list[str]] = {}
     for arm in results.evidence.arms:
         if arm.latency_ms is not None and (arm.latency_ms.concurrency or 1) > 1:
-            by_load.setdefault(timed_as(arm.latency_ms), []).append(arm.name)
+            by_load.setdefault(load_text(arm.latency_ms), []).append(arm.name)
     return visible("; ".join(f"p50 of {', '.join(names)}: {how}" for how, names in by_load.items()))
 
 
@@ -305,7 +305,7 @@ def _trend_line(trend: Trend) -> str:
 
 
 def request_lines(results: Results) -> list[str]:
-    """Return notes on endpoints, and the number and price of requests without a known outcome.
+    """Return notes on endpoints and on requests without a known outcome; [] without an endpoint.
 
     Empty for a study without an endpoint.
     """

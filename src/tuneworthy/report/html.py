@@ -116,7 +116,7 @@ def page(results: Results, served: ServedPage | None = None) -> str:
 
 
 def _volume_range(results: Results) -> dict[str, Any]:
-    """Return the range of the volume slider, or why it is fixed."""
+    """Return {"count", "why"} of the volume slider: its positions, or 0 and why it is fixed."""
     volumes = sorted({p.requests_per_month for p in results.grid if p.requests_per_month})
     if len(volumes) > 1:
         return {"count": len(volumes), "why": ""}
@@ -149,7 +149,7 @@ def _report_templates() -> jinja2.Environment:
 
 
 def _section_values(results: Results, matrix: ScoreMatrix) -> dict[str, Any]:
-    """Return the view of a study, as values of the template: its first screen and its sections."""
+    """Return the values of the page's template: first screen, ladder, sections."""
     return {
         "results": results,
         "verdict": results.verdict,

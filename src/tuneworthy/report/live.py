@@ -58,7 +58,7 @@ class Live:
             self._redrawn.stop()
 
     def progress(self, arm: str, done: int, total: int, note: str = "") -> None:
-        """Show that `done` of an arm's `total` answers are in; `note` is its present activity."""
+        """Show that `done` of an arm's `total` answers are in; `note` is what the arm does now."""
         before = self._arm_progress.get(arm)
         self._arm_progress[arm] = (done, total, note)
         old = 10 * before[0] // max(total, 1) if before else -1 if total else 0
@@ -66,7 +66,7 @@ class Live:
             self._write(f"{arm}: {_progress_text(done, total)}{f', {note}' if note else ''}")
 
     def now(self, use: str, arm: str | None, left: float | None) -> None:
-        """Show the verdict if the study stopped now, and the score (0 to 1) that it may leave."""
+        """Show the verdict as if the study stopped now, and the score (0 to 1) it may leave."""
         if (use, arm) != self._named:
             self._named, self._bounds = (use, arm), []
         changed = left is not None and (
@@ -125,7 +125,7 @@ class Live:
 
 
 def _progress_text(done: int, total: int) -> str:
-    """Return an arm's progress; an arm that uses no model has no answers to count."""
+    """Return "3 of 40", or "done" or "at work" for an arm that counts no answers."""
     if total > 0:
         return f"{done:,} of {total:,}"
     return "done" if done else "at work"

@@ -41,7 +41,7 @@ class Part:
 
     @property
     def form(self) -> str:
-        """Return which form of part it is: `text`, `table`."""
+        """Return the part's form, its class name in small letters: "text", "table"."""
         return type(self).__name__.lower()
 
 
@@ -151,22 +151,22 @@ class Section:
 
 
 def strong(text: str) -> Span:
-    """Return a text that stands out."""
+    """Return a text in bold."""
     return Span(text, "strong")
 
 
 def soft(text: str, said: bool = False) -> Span:
-    """Return a text that stands back."""
+    """Return a text in soft type."""
     return Span(text, "soft", said=said)
 
 
 def figure_with(mean: str, rest: str) -> Shown:
-    """Return a figure that stands out, with its bounds behind it."""
+    """Return a figure in bold with its bounds in soft type behind it."""
     return strong(mean), " ", soft(rest)
 
 
 def score_figure(found: Interval, more: str = "") -> Shown:
-    """Return a score that stands out, with its bounds behind it, then `more`."""
+    """Return a score in bold with its bounds in soft type behind it, then `more`."""
     return figure_with(score_text(found.mean), f"{bounds_text(found)}{more}")
 
 

@@ -13,7 +13,7 @@ from tuneworthy.matrix.look_text import look_line
 from tuneworthy.records.counting import count_noun
 from tuneworthy.records.plan import EndpointLoad, OptionalMeasurement, Plan, PlannedArm
 from tuneworthy.records.task import PRICE_EXAMPLE
-from tuneworthy.report.checks import visible_line
+from tuneworthy.report.checks import detectable_line
 from tuneworthy.report.screen import Screen, cell
 from tuneworthy.verdict.phrases import amount
 
@@ -57,7 +57,7 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
             "fresh ones would: score on rows that no study has opened, `tuneworthy settle` "
             "supplies them from the inputs of data.unlabelled."
         )
-    screen.say(visible_line(plan.visible))
+    screen.say(detectable_line(plan.visible))
     return screen.text()
 
 
@@ -113,7 +113,7 @@ def money_line(sent: EndpointLoad) -> str:
 
 
 def _half_expected_line(plan: Plan) -> str:
-    """Return the sentence that lines below `together` are shown in full and count half; or ""."""
+    """Return the sentence that what stands below `together` counts half; "" if nothing does."""
     follow = any(arm.follow_up and not arm.because for arm in plan.arms)
     parts = ["the arms that may follow"] * follow
     parts += ["what shows what was wrong"] * bool(plan.across)
@@ -209,7 +209,7 @@ def _endpoint_sums(sent: EndpointLoad) -> TableSums:
 
 
 def _total_sums(rows: Iterable[TableSums]) -> TableSums:
-    """Return the column sums of table rows; a dollar sum is None if no amount is known."""
+    """Return the column sums of table rows; a dollar column without a known amount gives None."""
     columns = list(zip(*rows, strict=True)) or [()] * 5
 
     def dollars(at: int) -> float | None:

@@ -110,7 +110,7 @@ def _cost_and_gain_sentence(name: str, other: str, more: float, gain: float) -> 
 
 
 def _pair_and_sign(pairs: Iterable[Pair], one: str, other: str) -> tuple[Pair | None, int]:
-    """Return the pair of two arms, and 1 if it is `one` minus `other`, else -1."""
+    """Return (the pair of two arms, 1 if it is `one` minus `other`, else -1); (None, 1) without."""
     for pair in pairs:
         if (pair.arm, pair.versus) == (one, other):
             return pair, 1
@@ -120,7 +120,7 @@ def _pair_and_sign(pairs: Iterable[Pair], one: str, other: str) -> tuple[Pair | 
 
 
 def needs_line(reasons: Iterable[Reason | None]) -> str:
-    """Return one line on what arms lack: `Not run: 11 arms need tuneworthy[train] …`; or ""."""
+    """Return a line on what skipped arms lack, `Not run: 11 arms need …`; "" if nothing."""
     counts = Counter(visible(reason.about) for reason in reasons if reason and reason.lacking)
     if not counts:
         return ""
@@ -136,7 +136,7 @@ def needs_line(reasons: Iterable[Reason | None]) -> str:
 
 
 def checklist_line(results: Results) -> str:
-    """Return the line on the checklist; without a model only its answered questions; or ""."""
+    """Return the line on the checklist (without a model: only its answered questions), or ""."""
     if not without_model(results):
         five = fact_lines.checklist_summary(results.verdict)
         return f"Five questions before tuning: {five}." if five else ""

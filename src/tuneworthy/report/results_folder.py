@@ -33,7 +33,7 @@ VERDICT_FILE = "verdict.json"
 
 LISTED_STUDIES = 12  # the most studies that an error lists
 
-MIN_HASH = 4  # digits of a hash that name a study; fewer could be a word
+LEAST_HASH_DIGITS = 4  # digits of a hash that name a study; fewer could be a word
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def write_results(results: Results, home: Path, study: str, suffix: str = "") ->
     `suffix` is appended to the folder's name, for later results of the same study. `results/latest`
     is a text file with the folder's name. Each file is replaced atomically.
     """
-    from tuneworthy.report._data import CSV_FILE, MOST_PAGE_CASES
+    from tuneworthy.report._data import CSV_FILE, MOST_SHOWN_CASES
     from tuneworthy.report.exports import answers_csv, verdict_json
     from tuneworthy.report.html import page
 
@@ -99,7 +99,7 @@ def write_results(results: Results, home: Path, study: str, suffix: str = "") ->
         _write_results(folder / RESULTS_FILE, results)
         write_atomic(folder / VERDICT_FILE, verdict_json(results.verdict) + "\n")
         write_atomic(folder / "plan.json", _as_json(results.plan, 2) + "\n")
-        if len(results.cases) > MOST_PAGE_CASES:  # the page lists the hardest alone
+        if len(results.cases) > MOST_SHOWN_CASES:  # the page lists the hardest alone
             write_atomic(folder / CSV_FILE, answers_csv(results))
         write_atomic(folder / "report.html", page(results))
         write_atomic(home / "results" / "latest", folder.name + "\n")
@@ -144,7 +144,7 @@ def open_study(path: Path, ledger: Ledger | None = None) -> Study:
 
 
 def find_results(path: Path) -> Path:
-    """Return the results folder that a path names: by itself, a study's name or hash, or a file.
+    """Find and return the results folder that a path names: itself, a study's name or hash, a file.
 
     A task's folder means its latest study, a task's name its only study here. Raises TaskError,
     with the studies that are there, if none or several fit.
@@ -178,7 +178,7 @@ def _study_names(home: Path) -> list[str]:
 
 
 def _find_by_name(path: Path) -> Path | None:
-    """Return the results folder of a task's name, or of four or more digits of a study's hash."""
+    """Return the results folder of a task's name or of four digits of a hash; None if none fits."""
     text = str(path)
     fits = [n for n in _study_names(Path()) if text in (_task_name(n), n) or _has_hash(n, text)]
     if len(fits) > 1:
@@ -196,7 +196,7 @@ def _task_name(name: str) -> str:
 def _has_hash(name: str, text: str) -> bool:
     """Return whether a text is the hash of a study's folder name, or starts it or continues it."""
     own = name.removesuffix("-unlocked").rpartition("-")[2]
-    return len(text) >= MIN_HASH and (own.startswith(text) or text.startswith(own))
+    return len(text) >= LEAST_HASH_DIGITS and (own.startswith(text) or text.startswith(own))
 
 
 def _find_folder(path: Path) -> Path | None:
@@ -236,7 +236,7 @@ def read_results(folder: Path) -> Results:
 
 
 def repeats_lines(home: Path) -> list[str]:
-    """Return what more answers and more rows would do in a folder's latest study, a line an arm.
+    """Return what more answers and more rows would do: a line for each arm asked repeatedly.
 
     Nothing if there is no such study, or no arm of it was asked several times.
     """
@@ -373,7 +373,7 @@ class StoredResults:
         return as_read_back(keyed)
 
     def begin_repetition(self, latest: Results) -> int:
-        """Return how many answers failed temporarily, and begin a repetition if any did.
+        """Begin a repetition if answers failed temporarily; return how many did.
 
         A repetition that was interrupted is continued under its own number.
         """

@@ -16,7 +16,7 @@ from tuneworthy.records.plugins import catalogue, load
 from tuneworthy.records.results import Results
 from tuneworthy.records.verdict import Finding
 from tuneworthy.report import _svg as svg
-from tuneworthy.report.checks import most_serious_first, visible_line
+from tuneworthy.report.checks import detectable_line, most_serious_first
 from tuneworthy.report.page_parts import (
     Cell,
     Columns,
@@ -47,7 +47,7 @@ NOT_MEASURED = re.compile(r"^not measured \((.*?)\)")
 
 
 def missing_values(results: Results) -> list[dict[str, Any]]:
-    """Return the values of the verdict that were not measured, grouped by arms and reason."""
+    """Return [{"what", "where", "why"}] of the verdict's unmeasured values, grouped by reason."""
     told = results.verdict.missing
     nulls = map(json_pointer, null_paths(results.verdict.plain()))
     reasons = {**told, **{null: phrases.UNKNOWN for null in nulls if null not in told}}
@@ -76,7 +76,7 @@ def missing_section(results: Results) -> Section:
 
 
 def questions_section(results: Results) -> Section | None:
-    """Return the checklist of five and the other questions, each with its answer."""
+    """Return the section with the checklist of five and other questions; None without answers."""
     found = results.verdict.questions
     five = [one for one in found if one.name in CHECKLIST]
     about = (
@@ -115,7 +115,7 @@ def _question_row(finding: Finding) -> tuple[Shown, ...]:
 
 
 def _answer_tone(finding: Finding, against: str) -> str:
-    """Return the colour class: `yes` if the answer speaks for tuning, `no`, or `not_measured`."""
+    """Return the colour class: "yes" if the answer speaks for tuning, "no", or "not_measured"."""
     if finding.answer == "not_measured":
         return finding.answer
     return "no" if finding.answer == against else "yes"
@@ -139,7 +139,7 @@ def rows_section(results: Results) -> Section:
     about = (
         f"{audit.used:,} of {count_noun(audit.rows, 'row')} used, {audit.scored:,} scored"
         f"{folds * (audit.folds > 1)}. Contradictory answers touch"
-        f" {100 * audit.conflict_share:.1f} % of them. {visible_line(audit.visible)}"
+        f" {100 * audit.conflict_share:.1f} % of them. {detectable_line(audit.visible)}"
     )
     items: list[tuple[str, Shown]] = [
         (seen.level, (strong(seen.level), " ", Span(_observed(seen), said=True), *_ids_of(seen)))
@@ -182,7 +182,7 @@ def _class_parts(audit: Audit) -> Iterator[Any]:
 
 
 def minutes_section(results: Results) -> Section | None:
-    """Return which arms were run, when and why; None if no rule chose among them."""
+    """Return the section on which arms were run, when and why; None if no rule chose among them."""
     about = (
         "Cheap arms run first. A rule that was fixed before the first answer was scored decides"
         " which others are worth their minutes."
@@ -194,7 +194,7 @@ def minutes_section(results: Results) -> Section | None:
 
 
 def reproduce_section(results: Results) -> Section:
-    """Return versions, hardware, hashes and commands, and the task as it was measured."""
+    """Return the section on versions, hardware, hashes, commands, and the task as measured."""
     rows: list[tuple[str, Shown]] = [
         (name, Span(str(text), "code")) for name, text in _reproduce_rows(results)
     ]

@@ -39,7 +39,7 @@ MOST_STRIPES = 600
 
 
 def _arm_description(results: Results, arm: ArmResult) -> str:
-    """Return what an arm does: its module's first line; "" if it is not a built-in arm."""
+    """Return the first line of an arm's module, what it does; "" if it is not a built-in arm."""
     kinds = {run.spec.name: run.spec.arm for run in results.runs}
     planned = {arm.spec.name: arm.spec.arm for arm in results.plan.arms}
     kind = kinds.get(arm.name) or planned.get(arm.name) or arm.name
@@ -47,18 +47,18 @@ def _arm_description(results: Results, arm: ArmResult) -> str:
 
 
 def arm_descriptions(results: Results) -> list[tuple[str, str]]:
-    """Return what each arm of the ladder does, in a sentence."""
+    """Return (arm, what it does in a sentence) of the ladder's built-in arms."""
     arms = fact_lines.ladder_order(results.evidence.arms)
     return [(arm.name, text) for arm in arms if (text := _arm_description(results, arm))]
 
 
 def ladder_drawings(results: Results, matrix: ScoreMatrix) -> dict[str, dict[str, Any]]:
-    """Return the bar, the strip of cases and the load of timing of each arm, by its name."""
+    """Return {arm: {"bar", "strip", "timed"}}: drawings of score and cases, the load when timed."""
     return {
         arm.name: {
             "bar": _score_bar(arm),
             "strip": _case_strip(arm.name, matrix),
-            "timed": fact_lines.timed_as(arm.latency_ms) if arm.latency_ms else "",
+            "timed": fact_lines.load_text(arm.latency_ms) if arm.latency_ms else "",
         }
         for arm in results.evidence.arms
     }
@@ -79,7 +79,7 @@ def _case_strip(name: str, matrix: ScoreMatrix) -> Markup:
 
 
 def margin_ranges(results: Results) -> list[dict[str, Any]]:
-    """Return the margin strip: ranges of margins over which the verdict is the same."""
+    """Return the ranges of margins over which the verdict is the same, as dicts for the strip."""
     out: list[dict[str, Any]] = []
     for point in results.verdict.by_margin:
         same = (point.use, point.arm, point.status)
@@ -93,7 +93,7 @@ def margin_ranges(results: Results) -> list[dict[str, Any]]:
 
 
 def margin_axis(results: Results) -> Markup:
-    """Return the axis of the margin strip."""
+    """Return the drawing of the margin strip's axis; empty without margins."""
     margins = [point.margin for point in results.verdict.by_margin]
     return charts.margin_axis(margins, results.task.success.margin) if margins else Markup()
 
@@ -175,7 +175,7 @@ def _seed_means(results: Results, arm: ArmResult) -> list[float]:
 
 
 def differences_section(results: Results, matrix: ScoreMatrix) -> Section:
-    """Return the paired differences to the named arm, and those that beat lower finalists."""
+    """Return the section on paired differences: to the named arm, and to lower finalists."""
     del matrix
     margin, named = results.task.success.margin, results.verdict.arm or "the reference"
     against = sorted(fact_lines.differences_to_named(results), key=lambda pair: pair.high)
@@ -236,7 +236,7 @@ def _beating_pairs(results: Results, margin: float) -> Iterator[Pair]:
 
 
 def failures_section(results: Results, matrix: ScoreMatrix) -> Section:
-    """Return each measured arm's strip of cases and number of failures, placebos included."""
+    """Return the section on failures: each measured arm's strip of cases and number of failures."""
     least, rows = passing_score(results), []
     order = [arm.name for arm in fact_lines.ladder_order(results.evidence.arms)]
     for name in sorted(matrix.values, key=lambda n: order.index(n) if n in order else len(order)):
@@ -255,7 +255,7 @@ def failures_section(results: Results, matrix: ScoreMatrix) -> Section:
 
 
 def unclaimed_section(results: Results) -> Section | None:
-    """Return the candidates that the verdict does not compare, each with its reason, or None."""
+    """Return the section on candidates that the verdict does not compare; None without any."""
     arms = [arm for arm in fact_lines.ladder_order(results.evidence.arms)
             if arm.role == "candidate" and not arm.competes]  # fmt: skip
     rows = [

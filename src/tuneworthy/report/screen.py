@@ -27,7 +27,7 @@ class Screen:
         self._lines: list[Text] = []
 
     def safe(self, text: str) -> str:
-        """Return a text on one line: control characters escaped, with `plain` as ASCII."""
+        """Return a text on one line: control characters escaped, and ASCII alone if `plain`."""
         safe = visible(str(text))
         return _as_ascii(safe) if self.plain else safe
 
@@ -79,7 +79,7 @@ def wrapped(text: str, width: int, indent: str = "  ") -> list[str]:
 
 
 def _split_wide(line: str, room: int) -> list[str]:
-    """Split a line that contains wide characters, which textwrap counts as narrow."""
+    """Return the pieces of a line with wide characters, none wider than `room` cells."""
     pieces = [""]
     for char in line:
         if cell_len(pieces[-1] + char) > room:
@@ -89,7 +89,7 @@ def _split_wide(line: str, room: int) -> list[str]:
 
 
 def shade_strip(values: Iterable[float | None]) -> str:
-    """Return means in [0, 1] as shade characters, full for right; a space for None."""
+    """Return means in [0, 1] as shade characters, the fullest for right; a space for None."""
     return "".join(" " if v is None else SHADE_GLYPHS[min(3, int(v * 4))] for v in values)
 
 
@@ -99,7 +99,7 @@ def bar(value: float, width: int) -> str:
 
 
 def can_encode_glyphs(stream: TextIO) -> bool:
-    """Return whether a stream's encoding can represent our glyphs."""
+    """Return whether a stream's encoding can represent all characters of GLYPHS."""
     try:
         GLYPHS.encode(getattr(stream, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):

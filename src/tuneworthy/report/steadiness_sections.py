@@ -64,7 +64,7 @@ def robustness_section(results: Results) -> Section | None:
 
 
 def _temperature_charts(shakes: Sequence[RobustnessResult]) -> list[Figure]:
-    """Return charts of validity and score by temperature; empty below two temperatures."""
+    """Return charts of validity and score by temperature; [] for fewer than two temperatures."""
     warm = [one for one in shakes if one.how == TEMPERATURE and one.temperature is not None]
     if len({one.temperature for one in warm}) < 2:
         return []
@@ -116,7 +116,7 @@ def _other_variations(shakes: Sequence[RobustnessResult]) -> list[tuple[Shown, .
 
 
 def _slices_parts(found: Slices) -> Iterator[Any]:
-    """Yield one table of slices, in which small slices are faint, and what is said of them."""
+    """Yield a heading, a table of slices (small ones faint), and sentences on them."""
     beside = f" beside {found.rival}" if found.rival else ""
     yield Heading(f"{found.arm}{beside}, by parts of the cases")
     rival = (f"#{found.rival}", "#Difference, points") if found.rival else ()
@@ -156,7 +156,7 @@ def _valid_bounds_text(one: RobustnessResult) -> str:
 
 
 def freshness_section(results: Results) -> Section | None:
-    """Return how fast facts change, outdated answers and what the model knows.
+    """Return the section on how fast facts change and what the model knows; None if unmeasured.
 
     None if neither change of facts nor knowledge was measured.
     """

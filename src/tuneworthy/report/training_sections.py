@@ -43,7 +43,7 @@ _TRAINING_OPTIONS = ("epochs", "rank", "alpha", "rate", "rows")
 
 
 def learning_section(results: Results) -> Section | None:
-    """Return each measured learning curve with its sentences; None if none was measured."""
+    """Return the section with each measured learning curve; None if none was measured."""
     parts = [part for curve in results.evidence.curves for part in _curve_parts(results, curve)]
     return Section("rows-needed", "Would more rows help?", parts) if parts else None
 
@@ -99,7 +99,7 @@ def rows_line(curve: LearningCurve, margin: float, train: int | None = None) -> 
 
 
 def _doubling_line(curve: LearningCurve) -> str:
-    """Return a sentence on the gain of the last doubling of rows, in points; or ""."""
+    """Return a sentence on the points gained by the last doubling of rows; "" if unmeasured."""
     if curve.last_doubling is None or len(curve.points) < 2:
         return ""
     fewer, more = curve.points[-2].rows, curve.points[-1].rows
@@ -108,7 +108,7 @@ def _doubling_line(curve: LearningCurve) -> str:
 
 
 def cleaning_line(cleaning: LabelCleaningGain | None) -> str:
-    """Return a sentence on the gain from leaving out rows with doubtful answers; or ""."""
+    """Return a sentence on the gain from leaving out doubtful rows; "" if it was not tried."""
     if cleaning is None:
         return ""
     if cleaning.gain is None:
@@ -120,7 +120,7 @@ def cleaning_line(cleaning: LabelCleaningGain | None) -> str:
 
 
 def training_section(results: Results) -> Section | None:
-    """Return the training curves of every arm that has a trace; None if there is none."""
+    """Return the section with each trained arm's curves; None if no arm has a trace."""
     traces: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for run in results.runs:
         if run.trace and "steps" in run.trace and run.spec.role == "candidate":
@@ -160,7 +160,7 @@ def _trace_figures(trace: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def students_section(results: Results) -> Section | None:
-    """Return what each student learnt from its teacher; None if there is none."""
+    """Return the section on what each student learnt from its teacher; None without students."""
     parts: list[Any] = []
     for student in student_lines(results):
         rows = [(what, Span(arm, "code") if arm else "", value)
@@ -274,7 +274,7 @@ def _agreement_share(point: dict[str, Any]) -> str:
 
 
 def changes_section(results: Results) -> Section | None:
-    """Return what fine-tuning changed in each trained arm; None if none was examined."""
+    """Return the section on what fine-tuning changed in each arm; None if none was examined."""
     harms = {harm.arm: harm for harm in results.evidence.harms}
     changes = {change.arm: change for change in results.evidence.changes}
     parts: list[Any] = []

@@ -68,7 +68,7 @@ class Opening:
 
 
 def opening(results: Results) -> Opening:
-    """Return what the first screen of a study tells."""
+    """Return the content of a study's first screen, as plain values."""
     verdict, target = results.verdict, results.task.success.target
     lead, rows = recorded_lines.lead_lines(results)
     told = {
@@ -127,7 +127,7 @@ def _ladder_rows(results: Results) -> Iterator[LadderRow]:
 
 
 def _options_text(arm: ArmResult) -> str:
-    """Return in one line the options that tell arms apart and are not in its name: `k=8`.
+    """Return the options that tell arms apart and are not in the arm's name, `k=8`; or "".
 
     Other options are in the arm's name (if the user set them) and in verdict.json.
     """
@@ -152,7 +152,7 @@ def _arm_notes(arm: ArmResult, pair: Pair | None, results: Results) -> Iterator[
 
 
 def _cautions(results: Results) -> Iterator[str]:
-    """Yield the facts about the rows or answers that may mislead, the most serious first."""
+    """Yield cautions about rows or answers that may mislead, the most serious first."""
     seen = results.audit.observations
     if first := results.reproduce.get("at_first_look"):
         yield (

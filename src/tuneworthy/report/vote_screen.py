@@ -52,7 +52,7 @@ def progress_line(left: Sequence[float], clicks: int, more: int | None) -> str:
 
 
 def blind_form(text: str) -> str:
-    """Return an answer's text; JSON in canonical form, so its formatting can't reveal the arm."""
+    """Return an answer's text; JSON in canonical form, so that formatting can't reveal the arm."""
     try:
         value = parse(text, exact=False)
     except ValueError:

@@ -210,7 +210,7 @@ def _effect_row(effect: Effect) -> tuple[Shown, ...]:
 
 
 def _remedy_line(effect: Effect) -> str:
-    """Return how many failures a remedy and its placebo rescue: `41 of 57; a random answer: 2`."""
+    """Return how many failures remedy and placebo rescue: `41 of 57; a random answer: 2`."""
     if effect.rescue is None:
         return effect.because or phrases.UNKNOWN
     saved = f"{round(effect.rescue * effect.n_fail)} of {effect.n_fail}"

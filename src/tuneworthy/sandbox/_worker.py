@@ -108,7 +108,7 @@ class SchemaFault(Exception):
 
 
 def schema_checker(value: dict[str, Any]) -> Callable[[Any], str]:
-    """Return the function that says how a value violates a JSON schema, "" if it does not.
+    """Return a function that says how a value violates a JSON schema, "" if it does not.
 
     Nothing is fetched. Raises SchemaFault if the schema is invalid or can't be used.
     """
@@ -162,7 +162,7 @@ def _resolve_references(value: dict[str, Any]) -> None:
 
 
 def _to_line_value(value: Any) -> float | str | None:
-    """Return a result as JSON can carry it: None, a float or a text; TypeError for another."""
+    """Return a result as a float, a text (also for "nan", "inf") or None; TypeError for others."""
     if value is None or isinstance(value, str):
         return value
     if hasattr(value, "__float__"):
@@ -195,7 +195,7 @@ def _run_call(target: Callable[..., Any], order: dict[str, Any]) -> dict[str, An
 
 
 def main() -> None:
-    """Load the code that the first line of stdin holds, then answer each further line."""
+    """Load the code in stdin's first line, then answer each further line with one on stdout."""
     if len(sys.argv) > 1:
         _end_with_parent(int(sys.argv[1]))
     lines, out = os.fdopen(os.dup(0), "r", encoding="utf-8"), os.fdopen(os.dup(1), "w")

@@ -25,8 +25,8 @@ from typing import Any
 
 _WORKER = Path(__file__).with_name("_worker.py")
 _START_SECONDS = 30.0
-_LONGEST_LINE = 1_000_000
-_MARK, _MOST_ROUNDS = "TUNEWORTHY_SANDBOX", 5
+_LONGEST_REPLY_BYTES = 1_000_000
+_MARK_VARIABLE, _MOST_ROUNDS = "TUNEWORTHY_SANDBOX", 5
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "SYSTEMROOT")
 
 
@@ -53,7 +53,7 @@ class Child:
         seconds: float,
         memory: int,
         start: float = _START_SECONDS,
-        longest: int = _LONGEST_LINE,
+        longest: int = _LONGEST_REPLY_BYTES,
     ) -> None:
         self._order = {**order, "memory": memory}
         self._folder, self._seconds, self._start = folder, seconds, start
@@ -71,7 +71,7 @@ class Child:
             self.stop()  # kills its remaining descendants as well
         threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
         kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-        mark = f"{_MARK}={secrets.token_hex(16)}"
+        mark = f"{_MARK_VARIABLE}={secrets.token_hex(16)}"
         watched, life = os.pipe()  # `life` closes when this process ends, however it ends
         try:
             self._process = subprocess.Popen(
@@ -79,7 +79,7 @@ class Child:
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                 cwd=self._folder, start_new_session=True, pass_fds=(watched,),
                 env={**kept, **threads, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1",
-                     _MARK: mark.partition("=")[2]},
+                     _MARK_VARIABLE: mark.partition("=")[2]},
             )  # fmt: skip
         except BaseException:
             os.close(life)

@@ -30,7 +30,7 @@ _RISKY_KEYWORDS = {*_REFERENCE_KEYWORDS, "pattern", "patternProperties", "unique
 
 
 def schema_check(value: dict[str, Any]) -> SchemaCheck:
-    """Return the function that checks a value against a schema.
+    """Return the function that checks a value against a schema (see `SchemaCheck`).
 
     Raises SchemaFault with the reason if the schema can't be used.
     """

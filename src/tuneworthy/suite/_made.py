@@ -37,7 +37,7 @@ class GeneratedTask:
 
 
 def two_thirds(n: int) -> int:
-    """Return the index of the first test row: two thirds of n."""
+    """Return the index of the first test row, two thirds of `n` rows rounded up."""
     return n - n // 3
 
 

@@ -194,7 +194,7 @@ def test_labels_scored_beside_a_free_answer_are_not_scored_again(tmp_path, monke
     mixed = fit(parts, options, 0).answer([asked[0], *dev, *asked[2:]])
     assert [a.case for a in mixed] == [q.id for q in (asked[0], *dev, *asked[2:])]
     assert [a.labels is None for a in mixed] == [False, True, *[False] * 9], "to choose a prompt"
-    monkeypatch.setattr(_prompted, "CHOICE_MOST", 1)
+    monkeypatch.setattr(_prompted, "MOST_CHOICE_ROWS", 1)
     mixed = fit(parts, options, 0).answer([asked[0], *dev, *asked[2:]])
     few = [False, True, *[True] * 3, *[False] * 6]
     assert [a.labels is None for a in mixed] == few, "other dev cases are asked by nobody again"

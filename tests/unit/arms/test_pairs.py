@@ -71,7 +71,7 @@ def test_an_answer_must_be_right_where_the_right_one_is_known(tmp_path):
     written = write(tmp_path, cycle("refund"), rows=True, n=8)
     right = {c.id for c in label_cases() if c.output == "refund"}
     assert {pair.query.id for pair in written.pairs} == right & {s.query.id for s in sources(8)}
-    assert set(written.rejected) == {_pairs.WRONG_ANSWER}
+    assert set(written.rejected) == {_pairs.DROPPED_AS_WRONG}
     free = write(tmp_path, cycle("refund"), n=8)
     assert len(free.pairs) == 8, "the control: without its row nothing is known"
 

@@ -20,7 +20,7 @@ BOTH = (ZERO, NEAREST)
 @pytest.fixture(autouse=True)
 def forty_rows(monkeypatch):
     """Choose on 40 dev rows, whatever is shipped: shares of 40 are easy to read."""
-    monkeypatch.setattr(_choice, "CHOICE_MOST", 40)
+    monkeypatch.setattr(_choice, "MOST_CHOICE_ROWS", 40)
 
 
 def silent(prompt, limits):

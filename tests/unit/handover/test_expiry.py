@@ -1,6 +1,6 @@
 """When a study was made, from which expiry counts (its rule: test_live_facts)."""
 
-from tuneworthy.handover.artefact_folder import made_on
+from tuneworthy.handover.artefact_folder import opened_at
 
 DOORS = [
     {"at": "2026-03-01T00:00:00", "purpose": "compare"},
@@ -10,5 +10,5 @@ DOORS = [
 
 
 def test_a_study_was_made_when_it_first_compared_its_rows():
-    assert made_on(DOORS) == "2026-02-01T00:00:00"
-    assert made_on(DOORS[1:2]) is None
+    assert opened_at(DOORS) == "2026-02-01T00:00:00"
+    assert opened_at(DOORS[1:2]) is None

@@ -223,7 +223,7 @@ def test_every_fact_of_a_run_has_a_title():
     ],
 )
 def test_when_a_measure_proves_nothing(key, own, twin, says):
-    assert words.measure_of(key).proves_nothing(own, twin) == says
+    assert words.measure_of(key).why_proves_nothing(own, twin) == says
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_when_a_measure_proves_nothing(key, own, twin, says):
     ],
 )
 def test_figures_are_written_as_people_write_them(value, text):
-    assert words.decimals(value) == text
+    assert words.number_text(value) == text
 
 
 @pytest.mark.parametrize(
@@ -287,16 +287,16 @@ def test_a_value_outside_the_clean_runs_is_named_and_no_clean_run_lies_outside()
         twin = Recordings(case).twin_facts
         if twin and case.trains:
             assert not any(
-                recordings.outside_usual_range(key, twin) for key in RunFacts.model_fields
+                recordings.outside_range_text(key, twin) for key in RunFacts.model_fields
             )
-    said = recordings.outside_usual_range("end_trained", RunFacts(end_trained=0.0))
+    said = recordings.outside_range_text("end_trained", RunFacts(end_trained=0.0))
     assert said == f"below what {len(recordings.clean_runs())} clean runs had: 100 %"
-    assert "above" in (recordings.outside_usual_range("cut_rows", RunFacts(cut_rows=0.97)) or "")
+    assert "above" in (recordings.outside_range_text("cut_rows", RunFacts(cut_rows=0.97)) or "")
     assert (
-        recordings.outside_usual_range("cut_rows", RunFacts(cut_rows=0.001)) is None
+        recordings.outside_range_text("cut_rows", RunFacts(cut_rows=0.001)) is None
     )  # written as the range
-    assert recordings.outside_usual_range("other.recall", RunFacts(other={"recall": 9.0})) is None
-    assert recordings.outside_usual_range("cut_rows", RunFacts()) is None
+    assert recordings.outside_range_text("other.recall", RunFacts(other={"recall": 9.0})) is None
+    assert recordings.outside_range_text("cut_rows", RunFacts()) is None
 
 
 def test_the_measurements_of_a_case_say_what_lies_outside(case):

@@ -89,11 +89,11 @@ def test_it_is_eager_attention_to_the_last_digits(group, past, length, softcap, 
 @pytest.mark.parametrize("past", [0, PAST])
 @pytest.mark.parametrize("length", [1, 23])
 def test_it_is_the_attention_of_the_cpu(past, length):
-    from tuneworthy.models.local.prefix_attention import AttentionContext, _on_cpu
+    from tuneworthy.models.local.prefix_attention import AttentionContext, _attend_on_cpu
 
     query, own, shared = sides(3, length, past=past)
     real = ragged(23)
-    here = _on_cpu(query, own, shared, AttentionContext(None, None, real), WIDTH**-0.5)
+    here = _attend_on_cpu(query, own, shared, AttentionContext(None, None, real), WIDTH**-0.5)
     assert float((ours(query, own, shared, real) - here).abs().max()) < 1e-5
 
 

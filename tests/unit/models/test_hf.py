@@ -205,7 +205,7 @@ def test_n7_many_continuations_are_scored_in_parts(engines, monkeypatch):
 
     engine, labels = engines["llama"], [f"label {k} of many" for k in range(30)]
     whole = engine.logprobs(PROMPTS[:3], [labels] * 3)
-    monkeypatch.setattr(_score, "_LOGITS", engine.net.vocab * 40)
+    monkeypatch.setattr(_score, "_MOST_LOGITS", engine.net.vocab * 40)
     for one, other in zip(whole, engine.logprobs(PROMPTS[:3], [labels] * 3), strict=True):
         assert one == pytest.approx(other, abs=1e-4)
 

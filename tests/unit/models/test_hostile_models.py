@@ -13,7 +13,7 @@ import pytest
 from models_kit import TEMPLATE, ask, build
 
 from tuneworthy.models.local import chat_template as _render
-from tuneworthy.models.local.model_files import JSON_MOST, check_files, read_json
+from tuneworthy.models.local.model_files import MOST_JSON_BYTES, check_files, read_json
 from tuneworthy.models.local.tensors import header_of
 from tuneworthy.models.local.weights import check_folder
 from tuneworthy.records.errors import ModelError, SecurityError
@@ -198,7 +198,7 @@ def sparse(path, size):
 
 
 def test_absurd_sizes_cost_no_memory(plain):
-    for name, size in (("config.json", JSON_MOST + 1), ("tokenizer.json", 2**40),
+    for name, size in (("config.json", MOST_JSON_BYTES + 1), ("tokenizer.json", 2**40),
                        ("model.safetensors", 2**40)):  # fmt: skip
         kept = (plain / name).read_bytes()
         sparse(plain / name, size)

@@ -8,7 +8,7 @@ import pytest
 
 import tuneworthy
 from tuneworthy.models.openai_compatible import open_remote
-from tuneworthy.models.remote.price_list import OLD_DAYS, listed, outdated, worst_case_cost
+from tuneworthy.models.remote.price_list import OLD_PRICE_DAYS, listed, outdated, worst_case_cost
 from tuneworthy.models.remote.request import size
 from tuneworthy.records.task import Data, Economics, Task
 
@@ -59,15 +59,15 @@ def test_a_prompt_longer_than_a_price_holds_for_has_no_price():
 def test_i132_an_old_price_is_warned_of_with_its_date_and_its_source():
     task = Task(data=Data(file="x"), model="openai:gpt-4.1-mini", teacher=f"openai:gpt-4.1@{HOME}")
     read = listed("gpt-4.1-mini", HOME).read
-    assert list(outdated(task, read + dt.timedelta(days=OLD_DAYS))) == []
-    both = list(outdated(task, read + dt.timedelta(days=OLD_DAYS + 1)))
+    assert list(outdated(task, read + dt.timedelta(days=OLD_PRICE_DAYS))) == []
+    both = list(outdated(task, read + dt.timedelta(days=OLD_PRICE_DAYS + 1)))
     assert [one.kind for one in both] == ["old_price"] * 2
-    assert f"gpt-4.1-mini was read on {read}, {OLD_DAYS + 1} days ago" in both[0].text
+    assert f"gpt-4.1-mini was read on {read}, {OLD_PRICE_DAYS + 1} days ago" in both[0].text
     assert "economics.prices (https://" in both[0].fix
     own = task.model_copy(
         update={"economics": Economics(prices={"gpt-4.1-mini": {"in": 1, "out": 2}})}
     )
-    left = outdated(own, read + dt.timedelta(days=OLD_DAYS + 1))
+    left = outdated(own, read + dt.timedelta(days=OLD_PRICE_DAYS + 1))
     assert [one.text.split()[4] for one in left] == ["gpt-4.1"], "the price of the user is its own"
     local = task.model_copy(update={"model": "smollm2-135m", "teacher": None})
     assert list(outdated(local, dt.date(2100, 1, 1))) == []

@@ -264,7 +264,7 @@ def test_the_data_holds_every_answer_and_the_grid(results):
 def test_of_many_cases_the_page_lists_the_hardest_and_links_to_all(results, tmp_path, monkeypatch):
     whole, matrix = page_data(results, score_matrix(results)), score_matrix(results)
     assert "answers.csv" not in page(results)
-    monkeypatch.setattr("tuneworthy.report._data.MOST_PAGE_CASES", 30)
+    monkeypatch.setattr("tuneworthy.report._data.MOST_SHOWN_CASES", 30)
     data = page_data(results, matrix)
     listed = [data["cases"][at]["id"] for at in data["order"]]
     assert listed == [results.cases[at].id for at in matrix.order[:30]]

@@ -9,7 +9,7 @@ import pytest
 
 from tuneworthy.records.audit_report import Audit, Observation
 from tuneworthy.records.task import Data, Output, Task
-from tuneworthy.report.checks import visible_line
+from tuneworthy.report.checks import detectable_line
 from tuneworthy.rows.audit import audit
 from tuneworthy.rows.folds import split
 from tuneworthy.rows.load import load
@@ -70,7 +70,7 @@ def test_what_rows_show_is_that_of_the_study_that_is_planned(tmp_path, arms, loo
     seen = audit(loaded, split(loaded), arms=arms, look=look).visible
     assert (seen.arms, seen.look) == (arms, look)
     assert exact_power(120, 0.2, seen.prompts, level(0.05, look, arms)) >= 0.8
-    said = visible_line(seen)
+    said = detectable_line(seen)
     assert (f"among {arms} arms" in said) == (arms > 2)
     assert (f"at look {look}" in said) == (look > 1)
 

@@ -60,7 +60,7 @@ def comparison_messages(
 
 
 def read_verdict(reply: str) -> Side | None:
-    """Return the last verdict in a judge's reply; None if there is none."""
+    """Return the last verdict in a judge's reply, "A", "B" or "SAME"; None without one."""
     verdicts = _VERDICT_PATTERN.findall(reply) or [reply.strip().strip("*.`\"' ")]
     last = verdicts[-1].upper()
     return last if last in ("A", "B", "SAME") else None

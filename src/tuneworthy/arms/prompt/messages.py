@@ -68,7 +68,7 @@ def common_system(cases: Sequence[Case]) -> tuple[Message, ...]:
 
 
 def specification(task: Task) -> str:
-    """Return the text that specifies the task in prompts: the instruction, the answer's form."""
+    """Return the text that specifies the task in prompts: instruction and form of the answer."""
     return "\n".join(part for part in (task.instruction.strip(), form_sentence(task)) if part)
 
 
@@ -126,7 +126,7 @@ def _example_ids(task: Task, query: Query, recipe: Recipe, pool_: Pool) -> Seque
 def _example_answers(
     task: Task, recipe: Recipe, cases: Sequence[Case], pool_: Pool
 ) -> Sequence[str]:
-    """Return the examples' answers: the right ones, or exchanged ones for the placebo.
+    """Return the examples' answers, each its own, or exchanged ones for the placebo.
 
     Fixed examples exchange theirs among themselves, so that the prompt has the same texts. Nearest
     examples often share one answer, so theirs are exchanged over all training cases.

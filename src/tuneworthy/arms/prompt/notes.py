@@ -66,7 +66,7 @@ def label_notes(cases: Sequence[Case], labels: Sequence[str], *, words: bool) ->
 
 
 def text_notes(cases: Sequence[Case]) -> tuple[str, ...]:
-    """Return lines on the length and form that nine in ten free texts or numbers have."""
+    """Return lines for a prompt on the length and form that nine in ten answers have."""
     texts = [case.output.strip() for case in cases if case.output.strip()]
     if not texts:
         return ()
@@ -92,7 +92,7 @@ def text_notes(cases: Sequence[Case]) -> tuple[str, ...]:
 
 
 def style_samples(cases: Sequence[Case], count: int) -> tuple[str, ...]:
-    """Return `count` distinct answers of about the median length, each as one line."""
+    """Return up to `count` distinct answers of about the median length, each as one line."""
     texts = sorted({" ".join(case.output.split()) for case in cases if case.output.strip()})
     if not texts:
         return ()

@@ -18,7 +18,7 @@ _COMPARED_CHARACTERS = 2000  # of an input; the rest is not compared
 
 _MOST_NEIGHBOURS, _MOST_CACHED_TEXTS = 32, 4000  # cached for a text, texts in the cache
 
-_BATCH = 256  # inputs whose neighbours are found at once
+_BATCH_TEXTS = 256  # inputs whose neighbours are found at once
 
 _CACHED_POOLS = 8  # cached pools: the folds of a study, used by every arm with examples
 
@@ -102,11 +102,11 @@ class Nearest:
         return tuple(self._cases[at].id for at in reversed(best))
 
     def rank(self, queries: Sequence[Query], k: int) -> None:
-        """Find and cache the neighbours of many inputs at once, for `ids`."""
+        """Find and cache the neighbours of many inputs in batches, for later calls of `ids`."""
         texts = dict.fromkeys(query.input[:_COMPARED_CHARACTERS] for query in queries)
         unranked = [text for text in texts if self._too_few(text, k + 1)]
-        for start in range(0, len(unranked), _BATCH):
-            self._rank_texts(unranked[start : start + _BATCH], k + 1)
+        for start in range(0, len(unranked), _BATCH_TEXTS):
+            self._rank_texts(unranked[start : start + _BATCH_TEXTS], k + 1)
 
     def _nearest_indices(self, text: str, most: int) -> list[int]:
         """Return the indices of at least `most` nearest cases, the nearest first."""
@@ -149,7 +149,7 @@ class Nearest:
 
 
 def shuffled_answers(answers: Sequence[str], seed: int) -> tuple[str, ...]:
-    """Return the answers shuffled so that as few as possible stay in an equal position.
+    """Return the answers shuffled so that as few positions as possible keep an equal answer.
 
     It is the placebo of examples: the same texts without the link from input to answer.
     """
@@ -183,7 +183,7 @@ class Pool:
         return self._nearest
 
     def exchanged_answers(self, seed: int) -> dict[str, str]:
-        """Return the answers of the pool by case id, exchanged between the cases."""
+        """Return {case id: another case's answer} of the pool, the answers shuffled by the seed."""
         if seed not in self._exchanged_answers:
             names = sorted(self.by_id)
             answers = shuffled_answers([self.by_id[name].output for name in names], seed)
@@ -229,7 +229,7 @@ _SIZE_CLASSES = 3
 
 
 def _answer_features(outputs: Sequence[str]) -> list[frozenset[Feature]]:
-    """Return the features of each answer: of its JSON, its label, or its length."""
+    """Return a set of features for each answer: of its JSON, its label, or its length."""
     parsed = [_parse_or_none(text) for text in outputs]
     if all(isinstance(value, dict | list) for value in parsed):
         return _json_features(parsed)

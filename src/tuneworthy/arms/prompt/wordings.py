@@ -49,7 +49,7 @@ class Wording(Record):
 
 
 def wordings(task: Task, train: Sequence[Case]) -> tuple[Wording, ...]:
-    """Return the specifications to try for a task, most promising first, without its own."""
+    """Return the specifications to try for a task, most promising first, without the task's own."""
     kind = task.output.type or "text"
     ask, only = task.instruction.strip(), _ANSWER_ONLY[kind]
     build = {"json": _json_candidates, "label": _label_candidates}.get(kind, _text_candidates)

@@ -148,7 +148,7 @@ class MiniLM:
 
 
 def encoder_here() -> tuple[Encoder | None, str]:
-    """Return (encoder of this machine, ""), or (None, reason). Sends no request."""
+    """Return (encoder of this machine, ""), or (None, why there is none). Sends no request."""
     try:
         return MiniLM(), ""
     except ModelError as error:

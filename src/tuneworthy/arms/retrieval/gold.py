@@ -27,7 +27,7 @@ _TYPES_IN_PASSAGES = {"text", "number"}
 
 
 def with_inferred_passages(loaded: Loaded) -> Loaded:
-    """Return the rows with a passage inferred for each that has none, and with observations on it.
+    """Return the loaded rows, with a passage inferred for rows without one, and observations.
 
     Only if there are documents and the answers are text or numbers. A passage is inferred if it
     ranks high (BM25) for the question and its answer together and contains the answer's words; the

@@ -23,7 +23,7 @@ from tuneworthy.records.freed_memory import trim_heap
 from tuneworthy.records.record import digest
 
 ASKED_CASES = 100  # that every form answers; 86 equal answers exclude a drop of .05
-_CODE = (
+_PARITY_CODE = (
     "handover/forms/*.py",
     "handover/artefact_folder.py",
     "handover/parity.py",
@@ -38,7 +38,7 @@ _THINKING_NOTE = "the model thinks before it answers, and plain engines return t
 def ask_again(
     arm: DeployedArm, parts: Parts, written: tuple[Path, Artefact], forms: Sequence[Any]
 ) -> tuple[FormParity, ...]:
-    """Return the parity of the artefact itself, then of each exported file, with the fitted arm.
+    """Return the parity with the fitted arm: of the artefact itself, then of each exported file.
 
     `written` is the sealed draft folder with its manifest. At most ASKED_CASES of the scored cases
     are asked, drawn by the task's seed. The arm may have learnt from them, which does no harm: one
@@ -91,12 +91,12 @@ class _ParityCheck:
         return digest({
             "what": "parity", "form": form, "id": self.sealed.id, "files": files,
             "cases": [case.id for case in self.cases], "metric": self.arm.runner.metric_digest,
-            "margin": self.parts.task.success.margin, "made_by": code_version(_CODE),
+            "margin": self.parts.task.success.margin, "made_by": code_version(_PARITY_CODE),
             "fit": self.arm.key, "unit": ASKED_CASES,
         })  # fmt: skip
 
     def _artefact_parity(self) -> FormParity:
-        """Return the parity of the opened artefact's prompts, or answers if it has no model."""
+        """Return the opened artefact's parity: of prompts, or of answers if it has no model."""
         system = open_artefact(self.draft, self.parts.task.folder, self.parts.base)
         if self.sealed.pack.role:
             return self._prompt_parity(system)

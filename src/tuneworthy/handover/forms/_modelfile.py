@@ -59,7 +59,7 @@ class TurnTemplate(NamedTuple):
 
 
 def modelfile(parts: Parts, weights: str) -> tuple[str, tuple[str, ...]]:
-    """Return the text of the Modelfile for a file of weights, and notes for the user."""
+    """Return (text of the Modelfile for a file of weights, notes for the user)."""
     tokenizer, limits = parts.model.tokenizer, parts.artefact.pack.limits
     lines, notes = [f"FROM ./{weights}"], list(_prompt_notes(parts))
     template = turn_template(tokenizer)
@@ -96,7 +96,7 @@ def modelfile(parts: Parts, weights: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _prompt_notes(parts: Parts) -> Iterator[str]:
-    """Yield what the measured prompt has besides the system turn and the input, for the user."""
+    """Yield notes on what the measured prompt has besides the system turn and the input."""
     pack = parts.artefact.pack
     if pack.passages or (pack.recipe and pack.recipe.kind == "nearest" and not pack.recipe.shots):
         yield "its prompt shows what is looked up for each input: only `tuneworthy serve` does that"
@@ -107,7 +107,7 @@ def _prompt_notes(parts: Parts) -> Iterator[str]:
 
 
 def _lost_in_quotes(text: str) -> str:
-    """Return which characters of a quoted text Ollama's parser would drop, "" for none.
+    """Return names of the characters that Ollama's parser would drop from a quoted text, or "".
 
     It keeps what Go calls printable (of the spaces, ASCII's alone), tabs and line breaks.
     """

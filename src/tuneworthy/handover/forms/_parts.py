@@ -61,7 +61,7 @@ def sample_query(cases: Sequence[Case]) -> Query:
 
 
 def differing_system(cases: Sequence[Case]) -> str:
-    """Return why no single prompt has the system turn of every row, "" if one has."""
+    """Return "" if one system turn serves every row, else the reason why none does."""
     brought = any(m.content.strip() for case in cases for m in case.messages if m.role == "system")
     return "the rows bring different system turns" if brought and not common_system(cases) else ""
 
@@ -76,7 +76,7 @@ def earlier_turns_note(cases: Sequence[Case]) -> str:
 
 
 def write_template(parts: Parts, folder: Path) -> tuple[str, ...]:
-    """Write the template if it can turn thinking on or off; return a note on that."""
+    """Write the chat template if it has a thinking switch and return a note, else ()."""
     thinking = getattr(parts.model, "thinking", None)
     if thinking is None or thinking.state in ("none", "maybe"):
         return ()

@@ -17,7 +17,7 @@ _BYTES_PER_NUMBER = {"f16": 2.0, "q8_0": 34 / 32}  # q8_0: 32 bytes and a 2-byte
 
 
 def applies(artefact: Artefact) -> str:
-    """Return why the form does not apply, or ""."""
+    """Return "" if weights or an adapter were trained, else why this form does not apply."""
     return "" if artefact.pack.trained else "nothing was trained"
 
 
@@ -52,7 +52,7 @@ def write(parts: Parts, draft: Path) -> tuple[str, ...]:
 
 
 def open_for_parity(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:
-    """Yield (form and kind, llama.cpp engine or why there is none) for each file."""
+    """Yield (form and kind, llama.cpp engine, or a text: why there is none) for each file."""
     from tuneworthy.models.local.llama_cpp import LlamaCpp, missing
     from tuneworthy.models.train.gguf_file import KINDS
 

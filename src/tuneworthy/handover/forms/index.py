@@ -15,7 +15,7 @@ FORM, NEEDED = "index", True
 
 
 def applies(artefact: Artefact) -> str:
-    """Return why the form does not apply, or ""."""
+    """Return "" if the arm retrieves passages, else why this form does not apply."""
     return "" if artefact.pack.passages else "the arm looks nothing up"
 
 

@@ -14,7 +14,7 @@ FORM, NEEDED = "merged", False
 
 
 def applies(artefact: Artefact) -> str:
-    """Return why the form does not apply, or ""."""
+    """Return "" if an adapter was trained, else why this form does not apply."""
     if artefact.pack.weights:
         return "all weights were trained: the folder `weights` is the whole model"
     return "" if artefact.pack.adapter else "nothing was trained"

@@ -48,7 +48,7 @@ print(json.dumps({"model": pack["model"], "messages": pack["messages"], **pack["
 
 
 def applies(artefact: Artefact) -> str:
-    """Return why the form does not apply, or ""."""
+    """Return "" if the arm asks a model, else why this form does not apply."""
     return "" if artefact.pack.role else "the arm asks no model"
 
 
@@ -103,7 +103,7 @@ def _pack_content(parts: Parts) -> dict[str, Any]:
 
 
 def _measured_request(parts: Parts) -> Mapping[str, Any]:
-    """Return the body of the request that was measured.
+    """Return the body of the request that was measured, or the nearest one for a local model.
 
     For a model in this process it is the nearest one that a server takes. Raises TaskError if the
     answers were constrained in a way that a request can't state.

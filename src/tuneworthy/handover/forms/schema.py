@@ -12,7 +12,7 @@ FORM, NEEDED = "schema", False
 
 
 def applies(artefact: Artefact) -> str:
-    """Return why the form does not apply, or ""."""
+    """Return "" if answers are labels or have a schema, else why this form does not apply."""
     output = artefact.task["output"]
     known = output.get("labels") or isinstance(output.get("schema"), dict)
     return "" if known else "answers are free text"

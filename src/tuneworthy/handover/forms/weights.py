@@ -15,7 +15,7 @@ FORM, NEEDED = WEIGHTS_FOLDER, True
 
 
 def applies(artefact: Artefact) -> str:
-    """Return why the form does not apply, or ""."""
+    """Return "" if all weights were trained, else why this form does not apply."""
     if artefact.pack.weights:
         return ""
     trained = artefact.pack.adapter

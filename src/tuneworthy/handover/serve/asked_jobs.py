@@ -29,7 +29,7 @@ STOPPING_MESSAGE = "The server is stopping; ask again soon."
 def jobs_for(
     asked: ChatRequest, target: Target, most_tokens: int, wake: Callable[[], None]
 ) -> list[AnswerJob]:
-    """Return a job for each answer, one for all greedy ones. Raises ApiError (400)."""
+    """Return a job for each answer, or one for all greedy ones; raises ApiError (400)."""
     if target.system is not None:
         return [_system_job(asked, target, wake)]
     assert target.model is not None
@@ -102,7 +102,7 @@ def _system_job(asked: ChatRequest, target: Target, wake: Callable[[], None]) ->
 
 
 def _own_format(target: Target) -> str | None:
-    """Return the kind of grammar that constrains an artefact's answers; None for free ones."""
+    """Return the kind of an artefact's grammar ("json", "labels", …); None for free answers."""
     assert target.system is not None
     grammar = target.system.artefact.pack.grammar
     return grammar.kind if grammar else None
@@ -129,7 +129,7 @@ def _check_schema(grammar: Grammar) -> None:
 
 
 def api_error_of(jobs: Sequence[AnswerJob]) -> ApiError | None:
-    """Return the reply's error for the first job that failed; None if none failed."""
+    """Return the API error for the first job that failed; None if none failed."""
     error = next((job.error for job in jobs if job.error is not None), None)
     if error is None:
         return None

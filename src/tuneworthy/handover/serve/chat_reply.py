@@ -78,7 +78,7 @@ def delta(
     at: int, text: str | None, *, finish: str | None = None, log: Logprobs | None = None,
     first: bool = False
 ) -> dict[str, Any]:  # fmt: skip
-    """Return a chunk's choice: the next part of the text of answer number `at`."""
+    """Return a streamed choice as JSON: the next part of the text of answer number `at`."""
     part: dict[str, Any] = {"role": "assistant"} if first else {}
     if text is not None:
         part["content"] = text
@@ -134,12 +134,12 @@ class ApiError(Exception):
 
 
 def bad_field(param: str, message: str, code: str | None = None) -> ApiError:
-    """Return the error (400) for a field whose value can't be used."""
+    """Return (does not raise) the ApiError 400 for a field whose value can't be used."""
     return ApiError(400, message, param=param, code=code)
 
 
 def logprob_entries(model: Any, tops: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return an entry for each token: its text, bytes, log-probability, and the top tokens'.
+    """Return JSON for each token: text, bytes, log-probability, and the top tokens' at its place.
 
     They are the model's own, at temperature 1 and without the grammar.
     """

@@ -129,7 +129,7 @@ class Exchange:
         return None if job.top is None else logprob_entries(self._target.model, job.tops[start:])
 
     def _count_answers(self) -> list[Answer]:
-        """Count and log all answers, and return them; a single greedy one is returned n times."""
+        """Count and log all answers, and return them; a single greedy one is repeated n times."""
         answers = [job.answer for job in self._jobs if job.answer is not None]
         if len(answers) == 1:
             answers *= self._asked.n

@@ -43,7 +43,7 @@ class Target:
 
     @property
     def fingerprint(self) -> str:
-        """Return a short hash of the name and of the model's fingerprint, if it has a model."""
+        """Return `fp_` and a short hash of the served name and its model's fingerprint."""
         marks: Any = self.model.fingerprint if self.model else self.name
         return f"fp_{digest([marks, self.name], 12)}"
 
@@ -112,7 +112,7 @@ class ServedModels:
 
     @property
     def plain_names(self) -> Mapping[str, str]:
-        """Return the served name that each plain name means now, by plain name."""
+        """Return {plain name: served name that it means now}, by the file `current`."""
         if self._root is None:
             return {}
         try:
@@ -138,7 +138,7 @@ class ServedModels:
 
 
 def _base_key(version: ServedVersion) -> str:
-    """Return a key of the options of a version's base model; versions of one key share it."""
+    """Return a key of all that a version's base model is opened with; equal keys share it."""
     made = version.artefact
     marks = [made.fingerprint.get(name) for name in ("precision", "thinking", "template")]
     home = str(version.home) if ":." in made.model else ""  # where a relative path starts

@@ -83,7 +83,7 @@ def _read_manifest(path: Path) -> Artefact:
 
 
 def current_versions(root: Path, versions: Sequence[ServedVersion]) -> dict[str, str]:
-    """Return the served name that each plain name means, by plain name."""
+    """Return {plain name: served name that it means now}, by the file `current`."""
     meant = {version.artefact.name: version for version in versions}  # the last built
     by_name = {version.name: version for version in versions}
     by_name |= {version.folder.name: version for version in versions if version.folder.name}

@@ -189,7 +189,7 @@ class Worker(threading.Thread):
 
 
 def _call_key(job: AnswerJob) -> tuple[Any, ...]:
-    """Return what jobs have in common that one call answers."""
+    """Return a key that is equal for jobs which one call can answer together."""
     if job.system is not None:
         return ("system", id(job.system), job.cap)
     assert job.limits is not None

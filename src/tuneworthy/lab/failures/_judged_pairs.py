@@ -40,7 +40,7 @@ def leads_by_value_overlap(rows: Sequence[LabRow]) -> list[float]:
 
 
 def verdict_answer(row: LabRow, lead: float, lead_swapped: float) -> CardAnswer:
-    """Return the verdict, A if `lead` > 0, as a scored answer; measure if it holds when swapped."""
+    """Return verdict A if `lead` > 0, else B, as a scored answer that notes if it holds swapped."""
     said, swapped = ("A" if each > 0 else "B" for each in (lead, lead_swapped))
     return CardAnswer(row, said, score=float(said == row.output)).with_measures(
         swap_agreement=float(said != swapped),

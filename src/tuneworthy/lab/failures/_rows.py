@@ -25,7 +25,7 @@ def _question_by_subject(row: LabRow) -> LabRow:
 
 
 def rows_by_subject(given: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
-    """Return the rows with each question reworded as `SUBJECT: how many UNIT?`."""
+    """Return training and new rows with each question reworded as `SUBJECT: how many UNIT?`."""
     return LabRows(
         tuple(map(_question_by_subject, given.train)), tuple(map(_question_by_subject, given.new))
     )
@@ -50,7 +50,7 @@ def first_number(text: str) -> str | None:
 
 
 def number_and_unit(text: str) -> str:
-    """Return the first number in a text with the word after it; "" if there is none."""
+    """Return the first number in a text and the word after it ("12 weeks"); "" without a number."""
     number = _NUMBER.search(text)
     return " ".join(text[number.start() :].split()[:2]).rstrip(".,") if number else ""
 
@@ -83,7 +83,7 @@ def answering_document(row: LabRow) -> Mapping[str, Any]:
 
 
 def other_passage(row: LabRow, pool: Sequence[LabRow], rng: Random) -> Mapping[str, Any]:
-    """Return a random other document from `pool`, of the same office or rule if there is one."""
+    """Return another document of `pool` at random, of the same office or rule if there is one."""
     own = answering_document(row)
     office, rule = office_and_rule(own)
     others = [answering_document(each) for each in pool]
@@ -252,7 +252,7 @@ _QUESTIONS_AND_ANSWERS = (
 
 
 def probe_rows() -> tuple[LabRow, ...]:
-    """Return the questions that only measure the model; no run trains on them."""
+    """Return 16 general questions that only measure the model; no run trains on them."""
     return tuple(_question_row(at) for at in range(PROBE_COUNT))
 
 

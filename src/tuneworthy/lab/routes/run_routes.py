@@ -45,7 +45,7 @@ class CiteFields(Fields):
 
 
 class ArmFields(Fields):
-    """One column (arm) of the playground; `play_setup` checks the bounds."""
+    """One column (arm) of the playground; `play_config` checks the bounds."""
 
     shots: int = 0
     held: bool = Field(default=False, alias="schema")
@@ -117,7 +117,7 @@ def _post_run(lab: Here, given: RunFields, response: Response) -> Any:
 
 
 def _start_run(lab: Lab, slug: str, given: dict[str, Value], seed: int) -> tuple[str, bool]:
-    """Start a run unless it is recorded; return its id, and whether it is a record.
+    """Return (run id or blind key, whether it is recorded); queue the run unless it is.
 
     `slug` is a case, or the key of a blind run, which is returned as the id. Raises Problem: 404
     for an unknown case, 422 for a wrong setting, 429, 409 or 503 if it can't run now.

@@ -176,7 +176,7 @@ def known() -> ListedModel:
 
 
 def locate() -> Path | None:
-    """Return the folder of MiniLM, None if it is not downloaded; make no request."""
+    """Return the folder of a complete MiniLM on this machine, else None; make no request."""
     return _wheel.complete_folder(_folder())
 
 
@@ -186,7 +186,7 @@ def verify() -> bool:
 
 
 def missing() -> Reason | None:
-    """Return that MiniLM is missing, with the command that downloads it; None if it is here."""
+    """Return the reason "MiniLM is missing" with the download command; None if it is here."""
     return None if locate() else Reason.not_fetched("MiniLM", NAME, 84)
 
 

@@ -93,7 +93,7 @@ def _opened(folder: Path) -> Encoder:
 
 
 def _one_thread() -> Any:
-    """Return a context with one thread for a product: texts run in parallel, results stay equal."""
+    """Return a context that gives each matrix product one thread, because texts run in parallel."""
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(limits=1)

@@ -49,7 +49,7 @@ class Adapter:
         """Add the changes to the outputs of the module's layers inside the `with` block."""
         layers = dict(module.named_modules())
         hooks = [
-            layers[name].register_forward_hook(_added(*change, self.gains.get(name)))
+            layers[name].register_forward_hook(_adapter_hook(*change, self.gains.get(name)))
             for name, change in self.changes.items()
         ]
         try:
@@ -69,7 +69,7 @@ def adapter_applied(model: Any) -> AbstractContextManager[None]:
     return adapter.applied(model.module) if adapter else nullcontext()
 
 
-def _added(first: Any, second: Any, scale: float, gain: Any = None) -> Any:
+def _adapter_hook(first: Any, second: Any, scale: float, gain: Any = None) -> Any:
     def hook(layer: Any, inputs: tuple[Any, ...], output: Any) -> Any:
         low, bias = inputs[0].flatten(0, -2) @ first.t(), getattr(layer, "bias", None)
         output_ = output if gain is None or bias is None else output - bias
@@ -97,10 +97,10 @@ def read_adapter(folder: Path, module: Any, weights: str, *, idle: bool = False)
     with file.open("rb") as opened:
         file_hash = hashlib.file_digest(opened, "sha256").hexdigest()
     check_manifest(folder, weights, file, file_hash)
-    config = _config(folder)
+    config = _read_lora_config(folder)
     tensors = load_file(file)
-    norms = _magnitudes(tensors) if config.get("use_dora") else None
-    changes = _paired(tensors, config, module, folder)
+    norms = _pop_magnitudes(tensors) if config.get("use_dora") else None
+    changes = _paired_changes(tensors, config, module, folder)
     gains = {} if norms is None else _gains(norms, changes, module, folder)
     numbers = [t for a, b, _ in changes.values() for t in (a, b)] + list(gains.values())
     if not all(bool(torch.isfinite(t).all()) for t in numbers):
@@ -146,7 +146,7 @@ def check_manifest(folder: Path, weights: str, file: Path, file_hash: str) -> No
         )
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _read_lora_config(folder: Path) -> dict[str, Any]:
     config = read_json(folder / "adapter_config.json", "the adapter has no adapter_config.json")
     odd = [key for key in _UNREAD if config.get(key)]
     if config.get("peft_type") != "LORA" or odd or config.get("bias", "none") != "none":
@@ -159,7 +159,7 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _paired(
+def _paired_changes(
     tensors: dict[str, Any], config: dict[str, Any], module: Any, folder: Path
 ) -> dict[str, tuple[Any, Any, float]]:
     layers = dict(module.named_modules())
@@ -184,7 +184,7 @@ def _paired(
             got=", ".join(sorted(left)[:3]) or "no tensor at all",
             fix="open it on the model it was trained on",
         )
-    if lacking := sorted(_targets(config, layers) - changes.keys()):
+    if lacking := sorted(_targeted_layers(config, layers) - changes.keys()):
         raise ModelError(
             "the adapter lacks tensors of layers that its config says it changes",
             where=str(folder),
@@ -194,7 +194,7 @@ def _paired(
     return changes
 
 
-def _magnitudes(tensors: dict[str, Any]) -> dict[str, Any]:
+def _pop_magnitudes(tensors: dict[str, Any]) -> dict[str, Any]:
     """Remove DoRA's magnitudes from `tensors`; return them by layer name."""
     keys = [key for key in tensors if key.endswith(_MAGNITUDE)]
     return {key.removeprefix(_HEAD).removesuffix(_MAGNITUDE): tensors.pop(key) for key in keys}
@@ -237,7 +237,7 @@ def _matches_layer(first: Any, second: Any, weight: Any) -> bool:
     return bool(same and (second.shape[0], first.shape[1]) == tuple(weight.shape))
 
 
-def _targets(config: dict[str, Any], layers: dict[str, Any]) -> set[str]:
+def _targeted_layers(config: dict[str, Any], layers: dict[str, Any]) -> set[str]:
     """Return the linear layers that `target_modules` lists, none if other options select."""
     ends, chosen = config.get("target_modules"), ("layers_to_transform", "exclude_modules")
     if not isinstance(ends, list) or any(config.get(key) for key in chosen):

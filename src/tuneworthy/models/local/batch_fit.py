@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 _OOM_TEXTS = ("out of memory", "not enough memory", "can't allocate memory")
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error means that a device, or the machine, ran out of memory."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
@@ -59,7 +59,7 @@ class BatchLimits:
         try:
             return work(batch)
         except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
+            if not _is_out_of_memory(error):
                 raise
             reason = str(error).partition("\n")[0]
         # Outside of the handler: inside it, the traceback keeps the batch's memory alive.
@@ -88,7 +88,7 @@ def run_halving(
         try:
             return work(size), size
         except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
+            if not _is_out_of_memory(error):
                 raise
             reason = str(error).partition("\n")[0]
         release(device)

@@ -21,9 +21,9 @@ from tuneworthy.sandbox.child import Child, ChildFailed, TimedOut
 
 TEMPLATE_FILE = "chat_template.jinja"  # transformers reads it before tokenizer_config.json
 
-_TAIL = 40  # tokens at a prompt's end that are searched for an opening thought tag
+_TAIL_TOKENS = 40  # tokens at a prompt's end that are searched for an opening thought tag
 
-_PRIVATE = (0xF0000, 0x100000)  # two private Unicode ranges, for placeholders of special tokens
+_PLANES = (0xF0000, 0x100000)  # private Unicode ranges, to stand for special tokens
 
 
 def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
@@ -43,7 +43,7 @@ def answer_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     If the prompt opens a thought, an empty one is closed first.
     """
     ids = prompt_ids(tokenizer, messages)
-    return [*ids, *closing_ids(tokenizer, opened(tokenizer.decode(ids[-_TAIL:])))]
+    return [*ids, *closing_ids(tokenizer, opened(tokenizer.decode(ids[-_TAIL_TOKENS:])))]
 
 
 def closing_ids(tokenizer: Any, tags: Tags | None) -> list[int]:
@@ -129,7 +129,7 @@ def _specials(tokenizer: Any) -> list[str]:
 def _placeholders(tokenizer: Any, text: str) -> dict[str, str]:
     """Return {placeholder: special token} for the special tokens in the text."""
     tokens = [token for token in _specials(tokenizer) if token in text]
-    for start in _PRIVATE:
+    for start in _PLANES:
         names = [chr(start + k) for k in range(len(tokens))]
         if not set(text).intersection(names):
             return dict(zip(names, tokens, strict=True))

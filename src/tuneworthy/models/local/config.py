@@ -17,11 +17,11 @@ _CONFIGS = ("config.json", "tokenizer_config.json", "generation_config.json")
 _LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 _WIDTHS = ("hidden_size", "n_embd", "d_model", "num_attention_heads", "n_head",
            "num_key_value_heads", "head_dim", "vocab_size")  # fmt: skip
-_OPTIONAL_SIZES = ("intermediate_size", "n_inner", "ffn_dim", "moe_intermediate_size",
+_UNCOMPARED_SIZES = ("intermediate_size", "n_inner", "ffn_dim", "moe_intermediate_size",
          "max_position_embeddings", "n_positions")  # fmt: skip
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "num_experts_per_tok")
 _MOST_LAYERS, _MOST_EXPERTS, _LARGEST_SIZE = 2_000, 10_000, 2**40
-_DEEP = 100  # most levels of nesting: transformers traverses a config recursively
+_MOST_DEPTH = 100  # most levels of nesting: transformers traverses a config recursively
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _config_and_text_config(config: Mapping[str, Any]) -> list[Mapping[str, Any]
 def _bounds() -> Iterator[tuple[str, tuple[int, int]]]:
     for name in _LAYERS:
         yield name, (1, _MOST_LAYERS)
-    for name in (*_WIDTHS, *_OPTIONAL_SIZES):
+    for name in (*_WIDTHS, *_UNCOMPARED_SIZES):
         yield name, (1, _LARGEST_SIZE)
     for name in _EXPERTS:
         yield name, (0, _MOST_EXPERTS)
@@ -107,7 +107,7 @@ def _check_count(folder: Path, name: str, value: Any, between: tuple[int, int]) 
 
 def _walk(value: Any, where: Path, depth: int = 0) -> Iterator[tuple[str, Any]]:
     """Yield (key, value) for each key of nested JSON, at every level."""
-    if depth > _DEEP:
+    if depth > _MOST_DEPTH:
         raise ModelError("a config is nested too deeply", where=str(where), fix="download again")
     if isinstance(value, Mapping):
         for key, inner in value.items():
@@ -119,7 +119,7 @@ def _walk(value: Any, where: Path, depth: int = 0) -> Iterator[tuple[str, Any]]:
 
 
 def _requested_code(key: str, value: Any) -> str:
-    """Return a description of the code that a config key requests, "" if it requests none."""
+    """Return what code a config key would load (the model's own, a hub kernel), "" for none."""
     if not value:
         return ""
     if key in ("auto_map", "custom_generate", "custom_pipelines"):

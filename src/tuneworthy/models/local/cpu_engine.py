@@ -21,7 +21,7 @@ ROUND = 8  # row lengths are padded to a multiple: oneDNN compiles each new shap
 
 
 def whole(count: int, most: int | None = None) -> int:
-    """Return `count` rounded up to a multiple of 32, but at most `most`."""
+    """Return `count` rounded up to a multiple of 32, or `most` if that is smaller."""
     runs = -(-count // RUN) * RUN
     return runs if most is None else min(runs, most)
 
@@ -31,7 +31,7 @@ class Reader(Protocol):
 
     @property
     def steps(self) -> bool:
-        """Whether a decoding step of several rows is its own too, not of one row alone."""
+        """Whether the reader also decodes steps of several rows itself, not of one row alone."""
 
     def adapted(self, changes: Mapping[str, tuple[Any, Any, float]]) -> Reader:
         """Return a reader with low-rank changes (A, B, scale) by the layer's name."""
@@ -40,7 +40,7 @@ class Reader(Protocol):
         """Return the logits of the last `keep` tokens of each row, of all tokens where it is 0."""
 
     def step(self, tokens: Any, position: Any, cache: Any, prefix: Any) -> Any:
-        """Return the logits after one more token of each row."""
+        """Return the logits after one more token of each row, [rows, vocabulary]."""
 
 
 class Trainer(Protocol):
@@ -52,13 +52,13 @@ class Trainer(Protocol):
         """Return each row's summed loss (nats), and (weight, gradient) of the batch's mean loss."""
 
     def evaluate(self, rows: Sequence[TokenRow], budget: int) -> tuple[list[float], list[float]]:
-        """Return the rows' summed and last tokens' losses (nats), in the order of parts."""
+        """Return two lists (nats): each row's summed loss, and the loss of its last token."""
 
     def proved(self, rows: Sequence[TokenRow], truth: Any) -> bool:
         """Return whether loss and gradient equal those of `truth(rows, weights)`, from autograd."""
 
     def free_step_memory(self) -> None:
-        """Drop what it keeps between steps."""
+        """Free the memory that is kept between training steps."""
 
 
 class Engine(Protocol):

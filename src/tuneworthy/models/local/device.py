@@ -122,7 +122,7 @@ def exact(tensor: Any) -> Any:
 
 
 def release(device: str) -> None:
-    """Give unused memory back to the system and to the device."""
+    """Collect garbage, then return unused memory to the system and to the device."""
     gc.collect()
     trim_heap()
     if device == "cpu":
@@ -160,7 +160,7 @@ def total_memory(device: str) -> int:
 
 
 def _container_memory() -> tuple[int, int]:
-    """Return memory limit and use (bytes) of this container, without its file cache."""
+    """Return (limit, bytes used but for file cache) of this container; (all memory, 0) without."""
     try:
         limit = int((_CGROUP_FOLDER / "memory.max").read_text("ascii"))
         used = int((_CGROUP_FOLDER / "memory.current").read_text("ascii"))

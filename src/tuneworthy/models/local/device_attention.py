@@ -73,7 +73,7 @@ def attend(
 def _blocks(
     packed: Any, own: tuple[Any, Any], shared: Any, way: tuple[ScoreOptions, bool]
 ) -> Iterator[tuple[slice, list[slice]]]:
-    """Yield slices of rows, each with its blocks of queries, within the byte limit `how.held`.
+    """Yield (slice of rows, its slices of queries), each block within the byte limit `how.held`.
 
     On CUDA the fused kernels store no scores, so the mask sets the size; elsewhere torch may write
     the scores out in fp32.

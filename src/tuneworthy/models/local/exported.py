@@ -22,7 +22,7 @@ from tuneworthy.records.model import Prompt, Reply
 from tuneworthy.records.record import canonical
 from tuneworthy.store import signals
 
-_ROWS = 16  # prompts in a batch
+_BATCH_ROWS = 16  # prompts in a batch
 
 
 class PlainEngine:
@@ -79,9 +79,9 @@ class PlainEngine:
                                     seconds=time.perf_counter() - begun)  # fmt: skip
         rows = {at: self._ids(prompts[at]) for at in range(len(prompts)) if at not in replies}
         order = sorted(rows, key=lambda at: len(rows[at]))
-        for start in range(0, len(order), _ROWS):
+        for start in range(0, len(order), _BATCH_ROWS):
             signals.check()
-            part = order[start : start + _ROWS]
+            part = order[start : start + _BATCH_ROWS]
             replies |= zip(part, self._batch([rows[at] for at in part], max_tokens), strict=True)
         return [replies[at] for at in range(len(prompts))]
 
@@ -110,7 +110,7 @@ class PlainEngine:
     def token_logprobs(
         self, prompts: Sequence[Prompt], texts: Sequence[str]
     ) -> list[list[float] | None]:
-        """Return for each given answer the log-probability of its tokens, end token included."""
+        """Return each answer's token log-probabilities, the end token's included."""
         keys = [canonical([m.plain() for m in prompt]) for prompt in prompts]
         known = {} if self._bare else self._logs
         return [known.get((key, text)) or self._read(prompt, text)[0]

@@ -51,7 +51,7 @@ class Follower:
         return self.told(self)
 
     def restart(self) -> None:
-        """Begin the answer, or begin it again."""
+        """Clear the log-probabilities, because the answer begins, or is generated a second time."""
         self.tops = []
 
     def finish(self, answer: Any) -> None:

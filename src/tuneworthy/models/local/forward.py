@@ -126,9 +126,9 @@ def open_net(module: Any, *, direct: bool = True) -> Net:
     with torch.inference_mode():
         truth = module(input_ids=torch.tensor(probes, device=module.device)).logits[:, -2:]
     read = replace(net, decoder=cpu_engine.open_reader(module) if direct else None)
-    if read.decoder and _proved(read, probes, truth):
+    if read.decoder and _gives_same_logits(read, probes, truth):
         return read
-    return replace(net, shares=_proved(net, probes, truth))
+    return replace(net, shares=_gives_same_logits(net, probes, truth))
 
 
 def adapted_net(net: Net, adapter: Adapter) -> Net:
@@ -144,7 +144,7 @@ def adapted_net(net: Net, adapter: Adapter) -> Net:
     return replace(net, decoder=net.decoder.adapted(adapter.changes))
 
 
-def _proved(net: Net, probes: Sequence[Sequence[int]], truth: Any) -> bool:
+def _gives_same_logits(net: Net, probes: Sequence[Sequence[int]], truth: Any) -> bool:
     read, stepped = [], []
     with torch.inference_mode():
         for ids in probes:

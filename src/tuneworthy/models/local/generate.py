@@ -28,7 +28,7 @@ from tuneworthy.records.model import Limits
 from tuneworthy.records.tokens import balanced_groups
 from tuneworthy.store import signals
 
-LEAST_SHARED = 8
+LEAST_SHARED_TOKENS = 8
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def generate(
         if row.follower:
             row.follower.finish(row.out)
     looked = sum(row.looked for row in rows_done) / count  # the parallel batches run `look` at once
-    _share_out(rows_done, time.perf_counter() - begun - looked)
+    _set_seconds(rows_done, time.perf_counter() - begun - looked)
     return answers
 
 
@@ -169,7 +169,7 @@ def share_prefix(
 ) -> tuple[Prefix | None, list[Sequence[int]]]:
     """Return the common prefix of all prompts, read once (or None), and each prompt's other ids."""
     length = min(_common_prefix_length(prompts), min(map(len, prompts)) - 1)
-    if len(prompts) < 2 or length < LEAST_SHARED or not net.fits(longest):
+    if len(prompts) < 2 or length < LEAST_SHARED_TOKENS or not net.fits(longest):
         return None, list(prompts)
     return read_prefix(net, prompts[0][:length]), [ids[length:] for ids in prompts]
 
@@ -353,7 +353,7 @@ def _append(row: DecodedRow, token: int, draw: DecodingOptions) -> bool:
     return out.made >= row.room
 
 
-def _share_out(rows: list[DecodedRow], seconds: float) -> None:
+def _set_seconds(rows: list[DecodedRow], seconds: float) -> None:
     """Set each row's seconds: its share of the call's time, by the tokens computed for it."""
     weights = [len(row.prompt) + row.out.made for row in rows]
     for row, weight in zip(rows, weights, strict=True):

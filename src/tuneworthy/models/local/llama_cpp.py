@@ -23,7 +23,7 @@ _SLOTS = 8  # parallel requests: they share each read of the weights
 
 
 def missing() -> str:
-    """Return why llama.cpp can't run here, "" if it can."""
+    """Return why llama.cpp can't run here with the fix, "" if its package is installed."""
     if find_spec("xllamacpp") is None:
         return "xllamacpp is not installed: pip install 'tuneworthy[build]'"
     return ""
@@ -73,7 +73,7 @@ class LlamaCpp:
     def token_logprobs(
         self, prompts: Sequence[Prompt], texts: Sequence[str]
     ) -> list[list[float] | None]:
-        """Return for each text the log-probability of its tokens, if `reply` generated that text.
+        """Return each text's token log-probabilities, None if `reply` did not generate it.
 
         None for other texts: llama.cpp's server can't score given texts.
         """

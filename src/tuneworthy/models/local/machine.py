@@ -100,7 +100,7 @@ def inspect_machine() -> Machine:
 
 
 def _engine(gpu: bool) -> str:
-    """Return the state of the CPU engine as a text: not used, absent, off, or on and how."""
+    """Return the state of the CPU engine as a text: not used, not installed, off, or on and how."""
     if gpu:
         return "not used: models run on the GPU"
     if not cpu_engine.installed():
@@ -143,7 +143,7 @@ def resolve_placement(place: Placement, precision: str | None = None) -> tuple[s
 
 @lru_cache
 def chosen(device: str) -> tuple[dict[str, float], str, str]:
-    """Return a device's measured GFLOP/s by precision, the precision chosen, and why.
+    """Return (GFLOP/s by precision, {} without bf16; chosen precision; why) of a device.
 
     Measured and cached once per machine, torch version and thread count: a study resumed tomorrow
     must not change its precision because the machine was busy today.

@@ -108,7 +108,7 @@ def shape_of(config: Mapping[str, Any], tensors: Mapping[str, Sequence[int]]) ->
         inner = experts * (config.get("moe_intermediate_size") or inner)
     inside = {name: shape for name, shape in tensors.items() if _IN_LAYER.search(name)}
     linears = {n: (s[1], s[0]) for n, s in inside.items() if len(s) == 2 and min(s) > 1}
-    norms = sum(_norm(n, s[0], query, key) for n, s in inside.items() if len(s) == 1)
+    norms = sum(_norm_width(n, s[0], query, key) for n, s in inside.items() if len(s) == 1)
     return Shape(
         values=sum(math.prod(shape) for shape in tensors.values()),
         layers=layers,
@@ -119,7 +119,7 @@ def shape_of(config: Mapping[str, Any], tensors: Mapping[str, Sequence[int]]) ->
         inner=inner,
         vocab=config.get("vocab_size") or 0,
         norms=max(norms // layers, 2 * hidden),
-        branches=_branches(config, inner, layers, linears),
+        branches=_mlp_branches(config, inner, layers, linears),
         fused=any(query + 2 * key in sizes for sizes in linears.values()),
         capped=bool(config.get("attn_logit_softcapping")),
         window=config.get("sliding_window") if config.get("use_sliding_window", True) else None,
@@ -156,7 +156,7 @@ def batch_tokens(shape: Shape, size: int, device: str, total: int) -> int:
 
 
 def adapted(shape: Shape, targets: str | Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Return (in, out) by name of the linear layers that an adapter with these targets changes."""
+    """Return {name: (in, out)} of the linear layers that an adapter with these targets changes."""
     if isinstance(targets, str):
         return dict(shape.linears)
     ends = tuple(f".{target}.weight" for target in targets)
@@ -185,7 +185,7 @@ def activations(shape: Shape, size: int, rank: int, linears: Mapping[str, tuple[
 def _hand_gradient_activations(
     shape: Shape, size: int, rank: int, linears: Mapping[str, Any]
 ) -> int:
-    """Return those bytes for the hand-written gradient of the CPU engine: no copies, no mask."""
+    """Return the bytes that layers store per token for the CPU engine's hand-written gradient."""
     each = 4 * shape.hidden + 3 * shape.query + 4 * shape.key + 3 * shape.inner
     return size * (shape.layers * each + rank * len(linears))
 
@@ -237,7 +237,7 @@ def training_memory(
         "gradient": wide * numbers * sums,
         "optimizer": 2 * wide * numbers,
         "activations": kept,
-        **({"scores": at_once(lambda part: _scores(shape, part))} if shape.capped else {}),
+        **({"scores": at_once(lambda part: _score_bytes(shape, part))} if shape.capped else {}),
         "logits": at_once(lambda part: part.scored) * shape.vocab * (2 * size + 12),
     }
 
@@ -277,13 +277,13 @@ def _attention_bytes(shape: Shape, size: int, part: Part, token: int, way: Way) 
     return kept
 
 
-def _scores(shape: Shape, part: Part) -> int:
+def _score_bytes(shape: Shape, part: Part) -> int:
     """Return the bytes of one layer's soft-capped scores: three fp32 copies."""
     seen = part.shared + part.length
     return 3 * min(ATTENTION_BYTES, 4 * shape.heads * part.rows * part.length * seen)
 
 
-def _branches(
+def _mlp_branches(
     config: Mapping[str, Any], inner: int, layers: int, linears: Mapping[str, tuple[int, int]]
 ) -> int:
     """Return the number of tensors of the inner width that the MLP stores for the backward pass."""
@@ -294,7 +294,7 @@ def _branches(
     return 4 if act in _UNFUSED_GELU else 1
 
 
-def _norm(name: str, width: int, query: int, key: int) -> int:
+def _norm_width(name: str, width: int, query: int, key: int) -> int:
     if "norm" not in name.lower() and ".ln_" not in name:
         return 0
     return {"q_norm": query, "k_norm": key}.get(name.split(".")[-2], width)
@@ -333,7 +333,7 @@ def check_memory(files: Sequence[Path], precision: str, device: str) -> None:
 
 
 def memory_of(model: Any) -> int:
-    """Return the bytes of main memory that an opened model takes with one full batch."""
+    """Return bytes of main memory of an open model and a full batch; on a GPU: one tensor's."""
     sizes = {name: tuple(weight.shape) for name, weight in model.module.named_parameters()}
     if model.module.device.type != "cpu":  # loading holds one tensor at a time
         return 4 * max(map(math.prod, sizes.values()), default=0)

@@ -12,9 +12,9 @@ from typing import Any
 
 from tuneworthy.records.errors import ModelError, SecurityError
 
-JSON_MOST = 64_000_000  # bytes; the index of a model with 700 billion weights has 9 million
-OTHER_MOST = 1_000_000_000  # bytes of any text file, such as a vocabulary
-_TEXTS = (".json", ".jinja", ".txt", ".model")
+MOST_JSON_BYTES = 64_000_000  # bytes; the index of a model with 700 billion weights has 9 million
+MOST_OTHER_BYTES = 1_000_000_000  # bytes of any text file, such as a vocabulary
+_TEXT_SUFFIXES = (".json", ".jinja", ".txt", ".model")
 _AGAIN = "download the whole model again"
 
 
@@ -60,7 +60,7 @@ def check_files(folder: Path) -> None:
         if path.is_dir():
             continue
         size = size_of(path)
-        if path.suffix in _TEXTS and (size or 0) > OTHER_MOST:
+        if path.suffix in _TEXT_SUFFIXES and (size or 0) > MOST_OTHER_BYTES:
             raise ModelError(
                 "a file of the model is far too large", where=str(path), got=f"{size} bytes"
             )
@@ -87,8 +87,8 @@ def read_json(path: Path, missing: str = "") -> dict[str, Any]:
             raise ModelError(missing, where=str(path), fix=_AGAIN)
         return {}
     try:
-        if size > JSON_MOST:
-            raise ValueError(f"{size} bytes, more than {JSON_MOST}")
+        if size > MOST_JSON_BYTES:
+            raise ValueError(f"{size} bytes, more than {MOST_JSON_BYTES}")
         value = _plain_json(path.read_bytes())
         if not isinstance(value, dict):
             raise ValueError(f"a {type(value).__name__}, no object")

@@ -123,7 +123,7 @@ def ends_of(module: Any, tokenizer: Any) -> list[int]:
 
 
 def end_notes(tokenizer: Any, ends: Sequence[int]) -> tuple[str, ...]:
-    """Return a note if the chat template ends an answer with a token that is not in `ends`.
+    """Return () or one note that the chat template ends answers with a token not in `ends`.
 
     That happens where a base model has the template of its instruction-tuned version.
     """
@@ -145,7 +145,7 @@ def end_notes(tokenizer: Any, ends: Sequence[int]) -> tuple[str, ...]:
 
 
 def set_thinking(tokenizer: Any, setting: Setting) -> Thinking:
-    """Set the thinking switch in the tokenizer's checked chat template; return how it thinks.
+    """Set the chat template's thinking switch in the tokenizer; return how the model then thinks.
 
     A tokenizer without a template is left unchanged; rendering a prompt refuses it later. Raises
     ModelError for a template that drops its input, or can't be set as requested.
@@ -280,7 +280,7 @@ def _check_tensors(folder: Path, report: dict[str, Any]) -> None:
         f"{what} {', '.join(names[:_SHOWN_TENSORS])}"
         + (f" and {len(names) - _SHOWN_TENSORS} more" if len(names) > _SHOWN_TENSORS else "")
         for what in ("missing", "unexpected", "mismatched")
-        if (names := sorted(map(_name, report.get(f"{what}_keys") or ())))
+        if (names := sorted(map(_tensor_text, report.get(f"{what}_keys") or ())))
     ]
     if wrong:
         raise ModelError(
@@ -291,7 +291,7 @@ def _check_tensors(folder: Path, report: dict[str, Any]) -> None:
         )
 
 
-def _name(key: Any) -> str:
+def _tensor_text(key: Any) -> str:
     if isinstance(key, str):
         return key
     name, shape, built = key

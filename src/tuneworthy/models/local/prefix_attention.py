@@ -62,7 +62,7 @@ class AttentionContext:
     _grouped: dict[Any, Any] = field(default_factory=dict)
 
     def grouped(self, groups: int, length: int, dtype: Any) -> Any:
-        """Return the mask of all queries, repeated for `groups` query heads per key head."""
+        """Return the additive mask of all queries, repeated for each of `groups` query heads."""
         if groups not in self._grouped:
             whole = self.real.shape[1] if self.mask is None else self.mask.shape[3]
             mask = self.additive(slice(None), slice(0, length), (length, whole, dtype))
@@ -252,7 +252,7 @@ def attention(
     on_cpu = query.device.type == "cpu" and query.shape[-1] == value.shape[-1]
     on_cpu = on_cpu and cpu_engine.enabled()
     if on_cpu and softcap is None and _flash is not None:
-        out = _on_cpu(query, (key, value), shared, sight, scale)
+        out = _attend_on_cpu(query, (key, value), shared, sight, scale)
     else:
         shape = query.shape[2], key.shape[2], query.dtype
         look = partial(_look, sight, shape)
@@ -269,7 +269,7 @@ def _look(sight: AttentionContext, shape: tuple[int, int, Any], rows: slice, que
     return sight._grouped[rows.stop, "whole"]
 
 
-def _on_cpu(
+def _attend_on_cpu(
     query: Any, own: tuple[Any, Any], shared: Any, sight: AttentionContext, scale: float
 ) -> Any:
     """Return the attention output by torch's CPU kernel, which also returns the log-sum-exp."""

@@ -23,7 +23,7 @@ from tuneworthy.store import signals
 
 Ids = Sequence[int]
 
-_LOGITS = 100_000_000  # most logits (numbers) of one pass: 0.4 GB in fp32
+_MOST_LOGITS = 100_000_000  # most logits (numbers) of one pass: 0.4 GB in fp32
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def logprobs(
     prefix, own = share_prefix(net, prompts, longest)
     scores: list[list[float]] = [[] for _ in prompts]
     count = parallel_batches(net.module.device, len(own))
-    most = _LOGITS // count // net.vocab
+    most = _MOST_LOGITS // count // net.vocab
 
     nodes = min(most, max(sum(len(c) for c in given) for given in continuations))
 
@@ -84,7 +84,7 @@ def logprobs(
     def scored(batch: list[int]) -> list[list[float]]:
         signals.check()
         given = [continuations[k] for k in batch]
-        return _batch(net, [own[k] for k in batch], prefix, given, most)
+        return _score_batch(net, [own[k] for k in batch], prefix, given, most)
 
     def cost(batch: Sequence[int]) -> int:
         return len(batch) * (max(len(own[k]) for k in batch) + nodes)
@@ -100,7 +100,7 @@ def logprobs(
     return scores
 
 
-def _batch(
+def _score_batch(
     net: Net,
     own: Sequence[Ids],
     prefix: Prefix | None,
@@ -113,7 +113,7 @@ def _batch(
 def continuation_scorer(
     net: Net, given: Sequence[Ids]
 ) -> tuple[Callable[[Any, State], list[list[float]]], int]:
-    """Return a function that scores `given` continuations for each row of a batch just read.
+    """Return (function that scores `given` continuations of a batch just read, their tree nodes).
 
     Also return the number of nodes of the continuations' tree, for which the cache needs room.
     """
@@ -123,7 +123,7 @@ def continuation_scorer(
 
     def look(logits: Any, state: State) -> list[list[float]]:
         rows = len(logits)
-        most = _LOGITS // count // net.vocab // rows
+        most = _MOST_LOGITS // count // net.vocab // rows
         return _sums(net, (logits, state), [given] * rows, max(1, most))
 
     return look, len(_build_trie(given).tokens)
@@ -210,7 +210,7 @@ def _spans(given: Sequence[Ids]) -> list[range]:
 
 
 def _one_by_one(net: Net, prompt: Ids, given: Sequence[Ids]) -> list[float]:
-    """Return continuations' log-probabilities, each in a pass of its own, where no tree fits."""
+    """Return the summed log-probability of each continuation, each by a pass of its own."""
     sums = []
     for ids in given:
         signals.check()

@@ -20,7 +20,7 @@ _RANKS = (16, 32, 64, 128, 256, 320, 512)
 
 
 def serve_command(spec: str, home: Path, adapter: Path, name: str) -> str:
-    """Return the vLLM command for a base (`spec`, relative paths from `home`) with an adapter.
+    """Return the vLLM command to serve an adapter on a base (`spec`, paths from `home`), or "".
 
     Requests then go to `openai:NAME@http://localhost:8000/v1`. The command is "" if the folder has
     no adapter, if vLLM can't serve its rank or its kind (DoRA), or if the adapter was trained under
@@ -73,7 +73,7 @@ def serving_commands(
 
 
 def _trained_with_switch(adapter: Path) -> bool:
-    """Return whether the base of an adapter can turn thinking on or off, by the manifest."""
+    """Return whether the adapter's manifest says that its base has a switch for thinking."""
     try:
         manifest = json.loads((adapter / "tuneworthy.json").read_text("utf-8"))
         state = manifest["base"].get("thinking", "none")
@@ -83,7 +83,7 @@ def _trained_with_switch(adapter: Path) -> bool:
 
 
 def _base(spec: str, home: Path) -> list[str] | None:
-    """Return vLLM's arguments that name the base, None if vLLM can't open it."""
+    """Return vLLM's arguments that name the base, None for a spec or model that it can't open."""
     from tuneworthy.models.local.wheel import NAME, locate
 
     if spec == NAME:

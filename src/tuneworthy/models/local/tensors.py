@@ -21,7 +21,7 @@ from tuneworthy.records.errors import ModelError
 
 _LFS = b"version https://git-lfs"
 
-_LARGEST = 100_000_000  # most bytes of a header, the limit of the format
+_MOST_HEADER_BYTES = 100_000_000  # most bytes of a header, the limit of the format
 
 _BITS = {
     **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
@@ -67,21 +67,21 @@ def header_of(file: Path) -> dict[str, Tensor]:
                 fix="run `git lfs pull` in the model's repository",
             )
         length = struct.unpack("<Q", first[:8])[0] if len(first) >= 8 else -1
-        if not 0 < length <= min(_LARGEST, size - 8):
-            raise _cut(file, size, "its header does not fit in")
+        if not 0 < length <= min(_MOST_HEADER_BYTES, size - 8):
+            raise _cut_error(file, size, "its header does not fit in")
         opened.seek(8)
         raw = opened.read(length)
     try:
         entries = json.loads(raw, object_pairs_hook=_without_duplicates)
         entries.pop("__metadata__", None)
         table = {str(name): _tensor(entry, 8 + length) for name, entry in entries.items()}
-        _check_places([entry["data_offsets"] for entry in entries.values()])
+        _check_contiguous([entry["data_offsets"] for entry in entries.values()])
         ends = [entry["data_offsets"][1] for entry in entries.values()]
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         why = str(error) if type(error) is ValueError else type(error).__name__
-        raise _cut(file, size, f"its header can't be read: {why}") from error
+        raise _cut_error(file, size, f"its header can't be read: {why}") from error
     if (whole := 8 + length + max(ends, default=0)) != size:
-        raise _cut(file, size, f"its header promises {whole} bytes")
+        raise _cut_error(file, size, f"its header promises {whole} bytes")
     return table
 
 
@@ -96,18 +96,18 @@ def _tensor(entry: dict[str, Any], data: int) -> Tensor:
     kind, shape, (low, high) = entry["dtype"], entry["shape"], entry["data_offsets"]
     if kind not in _BITS:
         raise ValueError(f"unknown number type {kind!r}")
-    if not isinstance(shape, list) or not all(map(_count, [*shape, low, high])) or low > high:
+    if not isinstance(shape, list) or not all(map(_is_count, [*shape, low, high])) or low > high:
         raise ValueError("a shape or a place is impossible")
     if 8 * (high - low) != math.prod(shape) * _BITS[kind]:
         raise ValueError("a tensor's bytes don't fit its shape")
     return Tensor(kind, tuple(shape), data + low)
 
 
-def _count(value: Any) -> bool:
+def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
-def _check_places(places: Sequence[Sequence[int]]) -> None:
+def _check_contiguous(places: Sequence[Sequence[int]]) -> None:
     at = 0
     for low, high in sorted(map(tuple, places)):
         if low != at:
@@ -115,7 +115,7 @@ def _check_places(places: Sequence[Sequence[int]]) -> None:
         at = high
 
 
-def _cut(file: Path, size: int, why: str) -> ModelError:
+def _cut_error(file: Path, size: int, why: str) -> ModelError:
     return ModelError(
         "a weight file is cut or damaged",
         where=str(file),
@@ -139,18 +139,18 @@ def readable(tensor: Tensor) -> bool:
 
 
 def values_of(file: Path, tensor: Tensor) -> NDArray[np.float64]:
-    """Return a tensor's values as float64, in its shape. Raises OSError."""
-    return _part(file, tensor, 0, math.prod(tensor.shape)).reshape(tensor.shape)
+    """Read a tensor's values from its file as float64, in its shape. Raises OSError."""
+    return _read_part(file, tensor, 0, math.prod(tensor.shape)).reshape(tensor.shape)
 
 
-def square_of(file: Path, tensor: Tensor) -> float:
+def read_square_sum(file: Path, tensor: Tensor) -> float:
     """Return the sum of a tensor's squared values (the square of its Frobenius norm)."""
     count = math.prod(tensor.shape)
-    parts = (_part(file, tensor, at, min(_PART, count - at)) for at in range(0, count, _PART))
+    parts = (_read_part(file, tensor, at, min(_PART, count - at)) for at in range(0, count, _PART))
     return sum(float(np.vdot(part, part)) for part in parts)
 
 
-def _part(file: Path, tensor: Tensor, at: int, count: int) -> NDArray[np.float64]:
+def _read_part(file: Path, tensor: Tensor, at: int, count: int) -> NDArray[np.float64]:
     if tensor.kind == "BF16":  # the upper half of a float of 32 bits
         half = np.fromfile(file, "<u2", count, offset=tensor.start + 2 * at)
         return (half.astype(np.uint32) << 16).view(np.float32).astype(np.float64)

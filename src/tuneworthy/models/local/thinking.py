@@ -68,7 +68,7 @@ SWITCHES = (
     Switch("reasoning_effort", "none", "high", word="none"),  # Mistral; gpt-oss has no `none`
 )
 # Tags that thinking models write around an answer and that are not part of it.
-_AROUND = (
+_ANSWER_TAGS = (
     ("<response>", "</response>"),  # Granite 3.2
     ("<answer>", "</answer>"),  # Hunyuan
     ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
@@ -115,7 +115,7 @@ def set_switch(
         template = _template_with_switch(template, switch, on := setting == "on")
         begun = opened(render(template))
         if on:
-            return template, _thinks(tags, begun)
+            return template, _thinking_switched_on(tags, begun)
         if not begun:
             return template, Thinking("off", tags)
     begun = opened(render(template))
@@ -129,10 +129,10 @@ def set_switch(
             fix="write `thinking: auto` (its thoughts get `thinking_tokens` of their own), or "
             "choose a model that can answer at once",
         )
-    return template, _thinks(tags, begun)
+    return template, _thinking_switched_on(tags, begun)
 
 
-def _thinks(tags: tuple[Tags, ...], begun: Tags | None) -> Thinking:
+def _thinking_switched_on(tags: tuple[Tags, ...], begun: Tags | None) -> Thinking:
     if not tags:
         raise ModelError(
             "the model can think, but how it marks its thoughts is not known",
@@ -152,7 +152,7 @@ def opened(text: str | None) -> Tags | None:
 def _strip_answer_tags(text: str) -> str:
     """Return an answer without leading whitespace, and without answer tags around it."""
     text = text.lstrip()
-    for start, end in _AROUND:
+    for start, end in _ANSWER_TAGS:
         if text.startswith(start):
             return text[len(start) :].partition(end)[0].strip()
     return text
@@ -228,14 +228,14 @@ def watch_for(
 def answer_of(
     thought: Thought | None, ids: Sequence[int], text: Callable[[Sequence[int]], str]
 ) -> tuple[str, int]:
-    """Return the answer's text in a row's ids, and the number of ids of the thought before it."""
+    """Return (answer's text without the thought before it, number of the thought's ids)."""
     if thought is None or not thought.tokens:
         return text(ids), 0
     return _strip_answer_tags(thought.lead + text(ids[thought.tokens :])), thought.tokens
 
 
 def text_before_stop(text: str, stop: Sequence[str]) -> str:
-    """Return the text before the first stop word in it."""
+    """Return the text before the earliest stop word in it; the whole text if it has none."""
     cuts = [text.find(word) for word in stop if word in text]
     return text[: min(cuts)] if cuts else text
 

@@ -52,7 +52,7 @@ def vocabulary(tokenizer: Any, size: int, ends: Sequence[int]) -> Any:
 
 
 def allowed(matchers: Sequence[Any], size: int) -> Any:
-    """Return which tokens may come next, bool [rows, size]; all in a row without matcher."""
+    """Return a bool tensor [rows, size] of legal next tokens; all True without a matcher."""
     words = np.zeros((len(matchers), (size + 31) // 32), dtype=np.int32)
     for row, matcher in zip(words, matchers, strict=True):
         if matcher is None:
@@ -87,7 +87,7 @@ _QUOTE = ord('"')
 
 _LETTERS_IN_STRING = ("q", "Z")  # letters that may both come next only inside a free string
 
-_SLACK = 8  # a token may lengthen the path by a few tokens, so checking starts that much earlier
+_SLACK_TOKENS = 8  # checking starts so much earlier: a token may lengthen the path
 
 
 class Closer:
@@ -102,7 +102,7 @@ class Closer:
         self._outside = np.array([_rank(text, inside=False) for text in texts])
 
     def in_time(self, matcher: Any, token: int, left: int) -> int:
-        """Return `token` if the answer can still end within `left` tokens, else one towards an end.
+        """Return `token` if the answer can still end within `left` tokens, else one nearer an end.
 
         If no path to an end is found, `token` is returned.
         """
@@ -118,7 +118,7 @@ class Closer:
     def near(self, matcher: Any, room: int) -> int:
         """Return the number of tokens left below which `in_time` must check each token."""
         way = self.way(matcher.deep_copy(), room)
-        return (len(way) if way is not None else 0) + _SLACK
+        return (len(way) if way is not None else 0) + _SLACK_TOKENS
 
     def way(self, matcher: Any, most: int) -> list[int] | None:
         """Return at most `most` tokens that end the answer, or None; the matcher is used up."""

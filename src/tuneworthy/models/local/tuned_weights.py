@@ -30,7 +30,7 @@ def has_weights(folder: Path) -> bool:
     return (folder / WEIGHTS).exists()
 
 
-def holding(module: Any, weights: Mapping[str, Any]) -> Any:
+def copy_with_weights(module: Any, weights: Mapping[str, Any]) -> Any:
     """Return a copy of a model's modules with `weights` as its parameters (by name).
 
     Tied parameters stay tied. Buffers are copied.
@@ -77,7 +77,7 @@ def read_tuned(folder: Path, module: Any, weights: str, *, idle: bool = False) -
     if not idle and all(torch.equal(tensor, own[name]) for name, tensor in tensors.items()):
         raise ModelError("tuning changed nothing: the weights equal the base's", where=str(file),
                          fix="train longer, or at a higher rate")  # fmt: skip
-    return holding(module, tensors), file_hash
+    return copy_with_weights(module, tensors), file_hash
 
 
 def _check_room(module: Any, folder: Path) -> None:

@@ -32,7 +32,7 @@ def cache_folder() -> Path:
 
 
 def check_folder(folder: Path) -> list[Path]:
-    """Return the weight files of a model folder that is complete and safe to open.
+    """Return a model folder's weight files; check that it is complete and safe to open.
 
     Raises ModelError (a part is missing, truncated or inconsistent) or SecurityError (it would run
     code, or block its reader).

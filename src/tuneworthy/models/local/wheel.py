@@ -204,7 +204,7 @@ def snapshot(name: str) -> Path:
 
 
 def licence_of(spec: str, folder: Path | None) -> str | None:
-    """Return the licence in a local model's card (README.md), None if it has none."""
+    """Return the licence that a local model's card (README.md) states, else None."""
     if spec == NAME:
         return LICENCE.lower()
     try:

@@ -229,7 +229,7 @@ def _check_prompts(server: ServerScores, names: ServedNames, row: ProofRow) -> N
 
 
 def _likeliest_gap(one: dict[str, float], other: dict[str, float]) -> float:
-    """Return the difference in log-probability of the first model's likeliest token."""
+    """Return the difference in log-probability of the likeliest token of `one`."""
     token = max(one, key=lambda name: one[name])
     return abs(one[token] - other.get(token, min(other.values())))
 

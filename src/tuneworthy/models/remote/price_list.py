@@ -105,9 +105,9 @@ def _price_table() -> dict[str, Any]:
     return tomllib.loads((Path(__file__).parent / "prices.toml").read_text("utf-8"))
 
 
-_KEYS = ("model", "bigger", "teacher")
+_MODEL_KEYS = ("model", "bigger", "teacher")
 
-OLD_DAYS = 180  # days after which a list price is said to be old
+OLD_PRICE_DAYS = 180  # days after which a list price is said to be old
 
 
 def misspelt(task: Task) -> Iterator[Observation]:
@@ -116,7 +116,7 @@ def misspelt(task: Task) -> Iterator[Observation]:
     A model with a price in task.yaml, or at another address, is not checked.
     """
     prices = task.economics.prices if task.economics and task.economics.prices else {}
-    for key in _KEYS:
+    for key in _MODEL_KEYS:
         kind, _, name = (getattr(task, key) or "").partition(":")
         if kind != "openai" or "@" in name or name in prices or listed(name, OPENAI):
             continue
@@ -134,7 +134,7 @@ def outdated(task: Task, today: dt.date | None = None) -> Iterator[Observation]:
     """
     today = today or dt.datetime.now(dt.UTC).date()
     prices = task.economics.prices if task.economics and task.economics.prices else {}
-    for key in _KEYS:
+    for key in _MODEL_KEYS:
         kind, _, rest = (getattr(task, key) or "").partition(":")
         name, _, url = rest.partition("@")
         price = listed(name, url or OPENAI) if kind == "openai" else None
@@ -145,7 +145,7 @@ def outdated(task: Task, today: dt.date | None = None) -> Iterator[Observation]:
             fix = "name another model, or see whether it still answers"
             yield Observation(kind="ended_model", level="warning", text=text, count=1, fix=fix)
         days = (today - price.read).days
-        if days > OLD_DAYS and name not in prices:
+        if days > OLD_PRICE_DAYS and name not in prices:
             text = f"the list price of {name} was read on {price.read}, {days} days ago"
             fix = f"see whether it still holds, or write it: economics.prices ({price.source})"
             yield Observation(kind="old_price", level="warning", text=text, count=1, fix=fix)

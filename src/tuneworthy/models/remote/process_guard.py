@@ -35,7 +35,7 @@ class GuardedProcess:
         folder: Path | None = None,
         more: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start a command in a folder, its output in `log`, with `more` environment variables."""
+        """Start a command under a guard, output to `log`; return the guard's process."""
         with log.open("wb") as file:
             return subprocess.Popen(
                 [sys.executable, "-I", __file__, *command],

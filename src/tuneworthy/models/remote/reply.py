@@ -58,7 +58,7 @@ def read_reply(answer: Mapping[str, Any], limits: Limits, asked: int) -> Reply:
 
 
 def _content(message: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the text of a message, and what is wrong with it, or ""."""
+    """Return (text of a message, ""), or ("", what is wrong) if it has no usable text."""
     content = message.get("content")
     if isinstance(content, list):
         kept = _answer_parts(content)
@@ -74,7 +74,7 @@ def _content(message: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _finish(reason: Any) -> tuple[Finish, str]:
-    """Return the finish of a finish reason, and what is wrong with it, or ""."""
+    """Return (finish, "") for a server's finish reason, or ("error", what is wrong)."""
     # some servers end a complete answer with null
     if reason is None or reason in ("stop", "eos", "end_turn"):
         return "stop", ""
@@ -109,7 +109,7 @@ def _label_in(text: str) -> str:
 
 
 def _tokens(usage: Mapping[str, Any], most: int) -> dict[str, int | None]:
-    """Return the token counts of a usage record; `tokens_out` includes reasoning."""
+    """Return {Reply field: tokens or None} of a usage record; `tokens_out` has reasoning."""
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
     prompt, made = (_count(usage.get(k), most) for k in ("prompt_tokens", "completion_tokens"))

@@ -79,7 +79,7 @@ def address_of(kind: str) -> str:
 
 
 def missing_program(kind: str) -> Reason | None:
-    """Return why a server of a kind can't be started here, None if it can; start nothing."""
+    """Return the reason that a server's program is missing; None if it or an address is set."""
     words = _command_words(kind, load("servers", kind))
     if address_of(kind) or shutil.which(words[0]) is not None:
         return None
@@ -194,7 +194,7 @@ def _server_error(server: RunningServer, what: str, got: str) -> ModelError:
     )
 
 
-PATIENCE = 3.0  # seconds to wait for the end of a server that broke a connection
+PATIENCE_SECONDS = 3.0  # seconds to wait for the end of a server that broke a connection
 
 _hosts: weakref.WeakSet[ServerHost] = weakref.WeakSet()
 
@@ -242,7 +242,7 @@ class ServerHost:
         except ProviderError as error:
             server = self.running()
             # a server that ends closes its connections first
-            if not (last := server.ended(PATIENCE)):
+            if not (last := server.ended(PATIENCE_SECONDS)):
                 raise
             *before, end = last.splitlines()
             raise ProviderError(

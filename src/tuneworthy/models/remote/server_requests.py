@@ -92,7 +92,7 @@ class ServerScores:
         return found
 
     def likeliest(self, name: str, ids: Sequence[int], cached: bool) -> dict[str, float]:
-        """Return the likeliest next tokens' log-probabilities; `cached`: with the prefix cache.
+        """Return {likeliest next token: log-probability}; `cached`: the prefix cache may be used.
 
         Raises ProviderError.
         """
@@ -109,7 +109,7 @@ class ServerScores:
             raise _request_error(self.server, "/v1/completions", got) from None
 
     def answered(self, name: str, prompt: Sequence[Message]) -> tuple[str, int | None]:
-        """Return the model that an answer names, and the server's count of the prompt's tokens."""
+        """Return (model that a reply names, prompt tokens that the server counted or None)."""
         body = {**self.fields, "model": name, "max_tokens": 1, "temperature": 0.0,
                 "messages": [{"role": m.role, "content": m.content} for m in prompt]}  # fmt: skip
         answer = post(self.server, "/v1/chat/completions", body)

@@ -77,7 +77,7 @@ class Outcome:
     parameter: str = ""
 
 
-class _Refused(openai.OpenAIError):
+class _ErrorStatus(openai.OpenAIError):
     """The server answered with an error status; `whole`: its page was read to the end."""
 
     def __init__(self, code: int, headers: Mapping[str, str], page: bytes, whole: bool) -> None:
@@ -95,18 +95,18 @@ def connect(where: Endpoint, policy: RetryPolicy) -> openai.OpenAI:
         http_client=openai.DefaultHttpxClient(
             follow_redirects=False,
             trust_env=not where.loopback,
-            event_hooks={"request": [_trace_request], "response": [_raise_for_error]},
+            event_hooks={"request": [_guard_request], "response": [_raise_for_error]},
         ),
     )
 
 
-def _trace_request(request: Any) -> None:
+def _guard_request(request: Any) -> None:
     own = {"trace": _refuse_forbidden_peer, "begun": time.perf_counter()}
     request.extensions = {**request.extensions, **own}
 
 
 def _raise_for_error(response: Any) -> None:
-    """Raise `_Refused` for an error status, with its page read within limits of bytes and seconds.
+    """Raise `_ErrorStatus` for an error status, its page read within limits of bytes and time.
 
     The SDK would read the whole page, however large or slow. A page that breaks off or never ends
     still has its status, which decides how the error is handled.
@@ -123,11 +123,11 @@ def _raise_for_error(response: Any) -> None:
         whole = False
     finally:
         response.close()
-    raise _Refused(response.status_code, response.headers, bytes(page), whole)
+    raise _ErrorStatus(response.status_code, response.headers, bytes(page), whole)
 
 
 def _read_limited(raw: bytearray, chunks: Iterable[bytes], most: int, end: float) -> str:
-    """Append chunks to `raw`; return the limit that was exceeded ("bytes", "seconds"), or "".
+    """Append chunks to `raw`; return "bytes" or "seconds", the limit that was exceeded, else "".
 
     Checked per chunk: a larger unit would hide a slow drip.
     """
@@ -161,10 +161,10 @@ def refused_key(client: openai.OpenAI) -> str:
     try:
         with client.models.with_streaming_response.list(timeout=_KEY_SECONDS):
             return ""
-    except _Refused as error:
+    except _ErrorStatus as error:
         refused = error
     except Exception as error:
-        if not isinstance(error.__cause__, _Refused):
+        if not isinstance(error.__cause__, _ErrorStatus):
             return ""
         refused = error.__cause__
     outcome = _refusal_outcome(refused, Redactor(client.api_key))
@@ -194,7 +194,7 @@ def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds
             return Outcome("retry", why=f"the answer took longer than {seconds:.0f} s")
     except SecurityError:
         raise
-    except _Refused as error:
+    except _ErrorStatus as error:
         return _refusal_outcome(error, clean)
     except openai.APITimeoutError as error:
         never = type(error.__cause__).__name__ == "ConnectTimeout"
@@ -203,7 +203,7 @@ def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds
     except openai.APIConnectionError as error:
         if isinstance(error.__cause__, SecurityError):
             raise error.__cause__ from None
-        if isinstance(error.__cause__, _Refused):  # older SDKs wrap it
+        if isinstance(error.__cause__, _ErrorStatus):  # older SDKs wrap it
             return _refusal_outcome(error.__cause__, clean)
         return _connection_outcome(error, clean)
     except Exception as error:  # a broken stream raises the transport's own exception
@@ -228,7 +228,7 @@ def _parse_answer(raw: bytes | bytearray, seconds: float, clean: Redactor) -> Ou
     return Outcome("answer", body=body, billed=True, seconds=seconds)
 
 
-def _refusal_outcome(error: _Refused, clean: Redactor) -> Outcome:
+def _refusal_outcome(error: _ErrorStatus, clean: Redactor) -> Outcome:
     code, body = error.code, _error_message(error, clean)
     details = body if isinstance(body, dict) else {}
     message = details.get("message") or body or f"Error code: {code}"  # some servers use other keys
@@ -257,7 +257,7 @@ def _refusal_outcome(error: _Refused, clean: Redactor) -> Outcome:
     return Outcome("row", why=text, billed=False, alone=alone, parameter=parameter)
 
 
-def _error_message(error: _Refused, clean: Redactor) -> Any:
+def _error_message(error: _ErrorStatus, clean: Redactor) -> Any:
     """Return the `error` of a JSON error page, else the whole page: parsed if JSON, else text."""
     try:
         body = json.loads(error.page)

@@ -52,7 +52,7 @@ class CommandRun:
     def fit(
         self, model: Any, lessons: TrainingData, settings: LoraSettings, seed: int, unit: Path
     ) -> Trained:
-        """Have an adapter trained into `unit/adapter` and return it, or the complete one there.
+        """Return the adapter in `unit/adapter`; have the command train it unless complete.
 
         `model` and the errors of rows are those of `lora.fit_lora`. Raises TrainerFailed if the
         command fails, takes too long, or leaves no adapter of this model.
@@ -77,12 +77,12 @@ class CommandRun:
             places["options"].write_text(json.dumps(options, indent=1), "utf-8")
         begun = time.perf_counter()
         lessons.say(f"the command trains; its output: {work / 'log.txt'}")
-        self._run([_filled(word, given) for word in shlex.split(self.command)], work, lessons.say)
+        self._run([_fill(word, given) for word in shlex.split(self.command)], work, lessons.say)
         seconds = time.perf_counter() - begun
         about = {"base": {**model.fingerprint, "spec": model.spec, "weights": weights_hash(model)},
                  "settings": settings.plain(), "seed": seed, "rows": rows.digest(EncodedRows()),
                  "trainer": self.command}  # fmt: skip
-        built = self._taken(model, work, base)
+        built = self._checked_adapter(model, work, base)
         rate = lessons.dev_score if lessons.dev else None
         scored = {"epoch": settings.pace.epochs, "dev_score": None if rate is None else rate(built),
                   "dev_loss": None, "p_end": None}  # fmt: skip
@@ -140,8 +140,8 @@ class CommandRun:
         if code:
             raise self._failure(f"the command ended with exit code {code}", running.last_lines())
 
-    def _taken(self, model: Any, work: Path, base: Path) -> Path:
-        """Return a folder with the command's adapter alone, checked to be one of this model."""
+    def _checked_adapter(self, model: Any, work: Path, base: Path) -> Path:
+        """Check the command's adapter; return a new folder with it alone."""
         left, built = work / "output" / self.adapter, work / "new"
         lacking = [name for name in (ADAPTER, _CONFIG) if not (left / name).is_file()]
         if lacking:
@@ -187,7 +187,7 @@ def _line(example: Example, row: EncodedExample) -> str:
     return json.dumps(told, ensure_ascii=False) + "\n"
 
 
-def _filled(word: str, given: dict[str, str]) -> str:
+def _fill(word: str, given: dict[str, str]) -> str:
     """Return a word of the command with what its placeholders stand for; other braces stay."""
     for name, value in given.items():
         word = word.replace(f"{{{name}}}", value)
@@ -195,5 +195,5 @@ def _filled(word: str, given: dict[str, str]) -> str:
 
 
 def _names(folder: Path) -> list[str]:
-    """Return the first names in a folder."""
+    """Return the first eight names in a folder, sorted."""
     return sorted(path.name for path in folder.iterdir())[:8]

@@ -70,7 +70,7 @@ def compare_models(base: Any, tuned: Any, rows: Sequence[dict[str, Any]]) -> lis
     is exact at each position. Rows without such a token, or longer than the model's context, get
     [0, 0, 0, 0]. Raises NumericError if a figure is not finite.
     """
-    rendered = [_encoded(row) for row in rows]
+    rendered = [_to_example(row) for row in rows]
     fits = [i for i, row in enumerate(rendered) if row.trained and _fits_context(base, row)]
     net = open_plain(base.module)
     other = net if tuned.module is base.module else open_plain(tuned.module)
@@ -87,7 +87,7 @@ def compare_models(base: Any, tuned: Any, rows: Sequence[dict[str, Any]]) -> lis
 
 
 def weight_changes(base: Any, tuned: Any) -> dict[str, dict[str, Any]]:
-    """Return the size, rank and effective rank of the weight change by layer number.
+    """Return {layer number or weight name, "all"}: figures of the weight change (ratio, ranks).
 
     `ratio` is ‖ΔW‖ / ‖W‖ (Frobenius, over a layer's weights together); `effective_rank` is
     exp(entropy of the normalised singular values of ΔW), the mean over the layer's matrices (Roy
@@ -154,7 +154,7 @@ def representation_shifts(base: Any, tuned: Any, rows: Sequence[dict[str, Any]])
     The mean is over the tokens from `first` on of at most 16 rows; an empty list if there are none.
     Raises NumericError if a change is not finite.
     """
-    rendered = [row for row in map(_encoded, rows) if row.trained and _fits_context(base, row)][
+    rendered = [row for row in map(_to_example, rows) if row.trained and _fits_context(base, row)][
         :COMPARED_ROWS
     ]
     bodies = [model.module.get_decoder() for model in (base, tuned)]
@@ -247,7 +247,7 @@ def _row(head: Sequence[int], written: Sequence[int]) -> dict[str, Any]:
     return {"ids": [*head, *written], "first": len(head)}
 
 
-def _encoded(row: dict[str, Any]) -> EncodedExample:
+def _to_example(row: dict[str, Any]) -> EncodedExample:
     ids, first = tuple(row["ids"]), row["first"]
     return EncodedExample(ids, (False,) * first + (True,) * (len(ids) - first))
 

@@ -93,7 +93,7 @@ class Checkpoints:
     _next_due: float = 0.0
 
     def restore(self, run: Run, usable: Callable[[int], bool]) -> None:
-        """Restore the newest usable checkpoint of this run into `run`; remove unusable ones.
+        """Restore the newest usable checkpoint into `run`; delete unusable ones' folders.
 
         Removed are damaged ones, those of other runs, and newer ones that are not `usable(step)`:
         the other files that a run at that step needs are missing.

@@ -104,26 +104,26 @@ def check_learned(
     `update_ratios` are those at the end of training, `history` is what `loop.train` returns.
     """
     if not all(math.isfinite(ratio) for ratio in update_ratios.values()):
-        raise _learning_failure(
+        raise _not_learned_error(
             "the trained weights are not finite", f"update ratios {update_ratios}"
         )
     if not any(update_ratios.values()):
-        raise _learning_failure(
+        raise _not_learned_error(
             "training changed nothing: the weights still equal the base's", "all zero"
         )
     end = history["steps"][-1]
     if end["norm"] == 0 and end["loss"] > _LEAST_LOSS:
-        raise _learning_failure(
+        raise _not_learned_error(
             "the gradient vanished: an activation overflowed", f"loss {end['loss']:.2f}"
         )
     last = history["by_row"][-1]
     mean = sum(last) / len(last)
     if mean > math.log(vocabulary) + 1:
-        raise _learning_failure(
+        raise _not_learned_error(
             "training ended worse than a uniform guess", f"loss {mean:.2f} a token"
         )
     if len(history["by_row"]) > 1 and (worse := _loss_rise(history)) > _MOST_RISE:
-        raise _learning_failure(
+        raise _not_learned_error(
             "training made its own rows less likely",
             f"loss {worse:+.2f} a token on the first rows, from their first to their last reading",
         )
@@ -135,7 +135,7 @@ def _loss_rise(history: dict[str, Any]) -> float:
     return float(sum(last[row] - history["by_row"][0][row] for row in first) / len(first))
 
 
-def _learning_failure(what: str, got: str) -> NumericError:
+def _not_learned_error(what: str, got: str) -> NumericError:
     return NumericError(
         what, got=got, fix="lower the option `rate`, train on more rows, or leave this arm out"
     )

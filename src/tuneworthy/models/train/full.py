@@ -18,13 +18,13 @@ import torch
 from pydantic import Field
 from safetensors.torch import save_file
 
-from tuneworthy.models.local.tuned_weights import WEIGHTS, holding
+from tuneworthy.models.local.tuned_weights import WEIGHTS, copy_with_weights
 from tuneworthy.models.train.adapter import seal
 from tuneworthy.models.train.figures import whole_update_ratio
 from tuneworthy.models.train.loop import TrainingSchedule
 from tuneworthy.models.train.lora import Opened, Trained, fit, open_once
 from tuneworthy.models.train.loss import open_net
-from tuneworthy.models.train.memory_fit import WHOLE_SIZE, apply_plan, plan_memory
+from tuneworthy.models.train.memory_fit import TRAINED_BYTES, apply_plan, plan_memory
 from tuneworthy.models.train.training_data import EncodedExample, TrainingData
 from tuneworthy.records.errors import DoesNotFit
 from tuneworthy.records.record import Record
@@ -46,7 +46,7 @@ class FullSettings(Record):
 def fit_full(
     model: Any, lessons: TrainingData, settings: FullSettings, seed: int, folder: Path
 ) -> Trained:
-    """Train all weights into `folder/weights` and return the result, or the complete one there.
+    """Train all weights into `folder/weights`; return the new result, or a complete old one.
 
     Arguments and errors are those of `lora.fit_lora`. Raises DoesNotFit, before anything is copied,
     if memory or disk lack room. Only the best epoch so far is kept on disk.
@@ -95,7 +95,7 @@ class WholeMethod:
     def saved_facts(self, folder: Path) -> dict[str, Any]:
         """Return the precisions of training and of the saved weights, and the saved bytes."""
         kind = self.model.module.dtype
-        trained, saved = (str(k).removeprefix("torch.") for k in (_training_precision(kind), kind))
+        trained, saved = (str(k).removeprefix("torch.") for k in (_trained_dtype(kind), kind))
         size = (folder / WEIGHTS).stat().st_size
         return {"weights": {"trained_in": trained, "saved_in": saved, "bytes": size}}
 
@@ -106,13 +106,13 @@ def trainable_copy(module: Any) -> Any:
     Tied weights stay tied. Nothing is shared with the base.
     """
     weights = {
-        name: weight.detach().to(_training_precision(weight.dtype), copy=True)
+        name: weight.detach().to(_trained_dtype(weight.dtype), copy=True)
         for name, weight in module.named_parameters()
     }
-    return holding(module, weights).requires_grad_(True)
+    return copy_with_weights(module, weights).requires_grad_(True)
 
 
-def _training_precision(kind: Any) -> Any:
+def _trained_dtype(kind: Any) -> Any:
     return torch.promote_types(kind, torch.float32)
 
 
@@ -123,7 +123,7 @@ def _check_disk_room(base: Any, folder: Path) -> None:
     """
     numbers = sum(weight.numel() for weight in base.parameters())
     saved = sum(weight.nbytes for weight in base.parameters())
-    need = 2 * _NUMBERS_PER_WEIGHT * WHOLE_SIZE * numbers + 3 * saved
+    need = 2 * _NUMBERS_PER_WEIGHT * TRAINED_BYTES * numbers + 3 * saved
     existing = next(part for part in (folder, *folder.parents) if part.exists())
     free = shutil.disk_usage(existing).free
     if need > free:

@@ -60,7 +60,7 @@ def train(
     after_epoch: Callable[[int], bool | None],
     watch: TrainingCallbacks | None = None,
 ) -> dict[str, Any]:
-    """Train the weights that require a gradient; return `steps`, `by_row`, `first` and `seconds`.
+    """Train the weights that require a gradient; return {"steps", "by_row", "first", "seconds"}.
 
     `steps`: a record of each step; `by_row`: mean loss by epoch and row, when the row was read;
     `first`: indexes of the first step's rows; `seconds`: of the steps alone. `after_epoch(number)`

@@ -115,7 +115,7 @@ def fit_lora(
     seed: int,
     folder: Path,
 ) -> Trained:
-    """Train an adapter into `folder/adapter` and return it, or the complete one there.
+    """Train an adapter into `folder/adapter`; return the new one, or a complete old one.
 
     `model` has `.module` (a transformers causal LM), `.tokenizer`, `.context`, `.fingerprint`,
     `.spec`, `.count_tokens`. The epoch with the best dev score is kept, ties by lower dev loss.
@@ -131,7 +131,7 @@ def fit_lora(
 def fit(
     model: Any, lessons: TrainingData, settings: Any, where: tuple[int, Path], method: Method
 ) -> Trained:
-    """Train `model` by `method` with (seed, folder) `where`; return the new or kept result.
+    """Train by `method`, `where` (seed, folder); return the new result or the complete one there.
 
     Raises the errors of `fit_lora`.
     """

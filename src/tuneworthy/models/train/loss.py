@@ -95,7 +95,7 @@ class Trunk:
 
 @dataclass
 class Losses:
-    """Weighted losses (nats): their sum, the sum by row, and each row's end-of-turn loss."""
+    """Weighted losses (nats): `total`, the sum of each row, each row's end-of-turn loss."""
 
     total: Any
     by_row: list[float] = field(default_factory=list)
@@ -202,7 +202,7 @@ def answer_logits(net: Net, rows: Sequence[EncodedExample], trunk: Trunk | None)
     for number, row in enumerate(rows):
         inputs = row.ids[skip:-1]
         ids[number, : len(inputs)] = torch.tensor(inputs)
-        places += [number * length + at - 1 - skip for at in range(row.start, len(row.ids))]
+        places += [number * length + at - 1 - skip for at in range(row.loss_start, len(row.ids))]
     ids, where = ids.to(net.module.device), torch.tensor(places, device=net.module.device)
     if net.head is None:
         return _logits(net, ids, trunk).flatten(0, 1).index_select(0, where)
@@ -217,7 +217,7 @@ def losses(net: Net, rows: Sequence[EncodedExample], trunk: Trunk | None) -> Los
     ends = nll.detach()
     if any(row.prompt_weight for row in rows):
         nll = nll * torch.tensor(_token_weights(rows), dtype=nll.dtype, device=nll.device)
-    result, sizes = Losses(total=nll.sum()), [len(row.ids) - row.start for row in rows]
+    result, sizes = Losses(total=nll.sum()), [len(row.ids) - row.loss_start for row in rows]
     for share, own in zip(nll.detach().split(sizes), ends.split(sizes), strict=True):
         result.by_row.append(float(share.sum()))
         result.end.append(float(own[-1]))
@@ -229,7 +229,7 @@ def _token_weights(rows: Sequence[EncodedExample]) -> list[float]:
     return [
         1.0 if at >= row.first else row.prompt_weight
         for row in rows
-        for at in range(row.start, len(row.ids))
+        for at in range(row.loss_start, len(row.ids))
     ]
 
 
@@ -302,7 +302,7 @@ def _sum_gradients(old: Any, new: Any) -> Any:
 
 
 def evaluate(net: Net, rows: Sequence[EncodedExample], budget: int) -> tuple[float, float] | None:
-    """Return loss per answer token (nats) and mean P(end of turn) at the gold end, if any row."""
+    """Return (nats per answer token, mean P(end of turn) at the gold end); None for no rows."""
     if not rows:
         return None
     net = replace(net, objective=None)

@@ -30,7 +30,7 @@ _MEMORY_FACTOR = {"cpu": 1.6, "cuda": 1.2, "mps": 1.2}
 _PART_TOKENS = (16_384, 8192, 4096, 2048, 1024)
 _FIX = "train on shorter rows, choose a smaller model or a lower rank, or free some memory"
 _FIX_FULL = "train an adapter instead (the arm lora), choose a smaller model, or free some memory"
-WHOLE_SIZE = 4  # bytes of a number while all weights are trained: half precision loses small steps
+TRAINED_BYTES = 4  # of a number in full tuning: half precision loses small steps
 
 
 def fit_memory(
@@ -65,7 +65,7 @@ def plan_memory(
     pace: TrainingSchedule,
     checkpointing: bool | None,
 ) -> dict[str, Any]:
-    """Return the bytes that training takes by part, and chosen `checkpointing` and `part_tokens`.
+    """Return the bytes of training by part, with the chosen `checkpointing` and `part_tokens`.
 
     `lora` None: all weights, in a copy that is not made yet. `checkpointing` None: only if the
     activations do not fit otherwise; it needs autograd, so it disables the hand-written gradient.
@@ -89,7 +89,7 @@ def plan_memory(
 
 
 def _allocator_overhead(needs: dict[str, int], where: str, lora: LoraShape | None) -> float:
-    """Return the memory held per byte in use.
+    """Return the factor from bytes in use to bytes held by the allocator, at least 1.
 
     Whole weights, their gradient and the optimizer's state are a few large blocks, which the
     allocator returns: full tuning of SmolLM2-135M held less than the plain sum (bench/journal).
@@ -115,7 +115,7 @@ def estimate(
     }
     shape = _memory.shape_of(net.module.config.to_dict(), shapes)
     own, device = net.module.dtype.itemsize, net.module.device.type
-    size = own if lora else max(own, WHOLE_SIZE)
+    size = own if lora else max(own, TRAINED_BYTES)
     count = 1 if net.trainer else net.parallel(min(pace.batch, len(rows)))
 
     way: _memory.Way = "written out" if net.trainer else "autograd"
@@ -166,7 +166,7 @@ def _step_parts(
             length = max(len(batch[i].ids) for i in group) - shared
             if net.trainer:
                 length += -(length - 1) % cpu_engine.ROUND  # the last token is not read
-            scored = sum(len(batch[i].ids) - batch[i].start for i in group)
+            scored = sum(len(batch[i].ids) - batch[i].loss_start for i in group)
             if net.head is None:
                 scored = len(group) * length
             step.append(_memory.Part(len(group), length, shared, scored))

@@ -19,7 +19,7 @@ from tuneworthy.records.record import digest
 
 @dataclass(frozen=True)
 class WeightedTokens:
-    """Cross-entropy times a weight for each row, by its example's id; 1 for other rows."""
+    """A training loss: cross-entropy times a weight per row, by example id (1 for other rows)."""
 
     weights: Mapping[str, float]
 
@@ -43,6 +43,6 @@ class WeightedTokens:
 
 
 def likelihood_loss(logits: Any, rows: Sequence[EncodedExample]) -> Any:
-    """Return the negative log-likelihood (nats) of each row's tokens from `start` on."""
-    targets = [token for row in rows for token in row.ids[row.start :]]
+    """Return the negative log-likelihood (nats) of each row's tokens from `loss_start` on."""
+    targets = [token for row in rows for token in row.ids[row.loss_start :]]
     return cross_entropy(logits, torch.tensor(targets, device=logits.device), reduction="none")

@@ -59,7 +59,7 @@ class OnPolicySetup:
 
 
 def fit_on_policy(setup: OnPolicySetup, settings: LoraSettings, seed: int, folder: Path) -> Trained:
-    """Train an adapter into `folder/adapter` and return it, or the complete one there.
+    """Train an adapter into `folder/adapter`; return the new one, or a complete old one.
 
     The last epoch is kept. An interrupted run resumes from its last checkpoint. Raises NumericError
     if a loss is not finite or the adapter did not learn, ModelError if no input can be trained on.

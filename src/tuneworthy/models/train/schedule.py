@@ -51,5 +51,5 @@ def rate_of(config: Any, wanted: float | None = None, *, full: bool = False) -> 
 
 
 def order(count: int, seed: int, epoch: int) -> list[int]:
-    """Return the row indexes 0 .. count - 1, shuffled by seed and epoch alone."""
+    """Return the row indexes 0 … count - 1 in an order shuffled by seed and epoch alone."""
     return [int(i) for i in np.random.default_rng([seed, epoch]).permutation(count)]

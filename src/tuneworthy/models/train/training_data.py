@@ -46,7 +46,7 @@ class EncodedExample:
         return sum(self.mask)
 
     @property
-    def start(self) -> int:
+    def loss_start(self) -> int:
         """Return the index of the first token whose loss counts (token 0 is not predicted)."""
         return 1 if self.prompt_weight else self.first
 
@@ -190,7 +190,7 @@ class Objective(Protocol):
         ...
 
     def prepared(self, examples: Sequence[Example], rows: Sequence[EncodedExample]) -> TokenLoss:
-        """Return the loss function for these rows; `rows` are the examples as token ids."""
+        """Return the loss function for these examples; `rows` are their token ids."""
         ...
 
 
@@ -246,7 +246,7 @@ class EncodedRows:
         return digest([given, self.excluded, dev.excluded])
 
     def check(self, model: Any) -> None:
-        """Raise ModelError without a usable row, or if token counts of prompts differ."""
+        """Raise ModelError if no row is usable or inference counts other prompt tokens."""
         if not self.rows:
             raise ModelError(  # only this arm fails: others may read these rows
                 "no row can be trained on",

@@ -57,7 +57,7 @@ class Look:
 
     @property
     def change(self) -> float:
-        """Return the largest relative change of a layer's weights (see figures)."""
+        """Return the largest relative change of any layer's weights, 0.0 without one."""
         return max(self.method.update_ratios(self.opened.wrapped).values(), default=0.0)
 
     @property

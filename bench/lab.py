@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from _bench import write
+from _lab_records import Recorder, settings_to_record
 from scipy.stats import beta
 
 from tuneworthy.lab import facts
@@ -33,7 +34,6 @@ from tuneworthy.lab.cases import LabCase, all_cases, case_of
 from tuneworthy.lab.encode import encode_rows, serving_template
 from tuneworthy.lab.events import run_id
 from tuneworthy.lab.play_run import record_play
-from tuneworthy.lab.record_all import Recorder, settings_to_record
 from tuneworthy.lab.recordings import SHIPPED_RECORDS
 from tuneworthy.lab.run_process import LabRun
 from tuneworthy.lab.strength import record_strength

@@ -369,9 +369,8 @@ def _arm_to_build(study: Results, wanted: str | None) -> str:
     """Return the name of the arm to build. Raises TaskError if none is named or deployable."""
     measured = {run.spec.name: run for run in study.runs
                 if run.state == "measured" and run.spec.role == "candidate"}  # fmt: skip
-    able = sorted(
-        name for name, run in measured.items() if run.spec.arm not in ("present", "answers")
-    )
+    able = sorted(name for name, run in measured.items()
+                  if run.spec.arm not in ("present", "answers"))  # fmt: skip
     name = wanted or study.verdict.arm
     if name is None:
         raise TaskError("the verdict names no arm to build", got=study.verdict.__rich__(),

@@ -43,7 +43,7 @@ FROM_SETTLING = (
     " requests are not like the study's rows"
 )
 
-NO_ANSWERS = "the log has no answers"
+_NO_ANSWERS = "the log has no answers"
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def _answer_facts(
     )  # fmt: skip
     if not answered:
         missing: dict[str, Any] = dict.fromkeys(
-            ("valid", "length", "latency", "labels"), NO_ANSWERS
+            ("valid", "length", "latency", "labels"), _NO_ANSWERS
         )
         return missing | {"slow": slow}
     return {
@@ -227,7 +227,7 @@ def _score_labelled(
     if metric_name(task) == JUDGE or study.grades is not None:
         return "the score is a judge's: nothing is sent here"
     if not requests:
-        return NO_ANSWERS
+        return _NO_ANSWERS
     metric = scorer(task)
     if metric.by_set:
         return "the metric scores all answers of an arm together, not single ones"

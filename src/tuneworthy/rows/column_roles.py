@@ -219,9 +219,7 @@ def _longest_text_column(columns: Sequence[str], texts: Mapping[str, Sequence[An
 
 def are_named(roles: Roles) -> bool:
     """Return whether the column names alone identify the input and the right answer."""
-    return (
-        name_rank(roles.input, INPUTS) is not None and name_rank(roles.output, OUTPUTS) is not None
-    )
+    return None not in (name_rank(roles.input, INPUTS), name_rank(roles.output, OUTPUTS))
 
 
 def _unsettled_columns(

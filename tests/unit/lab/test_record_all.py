@@ -3,10 +3,7 @@
 import json
 
 import pytest
-
-from tuneworthy.lab.cases import all_cases, case_of
-from tuneworthy.lab.events import read_record
-from tuneworthy.lab.record_all import (
+from bench._lab_records import (
     MOST_SETTINGS,
     Recorder,
     facts_of,
@@ -14,6 +11,9 @@ from tuneworthy.lab.record_all import (
     run_key,
     settings_to_record,
 )
+
+from tuneworthy.lab.cases import all_cases, case_of
+from tuneworthy.lab.events import read_record
 from tuneworthy.lab.run_process import LabRun
 from tuneworthy.records.failure import RunFacts
 

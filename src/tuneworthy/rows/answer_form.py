@@ -21,7 +21,7 @@ from tuneworthy.records.task import OutputType, Task
 from tuneworthy.rows.bad_rows import RowFault
 from tuneworthy.rows.infer import label_key
 
-_READ_ANSWERS = 500  # recorded answers that the form is chosen by
+_MOST_READ_ANSWERS = 500  # recorded answers that the form is chosen by
 _MOST_WORDS = 12  # words of a right answer that can be looked for in a text
 _SEVERAL_SHARE = 0.1  # share of rows that accept several answers, from which they are texts
 _CONTAINS_REASON = "any accepted answer stands in the text"
@@ -83,7 +83,7 @@ def _recorded_form(
 ) -> AnswerForm | None:
     """Return the answer form that fits recorded and right answers, None if `kind` fits them."""
     every = [(case, text) for case in cases for text in said.get(case.id, ())]
-    pairs = every[:_READ_ANSWERS]
+    pairs = every[:_MOST_READ_ANSWERS]
     if kind not in {"label", "text"} or not pairs:
         return None
     rights = {id(case): [case.output, *case.accepted] for case, _ in pairs}
@@ -182,7 +182,7 @@ def pass_at_comment(metric: str) -> str:
 
 MUST_SAY = "must_say"
 _MIN_SHARE = 0.9  # share of rows that must have a form before its metric is proposed
-_READ_ROWS = 300  # rows to inspect
+_MOST_READ_ROWS = 300  # rows to inspect
 _HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
 
 
@@ -204,7 +204,7 @@ def propose_metric(cases: Sequence[Case]) -> tuple[str, str] | None:
     Python answers: `code`; the same headings in nine of ten answers: `outline`; each joined with a
     content metric: `must_say` if every row has demands, else word overlap.
     """
-    sample = cases[:_READ_ROWS]
+    sample = cases[:_MOST_READ_ROWS]
     demanding = bool(cases) and all(map(has_demands, cases))
     if sample and sum(_is_python(case.output) for case in sample) >= _MIN_SHARE * len(sample):
         end = MUST_SAY if demanding else "rouge_l"

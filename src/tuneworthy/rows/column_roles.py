@@ -39,12 +39,10 @@ from tuneworthy.rows.table_columns import (
 _OUR_FIELDS = {"id", "group", "time", "context", "accepted", "must_say", "must_not_say", "meta"}
 _NOT_TEXT = re.compile(r"(^|_)(id|uuid|date|time|timestamp|created|updated|score|cost|usd|latency|"
                        r"seconds|tokens|confidence|url|index|idx|split)(_|$)")  # fmt: skip
-_MANY_LABELS = 300  # distinct answers up to which two columns are compared as labels
-# Share of rows in which two columns agree, from which either may be the right answer.
-_MOSTLY_EQUAL_SHARE = 0.5
+_MOST_LABELS = 300  # distinct answers up to which two columns are compared as labels
+_MOSTLY_EQUAL_SHARE = 0.5  # share of equal rows, from which either column may be right answers
 _TEXT_WORDS = 3  # mean words of a cell, from which a column holds text whatever its name is
-# Share of rows in which two columns agree, from which one may be a system's answers.
-_ALIKE_SHARE = 0.3
+_ALIKE_SHARE = 0.3  # share of equal rows, from which one column may be a system's answers
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def columns_of(sample: Sequence[Mapping[str, Any]]) -> list[str]:
 def propose_roles(
     sample: Sequence[Mapping[str, Any]], choice: Choice, elsewhere: bool = False
 ) -> Roles | str:
-    """Return the roles of the columns, or the name of the missing role: `input` or `output`.
+    """Return the columns' roles, or as a text the role that no column fits: "input" or "output".
 
     `elsewhere`: another file has the right answers; the answers of this one are a system's. Raises
     TaskError for a column that was named and is not there.
@@ -323,7 +321,7 @@ def _is_like_system(name: str, right: str, sample: Sequence[Mapping[str, Any]]) 
         if about and _share_with_right_answer(name, right, sample) < _ALIKE_SHARE:
             return False
         return bool(pairs) and (equal < 1 or len(pairs) < 20)
-    shared = len(golds) > _MANY_LABELS or len(said & golds) >= 0.8 * len(said)
+    shared = len(golds) > _MOST_LABELS or len(said & golds) >= 0.8 * len(said)
     return _ALIKE_SHARE <= equal < 1 and shared
 
 

@@ -106,7 +106,7 @@ class UnionFind:
             self.sizes[a] += self.sizes[b]
 
     def joint_size(self, one: int, other: int) -> int:
-        """Return the size of the group of two items that are in different groups, if merged."""
+        """Return the size of two items' groups together; the groups must differ."""
         return self.sizes[self.find(one)] + self.sizes[self.find(other)]
 
 

@@ -24,11 +24,11 @@ from tuneworthy.rows.schema import checked_schema, inferred_schema, read_schema
 _METRIC_OF_TYPE: dict[OutputType, str] = {
     "json": "fields_f1", "label": "accuracy", "text": "token_f1", "number": "number",
 }  # fmt: skip
-_JUDGE = {"TYPE": "text", "BINARY": True}  # the one metric without a file
+_JUDGE_FACTS = {"TYPE": "text", "BINARY": True}  # the one metric without a file
 _NUMBER_PATTERN = re.compile(r"[-+]?[$€£]?\s?[0-9][0-9,]*(\.[0-9]+)?\s?%?")
 _AMOUNT_PATTERN = re.compile(r"[$€£]\s?\d|(?<![\w.])\d[\d.,]*\s?([%$€£]|[^\W\d_]{2})")
 _MOST_LABELS, _LABEL_LENGTH = 300, 80
-_LIMIT_SLACK, _LIMIT_STEP = 16, 16
+_SLACK_TOKENS, _STEP_TOKENS = 16, 16
 
 
 def output_type(task: Task, outputs: Sequence[str], cases: Sequence[Case] = ()) -> OutputType:
@@ -61,7 +61,7 @@ def is_binary(metric: str) -> bool:
 def _declared(metric: str, name: str) -> Any:
     """Return what a metric's file declares under a name; None if it declares nothing."""
     if metric == "judge":
-        return _JUDGE[name]
+        return _JUDGE_FACTS[name]
     return getattr(load("metrics", metric), name, None) if metric in catalogue("metrics") else None
 
 
@@ -172,7 +172,7 @@ def answer_limit(outputs: Sequence[str], count: Callable[[str], int] | None = No
         tokens = max(map(count, outputs), default=0)
     else:
         tokens = math.ceil(len(longest.encode("utf-8", "replace")) / 3)
-    return max(_LIMIT_STEP, math.ceil((tokens + _LIMIT_SLACK) / _LIMIT_STEP) * _LIMIT_STEP)
+    return max(_STEP_TOKENS, math.ceil((tokens + _SLACK_TOKENS) / _STEP_TOKENS) * _STEP_TOKENS)
 
 
 def with_inferred(

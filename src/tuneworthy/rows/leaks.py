@@ -91,7 +91,7 @@ def _leak_error(pairs: dict[str, tuple[Case, Case]], rows: int, policy: str) -> 
 def learnable_inputs(
     given: Sequence[Query], labelled: Sequence[Case], say: Callable[[str], None]
 ) -> list[Query]:
-    """Return the unlabelled inputs that arms may learn from; `say` how many are left out.
+    """Return the unlabelled inputs that arms may learn from; call `say` with the number left out.
 
     A teacher's answer to a copy of a scored row would teach the student the scored row. Nor are
     they of a labelled row's group, as no group is split between training and scoring.
@@ -134,7 +134,7 @@ def _query_text(query: Query) -> str:
     return full_text(Case(id=query.id, messages=query.messages, output=""))
 
 
-_READ_ROWS = 2_000  # rows that are inspected
+_MOST_READ_ROWS = 2_000  # rows that are inspected
 
 _LEAST_ROWS = 10
 
@@ -155,9 +155,9 @@ def answers_in_inputs(cases: Sequence[Case], labels: bool) -> Iterator[Observati
     natural for texts, which are often taken from the input.
     """
     sample = [
-        case for case in cases[:_READ_ROWS] if len(case.output.strip()) <= _SEARCHED_CHARACTERS
+        case for case in cases[:_MOST_READ_ROWS] if len(case.output.strip()) <= _SEARCHED_CHARACTERS
     ]
-    if len(sample) < max(_LEAST_ROWS, _NOTE_SHARE * len(cases[:_READ_ROWS])):
+    if len(sample) < max(_LEAST_ROWS, _NOTE_SHARE * len(cases[:_MOST_READ_ROWS])):
         return
     names = Counter(_lower_case_words(case.output) for case in sample) if labels else Counter()
     leaking_ids = [case.id for case in sample if _contains_answer(case, names)]

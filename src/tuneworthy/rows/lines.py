@@ -18,7 +18,7 @@ from tuneworthy.rows.bad_rows import RawRow, RowFault
 MAX_LINE = 8_000_000
 WINDOWS_ENCODING = "cp1252"
 """The encoding of Western European files that Windows programs write by default."""
-_CHUNK = 1 << 20
+_CHUNK_BYTES = 1 << 20
 _FORMATS_BY_MAGIC = {
     b"\x1f\x8b": ("a gzip file", "gunzip -k {name}"),
     b"BZh": ("a bzip2 file", "bunzip2 -k {name}"),
@@ -113,12 +113,12 @@ def text_encoding(path: Path) -> str:
     decoder = codecs.getincrementaldecoder("utf-8")()
     with path.open("rb") as file:
         try:
-            while chunk := file.read(_CHUNK):
+            while chunk := file.read(_CHUNK_BYTES):
                 decoder.decode(chunk)
             decoder.decode(b"", True)
         except UnicodeDecodeError:
             file.seek(0)
-            return _likelier_encoding(iter(lambda: file.read(_CHUNK), b""))
+            return _likelier_encoding(iter(lambda: file.read(_CHUNK_BYTES), b""))
     return "utf-8"
 
 
@@ -178,7 +178,7 @@ def decoded_line(line: RawLine, shown: str, encoding: str) -> str | RowFault:
 def _line_pieces(file: object) -> Iterator[bytes]:
     """Yield lines with their endings, or parts of long lines; a CRLF is never split."""
     held = b""
-    while chunk := file.read(_CHUNK):  # type: ignore[attr-defined]
+    while chunk := file.read(_CHUNK_BYTES):  # type: ignore[attr-defined]
         chunk = held + chunk
         held = b""
         if chunk.endswith(b"\r"):
@@ -263,7 +263,7 @@ def _refuse_other_format(line: RawLine, path: Path, shown: str) -> None:
 
 
 def _convert_fix(path: Path, what: str) -> str:
-    """Return the advice to write one row a line; the command never writes into what it reads."""
+    """Return the advice to write one row a line with jq, into a new file; `what` is its filter."""
     out = quote(f"{path.stem}.lines.jsonl")
     return f"write one row a line: jq -c {quote(what)} {quote(path.name)} > {out}, and name {out}"
 

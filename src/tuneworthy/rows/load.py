@@ -30,7 +30,7 @@ Policy = Literal["stop", "exclude", "draft"]
 
 @dataclass(frozen=True)
 class _ReadOptions:
-    """How rows are read: what bad ones do, the most bad ones, whether locked ones are unlocked."""
+    """How rows are read: what bad ones do, their largest share, whether locked ones are opened."""
 
     policy: Policy
     unlock: bool
@@ -91,7 +91,7 @@ def load(
     try:
         most = min(limit or _MAX_ROWS, _MAX_ROWS)
         files, docs = _read_files(task, bad, SampleSpec(most, task.seed, ReadingProgress(say)))
-        loaded = _checked(task, files, docs, bad, _ReadOptions(bad_rows, unlock, max_bad))
+        loaded = _usable_rows(task, files, docs, bad, _ReadOptions(bad_rows, unlock, max_bad))
         if len(loaded.everyone) >= SLOW_COMPARISON_ROWS:
             say(f"comparing {len(loaded.everyone):,} rows with each other")
         return loaded
@@ -105,13 +105,13 @@ def load_records(
     """Return a task with the rows of its file, which were read already; nothing is written."""
     bad, name = BadRows(task.folder, listed=False), task.data.file or ""
     kept = read_file(Path(name), name, bad, SampleSpec(_MAX_ROWS, task.seed), rows)
-    return _checked(task, {"main": kept}, (), bad, _ReadOptions(bad_rows, False, max_bad))
+    return _usable_rows(task, {"main": kept}, (), bad, _ReadOptions(bad_rows, False, max_bad))
 
 
-def _checked(
+def _usable_rows(
     task: Task, files: dict[str, FileRows], docs: tuple[Doc, ...], bad: BadRows, how: _ReadOptions
 ) -> Loaded:
-    """Return the rows that are read without those that no study can use."""
+    """Return the task with its rows, less those that no study can use; DataError for too many."""
     _leave_out_variants(task, files, bad)
     _leave_out_demandless(task, files, bad)
     bad.raise_if_too_many(sum(kept.rows for kept in files.values()), how.policy, how.max_bad)

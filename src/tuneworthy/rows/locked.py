@@ -27,7 +27,7 @@ CasesByFile = dict[str, tuple[Case, ...]]
 
 @dataclass(frozen=True)
 class _LockedSplit:
-    """The rows of each file that a study uses, and the rows it does not (`why` says why)."""
+    """The rows that a study uses, by file, and those that it does not; `why` is the reason."""
 
     files: CasesByFile
     aside: tuple[Case, ...] = ()

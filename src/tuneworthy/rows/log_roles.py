@@ -35,12 +35,12 @@ ANSWER_NAMES = ("answer", "output", "response", "prediction", "predicted", "pred
                 "generated", "generation", "reply", "model_output", "text_output",
                 "prediction_text", "generated_text", "said", "antwort", "ausgabe",
                 "vorhersage")  # fmt: skip
-_MILLISECONDS = ("latency_ms", "duration_ms", "elapsed_ms", "response_ms", "latencyms",
+_MILLISECOND_NAMES = ("latency_ms", "duration_ms", "elapsed_ms", "response_ms", "latencyms",
                  "durationms")  # fmt: skip
 _MEASURE_NAMES: Mapping[str, tuple[str, ...]] = {
     "usd": ("cost_usd", "usd_cost", "total_cost_usd", "costusd", "cost"),
     "seconds": ("latency_s", "duration_s", "elapsed_s", "latency_seconds", "duration_seconds",
-                *_MILLISECONDS),
+                *_MILLISECOND_NAMES),
     "tokens_in": ("prompt_tokens", "input_tokens", "usage.prompt_tokens", "usage.input_tokens"),
     "tokens_out": ("completion_tokens", "output_tokens", "usage.completion_tokens",
                    "usage.output_tokens"),
@@ -166,7 +166,7 @@ def measured_values(record: Mapping[str, Any], columns: Mapping[str, str]) -> di
     for ours, column in columns.items():
         value = _number(value_of(record, column))
         if value is not None:
-            value = value / 1000 if column.lower() in _MILLISECONDS else value
+            value = value / 1000 if column.lower() in _MILLISECOND_NAMES else value
             found[ours] = int(value) if ours.startswith("tokens") else value
     return found
 

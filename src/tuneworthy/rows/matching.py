@@ -44,7 +44,7 @@ class LogRows:
 
 @dataclass(frozen=True)
 class MatchResult:
-    """{case id: its row of the log}, the key they were matched by, and places with other inputs.
+    """How answers match rows: the log's row by case id, the key used, places with another input.
 
     `repeats` has further rows of a case: the same system asked again.
     """
@@ -149,7 +149,7 @@ def _by_id(log: LogRows, cases: Sequence[Case]) -> MatchResult:
 
 
 def _refuse_other_row(first: RawRow, again: RawRow, name: str) -> None:
-    """Refuse a second answer to one id unless it says `repeat: 2`, or both say the same input."""
+    """Raise DataError for a second answer to an id without `repeat: 2` or the first's input."""
     number = again.fields.get("repeat")
     if isinstance(number, int | str) and str(number).isdecimal() and int(number) > 1:
         return
@@ -205,7 +205,7 @@ def _count_known_inputs(log: LogRows, cases: Sequence[Case]) -> int:
 
 
 def _by_input(log: LogRows, cases: Sequence[Case], others: Sequence[Case | Query]) -> MatchResult:
-    """Match by exact input, else after normalising case, spaces and Unicode form.
+    """Return answers matched by exact input, else by input with case, spaces and Unicode folded.
 
     If rows share an input, nothing identifies their answers: they are matched in the order of both
     files if that can change no score, else refused.

@@ -45,7 +45,7 @@ def order_misfit(answers: Sequence[str], right: Sequence[str]) -> str:
 def _random_order_misfit(
     answers: Sequence[str], right: Sequence[str], words: Sequence[Sequence[frozenset[str]]]
 ) -> str:
-    """Return a sentence if the given order fits no better than a random one, else ""."""
+    """Return a sentence if the given order fits no better than a random one, "" if it does."""
     at = np.arange(len(answers))
     if at.size > _MOST_ANSWERS:
         at = np.sort(np.random.default_rng(0).choice(at, _MOST_ANSWERS, replace=False))
@@ -84,7 +84,7 @@ def _count_equal(answers: Sequence[str], right: Sequence[str]) -> tuple[int, int
 
 
 def _shifted_misfit(answers: Sequence[frozenset[str]], right: Sequence[frozenset[str]]) -> str:
-    """Return a sentence if the last answers fit rows a few places away better, else ""."""
+    """Return a sentence if the last answers fit rows up to three places away better, else ""."""
     own = np.array([_jaccard(a, b) for a, b in zip(answers, right, strict=True)])
     for shift in _SHIFTS:
         at = np.arange(max(0, -shift), min(len(own), len(own) - shift))

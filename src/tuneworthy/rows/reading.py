@@ -82,7 +82,7 @@ def read_file(
     *,
     answered: bool = True,
 ) -> FileRows:
-    """Return the cases of one file; a file with more than `draw.keep` rows is sampled.
+    """Return the rows kept of a file: all, or a sample of `draw.most_rows` if it has more.
 
     The sample is chosen by a seeded hash of the row's id or content, so it does not depend on the
     order. `rows` are those of the file where they were read already.
@@ -125,7 +125,7 @@ def seeded_hash(seed: int, name: str) -> bytes:
 
 
 def _drop_highest_ranks(drawn: list[_DrawnRow], keep: int) -> int:
-    """Keep the first `keep` rows by rank, sorted; return how many were removed."""
+    """Keep the first `keep` rows by rank, sorted; return the number removed."""
     if len(drawn) <= keep:
         return 0
     drawn.sort(key=lambda row: row.rank)

@@ -124,7 +124,7 @@ def recognise(
 def _with_roles(
     table: Table, roles: Roles, choice: Choice, ask: AskForColumns | None, several: bool
 ) -> RecognisedFile:
-    """Return a table by the proposed roles of its columns, or by those that the user chooses."""
+    """Return a table as recognised, with the proposed roles of its columns or the user's choice."""
     own = _reads_as_it_is(table, roles, choice)
     if ask is not None and not own:
         roles = _roles_from_user(ask, table.head, roles) or roles
@@ -215,7 +215,7 @@ def _is_minority(found: Format, records: Sequence[RawRow]) -> bool:
 
 
 def _roles_of(table: Table, choice: Choice, several: bool) -> Roles | str:
-    """Return the roles of a file's columns, or the name of the role that no column fits.
+    """Return the columns' roles, or as a text the role that no column fits: "input" or "output".
 
     `several`: the right answers may be in another file.
     """
@@ -332,7 +332,7 @@ def _right_column(one: RecognisedFile) -> str:
 
 
 def _as_system(one: RecognisedFile, golds: Sequence[RecognisedFile]) -> RecognisedFile:
-    """Return a table with the inputs of a gold file as a log: its answers are a system's.
+    """Return a table as a system's log if it shares the inputs of a gold file, else unchanged.
 
     The system has the file's name. A copy of the right answers beside a system's is left out.
     """

@@ -86,7 +86,7 @@ def answer_observations(
 
 
 def _corrected_answers(loaded: Loaded) -> Iterator[Observation]:
-    """Ask whether right answers came from correcting today's answers; warn if they did."""
+    """Yield the question whether right answers came from correcting today's; a warning if so."""
     said, count = loaded.task.data.corrected, len(loaded.everyone)
     fix = "`tuneworthy check --blind 100` writes rows to label without seeing an answer"
     if said is None:

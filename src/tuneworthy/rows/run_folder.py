@@ -21,7 +21,7 @@ from tuneworthy.records.errors import DataError, SecurityError, TaskError
 
 SEARCH_DEPTH = 4  # folders below the training folder
 MOST_FILES = 20_000
-_RUN_JSON_MOST = 128_000_000  # bytes; a trainer_state.json of 500,000 steps has about 100 million
+_MOST_JSON_BYTES = 128_000_000  # bytes; a trainer_state.json of 500,000 steps has about 100 million
 KEPT = "the folder: nothing is written there"
 
 
@@ -64,7 +64,7 @@ class RunFolder:
             yield file
 
     def size(self, name: str) -> int:
-        """Return the bytes of a file, 0 if it is gone."""
+        """Return the size of a file in bytes, 0 if it is gone."""
         try:
             return (self.root / name).lstat().st_size
         except OSError:
@@ -75,7 +75,7 @@ class RunFolder:
         with self.opened(name, most) as file:
             return file.read(most).decode("utf-8", "replace")
 
-    def json(self, name: str, most: int = _RUN_JSON_MOST) -> Any:
+    def json(self, name: str, most: int = _MOST_JSON_BYTES) -> Any:
         """Return the value of a JSON file; NaN and Infinity are read as trainers write them."""
         with self.opened(name, most) as file:
             raw = file.read(most)
@@ -133,7 +133,7 @@ def open_run_folder(path: Path) -> RunFolder:
 
 
 def _collect_files(root: Path, inside: str, files: list[str], links: list[str], depth: int) -> bool:
-    """Collect the plain files below a folder; return whether some were left out."""
+    """Add the names of files and links below a folder to the lists; True if some are left out."""
     more, folders = False, []
     with os.scandir(root / inside) as entries:
         for entry in entries:

@@ -81,7 +81,7 @@ LOG_FORMS = tuple(_FORMS)
 
 
 def find_logs(folder: RunFolder, form: str) -> list[str]:
-    """Return a folder's files of a form; of checkpoints the newest, each of which holds all."""
+    """Return a folder's files of a form by name; of checkpoints the newest, which holds all."""
     found = folder.named(*_FORMS[form].patterns)
     newest = max(found, key=lambda name: (checkpoint_of(name), name), default=None)
     return [name for name in found
@@ -99,7 +99,7 @@ def read_training_log(folder: RunFolder, form: str, name: str) -> TrainingLog:
     given = value if isinstance(value, dict) else {}
     keyed = (given[key] for key in about.lists if isinstance(given.get(key), list))
     listed = next(keyed, value if about.whole else None)
-    entries = [_flat(one, given.get("metric")) for one in
+    entries = [_flattened(one, given.get("metric")) for one in
                (listed if isinstance(listed, list) else ()) if isinstance(one, dict)]  # fmt: skip
     steps = _merged(step for number, entry in enumerate(entries, 1)
                     if (step := _step_of(entry, number if about.numbered else None)))  # fmt: skip
@@ -115,8 +115,8 @@ def read_training_log(folder: RunFolder, form: str, name: str) -> TrainingLog:
     return TrainingLog(name, steps, settings, columns=_columns_of(entries), notes=notes)
 
 
-def _flat(one: dict[str, Any], metric: Any) -> dict[str, Any]:
-    """Return an entry with its nested metrics on top; `value` also under the metric's name."""
+def _flattened(one: dict[str, Any], metric: Any) -> dict[str, Any]:
+    """Return an entry with nested metrics on top; `value` under the metric's name too."""
     inner = one.get("metrics")
     entry = {**one, **inner} if isinstance(inner, dict) else one
     return {**entry, str(metric): one.get("value")} if isinstance(metric, str) else entry
@@ -179,7 +179,7 @@ def _json_entries(text: io.TextIOWrapper) -> Iterator[dict[str, Any] | RowFault]
         except (ValueError, RecursionError):
             found = None
         yield (
-            _flat(found, None)
+            _flattened(found, None)
             if isinstance(found, dict)
             else RowFault("", "no JSON object", line[:80])
         )

@@ -16,7 +16,7 @@ from tuneworthy.records.task import Task
 from tuneworthy.rows.lines import check_text_file
 from tuneworthy.sandbox.schemas import SchemaFault, external_reference, schema_check
 
-_MAX_BYTES, _MAX_KEYS, _MAX_ENUM = 1_000_000, 100, 20
+_MAX_BYTES, _MAX_KEYS, _MAX_ENUM_VALUES = 1_000_000, 100, 20
 
 
 def read_schema(path: Path, shown: str) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def closed_fields(schema: Any, at: str = "") -> Iterator[str]:
 
 
 def closed_fields_sentence(task: Task) -> str:
-    """Return which fields an inferred schema closes, scored rows included; "" without any."""
+    """Return a sentence on the fields that an inferred schema closes, "" if it closes none."""
     names = list(closed_fields(task.output.json_schema)) if "output.schema" in task.inferred else []
     said = "may hold only values seen in your rows, scored ones too: the schema is inferred"
     return f"{', '.join(names)} {said}" if names else ""
@@ -140,7 +140,7 @@ def _is_closed_set(texts: Sequence[str]) -> bool:
     """Return whether texts look like values of a closed set: few, short, each frequent."""
     counts = Counter(texts)
     return (
-        len(counts) <= _MAX_ENUM
+        len(counts) <= _MAX_ENUM_VALUES
         and len(texts) >= 10 * len(counts)
         and min(counts.values()) >= 3
         and len(counts) > 1

@@ -35,7 +35,7 @@ class _CaseStatistics:
 
 
 class Sealed:
-    """The scored cases. `audit` and `open` first call `log(method name, purpose)`."""
+    """The scored cases; `audit` and `open` call `log(method name, purpose)` before they answer."""
 
     __slots__ = ("__cases", "__log")
 

@@ -23,7 +23,7 @@ from tuneworthy.rows.lines import WINDOWS_ENCODING, check_text_file, text_encodi
 
 SAMPLED_RECORDS = 1_000  # a file is recognised by its first records
 _HEAD_BYTES = 65_536
-_WHOLE = re.compile(r"-?\d+\.0")
+_WHOLE_NUMBER = re.compile(r"-?\d+\.0")
 _TEXT_FORMS = {"json_lines", "json_document", "yaml_document", "table"}
 
 
@@ -104,7 +104,7 @@ class Table:
             return self
         holds = (isinstance(one, dict) or (isinstance(one, list) and one and
                  isinstance(one[0], dict)) for one in self.sampled[0].fields.values())  # fmt: skip
-        return _opened(self.path, "json_document") if any(holds) else self
+        return _open_in_form(self.path, "json_document") if any(holds) else self
 
     @property
     def form_text(self) -> str:
@@ -123,14 +123,14 @@ def open_table(path: Path) -> Table:
     """
     first: Table | None = None
     for name in _possible_forms(path):
-        found = _opened(path, name)
+        found = _open_in_form(path, name)
         if found.sampled:
             return found
         first = first or found
     if first is not None:
         return first
     check_text_file(path, str(path))
-    return replace(_opened(path, "json_lines"), known=False)
+    return replace(_open_in_form(path, "json_lines"), known=False)
 
 
 def open_rows(path: Path) -> Table:
@@ -143,7 +143,7 @@ def open_rows(path: Path) -> Table:
     return table if row else table.as_document()
 
 
-def _opened(path: Path, form_name: str) -> Table:
+def _open_in_form(path: Path, form_name: str) -> Table:
     records = load("containers", form_name).records(path)
     sample = tuple(islice(records, SAMPLED_RECORDS))
     whole = _whole_columns(sample) if form_name == "table" else frozenset()
@@ -158,7 +158,7 @@ def _has_cells(form_name: str) -> bool:
 def _whole_columns(sample: Sequence[RawRow | RowFault]) -> frozenset[str]:
     """Return the columns whose cells are all like `3.0`."""
     cells = [cell for one in sample if isinstance(one, RawRow) for cell in one.fields.items()]
-    other = {name for name, value in cells if not _WHOLE.fullmatch(str(value))}
+    other = {name for name, value in cells if not _WHOLE_NUMBER.fullmatch(str(value))}
     return frozenset({name for name, _ in cells} - other)
 
 
@@ -172,7 +172,7 @@ def _with_cell_values(
              if isinstance(cell, str) and cell.startswith('["') and (found := json_texts(cell))
              }  # fmt: skip
     numbers = {key: str(one.fields[key]).removesuffix(".0") for key in whole & one.fields.keys()
-               if _WHOLE.fullmatch(str(one.fields[key]))}  # fmt: skip
+               if _WHOLE_NUMBER.fullmatch(str(one.fields[key]))}  # fmt: skip
     return (
         RawRow(one.where, {**one.fields, **lists, **numbers}, one.at) if lists or numbers else one
     )

@@ -41,7 +41,7 @@ def system_name(text: str) -> str:
 
 
 def name_rank(name: str, known: Sequence[str]) -> int | None:
-    """Return a column's rank in a list of known names, None if no word of it is in the list."""
+    """Return the rank of a column's name, 0 for the best known; None if it has no known word."""
     words = words_of(name)
     whole = "_".join(words)
     if whole in known:
@@ -203,7 +203,7 @@ _PART_OF = {
     "valid": "dev", "validation": "dev", "val": "dev",
 }  # fmt: skip
 _SEPARATORS = (";", "|", ",")
-_LEAST_SHARE = 0.05  # share of cells with a mark, from which it may separate labels
+_LEAST_MARKED_SHARE = 0.05  # share of cells with a mark, from which it may separate labels
 _LONGEST_LABEL = 60
 
 
@@ -235,7 +235,7 @@ def likely_mark(values: Sequence[Any]) -> str:
     texts = [value for value in values if isinstance(value, str)]
     for mark in _SEPARATORS:
         several = [text for text in texts if mark in text.strip(f"{mark} ")]
-        if len(several) < max(2, _LEAST_SHARE * len(texts)):
+        if len(several) < max(2, _LEAST_MARKED_SHARE * len(texts)):
             continue
         counts = Counter(label for text in texts for label in label_list(text, mark))
         whole = len(set(texts))

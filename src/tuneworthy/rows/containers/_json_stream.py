@@ -14,7 +14,7 @@ from tuneworthy.rows.bad_rows import RawRow, RowFault
 from tuneworthy.rows.rows import as_text
 
 Item = tuple[tuple[str, ...], Any]
-_CHUNK = 1 << 20
+_CHUNK_CHARACTERS = 1 << 20
 _LEAST_RECORDS = 3  # objects with fields in common that are taken for records by key
 _SEARCH_DEPTH = 2  # objects inside objects that are searched for lists of records
 _SPACES = re.compile(r"[ \t\r\n]*")
@@ -195,13 +195,13 @@ class _TextWindow:
                 return found
 
     def _drop_read_text(self) -> None:
-        if self._at > _CHUNK:
+        if self._at > _CHUNK_CHARACTERS:
             self._text, self._at = self._text[self._at :], 0
 
     def _read_more(self) -> bool:
         if self._ended:
             return False
-        chunk = self._file.read(max(_CHUNK, len(self._text) - self._at))
+        chunk = self._file.read(max(_CHUNK_CHARACTERS, len(self._text) - self._at))
         self._ended = not chunk
         self._text += chunk
         return bool(chunk)

@@ -38,5 +38,5 @@ def _is_object(line: bytes) -> bool:
 
 
 def records(path: Path) -> Iterator[RawRow | RowFault]:
-    """Return the object of each line."""
+    """Return the row of each line that is an object, the fault of each other line."""
     return read_jsonl(path, path.name, strict=False)

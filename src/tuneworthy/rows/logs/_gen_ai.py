@@ -152,7 +152,7 @@ def _text_of_role(value: Any, key: str, role: str) -> str | None:
 
 
 def _event_texts(event: Event) -> tuple[str | None, str | None]:
-    """Return (input, answer) of an event, None for one that it does not give."""
+    """Return the (input, answer) texts of an event, None for each that it does not give."""
     fields = event.fields
     both = (
         _captured_text(fields, _INPUT_KEYS, USER),

@@ -14,7 +14,7 @@ from tuneworthy.rows.rows import as_text
 
 USER, ASSISTANT = "user", "assistant"
 SYSTEM = ("system", "developer")
-_MILLISECONDS = 1e11  # a larger number of seconds lies after the year 5000
+_MOST_SECONDS = 1e11  # a larger number of seconds lies after the year 5000
 _YEAR_10000 = 253_402_300_800.0  # in seconds since 1970
 
 
@@ -32,7 +32,7 @@ def iso_time(value: Any, field: str = "time") -> str | None:
             parsed = datetime.fromisoformat(value.strip())
             return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).isoformat()
         seconds = float(value)
-        seconds = seconds / 1000 if seconds > _MILLISECONDS else seconds
+        seconds = seconds / 1000 if seconds > _MOST_SECONDS else seconds
         if not 0 <= seconds < _YEAR_10000:
             raise ValueError
         return datetime.fromtimestamp(seconds, UTC).isoformat()

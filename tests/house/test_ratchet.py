@@ -6,7 +6,7 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    85_263,
+    "lines": 85_263,
     "files": 484,
     "public names": 2304,
     "modules outside the matrix that import stats": 0,

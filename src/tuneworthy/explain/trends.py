@@ -17,7 +17,7 @@ from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.matrix.matrix import Matrix
 from tuneworthy.records.case import Case
 from tuneworthy.records.evidence import ArmResult, Evidence
-from tuneworthy.records.run import Run
+from tuneworthy.records.run import Run, taught_rows
 from tuneworthy.records.specs import chooses, max_training_rows
 from tuneworthy.records.split import Neighbours, SegmentMeans, Split, Trend
 from tuneworthy.rows.rows import sortable_time
@@ -70,7 +70,7 @@ def _fits_and_rows(split: Split, runs: Sequence[Run], arm: ArmResult) -> dict[st
     spec = own[0].spec
     labelled = [len(split.parts[fold].learnt(chooses(spec)).train) for fold in folds]
     most = max_training_rows(spec) or max(labelled)
-    taught = {run.fold or 0: run.taught_rows for run in own}
+    taught = {run.fold or 0: taught_rows(run.trace) for run in own}
     rows = [min(count, most) + taught[fold] for fold, count in zip(folds, labelled, strict=True)]
     return {"fits": len(folds), "learnt_from": (min(rows), max(rows))}
 

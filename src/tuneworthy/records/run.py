@@ -96,11 +96,6 @@ class Run(Record):
         return lost + self.dev_lost
 
     @property
-    def taught_rows(self) -> int:
-        """Return how many rows that a teacher wrote the student of this fit learnt from."""
-        return taught_rows(self.trace)
-
-    @property
     def taught_usd(self) -> float:
         """Return the dollars of the teacher's answers that this fit learnt from; 0 if not known."""
         pairs = ((self.trace or {}).get("distilled") or {}).get("pairs") or {}

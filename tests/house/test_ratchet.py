@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 85_263,
-    "files": 484,
-    "public names": 2304,
+    "lines": 85_282,
+    "files": 483,
+    "public names": 2247,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

@@ -20,15 +20,15 @@ from tuneworthy.records.case import Case, Query
 from tuneworthy.records.counting import score_text
 
 CHOICE_LEAST, MOST_CHOICE_ROWS = 10, 24  # dev rows for the choice of a prompt
-LEAST_SCORE_GAIN = 0.02  # mean gain on dev rows below which the simpler prompt is kept
+_LEAST_SCORE_GAIN = 0.02  # mean gain on dev rows below which the simpler prompt is kept
 MOST_PROMPTS, MOST_PROMPTS_PAID = 3, 2  # most prompts tried: on a local model, on a paid one
 # Expected share of dev rows that a further prompt answers: half may suffice to drop it.
-USUAL_ROW_SHARE = 0.75
+_USUAL_ROW_SHARE = 0.75
 Ask = Callable[[Recipe, Sequence[Query]], list[Answer]]
 """Answers queries with a prompt in the way the arm will answer the scored rows."""
 
 
-class PromptChoice(NamedTuple):
+class _PromptChoice(NamedTuple):
     """The chosen prompt, and notes on how it was chosen (empty: there was no choice)."""
 
     recipe: Recipe
@@ -37,7 +37,7 @@ class PromptChoice(NamedTuple):
 
 def choose_prompt(
     setup: Setup, ask: Ask, *, gold: bool = False, most: int = MOST_PROMPTS
-) -> PromptChoice:
+) -> _PromptChoice:
     """Return the simplest prompt that no other prompt is shown to beat on (at most 24) dev rows.
 
     A prompt replaces a simpler one where its mean paired gain exceeds both .02 and its standard
@@ -52,7 +52,7 @@ def choose_prompt(
         few = (
             f"stands on {prompt_name(best)}: {len(rows)} dev rows are too few to choose a prompt on"
         )
-        return PromptChoice(best, (few,) if len(prompts) > 1 else ())
+        return _PromptChoice(best, (few,) if len(prompts) > 1 else ())
     queries = [case.query(gold_passage=gold) for case in rows]
     half = max(CHOICE_LEAST, len(rows) // 2)
     best, best_answers = prompts[0], ask(prompts[0], queries)
@@ -76,12 +76,12 @@ def choose_prompt(
         setup.say(comparisons[-1])
         if better:
             best, best_answers = other, answers
-    return PromptChoice(best, (f"stands on {prompt_name(best)}: {', '.join(comparisons)}",))
+    return _PromptChoice(best, (f"stands on {prompt_name(best)}: {', '.join(comparisons)}",))
 
 
 def is_significant_gain(gains: Sequence[float]) -> bool:
     """Return whether a mean paired gain exceeds both .02 and its standard error."""
-    least = max(LEAST_SCORE_GAIN, stdev(gains) / sqrt(len(gains)))
+    least = max(_LEAST_SCORE_GAIN, stdev(gains) / sqrt(len(gains)))
     return fmean(gains) > least + 1e-9  # a gain on a single row equals its standard error
 
 
@@ -108,7 +108,7 @@ def choice_requests(
     rows *= sizes.folds
     return Asks(
         role=role,
-        requests=first + USUAL_ROW_SHARE * rows * further,
+        requests=first + _USUAL_ROW_SHARE * rows * further,
         most=rows * (1 + further),
         shared=sizes.shared,
         own=sizes.input_tokens + passages,

@@ -15,7 +15,7 @@ from tuneworthy.records.artefact import Pack
 from tuneworthy.records.case import Case, Query
 from tuneworthy.records.errors import DoesNotApply
 
-MOST_SPANNED_ROWS = 2000  # rows from which the features are no longer projected onto their span
+_MOST_SPANNED_ROWS = 2000  # rows from which the features are no longer projected onto their span
 
 
 def _classifier_input(row: Case | Query) -> str:
@@ -95,7 +95,7 @@ def fitted_classifier(rows: Sequence[Case], strength: float, seed: int) -> Fitte
 def tfidf_pipeline(strength: float, seed: int, rows: int) -> Any:
     """Return the unfitted scikit-learn pipeline for so many training rows.
 
-    Under an L2 penalty the coefficients lie in the span of the rows. Up to MOST_SPANNED_ROWS, the
+    Under an L2 penalty the coefficients lie in the span of the rows. Up to _MOST_SPANNED_ROWS, the
     features are first projected onto that span: the same classifier with far fewer numbers.
     """
     from sklearn.decomposition import KernelPCA
@@ -107,7 +107,7 @@ def tfidf_pipeline(strength: float, seed: int, rows: int) -> Any:
     chars = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
     model = LogisticRegression(C=strength, max_iter=2000, random_state=seed)
     # Centring moves the origin, which the (unpenalised) intercept absorbs exactly.
-    span = [KernelPCA(kernel="linear", eigen_solver="dense")] if rows <= MOST_SPANNED_ROWS else []
+    span = [KernelPCA(kernel="linear", eigen_solver="dense")] if rows <= _MOST_SPANNED_ROWS else []
     return make_pipeline(make_union(words, chars), *span, model)
 
 

@@ -18,12 +18,12 @@ from tuneworthy.records.case import Case, Message, Query
 from tuneworthy.records.errors import DoesNotApply
 from tuneworthy.records.model import Model, limits_for, reasoning_tokens, scaled_limits
 
-RECALL_ROWS = 200  # training rows on which recall is measured
+_RECALL_ROWS = 200  # training rows on which recall is measured
 _SPARE_TOKENS = 8  # tokens for the words around the passages
 _INDEX_CACHE: list[
     tuple[Any, Any, Index]
 ] = []  # cache of the last 4: folds and arms share documents
-PassageSearch = Callable[[Sequence[Query]], list[list[Chunk]]]
+_PassageSearch = Callable[[Sequence[Query]], list[list[Chunk]]]
 
 
 def document_index(setup: Setup, cut: ChunkOptions, dense: bool) -> tuple[Index, tuple[str, ...]]:
@@ -56,7 +56,7 @@ def recall_note(found: Index, setup: Setup, k: int) -> tuple[str, ...]:
     Empty if recall cannot be measured. Only training rows count: an arm must not see a scored
     case's gold passage.
     """
-    measured = quality(found, setup.train[:RECALL_ROWS], (1, k))
+    measured = quality(found, setup.train[:_RECALL_ROWS], (1, k))
     if measured.recall is None:
         return ()
     first, all_k = (measured.recall[at].mean for at in (1, k))
@@ -73,7 +73,7 @@ def encoder_fingerprint(dense: bool) -> dict[str, str]:
     return dict(encoder.fingerprint) if encoder else {"encoder": "none"}
 
 
-def passage_search(found: Index, k: int, *, random: bool) -> PassageSearch:
+def passage_search(found: Index, k: int, *, random: bool) -> _PassageSearch:
     """Return a search function for each query's k best passages as of its time, or random ones.
 
     With `random` (the placebo), each passage is replaced by a random one of about the same length,
@@ -109,7 +109,7 @@ class Reader:
     setup: Setup
     model: Model
     recipe: Recipe
-    search: PassageSearch
+    search: _PassageSearch
     tokens: int
     examples: Sequence[Case] = ()
     _counts: dict[str, int] = field(default_factory=dict)

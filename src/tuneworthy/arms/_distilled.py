@@ -39,9 +39,9 @@ from tuneworthy.records.counting import count_noun
 from tuneworthy.records.errors import DoesNotApply, ModelError, NumericError
 from tuneworthy.records.model import Model, Prompt
 
-LEAST_COMPARED = 8  # inputs from which equal samples are noted
+_LEAST_COMPARED = 8  # inputs from which equal samples are noted
 
-LEAST_HELD_BACK = 8  # held-back rows below which no agreement is stated
+_LEAST_HELD_BACK = 8  # held-back rows below which no agreement is stated
 
 
 def taught_student(
@@ -157,7 +157,7 @@ def _make_objective(
 
 def _held_back_answers(student_rows: StudentRows, fitted: Fitted) -> list[Answer]:
     """Return the student's answers to the held-back inputs, [] if these are too few."""
-    if len(student_rows.held) < LEAST_HELD_BACK:
+    if len(student_rows.held) < _LEAST_HELD_BACK:
         return []
     return fitted.answer([pair.query for pair in student_rows.held])
 
@@ -220,7 +220,7 @@ def _notes(options: DistilOptions, facts: dict[str, Any]) -> tuple[str, ...]:
             f"with {count_noun(options.samples, 'sample')} for each input, fewer than "
             f"{FEW_SAMPLES}, a wrong answer of the teacher is seldom outvoted"
         )
-    if pairs["inputs"] >= LEAST_COMPARED and not facts["varied"] and options.samples > 1:
+    if pairs["inputs"] >= _LEAST_COMPARED and not facts["varied"] and options.samples > 1:
         notes.append(
             f"the {options.samples} samples of every input are equal: the teacher is sure, or its "
             "server ignores temperature and seed; one sample would have said the same"
@@ -278,7 +278,7 @@ CHECKED_ROWS = 8  # rows on which a check runs
 
 ROUNDING_NATS = 1e-4  # nats a token: rounding of two reads of one model
 
-LENGTH_FACTOR = 3.0  # factor between the lengths of the student's and the teacher's answers
+_LENGTH_FACTOR = 3.0  # factor between the lengths of the student's and the teacher's answers
 
 
 def shares_tokenizer(teacher: Any, student: Any) -> bool:
@@ -355,7 +355,7 @@ def check_lengths(student: Sequence[int], teacher: Sequence[int]) -> float | Non
     if not student or not sum(teacher):
         return None
     ratio = sum(student) / sum(teacher)
-    if not 1 / LENGTH_FACTOR <= ratio <= LENGTH_FACTOR:
+    if not 1 / _LENGTH_FACTOR <= ratio <= _LENGTH_FACTOR:
         raise NumericError(
             "the student's answers are not as long as the teacher's",
             got=f"{ratio:.2f} times as long, on {len(student)} inputs",

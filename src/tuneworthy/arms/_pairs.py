@@ -61,11 +61,11 @@ def teacher_recipe(setup: Setup, prompt: Prompt) -> Recipe:
     """Return the recipe of the prompt that the teacher gets in this fold."""
     if prompt == "input":
         return Recipe(kind="file", text=INPUT_PLACEHOLDER)
-    best = prompt == "best" or (prompt == "auto" and teaches_itself(setup.task))
+    best = prompt == "best" or (prompt == "auto" and _teaches_itself(setup.task))
     return setup.recipe if best else Recipe(kind="zero")
 
 
-def teaches_itself(task: Task) -> bool:
+def _teaches_itself(task: Task) -> bool:
     """Return whether the teacher is the task's own model or the model that is tuned."""
     return task.teacher in (task.model, task.tune or task.model)
 
@@ -76,7 +76,7 @@ def pair_settings(task: Task) -> dict[str, Any]:
     A pair of a labelled row is kept if its answer passes; the teacher's prompt depends on whose
     teacher it is.
     """
-    return {"pass_at": task.success.passes_from, "teaches_itself": teaches_itself(task)}
+    return {"pass_at": task.success.passes_from, "_teaches_itself": _teaches_itself(task)}
 
 
 def without_passage(
@@ -90,9 +90,9 @@ def without_passage(
     return asked
 
 
-INPUTS_AT_ONCE = 32  # inputs whose samples are asked for, and kept, at once
+_INPUTS_AT_ONCE = 32  # inputs whose samples are asked for, and kept, at once
 
-MOST_LOST_SHARE = 0.01  # largest share of inputs that failed requests may cost
+_MOST_LOST_SHARE = 0.01  # largest share of inputs that failed requests may cost
 
 FEW_SAMPLES = 5  # samples below which the majority says little
 
@@ -189,8 +189,8 @@ def write_pairs(
     written, lost = WrittenPairs(), 0
     writer = _Writer(setup, teacher, options)
     answer_filter = _Filter.of(setup, options)
-    for start in range(0, len(sources), INPUTS_AT_ONCE):
-        chunk = sources[start : start + INPUTS_AT_ONCE]
+    for start in range(0, len(sources), _INPUTS_AT_ONCE):
+        chunk = sources[start : start + _INPUTS_AT_ONCE]
         for source, replies in zip(chunk, writer.samples([s.query for s in chunk]), strict=True):
             written.replies += replies
             written.varied |= len({reply.text for reply in replies}) > 1
@@ -200,9 +200,9 @@ def write_pairs(
             else:
                 written.rejected.setdefault(verdict, []).append(source.query.id)
                 lost += any(reply.lost == "for now" for reply in replies)
-        done = min(start + INPUTS_AT_ONCE, len(sources))
+        done = min(start + _INPUTS_AT_ONCE, len(sources))
         setup.say(f"the teacher wrote for {done:,} of {len(sources):,} inputs")
-    if lost > MOST_LOST_SHARE * len(sources):
+    if lost > _MOST_LOST_SHARE * len(sources):
         raise Unanswered(
             "the teacher left inputs unanswered for now",
             where=teacher.spec,

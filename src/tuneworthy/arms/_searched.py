@@ -38,7 +38,7 @@ USUAL_REQUEST_SHARE = 0.8
 _RUNG_ROWS = 12  # dev rows that a prompt answers before it can be dropped
 
 
-class TrialResult(Record):
+class _TrialResult(Record):
     """One row's answer to a prompt under trial: its text, score and the metric's reason."""
 
     text: str
@@ -59,7 +59,7 @@ class Trials:
 
     setup: Setup
     rows: list[Case] = field(init=False)
-    _cache: dict[tuple[str, str], TrialResult] = field(default_factory=dict)
+    _cache: dict[tuple[str, str], _TrialResult] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Draw the dev rows in a fixed random order. Raise DoesNotApply if there are too few."""
@@ -70,7 +70,7 @@ class Trials:
             )
         self.rows = order[:SEARCH_MOST]
 
-    def results(self, recipe: Recipe, cases: Sequence[Case]) -> list[TrialResult]:
+    def results(self, recipe: Recipe, cases: Sequence[Case]) -> list[_TrialResult]:
         """Return each case's answer and score under a prompt, cached ones where possible."""
         name = digest(recipe)
         new = [case for case in cases if (name, case.id) not in self._cache]
@@ -84,8 +84,8 @@ class Trials:
         return sum(one.value for one in self.results(recipe, cases)) / len(cases)
 
     def _scored_together(
-        self, cases: Sequence[Case], trials: list[TrialResult]
-    ) -> list[TrialResult]:
+        self, cases: Sequence[Case], trials: list[_TrialResult]
+    ) -> list[_TrialResult]:
         """Return the trials, scored as a set if the metric scores answers together.
 
         Where a set is too small for the metric, each answer keeps its score alone.
@@ -101,20 +101,20 @@ class Trials:
             for trial, score in zip(trials, scores, strict=True)
         ]
 
-    def _score_answers(self, recipe: Recipe, cases: Sequence[Case]) -> list[TrialResult]:
+    def _score_answers(self, recipe: Recipe, cases: Sequence[Case]) -> list[_TrialResult]:
         model, folder = self.setup.models["base"], self.setup.folder / "trials"
         about = [case.plain() | {"where": ""} for case in cases]
         learnt = digest([case.plain() | {"where": ""} for case in self.setup.train], 16)
         key = digest([model.fingerprint, recipe.plain(), learnt, about], 32)
         path = folder / f"{key}.json"
         if (stored := read_cached_json(path)) is not None:
-            return [TrialResult.model_validate(one) for one in stored]
+            return [_TrialResult.model_validate(one) for one in stored]
         answers = prompting_arm(self.setup, recipe).answer([case.query() for case in cases])
         trials = []
         for case, answer in zip(cases, answers, strict=True):
             score = self.setup.score(case, answer)
             one = score if isinstance(score, Score) else Score(value=0, why=score.reason)
-            trials.append(TrialResult(text=answer.text, value=one.value, why=one.why))
+            trials.append(_TrialResult(text=answer.text, value=one.value, why=one.why))
         if not any(answer.error for answer in answers):  # a failed request is repeated on resume
             write_json_atomically(path, [one.plain() for one in trials])
         return trials
@@ -137,7 +137,7 @@ def write_json_atomically(path: Path, value: Any) -> None:
         os.replace(draft, path)
 
 
-Propose = Callable[[PromptCandidate, int], Sequence[PromptCandidate]]
+_Propose = Callable[[PromptCandidate, int], Sequence[PromptCandidate]]
 
 """Takes the best prompt so far and a maximum; returns at most so many new prompts."""
 
@@ -157,7 +157,7 @@ class Search:
     fully_scored: list[PromptCandidate] = field(default_factory=list)
     _digests: set[str] = field(default_factory=set)
 
-    def run(self, propose: Propose) -> None:
+    def run(self, propose: _Propose) -> None:
         """Try the first prompt, then double the prompts tried until the budget is spent.
 
         Stop early if nothing new is proposed.
@@ -253,18 +253,18 @@ def dev_passes(budget: int) -> float:
     return asked
 
 
-class Edit(NamedTuple):
+class _Edit(NamedTuple):
     """One change of a recipe: its name, and the new values of the fields that change."""
 
     name: str
     change: dict[str, Any]
 
 
-def prompt_edits(setup: Setup, seed: int) -> Iterator[Edit]:
+def prompt_edits(setup: Setup, seed: int) -> Iterator[_Edit]:
     """Yield edits of a prompt, in turn of wordings, examples and reminders, the promising first."""
-    words = [Edit(w.name, {"specification": w.text}) for w in wordings(setup.task, setup.train)]
+    words = [_Edit(w.name, {"specification": w.text}) for w in wordings(setup.task, setup.train)]
     shots = [_examples_edit(setup, kind, k, seed) for kind, k in _example_counts(setup.recipe)]
-    again = [Edit(w.name, {"reminder": w.text}) for w in reminders(setup.task)]
+    again = [_Edit(w.name, {"reminder": w.text}) for w in reminders(setup.task)]
     spread = [edit for one in again for edit in (one, None)]  # reminders only every second round
     for turn in zip_longest(words, shots, spread):
         yield from (edit for edit in turn if edit is not None)
@@ -278,10 +278,10 @@ def _example_counts(start: Recipe) -> Sequence[tuple[str, int]]:
     return ((start.kind, more), (start.kind, fewer), (other, start.k), ("zero", 0))
 
 
-def _examples_edit(setup: Setup, kind: str, k: int, seed: int) -> Edit:
+def _examples_edit(setup: Setup, kind: str, k: int, seed: int) -> _Edit:
     shots = random_examples(setup.train, k, f"{seed}.search") if kind == "few" else ()
     name = f"{k} {'fixed' if kind == 'few' else kind} examples" if k else "no examples"
-    return Edit(name, {"kind": kind, "k": k, "shots": shots})
+    return _Edit(name, {"kind": kind, "k": k, "shots": shots})
 
 
 def placebo_recipe(task: Task, recipe: Recipe) -> Recipe:

@@ -43,7 +43,7 @@ _LEARNT_FILE, _COUNT_FIELDS = "learnt.json", ("rate", "rows", "replayed", "wante
 _NOTED_RISE = 0.02  # a rise of the dev score over the best epoch before that earns a note
 Prompts = Callable[[Sequence[Query]], Sequence[Prompt]]
 Answers = Callable[[Sequence[Query], Model, int], list[Answer]]
-Tuned = TypeVar("Tuned", bound="TrainingOptions")
+_Tuned = TypeVar("_Tuned", bound="TrainingOptions")
 
 
 class TrainingOptions(GrownRecord):
@@ -310,7 +310,7 @@ def _make_examples(prompts: Prompts, cases: Sequence[Case]) -> list[Any]:
     return [Example(c.id, prompt, c.output) for c, prompt in zip(cases, built, strict=True)]
 
 
-def pilot_options(options: Tuned) -> Tuned:
+def pilot_options(options: _Tuned) -> _Tuned:
     """Return the options of a pilot: the same training on at most 100 rows."""
     return options.model_copy(update={"rows": min(options.rows or _PILOT_ROWS, _PILOT_ROWS)})
 

@@ -18,7 +18,7 @@ _REPLACEMENT = (
 )
 
 
-class CommandTrainer(Record):
+class _CommandTrainer(Record):
     """A command that trains an adapter; `adapter` is the folder below {output} where it lies.
 
     No shell reads the command. {rows}, {options}, {base}, {output} and {seed} stand for paths and
@@ -53,7 +53,7 @@ def _refuse_left_trainers(value: Any) -> Any:
     return value
 
 
-Trainer = Annotated[CommandTrainer | None, BeforeValidator(_refuse_left_trainers)]
+Trainer = Annotated[_CommandTrainer | None, BeforeValidator(_refuse_left_trainers)]
 
 
 def check_command(options: Any, objective: Any) -> None:
@@ -66,7 +66,7 @@ def check_command(options: Any, objective: Any) -> None:
 
 
 def fit_by_command(
-    setup: Setup, command: CommandTrainer, model: Any, lessons: Any, how: Any, seed: int
+    setup: Setup, command: _CommandTrainer, model: Any, lessons: Any, how: Any, seed: int
 ) -> Any:
     """Return the adapter that the user's command trains; one that it trained before is reused."""
     from tuneworthy.models.train.by_command import CommandRun

@@ -30,8 +30,8 @@ TOOL, ROLE, SIMPLICITY = "distil", "candidate", 10
 NEEDS = frozenset({"training", "teacher"})
 BUILDS_ON_PROMPT = True
 UNLABELLED = True
-Companion = tuple[str, dict[str, Any]]
-CLASSIFIER_C = 10.0  # inverse regularisation of the classifier, as of `tfidf`, `embedding_head`
+_Companion = tuple[str, dict[str, Any]]
+_CLASSIFIER_C = 10.0  # inverse regularisation of the classifier, as of `tfidf`, `embedding_head`
 
 
 class Options(DistilOptions):
@@ -45,7 +45,7 @@ def place(options: Options) -> tuple[Tool | None, Role]:
     return (None, "ceiling") if options.learns == "nothing" else ("distil", "candidate")
 
 
-def companions(options: Options, task: Task) -> tuple[Companion, ...]:
+def companions(options: Options, task: Task) -> tuple[_Companion, ...]:
     """Return (arm, options) pairs shown beside a student: teacher, untouched and seed student.
 
     For the plain student of the task's own model they are `zero_shot` and `lora`.
@@ -59,10 +59,10 @@ def companions(options: Options, task: Task) -> tuple[Companion, ...]:
         return teacher, ("tfidf" if options.head == "tfidf" else "embedding_head", {})
     shape: dict[str, Any] = {key: given[key] for key in ("student", "every") if key in given}
     kept = {key: given[key] for key in given if key in TuningOptions.model_fields} | shape
-    own: Companion = ("distil", {**kept, "learns": "own"})
+    own: _Companion = ("distil", {**kept, "learns": "own"})
     if not kept:
         own = ("lora", {})
-    untouched: Companion = ("distil", {**shape, "learns": "nothing"})
+    untouched: _Companion = ("distil", {**shape, "learns": "nothing"})
     if options.student == "tune" and task.tune in (None, task.model):
         untouched = ("zero_shot", {})
     return teacher, untouched, own
@@ -116,8 +116,8 @@ def _classifier_student(setup: Setup, options: Options, seed: int) -> Fitted:
     def train(student_rows: StudentRows, own: Setup) -> Fitted:  # noqa: ARG001
         rows = student_rows.training_rows()
         if options.head == "vectors":
-            return fitted_vector_head(rows, CLASSIFIER_C, seed)
-        return fitted_classifier(rows, CLASSIFIER_C, seed)
+            return fitted_vector_head(rows, _CLASSIFIER_C, seed)
+        return fitted_classifier(rows, _CLASSIFIER_C, seed)
 
     if options.learns == "own":
         return train(StudentRows(setup.train, (), ()), setup)

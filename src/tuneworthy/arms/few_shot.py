@@ -17,7 +17,7 @@ TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 20
 NEEDS = frozenset({"model"})
 REMEDY, PLACEBO = "convention", "the same examples with their answers shuffled"
 CONTEXT = True
-TRIED_DEV_ROWS = 16  # dev rows for the choice of a set of examples: sets differ little
+_TRIED_DEV_ROWS = 16  # dev rows for the choice of a set of examples: sets differ little
 
 
 class Options(Record):
@@ -45,7 +45,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
         random_examples(setup.train, options.k, f"{seed}.{n}") for n in range(1, options.draws)
     ]
     arms = [prompting_arm(setup, Recipe(kind="few", k=options.k, shots=shots)) for shots in sets]
-    dev = sorted(setup.dev, key=lambda case: case.id)[:TRIED_DEV_ROWS]
+    dev = sorted(setup.dev, key=lambda case: case.id)[:_TRIED_DEV_ROWS]
     if options.draws == 1 or len(dev) < CHOICE_LEAST:
         best, best_answers = arms[0], []
     else:
@@ -71,7 +71,9 @@ def estimate(sizes: Sizes, options: Options) -> Work:
 
     The examples belong to the shared prompt, which is read once for each set.
     """
-    tried = min(sizes.dev, TRIED_DEV_ROWS) if options.draws > 1 and sizes.dev >= CHOICE_LEAST else 0
+    tried = (
+        min(sizes.dev, _TRIED_DEV_ROWS) if options.draws > 1 and sizes.dev >= CHOICE_LEAST else 0
+    )
     shared, sets = sizes.shared + options.k * sizes.shot, sizes.folds * options.draws
     cases = Asks(requests=sizes.cases, shared=shared, own=sizes.own)
     trials = Asks(requests=sets * tried, shared=shared, own=sizes.own, prefixes=sets, few=True)

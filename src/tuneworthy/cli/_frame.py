@@ -28,7 +28,7 @@ _FAILED = {1, 2, 5, 6, 7, 130, 143}
 
 _IN_CLONE = "in a clone of the repository: python -m bench.atlas"
 
-LEFT_WORDS = {
+_LEFT_WORDS = {
     "atlas": {
         "show": "tuneworthy atlas",
         **{word: f"{_IN_CLONE} {word}" for word in ("plan", "run", "add", "entry")},
@@ -104,7 +104,7 @@ def _run_command(arguments: Sequence[str], as_json: bool) -> int:
 
 def _refuse_left(words: Sequence[str]) -> None:
     """Raise TaskError for a word of the command line that left with an earlier version."""
-    left = LEFT_WORDS.get(words[0], {})
+    left = _LEFT_WORDS.get(words[0], {})
     for word in words[1:]:
         if fix := left.get(word.partition("=")[0]):
             raise TaskError(f"`{words[0]} {word}` is no part of the package any more",
@@ -259,7 +259,7 @@ def _report_bug(error: Exception) -> int:
     return 1
 
 
-STOPPED_MESSAGE = b"stopped; `tuneworthy run` continues where it stopped\n"
+_STOPPED_MESSAGE = b"stopped; `tuneworthy run` continues where it stopped\n"
 
 
 def end_on_interrupt() -> None:
@@ -284,7 +284,7 @@ def _install_handler(handler: signal._HANDLER) -> None:
 
 def _exit_at_once(_number: int, _frame: FrameType | None) -> None:
     try:
-        os.write(2, STOPPED_MESSAGE)
+        os.write(2, _STOPPED_MESSAGE)
     finally:
         os._exit(130)
 

@@ -37,7 +37,7 @@ Brief = Annotated[
     ),
 ]
 
-SHORT_MINUTES = 0.5  # minutes; the verdict so far is not shown in a shorter study
+_SHORT_MINUTES = 0.5  # minutes; the verdict so far is not shown in a shorter study
 
 
 def task_path(path: Path) -> Path:
@@ -188,7 +188,7 @@ class Watcher:
             more = [text.format(minutes) for text, minutes in sums.items() if minutes >= 0.5]
             text = f"plan: {arms} arms, about {data.minutes:.0f} min on this machine"
             self._view.say(", ".join((text, *more)))
-            self._view.short = data.minutes < SHORT_MINUTES and data.sent is None
+            self._view.short = data.minutes < _SHORT_MINUTES and data.sent is None
             if needs := needs_line(arm.because for arm in data.arms):
                 self._view.say(needs)
             if (sent := data.sent) is not None:

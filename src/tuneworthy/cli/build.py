@@ -19,7 +19,7 @@ from tuneworthy.cli._options import (
     task_path,
 )
 
-EXIT_REFUSED = 4
+_EXIT_REFUSED = 4
 FORMS = (
     "Export this form, and what it needs; repeatable: peft, merged, weights, gguf, prompt, schema,"
     " index, classifier, card."
@@ -75,4 +75,4 @@ def command(
     else:
         for line in build_lines(report):
             print_line(line)
-    return EXIT_REFUSED if report.refused else 0
+    return _EXIT_REFUSED if report.refused else 0

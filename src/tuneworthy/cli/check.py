@@ -32,11 +32,11 @@ Gold = Annotated[
     Path | None,
     typer.Option("--gold", help="With --live: rows with right answers to these requests."),
 ]
-ArmInUse = Annotated[
+_ArmInUse = Annotated[
     str | None,
     typer.Option("--arm", help="With --live: the arm in use, if the verdict names another."),
 ]
-ShowInputs = Annotated[
+_ShowInputs = Annotated[
     bool,
     typer.Option("--show", help="With --live: print the inputs that resemble no row of the study."),
 ]
@@ -63,8 +63,8 @@ def command(
     limit: Limit = None,
     live: Live = None,
     gold: Gold = None,
-    arm: ArmInUse = None,
-    show_inputs: ShowInputs = False,
+    arm: _ArmInUse = None,
+    show_inputs: _ShowInputs = False,
     blind: Blind = None,
     run: Run = None,
     data: Data = None,
@@ -118,7 +118,7 @@ def command(
             print_line(line)
 
 
-BLIND_FILE = "blind_rows.jsonl"
+_BLIND_FILE = "blind_rows.jsonl"
 
 
 def _write_blind_rows(path: Path, options: RunOptions, count: int) -> str:
@@ -134,7 +134,7 @@ def _write_blind_rows(path: Path, options: RunOptions, count: int) -> str:
     from tuneworthy.records.own_files import ROWS, check_own, write_atomic
 
     loaded, _ = read(path, options, print_messages)
-    cases, file = loaded.everyone, path.parent / BLIND_FILE
+    cases, file = loaded.everyone, path.parent / _BLIND_FILE
     if count > len(cases):
         raise DataError("there are not so many rows", where="--blind", got=f"{count:,}",
                         fix=f"ask for at most {len(cases):,}")  # fmt: skip
@@ -150,7 +150,7 @@ def _write_blind_rows(path: Path, options: RunOptions, count: int) -> str:
     return (
         f"{file}: {count:,} rows without answers. Write each `output` without looking at an answer"
         " of any system, then name the file in task.yaml:"
-        f" data: {{file: {BLIND_FILE}, corrected: false}}"
+        f" data: {{file: {_BLIND_FILE}, corrected: false}}"
     )
 
 

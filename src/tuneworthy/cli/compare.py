@@ -23,14 +23,14 @@ EPILOG = (
     " such study, or two studies with two metrics; 5 rows or answers that can't be used, or no row"
     " in common."
 )
-FIRST_HELP = "A: a file of answers, one table with both, or a study (folder, name, hash)."
-SECOND_HELP = "B: the other file of answers, or the other study."
+_FIRST_HELP = "A: a file of answers, one table with both, or a study (folder, name, hash)."
+_SECOND_HELP = "B: the other file of answers, or the other study."
 COLUMNS = "rows.csv --a COLUMN --b COLUMN --gold-column COLUMN"
 
 
 def command(
-    first: Annotated[Path, typer.Argument(help=FIRST_HELP)],
-    second: Annotated[Path | None, typer.Argument(help=SECOND_HELP, show_default=False)] = None,
+    first: Annotated[Path, typer.Argument(help=_FIRST_HELP)],
+    second: Annotated[Path | None, typer.Argument(help=_SECOND_HELP, show_default=False)] = None,
     gold: Annotated[
         Path | None, typer.Option("--gold", help="The rows with the right answers.")
     ] = None,

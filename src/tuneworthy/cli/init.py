@@ -54,7 +54,7 @@ Lists = Annotated[
     typer.Option("--lists", help="Lists of right answers: any entry is right, or all are one."),
 ]
 To = Annotated[Path | None, typer.Option("--to", "-o", help="The task file to write (task.yaml).")]
-Force = Annotated[bool, typer.Option("--force", help="Replace the task file if there is one.")]
+_Force = Annotated[bool, typer.Option("--force", help="Replace the task file if there is one.")]
 
 
 def command(
@@ -68,7 +68,7 @@ def command(
     split: Split = None,
     max_bad: MaxBad = "1%",
     to: To = None,
-    force: Force = False,
+    force: _Force = False,
 ) -> None:
     """Look at the rows and write a commented task.yaml.
 

@@ -17,7 +17,7 @@ Port = Annotated[
     ),
 ]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
-NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Only print the address.")]
+_NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Only print the address.")]
 Export = Annotated[
     Path | None, typer.Option(help="Write the recorded lab as a static site to this folder.")
 ]
@@ -39,7 +39,7 @@ Base = Annotated[
 def command(
     port: Port = None,
     host: Host = "127.0.0.1",
-    no_browser: NoBrowser = False,
+    no_browser: _NoBrowser = False,
     check: Check = None,
     data: Data = None,
     test: Test = None,

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 WHERE = "Where arms run: local, ray, auto, HOST:PORT or ray://HOST:PORT."
 On = Annotated[str | None, typer.Option("--on", help=WHERE)]
-Unlock = Annotated[
+_Unlock = Annotated[
     bool,
     typer.Option("--unlock", help="Score only the rows that data.locked hides; a look at them."),
 ]
@@ -57,8 +57,8 @@ Again = Annotated[
         "--again", help="After a change of model or rows: compare with the last verdict too."
     ),
 ]
-DRY = "Show the plan, its costs and which look it would be; spend nothing."
-Dry = Annotated[bool, typer.Option("--dry-run", "--dry", help=DRY)]
+_DRY = "Show the plan, its costs and which look it would be; spend nothing."
+_Dry = Annotated[bool, typer.Option("--dry-run", "--dry", help=_DRY)]
 
 
 def command(
@@ -80,9 +80,9 @@ def command(
     more: Annotated[
         str | None, typer.Option("--more", help="Add this much time to the study (10m, 1h).")
     ] = None,
-    unlock: Unlock = False,
+    unlock: _Unlock = False,
     again: Again = False,
-    dry: Dry = False,
+    dry: _Dry = False,
     on: On = None,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="Show no live view.")] = False,
     json: Json = False,

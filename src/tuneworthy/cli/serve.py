@@ -25,26 +25,28 @@ Specs = Annotated[
 ]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any.")]
-TokenEnv = Annotated[
+_TokenEnv = Annotated[
     str, typer.Option(help="Environment variable with the token; else a new one is made.")
 ]
-NoToken = Annotated[bool, typer.Option("--no-token", help="Ask for no token (on loopback only).")]
-MaxTokens = Annotated[
+_NoToken = Annotated[bool, typer.Option("--no-token", help="Ask for no token (on loopback only).")]
+_MaxTokens = Annotated[
     int, typer.Option(min=1, help="Most tokens of an answer under a :raw or model name.")
 ]
-MaxBody = Annotated[int, typer.Option(min=256, help="Most bytes of a request.")]
+_MaxBody = Annotated[int, typer.Option(min=256, help="Most bytes of a request.")]
 Queue = Annotated[int, typer.Option(min=1, help="Most requests of a model at a time.")]
-Connections = Annotated[int, typer.Option(min=1, help="Most open connections.")]
-Grace = Annotated[float, typer.Option(min=0, help="Seconds for open requests when it stops.")]
+_Connections = Annotated[int, typer.Option(min=1, help="Most open connections.")]
+_Grace = Annotated[float, typer.Option(min=0, help="Seconds for open requests when it stops.")]
 Log = Annotated[Path | None, typer.Option(help="Append answers to this JSONL file.")]
-LogShare = Annotated[str, typer.Option(help="Share of the answers that is logged.")]
-LogSize = Annotated[int, typer.Option(min=1024, help="Bytes at which FILE becomes FILE.1.")]
-Rollback = Annotated[
+_LogShare = Annotated[str, typer.Option(help="Share of the answers that is logged.")]
+_LogSize = Annotated[int, typer.Option(min=1024, help="Bytes at which FILE becomes FILE.1.")]
+_Rollback = Annotated[
     bool, typer.Option("--rollback", help="Let NAME mean the build that it meant before.")
 ]
 Name = Annotated[str | None, typer.Option(help="With --rollback: which NAME.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be served; start nothing.")]
-DryJson = Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON.")]
+_DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be served; start nothing.")
+]
+_DryJson = Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON.")]
 
 
 def command(
@@ -52,20 +54,20 @@ def command(
     model: Specs = None,
     host: Host = "127.0.0.1",
     port: Port = 8000,
-    token_env: TokenEnv = "",
-    no_token: NoToken = False,
-    max_tokens: MaxTokens = 1024,
-    max_body: MaxBody = 1 << 20,
+    token_env: _TokenEnv = "",
+    no_token: _NoToken = False,
+    max_tokens: _MaxTokens = 1024,
+    max_body: _MaxBody = 1 << 20,
     queue: Queue = 256,
-    max_connections: Connections = 512,
-    grace: Grace = 8.0,
+    max_connections: _Connections = 512,
+    grace: _Grace = 8.0,
     log: Log = None,
-    log_share: LogShare = ALL_ANSWERS,
-    log_size: LogSize = LOG_BYTES,
-    rollback: Rollback = False,
+    log_share: _LogShare = ALL_ANSWERS,
+    log_size: _LogSize = LOG_BYTES,
+    rollback: _Rollback = False,
     name: Name = None,
-    dry_run: DryRun = False,
-    json: DryJson = False,
+    dry_run: _DryRun = False,
+    json: _DryJson = False,
 ) -> None:
     """Serve builds behind an OpenAI-compatible endpoint on this machine, for trials.
 

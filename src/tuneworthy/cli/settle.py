@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from tuneworthy.flows.settling import SettledStudy, Settling
     from tuneworthy.records.settlement import Choice
 
-CHOICES: tuple[Choice, ...] = ("left", "right", "wrong", "equal", "skip")
-KEYS: dict[str, Choice] = {"b": "wrong", **{choice[0]: choice for choice in CHOICES}}
+_CHOICES: tuple[Choice, ...] = ("left", "right", "wrong", "equal", "skip")
+KEYS: dict[str, Choice] = {"b": "wrong", **{choice[0]: choice for choice in _CHOICES}}
 ENDS = {
     "firm": "settled: the verdict is firm",
     "pool": "no input is left: add some to data.unlabelled, or label rows",
@@ -102,7 +102,7 @@ def _read_vote(settling: Settling) -> str:
         return "quit"
     if typed.startswith("=") and typed[1:].strip():
         return settling.click("typed", typed[1:].strip())
-    choice = KEYS.get(typed.lower()) or next((c for c in CHOICES if c == typed.lower()), None)
+    choice = KEYS.get(typed.lower()) or next((c for c in _CHOICES if c == typed.lower()), None)
     return settling.click(choice) if choice else "l, r, b, e, s, q, or = and the right answer"
 
 

@@ -14,7 +14,7 @@ from tuneworthy.cli._options import print_line, print_stderr
 from tuneworthy.cli._task_writing import check_free, write_task
 
 TASK = Path("task.yaml")
-TOUR_ARMS = ("majority", "tfidf")  # what runs in seconds beside recorded answers, without a model
+_TOUR_ARMS = ("majority", "tfidf")  # what runs in seconds beside recorded answers, without a model
 
 
 def command(
@@ -125,7 +125,7 @@ def _fill_in_answers(text: str, margin: float, target: float | None, model: str)
     if model == "none":
         recorded = [name for name in ("present", "answers") if content.get(name)]
         kind = content.get("output", {}).get("type")
-        arms = [*recorded, *(TOUR_ARMS if kind == "label" else TOUR_ARMS[:1])]
+        arms = [*recorded, *(_TOUR_ARMS if kind == "label" else _TOUR_ARMS[:1])]
         if len(arms) > 1:  # one arm alone can't be compared: then every arm is left to the plan
             content["arms"] = arms
     else:

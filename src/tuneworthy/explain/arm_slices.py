@@ -23,12 +23,12 @@ from tuneworthy.records.interval import ALPHA
 from tuneworthy.records.task import Task
 
 ONE_GROUP_DESIGN = Design.independent("a slice of one group is about that group alone")
-MOST_SLICES = 12  # the most classes or groups that get their own slice
-LEAST_SLICED_CASES = 6  # the fewest cases that are cut into thirds or quarters
-JUDGE_NOTE = (
+_MOST_SLICES = 12  # the most classes or groups that get their own slice
+_LEAST_SLICED_CASES = 6  # the fewest cases that are cut into thirds or quarters
+_JUDGE_NOTE = (
     "Scores of slices are the judge's own: a slice has too few human grades to correct them."
 )
-SliceParts = Iterator[tuple[str, list[str]]]
+_SliceParts = Iterator[tuple[str, list[str]]]
 
 
 def slices(
@@ -58,7 +58,7 @@ def slices(
         if part_slices:
             rows += part_slices
         else:
-            missing[kind] = MISSING_REASONS[kind]
+            missing[kind] = _MISSING_REASONS[kind]
     return Slices(
         arm=arm,
         rival=rival if rival in named else None,
@@ -66,18 +66,18 @@ def slices(
         slices=tuple(rows),
         said=(
             *_slice_notes(rows),
-            *([JUDGE_NOTE] if metric_name(task) == JUDGE else []),
+            *([_JUDGE_NOTE] if metric_name(task) == JUDGE else []),
         ),
         missing=missing,
     )
 
 
-MISSING_REASONS: dict[SliceKind, str] = {
-    "length": f"fewer than {LEAST_SLICED_CASES} cases",
+_MISSING_REASONS: dict[SliceKind, str] = {
+    "length": f"fewer than {_LEAST_SLICED_CASES} cases",
     "class": "the answers are not labels of a closed set",
     "group": "no two scored rows share a `group`",
-    "time": f"fewer than {LEAST_SLICED_CASES} scored rows have a `time`",
-    "rare words": f"fewer than {LEAST_SLICED_CASES} cases",
+    "time": f"fewer than {_LEAST_SLICED_CASES} scored rows have a `time`",
+    "rare words": f"fewer than {_LEAST_SLICED_CASES} cases",
     "hardest": "other arms answered fewer than 10 of these cases, too few to say which are hard",
 }
 
@@ -90,7 +90,7 @@ def slice_parts(task: Task, cases: Sequence[Case]) -> Iterator[tuple[SliceKind, 
 
 def _slices_by_kind(
     task: Task, cases: Sequence[Case], scores: Mapping[str, Sequence[float]], others: Sequence[Case]
-) -> Iterator[tuple[SliceKind, SliceParts]]:
+) -> Iterator[tuple[SliceKind, _SliceParts]]:
     yield "length", _split_in_thirds(cases, lambda c: len(c.input), ("short", "middle", "long"))
     yield "class", _slices_by_class(task, cases)
     yield "group", named_parts({c.id: c.group for c in cases if c.group})
@@ -102,23 +102,23 @@ def _slices_by_kind(
 
 def _split_in_thirds(
     cases: Sequence[Case], key: Callable[[Case], Any], names: tuple[str, str, str]
-) -> SliceParts:
-    if len(cases) < LEAST_SLICED_CASES:
+) -> _SliceParts:
+    if len(cases) < _LEAST_SLICED_CASES:
         return
     ranked = sorted(cases, key=lambda case: (key(case), case.id))
     for name, part in zip(names, np.array_split(np.arange(len(ranked)), 3), strict=True):
         yield name, [ranked[i].id for i in part]
 
 
-def _slices_by_class(task: Task, cases: Sequence[Case]) -> SliceParts:
+def _slices_by_class(task: Task, cases: Sequence[Case]) -> _SliceParts:
     if task.output.type == "label":
         yield from named_parts({case.id: case.output.strip() for case in cases}, least=1)
 
 
-def named_parts(names: Mapping[str, str | None], least: int = 2) -> SliceParts:
+def named_parts(names: Mapping[str, str | None], least: int = 2) -> _SliceParts:
     """Yield (name, case ids) of at most 12 groups with `least` or more cases, largest first."""
     counts = Counter(name for name in names.values() if name)
-    for name, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_SLICES]:
+    for name, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:_MOST_SLICES]:
         if count >= least:
             yield name, [i for i, own in names.items() if own == name]
 
@@ -140,15 +140,15 @@ def rare_word_cases(cases: Sequence[Case], others: Sequence[Case] = ()) -> froze
     return frozenset(case.id for case in ranked[: len(ranked) // 4])
 
 
-def _slices_by_rarity(cases: Sequence[Case], others: Sequence[Case]) -> SliceParts:
-    if len(cases) < LEAST_SLICED_CASES:
+def _slices_by_rarity(cases: Sequence[Case], others: Sequence[Case]) -> _SliceParts:
+    if len(cases) < _LEAST_SLICED_CASES:
         return
     ids = rare_word_cases(cases, others)
     yield "the quarter with the rarest words", [case.id for case in cases if case.id in ids]
     yield "the rest", [case.id for case in cases if case.id not in ids]
 
 
-def _hardest_slices(cases: Sequence[Case], scores: Mapping[str, Sequence[float]]) -> SliceParts:
+def _hardest_slices(cases: Sequence[Case], scores: Mapping[str, Sequence[float]]) -> _SliceParts:
     """Yield (name, case ids) of the tenth on which the other arms score lowest, and of the rest.
 
     The arm and its rival are left out: cases selected by their own failures would bias their

@@ -71,7 +71,7 @@ CAUSES: tuple[Cause, ...] = (
     "metric", "format", "convention", "knowledge", "retrieval", "reading", "latent", "capability",
     "learnable", "label", "hard", "chance", "untried", "few",
 )  # fmt: skip
-NO_REMEDY_TRIED = "no remedy was tried on the failed cases: what is wrong was not measured"
+_NO_REMEDY_TRIED = "no remedy was tried on the failed cases: what is wrong was not measured"
 
 
 class _CauseEstimate(NamedTuple):
@@ -125,7 +125,7 @@ def attribute_causes(
     if not base.fails:
         return blank.model_copy(update={"because": "nothing fails: there is no cause to seek"})
     if not pairs:
-        return blank.model_copy(update={"because": NO_REMEDY_TRIED})
+        return blank.model_copy(update={"because": _NO_REMEDY_TRIED})
     why_unread = _why_unread(pairs, base.recorded)
     acting = any(item.acts for item in ranked)
     n_read = _failures_compared(base, pairs)
@@ -181,7 +181,7 @@ def _why_unread(pairs: Sequence[TriedEffect], recorded: bool, what: str = "the c
         return ""
     names = " and ".join(result.name for _, result in pairs if result.n_fail)
     if not names:
-        return NO_REMEDY_TRIED
+        return _NO_REMEDY_TRIED
     why = " (recorded answers can't be asked again)" if recorded else ""
     return (
         f"{what} are not known: only {names} could be tried; no remedy that asks a model was"

@@ -47,10 +47,10 @@ from tuneworthy.records.record import digest
 from tuneworthy.records.run import Run
 from tuneworthy.records.task import HardLimits, Task
 
-ZERO_SCORE_BELOW = 1e-9  # a score below it counts as 0
+_ZERO_SCORE_BELOW = 1e-9  # a score below it counts as 0
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+")
-NO_SECONDS = "the recorded answers have no `seconds`: write each one's into its line of the log"
-LEAST_TIMES_FOR_P95 = 20  # below it the 95th percentile is little more than the maximum
+_NO_SECONDS = "the recorded answers have no `seconds`: write each one's into its line of the log"
+_LEAST_TIMES_FOR_P95 = 20  # below it the 95th percentile is little more than the maximum
 
 
 def compare(inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]) -> Evidence:
@@ -245,7 +245,7 @@ def _total_loss_share(
     values = column.values(ids)
     if inputs.grades is not None or np.isin(values, (0.0, 1.0)).all():
         return None
-    lost = dict(zip(ids, (values < ZERO_SCORE_BELOW).tolist(), strict=True))
+    lost = dict(zip(ids, (values < _ZERO_SCORE_BELOW).tolist(), strict=True))
     return inputs.design.mean(lost).interval
 
 
@@ -256,7 +256,7 @@ def _latency_quantiles(
     if not times and not any(run.fingerprint for run in runs):
         times = [a.seconds * 1000 for a in answers if a.seconds is not None]
     if not times:
-        missing["latency_ms"] = NO_SECONDS if logged else (
+        missing["latency_ms"] = _NO_SECONDS if logged else (
             "no request to the endpoint was answered"
             if any("endpoint" in run.fingerprint for run in runs)
             else "not timed one at a time: it would take long; set success.limits.p95_ms to ask"
@@ -264,7 +264,7 @@ def _latency_quantiles(
         )  # fmt: skip
         return None
     p50, p95 = (round(float(value), 3) for value in np.quantile(times, [0.5, 0.95]))
-    if len(times) < LEAST_TIMES_FOR_P95:
+    if len(times) < _LEAST_TIMES_FOR_P95:
         missing["latency_ms.p95"] = (
             f"{count_noun(len(times), 'answer')} of the log had `seconds`, too few"
             if logged
@@ -274,7 +274,9 @@ def _latency_quantiles(
         missing["latency_ms.concurrency"] = "recorded answers do not say it"
     at_once = max((run.latency_concurrency or 0 for run in runs), default=0)
     return Latency(
-        p50=p50, p95=p95 if len(times) >= LEAST_TIMES_FOR_P95 else None, concurrency=at_once or None
+        p50=p50,
+        p95=p95 if len(times) >= _LEAST_TIMES_FOR_P95 else None,
+        concurrency=at_once or None,
     )
 
 
@@ -287,7 +289,7 @@ def _why_p95_open(
         return {}
     if times := request_times(runs):
         return {"limits.p95_ms": why_p95_open(times, limit)}
-    return {"limits.p95_ms": NO_SECONDS} if any(run.recorded for run in runs) else {}
+    return {"limits.p95_ms": _NO_SECONDS} if any(run.recorded for run in runs) else {}
 
 
 def _mean_tokens(answers: Sequence[Answer], missing: dict[str, str]) -> Tokens | None:

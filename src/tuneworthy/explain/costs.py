@@ -23,9 +23,9 @@ from tuneworthy.records.run import Run
 from tuneworthy.records.task import TRAINED_TOOLS, Task
 
 DAYS_PER_MONTH = 30.0
-LABELLED_TOOLS = ("classifier", *TRAINED_TOOLS)  # tools that learn from every labelled row
-BUILD_KEYS = "economics.hours_to_build and economics.engineer_hour"
-RETRAIN_KEYS = "economics.hours_per_retrain and economics.engineer_hour"
+_LABELLED_TOOLS = ("classifier", *TRAINED_TOOLS)  # tools that learn from every labelled row
+_BUILD_KEYS = "economics.hours_to_build and economics.engineer_hour"
+_RETRAIN_KEYS = "economics.hours_per_retrain and economics.engineer_hour"
 
 
 def cost_per_1000_requests(
@@ -159,14 +159,14 @@ def _build_cost(
     F = hours_to_build * engineer_hour + rows * label_each + training hours * machine_hour
     """
     money = task.economics
-    if arm.present or arm.tool not in LABELLED_TOOLS:
+    if arm.present or arm.tool not in _LABELLED_TOOLS:
         return 0.0
     labels = rows * (money.label_each or 0.0)  # without a price, existing labels cost nothing
     if arm.tool not in TRAINED_TOOLS:
         return labels
     machine = _training_cost(arm, task, fits)
     if money.hours_to_build is None or money.engineer_hour is None:
-        lacking["build_usd"] = f"set {BUILD_KEYS}"
+        lacking["build_usd"] = f"set {_BUILD_KEYS}"
         return None
     if machine is None:
         lacking["build_usd"] = "set economics.machine_hour"
@@ -187,7 +187,7 @@ def _upkeep_fields(
     machine = _training_cost(arm, task, fits)
     out: dict[str, Any] = dict.fromkeys(_TASK_COST_FIELDS[1:])
     if money.hours_per_retrain is None or money.engineer_hour is None or machine is None:
-        why = RETRAIN_KEYS if machine is not None else "economics.machine_hour"
+        why = _RETRAIN_KEYS if machine is not None else "economics.machine_hour"
         return _without_upkeep(out, lacking, f"set {why}")
     stale = task.knowledge.stale_ok if task.knowledge else 0.0
     relabelled = stale * rows * (money.label_each or 0.0)  # the share of stale rows

@@ -42,7 +42,9 @@ from tuneworthy.records.task import Task
 
 NO_TIME_TO_DIAGNOSE = "the minutes have no room to read the matrix across (budget.minutes)"
 
-TRIAL_DESIGN = Design.independent("it only chooses what is tried next; a wide bound would try less")
+_TRIAL_DESIGN = Design.independent(
+    "it only chooses what is tried next; a wide bound would try less"
+)
 
 
 @dataclass(frozen=True)
@@ -283,7 +285,7 @@ def _min_gain(own: AnswerColumn, base: AnswerColumn) -> float:
     """Return the lower bound of the arm's pass rate - the base's; -1 without a common case."""
     shared = [i for i in base.passed if i in own.passed]
     gain = {i: float(own.passed[i]) - float(base.passed[i]) for i in shared}
-    return TRIAL_DESIGN.difference(gain).low if gain else -1.0
+    return _TRIAL_DESIGN.difference(gain).low if gain else -1.0
 
 
 def _prompt_alone_passes(

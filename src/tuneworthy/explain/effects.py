@@ -31,15 +31,15 @@ from tuneworthy.matrix.design import Design
 from tuneworthy.records.causes import BaseOutcomes, Effect, Intervention, Remedy
 from tuneworthy.records.interval import ALPHA, Interval
 
-MOST_GUESSED_SHARE = 0.95
+_MOST_GUESSED_SHARE = 0.95
 
 """No effect can be shown if the placebo passes more than this share of the failures."""
 
-PASSED_SHARE = 0.5
+_PASSED_SHARE = 0.5
 
 """A placebo fails a case if it passes in less than this share of its draws."""
 
-PassShares = Mapping[str, float]
+_PassShares = Mapping[str, float]
 
 
 def effect(base: BaseOutcomes, tried: Intervention) -> Effect:
@@ -65,7 +65,7 @@ def effect(base: BaseOutcomes, tried: Intervention) -> Effect:
     if contrast is not None:
         placebo_share = _mean_pass_share(fails, rivals[contrasts.index(contrast)])
     required = [net, gain, contrast] + ([beyond] if gain is None or contrast is None else [])
-    informative = placebo_share is None or placebo_share <= MOST_GUESSED_SHARE
+    informative = placebo_share is None or placebo_share <= _MOST_GUESSED_SHARE
     acts = (
         bool(fails)
         and informative
@@ -97,9 +97,11 @@ def effect(base: BaseOutcomes, tried: Intervention) -> Effect:
     )
 
 
-def rescued_cases(fails: Iterable[str], passed: PassShares, versus: PassShares) -> tuple[str, ...]:
+def rescued_cases(
+    fails: Iterable[str], passed: _PassShares, versus: _PassShares
+) -> tuple[str, ...]:
     """Return the ids in `fails` that pass under the remedy, but in under half of rivals' draws."""
-    return tuple(case for case in fails if passed[case] and versus[case] < PASSED_SHARE)
+    return tuple(case for case in fails if passed[case] and versus[case] < _PASSED_SHARE)
 
 
 def decided_cases(base: BaseOutcomes, tried: Intervention) -> frozenset[str]:
@@ -116,15 +118,15 @@ def passed_by_both(base: BaseOutcomes, tried: Intervention) -> frozenset[str]:
     """Return ids of failed cases that a rival passes as the remedy does: no rescue is shown."""
     versus = _best_rival(base, tried)
     fails = _cases_in_all(base.fails, tried.passed, versus)
-    return frozenset(case for case in fails if tried.passed[case] and versus[case] >= PASSED_SHARE)
+    return frozenset(case for case in fails if tried.passed[case] and versus[case] >= _PASSED_SHARE)
 
 
-def _shares_to_beat(tried: Intervention) -> list[PassShares]:
+def _shares_to_beat(tried: Intervention) -> list[_PassShares]:
     """Return a remedy's rivals as {case id: pass share} each: its placebo, its prompt alone."""
     return [rival for rival in (tried.placebo_passed, tried.alone) if rival]
 
 
-def _best_rival(base: BaseOutcomes, tried: Intervention) -> PassShares:
+def _best_rival(base: BaseOutcomes, tried: Intervention) -> _PassShares:
     """Return {case id: highest pass share of a rival}; without rivals, of the rerun base."""
     rivals = _shares_to_beat(tried)
     if not rivals:
@@ -158,24 +160,24 @@ def _design_of_base(base: BaseOutcomes) -> Design:
     return Design(base.groups, base.largest_group, base.only_copies)
 
 
-def _rerun_shares(base: BaseOutcomes) -> PassShares:
+def _rerun_shares(base: BaseOutcomes) -> _PassShares:
     """Return {case id: 1 if the base's rerun passes, else 0}; its first run if not rerun."""
     if base.rerun:
         return {case: float(passed) for case, passed in base.rerun.items()}
     return dict.fromkeys(base.fails, 0.0) | dict.fromkeys(base.passes, 1.0)
 
 
-def _cases_in_all(cases: Iterable[str], *columns: PassShares) -> list[str]:
+def _cases_in_all(cases: Iterable[str], *columns: _PassShares) -> list[str]:
     return sorted(case for case in cases if all(case in column for column in columns))
 
 
-def _mean_pass_share(cases: Sequence[str], column: PassShares | None) -> float | None:
+def _mean_pass_share(cases: Sequence[str], column: _PassShares | None) -> float | None:
     if column is None or not all(case in column for case in cases):
         return None
     return round(float(np.mean([float(column[case]) for case in cases])), 6) if cases else None
 
 
-def _net_passes(base: BaseOutcomes, one: PassShares, other: PassShares) -> Interval | None:
+def _net_passes(base: BaseOutcomes, one: _PassShares, other: _PassShares) -> Interval | None:
     """Return passes under `one` - passes under `other`, scaled to all cases; None if unmeasured."""
     fails, passes = _cases_in_all(base.fails, one, other), _cases_in_all(base.passes, one, other)
     if bool(fails) < bool(base.fails) or bool(passes) < bool(base.passes):
@@ -199,8 +201,8 @@ def _net_passes(base: BaseOutcomes, one: PassShares, other: PassShares) -> Inter
 def _paired_interval(
     base: BaseOutcomes,
     cases: Sequence[str],
-    one: PassShares,
-    other: PassShares,
+    one: _PassShares,
+    other: _PassShares,
     part_of_sum: bool = False,
 ) -> Interval:
     diffs = {i: float(one[i]) - float(other[i]) for i in sorted(cases)}
@@ -211,7 +213,7 @@ def _paired_interval(
 
 
 def _rescue_contrast(
-    base: BaseOutcomes, fails: Sequence[str], one: PassShares, other: PassShares
+    base: BaseOutcomes, fails: Sequence[str], one: _PassShares, other: _PassShares
 ) -> Interval:
     """Return share of `fails` passing under `one` - under `other`; 0 (-1 to 1) for no case."""
     diffs = {i: float(one[i]) - float(other[i]) for i in sorted(fails)}
@@ -234,7 +236,7 @@ def _rounded_interval(interval_: Interval) -> Interval:
 
 def _corrected_for_guessing(contrast: Interval | None, placebo_share: float | None) -> float | None:
     """Return the rescue rate corrected for guessing: (resc(I) - resc(I0)) / (1 - resc(I0))."""
-    if contrast is None or placebo_share is None or placebo_share > MOST_GUESSED_SHARE:
+    if contrast is None or placebo_share is None or placebo_share > _MOST_GUESSED_SHARE:
         return None
     return round(contrast.mean / (1 - placebo_share), 6)
 
@@ -270,7 +272,7 @@ def _why_no_effect(result: Effect, placebo: str, rerun: float | None) -> str:
         return f"rescues none of {n}"
     if result.placebo_rescue is not None:
         text += f", {placebo} {_cases_text(result.placebo_rescue, n)}"
-        if result.placebo_rescue > MOST_GUESSED_SHARE:
+        if result.placebo_rescue > _MOST_GUESSED_SHARE:
             return f"{text}: guessing alone does so, so nothing can be told"
         if result.contrast is not None and result.contrast.low <= 0:
             more = result.contrast.mean > 0 and "not shown to be more than its placebo"
@@ -289,7 +291,7 @@ def _cases_text(share: float, n: int) -> str:
     return f"{share * n:.1f}".removesuffix(".0")
 
 
-LEAST_SHARE_IN_PASSAGE = 0.8  # the least share of failures with their answer in the passage
+_LEAST_SHARE_IN_PASSAGE = 0.8  # the least share of failures with their answer in the passage
 
 HALF, QUARTER = 0.5, 0.25  # shares of rescued cases below which retrieval, or reading, fails
 
@@ -343,7 +345,7 @@ def reading_fails(base: BaseOutcomes, pairs: Sequence[TriedEffect], few: bool) -
     in_passage, n = len(set(base.literal) & set(base.fails)), len(base.fails)
     sentence = f"the answer stands word for word in the passage of {in_passage} of {n} failures"
     tried = [effect for _, effect in _effects_of_remedy(pairs, "knowledge") if effect.n_fail]
-    if not tried or in_passage < LEAST_SHARE_IN_PASSAGE * n:
+    if not tried or in_passage < _LEAST_SHARE_IN_PASSAGE * n:
         return Relation(False, sentence)
     rescue_shares = [
         effect.contrast.mean if few else effect.contrast.high for effect in tried if effect.contrast

@@ -20,7 +20,7 @@ from tuneworthy.explain.effects import QUARTER, TriedEffect, decided_cases, shar
 from tuneworthy.records.causes import BaseOutcomes, Cause, Intervention, Remedy, UntriedRemedy
 from tuneworthy.records.interval import ALPHA
 
-CAUSE_OF_REMEDY: dict[Remedy, Cause] = {"retrieval": "knowledge"}
+_CAUSE_OF_REMEDY: dict[Remedy, Cause] = {"retrieval": "knowledge"}
 
 CaseIds = frozenset[str]
 
@@ -72,7 +72,7 @@ def remedies_by_cause(base: BaseOutcomes, pairs: Sequence[TriedEffect]) -> list[
     """
     by_cause: dict[Cause, RemedyStep] = {}
     for tried, effect in pairs:
-        cause = CAUSE_OF_REMEDY.get(effect.remedy, effect.remedy)
+        cause = _CAUSE_OF_REMEDY.get(effect.remedy, effect.remedy)
         new = RemedyStep(
             cause,
             decided_cases(base, tried),

@@ -12,8 +12,8 @@ from tuneworthy.records.further import Proportion, SideEffects
 from tuneworthy.records.run import Run
 from tuneworthy.records.task import Task
 
-LEAST_TIMES_FOR_LIMIT = 59  # the fewest times that can show p95 below a limit: .95 ** 59 < .05
-TIMED_DESIGN = Design.independent("prompts are timed one at a time, drawn at random")
+_LEAST_TIMES_FOR_LIMIT = 59  # the fewest times that can show p95 below a limit: .95 ** 59 < .05
+_TIMED_DESIGN = Design.independent("prompts are timed one at a time, drawn at random")
 
 
 def limit_states(task: Task, fields: dict[str, Any], runs: Sequence[Run]) -> dict[str, LimitState]:
@@ -46,7 +46,7 @@ def with_optional_limits(task: Task, evidence: Evidence) -> tuple[ArmResult, ...
     return with_faithfulness(task, arms, faithful)
 
 
-UNTRAINED_TOOLS = {"classifier", "prompt", "schema", "context"}
+_UNTRAINED_TOOLS = {"classifier", "prompt", "schema", "context"}
 
 
 def with_general_drop(
@@ -65,7 +65,7 @@ def with_general_drop(
     def state(arm: ArmResult) -> LimitState:
         if arm.name in rise:
             return _state_at_most(rise[arm.name], limit)
-        return "met" if arm.tool in UNTRAINED_TOOLS else "not measured"
+        return "met" if arm.tool in _UNTRAINED_TOOLS else "not measured"
 
     return tuple(
         arm.model_copy(update={"limits": {**arm.limits, "general_drop": state(arm)}})
@@ -124,7 +124,7 @@ def _p95_state(times: Sequence[float], limit: float) -> LimitState:
     """Return the state of the p95 limit: is the 95th percentile shown to be above or below it.
 
     Uses the one-sided 95 % Clopper-Pearson bound on the share of times above the limit: `met` needs
-    LEAST_TIMES_FOR_LIMIT prompts with none above it, or 93 with one. `measure.latency` times that
+    _LEAST_TIMES_FOR_LIMIT prompts with none above it, or 93 with one. `measure.latency` times that
     many prompts.
     """
     if not times:
@@ -139,14 +139,14 @@ def why_p95_open(times: Sequence[float], limit: float) -> str:
     """Return why these times show the p95 limit neither met nor violated."""
     late, prompts = sum(ms > limit for ms in times), count_noun(len(times), "prompt")
     were = f"{prompts} {'was' if len(times) == 1 else 'were'} timed"
-    if len(times) < LEAST_TIMES_FOR_LIMIT:
-        return f"{were}; {LEAST_TIMES_FOR_LIMIT} are the fewest that can show it"
+    if len(times) < _LEAST_TIMES_FOR_LIMIT:
+        return f"{were}; {_LEAST_TIMES_FOR_LIMIT} are the fewest that can show it"
     share = percent_with_bounds(_share_over_limit(times, limit).interval)
     return f"{were}, {late} of them over it: {share} of all, and 5 % may be"
 
 
 def _share_over_limit(times: Sequence[float], limit: float) -> Proportion:
-    return TIMED_DESIGN.rate(sum(ms > limit for ms in times), len(times), level=0.10)
+    return _TIMED_DESIGN.rate(sum(ms > limit for ms in times), len(times), level=0.10)
 
 
 def _local_only_state(runs: Sequence[Run]) -> LimitState:

@@ -19,9 +19,9 @@ from tuneworthy.records.run import Run
 
 # An interval is explained if it is wider than under independent rows by more than this factor.
 EXPLAINED_RATIO = 1.15
-REASON_RATIO = 1.03  # a reason is reported if it widens the interval by more than this factor
+_REASON_RATIO = 1.03  # a reason is reported if it widens the interval by more than this factor
 FEW_ROWS_WIDTH = 0.2  # the rows are called few if independent rows leave it wider than this
-PROMPT_KINDS = {
+_PROMPT_KINDS = {
     "zero": "the plain instruction", "short": "the instruction alone", "file": "your own prompt",
     "few": "{k} fixed examples", "nearest": "the {k} nearest examples",
 }  # fmt: skip
@@ -59,7 +59,7 @@ def why_wide(
             "a judge's scores stand on the few that you graded",
             *_lacking_sentence(graded.lacking),
         )
-    grows = [after > REASON_RATIO * before for before, after in pairwise(sizes)]
+    grows = [after > _REASON_RATIO * before for before, after in pairwise(sizes)]
     reasons = [_width_sentence(total, plain, len(ids))]
     if grows[0]:
         worth = len(ids) * (sizes[0] / sizes[1]) ** 2
@@ -141,7 +141,7 @@ def _choice_label(run: Run, texts: dict[tuple[str | None, str | None], int]) -> 
     """
     recipe, parts = run.recipe, []
     if recipe is not None:
-        parts.append(PROMPT_KINDS[recipe.kind].format(k=recipe.k))
+        parts.append(_PROMPT_KINDS[recipe.kind].format(k=recipe.k))
         words = (recipe.specification, recipe.reminder)
         if words != (None, None):
             parts.append(f"searched words {texts.setdefault(words, len(texts) + 1)}")

@@ -20,7 +20,7 @@ from tuneworthy.records.audit_report import Audit
 from tuneworthy.records.case import Case
 from tuneworthy.records.task import Task
 
-DegradingStep = Callable[[Case], str | None]  # returns a worse answer to a case
+_DegradingStep = Callable[[Case], str | None]  # returns a worse answer to a case
 
 LEAST_GOLD_MEAN, LEAST_GOLD_AUC = 0.99, 0.95  # of a working metric
 
@@ -28,7 +28,7 @@ MOST_UNSCORED_GOLD = 0.01  # share of unscored right answers above which the met
 # Names of the steps.
 ANOTHER_ROW, ONE_PART, HALF = "another row", "one part replaced", "cut at half"
 
-LEAST_COMPARISONS = 10  # the fewest comparisons that give a result
+_LEAST_COMPARISONS = 10  # the fewest comparisons that give a result
 
 MOST_CASES = 500  # the most cases per step
 
@@ -42,7 +42,7 @@ def score_of_text(metric: Metric, case: Case, text: str) -> float | None:
 
 
 def ranking_auc(
-    cases: Sequence[Case], metric: Metric, gold: Sequence[float | None], worse: DegradingStep
+    cases: Sequence[Case], metric: Metric, gold: Sequence[float | None], worse: _DegradingStep
 ) -> float | None:
     """Return the AUC of right answers against degraded ones of the same row (ties count half).
 
@@ -57,10 +57,10 @@ def ranking_auc(
         other = score_of_text(metric, case, text)
         if other is not None:
             wins.append((own > other) + 0.5 * (own == other))
-    return float(np.mean(wins)) if len(wins) >= LEAST_COMPARISONS else None
+    return float(np.mean(wins)) if len(wins) >= _LEAST_COMPARISONS else None
 
 
-def another_row(cases: Sequence[Case]) -> DegradingStep:
+def another_row(cases: Sequence[Case]) -> _DegradingStep:
     """Return a function: case to another case's right answer, drawn at random (fixed seed)."""
     others = random.Random(0).sample(list(cases), len(cases))
     given = {case.id: other.output for case, other in zip(cases, others, strict=True)}
@@ -72,7 +72,7 @@ def first_half(case: Case) -> str:
     return case.output[: len(case.output) // 2]
 
 
-def replace_one_part(cases: Sequence[Case]) -> DegradingStep:
+def replace_one_part(cases: Sequence[Case]) -> _DegradingStep:
     """Return a function: case to its right answer with one JSON field or word replaced, or None.
 
     The new value or word comes from another row; a number gets another last digit. The step

@@ -21,12 +21,12 @@ from tuneworthy.records.case import Case
 from tuneworthy.records.causes import Intervention, Remedy
 from tuneworthy.records.task import Task
 
-LABEL_METRIC = "accuracy"  # reads only the right answers of a case
+_LABEL_METRIC = "accuracy"  # reads only the right answers of a case
 PLACEBO_DRAWS = 10  # other cases that each answer is scored against in the placebo
 # Names of the interventions.
 TOLERANT_METRIC, LENIENT_PARSE = "tolerant metric", "lenient parse"
-ANSWER_IN_TEXT = "answer within a text"
-PLACEBO_NOTE = "the same, against other cases' right answers"
+_ANSWER_IN_TEXT = "answer within a text"
+_PLACEBO_NOTE = "the same, against other cases' right answers"
 
 
 def rescore_interventions(
@@ -45,7 +45,7 @@ def rescore_interventions(
     """
     if by_set(metric):
         return []
-    if task.output.type == "label" and metric_name(task) == LABEL_METRIC:
+    if task.output.type == "label" and metric_name(task) == _LABEL_METRIC:
         metric = _cached_metric(metric)
     answered = [case for case in cases if case.id in answers]
     donors = placebo_cases(task, answered, seed)
@@ -70,7 +70,7 @@ def rescore_interventions(
     else:
         result.append(
             _intervention_by_metric(
-                ANSWER_IN_TEXT,
+                _ANSWER_IN_TEXT,
                 "format",
                 contains_metric(metric),
                 (answered, answers, donors),
@@ -239,6 +239,6 @@ def _intervention_by_metric(
         return Intervention(name=name, remedy=remedy, passed=passed, because=why, asks=False)
     compared = {i: value for i, value in passed.items() if i in placebo_shares}
     return Intervention(
-        name=name, remedy=remedy, passed=compared, placebo=PLACEBO_NOTE,
+        name=name, remedy=remedy, passed=compared, placebo=_PLACEBO_NOTE,
         placebo_passed=placebo_shares, asks=False,
     )  # fmt: skip

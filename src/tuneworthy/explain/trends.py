@@ -22,10 +22,10 @@ from tuneworthy.records.specs import chooses, max_training_rows
 from tuneworthy.records.split import Neighbours, SegmentMeans, Split, Trend
 from tuneworthy.rows.rows import sortable_time
 
-SORTED_SHARE = 0.9
+_SORTED_SHARE = 0.9
 """Rows count as sorted if steps up exceed steps down, or the reverse, by this share of all."""
-LEAST_SOURCES = 5
-NO_TREND = f"fewer than {LEAST_UNITS_OF_A_TREND} independent rows, or a single time"
+_LEAST_SOURCES = 5
+_NO_TREND = f"fewer than {LEAST_UNITS_OF_A_TREND} independent rows, or a single time"
 
 
 def with_fits_and_trends(
@@ -98,7 +98,7 @@ def _pair_trend(
     diffs = dict(zip(ids, (mine - theirs).tolist(), strict=True))
     change = Design(groups).change_over_time(diffs, moments)
     if change is None:
-        return Trend(arm=names[0], versus=names[1], n=len(ids), because=NO_TREND)
+        return Trend(arm=names[0], versus=names[1], n=len(ids), because=_NO_TREND)
     before, after = change.before, ~change.before
     at = int(np.flatnonzero(after)[moments[after].argmin()])
     return Trend(
@@ -156,7 +156,7 @@ def _sorted_by_input(rows: Sequence[Case]) -> bool:
     for key in (str.casefold, len):
         values: list[Any] = [key(case.input) for case in rows]
         steps = [(b > a) - (b < a) for a, b in pairwise(values)]
-        if abs(sum(steps)) >= SORTED_SHARE * max(1, len(steps)):
+        if abs(sum(steps)) >= _SORTED_SHARE * max(1, len(steps)):
             return True
     return False
 
@@ -173,6 +173,6 @@ def _column_of_sources(rows: Sequence[Case]) -> str:
         if not all(isinstance(value, str | int) for value in values):
             continue
         blocks, distinct = len(list(groupby(values))), len(set(values))
-        if LEAST_SOURCES <= distinct <= len(rows) / 2 and blocks <= 1.1 * distinct:
+        if _LEAST_SOURCES <= distinct <= len(rows) / 2 and blocks <= 1.1 * distinct:
             found[key] = distinct
     return max(found, key=lambda key: found[key], default="")

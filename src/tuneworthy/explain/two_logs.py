@@ -27,7 +27,7 @@ from tuneworthy.records.split import TREND_ALPHA, Neighbours, Split
 from tuneworthy.records.task import Task
 
 ALONE = Design.independent("how wide the interval would be if no row depended on another")
-MOST_META_VALUES = 12  # a field of `meta` with more distinct values makes no slices
+_MOST_META_VALUES = 12  # a field of `meta` with more distinct values makes no slices
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class SliceDifference:
 
 
 @dataclass(frozen=True)
-class GroupEffect:
+class _GroupEffect:
     """How far groups of rows widen an interval.
 
     If all rows were independent, the interval would be `low` to `high`; `worth` independent rows
@@ -87,7 +87,7 @@ class TwoLogs:
     slices: tuple[SliceDifference, ...]
     looked_at: int
     cases: tuple[AnsweredCase, ...]
-    grouped: GroupEffect | None = None
+    grouped: _GroupEffect | None = None
     dependent: Neighbours | None = None
 
     @property
@@ -209,7 +209,7 @@ def more_rows(pair: Pair) -> SampleSize | None:
     return Assurance(pair, pair.level, 0.0, 0.0, 0.0).size()
 
 
-def _group_effect(matrix: Matrix, pair: Pair) -> GroupEffect | None:
+def _group_effect(matrix: Matrix, pair: Pair) -> _GroupEffect | None:
     """Return how far groups of rows widen the interval; None if by 15 % or less."""
     ids = [*matrix.columns["A"].cells]
     alone = matrix.part(ids, ALONE).difference("B", "A", TAIL)
@@ -217,7 +217,7 @@ def _group_effect(matrix: Matrix, pair: Pair) -> GroupEffect | None:
     if wider <= EXPLAINED_RATIO:
         return None
     count = int(matrix.inputs.design.numbers(ids).max()) + 1
-    return GroupEffect(count, len(ids) / wider**2, alone.low, alone.high)
+    return _GroupEffect(count, len(ids) / wider**2, alone.low, alone.high)
 
 
 def _slice_differences(
@@ -237,7 +237,7 @@ def _slices_by_meta(cases: Sequence[Case]) -> Iterator[tuple[str, str, list[str]
     for key in sorted({key for case in cases for key in case.meta}):
         values = {case.id: case.meta.get(key) for case in cases}
         named = {i: str(v) for i, v in values.items() if isinstance(v, str | int) and str(v)}
-        if 2 <= len(set(named.values())) <= MOST_META_VALUES:
+        if 2 <= len(set(named.values())) <= _MOST_META_VALUES:
             yield from ((key, name, ids) for name, ids in named_parts(named))
 
 

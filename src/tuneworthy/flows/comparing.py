@@ -30,12 +30,12 @@ from tuneworthy.rows.table_columns import Choice
 from tuneworthy.verdict import drift
 
 A, B = "A", "B"
-REPORTED_KINDS = {"answers_are_gold", "matched_by_order", "inputs_differ", "answers_unknown",
+_REPORTED_KINDS = {"answers_are_gold", "matched_by_order", "inputs_differ", "answers_unknown",
                   "answers_alike", "answers_repeated"}  # fmt: skip
-FILES_KEPT = "your files; nothing was written"
-WHOLE_ANSWER_METRICS = {"accuracy", "exact", "exact_words", "token_f1"}
+_FILES_KEPT = "your files; nothing was written"
+_WHOLE_ANSWER_METRICS = {"accuracy", "exact", "exact_words", "token_f1"}
 """The metrics that score below 1 where a right answer stands inside a longer text."""
-NOTED_SHARE = 0.1  # a note is given if more of a side's answers contain a right one
+_NOTED_SHARE = 0.1  # a note is given if more of a side's answers contain a right one
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _compare_found(
     notes += [
         f"{o.text}: {o.fix}" if o.fix else o.text
         for o in answer_observations(loaded, aligned)
-        if o.kind in REPORTED_KINDS
+        if o.kind in _REPORTED_KINDS
     ]
     counted = {f"gold row left out: {why}": n for why, n in loaded.excluded.items()}
     for name, file in zip((A, B), names, strict=True):
@@ -131,7 +131,7 @@ def _refuse_missing(*files: Path) -> None:
         if not path.exists():
             raise DataError(
                 "there is no such file", where=str(path), got=f"looked in {path.absolute().parent}",
-                fix="correct the path; it starts at the folder you are in", kept=FILES_KEPT,
+                fix="correct the path; it starts at the folder you are in", kept=_FILES_KEPT,
             )  # fmt: skip
 
 
@@ -156,18 +156,18 @@ def _rows_answered_by_both(
             got=f"A answers {counts[0]:,} of {count_noun(len(rows), 'row')}, B {counts[1]:,},"
             " and no row twice",
             fix="give answers of both systems to the same rows, by `id` or `input`",
-            kept=FILES_KEPT,
+            kept=_FILES_KEPT,
         )
     return both
 
 
-AlignedRows = tuple[Sequence[Case], Sequence[Answer], Sequence[Answer]]
+_AlignedRows = tuple[Sequence[Case], Sequence[Answer], Sequence[Answer]]
 
 
 def _compare_rows(
     loaded: Loaded,
     names: tuple[str, str],
-    rows: AlignedRows,
+    rows: _AlignedRows,
     options: CompareOptions,
     said: tuple[dict[str, int], list[str]],
 ) -> LogComparison:
@@ -201,7 +201,7 @@ def _compare_rows(
 
 
 def _unscored_rows(
-    task: Task, rows: AlignedRows, scores: Sequence[Sequence[Score | Unscored]], most: float
+    task: Task, rows: _AlignedRows, scores: Sequence[Sequence[Score | Unscored]], most: float
 ) -> set[int]:
     """Return the positions of rows where the metric could not score an answer that came back.
 
@@ -225,12 +225,12 @@ def _unscored_rows(
         got=next(iter(lost.values()), "a score that can't tell a right answer from a wrong one"),
         fix="mend the metric so that it returns a number from 0 to 1 for every answer (0 for one it"
         " can't read), or name another one",
-        kept=FILES_KEPT,
+        kept=_FILES_KEPT,
     )  # fmt: skip
 
 
 def _with_metric(
-    loaded: Loaded, rows: AlignedRows, options: CompareOptions
+    loaded: Loaded, rows: _AlignedRows, options: CompareOptions
 ) -> tuple[Task, list[str]]:
     """Return (task with its metric and answer form, [note on how the form was guessed] or []).
 
@@ -241,7 +241,7 @@ def _with_metric(
         raise TaskError(
             "a judge is a model, and this comparison calls none", where="--metric", got=JUDGE,
             fix="write a task.yaml with `success.judge` and both files under `answers`, then run",
-            kept=FILES_KEPT,
+            kept=_FILES_KEPT,
         )  # fmt: skip
     if options.metric is not None:
         return task, []
@@ -259,10 +259,10 @@ def _with_metric(
 
 
 def _contained_answer_notes(
-    task: Task, rows: AlignedRows, scores: Sequence[Sequence[Score | Unscored]]
+    task: Task, rows: _AlignedRows, scores: Sequence[Sequence[Score | Unscored]]
 ) -> Iterator[str]:
     """Yield a note for each side many of whose answers contain the right one in a longer text."""
-    if metric_name(task) not in WHOLE_ANSWER_METRICS or task.output.type not in {"label", "text"}:
+    if metric_name(task) not in _WHOLE_ANSWER_METRICS or task.output.type not in {"label", "text"}:
         return
     success = task.success.model_copy(update={"metric": "contains"})
     holds = scorer(task.model_copy(update={"success": success}).at(task.folder))
@@ -273,7 +273,7 @@ def _contained_answer_notes(
             value_or_zero(one) < 1 <= value_or_zero(held)
             for one, held in zip(own, found, strict=True)
         )
-        if held > NOTED_SHARE * len(answers):
+        if held > _NOTED_SHARE * len(answers):
             yield (
                 f"{held:,} of {name}'s {count_noun(len(answers), 'answer')}"
                 f" {'holds' if held == 1 else 'hold'} a right one inside a longer text:"

@@ -25,7 +25,7 @@ from tuneworthy.rows.fingerprint import docs_digest, file_digest, rows_digest
 from tuneworthy.rows.load import Loaded
 from tuneworthy.store.store import Ledger
 
-FOLDER_SCOPE = "all studies of this folder"
+_FOLDER_SCOPE = "all studies of this folder"
 """The name under which the ledger counts the fresh starts of all studies in a folder."""
 
 
@@ -92,11 +92,11 @@ def study_and_salt(ledger: Ledger, identity: dict[str, Any], fresh: bool) -> tup
     while ledger.frozen(name, f"fresh-{number + 1}") is not None:
         number += 1
     starts = 0
-    while ledger.frozen(FOLDER_SCOPE, f"fresh-{starts + 1}") is not None:
+    while ledger.frozen(_FOLDER_SCOPE, f"fresh-{starts + 1}") is not None:
         starts += 1
     if fresh:
         number, starts = number + 1, starts + 1
-        ledger.freeze(FOLDER_SCOPE, f"fresh-{starts}", {"study": name})
+        ledger.freeze(_FOLDER_SCOPE, f"fresh-{starts}", {"study": name})
         ledger.freeze(name, f"fresh-{number}", {"number": number})
     study = digest({**identity, "fresh": number}) if number else name
     kept = ledger.freeze(study, "salt", {"salt": str(starts) if starts else ""})

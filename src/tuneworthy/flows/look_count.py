@@ -76,15 +76,15 @@ def look_warning(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) ->
     return repeated_look_warning(next_look(ledger, study, rows, marks).look)
 
 
-REFITS_KIND = "scores on further partitions"
-AnswerRow = tuple[str, str, float | None]  # input digest, answer, score (None: unscored)
+_REFITS_KIND = "scores on further partitions"
+_AnswerRow = tuple[str, str, float | None]  # input digest, answer, score (None: unscored)
 
 
 def end_look(session: Any, plan: Plan, runs: Sequence[Run]) -> None:
     """End a study's look: refit cheap arms on other partitions, once; then `charge_look`."""
-    if session.ledger.frozen(session.study, REFITS_KIND) is None and len(_candidates(runs)) > 1:
+    if session.ledger.frozen(session.study, _REFITS_KIND) is None and len(_candidates(runs)) > 1:
         found = score_variances(session.runner(), session.loaded, plan, runs)
-        session.ledger.freeze(session.study, REFITS_KIND, found)
+        session.ledger.freeze(session.study, _REFITS_KIND, found)
         vars(session).pop("inputs", None)
     charge_look(session, runs)
 
@@ -140,14 +140,14 @@ def _digest_by_case(session: Any) -> dict[str, str]:
     return {name: input_digests([case])[0] for name, case in cases}
 
 
-def _answer_rows(each: Column, marks: Mapping[str, str]) -> list[AnswerRow]:
+def _answer_rows(each: Column, marks: Mapping[str, str]) -> list[_AnswerRow]:
     return [
         (marks[i], answer.text, score.value if isinstance(score, Score) else None)
         for i, (answer, score) in each.cells.items()
     ]
 
 
-def _arm_digest(answers: Sequence[AnswerRow], inputs: Collection[str]) -> str:
+def _arm_digest(answers: Sequence[_AnswerRow], inputs: Collection[str]) -> str:
     """Return a digest of an arm's answers and scores to the cases with these inputs."""
     within = frozenset(inputs)
     return digest(sorted(repr(row) for row in answers if row[0] in within), HASH_DIGITS)
@@ -156,7 +156,7 @@ def _arm_digest(answers: Sequence[AnswerRow], inputs: Collection[str]) -> str:
 def _earlier_parts(
     session: Any,
     others: Sequence[ShownLook],
-    table: Sequence[Sequence[AnswerRow]],
+    table: Sequence[Sequence[_AnswerRow]],
     marks: Mapping[str, str],
 ) -> Iterator[tuple[int, float]]:
     """Yield (look, rows) of each earlier look at a part of these cases and the same answers.
@@ -187,7 +187,7 @@ def bounds_pay_for(session: Any) -> dict[str, Any]:
     ledger, study = session.ledger, session.study
     count = session.looks if is_counted(ledger, study) else session.uncounted_look()
     found = {"looks": count.look, "earlier": count.earlier, "possible_arms": count.arms,
-             "refits": ledger.frozen(study, REFITS_KIND) or {}}  # fmt: skip
+             "refits": ledger.frozen(study, _REFITS_KIND) or {}}  # fmt: skip
     stored = ledger.frozen(study, "plan")
     if not stored or not stored.get("staged"):
         return found

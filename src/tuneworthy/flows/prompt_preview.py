@@ -33,8 +33,8 @@ from tuneworthy.records.specs import (
 )
 from tuneworthy.rows.schema import closed_fields_sentence
 
-MODEL_NEEDS = frozenset({"model", "bigger", "teacher", "present", "reflection"})
-NOTHING_SENT = "asks no model: nothing is sent"
+_MODEL_NEEDS = frozenset({"model", "bigger", "teacher", "present", "reflection"})
+_NOTHING_SENT = "asks no model: nothing is sent"
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ def _preview_of_arm(session: Session, spec: Spec) -> PromptPreview:
         rows = max((len(part.train) for part in session.split.parts), default=0)
         return PromptPreview(spec.name, note=f"trains on {count_noun(rows, 'row')} before it asks:"
                              " its prompt is the one that it was trained with")  # fmt: skip
-    if not arm.NEEDS & MODEL_NEEDS:
-        return PromptPreview(spec.name, note=NOTHING_SENT)
+    if not arm.NEEDS & _MODEL_NEEDS:
+        return PromptPreview(spec.name, note=_NOTHING_SENT)
     with tempfile.TemporaryDirectory() as folder:
         return _capture_prompt(session, spec, arm, Path(folder))
 
@@ -116,7 +116,7 @@ def _capture_prompt(session: Session, spec: Spec, arm: ModuleType, folder: Path)
     """Return an arm's preview: fit it without, then with dev rows, until it sends a prompt."""
     case = next(iter(session.split.parts[0].test))
     query = session.sealed.queries([case], gold_passage=arm.ROLE == "ceiling")[0]
-    why = NOTHING_SENT
+    why = _NOTHING_SENT
     for with_dev in (False, True):
         setup = _capturing_setup(session, spec, folder, with_dev)
         try:

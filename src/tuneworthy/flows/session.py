@@ -78,7 +78,7 @@ from tuneworthy.store.store import Ledger, open_ledger
 
 Tell = Callable[[str, Any], None]
 UNLOCKED_SUFFIX = "-unlocked"  # suffix of the results folder
-RECORDED_PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "peft", "openai")
+_RECORDED_PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "peft", "openai")
 
 
 @dataclass
@@ -333,7 +333,7 @@ class Session:
             "tuneworthy": __version__,
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-            "versions": {key: known for key in RECORDED_PACKAGES if (known := installed(key))},
+            "versions": {key: known for key in _RECORDED_PACKAGES if (known := installed(key))},
             "rows": rows_digest(self.loaded.cases),
             "study": self.study,
             "seed": self.task.seed,

@@ -50,7 +50,7 @@ class SettledStudy:
 
 
 @dataclass(frozen=True)
-class SettlingProgress:
+class _SettlingProgress:
     """How far settling has come: score that may be left, clicks so far and needed, end.
 
     `left` is the most that the verdict may cost in score (0 to 1), at the start and after clicks;
@@ -141,11 +141,11 @@ class Settling:
         self._pairs.take(click)
         return ""
 
-    def progress(self) -> SettlingProgress:
+    def progress(self) -> _SettlingProgress:
         """Return how far settling is: score that may be left, clicks, clicks still needed, end."""
         left = tuple(round(points, 6) for points in self._pairs.left if points is not None)
         more = 0 if self.ended else self._pairs.clicks_left()
-        return SettlingProgress(left, len(self._pairs.clicks), more, self.ended)
+        return _SettlingProgress(left, len(self._pairs.clicks), more, self.ended)
 
     @property
     def repeated(self) -> tuple[int, int]:

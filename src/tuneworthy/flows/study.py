@@ -56,9 +56,9 @@ from tuneworthy.verdict.rungs import policy_of
 
 __all__ = ["RunOptions", "Study", "Watch", "check", "plan", "run"]
 
-EXTRAS_LEAST_SHARE = 0.1  # of the minutes, always left to optional measurements
+_EXTRAS_LEAST_SHARE = 0.1  # of the minutes, always left to optional measurements
 
-EXTRAS_MOST_SHARE = 0.25  # of the minutes, at most, for them under the stage rule
+_EXTRAS_MOST_SHARE = 0.25  # of the minutes, at most, for them under the stage rule
 
 Watch = Callable[[str, Any], None]
 
@@ -148,7 +148,7 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
     tell("plan", planned)
     runs: list[Run] = []
     recipes = [Recipe() for _ in session.split.parts]
-    read, live = Diagnosing(session), LiveLine(session)
+    read, live = _Diagnosing(session), _LiveLine(session)
     stages = stage_runner(session, planned, runs, recipes, read)
     for _ in stages.run():
         count_look(session, runs)
@@ -158,8 +158,8 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
     if not _any_measured(runs):
         raise _nothing_measured_error(runs)
     if planned.staged:
-        room = max(EXTRAS_LEAST_SHARE * session.minutes, stages.left)
-        planned = fit_extras(stages.plan, room, EXTRAS_MOST_SHARE * session.minutes)
+        room = max(_EXTRAS_LEAST_SHARE * session.minutes, stages.left)
+        planned = fit_extras(stages.plan, room, _EXTRAS_MOST_SHARE * session.minutes)
     results = _results_of_runs(session, planned, runs, recipes, read)
     results = session.finish(results.model_copy(update={"steps": tuple(stages.steps)}))
     tell("done", results)
@@ -198,7 +198,7 @@ def unlock(session: Session) -> None:
 
 
 def stage_runner(
-    session: Session, planned: Plan, runs: list[Run], recipes: list[Recipe], read: Diagnosing
+    session: Session, planned: Plan, runs: list[Run], recipes: list[Recipe], read: _Diagnosing
 ) -> StageRunner:
     """Return the runner of a plan; it adds to `runs` and `recipes` (each fold's best prompt)."""
     runner = replace(session.runner(), runs=runs)  # shares the list, which grows
@@ -219,7 +219,7 @@ def _any_measured(runs: Sequence[Run]) -> bool:
     return any(run.state == "measured" and run.spec.role == "candidate" for run in runs)
 
 
-class LiveLine:
+class _LiveLine:
     """Computes the verdict so far after an arm, in about a tenth of the study's time at most."""
 
     def __init__(self, session: Session) -> None:
@@ -245,7 +245,7 @@ def _results_of_runs(
     planned: Plan,
     runs: Sequence[Run],
     recipes: Sequence[Recipe],
-    read: Diagnosing,
+    read: _Diagnosing,
 ) -> Results:
     """Return the study's results: evidence with diagnosis and optional measurements, verdict."""
     from tuneworthy.verdict.decide import decide, grid
@@ -301,7 +301,7 @@ def _status_at_first_look(
     return {"at_first_look": f"firm: {then.arm}" if then.arm else "firm: no arm"}
 
 
-class Diagnosing:
+class _Diagnosing:
     """Diagnoses the runs so far; computes anew only if another run was added."""
 
     def __init__(self, session: Session) -> None:

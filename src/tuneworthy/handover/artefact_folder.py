@@ -36,14 +36,14 @@ ADAPTER_FOLDER = "peft"
 
 WEIGHTS_FOLDER = "weights"
 
-DECIDING_FILES = (DOCS_FILE, CLASSIFIER_FILE, *(f"{ADAPTER_FOLDER}/{name}" for name in (
+_DECIDING_FILES = (DOCS_FILE, CLASSIFIER_FILE, *(f"{ADAPTER_FOLDER}/{name}" for name in (
     "adapter_config.json", "adapter_model.safetensors")))  # fmt: skip
 
 _LATEST = OwnKind(
     "the name of the latest build", lambda head: head.count(b"-") > 0 and head.count(b"\n") == 1
 )
 
-VERSIONS = (1, 2)  # the id of the first covers of the files the documents alone
+_VERSIONS = (1, 2)  # the id of the first covers of the files the documents alone
 
 _MOST_BYTES = 256_000_000  # bytes of a manifest; nearest examples carry every training row
 
@@ -57,7 +57,7 @@ _BUILD_AGAIN = "build it again: `tuneworthy build` (nothing that was trained is 
 def with_identity(artefact: Artefact) -> Artefact:
     """Return the artefact with its id, the hash of everything that decides an answer.
 
-    That is the pack, the task, the model with its fingerprint, and the files of DECIDING_FILES.
+    That is the pack, the task, the model with its fingerprint, and the files of _DECIDING_FILES.
     """
     return artefact.model_copy(update={"id": _identity_hash(artefact)})
 
@@ -79,7 +79,7 @@ def _identity_hash(artefact: Artefact) -> str:
 
 def deciding_files(files: Mapping[str, str]) -> dict[str, str]:
     """Return {path: SHA-256} of those of a folder's files that decide an answer."""
-    return {name: files[name] for name in DECIDING_FILES if name in files}
+    return {name: files[name] for name in _DECIDING_FILES if name in files}
 
 
 def folder_name(artefact: Artefact) -> str:
@@ -183,11 +183,11 @@ def read_artefact(folder: Path) -> Artefact:
             "the manifest is no JSON: it was cut or changed", where, str(error)
         ) from None
     version = raw.get("version") if isinstance(raw, dict) else None
-    if version not in VERSIONS:
+    if version not in _VERSIONS:
         raise _artefact_error(
             "the artefact was written by another version of tuneworthy",
             where,
-            f"version {version}, this one reads {VERSIONS[-1]}",
+            f"version {version}, this one reads {_VERSIONS[-1]}",
         )
     try:
         artefact = Artefact.model_validate(raw)

@@ -57,7 +57,7 @@ from tuneworthy.store import signals
 from tuneworthy.store.trouble import output_errors
 
 _LOAD_ADAPTER_FIX = "load this folder into your server as it is (vLLM: --lora-modules NAME=FOLDER)"
-CARD_FORM = "card"
+_CARD_FORM = "card"
 _PASSAGE_OPTIONS = ("k", "tokens", "size")  # options of an arm that shows passages
 
 
@@ -98,7 +98,7 @@ def build(
             if (study := session.finished()) is None:
                 continue
             session.refuse_unpaid()
-            building = Building(
+            building = _Building(
                 session, _settled_results(session, study), options, [*forms.values()]
             )
             return building.dry_run_report() if options.dry else building.build_artefact()
@@ -109,7 +109,7 @@ def build(
     )
 
 
-class Building:
+class _Building:
     """One build of one arm of a finished study."""
 
     def __init__(
@@ -166,7 +166,7 @@ class Building:
             parity = self._measure_parity(parts, draft, arm)
             refused = any(one.failed for one in parity)
             parts = replace(parts, parity=parity)
-            written += self._write_form(load("build", CARD_FORM), parts, draft)
+            written += self._write_form(load("build", _CARD_FORM), parts, draft)
             sealed = seal_artefact(draft, self._with_forms_listed(parts.artefact, written))
             folder = self._publish_or_set_aside(draft, out / folder_name(sealed), refused)
         return BuildReport(
@@ -204,7 +204,7 @@ class Building:
         opened artefact.
         """
         written: list[BuiltForm] = []
-        wanted = [form for form in self._wanted_forms(parts.artefact) if form.FORM != CARD_FORM]
+        wanted = [form for form in self._wanted_forms(parts.artefact) if form.FORM != _CARD_FORM]
         wanted.sort(key=lambda form: not form.NEEDED)
         needed = [form for form in wanted if form.NEEDED]
         for form in needed:
@@ -287,7 +287,7 @@ class Building:
         """Return the modules of requested forms (none: all), of the card and of needed forms."""
         asked = self.options.forms
         return [form for form in self.forms
-                if not asked or form.FORM in (*asked, CARD_FORM)
+                if not asked or form.FORM in (*asked, _CARD_FORM)
                 or (form.NEEDED and not form.applies(artefact))]  # fmt: skip
 
     def _fingerprint(self, arm: DeployedArm) -> dict[str, str]:

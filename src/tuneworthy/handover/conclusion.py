@@ -17,7 +17,7 @@ from tuneworthy.records.live_check import Conclusion, LiveCheck, LiveMean
 ERROR_SHARES = {"inputs": 0.02, "score": 0.01, "labels": 0.005, "valid": 0.005, "facts": 0.005,
           "slow": 0.005}  # fmt: skip
 """The one-sided error of each measure; their sum is ALPHA."""
-WHY_MISSING = {
+_WHY_MISSING = {
     "score": "no fresh labels",
     "inputs": "the inputs could not be compared",
     "valid": "validity was not measured",
@@ -37,7 +37,7 @@ def conclude(check: LiveCheck) -> Conclusion:
     the arm learns from rows: then it is retrained on new rows. A score shown to hold outweighs
     drift.
     """
-    unseen = {key: check.missing.get(key, WHY_MISSING[key]) for key in ERROR_SHARES
+    unseen = {key: check.missing.get(key, _WHY_MISSING[key]) for key in ERROR_SHARES
               if getattr(check, key) is None}  # fmt: skip
     drift = "; ".join(_drift_texts(check))
     if why := _why_outdated(check):

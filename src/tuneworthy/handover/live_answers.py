@@ -33,13 +33,13 @@ from tuneworthy.rows.copies import normalised_text
 from tuneworthy.rows.docs import Doc
 from tuneworthy.rows.rows import sortable_time
 
-LEAST_FOR_TAIL = 20  # the fewest values of which a 95 % quantile is shown
+_LEAST_FOR_TAIL = 20  # the fewest values of which a 95 % quantile is shown
 
-LEAST_LABELS = 20  # on each side; of fewer only a very large shift could be shown
+_LEAST_LABELS = 20  # on each side; of fewer only a very large shift could be shown
 
 NO_ARM = "no arm of the study is in use: name one with --arm"
 
-FINISH_OF_REASON: dict[str, Finish] = {
+_FINISH_OF_REASON: dict[str, Finish] = {
     "stop": "stop", "length": "length", "max_tokens": "length", "error": "error",
     "content_filter": "error",
 }  # fmt: skip
@@ -108,7 +108,7 @@ def _known_validity(answer: Answer, score: Score | Unscored) -> bool | None:
 
 def answer_of(request: LoggedRequest) -> Answer:
     """Return a logged request's answer as an Answer, which metrics can score."""
-    finish = FINISH_OF_REASON.get(request.finish or "")
+    finish = _FINISH_OF_REASON.get(request.finish or "")
     lost = request.failed or request.answer is None
     return Answer(
         case=f"line {request.line}",
@@ -191,7 +191,9 @@ def slower_than(limit: float, requests: Sequence[LoggedRequest], level: float) -
 def spread_of(then: Sequence[float], now: Sequence[float], unit: str) -> LiveSpread:
     """Return medians, 95th percentiles and the Kolmogorov-Smirnov distance of two samples."""
     test = ks_2samp(then, now)
-    tails = [float(np.quantile(v, 0.95)) if len(v) >= LEAST_FOR_TAIL else None for v in (then, now)]
+    tails = [
+        float(np.quantile(v, 0.95)) if len(v) >= _LEAST_FOR_TAIL else None for v in (then, now)
+    ]
     return LiveSpread(
         unit=unit, n_then=len(then), n_now=len(now),
         median_then=float(np.median(then)), median_now=float(np.median(now)),
@@ -224,8 +226,8 @@ def labels_of(
     then = [label for label in cells.values() if label is not None]
     told = [(one, match_label(one.answer or "", labels)) for one in requests]
     now = [label for _, label in told if label is not None]
-    if min(len(then), len(now)) < LEAST_LABELS:
-        return f"{min(len(then), len(now))} labels on one side: {LEAST_LABELS} are needed"
+    if min(len(then), len(now)) < _LEAST_LABELS:
+        return f"{min(len(then), len(now))} labels on one side: {_LEAST_LABELS} are needed"
     ids = [i for i, label in cells.items() if label is not None]
     units: list[Any] = [("study", group) for group in arm.design.numbers(ids)]
     units += [group_name(one.group, one.input) for one, label in told if label is not None]

@@ -18,7 +18,7 @@ LEAST_INPUTS = 20  # and groups, on each side; of fewer only a very large drift 
 
 MOST_INPUTS = 1_000  # of each side that are compared, drawn at random
 
-CLASSIFIER_FOLDS = 5
+_CLASSIFIER_FOLDS = 5
 
 SHOWN_EXAMPLES = 5
 
@@ -49,7 +49,7 @@ class GroupedInputs:
 
 
 @dataclass(frozen=True)
-class InputComparison:
+class _InputComparison:
     """The drift of inputs, and those unlike any row; None if too few, and `because` says so."""
 
     drift: InputDrift | None
@@ -59,7 +59,7 @@ class InputComparison:
 
 def compare_inputs(
     study: GroupedInputs, log: GroupedInputs, level: float, show: bool = False
-) -> InputComparison:
+) -> _InputComparison:
     """Return whether the inputs drifted (test at `level`), and those unlike any row of the study.
 
     A group on both sides stays in one fold; its parts are separate units, which makes the test
@@ -68,7 +68,7 @@ def compare_inputs(
     study, log = study.sampled(0), log.sampled(1)
     few = min(len(study.texts), len(log.texts))
     if few < LEAST_INPUTS:
-        return InputComparison(None, None, f"{few} inputs on one side: {LEAST_INPUTS} are needed")
+        return _InputComparison(None, None, f"{few} inputs on one side: {LEAST_INPUTS} are needed")
     similar = similarities([*study.texts, *log.texts])
     both = Design(dict(enumerate([*study.groups, *log.groups])))
     groups = both.numbers(range(len(similar)))
@@ -78,14 +78,14 @@ def compare_inputs(
     sides = [len(np.unique(units[second == side])) for side in (False, True)]
     if min(sides) < LEAST_INPUTS:
         why = f"{min(sides)} groups on one side: {LEAST_INPUTS} are needed"
-        return InputComparison(None, unlike, why)
-    found = separation(smoothers(similar, folds_of(groups, CLASSIFIER_FOLDS, 0)), second, units)
+        return _InputComparison(None, unlike, why)
+    found = separation(smoothers(similar, folds_of(groups, _CLASSIFIER_FOLDS, 0)), second, units)
     mean, low, high = found.informedness
     drift = InputDrift(
         n_then=len(study.texts), n_now=len(log.texts), units_then=sides[0], units_now=sides[1],
         auc=found.auc, p=found.p, level=level, moved=Interval(mean=mean, low=low, high=high),
     )  # fmt: skip
-    return InputComparison(drift, unlike)
+    return _InputComparison(drift, unlike)
 
 
 def _find_unlike(
@@ -106,7 +106,7 @@ def _find_unlike(
 
 Array = np.ndarray[Any, Any]
 
-READ_CHARACTERS = 2_000  # of each text; longer texts differ at their start too
+_READ_CHARACTERS = 2_000  # of each text; longer texts differ at their start too
 
 RIDGE = 1.0  # from .1 to 3 as many planted shifts are found; a text's similarity to itself is 1
 
@@ -116,7 +116,7 @@ def similarities(texts: Sequence[str]) -> Array:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from threadpoolctl import threadpool_limits
 
-    cut = [text[:READ_CHARACTERS] for text in texts]
+    cut = [text[:_READ_CHARACTERS] for text in texts]
     words = {"ngram_range": (1, 2), "sublinear_tf": True, "token_pattern": r"(?u)\b\w+\b"}
     chars = {"analyzer": "char_wb", "ngram_range": (2, 4), "sublinear_tf": True}
     total = np.zeros((len(cut), len(cut)))

@@ -24,7 +24,7 @@ from tuneworthy.records.tokens import (
     mean_distance,
 )
 
-COMPARED_ANSWERS = 24  # answers whose log-probabilities are compared
+_COMPARED_ANSWERS = 24  # answers whose log-probabilities are compared
 _SHOWN_CASES = 5  # the most changed cases in a report
 
 
@@ -164,8 +164,8 @@ def _logprob_distance(
     if reference.tuned is None:
         return None
     sound = [answer for answer in reference.answers if not answer.error and answer.finish == "stop"]
-    prompts = [answer.prompt for answer in sound[:COMPARED_ANSWERS]]
-    texts = [answer.text for answer in sound[:COMPARED_ANSWERS]]
+    prompts = [answer.prompt for answer in sound[:_COMPARED_ANSWERS]]
+    texts = [answer.text for answer in sound[:_COMPARED_ANSWERS]]
     there = engine.token_logprobs(prompts, texts)
     usable = [at for at, row in enumerate(there) if row]
     if not usable:

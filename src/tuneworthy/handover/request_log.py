@@ -17,8 +17,8 @@ from tuneworthy.rows.bad_rows import MOST_UNREAD, BadRow, RawRow, ReadCount, Row
 from tuneworthy.rows.lines import read_jsonl
 
 MOST_KEPT = 50_000  # the latest requests, to bound memory
-MOST_FAULTS = 20  # the most bad lines that are described
-CAPTURE_INPUT_FIX = (
+_MOST_FAULTS = 20  # the most bad lines that are described
+_CAPTURE_INPUT_FIX = (
     "give each request its `input`; in OpenTelemetry the capture of content is off by default:"
     " OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=true"
 )
@@ -72,7 +72,7 @@ def read_log(path: Path, most_unread: float = MOST_UNREAD) -> RequestLog:
         fault = replace(found, lost=1) if isinstance(found, RowFault) else None
         lines.add(fault)
         if fault is not None:
-            faults += [fault] if lines.lost <= MOST_FAULTS else []
+            faults += [fault] if lines.lost <= _MOST_FAULTS else []
         elif found is None:
             others += 1
         elif not isinstance(found, RowFault):
@@ -140,7 +140,7 @@ def _refuse_useless(log: RequestLog) -> None:
             "no request of the log has its input",
             where=log.name,
             got=f"{log.total:,} requests without an input",
-            fix=CAPTURE_INPUT_FIX,
+            fix=_CAPTURE_INPUT_FIX,
         )
 
 

@@ -198,7 +198,7 @@ _MEMORY_ADDRESS = re.compile(r'("__id__": |"file": "|"_stop_words_id": \{[^{}]*"
 
 _MOST_PARTS, _MOST_BYTES = 10_000, 2_000_000_000  # unpacked; a feature takes about 430 bytes
 
-TRUSTED_TYPES = frozenset({"scipy.sparse._csr.csr_matrix"})
+_TRUSTED_TYPES = frozenset({"scipy.sparse._csr.csr_matrix"})
 
 """The types in our pipelines that skops does not trust by itself."""
 
@@ -233,7 +233,7 @@ def load_classifier(path: Path) -> Any:
     skops = _import_skops()
     try:
         _check_sizes(path)
-        unknown = sorted(set(skops.get_untrusted_types(file=path)) - TRUSTED_TYPES)
+        unknown = sorted(set(skops.get_untrusted_types(file=path)) - _TRUSTED_TYPES)
         if unknown:
             raise SecurityError(
                 "the classifier's file holds types that we do not open",
@@ -241,7 +241,7 @@ def load_classifier(path: Path) -> Any:
                 got=", ".join(unknown),
                 fix="build it again from your rows; open no file that others made",
             )
-        return skops.load(path, trusted=sorted(TRUSTED_TYPES))
+        return skops.load(path, trusted=sorted(_TRUSTED_TYPES))
     except SecurityError:
         raise
     except Exception as error:  # a damaged file may make skops and numpy raise anything

@@ -38,7 +38,7 @@ from tuneworthy.rows.rows import read_rows, sortable_time, to_case
 from tuneworthy.rows.taskfile import read_task
 from tuneworthy.store.store import read_ledger
 
-FROM_SETTLING = (
+_FROM_SETTLING = (
     "the right answers come from settling, which asks only where the finalists differ: such"
     " requests are not like the study's rows"
 )
@@ -234,7 +234,7 @@ def _score_labelled(
     labelled = live_answers.with_gold(requests, gold.cases if gold else {})
     if gold and not labelled:
         return f"no row of {gold.name} has the input of a request"
-    why = FROM_SETTLING if gold and gold.settled else ""
+    why = _FROM_SETTLING if gold and gold.settled else ""
     return live_answers.score_of(arm, labelled, metric, ERROR_SHARES["score"], why)
 
 

@@ -28,7 +28,7 @@ from tuneworthy.records.escape import for_html
 from tuneworthy.store import signals
 
 # An environment variable can make newer versions of FastAPI send traces to another server.
-NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+_NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
 def make_app(lab: Lab) -> Guard:
@@ -39,7 +39,7 @@ def make_app(lab: Lab) -> Guard:
 def make_unguarded_app(lab: Lab) -> FastAPI:
     """Return the application with all routes and error replies, without the guard."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False,
-                  telemetry=NO_TELEMETRY)  # fmt: skip
+                  telemetry=_NO_TELEMETRY)  # fmt: skip
     app.state.lab = lab
     for router in ROUTERS:
         app.include_router(router)
@@ -115,9 +115,9 @@ def _log_failure(request: Request, error: Exception) -> None:
     request.app.state.lab.log_problem(f"a request failed: {type(error).__name__}: {error}")
 
 
-MOST_SOCKETS = 64
+_MOST_SOCKETS = 64
 
-DRAIN_SECONDS = 2  # the most seconds in which streams end
+_DRAIN_SECONDS = 2  # the most seconds in which streams end
 
 
 def make_server(lab: Lab) -> StoppableServer:
@@ -125,7 +125,7 @@ def make_server(lab: Lab) -> StoppableServer:
     config = uvicorn.Config(
         make_app(lab), log_config=None, log_level="critical", access_log=False,
         server_header=False, lifespan="off", proxy_headers=False, ws="none", http=TimedProtocol,
-        limit_concurrency=MOST_SOCKETS, timeout_graceful_shutdown=DRAIN_SECONDS,
+        limit_concurrency=_MOST_SOCKETS, timeout_graceful_shutdown=_DRAIN_SECONDS,
         h11_max_incomplete_event_size=2 * MOST_HEADERS,
     )  # fmt: skip
     return StoppableServer(config, lab.end_streams)

@@ -28,7 +28,7 @@ from tuneworthy.verdict import phrases
 
 STYLE, SCRIPTS = "atlas.css", ("lab", "atlas")
 KEYS = ((("j", "k"), "next and previous measured task"), (("Enter",), "open it"))
-MOST_ANSWER_CHARACTERS = 600  # characters of an answer that a page shows
+_MOST_ANSWER_CHARACTERS = 600  # characters of an answer that a page shows
 
 
 def atlas_page(site: Site) -> str:
@@ -131,8 +131,8 @@ def _case_row(case: RecordedCase) -> dict[str, Any]:
 def _shortened(text: str) -> str:
     return (
         text
-        if len(text) <= MOST_ANSWER_CHARACTERS
-        else f"{text[:MOST_ANSWER_CHARACTERS]} … ({len(text):,} characters)"
+        if len(text) <= _MOST_ANSWER_CHARACTERS
+        else f"{text[:_MOST_ANSWER_CHARACTERS]} … ({len(text):,} characters)"
     )
 
 

@@ -17,7 +17,7 @@ from tuneworthy.lab.recordings import RecordStore
 from tuneworthy.lab.settings import find_case
 from tuneworthy.records.failure import Value
 
-BLIND_SEED = 0
+_BLIND_SEED = 0
 
 
 def open_blind(lab: Lab) -> dict[str, str]:
@@ -36,7 +36,7 @@ def blind_setting(run: BlindRun) -> tuple[LabCase, dict[str, Value], str]:
 def blind_run_id(run: BlindRun) -> str:
     """Return the id of the run (case, configuration, seed) behind a blind run; pages hide it."""
     case, config, _ = blind_setting(run)
-    return run_id(case.slug, config, BLIND_SEED)
+    return run_id(case.slug, config, _BLIND_SEED)
 
 
 def resolve_run_id(lab: Lab, name: str) -> str:
@@ -88,5 +88,5 @@ def cite_blind(lab: Lab, key: str, measure: str) -> dict[str, Any]:
 
 
 def _is_recorded(records: RecordStore, case: LabCase) -> bool:
-    names = [run_id(case.slug, case.config(role), BLIND_SEED) for role in ("plant", "twin")]
+    names = [run_id(case.slug, case.config(role), _BLIND_SEED) for role in ("plant", "twin")]
     return all(records.has(name) for name in names)

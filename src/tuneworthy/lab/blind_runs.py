@@ -21,7 +21,7 @@ from tuneworthy.lab.events import MOST_EVENT_BYTES, Event
 from tuneworthy.lab.lab_folder import is_id, private_file, read_file
 from tuneworthy.lab.problem import Problem
 
-HIDDEN_FIELDS = {"begin": ("case", "role", "config", "seed"), "end": ("finding", "checks")}
+_HIDDEN_FIELDS = {"begin": ("case", "role", "config", "seed"), "end": ("finding", "checks")}
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class BlindRuns:
 
 def without_cause(event: Event, key: str) -> Event:
     """Return an event as a blind run's page may see it, under its key and without the cause."""
-    names = HIDDEN_FIELDS.get(event["kind"], ())
+    names = _HIDDEN_FIELDS.get(event["kind"], ())
     told: dict[str, Any] = {name: [] if name == "checks" else None for name in names}
     if event["kind"] == "queue":
         return {name: event.get(name) for name in ("kind", "ahead", "wait_s")}

@@ -167,7 +167,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
 
-LOOK_ROWS = 8  # new rows of a look
+_LOOK_ROWS = 8  # new rows of a look
 
 
 @dataclass(frozen=True)
@@ -182,8 +182,8 @@ class LabTools:
 
     def groups(self) -> Iterator[tuple[LabRow, ...]]:
         """Yield the new rows in groups, one group per look."""
-        for start in range(0, len(self.rows.new), LOOK_ROWS):
-            yield self.rows.new[start : start + LOOK_ROWS]
+        for start in range(0, len(self.rows.new), _LOOK_ROWS):
+            yield self.rows.new[start : start + _LOOK_ROWS]
 
     def reply(
         self, rows: Sequence[LabRow], prompts: Sequence[Prompt], how: Sampling = Sampling()

@@ -29,27 +29,27 @@ POINTS_IF_RIGHT, POINTS_IF_WRONG = (
     (2, -15, -35),
 )  # points by how sure a guess was: an honest confidence pays best
 EVIDENCE_POINTS, FIX_POINTS = 30, 30
-PENALTY_POINTS = 10  # what a wrong citation, a failed run or a hint costs
+_PENALTY_POINTS = 10  # what a wrong citation, a failed run or a hint costs
 POINTS = {
     "whole": POINTS_IF_RIGHT[-1] + EVIDENCE_POINTS + FIX_POINTS,
     "right": POINTS_IF_RIGHT,
     "wrong": POINTS_IF_WRONG,
     "evidence": EVIDENCE_POINTS,
     "fix": FIX_POINTS,
-    "less": PENALTY_POINTS,
+    "less": _PENALTY_POINTS,
 }
-MINUTES_TO_FREE_HINT = 5
-WRONG_LOSS_GAP = 0.1  # nats above the clean run's last loss from which a chart looks wrong
+_MINUTES_TO_FREE_HINT = 5
+_WRONG_LOSS_GAP = 0.1  # nats above the clean run's last loss from which a chart looks wrong
 CLEAN_ONE_IN = 6  # one blind run in so many is clean
-BLIND_CHARTS = ("loss", "held", "norm", "score", "valid", "ended", "length", "p_end")
-HIDDEN_FACTS = ("refused", "answers", "other")
-ALWAYS_SHOWN = ("loss", "held")  # charts of every case that trains
-LIVE_COMMAND = "tuneworthy lab"
-ANSWERS_OVER = f"{ASKED_ROWS} new rows, {NEW_ROWS} at the end"
-ROWS_BEHIND_CHART = {
+_BLIND_CHARTS = ("loss", "held", "norm", "score", "valid", "ended", "length", "p_end")
+_HIDDEN_FACTS = ("refused", "answers", "other")
+_ALWAYS_SHOWN = ("loss", "held")  # charts of every case that trains
+_LIVE_COMMAND = "tuneworthy lab"
+_ANSWERS_OVER = f"{ASKED_ROWS} new rows, {NEW_ROWS} at the end"
+_ROWS_BEHIND_CHART = {
     "held": f"{HELD_ROWS} new rows",
     "p_end": f"{HELD_ROWS} new rows",
-    **dict.fromkeys(("ended", "length", "score", "valid"), ANSWERS_OVER),
+    **dict.fromkeys(("ended", "length", "score", "valid"), _ANSWERS_OVER),
 }
 
 
@@ -74,7 +74,7 @@ def public_data(case: LabCase, records: RecordStore = SHIPPED_RECORDS) -> dict[s
     """Return what a case's page shows before the first guess, as a dict without the cause."""
     module, recorded = case.module, Recordings(case, records)
     planted = case.config("plant")
-    charts = (*ALWAYS_SHOWN, *module.CHARTS) if case.trains else tuple(module.CHARTS)
+    charts = (*_ALWAYS_SHOWN, *module.CHARTS) if case.trains else tuple(module.CHARTS)
     return {
         "slug": case.slug,
         "number": module.NUMBER,
@@ -102,7 +102,7 @@ def public_data(case: LabCase, records: RecordStore = SHIPPED_RECORDS) -> dict[s
         "seconds": recorded.plant[-1].get("seconds") if recorded.plant else None,
         "hint": _hint_data(case),
         "points": POINTS,
-        "command": LIVE_COMMAND,
+        "command": _LIVE_COMMAND,
     }
 
 
@@ -142,7 +142,7 @@ def citation_result(
     return {
         "measure": measure,
         "proves": proves,
-        "points": EVIDENCE_POINTS if proves else -PENALTY_POINTS,
+        "points": EVIDENCE_POINTS if proves else -_PENALTY_POINTS,
         "because": "" if proves else _why_no_proof(measure, own, twin),
         "finding": finding,
     }
@@ -151,12 +151,14 @@ def citation_result(
 def blind_data(cases: Sequence[LabCase]) -> dict[str, Any]:
     """Return the dict for blind runs' page: all causes of training cases, nothing of the case."""
     names = sorted(case.name for case in cases if case.trains)
-    shown = {key: words.measure_of(key) for key in RunFacts.model_fields if key not in HIDDEN_FACTS}
+    shown = {
+        key: words.measure_of(key) for key in RunFacts.model_fields if key not in _HIDDEN_FACTS
+    }
     ranges = usual_ranges(tuple(shown))
     return {
         "trains": True,
         "one_in": CLEAN_ONE_IN,
-        "charts": [_chart_data(key) for key in BLIND_CHARTS],
+        "charts": [_chart_data(key) for key in _BLIND_CHARTS],
         "facts": [
             {
                 "key": key,
@@ -196,7 +198,7 @@ def _chart_data(key: str, trains: bool = True) -> dict[str, Any]:
         "unit": said.unit,
         "top": said.top,
         "cap": ANSWER_TOKENS if key == "length" and trains else None,
-        "over": ROWS_BEHIND_CHART.get(key, "") if trains else "",
+        "over": _ROWS_BEHIND_CHART.get(key, "") if trains else "",
     }
 
 
@@ -278,7 +280,7 @@ def _hint_data(case: LabCase) -> dict[str, Any]:
     wrong = sorted(name for name in case.module.CAUSES if name != case.name)[:2]
     clean, planted = case.config("twin"), case.config("plant")
     lines = [key for key in case.module.KNOBS if clean.get(key) != planted.get(key)]
-    return {"causes": wrong, "lines": lines, "free_after_min": MINUTES_TO_FREE_HINT}
+    return {"causes": wrong, "lines": lines, "free_after_min": _MINUTES_TO_FREE_HINT}
 
 
 def _loss_kind(case: LabCase, recorded: Recordings) -> str | None:
@@ -293,4 +295,4 @@ def _loss_kind(case: LabCase, recorded: Recordings) -> str | None:
         return None
     if own.refused or own.loss_last is None or twin.loss_last is None:
         return "wrong"
-    return "wrong" if own.loss_last - twin.loss_last >= WRONG_LOSS_GAP else "fine"
+    return "wrong" if own.loss_last - twin.loss_last >= _WRONG_LOSS_GAP else "fine"

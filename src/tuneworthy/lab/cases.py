@@ -32,8 +32,8 @@ NEW_ROWS = 40  # new rows that measure a run
 SHOWN_LOSS_ROWS, ASKED_ROWS = 3, 4
 ANSWER_TOKENS = 64  # most tokens of an answer
 HELD_ROWS = 16  # new rows whose loss each look reads
-DEMAND_KEYS = ("accepted", "must_say", "must_not_say")
-ROWS_DRAWN = 360  # rows that a generated task is asked for
+_DEMAND_KEYS = ("accepted", "must_say", "must_not_say")
+_ROWS_DRAWN = 360  # rows that a generated task is asked for
 
 
 @dataclass(frozen=True)
@@ -122,14 +122,14 @@ def case_of(slug: str) -> LabCase:
 
 def scored_case(row: LabRow) -> Case:
     """Return a row as a case for its metric, with other right answers and required phrases."""
-    demands = {key: tuple(row.meta[key]) for key in DEMAND_KEYS if key in row.meta}
+    demands = {key: tuple(row.meta[key]) for key in _DEMAND_KEYS if key in row.meta}
     return Case(id=row.id, messages=row.messages, output=row.output, **demands)
 
 
 @lru_cache(maxsize=16)
 def _generated_task(name: str, seed: int) -> Any:
     module: ModuleType = load("suite", name)
-    return module.make(seed, ROWS_DRAWN)
+    return module.make(seed, _ROWS_DRAWN)
 
 
 @lru_cache(maxsize=16)

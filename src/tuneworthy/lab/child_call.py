@@ -17,7 +17,7 @@ from tuneworthy.lab.problem import Problem
 from tuneworthy.records import errors
 from tuneworthy.records.errors import TuneworthyError
 
-NICENESS = 5  # pages answer while it works
+_NICENESS = 5  # pages answer while it works
 END_SECONDS = 2.0  # seconds that a process gets to end
 _running_children: set[Any] = set()
 
@@ -38,7 +38,7 @@ def begin_as_child() -> None:
     """Ignore Ctrl-C, which the server handles, and lower this process's priority."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(OSError):
-        os.nice(NICENESS)
+        os.nice(_NICENESS)
 
 
 def call_in_child(seconds: float, function: Callable[..., Any], *given: Any) -> Any:

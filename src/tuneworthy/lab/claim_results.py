@@ -130,13 +130,13 @@ def _read_claims() -> dict[str, Any]:
 
 STYLE = "findings.css"
 
-DRAWING_WIDTH = 300  # of a drawing, in its own units
+_DRAWING_WIDTH = 300  # of a drawing, in its own units
 
-MOST_BOUNDED = 90.0  # a ratio beyond it has no bound: its denominator may be 0
+_MOST_BOUNDED = 90.0  # a ratio beyond it has no bound: its denominator may be 0
 
-VERDICT_MARKS: dict[Verdict, str] = {"confirmed": "✓", "refuted": "✕", "undecided": "?"}
+_VERDICT_MARKS: dict[Verdict, str] = {"confirmed": "✓", "refuted": "✕", "undecided": "?"}
 
-SIDE_NAMES = {True: "holds", False: "fails", None: "open"}
+_SIDE_NAMES = {True: "holds", False: "fails", None: "open"}
 
 
 def claims_page(
@@ -153,9 +153,9 @@ def claims_page(
     return render(
         "claims.html.j2", site, here="Claims", style=STYLE, scripts=(), data=(), keys=(),
         claims=[_claim_data(each) for each in shown],
-        counts=[(verdict, counts[verdict]) for verdict in VERDICT_MARKS],
+        counts=[(verdict, counts[verdict]) for verdict in _VERDICT_MARKS],
         waiting=waiting_claims() if waiting is None else waiting,
-        model=", ".join(sorted({each.model for each in shown})), marks=VERDICT_MARKS,
+        model=", ".join(sorted({each.model for each in shown})), marks=_VERDICT_MARKS,
     )  # fmt: skip
 
 
@@ -166,13 +166,13 @@ def _claim_data(result: ClaimResult) -> dict[str, Any]:
     others = [f for f in result.figures if f.name not in {e.figure for e in result.expects}]
     return {
         "told": result,
-        "mark": VERDICT_MARKS[result.verdict],
+        "mark": _VERDICT_MARKS[result.verdict],
         "deciding": [
             {
                 "name": figure.name,
                 "text": interval_text(figure),
                 "wanted": wanted_text(expected, figure.unit),
-                "side": SIDE_NAMES[as_expected(expected, figure)],
+                "side": _SIDE_NAMES[as_expected(expected, figure)],
                 "draw": interval_positions(expected, figure),
             }
             for expected, figure in deciding
@@ -184,7 +184,7 @@ def _claim_data(result: ClaimResult) -> dict[str, Any]:
 
 def interval_text(figure: Figure) -> str:
     """Return a figure with its interval in words."""
-    if figure.low < -MOST_BOUNDED and figure.unit == "share":
+    if figure.low < -_MOST_BOUNDED and figure.unit == "share":
         return "not bounded: the gain may be 0"
     low, high = number_text(figure.low), number_text(figure.high)
     unit = {"seconds": " s", "times": " times"}.get(figure.unit, "")
@@ -208,11 +208,11 @@ def number_text(value: float) -> str:
 
 
 def interval_positions(expected: Expected, figure: Figure) -> dict[str, float] | None:
-    """Return x positions (0 to DRAWING_WIDTH) by name for a figure's drawing; None if unbounded.
+    """Return x positions (0 to _DRAWING_WIDTH) by name for a figure's drawing; None if unbounded.
 
     None where the interval has no bound.
     """
-    if figure.low < -MOST_BOUNDED and figure.unit == "share":
+    if figure.low < -_MOST_BOUNDED and figure.unit == "share":
         return None
     at = expected.above if expected.above is not None else expected.below or 0.0
     ends = [figure.low, figure.high, at, *([0.0] if figure.unit == "points" else [])]
@@ -221,9 +221,9 @@ def interval_positions(expected: Expected, figure: Figure) -> dict[str, float] |
     low, high = low - room, high + room
 
     def place(value: float) -> float:
-        return round(DRAWING_WIDTH * (value - low) / (high - low), 1)
+        return round(_DRAWING_WIDTH * (value - low) / (high - low), 1)
 
-    begin, end = (place(at), DRAWING_WIDTH) if expected.above is not None else (0.0, place(at))
+    begin, end = (place(at), _DRAWING_WIDTH) if expected.above is not None else (0.0, place(at))
     return {"low": place(figure.low), "high": place(figure.high), "mean": place(figure.mean),
             "at": place(at), "begin": begin, "wide": round(end - begin, 1)}  # fmt: skip
 

@@ -22,11 +22,11 @@ from tuneworthy.records.errors import DataError
 from tuneworthy.records.failure import DEFAULTS, Config, LabRow, LabRows, TokenRow, Value
 from tuneworthy.records.record import digest
 
-OWN_TEMPLATE = "(the template of training)"
+_OWN_TEMPLATE = "(the template of training)"
 
 SERVED_TEMPLATES = {
-    "chat": OWN_TEMPLATE,
-    "no reply header": "{% set add_generation_prompt = false %}" + OWN_TEMPLATE,
+    "chat": _OWN_TEMPLATE,
+    "no reply header": "{% set add_generation_prompt = false %}" + _OWN_TEMPLATE,
     "brackets": (
         "{% for m in messages %}"
         "{% if m.role == 'system' %}<<SYS>>\n{{ m.content }}\n<</SYS>>\n\n"
@@ -45,7 +45,7 @@ SERVED_TEMPLATES = {
 """Chat templates of serving by name: that of training, one without the header of the model's turn,
 one with the brackets of another model family, and plain text."""
 
-RenderRow = Callable[[TokenRow, Config], TokenRow]
+_RenderRow = Callable[[TokenRow, Config], TokenRow]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def clean_row(tokenizer: Any, row: LabRow) -> TokenRow:
 
 
 def encode_rows(
-    tokenizer: Any, rows: Sequence[LabRow], config: Config, own: RenderRow | None = None
+    tokenizer: Any, rows: Sequence[LabRow], config: Config, own: _RenderRow | None = None
 ) -> list[EncodedRow]:
     """Return the rows as this configuration trains on them; `own` is a case's own render."""
     whole = [clean_row(tokenizer, row) for row in rows]
@@ -135,7 +135,7 @@ def serving_template(tokenizer: Any, name: str) -> Iterator[None]:
     if name not in SERVED_TEMPLATES:
         raise DataError("no template has this name", where="serve.template", got=name,
                         fix=f"there are: {', '.join(SERVED_TEMPLATES)}")  # fmt: skip
-    tokenizer.chat_template = SERVED_TEMPLATES[name].replace(OWN_TEMPLATE, own)
+    tokenizer.chat_template = SERVED_TEMPLATES[name].replace(_OWN_TEMPLATE, own)
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ from tuneworthy.lab.events import EventLog, event_line
 from tuneworthy.lab.open_lab import Lab
 from tuneworthy.lab.problem import Problem
 
-LOG_POLL_SECONDS = 0.5  # seconds between two reads of a log that another lab on this folder writes
+_LOG_POLL_SECONDS = 0.5  # seconds between two reads of a log that another lab on this folder writes
 
 
 class Stream:
@@ -68,7 +68,7 @@ async def numbered_lines(stream: Stream) -> AsyncIterator[tuple[int, str]]:
             if sent >= len(log.lines) and not log.closed:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(
-                        changed.wait(), LOG_POLL_SECONDS if stream.polls else None
+                        changed.wait(), _LOG_POLL_SECONDS if stream.polls else None
                     )
         if stream.polls:
             log.refresh()

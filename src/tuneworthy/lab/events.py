@@ -32,7 +32,7 @@ Emit = Callable[[Event], None]
 
 RECORDED_KINDS = ("begin", "steps", "look", "end")
 
-BATCH_SECONDS = 0.25  # seconds between two batches of steps
+_BATCH_SECONDS = 0.25  # seconds between two batches of steps
 
 MOST_EVENT_BYTES = 16 << 20  # the most bytes of an unpacked record; a real one has about 40 kB
 
@@ -54,7 +54,7 @@ class StepBatches:
     def add(self, step: dict[str, Any]) -> None:
         """Add one step; send the batch if the last one is a quarter of a second ago."""
         self.waiting.append(step)
-        if time.perf_counter() - self.last >= BATCH_SECONDS:
+        if time.perf_counter() - self.last >= _BATCH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
@@ -135,7 +135,7 @@ def _null_if_not_finite(value: Any) -> Any:
     )
 
 
-Waiter = tuple[asyncio.AbstractEventLoop, asyncio.Event]
+_Waiter = tuple[asyncio.AbstractEventLoop, asyncio.Event]
 
 
 class EventLog:
@@ -148,7 +148,7 @@ class EventLog:
         self.ended = self.closed = False
         self.unsaved: str | None = None
         self._size = self._saved = 0  # bytes and lines that are on the disk
-        self._waiting: list[Waiter] = []
+        self._waiting: list[_Waiter] = []
         self._lock = threading.Lock()
 
     @classmethod

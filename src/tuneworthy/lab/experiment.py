@@ -32,12 +32,12 @@ from tuneworthy.records.answer import Answer, Score
 from tuneworthy.records.failure import DEFAULTS, Config, LabRow, RunFacts, Runs
 from tuneworthy.records.model import Limits
 
-LOOK_COUNT = 8
+_LOOK_COUNT = 8
 
 
 def _look_steps(total: int) -> list[int]:
     """Return the steps after which a run is measured: 0, denser early, and the last."""
-    shares = [0.0, 0.06, 0.125, 0.25, 0.4, 0.6, 0.8, 1.0][:LOOK_COUNT]
+    shares = [0.0, 0.06, 0.125, 0.25, 0.4, 0.6, 0.8, 1.0][:_LOOK_COUNT]
     return sorted({round(share * total) for share in shares})
 
 

@@ -26,7 +26,7 @@ from tuneworthy.lab.recordings import Recordings, shipped_bytes, shipped_record
 from tuneworthy.records.errors import TaskError
 from tuneworthy.report.atlas_file import read_atlas
 
-MARK_FILE = "tuneworthy-lab.txt"  # marks a folder as an export, which may be overwritten
+_MARK_FILE = "tuneworthy-lab.txt"  # marks a folder as an export, which may be overwritten
 
 
 def export_site(folder: Path) -> Path:
@@ -38,7 +38,7 @@ def export_site(folder: Path) -> Path:
     site, cases = Site(live=False), list(all_cases().values())
     data = folder / "data"
     data.mkdir(parents=True, exist_ok=True)
-    (folder / MARK_FILE).write_text(
+    (folder / _MARK_FILE).write_text(
         "Written by `tuneworthy lab --export`. Safe to delete.\n", "utf-8"
     )
     shutil.copytree(LAB_FOLDER / "static", folder / "static", dirs_exist_ok=True)
@@ -98,7 +98,7 @@ def _write_advice_pages(folder: Path, site: Site) -> None:
 def _check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise TaskError("a site is a folder", where=str(folder), fix="name a folder", kept="")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK_FILE).is_file():
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / _MARK_FILE).is_file():
         raise TaskError(
             "this folder holds other files",
             where=str(folder),

@@ -18,11 +18,13 @@ from tuneworthy.records.failure import LabRow, LabRows
 from tuneworthy.records.task import Task
 from tuneworthy.rows.copies import normalised_text
 
-COPIED_WORDS = 8  # words in a row that count as a copy
+_COPIED_WORDS = 8  # words in a row that count as a copy
 OUTLIER_FACTOR = 3.0  # a row's loss over so many times the median makes it an outlier
 # Rows added to an answer's count among the new rows, since few rows prove nothing.
 SMOOTHING_ROWS = 3
-NEAR_COPY_SHARE = 0.8  # Jaccard similarity of word pairs from which two inputs count as near copies
+_NEAR_COPY_SHARE = (
+    0.8  # Jaccard similarity of word pairs from which two inputs count as near copies
+)
 
 
 def row_facts(rows: LabRows, encoded: Sequence[EncodedRow], tokenizer: Any) -> dict[str, Any]:
@@ -119,11 +121,11 @@ def _first_near_copy(
 ) -> int | None:
     """Return the position of the first text that is a near copy of `mine`, None if none is."""
     rare = sorted(mine, key=lambda pair: (len(index.get(pair, ())), pair))
-    rare = rare[: len(mine) - math.ceil(NEAR_COPY_SHARE * len(mine)) + 1]
+    rare = rare[: len(mine) - math.ceil(_NEAR_COPY_SHARE * len(mine)) + 1]
     candidates = {other for pair in rare for other in index.get(pair, ())}
     shared = Counter(other for pair in mine for other in index.get(pair, ()) if other in candidates)
     for other in sorted(candidates):
-        if shared[other] >= NEAR_COPY_SHARE * (len(mine) + sizes[other] - shared[other]):
+        if shared[other] >= _NEAR_COPY_SHARE * (len(mine) + sizes[other] - shared[other]):
             return other
     return None
 
@@ -173,7 +175,7 @@ def _answer_seen(row: EncodedRow) -> bool:
 
 def _word_ngrams(text: str) -> list[tuple[str, ...]]:
     words = re.findall(r"\w+", text.lower())
-    return [tuple(words[k : k + COPIED_WORDS]) for k in range(len(words) - COPIED_WORDS + 1)]
+    return [tuple(words[k : k + _COPIED_WORDS]) for k in range(len(words) - _COPIED_WORDS + 1)]
 
 
 def _other_shapes(rows: Sequence[LabRow]) -> float:

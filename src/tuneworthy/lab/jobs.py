@@ -26,12 +26,12 @@ from tuneworthy.records.failure import RunFacts, Value
 
 MOST_WAITING = 8
 MOST_PLAYS = 32  # ended plays whose events are kept
-CLOSED_REASON = "the lab was closed"
+_CLOSED_REASON = "the lab was closed"
 CLOSE_SECONDS = 5.0  # seconds that a run gets to stop when the lab ends
 
 
 @dataclass
-class LabJob:
+class _LabJob:
     """A run (or a play) of this lab that waits, runs or has ended."""
 
     id: str
@@ -61,9 +61,9 @@ class Jobs:
     def __init__(self, folder: Path, records: RecordStore, open_runner: OpenRunner) -> None:
         self._folder, self._records = folder, records
         self._worker = RunWorker(open_runner)
-        self._jobs: dict[str, LabJob] = {}
-        self._waiting: deque[LabJob] = deque()
-        self._current: LabJob | None = None
+        self._jobs: dict[str, _LabJob] = {}
+        self._waiting: deque[_LabJob] = deque()
+        self._current: _LabJob | None = None
         self._seconds: dict[bool, list[float]] = {False: [], True: []}  # True: those of plays
         self._closed = False
         self._changed = threading.Condition(threading.RLock())
@@ -85,8 +85,8 @@ class Jobs:
                 return name
             self._check_room()
             if name != twin and not (self._records.facts(twin) or self._is_active(twin)):
-                self._add_job(LabJob(twin, case, clean, seed, "twin", None, self._new_log(twin)))
-            self._add_job(LabJob(name, case, config, seed, "twin" if name == twin else role,
+                self._add_job(_LabJob(twin, case, clean, seed, "twin", None, self._new_log(twin)))
+            self._add_job(_LabJob(name, case, config, seed, "twin" if name == twin else role,
                           None if name == twin else twin, self._new_log(name)))  # fmt: skip
             return name
 
@@ -102,7 +102,7 @@ class Jobs:
                 return name
             self._check_room()
             self._add_job(
-                LabJob(name, PLAY_KIND, config, seed, PLAY_KIND, None, self._new_log(name))
+                _LabJob(name, PLAY_KIND, config, seed, PLAY_KIND, None, self._new_log(name))
             )
             self._forget_plays()
             return name
@@ -182,7 +182,7 @@ class Jobs:
         job = self._jobs.get(name)
         return job is not None and not job.log.ended
 
-    def _add_job(self, job: LabJob) -> None:
+    def _add_job(self, job: _LabJob) -> None:
         ahead = len(self._waiting) + (self._current is not None)
         self._jobs.pop(job.id, None)  # so that the newest is the last
         self._jobs[job.id] = job
@@ -190,7 +190,7 @@ class Jobs:
         self._send_place(job, ahead, job.spec)
         self._changed.notify_all()
 
-    def _control_waiting(self, job: LabJob, action: str) -> str:
+    def _control_waiting(self, job: _LabJob, action: str) -> str:
         if action == "stop":
             self._waiting.remove(job)
             self._end_job(job, "stopped", "stopped before it began")
@@ -219,7 +219,7 @@ class Jobs:
             with self._changed:
                 self._current = None
 
-    def _run_job(self, job: LabJob) -> None:
+    def _run_job(self, job: _LabJob) -> None:
         twin = self._records.facts(job.twin) if job.twin else None
         if job.twin and twin is None:
             line = "The clean twin has no record, so the checks are not measured."
@@ -238,21 +238,21 @@ class Jobs:
                 elif message[1]:
                     self._record_job(job)
         except WorkerDied as died:
-            closed = CLOSED_REASON if self._closed else str(died)
+            closed = _CLOSED_REASON if self._closed else str(died)
             self._end_job(
                 job, "stopped" if self._closed else "failed", f"{closed} {_after_step_text(job)}"
             )
 
-    def _on_event(self, job: LabJob, event: Event) -> None:
+    def _on_event(self, job: _LabJob, event: Event) -> None:
         if event["kind"] == "end":
             with self._changed:
                 job.state = str(event["state"])
                 self._seconds[job.role == PLAY_KIND].append(time.monotonic() - job.begun)
             if self._closed and event["state"] == "stopped":
-                event = {**event, "because": f"{CLOSED_REASON} {_after_step_text(job)}"}
+                event = {**event, "because": f"{_CLOSED_REASON} {_after_step_text(job)}"}
         job.log.append(event)
 
-    def _on_state(self, job: LabJob, state: str, step: int) -> None:
+    def _on_state(self, job: _LabJob, state: str, step: int) -> None:
         with self._changed:
             if job.state != "stopping":
                 job.state = state
@@ -260,7 +260,7 @@ class Jobs:
         job.log.append({"kind": "log", "line": f"{said} step {step}.", "state": state})
         self._send_places()
 
-    def _record_job(self, job: LabJob) -> None:
+    def _record_job(self, job: _LabJob) -> None:
         if job.role == PLAY_KIND:
             return
         events = [event for event in job.log.events() if event["kind"] in RECORDED_KINDS]
@@ -270,7 +270,7 @@ class Jobs:
             line = f"The run is shown but not recorded: {error.strerror or error}."
             job.log.append({"kind": "log", "line": line, "state": "unsaved"})
 
-    def _end_job(self, job: LabJob, state: str, because: str) -> None:
+    def _end_job(self, job: _LabJob, state: str, because: str) -> None:
         """Append the event `end` to a run's log unless it has one; earlier events stay."""
         if job.log.ended:
             return
@@ -292,7 +292,7 @@ class Jobs:
         for ahead, job in enumerate(list(self._waiting), 1 if self._current else 0):
             self._send_place(job, ahead, {})
 
-    def _send_place(self, job: LabJob, ahead: int, more: dict[str, Any]) -> None:
+    def _send_place(self, job: _LabJob, ahead: int, more: dict[str, Any]) -> None:
         wait = self._wait_seconds(ahead)
         if job.sent_place != (place := (ahead, wait is not None)):
             job.sent_place = place
@@ -314,7 +314,7 @@ class Jobs:
             known[0] = max(0.0, known[0] - (time.monotonic() - first.begun))
         return round(sum(known), 1)
 
-    def _usual_seconds(self, job: LabJob) -> float | None:
+    def _usual_seconds(self, job: _LabJob) -> float | None:
         """Return the mean seconds of similar jobs; None if none was measured."""
         play = job.role == PLAY_KIND
         known = [self._records.seconds(each.id) for each in (job, *self._waiting)]
@@ -341,15 +341,15 @@ class Jobs:
             if {event["kind"] for event in events} <= {"queue"}:
                 self._waiting.append(job)
             else:
-                self._end_job(job, "stopped", f"{CLOSED_REASON} {_after_step_text(job)}")
+                self._end_job(job, "stopped", f"{_CLOSED_REASON} {_after_step_text(job)}")
         self._waiting = deque(sorted(self._waiting, key=lambda job: job.twin is not None))
         self._forget_plays()
 
 
-def _job_of(name: str, first: Event, log: EventLog) -> LabJob | None:
+def _job_of(name: str, first: Event, log: EventLog) -> _LabJob | None:
     """Return the job that a log's first event describes, None if the event is damaged."""
     try:
-        job = LabJob(name, first["case"], first["config"], first["seed"], first["role"],
+        job = _LabJob(name, first["case"], first["config"], first["seed"], first["role"],
                   first["twin"], log)  # fmt: skip
         return job if run_id(job.case, job.config, job.seed) == name else None
     except (LookupError, TypeError, AttributeError, ValueError):
@@ -361,6 +361,6 @@ def _step_count(log: EventLog) -> int:
     return events[-1]["from"] + len(events[-1]["loss"]) - 1 if events else 0
 
 
-def _after_step_text(job: LabJob) -> str:
+def _after_step_text(job: _LabJob) -> str:
     steps = _step_count(job.log)
     return f"after step {steps}" if steps else "before its first step"

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from tuneworthy.records.errors import SecurityError
 
-ID_PATTERN = re.compile(r"[0-9a-f]{16}")
-SUBFOLDERS = ("records", "runs", "scratch", "shared")
+_ID_PATTERN = re.compile(r"[0-9a-f]{16}")
+_SUBFOLDERS = ("records", "runs", "scratch", "shared")
 
 
 def is_id(text: object) -> bool:
     """Return whether a text is the id of a run, a record or a blind run: 16 hex digits."""
-    return isinstance(text, str) and ID_PATTERN.fullmatch(text) is not None
+    return isinstance(text, str) and _ID_PATTERN.fullmatch(text) is not None
 
 
 def make_lab_folder(working: Path) -> Path:
@@ -31,7 +31,7 @@ def make_lab_folder(working: Path) -> Path:
     folder = working
     for name in (".tuneworthy", "lab"):
         folder = _make_private_folder(folder / name)
-    for name in SUBFOLDERS:
+    for name in _SUBFOLDERS:
         _make_private_folder(folder / name)
     return folder
 

@@ -28,7 +28,7 @@ from tuneworthy.records.errors import StoreError
 from tuneworthy.records.escape import visible
 from tuneworthy.store.lock import WriterLock, acquire, holder
 
-REFUSAL_REPEAT_SECONDS = 60.0  # the least seconds between two equal lines about refused requests
+_REFUSAL_REPEAT_SECONDS = 60.0  # the least seconds between two equal lines about refused requests
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Lab:
     def log_problem(self, line: str) -> None:
         """Log a line on a refused or failed request, equal lines at most once a minute."""
         now = time.monotonic()
-        if now - self._logged_at.get(line, -REFUSAL_REPEAT_SECONDS) >= REFUSAL_REPEAT_SECONDS:
+        if now - self._logged_at.get(line, -_REFUSAL_REPEAT_SECONDS) >= _REFUSAL_REPEAT_SECONDS:
             self._logged_at[line] = now
             self.say(visible(line))
 

@@ -28,7 +28,7 @@ _LORA_WEIGHT = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.\w+)?\
 
 
 @dataclass
-class AdapterFacts:
+class _AdapterFacts:
     """An adapter's shape (None without one), its facts, and why other facts are missing."""
 
     info: AdapterInfo | None = None
@@ -44,12 +44,12 @@ class _WeightChange:
     why_unknown: str = ""
 
 
-def adapter_facts(folder: RunFolder, base: Path | None) -> AdapterFacts:
+def adapter_facts(folder: RunFolder, base: Path | None) -> _AdapterFacts:
     """Return the facts of a folder's adapter; `base` is a folder with the base's weights."""
     file = folder.newest("adapter_config.json")
     if file is None:
         why = "the folder has no PEFT adapter (adapter_config.json)"
-        return AdapterFacts(missing=dict.fromkeys(("change", "parameters"), why))
+        return _AdapterFacts(missing=dict.fromkeys(("change", "parameters"), why))
     config = folder.object(file)
     weights = f"{file.rpartition('/')[0]}/{WEIGHTS_FILE}".lstrip("/")
     info = _adapter_info(config, file)
@@ -58,13 +58,13 @@ def adapter_facts(folder: RunFolder, base: Path | None) -> AdapterFacts:
         why = f"{WEIGHTS_FILE} is missing" + (
             "; adapter_model.bin is a pickle, which is never opened" if pickled else ""
         )
-        return AdapterFacts(info, missing=dict.fromkeys(("change", "parameters"), why))
+        return _AdapterFacts(info, missing=dict.fromkeys(("change", "parameters"), why))
     path = folder.root / weights
     try:
         table = header_of(path)
     except TuneworthyError as error:
         why = f"{weights}: {error.what} ({error.got})" if error.got else f"{weights}: {error.what}"
-        return AdapterFacts(info, missing=dict.fromkeys(("change", "parameters"), why))
+        return _AdapterFacts(info, missing=dict.fromkeys(("change", "parameters"), why))
     count = sum(math.prod(tensor.shape) for tensor in table.values())
     change = _weight_change(path, table, config)
     norm = math.sqrt(sum(change.squares.values())) if change.squares else None
@@ -78,7 +78,7 @@ def adapter_facts(folder: RunFolder, base: Path | None) -> AdapterFacts:
         missing["change"] = ratio
     else:
         facts["change"] = made["change"] = ratio
-    return AdapterFacts(info.model_copy(update=made), facts, missing)
+    return _AdapterFacts(info.model_copy(update=made), facts, missing)
 
 
 def _adapter_info(config: Mapping[str, Any], file: str) -> AdapterInfo:

@@ -21,13 +21,13 @@ from tuneworthy.records.errors import TaskError, TuneworthyError
 from tuneworthy.records.record import digest
 from tuneworthy.records.run_report import NEEDS_ANSWERS, ONLY_IN_LAB_RUNS
 
-MOST_FOLDERS = 50  # the most folders of a launch list
-CHECK_SECONDS = 120.0  # the most seconds that a check may take
-NAMED_AT_LAUNCH = "the folder named at launch"
+_MOST_FOLDERS = 50  # the most folders of a launch list
+_CHECK_SECONDS = 120.0  # the most seconds that a check may take
+_NAMED_AT_LAUNCH = "the folder named at launch"
 
 
 @dataclass(frozen=True)
-class OwnFolder:
+class _OwnFolder:
     """A folder of the launch list: its id, the path as named, and the resolved path."""
 
     id: str
@@ -44,7 +44,7 @@ class OwnFolder:
 class OwnFolders:
     """The launch list, with the files of rows and weights that apply to all its folders."""
 
-    folders: tuple[OwnFolder, ...] = ()
+    folders: tuple[_OwnFolder, ...] = ()
     data: Path | None = None
     test: Path | None = None
     base: Path | None = None
@@ -56,7 +56,7 @@ class OwnFolders:
         given = (("--data", self.data), ("--test", self.test), ("--base", self.base))
         return tuple((option, path) for option, path in given if path is not None)
 
-    def command(self, folder: OwnFolder) -> str:
+    def command(self, folder: _OwnFolder) -> str:
         """Return the command that checks a folder without the lab."""
         parts = ["tuneworthy", "check", "--run", str(folder.named)]
         return shlex.join([*parts, *(str(one) for pair in self.files for one in pair)])
@@ -74,12 +74,12 @@ class OwnFolders:
                           fix="tuneworthy lab --check FOLDER")  # fmt: skip
         _check_still_there(folder)
         if not self._busy.acquire(blocking=False):
-            raise Problem(429, "another folder is being checked", where=NAMED_AT_LAUNCH,
+            raise Problem(429, "another folder is being checked", where=_NAMED_AT_LAUNCH,
                           got=folder.name,
                           fix="wait until it has ended, then try again")  # fmt: skip
         try:
             report = call_in_child(
-                CHECK_SECONDS, check_folder, folder.path, self.data, self.test, self.base
+                _CHECK_SECONDS, check_folder, folder.path, self.data, self.test, self.base
             )
         except TuneworthyError as error:
             raise Problem(422, error.what, where=_place_in_folder(error, folder), got=error.got,
@@ -96,9 +96,9 @@ def own_folders(
     base: Path | None = None,
 ) -> OwnFolders:
     """Return the launch list of named folders. Raises TaskError for a path that is no folder."""
-    if len(named) > MOST_FOLDERS:
+    if len(named) > _MOST_FOLDERS:
         raise TaskError("too many folders to check", where="--check", got=f"{len(named)}",
-                        fix=f"name at most {MOST_FOLDERS}", kept="")  # fmt: skip
+                        fix=f"name at most {_MOST_FOLDERS}", kept="")  # fmt: skip
     for path in named:
         if not path.is_dir():
             what = "this is a file, no training folder" if path.exists() else "no such folder"
@@ -114,7 +114,7 @@ def own_folders(
     found: dict[Path, Path] = {}
     for path in named:
         found.setdefault(path.resolve(), path)
-    folders = [OwnFolder(digest(str(path), 16), given, path) for path, given in found.items()]
+    folders = [_OwnFolder(digest(str(path), 16), given, path) for path, given in found.items()]
     whole = [file.resolve() if file is not None else None for file in (data, test, base)]
     return OwnFolders(tuple(folders), whole[0], whole[1], whole[2])
 
@@ -155,17 +155,17 @@ def report_for_page(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check_still_there(folder: OwnFolder) -> None:
+def _check_still_there(folder: _OwnFolder) -> None:
     if folder.path.is_symlink() or (folder.path.exists() and folder.path.resolve() != folder.path):
-        raise Problem(403, "a link stands where the folder was", where=NAMED_AT_LAUNCH,
+        raise Problem(403, "a link stands where the folder was", where=_NAMED_AT_LAUNCH,
                       got=folder.name,
                       fix="launch the lab again with the folder itself")  # fmt: skip
     if not folder.path.is_dir():
         raise Problem(
-            404, "this folder is gone since the lab was launched", where=NAMED_AT_LAUNCH,
+            404, "this folder is gone since the lab was launched", where=_NAMED_AT_LAUNCH,
             got=folder.name, fix="put it back, or launch the lab with another one",
         )  # fmt: skip
 
 
-def _place_in_folder(error: TuneworthyError, folder: OwnFolder) -> str:
+def _place_in_folder(error: TuneworthyError, folder: _OwnFolder) -> str:
     return folder.name if error.where in ("", "--run") else f"{folder.name}: {error.where}"

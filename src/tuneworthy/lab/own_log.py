@@ -16,10 +16,10 @@ from tuneworthy.records.run_report import LogSource, TrainingLog
 from tuneworthy.rows.run_folder import RunFolder, checkpoint_of
 from tuneworthy.rows.run_logs import LOG_FORMS, find_logs, read_training_log
 
-MOST_LOGS = 20
-STATE_FILE = "trainer_state.json"  # of the Trainer, in its folder and in each checkpoint
-TAIL_PART = 8  # the last loss is the mean over the last 1/TAIL of the steps
-NO_LOG = (
+_MOST_LOGS = 20
+_STATE_FILE = "trainer_state.json"  # of the Trainer, in its folder and in each checkpoint
+_TAIL_PART = 8  # the last loss is the mean over the last 1/TAIL of the steps
+_NO_LOG = (
     "the folder holds no training log (trainer_state.json, JSON Lines, CSV or JSON; TensorBoard and"
     " Trackio export one)"
 )
@@ -30,7 +30,7 @@ def read_logs(folder: RunFolder) -> tuple[list[TrainingLog], list[LogSource]]:
     read: list[tuple[str, TrainingLog]] = []
     failed: list[LogSource] = []
     for form in LOG_FORMS:
-        for name in find_logs(folder, form)[:MOST_LOGS]:
+        for name in find_logs(folder, form)[:_MOST_LOGS]:
             try:
                 read.append((form, read_training_log(folder, form, name)))
             except (DataError, SecurityError) as error:
@@ -54,11 +54,11 @@ def _logs_of_earlier_runs(logs: Sequence[TrainingLog]) -> dict[str, tuple[str]]:
     a checkpoint holds the whole history so far, so in a resumed run it begins with that beside it.
     """
     found: dict[str, tuple[str]] = {}
-    states = {log.file: log for log in logs if log.file.endswith(STATE_FILE) and log.steps}
+    states = {log.file: log for log in logs if log.file.endswith(_STATE_FILE) and log.steps}
     for file, log in states.items():
         if checkpoint_of(file) < 0:
             continue
-        own = states.get(f"{file.rpartition('checkpoint-')[0]}{STATE_FILE}")
+        own = states.get(f"{file.rpartition('checkpoint-')[0]}{_STATE_FILE}")
         if own is None:
             continue
         pairs = zip(log.losses, own.losses, strict=False)
@@ -86,7 +86,7 @@ def log_facts(
         found["refused"] = f"the loss is not finite at step {broken.step}"
     finite = [loss for loss in losses if math.isfinite(loss)]
     if len(finite) >= 2:
-        size = max(1, len(finite) // TAIL_PART)
+        size = max(1, len(finite) // _TAIL_PART)
         means = window_means(finite, size)
         found |= {"loss_first": fmean(finite[: max(1, len(finite) // 32)]),
                   "loss_last": means[-1], "loss_least": min(means),
@@ -128,7 +128,7 @@ def missing_log_facts(log: TrainingLog | None, found: dict[str, Any]) -> dict[st
     if log is None:
         names = ("loss_first", "loss_last", "loss_least", "loss_peak", "new_loss_first",
                  "new_loss_last", "new_loss_least", "clip_rate", "outliers")  # fmt: skip
-        return dict.fromkeys(names, NO_LOG)
+        return dict.fromkeys(names, _NO_LOG)
     why = {
         "loss": "the log has fewer than two training losses",
         "new_loss": "the log has fewer than two losses on held-out rows (eval_loss)",

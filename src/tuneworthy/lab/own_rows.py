@@ -20,17 +20,17 @@ from tuneworthy.records.case import Case
 from tuneworthy.records.task import Task
 from tuneworthy.rows.training_rows import TrainingRow, TrainingRows
 
-MOST_ENCODED = 2_000  # the most rows that are turned into tokens
+_MOST_ENCODED = 2_000  # the most rows that are turned into tokens
 # Answers have common shapes if MOST_SHAPES shapes cover SHAPED_SHARE of them.
 MOST_SHAPES, SHAPED_SHARE = 4, 0.8
-FREE_TEXT = "the answers are free text, which has no common form"
+_FREE_TEXT = "the answers are free text, which has no common form"
 MOST_LABELS, LABEL_CHARACTERS, ROWS_PER_LABEL = 50, 60, 5
-MOST_COMPARED_ROWS = 5_000  # the most rows that are compared: the time grows with their square
-COMMON_ROWS = 3  # the least rows with the same answer for which its prior is measured
+_MOST_COMPARED_ROWS = 5_000  # the most rows that are compared: the time grows with their square
+_COMMON_ROWS = 3  # the least rows with the same answer for which its prior is measured
 
 
 @dataclass(frozen=True)
-class OwnTokens:
+class _OwnTokens:
     """A row's token counts: all, its answers' (None: none is marked); its end id or None."""
 
     row: TrainingRow
@@ -38,7 +38,7 @@ class OwnTokens:
     answers: int | None
     end: int | None
 
-    def within(self, most: int) -> OwnTokens:
+    def within(self, most: int) -> _OwnTokens:
         """Return the row cut after `most` tokens; the answer, at its end, loses the rest."""
         lost = max(0, self.length - most)
         answers = None if self.answers is None else max(0, self.answers - lost)
@@ -92,11 +92,11 @@ def packing_facts(trainer: OwnTrainer) -> DatasetFacts:
     return DatasetFacts(missing={"answer_seen": why})
 
 
-def encode_rows(train: TrainingRows, tokenizer: FolderTokenizer) -> tuple[list[OwnTokens], str]:
+def encode_rows(train: TrainingRows, tokenizer: FolderTokenizer) -> tuple[list[_OwnTokens], str]:
     """Return (up to 2,000 rows as tokens, why the first failed or "")."""
     every = train.rows
-    step = max(1, math.ceil(len(every) / MOST_ENCODED))
-    done: list[OwnTokens] = []
+    step = max(1, math.ceil(len(every) / _MOST_ENCODED))
+    done: list[_OwnTokens] = []
     why = ""
     for row in every[::step]:
         found = _row_tokens(row, tokenizer)
@@ -108,7 +108,7 @@ def encode_rows(train: TrainingRows, tokenizer: FolderTokenizer) -> tuple[list[O
 
 
 def token_facts(
-    rows: Sequence[OwnTokens], total: int, tokenizer: FolderTokenizer, trainer: OwnTrainer
+    rows: Sequence[_OwnTokens], total: int, tokenizer: FolderTokenizer, trainer: OwnTrainer
 ) -> DatasetFacts:
     """Return the facts of the rows as tokens: cuts, trained ends, and the answers' share.
 
@@ -136,7 +136,7 @@ def drop_free_text_tokens(found: DatasetFacts) -> DatasetFacts:
     A detector compares this count with the adapter's parameters, which must store what is learnt
     by heart: codes, labels, fields. Most of a free text is known to the base already.
     """
-    if found.missing.get("shapes") == FREE_TEXT and "answer_tokens" in found.facts:
+    if found.missing.get("shapes") == _FREE_TEXT and "answer_tokens" in found.facts:
         del found.facts["answer_tokens"]
         found.missing["answer_tokens"] = (
             "the answers are free text, of which the base knows an unknown part"
@@ -144,24 +144,24 @@ def drop_free_text_tokens(found: DatasetFacts) -> DatasetFacts:
     return found
 
 
-def _row_tokens(row: TrainingRow, tokenizer: FolderTokenizer) -> OwnTokens | str:
+def _row_tokens(row: TrainingRow, tokenizer: FolderTokenizer) -> _OwnTokens | str:
     if row.plain:
         ids = tokenizer(row.answer)["input_ids"]
-        return OwnTokens(row, len(ids), None, _end_of_text(row.answer, tokenizer))
+        return _OwnTokens(row, len(ids), None, _end_of_text(row.answer, tokenizer))
     if tokenizer.chat_template is None or row.form == "prompt and completion":
         if row.chat:
             return "the tokenizer has no chat template"
         end = tokenizer.convert_tokens_to_ids(tokenizer.eos_token or "")
         prompt = text_ids(tokenizer, "\n".join(m.content for m in row.messages))
         answer = text_ids(tokenizer, row.answer)
-        return OwnTokens(row, len(prompt) + len(answer) + 1, len(answer) + 1, end)
+        return _OwnTokens(row, len(prompt) + len(answer) + 1, len(answer) + 1, end)
     done = render(tokenizer, row.messages, row.answer)
     if isinstance(done, Excluded):
         return done.reason
     earlier = sum(
         len(text_ids(tokenizer, m.content)) + 1 for m in row.messages if m.role == "assistant"
     )
-    return OwnTokens(row, len(done.ids), done.trained + earlier, done.ids[-1])
+    return _OwnTokens(row, len(done.ids), done.trained + earlier, done.ids[-1])
 
 
 def _end_of_text(text: str, tokenizer: FolderTokenizer) -> int | None:
@@ -172,7 +172,7 @@ def _end_of_text(text: str, tokenizer: FolderTokenizer) -> int | None:
 
 
 def _token_limit(
-    tokenizer: FolderTokenizer, trainer: OwnTrainer, rows: Sequence[OwnTokens], found: DatasetFacts
+    tokenizer: FolderTokenizer, trainer: OwnTrainer, rows: Sequence[_OwnTokens], found: DatasetFacts
 ) -> int | None:
     """Return the token limit of a row; None for no limit, or an unknown one (noted in `found`)."""
     if trainer.flag("packing"):
@@ -194,7 +194,7 @@ def _token_limit(
 
 
 def _add_trained_ends(
-    rows: Sequence[OwnTokens],
+    rows: Sequence[_OwnTokens],
     cut: Sequence[bool],
     tokenizer: FolderTokenizer,
     trainer: OwnTrainer,
@@ -228,7 +228,7 @@ def _add_trained_ends(
         found.assumed.append("texts without an end of turn at their end were trained as they stand")
 
 
-def _add_answer_share(rows: Sequence[OwnTokens], trainer: OwnTrainer, found: DatasetFacts) -> None:
+def _add_answer_share(rows: Sequence[_OwnTokens], trainer: OwnTrainer, found: DatasetFacts) -> None:
     answers = [row.answers for row in rows if row.answers is not None]
     if len(answers) < len(rows):
         why = "the rows are plain texts, in which no answer is marked"
@@ -246,7 +246,7 @@ def _add_answer_share(rows: Sequence[OwnTokens], trainer: OwnTrainer, found: Dat
 
 
 def _loss_on_answers(
-    rows: Sequence[OwnTokens], trainer: OwnTrainer, found: DatasetFacts
+    rows: Sequence[_OwnTokens], trainer: OwnTrainer, found: DatasetFacts
 ) -> bool | None:
     """Return whether only answers have a loss, None if the folder does not show it."""
     flags = [trainer.flag(name) for name in ("completion_only_loss", "assistant_only_loss")]
@@ -268,7 +268,7 @@ def _add_shapes(rows: Sequence[TrainingRow], found: DatasetFacts) -> None:
     shapes = [re.sub(r"a(?:[ _/-]a)+", "a", shape_of(row.answer)) for row in rows]
     counts = Counter(shapes).most_common(MOST_SHAPES)
     if sum(count for _, count in counts) < SHAPED_SHARE * len(shapes):
-        found.missing["shapes"] = FREE_TEXT
+        found.missing["shapes"] = _FREE_TEXT
         return
     if len(counts) > 1 and _closed_labels(rows) is not None:
         found.missing["shapes"] = "the answers are closed labels, which need not have one form"
@@ -285,14 +285,14 @@ def _add_label_conflicts(rows: Sequence[TrainingRow], found: DatasetFacts) -> No
     if labels is None:
         found.missing["conflicts"] = "the answers are no closed labels"
         return
-    compared = rows[:MOST_COMPARED_ROWS]
+    compared = rows[:_MOST_COMPARED_ROWS]
     found.rows["conflicts"] = _contradicted_rows(compared, labels)
     found.facts["conflicts"] = len(found.rows["conflicts"]) / len(compared)
 
 
 def _add_prior(train: Sequence[str], new: Sequence[str], found: DatasetFacts) -> None:
     answer, count = Counter(train).most_common(1)[0]
-    if count < COMMON_ROWS:
+    if count < _COMMON_ROWS:
         found.missing["prior"] = "no answer stands in three training rows"
         return
     live = sum(text == answer for text in new)
@@ -340,7 +340,7 @@ def _contradicted_rows(rows: Sequence[TrainingRow], labels: Sequence[str]) -> li
     task = Task.model_validate(content)
     cases = [
         Case(id=str(k), messages=row.messages, output=row.answer, where=row.where)
-        for k, row in enumerate(rows[:MOST_COMPARED_ROWS])
+        for k, row in enumerate(rows[:_MOST_COMPARED_ROWS])
     ]
     doubted = {doubt.case for doubt in label_doubts(task, cases)}
     return [case.where for case in cases if case.id in doubted]

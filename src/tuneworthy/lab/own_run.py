@@ -39,7 +39,7 @@ from tuneworthy.records.run_report import (
 from tuneworthy.rows.run_folder import KEPT, RunFolder, open_run_folder
 from tuneworthy.rows.training_rows import TrainingRows, read_training_rows
 
-SHOWN_FAULTS = 5
+_SHOWN_FAULTS = 5
 
 _ANSWER_FACTS = ("answers", "ended", "score", "valid", "length", "copied", "same_as_base", "p_end",
             "same_prompt")  # fmt: skip
@@ -146,7 +146,7 @@ def _case_finding(
         value=says.value,
         because=says.because,
         missing=watched.missing(missing),
-        rows=tuple((shown or [])[:SHOWN_FAULTS]),
+        rows=tuple((shown or [])[:_SHOWN_FAULTS]),
         row_count=len(shown) if shown is not None else None,
         fix=repair_advice(case, facts) if state == "found" else "",
         harmless=case.module.HARMLESS if state == "found" else "",
@@ -220,7 +220,7 @@ def _refuse_no_run(
     if logged or adapted or not isinstance(tokenizer, str):
         return
     pickles = run.named("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-    got = ", ".join(run.files[:SHOWN_FAULTS]) + (", …" if len(run.files) > SHOWN_FAULTS else "")
+    got = ", ".join(run.files[:_SHOWN_FAULTS]) + (", …" if len(run.files) > _SHOWN_FAULTS else "")
     fix = "name the output_dir of the trainer: it holds trainer_state.json, often in checkpoint-N"
     if pickles:
         fix += ". Pickles (.bin, .pt, .pth, .ckpt) are never opened: they can run code"
@@ -237,7 +237,7 @@ def _data_info(rows: TrainingRows | None, encoded: int) -> DataInfo | None:
 
 
 def _skipped_links(run: RunFolder) -> dict[str, str]:
-    links = dict.fromkeys(run.links[:SHOWN_FAULTS], "a link, which is not followed")
+    links = dict.fromkeys(run.links[:_SHOWN_FAULTS], "a link, which is not followed")
     return links | ({"…": "more files than are looked at"} if run.has_more else {})
 
 

@@ -16,15 +16,15 @@ from tuneworthy.records.record import well_formed
 from tuneworthy.records.run_report import TrainingLog
 from tuneworthy.rows.run_folder import RunFolder, checkpoint_of
 
-ARGUMENTS_PICKLE = "training_args.bin"
-NOT_OPENED = (
+_ARGUMENTS_PICKLE = "training_args.bin"
+_NOT_OPENED = (
     "a pickle, which can run code when opened: it is never opened. To add its options, write"
     " trainer.args.to_json_string() to training_args.json in this folder"
 )
 _ARGUMENT_FILES = ("training_args.json", "sft_config.json", "training_arguments.json", "args.json",
               "train_config.json")  # fmt: skip
 _MOST_NUMBER = 1e300  # a larger number is no setting, and a larger integer is no float
-SETTING_ALIASES: Mapping[str, tuple[str, ...]] = {
+_SETTING_ALIASES: Mapping[str, tuple[str, ...]] = {
     "max_length": ("max_length", "max_seq_length", "sequence_len", "cutoff_len", "max_seq_len"),
     "packing": ("packing", "sample_packing"),
     "max_grad_norm": ("max_grad_norm", "gradient_clipping"),
@@ -79,7 +79,7 @@ def read_trainer(folder: RunFolder, logs: Sequence[TrainingLog]) -> OwnTrainer:
     raw, named_by, not_read = _read_options(folder, logs)
     _leave_out_placeholders(raw, named_by)
     settings, origins = {}, {}
-    for name, aliases in SETTING_ALIASES.items():
+    for name, aliases in _SETTING_ALIASES.items():
         known = [alias for alias in aliases if alias in raw]
         if known:
             found = next((alias for alias in known if raw[alias] is not None), known[0])
@@ -115,9 +115,9 @@ def _read_options(
             continue
         raw |= options
         named_by |= dict.fromkeys(options, file)
-    pickles = folder.named(ARGUMENTS_PICKLE)
+    pickles = folder.named(_ARGUMENTS_PICKLE)
     if pickles:
-        not_read[max(pickles, key=lambda one: (-one.count("/"), checkpoint_of(one)))] = NOT_OPENED
+        not_read[max(pickles, key=lambda one: (-one.count("/"), checkpoint_of(one)))] = _NOT_OPENED
     return raw, named_by, not_read
 
 

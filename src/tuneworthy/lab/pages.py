@@ -24,22 +24,22 @@ from tuneworthy.report.column_names import name_cells
 
 LAB_FOLDER = Path(__file__).parent
 HERO_CASE = "never-stops"  # the case that the home page plays, if it is recorded
-PAGE_SCRIPTS = ("lab", "record", "chart", "answers")
-HOME_SCRIPTS = (*PAGE_SCRIPTS, "wire", "home", "strength")
-RUN_SCRIPTS = (*PAGE_SCRIPTS, "wire", "tokens", "state", "instrument")
-CASE_SCRIPTS = (*RUN_SCRIPTS, "rail", "knobs", "case")
-BLIND_SCRIPTS = (*RUN_SCRIPTS, "rail", "blind")
+_PAGE_SCRIPTS = ("lab", "record", "chart", "answers")
+HOME_SCRIPTS = (*_PAGE_SCRIPTS, "wire", "home", "strength")
+_RUN_SCRIPTS = (*_PAGE_SCRIPTS, "wire", "tokens", "state", "instrument")
+CASE_SCRIPTS = (*_RUN_SCRIPTS, "rail", "knobs", "case")
+BLIND_SCRIPTS = (*_RUN_SCRIPTS, "rail", "blind")
 PLAY_SCRIPTS = ("lab", "record", "state", "wire", "columns", "playground")
-CHECK_SCRIPTS = ("lab", "wire", "check")
-NO_BLOCKS: Mapping[str, Any] = {}
-HOME_FILTERS = (
+_CHECK_SCRIPTS = ("lab", "wire", "check")
+_NO_BLOCKS: Mapping[str, Any] = {}
+_HOME_FILTERS = (
     ("all", "All"),
     ("fine", "Loss looks fine"),
     ("wrong", "Loss looks wrong"),
     ("none", "No training"),
 )
-HOME_KEYS = ((("j", "k"), "next and previous case"), (("Enter",), "open the case"))
-CASE_KEYS = (
+_HOME_KEYS = ((("j", "k"), "next and previous case"), (("Enter",), "open the case"))
+_CASE_KEYS = (
     (("Space",), "play and pause"),
     (("←", "→"), "one step back, one step on"),
     (("1", "9"), "choose a cause by its number"),
@@ -49,13 +49,13 @@ CASE_KEYS = (
     (("n",), "next case"),
 )
 
-PLAY_KEYS = (
+_PLAY_KEYS = (
     (("r",), "run all columns"),
     (("←", "→"), "one token back, one token on"),
     (("[", "]"), "previous and next input"),
     (("Ctrl", "Enter"), "run, while you write"),
 )
-CHECK_KEYS = ((("j", "k"), "next and previous folder"), (("Enter",), "check it"))
+_CHECK_KEYS = ((("j", "k"), "next and previous folder"), (("Enter",), "check it"))
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,10 @@ class Site:
         return f"/case/{slug}" if self.live else f"case-{slug}.html"
 
 
-LIVE_SITE = Site()
+_LIVE_SITE = Site()
 
 
-def home_page(cases: Sequence[LabCase], site: Site = LIVE_SITE) -> str:
+def home_page(cases: Sequence[LabCase], site: Site = _LIVE_SITE) -> str:
     """Return the home page: a recorded pair of runs, and a card for each case."""
     cards = [case_data.card_data(case, site.records) for case in cases]
     shown = next((case for case in cases if case.slug == HERO_CASE), None)
@@ -154,16 +154,16 @@ def home_page(cases: Sequence[LabCase], site: Site = LIVE_SITE) -> str:
         data=()
         if site.live
         else tuple(name for name, known in (("hero", hero), ("strength", strength)) if known),
-        keys=HOME_KEYS,
+        keys=_HOME_KEYS,
         cards=cards,
-        filters=HOME_FILTERS,
+        filters=_HOME_FILTERS,
         hero=hero,
         strength=strength,
         blocks={"hero": data if hero else None, "strength": strength},
     )
 
 
-def case_page(case: LabCase, position: int, site: Site = LIVE_SITE) -> str:
+def case_page(case: LabCase, position: int, site: Site = _LIVE_SITE) -> str:
     """Return the page of a case; `position` is its number in the list."""
     shown = case_data.public_data(case, site.records)
     records = [name for name in (shown["records"]["plant"], shown["records"]["twin"]) if name]
@@ -172,7 +172,7 @@ def case_page(case: LabCase, position: int, site: Site = LIVE_SITE) -> str:
         site,
         scripts=CASE_SCRIPTS,
         data=() if site.live else (*records, f"case-{case.slug}"),
-        keys=CASE_KEYS,
+        keys=_CASE_KEYS,
         case={**shown, "twin": True},
         where=f"Case {position} of {len(all_cases())}",
         after=_next_link(case, site),
@@ -180,7 +180,7 @@ def case_page(case: LabCase, position: int, site: Site = LIVE_SITE) -> str:
     )
 
 
-def blind_page(key: str, site: Site = LIVE_SITE) -> str:
+def blind_page(key: str, site: Site = _LIVE_SITE) -> str:
     """Return the page of a blind run; only the key differs, so it reveals nothing."""
     shown = case_data.blind_data(list(all_cases().values()))
     return render(
@@ -188,13 +188,13 @@ def blind_page(key: str, site: Site = LIVE_SITE) -> str:
         site,
         scripts=BLIND_SCRIPTS,
         data=() if site.live else ("blind",),
-        keys=CASE_KEYS[:2] + CASE_KEYS[3:5] + ((("n",), "all cases"),),
+        keys=_CASE_KEYS[:2] + _CASE_KEYS[3:5] + ((("n",), "all cases"),),
         case={**shown, "key": key, "twin": False, "records": {"plant": True}},
         blocks={"blind": {**shown, "key": key}},
     )
 
 
-def playground_page(site: Site = LIVE_SITE) -> str:
+def playground_page(site: Site = _LIVE_SITE) -> str:
     """Return the page of the playground as HTML, with its recorded play if there is one."""
     play = play_data()
     return render(
@@ -203,7 +203,7 @@ def playground_page(site: Site = LIVE_SITE) -> str:
         here="Playground",
         scripts=PLAY_SCRIPTS,
         data=() if site.live else ("play",),
-        keys=PLAY_KEYS,
+        keys=_PLAY_KEYS,
         play=play,
         blocks={"playground": play},
     )
@@ -214,7 +214,7 @@ def play_data() -> dict[str, Any]:
     return shipped_record("play", "recorded") or {**playground_data(), "recorded": None}
 
 
-def check_page(own: OwnFolders, site: Site = LIVE_SITE) -> str:
+def check_page(own: OwnFolders, site: Site = _LIVE_SITE) -> str:
     """Return the page that checks the training folders named at launch."""
     listed = [{"id": one.id, "name": one.name, "path": str(one.named), "command": own.command(one)}
               for one in own.folders]  # fmt: skip
@@ -222,16 +222,16 @@ def check_page(own: OwnFolders, site: Site = LIVE_SITE) -> str:
         "check.html.j2",
         site,
         here="Check my run",
-        scripts=CHECK_SCRIPTS,
+        scripts=_CHECK_SCRIPTS,
         data=(),
-        keys=CHECK_KEYS,
+        keys=_CHECK_KEYS,
         folders=listed,
         files=[(option, str(path)) for option, path in own.files],
     )
 
 
 def error_page(
-    status: int, what: str, where: str, fix: str, kept: str, site: Site = LIVE_SITE
+    status: int, what: str, where: str, fix: str, kept: str, site: Site = _LIVE_SITE
 ) -> str:
     """Return the page of an error: what happened, where, how to fix it, what was kept."""
     return render(
@@ -256,7 +256,7 @@ def _next_link(case: LabCase, site: Site) -> dict[str, str]:
     return {"address": site.case(following.slug), "text": f"Next: {following.module.TITLE}"}
 
 
-def render(name: str, site: Site, blocks: Mapping[str, Any] = NO_BLOCKS, **values: Any) -> str:
+def render(name: str, site: Site, blocks: Mapping[str, Any] = _NO_BLOCKS, **values: Any) -> str:
     """Return a page rendered from a template, which escapes every text.
 
     `blocks` is the data of the page's scripts by name; an exported page reads it from files.

@@ -33,11 +33,11 @@ from tuneworthy.records.case import Case, Message, Query
 from tuneworthy.records.failure import DEFAULTS, LabRow, LabRows
 from tuneworthy.records.model import Limits, Prompt, Reply
 
-SHOWN_ALTERNATIVES = 5  # alternatives of a token
+_SHOWN_ALTERNATIVES = 5  # alternatives of a token
 
-TOKEN_BATCH_SECONDS = 0.1  # seconds between two batches of tokens
+_TOKEN_BATCH_SECONDS = 0.1  # seconds between two batches of tokens
 
-STEPS_PER_LINE = 8  # steps of the adapter's training between two lines about it
+_STEPS_PER_LINE = 8  # steps of the adapter's training between two lines about it
 
 RECORD_FILE = PACKAGE_RECORDS / "play.json.gz"
 
@@ -142,11 +142,11 @@ class PlayRun:
 
         def told(follower: Follower) -> bool:
             control()
-            if time.perf_counter() - last >= TOKEN_BATCH_SECONDS:
+            if time.perf_counter() - last >= _TOKEN_BATCH_SECONDS:
                 send(follower.tops)
             return False
 
-        follower = Follower(told, top=SHOWN_ALTERNATIVES)
+        follower = Follower(told, top=_SHOWN_ALTERNATIVES)
         reply = model.reply_followed([prompt], limits, [follower])[0]
         send([*follower.tops, *follower.end])
         emit({"kind": "answer", "arm": at, **self._answer_values(reply)})
@@ -187,8 +187,8 @@ def record_play(base: Any, shared: Path, path: Path = RECORD_FILE) -> Path:
     The record also holds the page's data, which takes a second to compute.
     """
     events: list[Event] = []
-    text = task_rows(FIRST_TASK).new[0].input
-    play = PlayRun(play_config(FIRST_TASK, text, FIRST_ARMS), SEED, base, shared)
+    text = task_rows(_FIRST_TASK).new[0].input
+    play = PlayRun(play_config(_FIRST_TASK, text, _FIRST_ARMS), SEED, base, shared)
     play.run(events.append, lambda: None)
     kept = [event for event in events if event["kind"] != "log"]
     return write_record([{"kind": "page", **playground_data()}, *kept], path)
@@ -218,7 +218,7 @@ def tuned_model(base: Any, name: str, how: tuple[Path, Emit, Control]) -> Any:
 
     def told(step: int) -> None:
         control()
-        if step == 1 or step % STEPS_PER_LINE == 0:
+        if step == 1 or step % _STEPS_PER_LINE == 0:
             line = f"Training the adapter on {len(rows.train)} rows, once: step {step}."
             emit({"kind": "log", "line": line})
 
@@ -248,7 +248,7 @@ MOST_SHOTS, MOST_TEMPERATURE, MOST_STRENGTH = 16, 2.0, 1.5
 
 MOST_INPUT = 2000
 
-SHOWN_INPUTS = 8  # new rows that the page offers as inputs
+_SHOWN_INPUTS = 8  # new rows that the page offers as inputs
 
 SEED = 0  # the seed of the rows and of the adapter
 
@@ -264,9 +264,9 @@ class PlayArm:
     strength: float = 0.0
 
 
-FIRST_TASK = "support_tickets"
+_FIRST_TASK = "support_tickets"
 
-FIRST_ARMS = (PlayArm(), PlayArm(shots=6), PlayArm(strength=1.0))  # shown first, from a record
+_FIRST_ARMS = (PlayArm(), PlayArm(shots=6), PlayArm(strength=1.0))  # shown first, from a record
 
 
 @dataclass(frozen=True)
@@ -276,9 +276,9 @@ class _TaskModule:
     TASK: str
 
 
-TITLES = {"support_tickets": "Tickets to JSON", "policy_faq": "Questions on office rules"}
+_TITLES = {"support_tickets": "Tickets to JSON", "policy_faq": "Questions on office rules"}
 
-TASKS = {name: LabCase("playground", _TaskModule(name)) for name in TITLES}
+TASKS = {name: LabCase("playground", _TaskModule(name)) for name in _TITLES}
 
 
 @lru_cache(maxsize=4)
@@ -356,13 +356,13 @@ def playground_data() -> dict[str, Any]:
                 "docs": has_docs(name),
                 "rows": [
                     {"input": row.input, "gold": row.output}
-                    for row in task_rows(name).new[:SHOWN_INPUTS]
+                    for row in task_rows(name).new[:_SHOWN_INPUTS]
                 ],
             }
-            for name, title in TITLES.items()
+            for name, title in _TITLES.items()
         ],
         "most": {"shots": MOST_SHOTS, "temperature": MOST_TEMPERATURE, "strength": MOST_STRENGTH,
                  "arms": MOST_ARMS, "input": MOST_INPUT},
         "least": {"arms": LEAST_ARMS},
-        "first": [asdict(arm) for arm in FIRST_ARMS],
+        "first": [asdict(arm) for arm in _FIRST_ARMS],
     }  # fmt: skip

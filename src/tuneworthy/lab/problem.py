@@ -10,7 +10,7 @@ from typing import Any
 from tuneworthy.records.errors import StoreError, TuneworthyError
 from tuneworthy.records.escape import quoted, visible
 
-NOTHING_CHANGED = "everything: nothing was changed"
+_NOTHING_CHANGED = "everything: nothing was changed"
 
 
 class Problem(Exception):
@@ -18,7 +18,7 @@ class Problem(Exception):
 
     def __init__(
         self, status: int, what: str, *, where: str = "", got: object = "", fix: str = "",
-        kept: str = NOTHING_CHANGED,
+        kept: str = _NOTHING_CHANGED,
     ) -> None:  # fmt: skip
         super().__init__(what)
         self.status = status

@@ -20,7 +20,7 @@ from tuneworthy.records.failure import Config, RunFacts, Value
 
 PACKAGE_RECORDS = Path(__file__).parent / "records"
 
-MOST_RECORD_BYTES = 4 << 20
+_MOST_RECORD_BYTES = 4 << 20
 
 
 class RecordStore:
@@ -43,7 +43,7 @@ class RecordStore:
                 fix="open the case and run it again",
             )  # fmt: skip
         try:
-            return read_record(read_file(path, MOST_RECORD_BYTES))
+            return read_record(read_file(path, _MOST_RECORD_BYTES))
         except (OSError, ValueError, RecursionError) as error:
             raise Problem(
                 500, "a record is damaged", where=f"{path.parent.name}/{path.name}",
@@ -97,7 +97,7 @@ def shipped_record(name: str, rest: str) -> dict[str, Any] | None:
 
 SEED = 0  # the seed of all recorded runs
 
-CURVE_POINTS = 24  # about the most points of a card's curve
+_CURVE_POINTS = 24  # about the most points of a card's curve
 
 
 class Recordings:
@@ -220,7 +220,7 @@ def _figure_points(key: str, events: Sequence[Event]) -> list[tuple[int, float]]
 
 
 def _thin_out(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    every = max(1, len(points) // CURVE_POINTS)
+    every = max(1, len(points) // _CURVE_POINTS)
     return [*points[:-1:every], points[-1]]
 
 

@@ -25,7 +25,7 @@ from tuneworthy.records.errors import TuneworthyError
 from tuneworthy.records.escape import quoted
 from tuneworthy.records.failure import Config, RunFacts
 
-MODEL_SPEC = "smollm2-135m"
+_MODEL_SPEC = "smollm2-135m"
 
 
 @dataclass(frozen=True)
@@ -44,20 +44,20 @@ class RunOrder:
     twin: RunFacts | None = None
 
 
-RunCase = Callable[[RunOrder, Emit, Callable[[], None]], None]
+_RunCase = Callable[[RunOrder, Emit, Callable[[], None]], None]
 
-OpenRunner = Callable[[Emit], RunCase]
+OpenRunner = Callable[[Emit], _RunCase]
 
 
-def open_experiments(emit: Emit) -> RunCase:
+def open_experiments(emit: Emit) -> _RunCase:
     """Open the embedded model; return a function that runs an order with it."""
     from tuneworthy.lab.cases import case_of
     from tuneworthy.lab.play_run import PLAY_KIND, run_play
     from tuneworthy.lab.strength import stream_adapter_strength
     from tuneworthy.models import first_use, open_model
 
-    emit({"kind": "log", "line": first_use(MODEL_SPEC) or "Opening the embedded model."})
-    model: Any = open_model(MODEL_SPEC, folder=Path())
+    emit({"kind": "log", "line": first_use(_MODEL_SPEC) or "Opening the embedded model."})
+    model: Any = open_model(_MODEL_SPEC, folder=Path())
 
     def run(order: RunOrder, emit: Emit, control: Callable[[], None]) -> None:
         if order.role == PLAY_KIND:
@@ -77,7 +77,7 @@ def open_experiments(emit: Emit) -> RunCase:
 def serve_runs(pipe: Connection, open_runner: OpenRunner) -> None:
     """Receive orders from the pipe and run one after the other until it is closed."""
     begin_as_child()
-    runner: RunCase | None = None
+    runner: _RunCase | None = None
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             kind, *rest = pipe.recv()

@@ -30,16 +30,16 @@ from tuneworthy.records.strict_json import strict_json
 
 MOST_BODY_BYTES, MOST_HEADERS, MOST_URL, MOST_KEYS = 10 << 20, 16 << 10, 8 << 10, 1000
 
-CSRF_HEADER = "x-csrf-token"
+_CSRF_HEADER = "x-csrf-token"
 
-LAUNCH_PATH = "/launch"
+_LAUNCH_PATH = "/launch"
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-HEADERS = {
+_HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -51,7 +51,7 @@ HEADERS = {
 
 _PATH = re.compile(r"/[A-Za-z0-9._/-]*")
 
-_RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+_RAW_HEADERS = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
 
 _OUR_NAMES = {name for name, _ in _RAW_HEADERS}
 
@@ -71,14 +71,14 @@ Receive = Callable[[], Awaitable[Message]]
 
 Send = Callable[[Message], Awaitable[None]]
 
-App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+_App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
 class Guard:
     """Middleware before every route of the lab; `said` is called with a line on each refusal."""
 
     def __init__(
-        self, app: App, access: Access, said: Callable[[str], None] = lambda line: None
+        self, app: _App, access: Access, said: Callable[[str], None] = lambda line: None
     ) -> None:
         """Guard `app`, with the tokens and addresses of `access`."""
         self._app, self._access, self._said = app, access, said
@@ -96,7 +96,7 @@ class Guard:
         try:
             _check_form(request)
             _check_sender(request, self._access)
-            if scope["path"] == LAUNCH_PATH:
+            if scope["path"] == _LAUNCH_PATH:
                 await self._launch(request, send)
                 return
             self._check_session(request)
@@ -144,9 +144,9 @@ class Guard:
         if "origin" not in request.headers:
             raise Problem(403, "a change must say which page asks for it", where="header Origin",
                           got="nothing", fix="use the lab's own pages")  # fmt: skip
-        if not self._access.is_csrf(request.headers.get(CSRF_HEADER, "")):
+        if not self._access.is_csrf(request.headers.get(_CSRF_HEADER, "")):
             raise Problem(403, "a change needs the token of the lab's pages",
-                          where=f"header {CSRF_HEADER}", fix="load the page again")  # fmt: skip
+                          where=f"header {_CSRF_HEADER}", fix="load the page again")  # fmt: skip
 
 
 def _check_form(request: Request) -> None:
@@ -186,7 +186,7 @@ def _check_sender(request: Request, access: Access) -> None:
         raise Problem(403, "another page may not use the lab", where="header Origin",
                       got=", ".join(origins), fix="use the lab's own pages")  # fmt: skip
     site = request.headers.get("sec-fetch-site", "none")
-    if site not in ("none", "same-origin") and request.scope["path"] != LAUNCH_PATH:
+    if site not in ("none", "same-origin") and request.scope["path"] != _LAUNCH_PATH:
         raise Problem(403, "another page may not use the lab", where="header Sec-Fetch-Site",
                       got=site, fix=_RELAUNCH_FIX)  # fmt: skip
 
@@ -294,9 +294,9 @@ def _bearer_tokens(request: Request) -> list[str]:
     return [given.strip()] if scheme.lower() == "bearer" and given.strip() else []
 
 
-TOKEN_BYTES = 32  # 256 bits
+_TOKEN_BYTES = 32  # 256 bits
 
-HOST_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_HOST_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
 @dataclass
@@ -305,13 +305,13 @@ class Access:
 
     port: int
     host: str = "127.0.0.1"
-    secret: str = field(default_factory=lambda: secrets.token_urlsafe(TOKEN_BYTES))
+    secret: str = field(default_factory=lambda: secrets.token_urlsafe(_TOKEN_BYTES))
     _launches: set[str] = field(default_factory=set)
 
     @property
     def hosts(self) -> frozenset[str]:
         """Return the allowed values of a Host header, each with the port."""
-        names = {*HOST_NAMES, f"[{self.host}]" if ":" in self.host else self.host}
+        names = {*_HOST_NAMES, f"[{self.host}]" if ":" in self.host else self.host}
         return frozenset(f"{name}:{self.port}" for name in names)
 
     @property
@@ -335,7 +335,7 @@ class Access:
 
     def launch_url(self) -> str:
         """Return a new address with a launch token, which opens the lab once."""
-        token = secrets.token_urlsafe(TOKEN_BYTES)
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
         self._launches.add(token)
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}/launch?token={token}"
@@ -361,7 +361,7 @@ def last_access(folder: Path) -> Access | None:
     try:
         kept = json.loads(read_file(folder / "session.json", 4096))
         access = Access(int(kept["port"]), secret=str(kept["secret"]))
-        return access if len(access.secret) >= TOKEN_BYTES and 0 < access.port < 65536 else None
+        return access if len(access.secret) >= _TOKEN_BYTES and 0 < access.port < 65536 else None
     except (OSError, ValueError, LookupError, TypeError):
         return None
 

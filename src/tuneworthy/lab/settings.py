@@ -13,7 +13,7 @@ from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.problem import Problem
 from tuneworthy.records.failure import Value
 
-KNOB_BOUNDS: dict[str, tuple[float, float]] = {
+_KNOB_BOUNDS: dict[str, tuple[float, float]] = {
     "rows": (4, 400),
     "epochs": (1, 40),
     "batch": (1, 16),
@@ -23,9 +23,9 @@ KNOB_BOUNDS: dict[str, tuple[float, float]] = {
     "replay": (0.0, 1.0),
     "serve.temperature": (0.0, 2.0),
 }
-KNOB_FACTOR = 10  # a knob without bounds may exceed a case's own options by this factor
-RUN_STEPS = 600
-MOST_SEED = 9999
+_KNOB_FACTOR = 10  # a knob without bounds may exceed a case's own options by this factor
+_RUN_STEPS = 600
+_MOST_SEED = 9999
 
 
 def find_case(slug: str) -> LabCase:
@@ -64,9 +64,9 @@ def run_setting(case: LabCase, given: dict[str, Value]) -> tuple[dict[str, Value
 
 def check_seed(seed: int) -> int:
     """Return the seed of a run. Raises Problem (422) if it is out of bounds."""
-    if not 0 <= seed <= MOST_SEED:
+    if not 0 <= seed <= _MOST_SEED:
         raise Problem(422, "the seed is out of bounds", where="seed", got=seed,
-                      fix=f"a whole number from 0 to {MOST_SEED}")  # fmt: skip
+                      fix=f"a whole number from 0 to {_MOST_SEED}")  # fmt: skip
     return seed
 
 
@@ -84,7 +84,7 @@ def _checked_value(key: str, value: Value, options: tuple[Any, ...]) -> Value:
                       got=_yaml_text(value), fix=f"one of: {shown}")  # fmt: skip
     assert isinstance(value, int | float)
     whole = all(isinstance(one, int) for one in numbers)
-    low, high = KNOB_BOUNDS.get(key) or (min(numbers) / KNOB_FACTOR, max(numbers) * KNOB_FACTOR)
+    low, high = _KNOB_BOUNDS.get(key) or (min(numbers) / _KNOB_FACTOR, max(numbers) * _KNOB_FACTOR)
     if not low <= value <= high or (whole and value != int(value)):
         kind = "a whole number" if whole else "a number"
         raise Problem(422, "this value is out of bounds", where=f"config.{key}", got=value,
@@ -118,8 +118,8 @@ def _check_length(config: dict[str, Value]) -> None:
     sizes: dict[str, Any] = config
     rows, epochs, batch = (int(sizes.get(key) or 1) for key in ("rows", "epochs", "batch"))
     steps = epochs * math.ceil(rows / batch)
-    if steps > RUN_STEPS:
+    if steps > _RUN_STEPS:
         raise Problem(
             422, "this run would take too long", where="config: rows, epochs, batch",
-            got=f"{steps} steps", fix=f"at most {RUN_STEPS} steps: fewer epochs or a larger batch",
+            got=f"{steps} steps", fix=f"at most {_RUN_STEPS} steps: fewer epochs or a larger batch",
         )  # fmt: skip

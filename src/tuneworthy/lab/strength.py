@@ -21,14 +21,14 @@ from tuneworthy.metrics import scorer
 from tuneworthy.records.answer import Answer, Score
 from tuneworthy.records.model import Limits
 
-TASK_NAME = "support_tickets"
+_TASK_NAME = "support_tickets"
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 ANSWERED_ROWS, ROWS_AT_ONCE = 20, 10  # number of new rows to answer; rows per group
 RECORD_FILE = PACKAGE_RECORDS / "strength.json.gz"
 
 
 @dataclass(frozen=True)
-class StrengthAnswers:
+class _StrengthAnswers:
     """The answers at one strength, with their scores."""
 
     strength: float
@@ -54,16 +54,16 @@ def _answer_at_strength(
     strength: float,
     base: Any,
     how: tuple[Path, Emit, Control],
-    told: Callable[[StrengthAnswers], None],
-) -> StrengthAnswers:
+    told: Callable[[_StrengthAnswers], None],
+) -> _StrengthAnswers:
     """Return the answers to 20 new rows at one strength; call `told` with those so far per group.
 
     `how`: see `play_run.models_at`.
     """
-    model = models_at([strength], TASK_NAME, base, how)[strength]
-    rows, score = task_rows(TASK_NAME).new[:ANSWERED_ROWS], scorer(TASKS[TASK_NAME].task())
+    model = models_at([strength], _TASK_NAME, base, how)[strength]
+    rows, score = task_rows(_TASK_NAME).new[:ANSWERED_ROWS], scorer(TASKS[_TASK_NAME].task())
     limits = Limits(max_tokens=ANSWER_TOKENS, seed=SEED)
-    known = StrengthAnswers(strength, (), ())
+    known = _StrengthAnswers(strength, (), ())
     for start in range(0, ANSWERED_ROWS, ROWS_AT_ONCE):
         group = rows[start : start + ROWS_AT_ONCE]
         replies = model.reply([row.messages for row in group], limits)
@@ -75,7 +75,7 @@ def _answer_at_strength(
         cases = [scored_case(row) for row in group]
         found = score.all(cases, answers)
         scores = tuple(one if isinstance(one, Score) else None for one in found)
-        known = StrengthAnswers(strength, known.answers + answers, known.scores + scores)
+        known = _StrengthAnswers(strength, known.answers + answers, known.scores + scores)
         told(known)
         how[2]()
     return known
@@ -102,11 +102,11 @@ def record_strength(
 ) -> Path:
     """Measure all strengths and write them as the shipped record; return its path."""
     how = (shared, lambda event: say(str(event.get("line", ""))), lambda: None)
-    rows, stops = task_rows(TASK_NAME).new[:ANSWERED_ROWS], []
+    rows, stops = task_rows(_TASK_NAME).new[:ANSWERED_ROWS], []
     for strength in STRENGTHS:
         stops.append(_answer_at_strength(strength, base, how, lambda known: None).plain())
         say(json.dumps(stops[-1]))
-    begin = {"kind": "begin", "schema": SCHEMA, "task": TASK_NAME, "seed": SEED,
+    begin = {"kind": "begin", "schema": SCHEMA, "task": _TASK_NAME, "seed": SEED,
              "rows": ANSWERED_ROWS,
              "model": base.spec, "input": rows[0].input, "gold": rows[0].output}  # fmt: skip
     return write_record([begin, *({"kind": "stop", **stop} for stop in stops)], path)

@@ -30,7 +30,7 @@ from tuneworthy.store.study_events import begun_studies
 
 TASK_FILE = "task.yaml"
 MOST_HOMES, MOST_STUDIES = 200, 500
-MOST_RESULT_BYTES = 400_000_000  # the most bytes of a results.json
+_MOST_RESULT_BYTES = 400_000_000  # the most bytes of a results.json
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 _NAME_WITH_HASH = re.compile(r"(.+)-[0-9a-f]{8}(?:-(settled|unlocked))?")
 _open_lock = threading.Lock()
@@ -115,7 +115,7 @@ def results_of(place: StudyPlace) -> Results:
             fix=f"look at its run: /study/{place.id}/run; `tuneworthy run` continues it",
         )  # fmt: skip
     about = (place.folder / RESULTS_FILE).stat()
-    if about.st_size > MOST_RESULT_BYTES:
+    if about.st_size > _MOST_RESULT_BYTES:
         raise Problem(
             422, "these results are too large for a page",
             where=f"results/{place.name}/{RESULTS_FILE}", got=f"{about.st_size:,} bytes",
@@ -144,7 +144,7 @@ def verdict_of(place: StudyPlace) -> tuple[Verdict | None, datetime | None]:
 def _cached_verdict(path: Path, stamp: tuple[int, ...]) -> Verdict:  # noqa: ARG001
     if not _is_plain_file(path):
         raise OSError("no plain file")
-    return Verdict.model_validate_json(plain_file(path, MOST_RESULT_BYTES))
+    return Verdict.model_validate_json(plain_file(path, _MOST_RESULT_BYTES))
 
 
 @contextmanager

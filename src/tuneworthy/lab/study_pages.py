@@ -31,14 +31,14 @@ from tuneworthy.verdict import phrases
 
 SCRIPTS = ("lab", "wire", "study")
 
-ROW_KEYS = ((("j", "k"), "next and previous study"), (("Enter",), "open it"))
+_ROW_KEYS = ((("j", "k"), "next and previous study"), (("Enter",), "open it"))
 
-VOTE_KEYS = (
+_VOTE_KEYS = (
     (("l", "r"), "the left answer is right, the right one is"),
     (("e", "b", "s"), "both right, both wrong, skip"),
 )
 
-ENDING_TEXTS = {
+_ENDING_TEXTS = {
     "firm": "no open question is left that votes can decide",
     "pool": "no new input was left",
     "patience": "the allowed votes are spent",
@@ -53,7 +53,7 @@ def studies_page(working: Any, site: Site) -> str:
     order = {"running": 0, "stopped": 1}
     rows.sort(key=lambda row: row["written"] or datetime.min, reverse=True)
     rows.sort(key=lambda row: order.get(row["state"], 2))
-    return _render_page("studies.html.j2", site, SCRIPTS, ROW_KEYS, studies=rows)
+    return _render_page("studies.html.j2", site, SCRIPTS, _ROW_KEYS, studies=rows)
 
 
 def report_page(place: StudyPlace, site: Site) -> str:
@@ -108,7 +108,7 @@ def _settling_values(results: Results) -> dict[str, Any]:
     return {
         "state": "settled" if settled else state,
         "settled": settled,
-        "ended": ENDING_TEXTS.get(settled.ended, settled.ended) if settled else "",
+        "ended": _ENDING_TEXTS.get(settled.ended, settled.ended) if settled else "",
         "helps": step.do == "settle",
         "size": phrases.price_of_next_step(step),
         "pool": results.evidence.pool,
@@ -119,7 +119,7 @@ def _settling_values(results: Results) -> dict[str, Any]:
 def _render_study(name: str, place: StudyPlace, tab: str, site: Site, **values: Any) -> str:
     """Return a page of a study; `tab` is also the command that does the same at a terminal."""
     command = f"tuneworthy {tab} {shlex.quote(place.inside) if place.inside else ''}".strip()
-    scripts, keys = ((*SCRIPTS, "settle"), VOTE_KEYS) if tab == "settle" else (SCRIPTS, ())
+    scripts, keys = ((*SCRIPTS, "settle"), _VOTE_KEYS) if tab == "settle" else (SCRIPTS, ())
     return _render_page(name, site, scripts, keys, place=place, tab=tab, command=command,
                         state=_study_state(place), **values)  # fmt: skip
 
@@ -141,9 +141,9 @@ def _templates() -> jinja2.Environment:
 
 MOST_LINES = 200
 
-NOT_BEGUN = "its ledger holds no event of this study"
+_NOT_BEGUN = "its ledger holds no event of this study"
 
-OTHER_EVENTS = "the events of this run were written by another version, or were changed"
+_OTHER_EVENTS = "the events of this run were written by another version, or were changed"
 
 
 def _study_state(place: StudyPlace) -> str:
@@ -161,7 +161,7 @@ def run_snapshot(place: StudyPlace) -> dict[str, Any]:
     try:
         return {"state": state, **_shown_events(events, state), "because": because}
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
-        return {"state": state, **_shown_events([], state), "because": OTHER_EVENTS}
+        return {"state": state, **_shown_events([], state), "because": _OTHER_EVENTS}
 
 
 def _shown_events(events: list[dict[str, Any]], state: str) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def _study_events(place: StudyPlace) -> tuple[list[dict[str, Any]], str]:
             events = ledger.events(place.study) if ledger and place.study else []
     except StoreError as error:
         return [], error.what
-    return events, "" if events else NOT_BEGUN
+    return events, "" if events else _NOT_BEGUN
 
 
 def _state_from_events(place: StudyPlace, events: list[dict[str, Any]]) -> str:

@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from tuneworthy.lab.studies import StudyPlace
 
 
-SettlingState = dict[str, Any]
+_SettlingState = dict[str, Any]
 
-Send = Callable[[SettlingState], None]
+Send = Callable[[_SettlingState], None]
 
-IDLE_SECONDS = 600.0  # seconds without a vote after which the study is closed
+_IDLE_SECONDS = 600.0  # seconds without a vote after which the study is closed
 
 
-def serve_settling(pipe: Connection, path: Path, name: str, idle: float = IDLE_SECONDS) -> None:
+def serve_settling(pipe: Connection, path: Path, name: str, idle: float = _IDLE_SECONDS) -> None:
     """Settle the study of a task file until it is closed; `name` is its results folder's name."""
     from tuneworthy.flows.settling import open_settling
 
@@ -67,7 +67,7 @@ def serve_settling(pipe: Connection, path: Path, name: str, idle: float = IDLE_S
             pipe.send({"state": "failed", "error": kind, "parts": value})
 
 
-def _collect_votes(settling: Settling, pipe: Connection, idle: float) -> SettlingState:
+def _collect_votes(settling: Settling, pipe: Connection, idle: float) -> _SettlingState:
     """Collect votes until the study is closed, settled or idle; return the last state."""
     pipe.send(_settling_state(settling))
     while pipe.poll(idle):
@@ -88,7 +88,7 @@ def _store_vote(settling: Settling, pair: str, choice: Any, gold: str | None) ->
     return settling.click(choice, gold)
 
 
-def _settling_state(settling: Settling, refused: str = "") -> SettlingState:
+def _settling_state(settling: Settling, refused: str = "") -> _SettlingState:
     from tuneworthy.report.vote_screen import blind_form
 
     question = settling.question()
@@ -117,7 +117,7 @@ def _pair_id(settling: Settling, question: VoteQuestion) -> str:
     return digest([clicks, question.query.id, question.left, question.right], 16)
 
 
-def _progress_state(settling: Settling) -> SettlingState:
+def _progress_state(settling: Settling) -> _SettlingState:
     from tuneworthy.report.vote_screen import progress_line
 
     far = settling.progress()
@@ -131,7 +131,7 @@ def _progress_state(settling: Settling) -> SettlingState:
     }
 
 
-def _write_verdict(settling: Settling) -> SettlingState:
+def _write_verdict(settling: Settling) -> _SettlingState:
 
     done = settling.finish()
     return {
@@ -146,13 +146,13 @@ def _write_verdict(settling: Settling) -> SettlingState:
     }
 
 
-WAIT_SECONDS = 1.0  # seconds that a reply waits for the next pair, mostly long enough
+_WAIT_SECONDS = 1.0  # seconds that a reply waits for the next pair, mostly long enough
 
 CLOSE_SECONDS = 5.0  # the most seconds in which the process closes the ledger
 
-OPEN_STATES = ("opening", "asked", "working", "over")
+_OPEN_STATES = ("opening", "asked", "working", "over")
 
-CLOSED_STATE: SettlingState = {"state": "closed", "because": ""}
+_CLOSED_STATE: _SettlingState = {"state": "closed", "because": ""}
 
 Serve = Callable[[Connection, Path, str], None]
 
@@ -165,16 +165,16 @@ class OpenSettling:
         self._serve = serve
         self._changed = threading.Condition(threading.RLock())
         self._key = ""
-        self._states: dict[str, SettlingState] = {}
+        self._states: dict[str, _SettlingState] = {}
         self._process: Any = None
         self._pipe: Connection | None = None
 
-    def state(self, key: str) -> SettlingState:
-        """Return a study's last state of settling, a dict; CLOSED_STATE if it never opened."""
+    def state(self, key: str) -> _SettlingState:
+        """Return a study's last state of settling, a dict; _CLOSED_STATE if it never opened."""
         with self._changed:
-            return self._states.get(key, CLOSED_STATE)
+            return self._states.get(key, _CLOSED_STATE)
 
-    def open(self, place: StudyPlace) -> SettlingState:
+    def open(self, place: StudyPlace) -> _SettlingState:
         """Open a study for votes unless it is open, and return its state.
 
         Raises Problem (409) while another study is open.
@@ -188,7 +188,7 @@ class OpenSettling:
             self._start_process(place)
             return self._wait_for_state(place.id)
 
-    def click(self, key: str, pair: str, choice: str, gold: str | None) -> SettlingState:
+    def click(self, key: str, pair: str, choice: str, gold: str | None) -> _SettlingState:
         """Send the vote on a pair to the process and return the next state.
 
         Raises Problem (409) if the study is not open or this pair is not the one shown now.
@@ -208,7 +208,7 @@ class OpenSettling:
             self._send(key, ("click", pair, choice, gold))
             return self._wait_for_state(key)
 
-    def finish(self, key: str) -> SettlingState:
+    def finish(self, key: str) -> _SettlingState:
         """Write the settled verdict beside the study's, close the study, and return the state."""
         with self._changed:
             if not self._is_open(key):
@@ -234,12 +234,12 @@ class OpenSettling:
             process.join(END_SECONDS)
 
     def _is_open(self, key: str) -> bool:
-        return key == self._key and self.state(key)["state"] in OPEN_STATES
+        return key == self._key and self.state(key)["state"] in _OPEN_STATES
 
-    def _wait_for_state(self, key: str) -> SettlingState:
+    def _wait_for_state(self, key: str) -> _SettlingState:
         """Wait up to a second for the next state; return the state by then."""
         waits = ("working", "opening")
-        self._changed.wait_for(lambda: self.state(key)["state"] not in waits, WAIT_SECONDS)
+        self._changed.wait_for(lambda: self.state(key)["state"] not in waits, _WAIT_SECONDS)
         return self.state(key)
 
     def _start_process(self, place: StudyPlace) -> None:
@@ -277,7 +277,7 @@ class OpenSettling:
                 self._pipe.send(message)
 
 
-def _with_problem(state: SettlingState) -> SettlingState:
+def _with_problem(state: _SettlingState) -> _SettlingState:
     """Return a state of the process; the error of a failed one becomes a problem for the page."""
     if state["state"] != "failed":
         return state

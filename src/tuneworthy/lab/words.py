@@ -12,14 +12,14 @@ from tuneworthy.records.failure import RunFacts
 from tuneworthy.records.plugins import catalogue
 from tuneworthy.verdict.phrases import NOT_MEASURED
 
-FactValue = float | int | str | None
+_FactValue = float | int | str | None
 SAME_IN_BOTH = "The same in both runs: it proves nothing."
 ALIKE_IN_BOTH = "About the same in both runs: chance alone moves it as far, so it proves nothing."
-NEAR_SHARE = 0.1  # shares of 40 rows that differ by under 4 rows may differ by chance
-UNITS_IN_VALUE = ("", "share", "answers", "0 to 1")  # units that the value or title contains
-LEAST_LOSS = 0.005  # nats a token; a smaller loss is shown as "under .01"
-ROUND_UP_OFFSET = 1e-9  # so that a half is rounded up, as the scripts do
-NEAR_PART = 0.1  # sizes that differ by at most this part of the larger are near
+_NEAR_SHARE = 0.1  # shares of 40 rows that differ by under 4 rows may differ by chance
+_UNITS_IN_VALUE = ("", "share", "answers", "0 to 1")  # units that the value or title contains
+_LEAST_LOSS = 0.005  # nats a token; a smaller loss is shown as "under .01"
+_ROUND_UP_OFFSET = 1e-9  # so that a half is rounded up, as the scripts do
+_NEAR_PART = 0.1  # sizes that differ by at most this part of the larger are near
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,17 @@ class Measure:
 
     title: str
     unit: str
-    format: Callable[[FactValue, RunFacts], str]
+    format: Callable[[_FactValue, RunFacts], str]
     are_near: Callable[[float, float], bool]
 
-    def value(self, value: FactValue, facts: RunFacts) -> str:
+    def value(self, value: _FactValue, facts: RunFacts) -> str:
         """Return the value with its unit as text, or "not measured"."""
         if value is None:
             return NOT_MEASURED
         said = self.format(value, facts)
-        return said if self.unit in UNITS_IN_VALUE else f"{said} {self.unit}"
+        return said if self.unit in _UNITS_IN_VALUE else f"{said} {self.unit}"
 
-    def span(self, low: FactValue, high: FactValue, facts: RunFacts) -> str:
+    def span(self, low: _FactValue, high: _FactValue, facts: RunFacts) -> str:
         """Return two values as a range with one unit: `0 to 8 %`."""
         first, last = self.value(low, facts), self.value(high, facts)
         if first == last:
@@ -48,7 +48,7 @@ class Measure:
                 first = first.removesuffix(unit)
         return f"{first} to {last}"
 
-    def why_proves_nothing(self, own: FactValue, twin: FactValue) -> str | None:
+    def why_proves_nothing(self, own: _FactValue, twin: _FactValue) -> str | None:
         """Return why the values of a run and its twin prove nothing; None if they differ."""
         if own is None or twin is None:
             return "Not measured in both runs: it proves nothing."
@@ -60,7 +60,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Chart:
+class _Chart:
     """A curve of a run: its title, its unit, and the upper end of its axis."""
 
     title: str
@@ -69,7 +69,7 @@ class Chart:
     """The upper end of the axis; None: that of the curves."""
 
 
-def number_text(value: FactValue, _: RunFacts | None = None) -> str:
+def number_text(value: _FactValue, _: RunFacts | None = None) -> str:
     """Return a number as text: `.07`, `1.4`, `58`."""
     if not isinstance(value, (int, float)):
         return str(value)
@@ -78,34 +78,34 @@ def number_text(value: FactValue, _: RunFacts | None = None) -> str:
     if value >= 10 or value == int(value):
         return f"{value:,.0f}"
     if value >= 1:
-        return f"{value + ROUND_UP_OFFSET:.1f}"
-    text = f"{value + ROUND_UP_OFFSET:.2f}" if value >= 0.01 else f"{value:.2g}"
+        return f"{value + _ROUND_UP_OFFSET:.1f}"
+    text = f"{value + _ROUND_UP_OFFSET:.2f}" if value >= 0.01 else f"{value:.2g}"
     return text.replace("0.", ".", 1) if "e" not in text else text
 
 
-def _percent_text(value: FactValue, _: RunFacts) -> str:
-    return f"{100 * float(value or 0) + ROUND_UP_OFFSET:.0f} %"
+def _percent_text(value: _FactValue, _: RunFacts) -> str:
+    return f"{100 * float(value or 0) + _ROUND_UP_OFFSET:.0f} %"
 
 
-def _nats_text(value: FactValue, _: RunFacts) -> str:
-    small = isinstance(value, int | float) and 0 < value < LEAST_LOSS
+def _nats_text(value: _FactValue, _: RunFacts) -> str:
+    small = isinstance(value, int | float) and 0 < value < _LEAST_LOSS
     return "under .01" if small else number_text(value)
 
 
-def _of_answers_text(value: FactValue, facts: RunFacts) -> str:
+def _of_answers_text(value: _FactValue, facts: RunFacts) -> str:
     return f"{value} of {facts.answers}" if facts.answers else str(value)
 
 
-def _times_text(value: FactValue, _: RunFacts) -> str:
-    return f"{float(value or 0) + ROUND_UP_OFFSET:.1f} times".removeprefix("0")
+def _times_text(value: _FactValue, _: RunFacts) -> str:
+    return f"{float(value or 0) + _ROUND_UP_OFFSET:.1f} times".removeprefix("0")
 
 
 def _is_near_share(one: float, two: float) -> bool:
-    return abs(one - two) < NEAR_SHARE
+    return abs(one - two) < _NEAR_SHARE
 
 
 def _is_near_size(one: float, two: float) -> bool:
-    return abs(one - two) <= NEAR_PART * max(abs(one), abs(two))
+    return abs(one - two) <= _NEAR_PART * max(abs(one), abs(two))
 
 
 def _is_near_count(one: float, two: float) -> bool:
@@ -197,21 +197,21 @@ CASE_MEASURES: dict[str, Measure] = {
 }
 """Measurements of single cases, from `RunFacts.other`."""
 
-CHARTS: dict[str, Chart] = {
-    "loss": Chart("Training loss", "nats a token"),
-    "held": Chart("Loss on new rows", "nats a token"),
-    "norm": Chart("Gradient norm", ""),
-    "rate": Chart("Learning rate", ""),
-    "p_end": Chart("P(end) where the answer is over", "", 1.0),
-    "ended": Chart("Answers that end by themselves", "share", 1.0),
-    "length": Chart("Tokens an answer", "tokens"),
-    "score": Chart("Score", "0 to 1", 1.0),
-    "valid": Chart("Answers that parse", "share", 1.0),
-    "legal_first": Chart("Chance of a legal start", "", 1.0),
-    "copied_other": Chart("From another passage", "share", 1.0),
-    "stale": Chart("From an old passage", "share", 1.0),
-    "swap_agreement": Chart("Verdicts that hold", "share", 1.0),
-    "same_tokens": Chart("Same tokens as trained", "share", 1.0),
+CHARTS: dict[str, _Chart] = {
+    "loss": _Chart("Training loss", "nats a token"),
+    "held": _Chart("Loss on new rows", "nats a token"),
+    "norm": _Chart("Gradient norm", ""),
+    "rate": _Chart("Learning rate", ""),
+    "p_end": _Chart("P(end) where the answer is over", "", 1.0),
+    "ended": _Chart("Answers that end by themselves", "share", 1.0),
+    "length": _Chart("Tokens an answer", "tokens"),
+    "score": _Chart("Score", "0 to 1", 1.0),
+    "valid": _Chart("Answers that parse", "share", 1.0),
+    "legal_first": _Chart("Chance of a legal start", "", 1.0),
+    "copied_other": _Chart("From another passage", "share", 1.0),
+    "stale": _Chart("From an old passage", "share", 1.0),
+    "swap_agreement": _Chart("Verdicts that hold", "share", 1.0),
+    "same_tokens": _Chart("Same tokens as trained", "share", 1.0),
 }
 
 CLEAN_CAUSE = "none"
@@ -224,7 +224,7 @@ def measure_of(key: str) -> Measure:
     return MEASURES.get(name) or CASE_MEASURES.get(name) or _size_measure(_as_title(name))
 
 
-def value_of(facts: RunFacts, key: str) -> FactValue:
+def value_of(facts: RunFacts, key: str) -> _FactValue:
     """Return a measurement's value: a field of the facts, or one of `facts.other`; or None."""
     name = key.removeprefix("other.")
     if name in RunFacts.model_fields:
@@ -232,10 +232,10 @@ def value_of(facts: RunFacts, key: str) -> FactValue:
     return facts.other.get(name)
 
 
-def chart_of(key: str) -> Chart:
+def chart_of(key: str) -> _Chart:
     """Return a chart's title, unit and scale; one not listed has its measurement's title or key."""
     name = key.removeprefix("other.")
-    return CHARTS.get(name) or Chart(
+    return CHARTS.get(name) or _Chart(
         CASE_MEASURES[name].title if name in CASE_MEASURES else _as_title(name), ""
     )
 

@@ -28,7 +28,7 @@ PRESENT_ARM = "present"  # the arm for the system that runs today, which the tas
 
 LadderPlace = tuple[str | None, bool]  # (tool, whether the arm is `present`)
 
-MeanFunction = Callable[["Column"], float]
+_MeanFunction = Callable[["Column"], float]
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def preselected_arm(task: Task, spec: Spec) -> str | None:
 
 
 def group_by_place(
-    columns: Iterable[Column], task: Task, corrected: MeanFunction | None = None
+    columns: Iterable[Column], task: Task, corrected: _MeanFunction | None = None
 ) -> dict[LadderPlace, list[Column]]:
     """Return {place on the ladder: the columns that compete for it, the best mean first}.
 
@@ -174,7 +174,7 @@ def group_by_place(
     return places
 
 
-def rank_columns(columns: Sequence[Column], corrected: MeanFunction | None = None) -> list[Column]:
+def rank_columns(columns: Sequence[Column], corrected: _MeanFunction | None = None) -> list[Column]:
     """Return the columns from highest to lowest mean on shared cases; ties: the simpler one first.
 
     Ties in the mean are broken by the covariances with the other arms, so that the order does not
@@ -219,7 +219,7 @@ def ladder_position(spec: Spec) -> int:
 
 Draws = Mapping[str, Sequence[float]]
 
-LEAST_REPEATED_CASES = 10  # of fewer cases no part is told
+_LEAST_REPEATED_CASES = 10  # of fewer cases no part is told
 
 
 def repeats_of(design: Design, means: Values, draws: Sequence[Draws]) -> Repeats | None:
@@ -230,7 +230,7 @@ def repeats_of(design: Design, means: Values, draws: Sequence[Draws]) -> Repeats
     more. Groups of cases make the variance larger, and so the part smaller.
     """
     times = {len(values) for one in draws for values in one.values()}
-    if not all(draws) or len(means) < LEAST_REPEATED_CASES or len(times) != 1 or times == {1}:
+    if not all(draws) or len(means) < _LEAST_REPEATED_CASES or len(times) != 1 or times == {1}:
         return None
     (k,), n = times, len(means)
     within = sum(fmean(variance(values) for values in one.values()) for one in draws)

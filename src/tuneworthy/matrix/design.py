@@ -38,7 +38,7 @@ Values = Mapping[Any, float]
 Array = np.ndarray[Any, Any]
 CHOSEN_ARM_LEVEL = bounds.CHOSEN_ARM_LEVEL
 LEAST_UNITS_OF_A_TREND = MIN_UNITS
-LEAST_ABOVE_ZERO = 1e-6  # the lower end of an interval that an exact test puts above 0
+_LEAST_ABOVE_ZERO = 1e-6  # the lower end of an interval that an exact test puts above 0
 TAIL = 0.025
 """One-sided error of a difference that stands alone: both bounds together hold at 95 %."""
 
@@ -205,7 +205,7 @@ class Design:
         if found.low > 0 or grouped or not plain or not 0 < wins + losses < EXACT_BELOW:
             return found
         above = binomial_tail(wins - 1, wins + losses, 0.5) <= tail
-        return found._replace(low=LEAST_ABOVE_ZERO) if above else found
+        return found._replace(low=_LEAST_ABOVE_ZERO) if above else found
 
     def change_over_time(self, values: Values, times: Any) -> ChangePoint | None:
         """Return the largest break over time with its p-value; None if too few (`stats.trend`)."""

@@ -20,7 +20,9 @@ from tuneworthy.stats.power import POWER_QUANTILES
 
 ASSUMED_DIFFERENCE_SHARE = 0.2
 """Assumed share of rows on which two arms differ, until it is measured."""
-STABLE_ARM_FACTOR = 1.3  # extra width of a stable arm's bound from the scatter of folds (simulated)
+_STABLE_ARM_FACTOR = (
+    1.3  # extra width of a stable arm's bound from the scatter of folds (simulated)
+)
 
 
 def error_level(look: int = 1, arms: int = 2) -> float:
@@ -36,7 +38,7 @@ def visible_differences(split: Split, n: int, arms: int = 2, look: int = 1) -> D
     rows of a group stand or fall together, and a group may be missing.
     """
     worth, at = max(1, round(n * split.worth)), error_level(look, arms)
-    factor = split_factor(split) * (STABLE_ARM_FACTOR if len(split.learning) > 1 else 1.0)
+    factor = split_factor(split) * (_STABLE_ARM_FACTOR if len(split.learning) > 1 else 1.0)
 
     def chance(gain: float, wide: float) -> float:
         if split.clustered and not split.only_copies:

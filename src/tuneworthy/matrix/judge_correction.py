@@ -21,7 +21,7 @@ from tuneworthy.stats.prediction_powered import PredictionPoweredMean, predictio
 Array = np.ndarray[Any, Any]
 LEAST_GRADES = 50  # the fewest human grades of answers that need a judge that give a bound
 Grades = Mapping[tuple[str, str], float]
-RightAnswers = AbstractSet[tuple[str, str]]
+_RightAnswers = AbstractSet[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class GradedRows:
 
     @classmethod
     def of(
-        cls, scores: Array, answers: Sequence[Answer], grades: Grades, right: RightAnswers
+        cls, scores: Array, answers: Sequence[Answer], grades: Grades, right: _RightAnswers
     ) -> GradedRows:
         """Return the rows of one arm; `scores` are the judge's, 0 for an unscored answer."""
         sure = np.array([_certain_score(answer, right) for answer in answers])
@@ -105,7 +105,7 @@ class GradedRows:
         return PredictionPoweredMean(mean, below.low, above.high)
 
 
-def _certain_score(answer: Answer, right: RightAnswers) -> float:
+def _certain_score(answer: Answer, right: _RightAnswers) -> float:
     """Return 0 for a failed or an empty answer, 1 for a right one, NaN if it needs a judge."""
     text = answer.text.strip()
     if answer.error is not None or not text:

@@ -18,7 +18,7 @@ IN_BETWEEN = 0.4
 .5 an arm that is no better than a simpler one is firm in up to 5.7 % of studies, at .4 in 4.6."""
 
 
-class Rung(NamedTuple):
+class _Rung(NamedTuple):
     """The chosen arm, and `left`: the upper bound of how much better another arm may be.
 
     `firm`: no other arm may be better by more than the margin. `passed`: the simpler arms that are
@@ -36,7 +36,7 @@ def climb(
     bounds: Mapping[tuple[str, str], tuple[float, ...]],
     margin: float | Callable[[str, str], float],
     others: Sequence[str] = (),
-) -> Rung:
+) -> _Rung:
     """Return the simplest rung that no other arm beats and that is not passed over.
 
     `order`: the rungs, simplest first; `others` are arms that were compared but have no rung.
@@ -54,7 +54,7 @@ def climb(
     mean, low, high, margins = np.moveaxis(np.array(table), -1, 0)
     (rung, left, firm), beaten = climb_many(mean, low, high, margins), _beats(mean, low, margins)
     passed = (order[at] for at in range(int(rung)) if not beaten[at].any())
-    return Rung(order[int(rung)], float(left), bool(firm), tuple(passed))
+    return _Rung(order[int(rung)], float(left), bool(firm), tuple(passed))
 
 
 def climb_many(

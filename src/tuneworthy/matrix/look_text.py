@@ -5,15 +5,15 @@ from __future__ import annotations
 from tuneworthy.records.run import LookScope
 from tuneworthy.stats.look_cost import look_cost
 
-UNCORRECTED_CHANGES = "no level pays for changes made after reading failed rows (data.locked does)"
+_UNCORRECTED_CHANGES = "no level pays for changes made after reading failed rows (data.locked does)"
 
 
-ONLY_FRESH_ROWS_COUNT = (
+_ONLY_FRESH_ROWS_COUNT = (
     "where its rows were read after an earlier unlock, only fresh rows show what changes gain"
 )
 
 
-ONLY_HERE = "counted in this folder only"
+_ONLY_HERE = "counted in this folder only"
 
 
 def level_text(look: int) -> str:
@@ -29,6 +29,6 @@ def look_line(look: int, scope: LookScope, locked: bool = False) -> str:
     if look < 2:
         whose = "of this folder" if scope == "folder" else "of yours on this machine"
         return f"1: no earlier study {whose} opened them"
-    where = f", {ONLY_HERE}" if scope == "folder" else ""
-    said = ONLY_FRESH_ROWS_COUNT if locked else UNCORRECTED_CHANGES
+    where = f", {_ONLY_HERE}" if scope == "folder" else ""
+    said = _ONLY_FRESH_ROWS_COUNT if locked else _UNCORRECTED_CHANGES
     return f"look {look} of these cases{where}: every bound uses {level_text(look)}; {said}"

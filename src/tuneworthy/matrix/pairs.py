@@ -29,8 +29,8 @@ from tuneworthy.records.interval import ALPHA
 from tuneworthy.stats import bounds, many
 from tuneworthy.stats.clusters import refitted_factor
 
-LARGEST_MARGIN = 0.2  # the largest margin that a verdict is computed for (flips.MARGIN_GRID)
-ArmPair = tuple[str, str]
+_LARGEST_MARGIN = 0.2  # the largest margin that a verdict is computed for (flips.MARGIN_GRID)
+_ArmPair = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -131,10 +131,10 @@ class PairTable:
         self._inputs, self._arms, self._references = inputs, arms, references
         self._columns = {**references, **arms}
         self._levels = _PairLevels(inputs, arms, references, None)
-        self._rows: dict[ArmPair, _PairedRows] = {}
-        self._pairs: dict[ArmPair, Pair | None] = {}
+        self._rows: dict[_ArmPair, _PairedRows] = {}
+        self._pairs: dict[_ArmPair, Pair | None] = {}
 
-    def pair(self, key: ArmPair) -> Pair | None:
+    def pair(self, key: _ArmPair) -> Pair | None:
         """Return the difference of two arms, its bounds simultaneous; None without common case."""
         if key not in self._pairs:
             rows = _paired_rows(self._inputs, self._columns[key[0]], self._columns[key[1]])
@@ -173,11 +173,11 @@ class PairTable:
                   if a != b and (a in final or b in final)]  # fmt: skip
         wanted += [(a, r) for a in self._arms for r in self._references]
         known = {key: pair for key in wanted if (pair := self.pair(key)) is not None}
-        far = {key for key, pair in known.items() if pair.low > (pair.mean + LARGEST_MARGIN) / 2}
+        far = {key for key, pair in known.items() if pair.low > (pair.mean + _LARGEST_MARGIN) / 2}
         far |= {
             (b, a)
             for (a, b), pair in known.items()
-            if -pair.high > (LARGEST_MARGIN - pair.mean) / 2
+            if -pair.high > (_LARGEST_MARGIN - pair.mean) / 2
         }
         first, relaxed = self._levels, self._levels
         if far:
@@ -199,7 +199,7 @@ def pair_of(inputs: ComparisonInputs, arm: Column, versus: Column, level: float)
 class _PairLevels:
     """The error level of each arm's bounds; `far` holds (a, b) if a beats b by far.
 
-    By far: the mean exceeds LARGEST_MARGIN by more than twice the distance to its bound, so b is
+    By far: the mean exceeds _LARGEST_MARGIN by more than twice the distance to its bound, so b is
     named at no margin. Leaving out every rival that is merely shown to be beaten keeps the lucky
     ones: 6 % of the bounds failed in simulation. Each reference forms a family of its own, with all
     arms against it.
@@ -210,7 +210,7 @@ class _PairLevels:
         inputs: ComparisonInputs,
         arms: Mapping[str, Column],
         references: Mapping[str, Column],
-        far: set[ArmPair] | None,
+        far: set[_ArmPair] | None,
     ) -> None:
         rivals = max(len(arms), inputs.possible_arms, 2) - 1
         self._share = {name: inputs.error_multiple(column, rivals) for name, column in arms.items()}
@@ -219,7 +219,7 @@ class _PairLevels:
             share: _levels_by_arm(inputs, arms, references, far, share) for share in shares
         }
 
-    def of(self, key: ArmPair) -> tuple[float, float]:
+    def of(self, key: _ArmPair) -> tuple[float, float]:
         """Return the levels of both arms of a pair, for bounds on their difference."""
         share = min(self._share[name] for name in key if name in self._share)
         levels = self._levels[share]
@@ -230,7 +230,7 @@ def _levels_by_arm(
     inputs: ComparisonInputs,
     arms: Mapping[str, Column],
     references: Mapping[str, Column],
-    far: set[ArmPair] | None,
+    far: set[_ArmPair] | None,
     share: float,
 ) -> dict[str, float]:
     # Sorted by content, so that no level depends on names or positions.
@@ -242,7 +242,7 @@ def _levels_by_arm(
 
 
 def _family_levels(
-    inputs: ComparisonInputs, columns: Sequence[Column], far: set[ArmPair] | None, share: float
+    inputs: ComparisonInputs, columns: Sequence[Column], far: set[_ArmPair] | None, share: float
 ) -> dict[str, float]:
     """Return {arm: error level of its bounds against the others} from their shared rows (max-t).
 
@@ -277,7 +277,7 @@ def _paired_rows(inputs: ComparisonInputs, arm: Column, versus: Column) -> _Pair
     return _PairedRows(inputs, arm, versus, dict(zip(ids, diffs.tolist(), strict=True)), graded)
 
 
-def _bounded_pair(rows: _PairedRows, levels: tuple[float, float], key: ArmPair) -> Pair:
+def _bounded_pair(rows: _PairedRows, levels: tuple[float, float], key: _ArmPair) -> Pair:
     upper, lower = levels
     above = rows.bound(upper)
     below = above if lower == upper else rows.bound(lower)

@@ -25,17 +25,17 @@ from tuneworthy.stats.look_cost import look_cost
 from tuneworthy.stats.many import nested_level
 
 # A mean that differs from (wins - losses) / n beyond rounding has graded scores.
-GRADED_DISTANCE = 1e-5
+_GRADED_DISTANCE = 1e-5
 POWER = 0.8  # the chance of settling that a forecast size must have
 MIN_CHANCE = 0.25
 """No size is named if even `Assurance.far` rows have less chance: three of four such plans fail.
 So it is if a rival is within a cheaper arm's margin, or the margin too small for the rows."""
-VERDICT_DRAWS = 2000  # verdicts that are drawn for a forecast
-BETTING_INFLATION = 1.5
+_VERDICT_DRAWS = 2000  # verdicts that are drawn for a forecast
+_BETTING_INFLATION = 1.5
 """Fresh inputs needed per row of a fixed sample: bounds that hold at every click are wider."""
 
 
-class PairedDifference(Bounded, Protocol):
+class _PairedDifference(Bounded, Protocol):
     """A paired difference on n rows with one-sided bounds: `high` at `level`, `low` at `low_level`.
 
     `factor` is the width factor of cross-fitting that the bounds include.
@@ -98,7 +98,7 @@ class Assurance:
     stay as they are, so that this look has paid for a part of the next one.
     """
 
-    observed: PairedDifference
+    observed: _PairedDifference
     level: float
     below: float
     above: float
@@ -119,7 +119,7 @@ class Assurance:
 
     def chance_by_clicks(self, inputs: int) -> float:
         """Return the chance that `inputs` fresh inputs, clicked on one by one, settle the pair."""
-        n, rows = self.observed.n, max(1, round(inputs / BETTING_INFLATION))
+        n, rows = self.observed.n, max(1, round(inputs / _BETTING_INFLATION))
         return self._chance(self.sides(rows, clicks=True), sqrt(1 + n / rows))
 
     def sides(self, rows: int, clicks: bool = False) -> tuple[float, float]:
@@ -208,7 +208,7 @@ class VerdictAssurance(Assurance):
 
     def chance_by_clicks(self, inputs: int) -> float:
         """Return the chance that `inputs` fresh inputs, clicked on one by one, settle all pairs."""
-        rows = max(1, round(inputs / BETTING_INFLATION))
+        rows = max(1, round(inputs / _BETTING_INFLATION))
         return self._firm(rows, True, sqrt(1 + self.observed.n / rows))
 
     def _firm(self, rows: int, clicks: bool, share: float) -> float:
@@ -227,7 +227,7 @@ class VerdictAssurance(Assurance):
 
     @cached_property
     def _scatter(self) -> Any:
-        """Return draws (VERDICT_DRAWS, arms): how far an arm's lead on the first rung may be off.
+        """Return draws (_VERDICT_DRAWS, arms): how far an arm's lead on the first rung may be off.
 
         Two arms whose difference was not bounded are taken to be correlated by a half.
         """
@@ -240,12 +240,12 @@ class VerdictAssurance(Assurance):
         variance = np.where(np.isnan(variance), unknown, variance)
         spread = (own[:, None] + own - variance) / 2
         values, vectors = np.linalg.eigh(spread)
-        drawn = np.random.default_rng(20_251).standard_normal((VERDICT_DRAWS // 2, own.size))
+        drawn = np.random.default_rng(20_251).standard_normal((_VERDICT_DRAWS // 2, own.size))
         both = np.concatenate([drawn, -drawn])
         return both @ (vectors * np.sqrt(np.maximum(values, 0))).T
 
 
-class MoreRows(NamedTuple):
+class _MoreRows(NamedTuple):
     """How many rows are still to be collected, with the ends of its 80 % interval; 0: enough."""
 
     rows: int
@@ -253,7 +253,7 @@ class MoreRows(NamedTuple):
     high: int
 
 
-def rows_to_collect(curve: LearningCurve, train: int | None) -> MoreRows | None:
+def rows_to_collect(curve: LearningCurve, train: int | None) -> _MoreRows | None:
     """Return how many more rows a learner needs to beat its rival; None if its curve can't tell.
 
     All rows at hand count, also those that were not learnt from in a fold; `train` None: the
@@ -262,11 +262,11 @@ def rows_to_collect(curve: LearningCurve, train: int | None) -> MoreRows | None:
     if curve.needed is None or curve.low is None or curve.high is None:
         return None
     have = train or max((point.rows for point in curve.points), default=0)
-    return MoreRows(*(max(0, round(n - have)) for n in (curve.needed, curve.low, curve.high)))
+    return _MoreRows(*(max(0, round(n - have)) for n in (curve.needed, curve.low, curve.high)))
 
 
 def superiority_assurance(
-    seen: PairedDifference, margin: float, level: float, shift: float = 0.0, kept: bool = False
+    seen: _PairedDifference, margin: float, level: float, shift: float = 0.0, kept: bool = False
 ) -> Assurance:
     """Return the forecast of showing that a rival gains the margin, or that it does not.
 
@@ -276,7 +276,7 @@ def superiority_assurance(
 
 
 def noninferiority_assurance(
-    seen: PairedDifference, margin: float, level: float, kept: bool = False
+    seen: _PairedDifference, margin: float, level: float, kept: bool = False
 ) -> Assurance:
     """Return the forecast of showing whether an arm is at most `margin` worse than another."""
     return Assurance(seen, level, -margin, -margin, -margin, kept)
@@ -287,12 +287,12 @@ def level_at_next_look(level: float, looks: int) -> float:
     return level * look_cost(looks) / look_cost(looks + 1)
 
 
-def is_graded(seen: PairedDifference) -> bool:
+def is_graded(seen: _PairedDifference) -> bool:
     """Return whether a pair has graded scores (not only 0 and 1), as far as its mean shows."""
-    return abs(seen.mean - (seen.wins - seen.losses) / seen.n) > GRADED_DISTANCE
+    return abs(seen.mean - (seen.wins - seen.losses) / seen.n) > _GRADED_DISTANCE
 
 
-def observed_width_factor(seen: PairedDifference) -> float:
+def observed_width_factor(seen: _PairedDifference) -> float:
     """Return by what factor a 0/1 pair's bounds exceed those of independent rows; at least 1.
 
     Cross-fitting, unstable folds, groups and looks at every row widen them. Rounded to two
@@ -302,7 +302,7 @@ def observed_width_factor(seen: PairedDifference) -> float:
     return max(1.0, seen.factor, round((seen.high - seen.low) / plain, 2))
 
 
-def _width_factors(seen: PairedDifference) -> tuple[float, float]:
+def _width_factors(seen: _PairedDifference) -> tuple[float, float]:
     """Return (lower, upper) factors by which a 0/1 pair's bounds exceed independent rows'.
 
     Groups widen the sides differently: a group that was not observed may hold nothing but losses. A

@@ -28,7 +28,7 @@ MOST_INJECTED = 50  # the most wrong answers that get an injected instruction
 Grades = Mapping[tuple[str, str], float]
 
 
-class JudgeCheck(Record):
+class _JudgeCheck(Record):
     """A judge model, checked on the answers that humans graded.
 
     `graded` counts them. `swap` is the share on which both orders of the two answers gave the same
@@ -52,7 +52,7 @@ class JudgeCheck(Record):
 
 def calibrate(
     judging: JudgeMetric, cases: Sequence[Case], grades: Grades, asked: Sequence[str] = ()
-) -> JudgeCheck:
+) -> _JudgeCheck:
     """Return the judge's figures against human grades, and why it is refused, if it is.
 
     `grades` maps (case id, answer) to the human grade; those of other cases and of right answers
@@ -68,11 +68,11 @@ def calibrate(
     if len(rows) < LEAST_GRADES:
         why = f"{len(rows)} of its cases' answers have human grades, and {LEAST_GRADES} are needed"
         names = ("swap", "kappa", "length", "fooled")
-        return JudgeCheck(**plain, refused=why, missing=dict.fromkeys(names, why))
+        return _JudgeCheck(**plain, refused=why, missing=dict.fromkeys(names, why))
     verdicts = judging.verdicts([row[0] for row in rows], [row[1] for row in rows])
     told = {at: one == two for at, (one, two) in enumerate(verdicts) if one and two}
     design = Design({at: rows[at][0].group or rows[at][0].id for at in told})
-    result = JudgeCheck(**plain, swap=design.share(told) if told else None,
+    result = _JudgeCheck(**plain, swap=design.share(told) if told else None,
                    fooled=_injection_effect(judging, [row[0] for row in rows]))  # fmt: skip
     result = result.model_copy(update=_fields_against_humans(rows, verdicts))
     failure = f"it could not be asked to the end: {judging.why_lost}" if judging.why_lost else ""
@@ -140,7 +140,7 @@ def _is_wrong_for(case: Case, other: Case) -> bool:
     return other.output.strip() not in {case.output.strip(), *case.accepted}
 
 
-def _failed_check(result: JudgeCheck) -> str:
+def _failed_check(result: _JudgeCheck) -> str:
     """Return the text on the first check that a judge fails; "" if it passes all."""
     if result.swap is None:
         return "the judge gave no verdict in both orders on any graded answer"

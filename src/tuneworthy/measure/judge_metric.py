@@ -24,8 +24,8 @@ from tuneworthy.records.record import digest
 from tuneworthy.records.task import Task
 
 REPLY_TOKENS = 120  # a sentence and its verdict
-ANSWERS_PER_SHARD = 64
-JudgementStore = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
+_ANSWERS_PER_SHARD = 64
+_JudgementStore = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
 Verdicts = tuple[str | None, str | None]
 """The winner ("answer", "gold" or "same"; None: no verdict) with the answer first, then second."""
 _ANSWER_AS_A = {"A": "answer", "B": "gold", "SAME": "same"}
@@ -44,7 +44,7 @@ class JudgeMetric:
 
     task: Task
     model: Model
-    store: JudgementStore
+    store: _JudgementStore
     salt: str = ""
     fatal_errors: list[ModelError] = field(default_factory=list, compare=False)
     by_set = True  # scored in batches; the placebos of a rescore would cost 20 requests an answer
@@ -90,7 +90,7 @@ class JudgeMetric:
         limits, replies = limits_for(self.task, REPLY_TOKENS, seed=self.task.seed), list[Reply]()
         source = {"what": "judged", "model": dict(self.model.fingerprint), "salt": self.salt,
                   "made_by": code_version(), "limits": limits.plain()}  # fmt: skip
-        size = getattr(self.model, "shard", ANSWERS_PER_SHARD)
+        size = getattr(self.model, "shard", _ANSWERS_PER_SHARD)
         for start in range(0, len(prompts), size):
             shard = prompts[start : start + size]
             key = digest({**source, "prompts": [[m.plain() for m in p] for p in shard]})
@@ -134,7 +134,7 @@ def score_verdicts(both: Verdicts, failed: Reply | None = None) -> Score | Unsco
     return Score(value=0.5, why="the judge's verdict changes with the order of the two answers")
 
 
-def judge_metric(task: Task, model: Model, store: JudgementStore, salt: str = "") -> Scorer:
+def judge_metric(task: Task, model: Model, store: _JudgementStore, salt: str = "") -> Scorer:
     """Return the metric of a task with `metric: judge`, including validity."""
     return Scorer((JudgeMetric(task, model, store, salt),), validity(task))
 

@@ -86,14 +86,14 @@ def _time_prompts(
 # Cut answers generated again: the sample, and the most if one gained.
 SAMPLE_ANSWERS, MOST_LONGER_ANSWERS = 16, 60
 
-ScoredAnswers = Sequence[tuple[Answer, Score | Unscored]]
+_ScoredAnswers = Sequence[tuple[Answer, Score | Unscored]]
 
 
 def rescore_cut_answers(
     metric: Metric,
     gold: Mapping[str, Case],
     fitted: Fitted,
-    scored: tuple[ScoredAnswers, Mapping[str, Query]],
+    scored: tuple[_ScoredAnswers, Mapping[str, Query]],
     fold: int,
     note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, float] | None:

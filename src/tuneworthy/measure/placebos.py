@@ -33,7 +33,7 @@ from tuneworthy.records.specs import diagnosis_runs, trains, variant_of
 from tuneworthy.records.task import Task
 
 MOST_PASSED = 60  # the most passed cases that a placebo runs on
-IN_PART = Reason(text="asked on failed cases and some of the passed ones, to read across")
+_IN_PART = Reason(text="asked on failed cases and some of the passed ones, to read across")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Probe:
         )
         folds = tuple(fold for fold in self.planned.folds if parts[fold].test)
         measured = measure(subset, self.planned.model_copy(update={"folds": folds}), recipes, False)
-        change = {"state": "stopped_early", "because": IN_PART}
+        change = {"state": "stopped_early", "because": _IN_PART}
         return [
             run.model_copy(update=change) if run.state == "measured" else run for run in measured
         ]

@@ -20,17 +20,17 @@ from tuneworthy.store.store import Ledger
 
 LEAST_PROMPTS_TRIED = 2  # the fewest prompts of a search: the starting prompt and one more
 
-LEAST_TRAINING_ROWS = 100  # the fewest rows that training is cut to
+_LEAST_TRAINING_ROWS = 100  # the fewest rows that training is cut to
 
 FOLDS_BEFORE_LOOK = 1  # folds that an arm runs on before the stage rule looks at it
 
 LEAST_FOLDS = 2  # folds of a training arm if there is no time for all of them
 
-DEAR_SHARE = 0.04  # share of the minutes above which an arm that does not train is worth a look
+_DEAR_SHARE = 0.04  # share of the minutes above which an arm that does not train is worth a look
 
 SEARCH_SHARE = 0.15  # share of the minutes that a prompt search may be planned to take
 
-LEFT_EXAMPLES = 4  # examples left in a prompt whose examples differ by input
+_LEFT_EXAMPLES = 4  # examples left in a prompt whose examples differ by input
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,9 @@ def tighter_limits(
     if dear:
         text = "prompts are scored on one fold first, and on others only while they may be named"
         yield path.cut("look", text, look=True)
-    if any(spec.options.get("k", 0) > LEFT_EXAMPLES for spec in arms):
-        text = f"at most {LEFT_EXAMPLES} examples in prompts whose examples differ by input"
-        yield path.cut("examples", text, most_k=LEFT_EXAMPLES)
+    if any(spec.options.get("k", 0) > _LEFT_EXAMPLES for spec in arms):
+        text = f"at most {_LEFT_EXAMPLES} examples in prompts whose examples differ by input"
+        yield path.cut("examples", text, most_k=_LEFT_EXAMPLES)
     yield from path.cut_diagnosis(LEAST_DIAGNOSED_CASES)
     folds = path.now.folds
     fewest = folds if dear else LEAST_FOLDS  # a look takes one fold anyway
@@ -106,8 +106,8 @@ def tighter_limits(
         text = f"every arm is scored on {fewer} of {folds} folds"
         yield path.cut("parts", text, parts=fewer, folds=fewer)
     learnt = max((cuttable_rows(spec, rows) for spec in training), default=0)
-    while learnt > LEAST_TRAINING_ROWS:
-        learnt = max(LEAST_TRAINING_ROWS, round(0.08 * learnt) * 10)
+    while learnt > _LEAST_TRAINING_ROWS:
+        learnt = max(_LEAST_TRAINING_ROWS, round(0.08 * learnt) * 10)
         yield path.cut("rows", f"training on {learnt} of {rows} rows", rows=learnt)
     yield from path.cut_diagnosis(0)
 
@@ -137,7 +137,7 @@ def look_after(spec: Spec, folds: int, split: Split, every: bool = False) -> int
 def worth_a_look(task: Task, arm: PlannedArm, split: Split) -> bool:
     """Return whether a look may save many minutes of an arm; False for an arm that trains."""
     looked = look_after(arm.spec, len(arm.folds), split, every=not arm.follow_up)
-    dear = arm.minutes > DEAR_SHARE * task.budget.minutes
+    dear = arm.minutes > _DEAR_SHARE * task.budget.minutes
     return dear and looked > 0 and not trains(arm.spec) and not is_recorded(task, arm.spec)
 
 
@@ -177,9 +177,11 @@ def asked_again_line(task: Task, planned: Sequence[PlannedArm]) -> str:
     return f"Asked {task.repeats} times a row: {names}. All else is asked once."
 
 
-LEAST_MEASURED_MINUTES = 0.5  # planned minutes that must be measured before estimates are corrected
+_LEAST_MEASURED_MINUTES = (
+    0.5  # planned minutes that must be measured before estimates are corrected
+)
 
-MOST_CORRECTION = 4.0  # the largest factor by which estimates are corrected, up or down
+_MOST_CORRECTION = 4.0  # the largest factor by which estimates are corrected, up or down
 
 
 @dataclass
@@ -199,12 +201,12 @@ class PaceCorrection:
 
         The ratio is that of arms of the same pace if enough of those were measured, else of all.
         """
-        known = self.planned.get(pace, 0.0) >= LEAST_MEASURED_MINUTES and pace
+        known = self.planned.get(pace, 0.0) >= _LEAST_MEASURED_MINUTES and pace
         before = self.planned.get(pace, 0.0) if known else sum(self.planned.values())
-        if before < LEAST_MEASURED_MINUTES:
+        if before < _LEAST_MEASURED_MINUTES:
             return planned
         took = self.took[pace] if known else sum(self.took.values())
-        return planned * min(MOST_CORRECTION, max(1 / MOST_CORRECTION, took / before))
+        return planned * min(_MOST_CORRECTION, max(1 / _MOST_CORRECTION, took / before))
 
 
 def spent_key(minutes: float) -> str:

@@ -60,8 +60,8 @@ from tuneworthy.records.specs import (
 from tuneworthy.records.task import Task
 from tuneworthy.rows.folds import Part, Split
 
-LONGEST_FACTOR = 1.5  # times the minutes: above it a training arm is not planned on all folds
-CHANGED_FACTS = 60  # the most facts changed in the documents (freshness_rate.MOST_FACTS)
+_LONGEST_FACTOR = 1.5  # times the minutes: above it a training arm is not planned on all folds
+_CHANGED_FACTS = 60  # the most facts changed in the documents (freshness_rate.MOST_FACTS)
 ON_FAILURES = 60  # the most failed cases for an arm that is too dear for all cases
 
 
@@ -157,7 +157,7 @@ def _minutes_for_all_folds(arms: Sequence[PlannedArm]) -> tuple[float, int]:
     most = max(training, key=lambda arm: arm.minutes, default=None)
     if most is None or len(most.folds) <= LEAST_FOLDS:
         return 0.0, 0
-    return (always + most.minutes) / LONGEST_FACTOR, len(most.folds)
+    return (always + most.minutes) / _LONGEST_FACTOR, len(most.folds)
 
 
 def _affordable_trials(facts: PlanInputs, arms: list[Spec], choice: PlanLimits) -> int | None:
@@ -299,7 +299,7 @@ def _other_loads(
         yield sent
     readers = [arm.spec for arm in kept if _reads_documents(arm.spec) and not trains(arm.spec)]
     if facts.task.data.docs and readers:
-        cases = min(facts.audit.scored, CHANGED_FACTS)
+        cases = min(facts.audit.scored, _CHANGED_FACTS)
         requests = [
             request
             for spec in readers

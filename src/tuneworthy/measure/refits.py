@@ -20,9 +20,9 @@ from tuneworthy.records.run import Run
 from tuneworthy.rows.folds import split
 from tuneworthy.rows.load import Loaded
 
-FURTHER_PARTITIONS = 2  # further partitions
-MOST_ROWS = 2000  # with more scored rows nothing is fitted again: the fallback costs little then
-CHEAP_TOOL = "classifier"
+_FURTHER_PARTITIONS = 2  # further partitions
+_MOST_ROWS = 2000  # with more scored rows nothing is fitted again: the fallback costs little then
+_CHEAP_TOOL = "classifier"
 
 
 def score_variances(
@@ -44,7 +44,7 @@ def score_variances(
             continue
         ids = sorted(first.cells)
         scores = [first.values(ids)]
-        for number in range(1, FURTHER_PARTITIONS + 1):
+        for number in range(1, _FURTHER_PARTITIONS + 1):
             task = loaded.task.model_copy(update={"seed": loaded.task.seed + 7919 * number})
             other = replace(runner, split=split(replace(loaded, task=task)), timed=False,
                             say=lambda text: None, done=lambda answers: None)  # fmt: skip
@@ -52,12 +52,12 @@ def score_variances(
             again = column(measure(other, arm, recipes, dev=False))
             if again is not None and set(again.cells) == set(first.cells):
                 scores.append(again.values(ids))
-        if len(scores) > FURTHER_PARTITIONS:
+        if len(scores) > _FURTHER_PARTITIONS:
             found[name] = round(float(np.var(scores, axis=0, ddof=1).mean()), 6)
     return found
 
 
 def _is_cheap(one: Column, scored: int) -> bool:
     """Return whether an arm learns in seconds and answered all scored rows."""
-    cheap = one.spec.tool == CHEAP_TOOL and one.spec.role == "candidate" and one.learned
-    return cheap and len(one.cells) == scored <= MOST_ROWS
+    cheap = one.spec.tool == _CHEAP_TOOL and one.spec.role == "candidate" and one.learned
+    return cheap and len(one.cells) == scored <= _MOST_ROWS

@@ -35,25 +35,25 @@ from tuneworthy.records.specs import is_recorded
 from tuneworthy.records.task import Task
 from tuneworthy.rows.docs import Doc
 
-ASSUMED_SECONDS = 2.0  # assumed seconds per request if none was timed (documented in task-yaml.md)
-SEARCHED_ROWS = 60  # rows that a prompt search answers repeatedly
-NOTED_ROWS = 1_000  # rows sampled to estimate the length of notes on a task
+_ASSUMED_SECONDS = 2.0  # assumed seconds per request if none was timed (documented in task-yaml.md)
+_SEARCHED_ROWS = 60  # rows that a prompt search answers repeatedly
+_NOTED_ROWS = 1_000  # rows sampled to estimate the length of notes on a task
 WORD_BYTES = 8  # bytes per word that a model writes into a prompt
-JUDGE_TOKENS = 120  # tokens of a judge's reply (judge_metric.REPLY_TOKENS)
+_JUDGE_TOKENS = 120  # tokens of a judge's reply (judge_metric.REPLY_TOKENS)
 # Wrong answers with and without an injected instruction (calibration.MOST_INJECTED).
-CONTROL_ANSWERS = 100
+_CONTROL_ANSWERS = 100
 _REQUEST_TOKENS = 32  # most tokens of a request around its messages (chat template)
 _MESSAGE_TOKENS = 16  # most tokens around one message
 _BYTES_PER_TOKEN = 4  # of English, roughly; the longest answer is taken as twice that
 _BYTES_PER_FORM_TOKEN = 3  # bytes per token of a schema or a list of labels
 # The most cut answers of an arm that are generated again, rounded up in 20 folds.
-MOST_CUT_REGENERATED = SAMPLE_ANSWERS + MOST_LONGER_ANSWERS + 40
+_MOST_CUT_REGENERATED = SAMPLE_ANSWERS + MOST_LONGER_ANSWERS + 40
 _COUNT_FIELDS = ("cases", "train", "dev", "folds", "prompts")
-REPLACING_NEEDS = ("bigger", "present")  # needs that replace the base model of an arm
+_REPLACING_NEEDS = ("bigger", "present")  # needs that replace the base model of an arm
 
 
 @dataclass(frozen=True)
-class TokenPrice:
+class _TokenPrice:
     """A model behind an endpoint: USD per million tokens, in and out; None if unknown.
 
     `near` is the listed model of a similar name, for a model without a price. `source` names where
@@ -84,12 +84,12 @@ class RemoteModels:
     a hosted tune.
     """
 
-    rates: Mapping[str, TokenPrice]
+    rates: Mapping[str, _TokenPrice]
     mean: Sizes
     most: Sizes
     longest_rows: Sizes
     wording_bytes: int = 0
-    seconds: float = ASSUMED_SECONDS
+    seconds: float = _ASSUMED_SECONDS
     requests_timed: int = 0
     at_once: int = 8
     human_grades: int = 0
@@ -164,11 +164,11 @@ def remote_models(
         rates=rates,
         mean=mean,
         most=_longest_sizes(task, cases, mean, docs, sizes.cases),
-        longest_rows=_longest_sizes(task, cases, mean, docs, SEARCHED_ROWS),
+        longest_rows=_longest_sizes(task, cases, mean, docs, _SEARCHED_ROWS),
         wording_bytes=max(
-            (_byte_size(w.text) for w in wordings(task, cases[:NOTED_ROWS])), default=0
+            (_byte_size(w.text) for w in wordings(task, cases[:_NOTED_ROWS])), default=0
         ),
-        seconds=median(seconds) if seconds else ASSUMED_SECONDS,
+        seconds=median(seconds) if seconds else _ASSUMED_SECONDS,
         requests_timed=len(seconds),
         at_once=task.max_connections,
         human_grades=_count_grades(task),
@@ -193,20 +193,20 @@ def _specs_by_role(task: Task) -> Iterator[tuple[str, str | None]]:
     yield "judge", task.success.judge.model if task.success.judge else None
 
 
-def _endpoint_rate(task: Task, spec: str) -> TokenPrice:
+def _endpoint_rate(task: Task, spec: str) -> _TokenPrice:
     if is_launched(spec):
-        return TokenPrice(spec.partition(":")[2], dict(_prices.FREE))
+        return _TokenPrice(spec.partition(":")[2], dict(_prices.FREE))
     name, _, url = spec.removeprefix("openai:").partition("@")
     address = url or os.environ.get("OPENAI_BASE_URL") or OPENAI
     listed = _prices.listed(name, address)
     price: Any = task.economics.prices.get(name, listed.rates if listed else None)
     if not isinstance(price, Mapping) or not {"in", "out"} <= set(price):
-        return TokenPrice(name, None, _prices.closest_listed_name(name, address))
+        return _TokenPrice(name, None, _prices.closest_listed_name(name, address))
     try:
         usd = {key: float(price[key]) for key in ("in", "out", "cache_write") if key in price}
     except (TypeError, ValueError):
-        return TokenPrice(name, None)
-    return TokenPrice(name, usd, source=price_source(task, name, address))
+        return _TokenPrice(name, None)
+    return _TokenPrice(name, usd, source=price_source(task, name, address))
 
 
 def _count_grades(task: Task) -> int:
@@ -325,7 +325,7 @@ def _longer_requests(original: tuple[Asks, Asks, Asks], longest: float) -> tuple
         request.model_copy(
             update={
                 "requests": 0,
-                "most": min(MOST_CUT_REGENERATED, request.at_most),
+                "most": min(_MOST_CUT_REGENERATED, request.at_most),
                 "written": longest,
             }
         )
@@ -340,7 +340,7 @@ def declared_requests(spec: Spec, sizes: Sizes) -> tuple[Asks, ...]:
     if hasattr(arm, "estimate"):
         work: Work = arm.estimate(sizes, arm.Options.model_validate(spec.options))
         return tuple(_as_sent(arm, one) for one in work.asks)
-    if not arm.NEEDS & {"model", *REPLACING_NEEDS}:
+    if not arm.NEEDS & {"model", *_REPLACING_NEEDS}:
         return ()
     one = Asks(requests=sizes.cases, shared=sizes.shared, own=sizes.own)
     return (_as_sent(arm, one),)
@@ -348,7 +348,7 @@ def declared_requests(spec: Spec, sizes: Sizes) -> tuple[Asks, ...]:
 
 def _as_sent(arm: ModuleType, one: Asks) -> Asks:
     """Return a request, its role "bigger" or "present" if the arm needs that in place of "base"."""
-    replacing = next((need for need in REPLACING_NEEDS if need in arm.NEEDS), "base")
+    replacing = next((need for need in _REPLACING_NEEDS if need in arm.NEEDS), "base")
     return one.model_copy(update={"role": replacing}) if one.role == "base" else one
 
 
@@ -359,14 +359,14 @@ def judge_traffic(remote: RemoteModels, answers: float) -> EndpointLoad | None:
     """
     if "judge" not in remote.rates:
         return None
-    requests = 2 * (answers + remote.human_grades + CONTROL_ANSWERS)
+    requests = 2 * (answers + remote.human_grades + _CONTROL_ANSWERS)
     empty = Case(id="", messages=(Message(role="user", content=""),), output="")
     turns = comparison_messages(Task.model_validate({"data": {"file": "-"}}), empty, "", "")
     frame = _messages_size(turns)
 
     def request(sizes: Sizes, answer: float, per: float) -> Asks:
         read = frame / per + sizes.shared + sizes.own + sizes.answer + answer
-        return Asks(role="judge", requests=requests, own=read, written=float(JUDGE_TOKENS))
+        return Asks(role="judge", requests=requests, own=read, written=float(_JUDGE_TOKENS))
 
     longest = remote.mean.cap * 2 * _BYTES_PER_TOKEN
     triple = (request(remote.mean, remote.mean.answer, _BYTES_PER_TOKEN),

@@ -38,12 +38,12 @@ from tuneworthy.records.reason import NO_ROOM, NO_ROOM_FOR_FOLDS, Reason, Why
 from tuneworthy.records.run import Run, Spec
 from tuneworthy.records.specs import builds_on_prompt, needs_dev_scores, trains
 
-OVERRUN_SHARE = 0.5  # share of the minutes by which the first training arm may exceed them
-PLACEBO_SHARE = 0.1  # share of the minutes by which placebos of training arms may exceed them
+_OVERRUN_SHARE = 0.5  # share of the minutes by which the first training arm may exceed them
+_PLACEBO_SHARE = 0.1  # share of the minutes by which placebos of training arms may exceed them
 
 
 @dataclass(frozen=True)
-class LookedAt:
+class _LookedAt:
     """An arm after its first folds, its standing, and the reason for it."""
 
     arm: PlannedArm
@@ -70,7 +70,7 @@ class StageRunner:
     tell: Callable[[str, Any], None]
     steps: list[StageDecision] = field(default_factory=list)
     spent: float = 0.0
-    looked: list[LookedAt] = field(default_factory=list)
+    looked: list[_LookedAt] = field(default_factory=list)
     _pace: PaceCorrection = field(default_factory=PaceCorrection)
 
     @property
@@ -170,7 +170,7 @@ class StageRunner:
         if standing == "lost" and trains(arm.spec):
             self._stop_arm(arm, Reason(text=why))
         else:
-            self.looked.append(LookedAt(arm, standing, why))
+            self.looked.append(_LookedAt(arm, standing, why))
 
     def _folds_with_prompts(self, arm: PlannedArm) -> tuple[int, ...]:
         """Return the arm's folds in which the prompts that it may build on were measured."""
@@ -218,7 +218,7 @@ class StageRunner:
                 self._add_note(arm, len(arm.folds) - rest, NO_ROOM_FOR_FOLDS)
             yield
 
-    def _stop_reasons(self, ranked: Sequence[LookedAt]) -> dict[str, str]:
+    def _stop_reasons(self, ranked: Sequence[_LookedAt]) -> dict[str, str]:
         """Return {arm: why it needs no further folds, "" if it does} of the arms looked at.
 
         An arm stops if it lost, or if no further fold could let it be named beside the best one.
@@ -237,14 +237,14 @@ class StageRunner:
         return stops
 
     def _prompts_of_open_arms(
-        self, ranked: Sequence[LookedAt], stops: Mapping[str, str]
+        self, ranked: Sequence[_LookedAt], stops: Mapping[str, str]
     ) -> set[str]:
         """Return names of prompt arms that open arms build on; they run on the same folds."""
         own = [entry.arm.spec for entry in ranked if not stops[entry.arm.spec.name]]
         builders = [spec for spec in own if builds_on_prompt(spec)]
         return {name for spec in builders for name in self._prompts_of(spec, ranked)}
 
-    def _prompts_of(self, spec: Spec, ranked: Sequence[LookedAt]) -> list[str]:
+    def _prompts_of(self, spec: Spec, ranked: Sequence[_LookedAt]) -> list[str]:
         """Return names of the prompt arms whose prompt an arm took; all if that is unknown."""
         names = [entry.arm.spec.name for entry in ranked if entry.arm.spec.tool == "prompt"]
         taken = [(run.fold, run.recipe) for run in self.runs if run.spec == spec and run.recipe]
@@ -306,7 +306,7 @@ class StageRunner:
                 return f"{other} was trained, and its tool is shown to be behind"
         if not trains(spec) and not self.rule.may_be_named(spec):
             return "its tool is shown to be behind by more than the margin"
-        room = self.left + (OVERRUN_SHARE * self.minutes if first else 0.0)
+        room = self.left + (_OVERRUN_SHARE * self.minutes if first else 0.0)
         return NO_ROOM if self._pace.corrected(arm.first_minutes, arm.pace) > room else ""
 
     def _measure(self, arm: PlannedArm, folds: tuple[int, ...]) -> list[Run]:
@@ -355,7 +355,7 @@ class StageRunner:
         known = [planned.get(probe.planned.spec.name, probe.most_minutes) for probe in result]
         costs = [self._pace.corrected(*minutes_and_pace) for minutes_and_pace in known]
         if trained:
-            return [] if sum(costs) > self.left + PLACEBO_SHARE * self.minutes else result
+            return [] if sum(costs) > self.left + _PLACEBO_SHARE * self.minutes else result
         return self._beside_training(result, costs)
 
     def _beside_training(self, probes: Sequence[Probe], costs: Sequence[float]) -> list[Probe]:

@@ -23,13 +23,13 @@ from tuneworthy.rows.docs import Doc
 
 Tell = Callable[[str, str], None]
 
-SAMPLE_PROMPTS = 24
+_SAMPLE_PROMPTS = 24
 
-BATCH_ROWS = 32  # batch size if the model does not state one
+_BATCH_ROWS = 32  # batch size if the model does not state one
 
 TIMED_CALLS = 2  # calls, of which the quickest counts: single calls varied by a fifth
 
-BUSY_SHARE = 0.25  # share of CPU time used by other programs from which a warning is given
+_BUSY_SHARE = 0.25  # share of CPU time used by other programs from which a warning is given
 
 _LEAST_CPU_SECONDS = 0.3  # CPU seconds below which the share of other programs is not computed
 
@@ -52,8 +52,8 @@ def mean_sizes(
     def length(text: str) -> int:
         return count([Message(role="user", content=text)])
 
-    step = max(1, len(cases) // SAMPLE_PROMPTS)
-    sample = list(cases)[::step][:SAMPLE_PROMPTS]
+    step = max(1, len(cases) // _SAMPLE_PROMPTS)
+    sample = list(cases)[::step][:_SAMPLE_PROMPTS]
     bare, lead = length(""), common_system(sample)
     empty = Query(id="", messages=(*lead, Message(role="user", content="")))
     shared = count(build(task, empty, Recipe(), ()))
@@ -80,14 +80,14 @@ def mean_sizes(
 
 def _mean_passage_length(docs: Sequence[Doc], length: Callable[[str], int]) -> float:
     """Return the mean length of a sample of the documents' passages; 0 without documents."""
-    step = max(1, len(docs) // SAMPLE_PROMPTS)
-    lengths = [length(chunk.text) for chunk in chunked(list(docs)[::step][:SAMPLE_PROMPTS])]
+    step = max(1, len(docs) // _SAMPLE_PROMPTS)
+    lengths = [length(chunk.text) for chunk in chunked(list(docs)[::step][:_SAMPLE_PROMPTS])]
     return sum(lengths) / len(lengths) if lengths else 0.0
 
 
 def busy_warning(speed: Speed) -> str:
     """Return a warning if other programs used this machine during the measurement, else ""."""
-    if speed.others < BUSY_SHARE:
+    if speed.others < _BUSY_SHARE:
         return ""
     return (
         f"other programs take {100 * speed.others:.0f} % of this machine: the plan is timed as it"
@@ -113,7 +113,7 @@ def measure_speed(
 
     if shown:
         tell("say", what)
-    queries = [case.query() for case in cases[: getattr(model, "full", BATCH_ROWS)]]
+    queries = [case.query() for case in cases[: getattr(model, "full", _BATCH_ROWS)]]
     prompts = [build(task, query, Recipe(), ()) for query in queries]
     with uncached():
         at("a first one")

@@ -191,11 +191,11 @@ class RequestOverrides:
 
 def with_overrides(model: Any, overrides: RequestOverrides, store: Store, salt: str = "") -> Any:
     """Return the model under `overrides`; it scores continuations if the model does."""
-    kind = OverriddenScorer if isinstance(model, Scorer) else OverriddenModel
+    kind = _OverriddenScorer if isinstance(model, Scorer) else _OverriddenModel
     return kind(model, overrides, store, salt)
 
 
-class OverriddenModel:
+class _OverriddenModel:
     """A model under `overrides`; attributes that are not defined here are the model's own."""
 
     def __init__(
@@ -246,7 +246,7 @@ class OverriddenModel:
                        "made_by": code_version(), "more": more, "salt": self._salt})  # fmt: skip
 
 
-class OverriddenScorer(OverriddenModel):
+class _OverriddenScorer(_OverriddenModel):
     """A model under overrides that scores continuations, which temperature does not affect."""
 
     def logprobs(

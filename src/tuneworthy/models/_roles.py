@@ -19,11 +19,11 @@ from tuneworthy.records.record import canonical
 from tuneworthy.records.task import Task, recorded_files
 
 BASE = "base"
-UNTRAINED = (
+_UNTRAINED = (
     " (`{}` is not one): set `tune`, or record the answers of a hosted tune under `answers`, or"
     " distil it as `teacher`"
 )
-TRAINING_PACKAGES = ("torch", "transformers", "peft")
+_TRAINING_PACKAGES = ("torch", "transformers", "peft")
 
 
 def request_fields(task: Task) -> dict[str, Mapping[str, Any]]:
@@ -190,7 +190,7 @@ def untrainable(task: Task) -> Reason | None:
     if is_local(spec):
         return unusable(spec)
     if not takes_adapters(spec):
-        more = UNTRAINED.format(spec) + _why_no_adapters(spec)
+        more = _UNTRAINED.format(spec) + _why_no_adapters(spec)
         return Reason.needs("a model that can be trained here", more)
     return unusable(spec) or _missing_packages()
 
@@ -206,7 +206,7 @@ def _why_no_adapters(spec: str) -> str:
 
 def _missing_packages() -> Reason | None:
     return Reason.not_installed(
-        [name for name in TRAINING_PACKAGES if find_spec(name) is None], "tuneworthy[train]"
+        [name for name in _TRAINING_PACKAGES if find_spec(name) is None], "tuneworthy[train]"
     )
 
 

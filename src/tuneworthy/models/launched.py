@@ -124,7 +124,7 @@ class Launched:
         self.host.end()
 
 
-class LaunchedScorer(Launched):
+class _LaunchedScorer(Launched):
     """A launched model whose server also scores given texts, as to choose among labels."""
 
     _adapted_class = AdaptedScorer
@@ -168,5 +168,5 @@ def open_launched(
         return named
     rank = how.rank if plugin.ADAPTERS else 0
     host = ServerHost(kind, model.model_copy(update={"rank": rank}), how.say)
-    opened = LaunchedScorer if plugin.TOKENS else Launched
+    opened = _LaunchedScorer if plugin.TOKENS else Launched
     return opened(f"{kind}:{rest}", host, purse, how, place)

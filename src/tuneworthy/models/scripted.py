@@ -17,7 +17,7 @@ from tuneworthy.records.errors import DataError, TaskError
 from tuneworthy.records.model import Limits, Prompt, Reply
 from tuneworthy.records.record import canonical, plain_file
 
-Respond = Callable[[Prompt, Limits], str]
+_Respond = Callable[[Prompt, Limits], str]
 
 
 class Scripted(Cached):
@@ -27,7 +27,7 @@ class Scripted(Cached):
     `respond` becomes the row's error.
     """
 
-    def __init__(self, spec: str, respond: Respond, version: str = "1") -> None:
+    def __init__(self, spec: str, respond: _Respond, version: str = "1") -> None:
         self.spec, self.respond = spec, respond
         self.fingerprint = {"engine": "scripted", "script": spec, "version": version}
         self.context: int | None = None
@@ -97,7 +97,7 @@ def _empty(prompt: Prompt, limits: Limits) -> str:  # noqa: ARG001
     return ""
 
 
-_BUILT_IN: dict[str, Respond] = {"echo": _echo, "noisy": _noisy, "empty": _empty}
+_BUILT_IN: dict[str, _Respond] = {"echo": _echo, "noisy": _noisy, "empty": _empty}
 
 
 def _read_text(path: Path) -> str:
@@ -107,7 +107,7 @@ def _read_text(path: Path) -> str:
         raise DataError("the replies can't be read", where=str(path), got=str(error)) from error
 
 
-def _responder_of(text: str, name: str) -> Respond:
+def _responder_of(text: str, name: str) -> _Respond:
     rows: list[tuple[str, str]] = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():

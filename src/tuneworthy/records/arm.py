@@ -103,7 +103,7 @@ class Sizes(Record):
         return self.own + self.examples * self.shot
 
 
-TEACHING_ROLES = ("teacher", "reflection")  # models that teach an arm's own model or write to it
+_TEACHING_ROLES = ("teacher", "reflection")  # models that teach an arm's own model or write to it
 Pace = Literal["", "adapter", "autograd", "whole", "elsewhere"]
 
 
@@ -186,12 +186,12 @@ class Work(Record):
         return self._written(teaching=True)
 
     def _read(self, *, teaching: bool) -> float:
-        asks = [one for one in self.asks if (one.role in TEACHING_ROLES) == teaching]
+        asks = [one for one in self.asks if (one.role in _TEACHING_ROLES) == teaching]
         shared = sum(one.prefixes * one.shared for one in asks if one.requests)
         return shared + sum(one.requests / one.repeats * one.own for one in asks)
 
     def _written(self, *, teaching: bool) -> float:
-        asks = [one for one in self.asks if (one.role in TEACHING_ROLES) == teaching]
+        asks = [one for one in self.asks if (one.role in _TEACHING_ROLES) == teaching]
         return sum(
             one.requests * (self.answer if one.written is None else one.written) for one in asks
         )

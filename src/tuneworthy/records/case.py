@@ -108,7 +108,7 @@ class LoggedRequest:
     system: str | None = None
 
 
-DoubtReason = Literal["conflict", "neighbours", "consensus"]
+_DoubtReason = Literal["conflict", "neighbours", "consensus"]
 
 
 class LabelDoubt(Record):
@@ -120,5 +120,5 @@ class LabelDoubt(Record):
     """
 
     case: str
-    ground: DoubtReason
+    ground: _DoubtReason
     why: str

@@ -31,7 +31,7 @@ NO_CAUSES = frozenset({"few", "chance", "untried"})
 
 REMEDIES: tuple[Remedy, ...] = get_args(Remedy)
 
-PASSAGE_CAUSES: frozenset[str] = frozenset({"knowledge", "retrieval", "reading"})
+_PASSAGE_CAUSES: frozenset[str] = frozenset({"knowledge", "retrieval", "reading"})
 
 """Causes where the answer is in a passage: training without passages can't repair them."""
 
@@ -199,14 +199,14 @@ def share_of(wrong: Sequence[Wrong], causes: Collection[str]) -> float:
 def argues_against_training(wrong: Sequence[Wrong], repairs: Collection[str]) -> bool:
     """Return whether a diagnosis argues against training an arm that repairs these causes.
 
-    It does if the largest cause is one of PASSAGE_CAUSES and the arm does not repair it. It does
+    It does if the largest cause is one of _PASSAGE_CAUSES and the arm does not repair it. It does
     not if too few failures were diagnosed (a row `few`), or if most of them have no remedy.
     """
     if any(row.cause == "few" for row in wrong):
         return False
     causes = [row for row in wrong if row.cause in (*REMEDIES, "reading", "label", "hard")]
     first = max(causes, key=lambda row: row.share, default=None)
-    if first is None or first.cause not in PASSAGE_CAUSES:
+    if first is None or first.cause not in _PASSAGE_CAUSES:
         return False
     return "learnable" in repairs and first.cause not in repairs
 
@@ -236,7 +236,7 @@ CAUSES_BY_TOOL: dict[Tool, frozenset[Cause]] = {
 """The same for an arm without a REMEDY (such as recorded answers); a prompt is not listed, because
 it may repair anything or nothing."""
 
-DOCUMENT_TRAINING_REPAIRS: frozenset[Cause] = frozenset({"reading", "knowledge"})
+_DOCUMENT_TRAINING_REPAIRS: frozenset[Cause] = frozenset({"reading", "knowledge"})
 
 """What training with documents in the prompt repairs as well: it supplies the facts and teaches the
 model to read them. It uses the same retrieval, so it does not repair `retrieval`."""
@@ -259,5 +259,5 @@ def repairable_causes(spec: Spec) -> frozenset[str]:
         remedy or "", CAUSES_BY_TOOL.get(spec.tool or "keep", frozenset())
     )
     return frozenset(
-        causes | (DOCUMENT_TRAINING_REPAIRS if {"training", "docs"} <= needs else frozenset())
+        causes | (_DOCUMENT_TRAINING_REPAIRS if {"training", "docs"} <= needs else frozenset())
     )

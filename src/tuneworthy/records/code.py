@@ -18,7 +18,7 @@ from tuneworthy.records import __version__
 _ROOT = Path(__file__).resolve().parent.parent
 # Code that turns a row into an answer: case rendering, prompts, shared arm code, retrieval,
 # training and generation. Callers add the arm's own file.
-ANSWER_SOURCES = (
+_ANSWER_SOURCES = (
     "arms/_*.py", "records/case.py", "models/**/*.py", "arms/prompt/*.py", "arms/retrieval/*.py",
     "models/train/*.py",
 )  # fmt: skip
@@ -27,7 +27,7 @@ ALL_SOURCES = ("**/*.py",)
 _FIELDS_LEFT_OUT = {"ctx", "kind", "type_comment", "type_ignores"}
 
 
-def code_version(patterns: tuple[str, ...] = ANSWER_SOURCES) -> dict[str, str]:
+def code_version(patterns: tuple[str, ...] = _ANSWER_SOURCES) -> dict[str, str]:
     """Return {"version", "source": digest of source files that match patterns} for cache keys.
 
     Patterns are relative to the package. An installed CPU engine counts too. Files are read once:

@@ -9,7 +9,7 @@ from pydantic import Field
 from tuneworthy.records.interval import Interval
 from tuneworthy.records.record import Record
 
-Action = Literal["keep", "retrain", "repeat the verdict"]
+_Action = Literal["keep", "retrain", "repeat the verdict"]
 
 
 class LiveShare(Record):
@@ -135,7 +135,7 @@ class Conclusion(Record):
     `unseen` maps each measure that could have changed the action but was not taken to the reason.
     """
 
-    do: Action
+    do: _Action
     because: str
     rows: int | None = None
     rows_low: int | None = None

@@ -18,7 +18,7 @@ from types import ModuleType
 
 from tuneworthy.records.errors import TaskError
 
-REQUIRED_NAMES: dict[str, tuple[str, ...]] = {
+_REQUIRED_NAMES: dict[str, tuple[str, ...]] = {
     "arms": ("TOOL", "ROLE", "SIMPLICITY", "NEEDS", "Options", "fit"),
     "metrics": ("score",),
     "models": (),
@@ -78,12 +78,12 @@ def load(kind: str, name: str) -> ModuleType:
             fix=f"{hint}there are: {', '.join(catalogue(kind))}",
         )
     module = _import(kind, name)
-    if missing := [part for part in REQUIRED_NAMES[kind] if not hasattr(module, part)]:
+    if missing := [part for part in _REQUIRED_NAMES[kind] if not hasattr(module, part)]:
         raise TaskError(
             f"the {kind.removesuffix('s')} `{name}` does not define what it must",
             where=getattr(module, "__file__", None) or module.__name__,
             got=f"missing: {', '.join(missing)}",
-            fix=f"define {', '.join(REQUIRED_NAMES[kind])} (see ARCHITECTURE.md)",
+            fix=f"define {', '.join(_REQUIRED_NAMES[kind])} (see ARCHITECTURE.md)",
         )
     return module
 

@@ -29,7 +29,7 @@ ModelRole = Literal["model", "tune", "bigger", "teacher", "judge"]
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
-Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+_Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 
 Positive = Annotated[float, Field(gt=0, le=1e15, allow_inf_nan=False)]
 
@@ -149,14 +149,14 @@ class Knowledge(Record):
 class Economics(Record):
     """Prices in one currency (USD), requests per month, hours; None is `not measured`."""
 
-    requests_per_month: Amount | None = None
-    value_of_correct: Amount | None = None
-    engineer_hour: Amount | None = None
-    hours_to_build: Amount | None = None
-    hours_per_retrain: Amount | None = None
-    label_each: Amount | None = None
-    machine_hour: Amount | None = None
-    hosting_month: Amount | None = None
+    requests_per_month: _Amount | None = None
+    value_of_correct: _Amount | None = None
+    engineer_hour: _Amount | None = None
+    hours_to_build: _Amount | None = None
+    hours_per_retrain: _Amount | None = None
+    label_each: _Amount | None = None
+    machine_hour: _Amount | None = None
+    hosting_month: _Amount | None = None
     horizon_months: Positive = 12
     prices: dict[str, Any] = Field(default_factory=dict)
 
@@ -195,7 +195,7 @@ class Budget(Record):
     """
 
     minutes: Positive = 20
-    usd: Amount | None = None
+    usd: _Amount | None = None
     tokens: Annotated[int, Field(ge=0, le=10**15)] | None = None
     stages: bool = True
 
@@ -299,7 +299,7 @@ def match_setting(task: Task, name: str) -> tuple[Match | None, str]:
     return task.present.match if task.present else None, "present"
 
 
-DAYS_PER_UNIT = {"h": 1 / 24, "d": 1.0, "w": 7.0, "m": 365.25 / 12, "y": 365.25}
+_DAYS_PER_UNIT = {"h": 1 / 24, "d": 1.0, "w": 7.0, "m": 365.25 / 12, "y": 365.25}
 
 CENTURY = 36_525.0
 
@@ -315,7 +315,7 @@ def duration_days(text: str) -> float:
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([hdwmy])", text.strip())
     if match is None:
         raise ValueError("this is no span of time")
-    days = float(match[1]) * DAYS_PER_UNIT[match[2]]
+    days = float(match[1]) * _DAYS_PER_UNIT[match[2]]
     if days <= 0:
         raise ValueError("the span of time must be above 0")
     if days > CENTURY:
@@ -327,7 +327,7 @@ PRICE_KEYS = ("in", "out", "cached_in", "cache_write", "prompt_tokens", "train")
 
 PRICE_EXAMPLE = "{in: 0.4, out: 1.6}"
 
-MAX_PRICE = 1e6  # USD per million tokens; the most expensive model known costs a few hundred
+_MAX_PRICE = 1e6  # USD per million tokens; the most expensive model known costs a few hundred
 # Request fields that tuneworthy sets itself: they decide what is measured, or what it can cost.
 OWN_FIELDS = (
     "model", "messages", "n", "best_of", "stream", "stream_options", "max_tokens",
@@ -345,4 +345,4 @@ def price_fault(key: str, value: Any) -> str:
         return "a price must be 0 or more"
     if key == "prompt_tokens":
         return "" if value >= 1 and value == int(value) else "this must be a whole number above 0"
-    return "" if value <= MAX_PRICE else "no model costs this much for a million tokens"
+    return "" if value <= _MAX_PRICE else "no model costs this much for a million tokens"

@@ -110,7 +110,7 @@ def parts(
     return [[ranked[k] for k in run] for run in balanced_groups(costs, len(rows), budget, count)]
 
 
-LETTERS_PER_TOKEN = 6.5
+_LETTERS_PER_TOKEN = 6.5
 
 """Letters of a token inside an English word; a word has at least one token."""
 
@@ -118,13 +118,13 @@ LONG_WORD_LETTERS, LONG_WORD_LETTERS_PER_TOKEN = 12, 5.0
 
 """Longer words are compounds, as in German, of shorter tokens."""
 
-DIGITS_PER_TOKEN = 3
+_DIGITS_PER_TOKEN = 3
 
-OTHER_LETTERS_PER_TOKEN = 2.0
+_OTHER_LETTERS_PER_TOKEN = 2.0
 
 """Letters of a token in other alphabets."""
 
-FIRST_WIDE_LETTER = (
+_FIRST_WIDE_LETTER = (
     "\u2e80"  # from here on a letter is a word of its own: Chinese, Japanese, Korean
 )
 
@@ -146,13 +146,13 @@ def _piece_tokens(kind: str, piece: str) -> float:
     n = len(piece)
     if kind == "word":
         return max(
-            1.0, n / (LONG_WORD_LETTERS_PER_TOKEN if n > LONG_WORD_LETTERS else LETTERS_PER_TOKEN)
+            1.0, n / (LONG_WORD_LETTERS_PER_TOKEN if n > LONG_WORD_LETTERS else _LETTERS_PER_TOKEN)
         )
     if kind == "number":
-        return float(-(-n // DIGITS_PER_TOKEN))
+        return float(-(-n // _DIGITS_PER_TOKEN))
     if kind == "other":
-        wide = sum(letter >= FIRST_WIDE_LETTER for letter in piece)
-        return wide + (n - wide) / OTHER_LETTERS_PER_TOKEN
+        wide = sum(letter >= _FIRST_WIDE_LETTER for letter in piece)
+        return wide + (n - wide) / _OTHER_LETTERS_PER_TOKEN
     return {"gap": 1.0, "space": 0.0}.get(kind, max(1.0, n / 2))
 
 

@@ -12,7 +12,7 @@ from tuneworthy.records.run import Run
 from tuneworthy.report import fact_lines
 from tuneworthy.verdict import phrases
 
-MOST_PROMPT_CHARACTERS = 12_000_000
+_MOST_PROMPT_CHARACTERS = 12_000_000
 
 MOST_SHOWN_CASES = 5_000  # the most cases on a page: what a browser shows with some twenty arms
 
@@ -22,7 +22,7 @@ CSV_FILE = "answers.csv"  # beside the page of a study with more cases
 class TextTable:
     """A list of distinct texts; `room` is the number of characters left for prompts."""
 
-    def __init__(self, room: int = MOST_PROMPT_CHARACTERS) -> None:
+    def __init__(self, room: int = _MOST_PROMPT_CHARACTERS) -> None:
         self.texts: list[str] = []
         self.room = room
         self._indexes: dict[str, int] = {}
@@ -94,7 +94,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def _plain_answer(cell: AnsweredCell, texts: TextTable) -> dict[str, Any]:
+def _plain_answer(cell: _AnsweredCell, texts: TextTable) -> dict[str, Any]:
     run, answer, scored = cell
     out: dict[str, Any] = {"seed": run.seed, "text": texts.text_index(answer.text)}
     if run.fold is not None:
@@ -127,7 +127,7 @@ def _slider_data(results: Results) -> dict[str, Any]:
     }
 
 
-AnsweredCell = tuple[Run, Answer, Score | Unscored | None]
+_AnsweredCell = tuple[Run, Answer, Score | Unscored | None]
 
 
 @dataclass(frozen=True)
@@ -140,13 +140,13 @@ class ScoreMatrix:
 
     order: tuple[int, ...]
     values: dict[str, list[float | None]]
-    answers: dict[str, list[list[AnsweredCell]]]
+    answers: dict[str, list[list[_AnsweredCell]]]
 
 
 def score_matrix(results: Results) -> ScoreMatrix:
     """Return a study's scores by arm and case, with all answers and cases sorted by hardness."""
     place = {case.id: i for i, case in enumerate(results.cases)}
-    answers: dict[str, list[list[AnsweredCell]]] = {}
+    answers: dict[str, list[list[_AnsweredCell]]] = {}
     for run in results.runs:
         row = answers.setdefault(run.spec.name, [[] for _ in place])
         for i, answer in enumerate(run.answers):
@@ -168,7 +168,7 @@ def passing_score(results: Results) -> float:
     return min(least, HALF_OF_REPEATS) if drawn and drawn <= {0, 1} else least
 
 
-def _combine_seeds(cell: Sequence[AnsweredCell], seed: int | None) -> float | None:
+def _combine_seeds(cell: Sequence[_AnsweredCell], seed: int | None) -> float | None:
     """Return one score for a cell: that of the artefact's seed, else the mean over the seeds."""
     scores = [(run.seed, s.value) for run, _, s in cell if isinstance(s, Score)]
     own = [value for at, value in scores if at == seed]

@@ -16,10 +16,10 @@ if TYPE_CHECKING:  # the report computes no statistics, so it must not import th
     from tuneworthy.records.interval import Interval
     from tuneworthy.report.atlas_file import AdviceTable, AdviserScore, Atlas, AtlasTask
 
-NOTE_INDENT = 15
+_NOTE_INDENT = 15
 NOT_SCORED_AGAIN = "figures only, not scored again"
-CHECKLIST_ADVISER = "checklist"
-COLUMN_WIDTHS = (12, 16, 21, 16)  # columns of right/wrong/open, the share, Brier, points lost
+_CHECKLIST_ADVISER = "checklist"
+_COLUMN_WIDTHS = (12, 16, 21, 16)  # columns of right/wrong/open, the share, Brier, points lost
 
 
 def atlas_screen(atlas: Atlas, width: int = 80, plain: bool = False) -> Text:
@@ -37,12 +37,12 @@ def atlas_screen(atlas: Atlas, width: int = 80, plain: bool = False) -> Text:
                 continue
             _task_rows(screen, rows, tasks[each.key])
             absent = f"without {', '.join(each.without)}" if each.without else ""
-            screen.say(absent, style="dim", indent=NOTE_INDENT)
+            screen.say(absent, style="dim", indent=_NOTE_INDENT)
     if atlas.outside_map:
         screen.add("", Text("  Beside the grid", "bold"))
         for task in atlas.outside_map:
             _task_rows(screen, f"    {cell(f'{task.card.size:,} rows', 11)}", task)
-            screen.say(f"{task.card.key}: {task.card.kind}", style="dim", indent=NOTE_INDENT)
+            screen.say(f"{task.card.key}: {task.card.kind}", style="dim", indent=_NOTE_INDENT)
     screen.add()
     screen.say(*atlas.all_notes)
     return screen.text()
@@ -57,7 +57,7 @@ def _task_rows(screen: Screen, rows: str, task: AtlasTask) -> None:
     head = Text(rows).append(screen.safe(what), "bold")
     screen.add(head.append(f"  {card.use}, {card.status}"))
     again = NOT_SCORED_AGAIN * task.figures_only
-    screen.say(task.bound, task.line, again, style="dim", indent=NOTE_INDENT)
+    screen.say(task.bound, task.line, again, style="dim", indent=_NOTE_INDENT)
 
 
 def atlas_json(atlas: Atlas) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def atlas_json(atlas: Atlas) -> dict[str, Any]:
 
 def headline(table: AdviceTable) -> str:
     """Return the sentence on how often the checklist names the winner, with its interval."""
-    one = next((each for each in table.advisers if each.name == CHECKLIST_ADVISER), None)
+    one = next((each for each in table.advisers if each.name == _CHECKLIST_ADVISER), None)
     if one is None or one.shown_right is None:
         tasks = count_noun(table.tasks, "measured task")
         return f"{tasks}, and on none of them the tool that the checklist names was measured."
@@ -121,7 +121,7 @@ def advice_screen(table: AdviceTable, width: int = 80, plain: bool = False) -> T
     screen.say(headline(table), style="bold")
     screen.say(scope_line(table), style="dim")
     heads = _number_cells(("r / w / o", "% right", "Brier", "points lost"))
-    screen.add("", Text("  " + cell("adviser", width - 2 - sum(COLUMN_WIDTHS)) + heads, "dim"))
+    screen.add("", Text("  " + cell("adviser", width - 2 - sum(_COLUMN_WIDTHS)) + heads, "dim"))
     for score in table.advisers:
         if score.skipped:
             screen.say(f"{score.label}: not asked, {score.skipped}", style="dim")
@@ -145,7 +145,7 @@ def advice_screen(table: AdviceTable, width: int = 80, plain: bool = False) -> T
 
 def _adviser_rows(screen: Screen, score: AdviserScore) -> None:
     """Add an adviser's label and numbers, on two lines if one is too narrow, and its notes."""
-    label, room = screen.safe(score.label), screen.width - 2 - sum(COLUMN_WIDTHS)
+    label, room = screen.safe(score.label), screen.width - 2 - sum(_COLUMN_WIDTHS)
     numbers = _number_cells([screen.safe(text) for text in (
         f"{score.right} / {score.wrong} / {score.open}",
         span_text(score.shown_right, 100, 0),
@@ -156,13 +156,13 @@ def _adviser_rows(screen: Screen, score: AdviserScore) -> None:
         screen.add(Text("  ").append(cell(label, room), "bold").append(numbers))
     else:
         screen.add(Text("  ").append(cell(label, screen.width - 2).rstrip(), "bold"),
-                   " " * (screen.width - sum(COLUMN_WIDTHS)) + numbers)  # fmt: skip
+                   " " * (screen.width - sum(_COLUMN_WIDTHS)) + numbers)  # fmt: skip
     assumed = [f"assumes, {score.assumes}"] if score.assumes else []
     screen.say("; ".join([*adviser_notes(score), *assumed]), style="dim", indent=4)
 
 
 def _number_cells(texts: Sequence[str]) -> str:
-    return "".join(cell(text, size, True) for text, size in zip(texts, COLUMN_WIDTHS, strict=True))
+    return "".join(cell(text, size, True) for text, size in zip(texts, _COLUMN_WIDTHS, strict=True))
 
 
 def advice_json(table: AdviceTable) -> dict[str, Any]:

@@ -29,7 +29,7 @@ COUNT_FACTS = frozenset({"rows", "answer_words"})  # facts that are never negati
 
 TYPES: tuple[OutputType, ...] = ("label", "json", "text", "number")
 
-FORECAST_WEIGHT = 0.9  # weight of the fitted forecast; the rest are the winners' frequencies
+_FORECAST_WEIGHT = 0.9  # weight of the fitted forecast; the rest are the winners' frequencies
 
 
 class Forecast(Record):
@@ -68,7 +68,7 @@ class Forecast(Record):
         ]
         shares = [exp(level - max(levels)) for level in levels]
         return {
-            tool: FORECAST_WEIGHT * share / sum(shares) + (1 - FORECAST_WEIGHT) * frequency
+            tool: _FORECAST_WEIGHT * share / sum(shares) + (1 - _FORECAST_WEIGHT) * frequency
             for tool, share, frequency in zip(self.tools, shares, self.frequencies, strict=True)
         }
 

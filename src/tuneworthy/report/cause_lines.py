@@ -11,7 +11,7 @@ from tuneworthy.records.results import Results
 from tuneworthy.records.verdict import Wrong
 from tuneworthy.verdict import phrases
 
-NAMED_CAUSES = 2  # the causes that get a sentence of their own; the others get a count
+_NAMED_CAUSES = 2  # the causes that get a sentence of their own; the others get a count
 
 
 def cause_title(cause: str) -> str:
@@ -107,7 +107,7 @@ def wrong_lines(results: Results) -> str:
         return ""
     rows = [row for row in wrong if row.cause != "few"]
     if diagnosis is None:
-        told = [few_line(wrong), *(wrong_line(row) for row in rows[:NAMED_CAUSES])]
+        told = [few_line(wrong), *(wrong_line(row) for row in rows[:_NAMED_CAUSES])]
         return " ".join(part for part in told if part)
     n = diagnosis.n_fail + diagnosis.n_pass
     lead = f"{visible(diagnosis.arm)} fails {diagnosis.n_fail:,} of {n:,}."
@@ -116,7 +116,7 @@ def wrong_lines(results: Results) -> str:
     ):
         lead += f" It runs today, so its failures are read, not those of {visible(str(named))}."
     whole = whole_percents(rows)
-    causes = [row for row in rows if row.cause not in NO_CAUSES][:NAMED_CAUSES]
+    causes = [row for row in rows if row.cause not in NO_CAUSES][:_NAMED_CAUSES]
     told = [wrong_line(row, diagnosis, whole[row.cause]) for row in causes]
     rest = [row for row in rows if row not in causes]
     because = (

@@ -39,8 +39,8 @@ from tuneworthy.report.screen import Screen, cell
 LEVELS = {"blocked": ("BLOCKED", "bold red"), "warning": ("warning", "yellow"),
           "note": ("note", "dim")}  # fmt: skip
 MEASURES = ("valid", "score", "inputs", "unlike", "labels", "facts", "length", "latency", "slow")
-MEASURE_NAMES = {"slow": "limit"}  # of those that a word of their own tells better
-MOST_BAD_LINES = 3
+_MEASURE_NAMES = {"slow": "limit"}  # of those that a word of their own tells better
+_MOST_BAD_LINES = 3
 
 
 def detectable_line(seen: DetectableDifference) -> str:
@@ -106,7 +106,7 @@ def live_check_screen(check: LiveCheck, width: int = 80, plain: bool = False) ->
     )  # fmt: skip
     screen.add(Text(f"  {screen.safe(found.do)}{more}", "bold"))
     screen.say(f"{found.because}.")
-    told = [f"{MEASURE_NAMES.get(key, key)}: {why}" for key, why in found.unseen.items()]
+    told = [f"{_MEASURE_NAMES.get(key, key)}: {why}" for key, why in found.unseen.items()]
     screen.say(f"Not looked at: {'; '.join(told)}." if told else "", style="dim")
     screen.add()
     _log_rows(screen, check)
@@ -115,7 +115,7 @@ def live_check_screen(check: LiveCheck, width: int = 80, plain: bool = False) ->
         known = getattr(check, key) is not None
         why = f"not measured: {check.missing.get(key, '')}"
         said = _measurement_text(check, key) if known else why
-        screen.row(MEASURE_NAMES.get(key, key), said, "" if known else "dim")
+        screen.row(_MEASURE_NAMES.get(key, key), said, "" if known else "dim")
     expiry = check.expiry
     until = f"{'expired on' if expiry.passed else 'holds until'} {expiry.day}"
     said = f"{until if expiry.day else 'none'}: {expiry.because}"
@@ -140,8 +140,8 @@ def _log_rows(screen: Screen, check: LiveCheck) -> None:
     made = f", {check.made[:10]}" if check.made else ""
     screen.row("study", f"{check.study}{made}: {arm}")
     if check.bad_lines:
-        more = "; …" if check.bad_lines > MOST_BAD_LINES else ""
-        said = f"{check.bad_lines:,} left out: {'; '.join(check.bad[:MOST_BAD_LINES])}{more}"
+        more = "; …" if check.bad_lines > _MOST_BAD_LINES else ""
+        said = f"{check.bad_lines:,} left out: {'; '.join(check.bad[:_MOST_BAD_LINES])}{more}"
         screen.row("bad lines", said, "yellow")
     if check.unclear_gold:
         inputs = with_verb(check.unclear_gold, "input", "have")

@@ -24,9 +24,11 @@ if TYPE_CHECKING:  # the report computes no statistics, so it must not import th
 
 INTERVAL_TEXT = "two-sided 95 %"
 SHOWN_SLICES, SHOWN_CASES = 4, 3  # the most slices, and the most rows won or lost, on the screen
-CASE_INDENT = "         "
-LIKELY_CHANCE = 0.75  # forecasts aim at a chance of .8; below this they reached the most rows tried
-MOST_DIFFERENCES = 20
+_CASE_INDENT = "         "
+_LIKELY_CHANCE = (
+    0.75  # forecasts aim at a chance of .8; below this they reached the most rows tried
+)
+_MOST_DIFFERENCES = 20
 
 
 def compare_screen(
@@ -119,9 +121,9 @@ def recompute_screen(found: Recomputed, width: int = 80, plain: bool = False) ->
 
 
 def _first_differences(found: Sequence[str]) -> list[str]:
-    notes = [f"- {line}" for line in found[:MOST_DIFFERENCES]]
-    if len(found) > MOST_DIFFERENCES:
-        notes.append(f"… and {len(found) - MOST_DIFFERENCES:,} more (all of them with --json)")
+    notes = [f"- {line}" for line in found[:_MOST_DIFFERENCES]]
+    if len(found) > _MOST_DIFFERENCES:
+        notes.append(f"… and {len(found) - _MOST_DIFFERENCES:,} more (all of them with --json)")
     return notes
 
 
@@ -184,7 +186,7 @@ def _more_line(result: TwoLogs) -> str:
         return f"Up to {most:,} rows are unlikely to show a difference between the two."
     more, chance = result.more.more(result.pair.n), chance_text(result.more.chance)
     rows = count_noun(round(more, 2 - len(str(more))), "more row")
-    if result.more.chance < LIKELY_CHANCE:
+    if result.more.chance < _LIKELY_CHANCE:
         return f"Even {rows} would show it only with a chance of {chance}."
     return f"About {rows} would show it (with a chance of {chance})."
 
@@ -260,11 +262,11 @@ def _case_rows(screen: Screen, result: TwoLogs) -> None:
             head = screen.safe(f"{row.case.id}  {one_line}")
             screen.add(f"  {cell(kind, 6)} {cell(head, screen.width - 10)}".rstrip())
             said = {"right": row.case.output} | dict(zip("AB", _answer_texts(row), strict=True))
-            room = screen.width - len(CASE_INDENT) - 2 * 3 - sum(len(key) + 1 for key in said)
+            room = screen.width - len(_CASE_INDENT) - 2 * 3 - sum(len(key) + 1 for key in said)
             texts = {key: screen.safe(" ".join(text.split())) for key, text in said.items()}
             cut = [f"{key} {cell(text or '(empty)', room // 3).rstrip()}"
                    for key, text in texts.items()]  # fmt: skip
-            screen.add(Text(f"{CASE_INDENT}{' · '.join(cut)}", "dim"))
+            screen.add(Text(f"{_CASE_INDENT}{' · '.join(cut)}", "dim"))
     screen.add()
 
 

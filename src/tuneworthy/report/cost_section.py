@@ -27,8 +27,8 @@ from tuneworthy.report.page_parts import (
 from tuneworthy.verdict import phrases
 from tuneworthy.verdict.prices import keys_lacking
 
-CHART_VOLUMES = tuple(10 ** (3 + step / 10) for step in range(41))  # 1,000 to 10 million a month
-COST_TERMS = ("usd_per_request", "build_usd", "upkeep_usd_month")
+_CHART_VOLUMES = tuple(10 ** (3 + step / 10) for step in range(41))  # 1,000 to 10 million a month
+_COST_TERMS = ("usd_per_request", "build_usd", "upkeep_usd_month")
 
 
 def cost_section(results: Results, matrix: ScoreMatrix) -> Section:
@@ -127,13 +127,13 @@ def _cost_chart(results: Results) -> Markup | None:
     """Return a chart of cost by requests a month; None if fewer than two arms are fully priced."""
     economics = results.verdict.economics
     months = economics.get("horizon_months")
-    known = [r for r in economics.get("arms", ()) if all(r.get(k) is not None for k in COST_TERMS)]
+    known = [r for r in economics.get("arms", ()) if all(r.get(k) is not None for k in _COST_TERMS)]
     if len(known) < 2 or not months:
         return None
     lines = []
     for row in known:
-        each, once, month = (float(row[key]) for key in COST_TERMS)
-        points = [(v, v * each + month + once / months) for v in CHART_VOLUMES]
+        each, once, month = (float(row[key]) for key in _COST_TERMS)
+        points = [(v, v * each + month + once / months) for v in _CHART_VOLUMES]
         points = [(v, cost) for v, cost in points if cost > 0]
         kind = "own" if row["name"] == results.verdict.arm else "rival"
         if points:
@@ -154,7 +154,7 @@ def _why_no_money(results: Results) -> str:
     reasons = [
         text
         for pointer, text in missing.items()
-        if pointer.startswith("/economics/arms/") and pointer.rsplit("/", 1)[1] in COST_TERMS
+        if pointer.startswith("/economics/arms/") and pointer.rsplit("/", 1)[1] in _COST_TERMS
     ]
     return visible("; ".join(dict.fromkeys(reasons)) or missing.get("/economics", phrases.UNKNOWN))
 

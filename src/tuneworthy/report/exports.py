@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # the report computes no statistics, so it must not import th
 
 from tuneworthy.records.errors import TaskError
 
-EXPORT_SUFFIXES = (".html", ".json", ".csv", ".xml")
+_EXPORT_SUFFIXES = (".html", ".json", ".csv", ".xml")
 
 
 def export_text(results: Results, suffix: str) -> str:
@@ -44,7 +44,7 @@ def export_text(results: Results, suffix: str) -> str:
         "a report can't be written in this form",
         where="--output",
         got=suffix or "no suffix",
-        fix=f"end the file's name in {', '.join(EXPORT_SUFFIXES)}",
+        fix=f"end the file's name in {', '.join(_EXPORT_SUFFIXES)}",
     )
 
 
@@ -125,7 +125,7 @@ def _xml_text(text: str) -> str:
     return visible(text).replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
 
 
-CSV_COLUMNS = ("case", "arm", "role", "seed", "fold", "score", "valid", "answer", "extracted",
+_CSV_COLUMNS = ("case", "arm", "role", "seed", "fold", "score", "valid", "answer", "extracted",
                "target", "why", "error", "tokens_in", "tokens_out", "seconds", "usd")  # fmt: skip
 
 
@@ -134,7 +134,7 @@ def answers_csv(results: Results) -> str:
     targets = {case.id: case.output for case in results.cases}
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")  # so a lone CR in a cell is quoted too
-    writer.writerow(CSV_COLUMNS)
+    writer.writerow(_CSV_COLUMNS)
     for run in results.runs:
         for i, answer in enumerate(run.answers):
             scored = run.scores[i] if i < len(run.scores) else None

@@ -33,10 +33,10 @@ from tuneworthy.report.view import opening
 from tuneworthy.report.wrong_section import wrong_section
 from tuneworthy.verdict import phrases
 
-REPORT_FOLDER = Path(__file__).parent
-TEMPLATES = REPORT_FOLDER / "templates"
-UNBROKEN = Markup('<span class="whole">{}</span>')
-FUNCTIONS = {
+_REPORT_FOLDER = Path(__file__).parent
+TEMPLATES = _REPORT_FOLDER / "templates"
+_UNBROKEN = Markup('<span class="whole">{}</span>')
+_FUNCTIONS = {
     "amount": phrases.amount,
     "counted": count_noun,
     "left_line": fact_lines.left_line,
@@ -45,8 +45,8 @@ FUNCTIONS = {
     "points": tenths,
     "score": score_text,
     "wide_line": fact_lines.wide_line,
-    "whole": UNBROKEN.format("fine-tune"),
-    "whole_first": UNBROKEN.format("Fine-tune"),
+    "whole": _UNBROKEN.format("fine-tune"),
+    "whole_first": _UNBROKEN.format("Fine-tune"),
 }
 SECTIONS: tuple[Callable[[Results, ScoreMatrix], Section | None], ...] = (
     score_sections.scores_section,
@@ -64,7 +64,7 @@ SECTIONS: tuple[Callable[[Results, ScoreMatrix], Section | None], ...] = (
     lambda results, matrix: row_sections.rows_section(results),
 )
 """The sections above the list of cases, in order; one that measures nothing is None."""
-LAST_SECTIONS: tuple[Callable[[Results], Section | None], ...] = (
+_LAST_SECTIONS: tuple[Callable[[Results], Section | None], ...] = (
     score_sections.unclaimed_section,
     row_sections.minutes_section,
     row_sections.missing_section,
@@ -140,7 +140,7 @@ def _csp_hash(text: str) -> str:
 
 @lru_cache
 def _static_text(name: str) -> str:
-    return (REPORT_FOLDER / "static" / name).read_text("utf-8")
+    return (_REPORT_FOLDER / "static" / name).read_text("utf-8")
 
 
 @lru_cache
@@ -161,7 +161,7 @@ def _section_values(results: Results, matrix: ScoreMatrix) -> dict[str, Any]:
         "margins": score_sections.margin_ranges(results),
         "margin_axis": score_sections.margin_axis(results),
         "sections": [part for make in SECTIONS if (part := make(results, matrix))],
-        "last_sections": [part for make in LAST_SECTIONS if (part := make(results))],
+        "last_sections": [part for make in _LAST_SECTIONS if (part := make(results))],
     }
 
 
@@ -177,7 +177,7 @@ def template_environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
     )
     jinja.filters |= {"ticks": _code_ticks, "shown": _shown, "said": _said}
     jinja.globals |= {"css_of": lambda shown: getattr(shown, "css", "")}
-    jinja.globals |= FUNCTIONS
+    jinja.globals |= _FUNCTIONS
     return jinja
 
 

@@ -17,7 +17,7 @@ from tuneworthy.records.counting import tenths
 from tuneworthy.report.screen import Screen, bar, can_encode_glyphs, cell
 from tuneworthy.verdict.phrases import verdict_so_far
 
-REPEAT_AFTER_SECONDS = 10.0  # the least time between messages that differ only in numbers
+_REPEAT_AFTER_SECONDS = 10.0  # the least time between messages that differ only in numbers
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
@@ -82,7 +82,7 @@ class Live:
         alike = _NUMBER.sub("", text) == _NUMBER.sub("", self._last_message)
         self._last_message = text
         now = time.monotonic()
-        repeated = alike and now - self._written < REPEAT_AFTER_SECONDS
+        repeated = alike and now - self._written < _REPEAT_AFTER_SECONDS
         if not self._redraws and not repeated:
             self._written = now
             self._write(text)

@@ -17,7 +17,7 @@ from tuneworthy.report.checks import detectable_line
 from tuneworthy.report.screen import Screen, cell
 from tuneworthy.verdict.phrases import amount
 
-TableSums = tuple[float, float, float, float | None, float | None]
+_TableSums = tuple[float, float, float, float | None, float | None]
 
 
 def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
@@ -61,7 +61,7 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
     return screen.text()
 
 
-def _cost_headline(plan: Plan, arms: int, sums: TableSums) -> str:
+def _cost_headline(plan: Plan, arms: int, sums: _TableSums) -> str:
     """Return what the run takes: arms, minutes, requests, dollars if any are expected."""
     requests, _, _, usd, most = sums
     asked = f", {count_noun(round(requests), 'request')}" if requests else ""
@@ -198,17 +198,17 @@ def _caps_line(plan: Plan, sent: EndpointLoad) -> str:
     return f"Your cap of {cap} is not reached by what is expected."
 
 
-def _arm_sums(arm: PlannedArm) -> TableSums:
+def _arm_sums(arm: PlannedArm) -> _TableSums:
     if arm.sent is None:
         return arm.requests, arm.tokens, arm.minutes, arm.usd, arm.usd
     return _endpoint_sums(arm.sent)
 
 
-def _endpoint_sums(sent: EndpointLoad) -> TableSums:
+def _endpoint_sums(sent: EndpointLoad) -> _TableSums:
     return sent.requests, sent.tokens, sent.minutes, sent.usd, sent.most_usd
 
 
-def _total_sums(rows: Iterable[TableSums]) -> TableSums:
+def _total_sums(rows: Iterable[_TableSums]) -> _TableSums:
     """Return the column sums of table rows; a dollar column without a known amount gives None."""
     columns = list(zip(*rows, strict=True)) or [()] * 5
 
@@ -233,7 +233,7 @@ def _optional_rows(screen: Screen, extras: Sequence[OptionalMeasurement]) -> Non
     screen.say(f"Beside the arms: {'; '.join(parts)}.")
 
 
-def _table_line(screen: Screen, title: str, sums: TableSums) -> str:
+def _table_line(screen: Screen, title: str, sums: _TableSums) -> str:
     requests, tokens, minutes, *usd = sums
     costs = ["—" if one is None else amount(one) for one in usd]
     figures = (f"{requests:,.0f}", 9), (f"{tokens:,.0f}", 12), (f"{minutes:.1f}", 9)

@@ -17,9 +17,9 @@ from tuneworthy.report.comparisons import lead_line
 from tuneworthy.report.fact_lines import bounds_hold
 from tuneworthy.verdict import phrases
 
-NO_ACTION = {"few", "chance", "untried", "hard"}  # classes of failures that name no repair
-TRAIN_EXTRA = "tuneworthy[train]"
-LEAST_USD_PER_1K = 1e-4  # dollars per 1,000 requests below which two systems cost the same
+_NO_ACTION = {"few", "chance", "untried", "hard"}  # classes of failures that name no repair
+_TRAIN_EXTRA = "tuneworthy[train]"
+_LEAST_USD_PER_1K = 1e-4  # dollars per 1,000 requests below which two systems cost the same
 
 
 def _recorded_arms(results: Results) -> list[ArmResult]:
@@ -87,7 +87,7 @@ def worth_line(results: Results) -> str:
 
 def _cost_and_gain_sentence(name: str, other: str, more: float, gain: float) -> str:
     """Return the sentence on `more` dollars per 1,000 requests and `gain` of score."""
-    if abs(more) < LEAST_USD_PER_1K:
+    if abs(more) < _LEAST_USD_PER_1K:
         return f"{name} costs what {other} costs, by the logged dollars."
     size = f"${phrases.amount(abs(more))}"
     said = f"{name} costs {size} {'more' if more > 0 else 'less'} per 1,000 requests than {other}"
@@ -124,13 +124,13 @@ def needs_line(reasons: Iterable[Reason | None]) -> str:
     counts = Counter(visible(reason.about) for reason in reasons if reason and reason.lacking)
     if not counts:
         return ""
-    ranked = sorted(counts.items(), key=lambda item: (item[0] != TRAIN_EXTRA, -item[1], item[0]))
+    ranked = sorted(counts.items(), key=lambda item: (item[0] != _TRAIN_EXTRA, -item[1], item[0]))
     parts = []
-    if trained := counts.pop(TRAIN_EXTRA, 0):
+    if trained := counts.pop(_TRAIN_EXTRA, 0):
         parts.append(
-            f"{with_verb(trained, 'arm', 'need')} {TRAIN_EXTRA} (pip install '{TRAIN_EXTRA}')"
+            f"{with_verb(trained, 'arm', 'need')} {_TRAIN_EXTRA} (pip install '{_TRAIN_EXTRA}')"
         )
-    if names := [name for name, _ in ranked if name != TRAIN_EXTRA]:
+    if names := [name for name, _ in ranked if name != _TRAIN_EXTRA]:
         parts.append(f"{with_verb(counts.total(), 'arm', 'need')} {', '.join(names)}")
     return f"Not run: {'; '.join(parts)}."
 
@@ -153,4 +153,4 @@ def tells_no_cause(results: Results) -> bool:
     """
     seen = results.evidence.diagnosis
     unread = without_model(results) or (seen is not None and seen.unread)
-    return unread and all(row.cause in NO_ACTION for row in results.verdict.wrong)
+    return unread and all(row.cause in _NO_ACTION for row in results.verdict.wrong)

@@ -33,7 +33,7 @@ VERDICT_FILE = "verdict.json"
 
 LISTED_STUDIES = 12  # the most studies that an error lists
 
-LEAST_HASH_DIGITS = 4  # digits of a hash that name a study; fewer could be a word
+_LEAST_HASH_DIGITS = 4  # digits of a hash that name a study; fewer could be a word
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def _task_name(name: str) -> str:
 def _has_hash(name: str, text: str) -> bool:
     """Return whether a text is the hash of a study's folder name, or starts it or continues it."""
     own = name.removesuffix("-unlocked").rpartition("-")[2]
-    return len(text) >= LEAST_HASH_DIGITS and (own.startswith(text) or text.startswith(own))
+    return len(text) >= _LEAST_HASH_DIGITS and (own.startswith(text) or text.startswith(own))
 
 
 def _find_folder(path: Path) -> Path | None:

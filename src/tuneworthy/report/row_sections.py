@@ -36,7 +36,7 @@ from tuneworthy.report.page_parts import (
 from tuneworthy.verdict import phrases
 from tuneworthy.verdict.missing import json_pointer, null_paths
 
-STEP_NAMES = {
+_STEP_NAMES = {
     "run": "run",
     "leave out": "not run",
     "stop": "stopped",
@@ -187,7 +187,7 @@ def minutes_section(results: Results) -> Section | None:
         "Cheap arms run first. A rule that was fixed before the first answer was scored decides"
         " which others are worth their minutes."
     )
-    rows = [(step.arm, STEP_NAMES[step.do], f"{step.minutes:.1f} min", step.why)
+    rows = [(step.arm, _STEP_NAMES[step.do], f"{step.minutes:.1f} min", step.why)
             for step in results.steps]  # fmt: skip
     parts = [Text(about), Table(("arm", "decision", "after", "why"), rows, "")]
     return Section("minutes", "How were the minutes spent?", parts) if rows else None

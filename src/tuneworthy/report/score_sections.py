@@ -35,7 +35,7 @@ from tuneworthy.report.page_parts import (
 )
 from tuneworthy.verdict import phrases
 
-MOST_STRIPES = 600
+_MOST_STRIPES = 600
 
 
 def _arm_description(results: Results, arm: ArmResult) -> str:
@@ -72,7 +72,7 @@ def _score_bar(arm: ArmResult) -> Markup:
 
 
 def _case_strip(name: str, matrix: ScoreMatrix) -> Markup:
-    values = bin_means(scores_hardest_first(matrix, name), MOST_STRIPES)
+    values = bin_means(scores_hardest_first(matrix, name), _MOST_STRIPES)
     if not values:
         return Markup()
     return svg.strip(values, f"{name} on every case, the hardest left: dark is wrong")

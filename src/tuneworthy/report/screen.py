@@ -13,10 +13,10 @@ from rich.text import Text
 
 from tuneworthy.records.escape import visible
 
-GLYPHS = "▶▪░▒▓█│─·…−–—×≤≥→±✓"
-TO_ASCII = str.maketrans(GLYPHS, ">#.-+#|-|~---x<>>~y")
-SHADE_GLYPHS = "░▒▓█"
-NAME_WIDTH = 11
+_GLYPHS = "▶▪░▒▓█│─·…−–—×≤≥→±✓"
+_TO_ASCII = str.maketrans(_GLYPHS, ">#.-+#|-|~---x<>>~y")
+_SHADE_GLYPHS = "░▒▓█"
+_NAME_WIDTH = 11
 
 
 class Screen:
@@ -37,7 +37,7 @@ class Screen:
             for line in wrapped(self.safe(text), self.width, " " * indent):
                 self.add(Text(line, style))
 
-    def row(self, name: str, text: str, style: str = "", side: int = NAME_WIDTH) -> None:
+    def row(self, name: str, text: str, style: str = "", side: int = _NAME_WIDTH) -> None:
         """Add a text, wrapped, beside its name in a column of `side` cells."""
         self.beside(Text("  ").append(cell(name, side), "dim"), text, style)
 
@@ -60,7 +60,7 @@ class Screen:
 
 
 def _as_ascii(text: str) -> str:
-    return text.translate(TO_ASCII).encode("ascii", "backslashreplace").decode()
+    return text.translate(_TO_ASCII).encode("ascii", "backslashreplace").decode()
 
 
 def cell(text: str, width: int, right: bool = False) -> str:
@@ -90,7 +90,7 @@ def _split_wide(line: str, room: int) -> list[str]:
 
 def shade_strip(values: Iterable[float | None]) -> str:
     """Return means in [0, 1] as shade characters, the fullest for right; a space for None."""
-    return "".join(" " if v is None else SHADE_GLYPHS[min(3, int(v * 4))] for v in values)
+    return "".join(" " if v is None else _SHADE_GLYPHS[min(3, int(v * 4))] for v in values)
 
 
 def bar(value: float, width: int) -> str:
@@ -99,9 +99,9 @@ def bar(value: float, width: int) -> str:
 
 
 def can_encode_glyphs(stream: TextIO) -> bool:
-    """Return whether a stream's encoding can represent all characters of GLYPHS."""
+    """Return whether a stream's encoding can represent all characters of _GLYPHS."""
     try:
-        GLYPHS.encode(getattr(stream, "encoding", None) or "utf-8")
+        _GLYPHS.encode(getattr(stream, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):
         return False
     return True

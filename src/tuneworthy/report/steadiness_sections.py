@@ -34,9 +34,9 @@ from tuneworthy.report.page_parts import (
 )
 from tuneworthy.verdict import phrases
 
-LINE_COLOURS = ("c1", "c4", "c8", "c3", "c6")
+_LINE_COLOURS = ("c1", "c4", "c8", "c3", "c6")
 TEMPERATURE = "temperature"
-MOST_UNSUPPORTED_ROWS = 12  # unsupported rows shown
+_MOST_UNSUPPORTED_ROWS = 12  # unsupported rows shown
 
 
 def robustness_section(results: Results) -> Section | None:
@@ -76,7 +76,7 @@ def _temperature_charts(shakes: Sequence[RobustnessResult]) -> list[Figure]:
         lines = [
             ChartLine(
                 arm,
-                LINE_COLOURS[at % len(LINE_COLOURS)],
+                _LINE_COLOURS[at % len(_LINE_COLOURS)],
                 tuple((one.temperature or 0.0, value(one)) for one in warm if one.arm == arm),
             )
             for at, arm in enumerate(_arm_names(warm))
@@ -173,7 +173,7 @@ def freshness_section(results: Results) -> Section | None:
                        for shares in (stale.faithful, stale.stale)) for name in names]  # fmt: skip
         parts.append(Table(columns, [(name, *row) for name, row in zip(names, asked, strict=True)]))
     if stale is not None and stale.unsupported:
-        ids = [(Span(case, "code"), ", ") for case in stale.unsupported[:MOST_UNSUPPORTED_ROWS]]
+        ids = [(Span(case, "code"), ", ") for case in stale.unsupported[:_MOST_UNSUPPORTED_ROWS]]
         listed = [one for pair in ids for one in pair][:-1]
         parts.append(Text(("Rows without support: ", *listed, "."), "soft"))
     return Section("facts", "What about facts?", parts)

@@ -37,7 +37,7 @@ from tuneworthy.report.page_parts import (
 )
 from tuneworthy.verdict import phrases
 
-SpecFilter = Callable[[Spec], bool]
+_SpecFilter = Callable[[Spec], bool]
 _TRAINING_OPTIONS = ("epochs", "rank", "alpha", "rate", "rows")
 """The options that a student and its seed student share."""
 
@@ -211,7 +211,7 @@ def _score_columns(results: Results, spec: Spec) -> list[tuple[str, str, str]]:
         simple = "embedding_head"
     long = {arm.name for arm in results.evidence.arms if arm.tool == "prompt" and arm.finalist}
     itself = spec.arm == "prompt_distil"  # its teacher is the best prompt of the same model
-    wanted: list[tuple[str, list[SpecFilter]]] = [
+    wanted: list[tuple[str, list[_SpecFilter]]] = [
         ("teacher", [lambda s: itself and s.name in long,
                      lambda s: not itself and s.role == "ceiling" and s.arm == "teacher"]),
         ("distilled student", [lambda s: s.name == spec.name]),

@@ -15,8 +15,8 @@ from tuneworthy.report.training_sections import student_texts
 from tuneworthy.verdict import phrases
 from tuneworthy.verdict.phrases import as_sentence
 
-LIMITS_LEFT_OPEN = ("limits.valid", "limits.p95_ms")  # keys of `missing`: why neither state holds
-SHOWN_KINDS = ("answers_are_gold", "matched_by_order", "inputs_differ")
+_LIMITS_LEFT_OPEN = ("limits.valid", "limits.p95_ms")  # keys of `missing`: why neither state holds
+_SHOWN_KINDS = ("answers_are_gold", "matched_by_order", "inputs_differ")
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def opening(results: Results) -> Opening:
         ladder=ladder,
         needs=recorded_lines.needs_line(row.arm.because for row in ladder if row.lacks),
         limits=tuple(fact_lines.limit_lines(arm, results)) if arm else (),
-        unshown=tuple(why for name in LIMITS_LEFT_OPEN if arm and (why := arm.missing.get(name))),
+        unshown=tuple(why for name in _LIMITS_LEFT_OPEN if arm and (why := arm.missing.get(name))),
         target="" if target is None else phrases.target_line(verdict, target),
         wrong="" if recorded_lines.tells_no_cause(results) else wrong_lines(results),
         students=tuple(student_texts(results)),
@@ -165,7 +165,7 @@ def _cautions(results: Results) -> Iterator[str]:
     if arm and arm.cut and arm.cut.gain > results.task.success.margin:
         clause = phrases.cut_answers_clause(arm, arm.cut)
         yield f"{clause}. Raise output.max_tokens before you trust this score."
-    yield from (as_sentence(o.text) for kind in SHOWN_KINDS for o in seen if o.kind == kind)
+    yield from (as_sentence(o.text) for kind in _SHOWN_KINDS for o in seen if o.kind == kind)
     for one in seen:
         if one.kind == "groups" and one.level == "warning":  # one more could change the verdict
             yield f"{as_sentence(one.text)} {as_sentence(one.fix)}"

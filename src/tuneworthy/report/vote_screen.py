@@ -13,8 +13,8 @@ from tuneworthy.report.screen import Screen
 from tuneworthy.verdict.pairwise_votes import VoteQuestion
 from tuneworthy.verdict.phrases import bounds_path
 
-CHOICE_KEYS = "[l]eft [r]ight [b]oth wrong [e]qual, both right [s]kip [q]uit =right answer"
-PREFERENCE_KEYS = "better: [l]eft [r]ight, [b]oth bad [e]qually good [s]kip [q]uit =better text"
+_CHOICE_KEYS = "[l]eft [r]ight [b]oth wrong [e]qual, both right [s]kip [q]uit =right answer"
+_PREFERENCE_KEYS = "better: [l]eft [r]ight, [b]oth bad [e]qually good [s]kip [q]uit =better text"
 NO_ANSWER = "(no answer)"
 
 
@@ -39,7 +39,7 @@ def question_screen(
     _labelled_rows(screen, "left", blind_form(question.left))
     _labelled_rows(screen, "right", blind_form(question.right))
     screen.add()
-    screen.say(PREFERENCE_KEYS if preference else CHOICE_KEYS, style="dim")
+    screen.say(_PREFERENCE_KEYS if preference else _CHOICE_KEYS, style="dim")
     return screen.text()
 
 

@@ -44,13 +44,13 @@ from tuneworthy.report.page_parts import (
 )
 from tuneworthy.verdict import phrases
 
-EXAMPLE_KINDS = {
+_EXAMPLE_KINDS = {
     "few": "the same examples for every input",
     "nearest": "the examples nearest the input",
 }
-BLOCKED_NOTE = "The study is blocked: what was wrong is not said before that is repaired."
-MOST_DOUBTFUL_ANSWERS = 12  # doubtful answers shown
-CAUSE_SHADES = {
+_BLOCKED_NOTE = "The study is blocked: what was wrong is not said before that is repaired."
+_MOST_DOUBTFUL_ANSWERS = 12  # doubtful answers shown
+_CAUSE_SHADES = {
     "metric": "c0", "format": "c1", "convention": "c2", "knowledge": "c3", "retrieval": "c4",
     "reading": "c5", "latent": "c6", "capability": "c7", "learnable": "c8", "label": "c9",
     "hard": "c10", "chance": "c11", "untried": "c12",
@@ -68,7 +68,7 @@ def wrong_section(results: Results) -> Section | None:
         return None
     if results.verdict.status == "blocked":
         seen = Diagnosis(arm=seen.arm, n_fail=seen.n_fail, n_pass=seen.n_pass, doubts=seen.doubts,
-                         because=BLOCKED_NOTE)  # fmt: skip
+                         because=_BLOCKED_NOTE)  # fmt: skip
     parts: list[Any] = [*_cause_parts(seen), *_rate_parts()] if seen.wrong else []
     parts += [Text(line) for line in (seen.because, *seen.said) if line]
     parts.append(Text(_right_passage_line(results)))
@@ -90,7 +90,7 @@ def _cause_parts(seen: Diagnosis) -> Iterator[Any]:
     rows = [wrong for wrong in seen.wrong if wrong.cause != "few"]
     whole = causes.whole_percents(rows)
     shares = [
-        (round(one.share * one.n), CAUSE_SHADES[one.cause],
+        (round(one.share * one.n), _CAUSE_SHADES[one.cause],
          f"{causes.cause_title(one.cause)}: {whole[one.cause]} %")
         for one in rows
     ]  # fmt: skip
@@ -109,7 +109,7 @@ def _cause_row(one: Wrong, seen: Diagnosis, percent: int) -> tuple[Shown, ...]:
     count = sum(named == one.cause for named in seen.cause.values())
     cases = Span(count_noun(count, "case"), href=fragment("cause", one.cause))
     return (
-        Cell((swatch.format(CAUSE_SHADES[one.cause]), causes.cause_title(one.cause)), "whole"),
+        Cell((swatch.format(_CAUSE_SHADES[one.cause]), causes.cause_title(one.cause)), "whole"),
         figure_with(f"{percent} %", f"{ends}n {one.n:,}"),
         Span(causes.wrong_line(one, seen, percent), said=True),
         cases if count else soft("—"),
@@ -144,10 +144,10 @@ def _rate_parts() -> Iterator[Any]:
 def _doubt_parts(seen: Diagnosis) -> Iterator[Any]:
     if not seen.doubts:
         return
-    more = len(seen.doubts) - MOST_DOUBTFUL_ANSWERS
+    more = len(seen.doubts) - _MOST_DOUBTFUL_ANSWERS
     items: list[tuple[str, Shown]] = [
         ("", (case_link(doubt.case), f" {doubt.why}"))
-        for doubt in seen.doubts[:MOST_DOUBTFUL_ANSWERS]
+        for doubt in seen.doubts[:_MOST_DOUBTFUL_ANSWERS]
     ]
     yield Heading("Right answers to look at again")
     yield Items(items + [("soft", f"and {more} more")] * (more > 0))
@@ -174,7 +174,7 @@ def _context_curve_parts(results: Results) -> Iterator[Any]:
             for point in curve.points
         ]
         table = Table(("Examples", "#Score, 95 %", "#Tokens a prompt"), rows, "plain")
-        figures.append(Figure(f"Score by {EXAMPLE_KINDS[curve.kind]}", drawn, parts=[table]))
+        figures.append(Figure(f"Score by {_EXAMPLE_KINDS[curve.kind]}", drawn, parts=[table]))
     if figures:
         yield Heading("Would more examples help?")
         yield Columns(figures)

@@ -166,7 +166,7 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\w+", label_key(text)) or [text.strip()]
 
 
-HALF_SCORE_MEANINGS = {
+_HALF_SCORE_MEANINGS = {
     "token_f1": "half of its words are right", "rouge_l": "half of its words are right, in order",
     "fields_f1": "half of its fields are right", "must_say": "half of what its row demands is said",
 }  # fmt: skip
@@ -175,7 +175,9 @@ HALF_SCORE_MEANINGS = {
 
 def pass_at_comment(metric: str) -> str:
     """Return the YAML comment that explains a proposed `pass_at: 0.5` for a metric."""
-    parts = [HALF_SCORE_MEANINGS[part] for part in metric.split("+") if part in HALF_SCORE_MEANINGS]
+    parts = [
+        _HALF_SCORE_MEANINGS[part] for part in metric.split("+") if part in _HALF_SCORE_MEANINGS
+    ]
     meant = f": {parts[0]}" if len(parts) == 1 and "+" not in metric else ""
     return f"# from this score on an answer counts as right{meant}"
 

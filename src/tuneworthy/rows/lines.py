@@ -44,7 +44,7 @@ _UTF16_MARKS = {b"\xff\xfe\x00\x00": "UTF-32", b"\x00\x00\xfe\xff": "UTF-32", b"
 
 
 @dataclass(frozen=True)
-class RawLine:
+class _RawLine:
     """One line without its line ending: number from 1, bytes (None: over the limit), length.
 
     `ended` is False for a last line without a line ending.
@@ -134,7 +134,7 @@ def _likelier_encoding(chunks: Iterator[bytes]) -> str:
     return WINDOWS_ENCODING if stray > letters else "utf-8"
 
 
-def read_lines(path: Path, skip: int = 0) -> Iterator[RawLine]:
+def read_lines(path: Path, skip: int = 0) -> Iterator[_RawLine]:
     """Yield the lines of a file, ended by LF, CRLF or CR; `raw` is None over MAX_LINE bytes."""
     number, parts, length = 0, [], 0
     with path.open("rb") as file:
@@ -149,13 +149,13 @@ def read_lines(path: Path, skip: int = 0) -> Iterator[RawLine]:
                 parts.clear()
             if ended:
                 number += 1
-                yield RawLine(number, b"".join(parts) if length <= MAX_LINE else None, length)
+                yield _RawLine(number, b"".join(parts) if length <= MAX_LINE else None, length)
                 parts, length = [], 0
     if length:
-        yield RawLine(number + 1, b"".join(parts) if length <= MAX_LINE else None, length, False)
+        yield _RawLine(number + 1, b"".join(parts) if length <= MAX_LINE else None, length, False)
 
 
-def decoded_line(line: RawLine, shown: str, encoding: str) -> str | RowFault:
+def decoded_line(line: _RawLine, shown: str, encoding: str) -> str | RowFault:
     """Return the text of a line, or its fault: too long, a NUL byte, another encoding."""
     where = f"{shown}:{line.number}"
     if line.raw is None:
@@ -207,7 +207,7 @@ def read_jsonl(path: Path, shown: str, strict: bool = True) -> Iterator[RawRow |
         yield text if isinstance(text, RowFault) else _parse_json(text, line, place)
 
 
-def _parse_json(text: str, line: RawLine, where: str) -> RawRow | RowFault:
+def _parse_json(text: str, line: _RawLine, where: str) -> RawRow | RowFault:
     try:
         value = strict_json(text)
     except RefusedJson as error:
@@ -223,7 +223,7 @@ def _parse_json(text: str, line: RawLine, where: str) -> RawRow | RowFault:
     return RawRow(where, value)
 
 
-def _json_fault(text: str, line: RawLine, where: str, error: json.JSONDecodeError) -> RowFault:
+def _json_fault(text: str, line: _RawLine, where: str, error: json.JSONDecodeError) -> RowFault:
     place = f"{where}:{error.colno}"
     got = text[max(0, error.pos - 40) : error.pos + 40].strip()
     if (not line.ended and error.pos >= len(text.rstrip()) - 1) or _is_cut_string(error, line):
@@ -245,11 +245,11 @@ def _json_fault(text: str, line: RawLine, where: str, error: json.JSONDecodeErro
     )
 
 
-def _is_cut_string(error: json.JSONDecodeError, line: RawLine) -> bool:
+def _is_cut_string(error: json.JSONDecodeError, line: _RawLine) -> bool:
     return not line.ended and error.msg.startswith("Unterminated string")
 
 
-def _refuse_other_format(line: RawLine, path: Path, shown: str) -> None:
+def _refuse_other_format(line: _RawLine, path: Path, shown: str) -> None:
     start = (line.raw or b"").lstrip()[:1]
     if start not in {b"[", b"{"} or line.raw is None:
         return

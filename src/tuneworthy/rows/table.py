@@ -21,7 +21,7 @@ from tuneworthy.rows.bad_rows import RawRow, RowFault
 from tuneworthy.rows.csv_rows import DELIMITER_OF, column_names_of, delimiter_of, json_texts
 from tuneworthy.rows.lines import WINDOWS_ENCODING, check_text_file, text_encoding
 
-SAMPLED_RECORDS = 1_000  # a file is recognised by its first records
+_SAMPLED_RECORDS = 1_000  # a file is recognised by its first records
 _HEAD_BYTES = 65_536
 _WHOLE_NUMBER = re.compile(r"-?\d+\.0")
 _TEXT_FORMS = {"json_lines", "json_document", "yaml_document", "table"}
@@ -145,7 +145,7 @@ def open_rows(path: Path) -> Table:
 
 def _open_in_form(path: Path, form_name: str) -> Table:
     records = load("containers", form_name).records(path)
-    sample = tuple(islice(records, SAMPLED_RECORDS))
+    sample = tuple(islice(records, _SAMPLED_RECORDS))
     whole = _whole_columns(sample) if form_name == "table" else frozenset()
     sample = tuple(_with_cell_values(one, form_name, whole) for one in sample)
     return Table(path, form_name, sample, whole=whole)

@@ -18,8 +18,8 @@ from typing import Any
 from tuneworthy.sandbox._worker import SchemaFault, schema_checker
 from tuneworthy.sandbox.child import Child, ChildFailed, TimedOut
 
-__all__ = ["SchemaCheck", "SchemaFault", "external_reference", "schema_check"]
-SchemaCheck = Callable[[Any], str | None]
+__all__ = ["SchemaFault", "_SchemaCheck", "external_reference", "schema_check"]
+_SchemaCheck = Callable[[Any], str | None]
 """Returns the text on how a value violates a schema: "" if it does not, None on a timeout."""
 
 MOST_DEPTH, MOST_NODES = 64, 20_000
@@ -29,8 +29,8 @@ _REFERENCE_KEYWORDS = ("$ref", "$dynamicRef", "$recursiveRef")
 _RISKY_KEYWORDS = {*_REFERENCE_KEYWORDS, "pattern", "patternProperties", "uniqueItems"}
 
 
-def schema_check(value: dict[str, Any]) -> SchemaCheck:
-    """Return the function that checks a value against a schema (see `SchemaCheck`).
+def schema_check(value: dict[str, Any]) -> _SchemaCheck:
+    """Return the function that checks a value against a schema (see `_SchemaCheck`).
 
     Raises SchemaFault with the reason if the schema can't be used.
     """
@@ -45,7 +45,7 @@ def schema_check(value: dict[str, Any]) -> SchemaCheck:
 
 
 @lru_cache(maxsize=4)  # several callers check the same schema
-def _cached_check(text: str) -> SchemaCheck:
+def _cached_check(text: str) -> _SchemaCheck:
     value = json.loads(text)
     keys = {key for node in _nodes(value) if isinstance(node, dict) for key in node}
     return _ChildCheck(value) if keys & _RISKY_KEYWORDS else schema_checker(value)

@@ -35,7 +35,7 @@ from tuneworthy.stats.look_cost import look_cost
 Array = np.ndarray[Any, Any]
 
 
-ALPHA_SHARE = 0.7
+_ALPHA_SHARE = 0.7
 """The share of alpha that a study spends. If all of it were spent, up to 5.4 % of the score bounds
 of two arms broke in simulation; the promise is 5 %, with a reserve."""
 
@@ -137,12 +137,12 @@ def width_factor(folds_run: int, n_test: float, n_train: float) -> float:
 def level(alpha: float, looks: int = 1, arms: int = 2) -> float:
     """Return the one-sided error level of each bound of `arms` arms, by Bonferroni.
 
-    ALPHA_SHARE * alpha / (look_cost(looks) * (arms - 1)); `many.pair_levels` is less conservative
+    _ALPHA_SHARE * alpha / (look_cost(looks) * (arms - 1)); `many.pair_levels` is less conservative
     if all rows are known.
     """
     if arms < 1:
         raise ValueError(f"no level for {arms} arms")
-    return ALPHA_SHARE * alpha / (look_cost(looks) * max(1, arms - 1))
+    return _ALPHA_SHARE * alpha / (look_cost(looks) * max(1, arms - 1))
 
 
 def _checked_values(values: Any, lowest: float) -> Array:

@@ -10,7 +10,7 @@ from tuneworthy.stats.distributions import normal_quantile, student_quantile
 
 Array = np.ndarray[Any, Any]
 
-MIN_EFFECTIVE_GROUPS = 1.5
+_MIN_EFFECTIVE_GROUPS = 1.5
 """With fewer effective groups the rows say nothing about other groups."""
 
 
@@ -20,8 +20,8 @@ studies where it is 3 points, five folds show none. Without it up to 7.3 % of th
 points, 900 rows, two arms), with it 4.3 % (simulated)."""
 
 
-REFIT_SLOPE = 2.5  # how much the share of a row's variance between partitions adds to the factor
-LEAST_REFITTED = 1.25  # the smallest width factor of an arm that was fitted on several partitions
+_REFIT_SLOPE = 2.5  # how much the share of a row's variance between partitions adds to the factor
+_LEAST_REFITTED = 1.25  # the smallest width factor of an arm that was fitted on several partitions
 
 
 class Folds(NamedTuple):
@@ -79,7 +79,7 @@ def cluster_width_factor(values: Array, numbers: Array, level: float) -> float:
     if int(numbers.max()) + 1 == values.size:
         return 1.0
     groups = effective_groups(numbers)
-    if groups < MIN_EFFECTIVE_GROUPS:
+    if groups < _MIN_EFFECTIVE_GROUPS:
         return float("inf")
     off = values - values.mean()
     naive = float(off @ off) / (values.size - 1) / values.size
@@ -105,7 +105,7 @@ def refitted_factor(within: float, values: Array, factor: float) -> float:
     variance = float(values.var())
     if variance == 0:
         return factor
-    return min(factor, max(LEAST_REFITTED, float(np.sqrt(1 + REFIT_SLOPE * within / variance))))
+    return min(factor, max(_LEAST_REFITTED, float(np.sqrt(1 + _REFIT_SLOPE * within / variance))))
 
 
 def fold_width_factor(values: Array, folds: Folds, factor: float, wide: float = 1.0) -> float:

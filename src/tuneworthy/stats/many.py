@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 
 DRAWS = 10_000
 
-SMALL_LEVEL = 0.005  # below it the draws estimate a tail poorly: Bonferroni is within 15 % there
+_SMALL_LEVEL = 0.005  # below it the draws estimate a tail poorly: Bonferroni is within 15 % there
 
 _ZERO_VARIANCE = 1e-12  # a variance below it means two arms with the same score in every row
 
@@ -94,7 +94,7 @@ def _joint_level(most: Array, tail: float, count: int) -> float:
 
     Never below Bonferroni's, which always holds, and never above `tail`.
     """
-    if tail < SMALL_LEVEL:
+    if tail < _SMALL_LEVEL:
         return tail / count
     value = float(normal_cdf(-np.quantile(most, 1 - tail)))
     value = float(f"{value:.6g}")  # summation order changes the last digits

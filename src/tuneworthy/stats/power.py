@@ -27,7 +27,7 @@ POWER_QUANTILES = 2.80
 
 POWER = 0.8  # the chance of showing a difference that rows are sized for
 
-MOST_EXACT_ROWS = 400
+_MOST_EXACT_ROWS = 400
 
 """Up to this many rows the power is summed over all outcomes."""
 
@@ -71,7 +71,7 @@ def exact_power(n: int, d: float, gain: float, level: float, factor: float = 1.0
     if n < 1 or gain <= 0:
         raise ValueError("no rows, or no gain, show nothing")
     differ = max(d, gain)
-    if n > MOST_EXACT_ROWS:
+    if n > _MOST_EXACT_ROWS:
         sd = sqrt(max(differ - gain**2, 1e-12) / n)
         return float(normal_cdf(gain / sd - factor * normal_quantile(1 - level)))
     wins, losses, mean, low = _outcomes(n, level)

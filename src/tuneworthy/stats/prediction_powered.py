@@ -16,7 +16,7 @@ import numpy as np
 from tuneworthy.stats.distributions import student_quantile
 
 Array = np.ndarray[Any, Any]
-FEW_CORRECTIONS = 10  # with fewer corrections unlike the mode, one more is assumed at each end
+_FEW_CORRECTIONS = 10  # with fewer corrections unlike the mode, one more is assumed at each end
 
 
 class PredictionPoweredMean(NamedTuple):
@@ -71,7 +71,7 @@ def prediction_powered_mean(
     quantile, ends = student_quantile(1 - level, shift.size - 1), []
     for side in (-1.0, 1.0):
         moved, assumed = 0.0, own
-        if _count_unlike_mode(shift) < FEW_CORRECTIONS:
+        if _count_unlike_mode(shift) < _FEW_CORRECTIONS:
             more = np.append(shift, side)
             moved = weight * float(more.mean() - shift.mean())
             assumed = max(own, weight**2 * float(more.var(ddof=1)) / more.size)

@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 
 MIN_UNITS = 20
 """With fewer units only the crudest break shows at a level of .01, so nothing is tested."""
-EDGE_SHARE = 0.1  # the share of the units at either end that no cut separates
+_EDGE_SHARE = 0.1  # the share of the units at either end that no cut separates
 MOST_PERMUTATIONS, BATCH_PERMUTATIONS = 4_999, 500  # permutations in all, and per batch
 ENOUGH_AS_LARGE = 25  # permutations with a step as large as observed after which counting stops
 
@@ -112,7 +112,7 @@ def _possible_cuts(middle: Array) -> Array:
     """Return the places of possible cuts: each is the number of units before the cut."""
     units = middle.size
     counts = np.arange(1, units)
-    inside = (counts >= EDGE_SHARE * units) & (counts <= (1 - EDGE_SHARE) * units)
+    inside = (counts >= _EDGE_SHARE * units) & (counts <= (1 - _EDGE_SHARE) * units)
     return np.asarray(counts[inside & (middle[1:] > middle[:-1])])
 
 

@@ -21,7 +21,7 @@ from tuneworthy.store.failpoint import failpoint
 from tuneworthy.store.lock import LOCK_FILE, WriterLock, acquire
 from tuneworthy.store.trouble import malformed_error, store_errors
 
-APPLICATION = 0x74776C67  # "twlg", written into the file's header
+_APPLICATION = 0x74776C67  # "twlg", written into the file's header
 
 _MAGIC = b"SQLite format 3\x00"
 
@@ -95,7 +95,7 @@ class Database:
             head = file.read(100)
         if len(head) < 100 or not head.startswith(_MAGIC):
             raise self.malformed(f"{path.stat().st_size} bytes that are no SQLite file")
-        if int.from_bytes(head[68:72], "big") != APPLICATION:
+        if int.from_bytes(head[68:72], "big") != _APPLICATION:
             raise self.malformed("an SQLite file that tuneworthy did not make")
         refuse_newer(self.shown, int.from_bytes(head[60:64], "big"))
         page, pages = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
@@ -143,7 +143,7 @@ class Database:
 def _create_schema(connection: sqlite3.Connection) -> None:
     for statement in SCHEMA_STATEMENTS:
         connection.execute(statement)
-    connection.execute(f"PRAGMA application_id={APPLICATION}")
+    connection.execute(f"PRAGMA application_id={_APPLICATION}")
     connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
 
@@ -184,19 +184,19 @@ def _read_mode(path: Path) -> str:
     return "ro&immutable=1" if still else "ro"
 
 
-NETWORK_FILESYSTEMS = {
+_NETWORK_FILESYSTEMS = {
     "nfs", "nfs3", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afpfs", "webdav", "davfs",
     "afs", "ceph", "glusterfs", "lustre", "beegfs", "gpfs", "ocfs2", "ncpfs", "coda",
 }  # fmt: skip
 
-NETWORK_FUSE = (
+_NETWORK_FUSE = (
     "sshfs", "s3fs", "gcsfuse", "goofys", "rclone", "davfs", "gluster", "ceph", "blobfuse",
     "curlftpfs", "mountpoint-s3", "juicefs",
 )  # fmt: skip
 
-UNRELIABLE_FILESYSTEMS = {"9p", "virtiofs", "vboxsf", "drvfs", "prl_fs", "vmhgfs"}
+_UNRELIABLE_FILESYSTEMS = {"9p", "virtiofs", "vboxsf", "drvfs", "prl_fs", "vmhgfs"}
 
-SYNCED_FOLDERS = (
+_SYNCED_FOLDERS = (
     "dropbox", "onedrive", "google drive", "googledrive", "icloud", "com~apple~clouddocs",
     "nextcloud",
 )  # fmt: skip
@@ -222,7 +222,7 @@ def check_disk(folder: Path) -> str:
     """Return "" for a trusted disk, else a warning; raise StoreError for a network disk."""
     kind = filesystem(folder)
     plain = kind.removeprefix("fuse.")
-    if kind in NETWORK_FILESYSTEMS or (kind != plain and plain.startswith(NETWORK_FUSE)):
+    if kind in _NETWORK_FILESYSTEMS or (kind != plain and plain.startswith(_NETWORK_FUSE)):
         raise StoreError(
             "the study is on a network disk, where the store could be damaged",
             where=str(folder),
@@ -230,12 +230,12 @@ def check_disk(folder: Path) -> str:
             fix="copy the folder to a local disk and run there",
             kept="everything: nothing was changed",
         )
-    if kind in UNRELIABLE_FILESYSTEMS or kind.startswith("fuse"):
+    if kind in _UNRELIABLE_FILESYSTEMS or kind.startswith("fuse"):
         return (
             f"{folder} is on {kind}, whose locks may not hold between machines: "
             "let only one machine write here"
         )
-    if any(part.lower().startswith(SYNCED_FOLDERS) for part in folder.resolve().parts):
+    if any(part.lower().startswith(_SYNCED_FOLDERS) for part in folder.resolve().parts):
         return f"{folder} is in a synced folder: pause the sync while a run writes there"
     return ""
 

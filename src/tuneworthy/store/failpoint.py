@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 
 from tuneworthy.records.errors import TaskError
 
-FAILPOINT_VARIABLE = "TW_FAILPOINT"
+_FAILPOINT_VARIABLE = "TW_FAILPOINT"
 _times_passed: dict[str, int] = {}
 _lock = threading.Lock()
 
@@ -27,7 +27,7 @@ def failpoint(name: str) -> None:
 
     Raises OSError if the action is `raise` or an errno name; TaskError if it can't be parsed.
     """
-    if spec := os.environ.get(FAILPOINT_VARIABLE):
+    if spec := os.environ.get(_FAILPOINT_VARIABLE):
         _perform_action(name, spec)
 
 
@@ -60,7 +60,7 @@ def _parse_failpoint(spec: str) -> tuple[str, str, str]:
     if not known or not parts[1].removesuffix("+").isdecimal():
         raise TaskError(
             "a failpoint that can't be read",
-            where=f"environment variable {FAILPOINT_VARIABLE}",
+            where=f"environment variable {_FAILPOINT_VARIABLE}",
             got=spec,
             fix="write name:k:action, as in `put.before:3:kill`, or unset the variable",
         )

@@ -31,7 +31,7 @@ from tuneworthy.store.database import (
 from tuneworthy.store.failpoint import failpoint
 from tuneworthy.store.lock import WriterLock
 
-FIRST_LINK = "tuneworthy"
+_FIRST_LINK = "tuneworthy"
 
 
 class Entry(NamedTuple):
@@ -143,7 +143,7 @@ class Journal:
             if (values := connection.execute(query, (sort, name)).fetchone()) is None:
                 return None
             row, before = Row(*values), "SELECT link FROM rows WHERE seq = ?"
-            previous = _first_value(connection, before, row.seq - 1) if row.seq > 1 else FIRST_LINK
+            previous = _first_value(connection, before, row.seq - 1) if row.seq > 1 else _FIRST_LINK
         if previous is None or row_hash(previous, row.seq, row[1:7], row.at) != row.link:
             raise self.tampered_error(row.seq, f"{row.sort} {row.name}")
         return row
@@ -164,7 +164,7 @@ class Journal:
 
     def verify(self) -> int:
         """Recompute the hash chain; return the number of rows, raise StoreError if it is broken."""
-        previous, count = FIRST_LINK, 0
+        previous, count = _FIRST_LINK, 0
         for row in self.all_rows():
             count += 1
             if row.seq != count:
@@ -253,7 +253,7 @@ def _lost_data_error(
 
 def _insert(connection: sqlite3.Connection, entry: Entry) -> Row:
     last = connection.execute("SELECT seq, link FROM rows ORDER BY seq DESC LIMIT 1").fetchone()
-    seq, previous = last or (0, FIRST_LINK)
+    seq, previous = last or (0, _FIRST_LINK)
     # Wall time is for display: `seq` is the order, so a clock that jumps changes nothing.
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     row = Row(seq + 1, *entry, at, row_hash(previous, seq + 1, entry, at))

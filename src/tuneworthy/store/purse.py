@@ -27,13 +27,13 @@ Money = Decimal | float | int | str
 # Decimal rounds sums to 28 digits by default: a price of 1e-30 beside 0.3 would vanish.
 _EXACT = Context(prec=400)
 
-MOST_LISTED = 20  # the most attempts of unknown outcome that are listed one by one
+_MOST_LISTED = 20  # the most attempts of unknown outcome that are listed one by one
 
 UNKNOWN_OUTCOMES_NOTE = "unknown outcomes"
 
 
 @dataclass(frozen=True)
-class Reservation:
+class _Reservation:
     """The reservation of one attempt to send a request; `retry_key` is the same for each retry.
 
     Send `retry_key` as the Idempotency-Key header: a server that supports it bills a request once.
@@ -52,7 +52,7 @@ class Reservation:
 
 
 @dataclass(frozen=True)
-class UnknownOutcome:
+class _UnknownOutcome:
     """An attempt with unknown outcome: it may have been billed up to `usd`."""
 
     number: int
@@ -63,13 +63,13 @@ class UnknownOutcome:
 
 
 @dataclass(frozen=True)
-class Spending:
+class _Spending:
     """The cost of a study. `usd` and `tokens` include reserved requests and unknown outcomes."""
 
     usd: Decimal
     tokens: int
     attempts: int
-    unknown: tuple[UnknownOutcome, ...]
+    unknown: tuple[_UnknownOutcome, ...]
 
 
 @dataclass
@@ -83,7 +83,7 @@ class StudyAccount:
     usd: Decimal = Decimal(0)
     tokens: int = 0
     attempts: int = 0
-    live: dict[int, Reservation] = field(default_factory=dict)
+    live: dict[int, _Reservation] = field(default_factory=dict)
     settled: threading.Condition = field(default_factory=threading.Condition)
     writing: Counter[int] = field(default_factory=Counter)
     settling: set[int] = field(default_factory=set)
@@ -129,7 +129,7 @@ class SpendingCap:
         """Store a fact about an endpoint as `what`; return the stored one: the first write wins."""
         return self.ledger.freeze(self.study, what, value)
 
-    def reserve(self, usd: Money | None, tokens: int, key: str = "") -> Reservation:
+    def reserve(self, usd: Money | None, tokens: int, key: str = "") -> _Reservation:
         """Reserve the worst case of one attempt, durably, and return the ticket to send it with.
 
         `usd` None means that the model has no price: refused under a money cap (TaskError). If only
@@ -164,14 +164,14 @@ class SpendingCap:
                 if number is None:
                     account.book(worst.copy_negate(), -tokens, -1)
                 else:
-                    ticket = Reservation(number, key, worst, tokens, me)
+                    ticket = _Reservation(number, key, worst, tokens, me)
                     account.live[number] = ticket
                 account.settled.notify_all()
         return ticket
 
     def settle(
         self,
-        ticket: Reservation,
+        ticket: _Reservation,
         usd: Money | None,
         tokens: int | None,
         reply: dict[str, Any] | None = None,
@@ -207,13 +207,13 @@ class SpendingCap:
                     account.book(usd_more, tokens_more, 0)
                 account.settled.notify_all()
 
-    def spent(self) -> Spending:
+    def spent(self) -> _Spending:
         """Return the committed cost so far, with each attempt of unknown outcome."""
         account = self._account
         with account.settled:
             while any(account.writing.values()):  # its row may be there, and is not unknown
                 account.settled.wait(0.2)
-            return Spending(account.usd, account.tokens, account.attempts, tuple(self._unknown()))
+            return _Spending(account.usd, account.tokens, account.attempts, tuple(self._unknown()))
 
     def left(self) -> tuple[Decimal | None, int | None]:
         """Return (dollars, tokens) that may still be reserved, each None without a cap."""
@@ -249,14 +249,14 @@ class SpendingCap:
             fix=f"raise {name} and run again",
         )
 
-    def _unknown(self) -> list[UnknownOutcome]:
+    def _unknown(self) -> list[_UnknownOutcome]:
         known = {
             row.name
             for row in self.ledger.journal.rows("outcome", self.study)
             if None not in row.content.values()
         }
         return [
-            UnknownOutcome(r.seq, c["key"], Decimal(c["usd"] or 0), int(c["tokens"] or 0), r.at)
+            _UnknownOutcome(r.seq, c["key"], Decimal(c["usd"] or 0), int(c["tokens"] or 0), r.at)
             for r in self.ledger.journal.rows("attempt", self.study)
             if str(r.seq) not in known and r.seq not in self._account.live
             for c in [r.content]
@@ -276,9 +276,9 @@ def unknown_costs(purse: SpendingCap | None) -> dict[str, Any]:
     tokens = sum(item.tokens for item in unknown)
     lines = [
         f"#{item.number} of {item.at}: up to ${item.usd.normalize():f}"
-        for item in unknown[:MOST_LISTED]
+        for item in unknown[:_MOST_LISTED]
     ]
-    more = [f"and {len(unknown) - MOST_LISTED:,} more"] if len(unknown) > MOST_LISTED else []
+    more = [f"and {len(unknown) - _MOST_LISTED:,} more"] if len(unknown) > _MOST_LISTED else []
     noun = "request" if len(unknown) == 1 else "requests"
     return {
         UNKNOWN_OUTCOMES_NOTE: f"{len(unknown):,} {noun} sent whose outcome is not known: up to"

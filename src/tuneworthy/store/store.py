@@ -35,7 +35,7 @@ from tuneworthy.store.trouble import store_errors
 if TYPE_CHECKING:
     from tuneworthy.store.purse import StudyAccount
 
-BLOBS_FOLDER = "blobs"
+_BLOBS_FOLDER = "blobs"
 # The kinds under which a look that was given back, and then taken after all, are frozen.
 RELEASED_LOOK, RETAKEN_LOOK = "look released", "look taken again"
 MIN_SHARED = 0.05  # share of cases; fewer can't move a mean by the usual margin
@@ -223,7 +223,7 @@ class Ledger(Bookings):
     def folder(self, key: str) -> Path:
         """Return the path blobs/<key>/, created if missing, where a unit's files survive a kill."""
         name = key if _PLAIN_KEY.fullmatch(key) else digest(key)
-        path = self.home / BLOBS_FOLDER / name
+        path = self.home / _BLOBS_FOLDER / name
         if self._lock is not None:
             with store_errors(path):
                 path.mkdir(parents=True, exist_ok=True)
@@ -331,7 +331,7 @@ def _open_writer(database: Database, say: Callable[[str], None]) -> Ledger:
         lock.release(clean=False)
         raise
     if ledger.recovered:
-        remove_partial(home / BLOBS_FOLDER)
+        remove_partial(home / _BLOBS_FOLDER)
         say("the last run here did not end by itself; the store was checked and is whole")
     if (ledger.recovered or ledger.journal.counted() == 0) and (count := restore_replies(ledger)):
         say(f"{count} paid replies that the store lacked were read back from {REPLIES_FILE}")

@@ -13,9 +13,9 @@ from tuneworthy.records.plan import PlannedArm
 from tuneworthy.store.store import Ledger
 
 # Between two rows about answers or messages: each row is a durable write.
-SECONDS_BETWEEN_ROWS = 2.0
-MOST_TEXT = 500  # characters of a message that are stored
-RESULTS_FOLDER_KIND = "results folder"
+_SECONDS_BETWEEN_ROWS = 2.0
+_MOST_TEXT = 500  # characters of a message that are stored
+_RESULTS_FOLDER_KIND = "results folder"
 """The kind under which the name of a study's results folder is frozen."""
 
 
@@ -31,7 +31,7 @@ class StudyEvents:
         self._ledger, self._study, self._tell = ledger, study, tell
         self._arm, self._total, self._done = "", 0, 0
         self._written: dict[str, float] = {}
-        ledger.freeze(study, RESULTS_FOLDER_KIND, {"folder": folder})
+        ledger.freeze(study, _RESULTS_FOLDER_KIND, {"folder": folder})
         self._log("begin", {})
 
     def __call__(self, event: str, data: Any) -> None:
@@ -46,7 +46,7 @@ class StudyEvents:
                 self._log("answers", {**self._progress(), "done": self._total})
             self._log("step", data.plain() if data else {})
         elif event == "say":
-            self._log_seldom("say", {"text": str(data)[:MOST_TEXT]})
+            self._log_seldom("say", {"text": str(data)[:_MOST_TEXT]})
         self._tell(event, data)
 
     def _begin_arm(self, planned: PlannedArm) -> None:
@@ -60,7 +60,7 @@ class StudyEvents:
 
     def _log_seldom(self, kind: str, value: dict[str, Any]) -> None:
         now = time.monotonic()
-        if now - self._written.get(kind, -SECONDS_BETWEEN_ROWS) >= SECONDS_BETWEEN_ROWS:
+        if now - self._written.get(kind, -_SECONDS_BETWEEN_ROWS) >= _SECONDS_BETWEEN_ROWS:
             self._written[kind] = now
             self._log(kind, value)
 
@@ -74,5 +74,5 @@ def begun_studies(ledger: Ledger) -> dict[str, str]:
     return {
         row.study: str(row.content.get("folder", ""))
         for row in rows
-        if row.kind == RESULTS_FOLDER_KIND
+        if row.kind == _RESULTS_FOLDER_KIND
     }

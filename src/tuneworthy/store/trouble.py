@@ -61,7 +61,7 @@ _ERRORS_OF_SQLITE = {
     "SQLITE_FULL": _DISK_FULL, "SQLITE_READONLY": _READ_ONLY, "SQLITE_PERM": _DENIED,
     "SQLITE_BUSY": _LOCKED, "SQLITE_LOCKED": _LOCKED, "SQLITE_CANTOPEN": _DENIED,
 }  # fmt: skip
-DAMAGED_STORE_CODES = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
+_DAMAGED_STORE_CODES = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def from_system(error: OSError, where: str) -> StoreError:
 def _from_sqlite(error: sqlite3.Error, path: Path) -> StoreError:
     """Return the StoreError for a SQLite error; copy a malformed store to quarantine."""
     name = str(getattr(error, "sqlite_errorname", None) or "")
-    if name.startswith(DAMAGED_STORE_CODES) or "malformed" in str(error):
+    if name.startswith(_DAMAGED_STORE_CODES) or "malformed" in str(error):
         return malformed_error(path, str(error))
     message = next(
         (text for start, text in _ERRORS_OF_SQLITE.items() if name.startswith(start)), _DISK_FAILED

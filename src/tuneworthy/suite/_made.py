@@ -48,18 +48,18 @@ def load_words(name: str) -> Any:
     return SimpleNamespace(**tomllib.loads(path.read_text("utf-8")))
 
 
-SHINGLE_LENGTH = 5  # characters
+_SHINGLE_LENGTH = 5  # characters
 
 NEAR_COPY_SIMILARITY = 0.8  # Jaccard similarity from which two inputs count as near-copies
 
-MOST_DRAWS_PER_ROW = 200  # draws for one row before giving up
+_MOST_DRAWS_PER_ROW = 200  # draws for one row before giving up
 
 
 def shingles(text: str) -> frozenset[str]:
     """Return the 5-character shingles of a text, case and space normalised."""
     plain = " ".join(text.lower().split())
     return frozenset(
-        plain[i : i + SHINGLE_LENGTH] for i in range(max(1, len(plain) - SHINGLE_LENGTH + 1))
+        plain[i : i + _SHINGLE_LENGTH] for i in range(max(1, len(plain) - _SHINGLE_LENGTH + 1))
     )
 
 
@@ -106,7 +106,7 @@ def draw_distinct(n: int, draw: Callable[[int], dict[str, Any]]) -> list[dict[st
     rows: list[dict[str, Any]] = []
     seen = SeenInputs()
     for number in range(n):
-        for _ in range(MOST_DRAWS_PER_ROW):
+        for _ in range(_MOST_DRAWS_PER_ROW):
             row = draw(number)
             if seen.add(row["input"]):
                 break

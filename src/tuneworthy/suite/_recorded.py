@@ -10,7 +10,7 @@ from typing import Any
 from tuneworthy.records.plugins import load
 from tuneworthy.suite._write import SEED, task_files, write_files
 
-RECORDED_FOLDER = Path(__file__).parent / "recorded"
+_RECORDED_FOLDER = Path(__file__).parent / "recorded"
 STUDIES: dict[str, dict[str, Any]] = {
     "clause_type": {
         "present": {"answers": "keywords.jsonl"},
@@ -28,9 +28,9 @@ STUDIES: dict[str, dict[str, Any]] = {
     },
 }
 """By study: its keys of task.yaml on recorded systems; tools/record_demo.py wrote the answers."""
-LABELLED_TEST_ROWS = {"open_clauses": 40}
+_LABELLED_TEST_ROWS = {"open_clauses": 40}
 """By study: the number of test rows that keep their label (default: all); the others lose it."""
-TASK_OF_STUDY = {"open_clauses": "clause_type"}
+_TASK_OF_STUDY = {"open_clauses": "clause_type"}
 """By study: the name of its task in the suite, if it differs from the study's."""
 
 
@@ -40,16 +40,16 @@ def write_recorded(name: str, folder: Path) -> Path:
     Files of an earlier call are replaced. Raises TaskError for other files in the folder, and
     KeyError for an unknown study.
     """
-    keys, task_name = STUDIES[name], TASK_OF_STUDY.get(name, name)
+    keys, task_name = STUDIES[name], _TASK_OF_STUDY.get(name, name)
     made = load("suite", task_name).make(SEED)
     texts = task_files(task_name, made, SEED)
     del texts["README.md"]
     recorded = list(keys.get("answers", {}).values())
     recorded += [keys["present"]["answers"]] if "present" in keys else []
     for file in recorded:
-        texts[file] = (RECORDED_FOLDER / file).read_text("utf-8")
+        texts[file] = (_RECORDED_FOLDER / file).read_text("utf-8")
     data = {"train": "train.jsonl", "test": "test.jsonl"}
-    if (labelled := LABELLED_TEST_ROWS.get(name)) is not None:
+    if (labelled := _LABELLED_TEST_ROWS.get(name)) is not None:
         test = made.rows[made.split :]
         data["unlabelled"] = "unlabelled.jsonl"
         texts["test.jsonl"] = _json_lines(test[:labelled])

@@ -11,8 +11,8 @@ from tuneworthy.suite._made import GeneratedTask, draw_distinct, load_words, two
 
 WORDS = load_words("sheets")
 
-EDITIONS = ("2023-03-01", "2024-02-01", "2025-06-01")
-CHANGE_CHANCE = 0.6  # the chance that a new edition of a sheet changes a value
+_EDITIONS = ("2023-03-01", "2024-02-01", "2025-06-01")
+_CHANGE_CHANCE = 0.6  # the chance that a new edition of a sheet changes a value
 TASK = {
     "name": "changing-facts",
     "instruction": "Answer the question on our products with a number and its unit only."
@@ -51,7 +51,7 @@ def make(seed: int, n: int = 360) -> GeneratedTask:
 
 def _draw_sheets(rng: Random, name: str) -> list[dict[str, Any]]:
     """Return the data sheets of a product, the oldest first, each with the values it states."""
-    days = EDITIONS[rng.randrange(len(EDITIONS)) :]
+    days = _EDITIONS[rng.randrange(len(_EDITIONS)) :]
     values = {key: rng.randint(low, high) for key, (_, low, high, *_) in WORDS.attributes.items()}
     sheets = []
     for edition, (day, end) in enumerate(zip(days, (*days[1:], None), strict=True), 1):
@@ -70,7 +70,7 @@ def _draw_next_value(rng: Random, key: str, value: int) -> int:
     """Return a value in the next edition: another one with probability .6, else the same."""
     _, low, high, *_ = WORDS.attributes[key]
     new = rng.randint(low, high - 1)
-    return new + (new >= value) if rng.random() < CHANGE_CHANCE else value
+    return new + (new >= value) if rng.random() < _CHANGE_CHANCE else value
 
 
 def _draw_row(rng: Random, name: str, key: str, sheets: list[dict[str, Any]]) -> dict[str, Any]:

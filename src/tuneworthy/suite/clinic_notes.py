@@ -19,19 +19,19 @@ WORDS = load_words("clinic")
 FIELDS = (
     "age", "sex", "complaint", "days", "drug", "mg", "per_day", "allergy", "review_days",
 )  # fmt: skip
-NUMBER_SCHEMA = {"type": ["integer", "null"], "minimum": 0, "maximum": 9999}
+_NUMBER_SCHEMA = {"type": ["integer", "null"], "minimum": 0, "maximum": 9999}
 SCHEMA = {
     "type": "object",
     "properties": {
-        "age": NUMBER_SCHEMA,
+        "age": _NUMBER_SCHEMA,
         "sex": {"enum": ["f", "m"]},
         "complaint": {"enum": list(WORDS.complaints)},
-        "days": NUMBER_SCHEMA,
+        "days": _NUMBER_SCHEMA,
         "drug": {"type": ["string", "null"], "maxLength": 20},
-        "mg": NUMBER_SCHEMA,
-        "per_day": NUMBER_SCHEMA,
+        "mg": _NUMBER_SCHEMA,
+        "per_day": _NUMBER_SCHEMA,
         "allergy": {"type": ["string", "null"], "maxLength": 20},
-        "review_days": NUMBER_SCHEMA,
+        "review_days": _NUMBER_SCHEMA,
     },
     "required": list(FIELDS),
     "additionalProperties": False,

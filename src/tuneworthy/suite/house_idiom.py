@@ -29,7 +29,7 @@ class Function(NamedTuple):
     body: str
 
 
-class RecordKind(NamedTuple):
+class _RecordKind(NamedTuple):
     """A kind of record: its plural and singular, its numeric fields, its boolean fields."""
 
     plural: str
@@ -76,15 +76,15 @@ def make(seed: int, n: int = 360) -> GeneratedTask:
 
 def _function_variants(
     things: Iterable[Sequence[Any]],
-) -> list[tuple[RecordKind, Function, str, str]]:
+) -> list[tuple[_RecordKind, Function, str, str]]:
     jobs = [Function(*parts) for parts in WORDS.functions]
-    kinds = [RecordKind(*parts) for parts in things]
+    kinds = [_RecordKind(*parts) for parts in things]
     return [(kind, job, amount, flag) for kind in kinds for job in jobs
             for amount, flag in product(kind.amounts, kind.flags)]  # fmt: skip
 
 
 def _draw_row(
-    rng: Random, thing: RecordKind, job: Function, amount: str, flag: str
+    rng: Random, thing: _RecordKind, job: Function, amount: str, flag: str
 ) -> dict[str, Any]:
     words = {"many": thing.plural, "one": thing.singular, "n": str(rng.randrange(1, 40)),
              "amount": amount, "flag": flag}  # fmt: skip
@@ -100,7 +100,7 @@ def _draw_row(
     }
 
 
-def _function_code(job: Function, thing: RecordKind, name: str, words: dict[str, str]) -> str:
+def _function_code(job: Function, thing: _RecordKind, name: str, words: dict[str, str]) -> str:
     body = job.body.format(**words)
     imports = "from operator import itemgetter\n\n\n" if "itemgetter" in body else ""
     return (

@@ -13,7 +13,7 @@ from tuneworthy.suite._made import (
     two_thirds,
 )
 
-SUPPORT = load_words("support")
+_SUPPORT = load_words("support")
 WORDS = load_words("voice")
 
 TASK = {
@@ -30,7 +30,7 @@ def make(seed: int, n: int = 360) -> GeneratedTask:
     """Return a task of n messages with a desk note and the reply; the test part has new names."""
     rng, start = Random(f"house_voice {seed}"), two_thirds(n)
     rows = draw_distinct(
-        n, lambda i: _draw_row(rng, SUPPORT.names if i < start else SUPPORT.unseen_names)
+        n, lambda i: _draw_row(rng, _SUPPORT.names if i < start else _SUPPORT.unseen_names)
     )
     return GeneratedTask(tuple(rows), TASK, "convention", start, "House voice", str(__doc__))
 
@@ -40,9 +40,9 @@ def _draw_row(rng: Random, names: tuple[str, ...]) -> dict[str, Any]:
     words = {
         "name": rng.choice(names),
         "order": f"{rng.choice('ABCDEHKMRTX')}{rng.randrange(100, 1000)}",
-        "item": rng.choice(SUPPORT.items),
-        "day": rng.choice(SUPPORT.weekdays[:3]),
-        "when": rng.choice(SUPPORT.weekdays[3:]),
+        "item": rng.choice(_SUPPORT.items),
+        "day": rng.choice(_SUPPORT.weekdays[:3]),
+        "when": rng.choice(_SUPPORT.weekdays[3:]),
         "sum": str(rng.randrange(7, 180)),
     }
     parts = {"text": rng.choice(messages), "note": note}

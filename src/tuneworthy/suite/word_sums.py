@@ -15,8 +15,8 @@ from tuneworthy.suite._made import (
 
 WORDS = load_words("sums")
 
-LARGEST_SUM = 2000  # the most that a product may be
-PUT_ASIDE = 10  # the number that the step `if_more` subtracts
+_LARGEST_SUM = 2000  # the most that a product may be
+_PUT_ASIDE = 10  # the number that the step `if_more` subtracts
 TASK = {
     "name": "word-sums",
     "instruction": "Work out the sum. End with the answer as one number.",
@@ -64,12 +64,12 @@ def _draw_step(rng: Random, value: int) -> tuple[str, int, int]:
         if parts:
             k = rng.choice(parts)
             return name, k, value // k
-    elif name == "times" and value * 2 <= LARGEST_SUM:
-        k = rng.randrange(2, min(5, LARGEST_SUM // value) + 1)
+    elif name == "times" and value * 2 <= _LARGEST_SUM:
+        k = rng.randrange(2, min(5, _LARGEST_SUM // value) + 1)
         return name, k, value * k
-    elif name == "if_more" and value > PUT_ASIDE + 1:
-        k = max(PUT_ASIDE, value + rng.choice((-1, 1)) * rng.randrange(1, 30))
-        return name, k, value - PUT_ASIDE if value > k else value
+    elif name == "if_more" and value > _PUT_ASIDE + 1:
+        k = max(_PUT_ASIDE, value + rng.choice((-1, 1)) * rng.randrange(1, 30))
+        return name, k, value - _PUT_ASIDE if value > k else value
     elif name == "take" and value > 3:
         k = rng.randrange(1, value - 1)
         return name, k, value - k

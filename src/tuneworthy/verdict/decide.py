@@ -33,7 +33,7 @@ from tuneworthy.verdict.rungs import Ladder, ladder_key
 from tuneworthy.verdict.sentences import why_named
 from tuneworthy.verdict.worth import economics_of_arms
 
-ROLE_ORDER = ("reference", "candidate", "ceiling", "placebo")
+_ROLE_ORDER = ("reference", "candidate", "ceiling", "placebo")
 _NO_OTHER_COMPARED = "no other arm was compared"
 _NO_REFERENCE = "no reference was compared, so there is nothing to measure from"
 _WHY_LEFT_UNKNOWN = (
@@ -43,7 +43,7 @@ _WHY_NO_ARM = {
     "limits": "no arm that keeps your limits is good enough to be named",
     "nothing": "no arm that could be named was measured",
 }
-VOLUME_GRID = (1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7)
+_VOLUME_GRID = (1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7)
 
 
 def decide(
@@ -124,7 +124,7 @@ def grid(evidence: Evidence, findings: Sequence[Finding], policy: Policy) -> tup
     scenarios = ladder_scenarios(evidence, policy)
     volumes: set[float | None] = {policy.requests_per_month}
     if known_prices(scenarios.seen.rivals, policy.model_copy(update={"requests_per_month": 1.0})):
-        volumes = {*VOLUME_GRID, policy.requests_per_month or VOLUME_GRID[0]}
+        volumes = {*_VOLUME_GRID, policy.requests_per_month or _VOLUME_GRID[0]}
     out = []
     for volume in sorted(volumes, key=lambda v: v or 0.0):
         for margin in MARGIN_GRID:
@@ -161,7 +161,7 @@ def exit_code(verdict: Verdict, require_firm: bool = False) -> int:
 
 def _in_ladder_order(evidence: Evidence) -> list[ArmResult]:
     """Return the arms in ladder order: references, then rungs, then the rest."""
-    return sorted(evidence.arms, key=lambda arm: (ROLE_ORDER.index(arm.role), *ladder_key(arm)))
+    return sorted(evidence.arms, key=lambda arm: (_ROLE_ORDER.index(arm.role), *ladder_key(arm)))
 
 
 def _why_and_settlement(

@@ -28,7 +28,7 @@ from tuneworthy.rows.answers import read_answers
 from tuneworthy.rows.copies import full_text, normalised_text
 from tuneworthy.verdict.pairwise_votes import shuffled_by_seed
 
-RecordedAnswers = Mapping[str, Mapping[str, Answer]]
+_RecordedAnswers = Mapping[str, Mapping[str, Answer]]
 
 
 class _StudyScores:
@@ -90,7 +90,7 @@ class Finalists(_StudyScores):
         runs: Sequence[Run],
         arms: Sequence[ArmResult],
         pool: Sequence[Query],
-        recorded: RecordedAnswers,
+        recorded: _RecordedAnswers,
     ) -> None:
         super().__init__(runner.task, runner.study, runner.split, runs, arms)
         self._runner, self._recorded, self._pool = runner, recorded, pool
@@ -165,7 +165,7 @@ class StoredFinalists(_StudyScores):
 
 def recorded_answers_by_arm(
     task: Task, pool: Sequence[Query], labelled: Sequence[Case]
-) -> RecordedAnswers:
+) -> _RecordedAnswers:
     """Return {arm: {input id: answer}} to new inputs from files of recorded answers; {} if none.
 
     A new input whose id belongs to a row with another input has no answer, since the answer could

@@ -20,7 +20,7 @@ from tuneworthy.verdict.rungs import Ladder
 PriceKey = Literal["value_of_correct", "requests_per_month"]
 MARGIN_GRID = tuple(points / 100 for points in range(21))
 DAYS_PER_MONTH = 30.0
-PRICE_FACTOR = 20  # a price is varied from its own / 20 to its own * 20
+_PRICE_FACTOR = 20  # a price is varied from its own / 20 to its own * 20
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _rulings_by_price(
         return apply_rule(_with_costs(scenarios, costs), policy)
 
     return _rulings_between(
-        turning, ruled, (arm.usd_per_1k / PRICE_FACTOR, arm.usd_per_1k * PRICE_FACTOR)
+        turning, ruled, (arm.usd_per_1k / _PRICE_FACTOR, arm.usd_per_1k * _PRICE_FACTOR)
     )
 
 

@@ -12,7 +12,7 @@ from tuneworthy.records.verdict import Finding
 from tuneworthy.verdict.phrases import NO_END_KNOWN, SET_VALUE, SET_VOLUME
 
 NO_TARGET = "no target was set"
-ARM_REASONS = {
+_ARM_REASONS = {
     "tool": "no tool was given for it, so it can't be named",
     "seed": "nothing was drawn with a seed",
     "score": "no case was scored",
@@ -22,13 +22,13 @@ ARM_REASONS = {
     "usd_per_1k": "no price is known",
     "fit_seconds": "nothing was fitted",
 }
-STEP_REASONS = {
+_STEP_REASONS = {
     "rows": "this step is not counted in rows",
     "clicks": "this step is not counted in clicks",
     "usd": "no price is known for this step (key economics.label_each)",
     "minutes": "this step is not counted in minutes of a machine",
 }
-COST_REASONS = {
+_COST_REASONS = {
     "requests_per_month": SET_VOLUME,
     "value_of_correct": SET_VALUE,
     "expires": NO_END_KNOWN,
@@ -73,7 +73,7 @@ def _reason_for_null(
         finding = plain["questions"][path[1]]
         return "there is no such prior" if last == "prior" else finding["because"]
     if top == "next":
-        return STEP_REASONS[last]
+        return _STEP_REASONS[last]
     if last == "arm":
         return "no arm is named here"
     if top == "wrong" and last == "placebo":
@@ -81,13 +81,13 @@ def _reason_for_null(
         return "its remedy has no placebo" if found else "no remedy stands behind this cause"
     if top == "changes" and len(path) > 3:
         own = plain["changes"]["arms"][path[2]]["missing"]
-        return own.get(str(path[3])) or CHANGE_REASONS.get(last, "it was not recorded")
+        return own.get(str(path[3])) or _CHANGE_REASONS.get(last, "it was not recorded")
     if top == "economics":
-        return COST_REASONS.get(last, _SECTION_REASONS["economics"])
+        return _COST_REASONS.get(last, _SECTION_REASONS["economics"])
     return _SECTION_REASONS.get(str(top), "not measured")
 
 
-CHANGE_REASONS = {
+_CHANGE_REASONS = {
     "effective_rank": "nothing changed in this layer",
     "score_before": "this answer has no score",
     "score_after": "this answer has no score",
@@ -115,7 +115,7 @@ def _reason_for_arm_null(
         return str(arm.because or f"the arm was {arm.state}")
     if key == "tool" and arm.role != "candidate":
         return f"a {arm.role} is no tool"
-    return "too few were timed" if len(rest) > 1 else ARM_REASONS[key]
+    return "too few were timed" if len(rest) > 1 else _ARM_REASONS[key]
 
 
 QUESTIONS_NOT_ASKED = "not measured (the questions are asked at the end of a study)"

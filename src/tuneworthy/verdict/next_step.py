@@ -25,9 +25,9 @@ from tuneworthy.verdict.unmeasured import (
     unmeasured_clause,
 )
 
-LEAST_SETTLE_CHANCE = 0.5
+_LEAST_SETTLE_CHANCE = 0.5
 """With too few inputs, settling is offered from this chance on (or labelling's, if lower)."""
-REPAIR_FORM = "repair the metric or the parser, then run again"
+_REPAIR_FORM = "repair the metric or the parser, then run again"
 
 
 def next_step(
@@ -51,7 +51,7 @@ def next_step(
         return Next(do="measure an arm", why="no arm that could be named was measured")
     if (form := refused_answers(evidence)) and form.share > policy.margin:
         return Next(
-            do=REPAIR_FORM,
+            do=_REPAIR_FORM,
             why=f"{refused_answers_clause(form)}, and every comparison counts them as wrong",
         )
     if ruling.reason == "limits":
@@ -98,7 +98,7 @@ def _step_before_rows(
     if ruling.unsettled_by:
         return _step_to_answer_again(evidence, *ruling.unsettled_by)
     if evidence.corrected:
-        return Next(do="label a blind sample", rows=BLIND_ROWS, why=_WHY_BLIND)
+        return Next(do="label a blind sample", rows=_BLIND_ROWS, why=_WHY_BLIND)
     if decisive_breaks(ladder, policy, evidence.trends, ruling.arm):
         return Next(do="measure on newer rows", why=_WHY_NEWER)
     if alike_neighbours(ladder, evidence.neighbours, ruling.arm):
@@ -129,10 +129,10 @@ _WHY_GROUPS = (
     "rows next to each other in the file have like results, and bounds that take each row as"
     " independent are too narrow; give rows of one source the same `group`"
 )
-BLIND_ROWS = 100
+_BLIND_ROWS = 100
 _WHY_BLIND = (
     "errors that were accepted when answers were corrected count as right;"
-    f" `tuneworthy check --blind {BLIND_ROWS}` writes rows to label without seeing an answer"
+    f" `tuneworthy check --blind {_BLIND_ROWS}` writes rows to label without seeing an answer"
 )
 _WHY_ANOTHER_TOOL = (
     "only classifiers and what runs today were measured, and another tool may be better by more"
@@ -240,7 +240,7 @@ def _options_to_settle(
     if pair.apart is None or not inputs or evidence.locked:  # settling works on open rows only
         return []
     chance = open_now.outlook.chance_by_clicks(inputs)
-    if inputs < size.inputs and chance < min(LEAST_SETTLE_CHANCE, size.chance):
+    if inputs < size.inputs and chance < min(_LEAST_SETTLE_CHANCE, size.chance):
         return []
     clicks = round(inputs * pair.apart / pair.n)
     why = (
@@ -250,7 +250,7 @@ def _options_to_settle(
     )
     usd = None if policy.label_each is None else clicks * LABELS_PER_CLICK * policy.label_each
     step = Next(do="settle", rows=inputs, clicks=clicks, usd=usd, why=why)
-    return [StepOption(clicks * LABELS_PER_CLICK, step, settles=chance >= LEAST_SETTLE_CHANCE)]
+    return [StepOption(clicks * LABELS_PER_CLICK, step, settles=chance >= _LEAST_SETTLE_CHANCE)]
 
 
 def _option_to_label(policy: Policy, open_now: UndecidedPair, size: SampleSize) -> StepOption:
@@ -273,7 +273,7 @@ def _option_to_label(policy: Policy, open_now: UndecidedPair, size: SampleSize) 
     return StepOption(
         rows,
         Next(do="label", rows=rows, usd=usd, why=why),
-        settles=size.chance >= LEAST_SETTLE_CHANCE,
+        settles=size.chance >= _LEAST_SETTLE_CHANCE,
     )
 
 

@@ -14,14 +14,14 @@ from tuneworthy.records.verdict import Finding, Next, Verdict
 
 NOT_MEASURED = "not measured"
 UNKNOWN = "no reason was recorded"
-HEADLINES = {
+_HEADLINES = {
     "tune": "Fine-tune.",
     "distil": "Distil a teacher.",
     "keep": "Keep what runs today.",
     "other": "A recorded system.",
     "none": "Nothing beats the reference.",
 }
-UNSHOWN_HEADLINES = {
+_UNSHOWN_HEADLINES = {
     "none": "Nothing is shown to beat the reference.",
     "other": "A recorded system, for now.",
 }
@@ -40,7 +40,7 @@ TOOLS: dict[str, tuple[str, str]] = {
     "other": ("a recorded system", "Its recorded answers"),
 }
 """By tool: its name in a sentence, and what its arms do. `other`: a system of unknown tool."""
-LIMIT_TEXTS = {
+_LIMIT_TEXTS = {
     "valid": "valid ≥ {}",
     "p95_ms": "p95 ≤ {} ms",
     "general_drop": "general drop ≤ {}",
@@ -65,12 +65,12 @@ CAUSE_CLAUSES = {
     "untried": "were not tried far enough to have a cause",
 }
 CAUSE_TITLES = {"chance": "may be chance", "untried": "not tried"}
-SHORT_QUESTIONS = {
+_SHORT_QUESTIONS = {
     "prompt_exhausted": "prompts exhausted",
     "behaviour_not_facts": "behaviour rather than facts",
     "knowledge_still": "stable knowledge",
 }
-UNIT_FORMATS = {
+_UNIT_FORMATS = {
     "rows": (1.0, "rows", "{:,.0f}"),
     "points": (100.0, "points", "{:.1f}"),
     "share": (100.0, "%", "{:.1f}"),
@@ -91,9 +91,9 @@ def headline(use: str, status: str, compared: bool = True) -> str:
         return "No verdict."
     if use == "none" and not compared:
         return "No arm can be named."
-    if status == "provisional" and use in UNSHOWN_HEADLINES:
-        return UNSHOWN_HEADLINES[use]
-    return HEADLINES.get(use, "Don't fine-tune yet.")
+    if status == "provisional" and use in _UNSHOWN_HEADLINES:
+        return _UNSHOWN_HEADLINES[use]
+    return _HEADLINES.get(use, "Don't fine-tune yet.")
 
 
 def headline_and_arm(verdict: Verdict, gap: str = " ") -> str:
@@ -144,7 +144,7 @@ def limit_text(name: str, value: Any) -> str:
     shown = "?"
     if isinstance(value, int | float):
         shown = f"{value:,.0f}" if value >= 2 else score_text(float(value))
-    return LIMIT_TEXTS[name].replace("{}", shown) if name in LIMIT_TEXTS else visible(name)
+    return _LIMIT_TEXTS[name].replace("{}", shown) if name in _LIMIT_TEXTS else visible(name)
 
 
 def violated_limits(arm: ArmResult) -> str:
@@ -226,7 +226,7 @@ def finding_quantity(found: Finding, unit: str) -> str:
     """Return a finding's number with unit and bounds: `180 rows (120 to 260)`; or ""."""
     if found.value is None:
         return ""
-    scale, noun, of = UNIT_FORMATS.get(unit, (1.0, "", "{:.3g}"))
+    scale, noun, of = _UNIT_FORMATS.get(unit, (1.0, "", "{:.3g}"))
     value, low, high = (
         None if end is None else of.format(scale * end).removesuffix(".0").replace("-", "−")
         for end in (found.value, found.low, found.high)
@@ -238,7 +238,7 @@ def finding_quantity(found: Finding, unit: str) -> str:
 
 def short_question(name: str) -> str:
     """Return a question's key as two or three words: `prompts exhausted`."""
-    return SHORT_QUESTIONS.get(name, name.replace("_", " "))
+    return _SHORT_QUESTIONS.get(name, name.replace("_", " "))
 
 
 def price_of_next_step(step: Next) -> str:

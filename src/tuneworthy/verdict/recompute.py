@@ -90,8 +90,8 @@ def json_differences(name: str, stored: Any, again: Any) -> Iterator[str]:
     return (leaf.line for leaf in _differing_leaves(name, stored, again))
 
 
-SENTENCE_KEYS = {"because", "chosen", "next", "prior", "why"}
-KEYS_ABOVE_SENTENCES = {"missing", "wide"}
+_SENTENCE_KEYS = {"because", "chosen", "next", "prior", "why"}
+_KEYS_ABOVE_SENTENCES = {"missing", "wide"}
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class _Leaf:
     def is_wording(self) -> bool:
         """Return whether both values are sentences, at a key that holds only sentences."""
         both = isinstance(self.stored, str) and isinstance(self.again, str)
-        place = self.path[-1] in SENTENCE_KEYS or self.path[-2] in KEYS_ABOVE_SENTENCES
+        place = self.path[-1] in _SENTENCE_KEYS or self.path[-2] in _KEYS_ABOVE_SENTENCES
         return bool(both and place and self.stored and self.again)
 
     @property

@@ -82,7 +82,7 @@ class LadderDecision:
         return self.use, self.arm.name if self.arm else None
 
 
-BLOCKED_DECISION = LadderDecision("none", None, "blocked", None, "blocked")
+_BLOCKED_DECISION = LadderDecision("none", None, "blocked", None, "blocked")
 
 
 @dataclass(frozen=True)
@@ -187,8 +187,8 @@ def apply_rule(scenarios: LadderScenarios, policy: Policy) -> LadderDecision:
     """
     evidence, ladder = scenarios.evidence, scenarios.seen
     if evidence.blocks:
-        return BLOCKED_DECISION
-    ruling = _demote_if_cuts_matter(scenarios, policy, decide_on_ladder(ladder, policy))
+        return _BLOCKED_DECISION
+    ruling = _demote_if_cuts_matter(scenarios, policy, _decide_on_ladder(ladder, policy))
     ruling = _provisional_if_failures_matter(scenarios, policy, ruling)
     form = refused_answers(evidence)
     if form and form.share > policy.margin and ruling.use != "keep":  # today's true score is higher
@@ -225,10 +225,10 @@ def _provisional_if_failures_matter(
 
     Also if a firm ruling keeps its name with failed or cut answers right, but is not firm then.
     """
-    raised = [(arm, decide_on_ladder(ladder, policy)) for arm, ladder in scenarios.raised]
+    raised = [(arm, _decide_on_ladder(ladder, policy)) for arm, ladder in scenarios.raised]
     if any(other.use_and_name != ruling.use_and_name for _, other in raised):
         return replace(ruling, status="provisional", changed_by_failures=True)
-    longer = [(arm, decide_on_ladder(ladder, policy)) for arm, ladder in scenarios.longer]
+    longer = [(arm, _decide_on_ladder(ladder, policy)) for arm, ladder in scenarios.longer]
     unsettled: list[tuple[LadderDecision, ArmResult, Literal["failed", "cut"]]] = [
         *((other, arm, "failed") for arm, other in raised if other.status != "firm"),
         *((other, arm, "cut") for arm, other in longer if other.status != "firm"),
@@ -249,7 +249,7 @@ def _demote_if_cuts_matter(
     The first (simplest) arm whose cut answers change the name decides.
     """
     for arm, ladder in scenarios.longer:
-        other = decide_on_ladder(ladder, policy)
+        other = _decide_on_ladder(ladder, policy)
         if other.use_and_name == ruling.use_and_name:
             continue
         plain = next((one for one in scenarios.seen.order if one.name == arm.name), None)
@@ -262,7 +262,7 @@ def _demote_if_cuts_matter(
     return ruling
 
 
-def decide_on_ladder(ladder: Ladder, policy: Policy) -> LadderDecision:
+def _decide_on_ladder(ladder: Ladder, policy: Policy) -> LadderDecision:
     """Return the ruling on one ladder alone: which arm is named, by cost or quality, and status."""
     if not ladder.order and not ladder.outside:
         return LadderDecision("none", None, "provisional", None, "nothing")

@@ -10,7 +10,7 @@ from tuneworthy.records.counting import points
 from tuneworthy.records.evidence import ArmResult, Evidence, Pair, Policy
 from tuneworthy.records.task import TOOLS, Task
 
-FORM_CAUSES = ("metric", "format")
+_FORM_CAUSES = ("metric", "format")
 MeanWithBounds = tuple[float, float, float]
 UNKNOWN_DIFFERENCE: MeanWithBounds = (
     0.0,
@@ -152,7 +152,7 @@ def policy_of(task: Task) -> Policy:
 
 
 @dataclass(frozen=True)
-class RefusedAnswers:
+class _RefusedAnswers:
     """At least `share` of all cases (0 to 1) are right answers of `arm` that the metric refused."""
 
     arm: str
@@ -160,7 +160,7 @@ class RefusedAnswers:
     share: float
 
 
-def refused_answers(evidence: Evidence) -> RefusedAnswers | None:
+def refused_answers(evidence: Evidence) -> _RefusedAnswers | None:
     """Return how many right answers of today were refused for form, if the first cause; else None.
 
     Only rescoring the same answers counts: a form that an arm of the study repairs (a schema) is
@@ -170,13 +170,13 @@ def refused_answers(evidence: Evidence) -> RefusedAnswers | None:
     if diagnosis is None or diagnosis.arm not in today or not diagnosis.wrong:
         return None
     lead, names = diagnosis.wrong[0], {arm.name for arm in evidence.arms}
-    if lead.cause not in FORM_CAUSES or lead.arm is None or lead.arm in names:
+    if lead.cause not in _FORM_CAUSES or lead.arm is None or lead.arm in names:
         return None
     share = lead.low * diagnosis.n_fail / (diagnosis.n_fail + diagnosis.n_pass)
-    return RefusedAnswers(arm=diagnosis.arm, remedy=lead.arm, share=share)
+    return _RefusedAnswers(arm=diagnosis.arm, remedy=lead.arm, share=share)
 
 
-def refused_answers_clause(found: RefusedAnswers) -> str:
+def refused_answers_clause(found: _RefusedAnswers) -> str:
     """Return a clause: the least share of today's answers that are right, but refused for form."""
     return (
         f"at least {points(found.share)} of what runs today are right answers that were refused for"

@@ -21,11 +21,11 @@ from tuneworthy.verdict.rungs import (
     refused_answers_clause,
 )
 
-RARE_SHARE = 0.1  # a larger share of scores of 0 is not mentioned: the mean shows it
+_RARE_SHARE = 0.1  # a larger share of scores of 0 is not mentioned: the mean shows it
 
 
 @dataclass(frozen=True)
-class SentenceContext:
+class _SentenceContext:
     """The four inputs of a verdict's sentences: evidence, policy, ladder and ruling."""
 
     evidence: Evidence
@@ -36,7 +36,7 @@ class SentenceContext:
 
 def why_named(evidence: Evidence, policy: Policy, ladder: Ladder, ruling: LadderDecision) -> str:
     """Return text: why this arm is named, then a sentence for each caution that applies."""
-    context = SentenceContext(evidence, policy, ladder, ruling)
+    context = _SentenceContext(evidence, policy, ladder, ruling)
     first = _reason_sentence(context)
     lines = [
         _partial_run_sentence(evidence),
@@ -67,7 +67,7 @@ def why_named(evidence: Evidence, policy: Policy, ladder: Ladder, ruling: Ladder
     return " ".join(line for line in lines if line)
 
 
-def _reason_sentence(context: SentenceContext) -> str:
+def _reason_sentence(context: _SentenceContext) -> str:
     """Return the sentence on why an arm, or none, is named; its first letter may be small."""
     evidence, ruling = context.evidence, context.ruling
     margin = points(context.policy.margin)
@@ -122,7 +122,7 @@ def _reference_sentence(ruling: LadderDecision) -> str:
     )
 
 
-def _left_to_gain(context: SentenceContext, arm: ArmResult) -> str:
+def _left_to_gain(context: _SentenceContext, arm: ArmResult) -> str:
     """Return a clause on how much better the best other arm may be than `arm`."""
     best = rival(context.ladder, arm)
     if context.ruling.refused:
@@ -153,7 +153,7 @@ def _left_to_gain(context: SentenceContext, arm: ArmResult) -> str:
     return f"{tool_with_name(best)} could be at most {most} better"
 
 
-def _part_of_rows_sentence(context: SentenceContext) -> str:
+def _part_of_rows_sentence(context: _SentenceContext) -> str:
     """State which arms, named or possibly better, learnt from only a part of the rows; or ""."""
     ruling, rows = context.ruling, context.evidence.train or 0
     both = [ruling.arm, rival(context.ladder, ruling.arm)] if ruling.arm else context.ladder.order
@@ -292,7 +292,7 @@ def _refused_sentence(evidence: Evidence, ruling: LadderDecision) -> str:
     return f"{clause[:1].upper()}{clause[1:]}: with them another arm may be named."
 
 
-def _missing_answers_sentence(context: SentenceContext) -> str:
+def _missing_answers_sentence(context: _SentenceContext) -> str:
     """State how many answers of the named arm, its rival and today's system are missing; or ""."""
     arm, ladder = context.ruling.arm, context.ladder
     spoken_of = (arm, rival(ladder, arm) if arm else None, ladder.present)
@@ -354,7 +354,7 @@ def _short_of_sentence(ruling: LadderDecision) -> str:
 def _zero_scores_sentence(ruling: LadderDecision) -> str:
     """State how often the named arm may score 0, if scores are graded and zeros rare; or ""."""
     arm = ruling.arm
-    if arm is None or arm.lost is None or arm.lost.mean > RARE_SHARE:
+    if arm is None or arm.lost is None or arm.lost.mean > _RARE_SHARE:
         return ""
     zeros = round(arm.lost.mean * arm.n)
     return (

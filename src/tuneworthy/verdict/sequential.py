@@ -280,7 +280,7 @@ def evidence_hash_after_settling(
 
 Row = dict[str, Any]
 
-NEW_INPUTS_DESIGN = Design.independent("copies of an input and rows of a group are drawn once")
+_NEW_INPUTS_DESIGN = Design.independent("copies of an input and rows of a group are drawn once")
 
 _LEAST_NEW_ROWS = 50  # the fewest new rows that bets are sized for
 
@@ -294,7 +294,7 @@ class PairStream:
     """
 
     def __init__(self, level: float, scored: np.ndarray, planned: int, pool: int) -> None:
-        self.at, self.apart, self.bounds = 0, 0, NEW_INPUTS_DESIGN.stream(level)
+        self.at, self.apart, self.bounds = 0, 0, _NEW_INPUTS_DESIGN.stream(level)
         for value in scored:
             self.bounds.see(float(value), float(value), 2 * len(scored))
         more = min(pool, max(planned - len(scored), _LEAST_NEW_ROWS))

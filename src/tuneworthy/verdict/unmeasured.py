@@ -23,17 +23,17 @@ from tuneworthy.verdict.phrases import ticked
 from tuneworthy.verdict.rule import untrained_arms
 from tuneworthy.verdict.rungs import ladder_key
 
-LABEL_MINUTES = 0.5
+_LABEL_MINUTES = 0.5
 """A person's minutes per label: to read an input and write or check its answer."""
 LABELS_PER_CLICK = 0.2
 """The effort of one click, in labels: a glance shows which of two answers is better."""
-MACHINE_MINUTE_COST = 0.1
+_MACHINE_MINUTE_COST = 0.1
 """Cost of a machine minute as a share of a person's minute: a person waits for the result but can
 do other work meanwhile."""
-LABEL_USD = 0.25
+_LABEL_USD = 0.25
 """Default of economics.label_each, the price of a label in dollars: half a minute of a person at
 $30 an hour."""
-LABELS_PER_MODEL = 30.0
+_LABELS_PER_MODEL = 30.0
 """The effort to pick, get and try another model, in labels: a quarter of an hour."""
 
 
@@ -51,15 +51,15 @@ def in_labels(minutes: float | None, usd: float | None, each: float | None) -> f
 
     Unknown costs count 0: a machine's work is nearly always cheaper than labels.
     """
-    return (minutes or 0.0) * MACHINE_MINUTE_COST / LABEL_MINUTES + (usd or 0.0) / (
-        each or LABEL_USD
+    return (minutes or 0.0) * _MACHINE_MINUTE_COST / _LABEL_MINUTES + (usd or 0.0) / (
+        each or _LABEL_USD
     )
 
 
-RESIDUAL_CAUSES: frozenset[str] = frozenset({"reading", "retrieval"})
+_RESIDUAL_CAUSES: frozenset[str] = frozenset({"reading", "retrieval"})
 """Causes defined by what the measured remedies leave, so another arm for them may do more: a
 failure that retrieval finds, or that a trained reader reads, has another cause."""
-NOT_THE_MODEL: frozenset[str] = frozenset({"metric", "label"})
+_NOT_THE_MODEL: frozenset[str] = frozenset({"metric", "label"})
 """Causes that no arm repairs: the score itself is wrong."""
 
 
@@ -141,7 +141,7 @@ def may_gain(evidence: Evidence, policy: Policy, now: ArmResult | None) -> bool:
     diagnosis = evidence.diagnosis
     if diagnosis is None or not diagnosis.n_fail:
         return True
-    lost = sum(row.low for row in diagnosis.wrong if row.cause in NOT_THE_MODEL)
+    lost = sum(row.low for row in diagnosis.wrong if row.cause in _NOT_THE_MODEL)
     room = [1 - arm.score.mean for arm in evidence.arms if arm.name == diagnosis.arm and arm.score]
     # With graded scores a passed row may still leave something to gain.
     return (1 - lost) * max(_failure_share(diagnosis), *room, 0.0) >= policy.margin
@@ -158,7 +158,7 @@ def bigger_option(evidence: Evidence, policy: Policy, now: ArmResult | None) -> 
     why += (
         f"{_causes_clause(evidence, CAUSES_BY_TOOL['bigger'])}, and none is measured (key `bigger`)"
     )
-    return StepOption(LABELS_PER_MODEL, Next(do="measure bigger", rows=evidence.n, why=why))
+    return StepOption(_LABELS_PER_MODEL, Next(do="measure bigger", rows=evidence.n, why=why))
 
 
 def _best_unmeasured_arm(evidence: Evidence, policy: Policy) -> ArmResult | None:
@@ -207,7 +207,7 @@ def _uncovered_causes(evidence: Evidence, repairs: Collection[str]) -> frozenset
         if arm.score and arm.role == "candidate"
         for cause in arm.repairs
     }
-    return frozenset(repairs) - (done - RESIDUAL_CAUSES)
+    return frozenset(repairs) - (done - _RESIDUAL_CAUSES)
 
 
 def _possible_gain(evidence: Evidence, repairs: Collection[str]) -> float:

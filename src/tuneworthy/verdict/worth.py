@@ -25,7 +25,7 @@ from tuneworthy.verdict.prices import (
 )
 from tuneworthy.verdict.rungs import Ladder, ladder_key
 
-BREAK_EVEN_KEYS = ("break_even_per_month", "side", "p_net_higher")
+_BREAK_EVEN_KEYS = ("break_even_per_month", "side", "p_net_higher")
 
 
 def economics_of_arms(
@@ -70,14 +70,14 @@ def _break_even_fields(
             rival = ladder.present  # the arm that the cheaper one would replace
         why = "" if rival else "no simpler arm to compare with"
     if arm is None or rival is None:
-        known |= {f"/economics/{key}": why for key in BREAK_EVEN_KEYS}
+        known |= {f"/economics/{key}": why for key in _BREAK_EVEN_KEYS}
         return {"break_even_per_month": None, "p_net_higher": None}
     money = break_even(arm, rival, ladder.bound(rival, arm)[0], policy)
     lacking = money.pop("lacking")
     why = f"not known: {', '.join(lacking)}" if lacking else "it pays at no volume"
     if arm.tool is None:
         why = f"the tool of `{quoted(arm.name, 60)}` is not given, so its costs are not known"
-    known |= {f"/economics/{key}": why for key in BREAK_EVEN_KEYS[:2]}
+    known |= {f"/economics/{key}": why for key in _BREAK_EVEN_KEYS[:2]}
     chance, unsure = _chance_net_higher(ladder, policy, rival, arm)
     known["/economics/p_net_higher"] = unsure
     known["/economics/if_upkeep_were_free"] = "the named arm has the highest score"

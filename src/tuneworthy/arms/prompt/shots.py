@@ -56,7 +56,7 @@ def fixed_examples(train: Sequence[Case], k: int, seed: int) -> tuple[str, ...]:
     usual = median(map(_character_count, pool)) or 1
     length_penalty = [max(_character_count(case) / usual, 1.0) ** 0.5 for case in pool]
     jitter = [0.9 + 0.2 * _hash_fraction(seed, case.id) for case in pool]
-    covered: Counter[Feature] = Counter()
+    covered: Counter[_Feature] = Counter()
     left, chosen = list(range(len(pool))), list[str]()
     while left and len(chosen) < k:
         gain = {
@@ -219,7 +219,7 @@ def _hash_fraction(seed: int, name: str) -> float:
     return int.from_bytes(hashlib.sha256(text).digest()[:6], "big") / 2**48
 
 
-Feature = tuple[str, str, str]
+_Feature = tuple[str, str, str]
 
 _MOST_LABEL_LIKE_VALUES = 20
 
@@ -228,7 +228,7 @@ _MOST_LABEL_CHARACTERS = 80
 _SIZE_CLASSES = 3
 
 
-def _answer_features(outputs: Sequence[str]) -> list[frozenset[Feature]]:
+def _answer_features(outputs: Sequence[str]) -> list[frozenset[_Feature]]:
     """Return a set of features for each answer: of its JSON, its label, or its length."""
     parsed = [_parse_or_none(text) for text in outputs]
     if all(isinstance(value, dict | list) for value in parsed):
@@ -243,12 +243,12 @@ def _answer_features(outputs: Sequence[str]) -> list[frozenset[Feature]]:
     ]
 
 
-def _feature_weight(feature: Feature, share: float) -> float:
+def _feature_weight(feature: _Feature, share: float) -> float:
     """Return how much an example that covers a feature is worth; `share` of answers have it."""
     return 1 + share if feature[0] == "value" else 0.6 * share**0.5
 
 
-def _json_features(values: Sequence[Any]) -> list[frozenset[Feature]]:
+def _json_features(values: Sequence[Any]) -> list[frozenset[_Feature]]:
     table = [list(_json_leaves(value, "")) for value in values]
     values_of: dict[str, set[str]] = defaultdict(set)
     rows: dict[str, int] = defaultdict(int)

@@ -41,20 +41,20 @@ _IRRELEVANT_SENTENCES = (
 )  # fmt: skip
 
 
-class Wording(Record):
+class _Wording(Record):
     """A candidate text for a prompt, and the name of the edit that made it."""
 
     name: str
     text: str
 
 
-def wordings(task: Task, train: Sequence[Case]) -> tuple[Wording, ...]:
+def wordings(task: Task, train: Sequence[Case]) -> tuple[_Wording, ...]:
     """Return the specifications to try for a task, most promising first, without the task's own."""
     kind = task.output.type or "text"
     ask, only = task.instruction.strip(), _ANSWER_ONLY[kind]
     build = {"json": _json_candidates, "label": _label_candidates}.get(kind, _text_candidates)
     candidates = [
-        Wording(name=name, text="\n".join(part for part in parts if part))
+        _Wording(name=name, text="\n".join(part for part in parts if part))
         for name, parts in build(task, train, ask, only)
     ]
     usual = specification(task)
@@ -62,12 +62,12 @@ def wordings(task: Task, train: Sequence[Case]) -> tuple[Wording, ...]:
     return tuple(w for w in candidates if texts.get(w.text) is w)
 
 
-def reminders(task: Task) -> tuple[Wording, ...]:
+def reminders(task: Task) -> tuple[_Wording, ...]:
     """Return the texts that a prompt may repeat after every input, just before the answer."""
     only, ask = _ANSWER_ONLY[task.output.type or "text"].partition(":")[0], task.instruction.strip()
-    candidates = [Wording(name="answer only, after the input", text=f"{only.rstrip('.')}.")]
+    candidates = [_Wording(name="answer only, after the input", text=f"{only.rstrip('.')}.")]
     if ask and len(ask) <= _REMINDER_CHARACTERS:
-        candidates.append(Wording(name="instruction again, after the input", text=ask))
+        candidates.append(_Wording(name="instruction again, after the input", text=ask))
     return tuple(candidates)
 
 

@@ -21,7 +21,7 @@ from tuneworthy.rows.observations import observation
 
 SEARCHED_RANKS, NEAR_RANKS = 10, 3  # top ranks that are searched for the answer
 
-MOST_EXAMINED_ROWS = 5000  # the most rows examined; of more, a sample by the hash of their id
+_MOST_EXAMINED_ROWS = 5000  # the most rows examined; of more, a sample by the hash of their id
 # output types whose answers can occur in a passage; labels and records rarely do
 _TYPES_IN_PASSAGES = {"text", "number"}
 
@@ -102,7 +102,9 @@ def _passage_observations(cases: Sequence[Case], gone: Sequence[str]) -> list[Ob
         text = f"{len(made):,} rows have no passage; one that holds the answer was inferred"
         out.append(observation("passage_inferred", "note", text, made))
     if gone:
-        scope = f" (of {MOST_EXAMINED_ROWS:,} looked at)" if len(cases) > MOST_EXAMINED_ROWS else ""
+        scope = (
+            f" (of {_MOST_EXAMINED_ROWS:,} looked at)" if len(cases) > _MOST_EXAMINED_ROWS else ""
+        )
         text = f"{len(gone):,} gold answers are supported by no current passage{scope}"
         fix = "correct the answer, add the document, or give the row a `time`"
         out.append(observation("unsupported", "warning", text, gone, fix))
@@ -110,12 +112,12 @@ def _passage_observations(cases: Sequence[Case], gone: Sequence[str]) -> list[Ob
 
 
 def _sample_cases(cases: Sequence[Case]) -> Sequence[Case]:
-    if len(cases) <= MOST_EXAMINED_ROWS:
+    if len(cases) <= _MOST_EXAMINED_ROWS:
         return cases
-    return sorted(cases, key=lambda case: digest(case.id))[:MOST_EXAMINED_ROWS]
+    return sorted(cases, key=lambda case: digest(case.id))[:_MOST_EXAMINED_ROWS]
 
 
-KS = (1, 5, 10)  # the numbers of passages at which recall is measured
+_KS = (1, 5, 10)  # the numbers of passages at which recall is measured
 
 
 class Quality(Record):
@@ -133,7 +135,7 @@ class Quality(Record):
     mrr: Interval | None
 
 
-def quality(index: Index, cases: Sequence[Case], ks: Sequence[int] = KS) -> Quality:
+def quality(index: Index, cases: Sequence[Case], ks: Sequence[int] = _KS) -> Quality:
     """Return recall at each k and the mean reciprocal rank of an index on these cases.
 
     A passage is right if it is part of the case's document (`meta.doc_id`), or, if only a text is

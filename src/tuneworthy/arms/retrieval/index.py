@@ -23,11 +23,11 @@ from tuneworthy.rows.rows import sortable_time
 
 FUSED_RANKS = 100  # ranks of each list that are fused; below them 1/(60 + rank) hardly differs
 
-TimedQuestion = tuple[str, str | None]
+_TimedQuestion = tuple[str, str | None]
 
 """A question and its time (None: now, by the latest documents)."""
 
-LENGTH_CANDIDATES = 10  # candidates for a placebo: the texts nearest in length
+_LENGTH_CANDIDATES = 10  # candidates for a placebo: the texts nearest in length
 
 
 class Index:
@@ -64,14 +64,14 @@ class Index:
         at = self.last if time is None else sortable_time(time)
         return np.asarray((self._since <= at) & (at < self._until))
 
-    def search(self, asked: Sequence[TimedQuestion], k: int) -> list[list[Chunk]]:
+    def search(self, asked: Sequence[_TimedQuestion], k: int) -> list[list[Chunk]]:
         """Return each question's `k` best chunks in force at its time, the best first.
 
         There may be fewer: BM25 alone finds nothing for a question without a known word.
         """
         return [[self.chunks[at] for at in positions[:k]] for positions in self.ranked(asked)]
 
-    def ranked(self, asked: Sequence[TimedQuestion]) -> list[list[int]]:
+    def ranked(self, asked: Sequence[_TimedQuestion]) -> list[list[int]]:
         """Return each question's ranking: positions of chunks in force at its time, best first."""
         allowed = [self.in_force(time) for _, time in asked]
         most = FUSED_RANKS if self.dense and asked else None  # BM25 alone ranks all matches
@@ -138,7 +138,7 @@ def similar_length(texts: Sequence[str], text: str, seed: str) -> int | None:
     draw = random.Random(seed)
     draw.shuffle(others)  # so that equal lengths are not ordered by position
     return draw.choice(
-        sorted(others, key=lambda at: abs(len(texts[at]) - len(text)))[:LENGTH_CANDIDATES]
+        sorted(others, key=lambda at: abs(len(texts[at]) - len(text)))[:_LENGTH_CANDIDATES]
     )
 
 
@@ -205,10 +205,10 @@ def covers(passage: str, answer: str) -> bool:
 
 
 # Cormack, Clarke and Buettcher (2009) found it good on TREC runs and near-optimal elsewhere.
-RRF_K = 60
+_RRF_K = 60
 
 
-def fuse_rankings(rankings: Sequence[Sequence[int]], k: int = RRF_K) -> list[tuple[int, float]]:
+def fuse_rankings(rankings: Sequence[Sequence[int]], k: int = _RRF_K) -> list[tuple[int, float]]:
     """Return (item, score) of each ranked item by reciprocal rank fusion, the best first.
 
     score(item) = sum over rankings of 1 / (k + rank), ranks from 1; a ranking without the item adds

@@ -22,15 +22,15 @@ from tuneworthy.records.evidence import Evidence
 from tuneworthy.records.further import Freshness, KnowledgeProbe, Proportion
 from tuneworthy.records.task import TRAINED_TOOLS, Task
 
-CAUSES_OF_FACTS = ("knowledge", "retrieval")
+_CAUSES_OF_FACTS = ("knowledge", "retrieval")
 
-CAUSES_OF_BEHAVIOUR = ("format", "convention", "latent", "learnable")
+_CAUSES_OF_BEHAVIOUR = ("format", "convention", "latent", "learnable")
 
-CAUSES_OF_NEITHER = ("metric", "label")  # causes that are neither facts nor behaviour
+_CAUSES_OF_NEITHER = ("metric", "label")  # causes that are neither facts nor behaviour
 
 MOST_UNKNOWN, UNKNOWN_OF_A_TYPE = 0.25, 0.5  # default: shares of unknown facts that are too high
 
-SMALLEST_PART_DESIGN = Design.independent("only the counts of a finding are stored")
+_SMALLEST_PART_DESIGN = Design.independent("only the counts of a finding are stored")
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,17 @@ def missing_facts_share(found: Diagnosis) -> FactShare | None:
     rows = found.estimates or found.wrong
     shares = {row.cause: row.share for row in rows}
     lacks, ways = (
-        sum(shares.get(c, 0.0) for c in kinds) for kinds in (CAUSES_OF_FACTS, CAUSES_OF_BEHAVIOUR)
+        sum(shares.get(c, 0.0) for c in kinds) for kinds in (_CAUSES_OF_FACTS, _CAUSES_OF_BEHAVIOUR)
     )
     least = min((row.n for row in rows), default=0)
-    shown = any(one.remedy in CAUSES_OF_FACTS and one.n_fail for one in found.effects)
+    shown = any(one.remedy in _CAUSES_OF_FACTS and one.n_fail for one in found.effects)
     whole = lacks + ways if shown else 1.0
     n = round(whole * least)
     if not n or not ways + lacks:
         return None
-    other = sum(shares.get(cause, 0.0) for cause in CAUSES_OF_NEITHER)
+    other = sum(shares.get(cause, 0.0) for cause in _CAUSES_OF_NEITHER)
     mean = lacks / whole if shown else max(0.0, 1 - ways - other)
-    share = SMALLEST_PART_DESIGN.rate(min(n, round(mean * n)), n)
+    share = _SMALLEST_PART_DESIGN.rate(min(n, round(mean * n)), n)
     return FactShare(mean, share.low if shown else 0.0, share.high, n, not shown)
 
 
@@ -90,9 +90,9 @@ def unknown_share_if_too_high(known: KnowledgeProbe | None) -> tuple[Proportion,
 
 LEAST_EXAMPLES, LEAST_OF_A_CLASS = 50, 10  # default: the fewest rows, and rows of a class
 
-MOST_CONTRADICTING = 0.02  # default: share of rows that contradict another row
+_MOST_CONTRADICTING = 0.02  # default: share of rows that contradict another row
 
-LEAST_ONE_FORM = 0.98  # default: share of answers in the most frequent form
+_LEAST_ONE_FORM = 0.98  # default: share of answers in the most frequent form
 
 PartialFinding = tuple[str, str, str]
 
@@ -102,7 +102,7 @@ PartialFinding = tuple[str, str, str]
 def finding_on_contradictions(evidence: Evidence) -> PartialFinding | None:
     """Return (no, because, next) if too many rows contradict another, else None."""
     share = evidence.soundness.contradictions if evidence.soundness else None
-    if share is None or share.share <= MOST_CONTRADICTING:
+    if share is None or share.share <= _MOST_CONTRADICTING:
         return None
     many = f"{share.k:,} of {share.n:,} rows ({percent(share.share)}) contradict another row"
     return "no", many, "correct the contradictory rows that `tuneworthy check` lists"
@@ -131,7 +131,7 @@ def require_consistency(evidence: Evidence, said: PartialFinding | None) -> Part
         why = unmeasured(missing, field, "how many rows contradict another")
         return "not_measured", f"{said[1]}; {why}", "run `tuneworthy check`"
     form = sound.one_form
-    if form is None or form.share >= LEAST_ONE_FORM:
+    if form is None or form.share >= _LEAST_ONE_FORM:
         return said
     mixed = f"{said[1]}; but only {percent(form.share)} of {form.n:,} answers have one form"
     return "yes", mixed, "bring the answers into one form"
@@ -139,14 +139,14 @@ def require_consistency(evidence: Evidence, said: PartialFinding | None) -> Part
 
 LASTING_DAYS = 90  # default: the days that a training must last (a quarter)
 
-LEAST_FAITHFUL = 0.9  # default: share of changed facts answered as the passage says
+_LEAST_FAITHFUL = 0.9  # default: share of changed facts answered as the passage says
 
 
 def unfaithful(evidence: Evidence, stale: Freshness) -> str:
     """Return a clause on a tuned arm shown to ignore changed passages too often, or ""."""
     tuned = {arm.name for arm in evidence.arms if arm.tool in TRAINED_TOOLS}
     for name, share in sorted(stale.faithful.items()):
-        if name in tuned and share.high < LEAST_FAITHFUL:
+        if name in tuned and share.high < _LEAST_FAITHFUL:
             return (
                 f"{ticked(name)} follows the passage on {share.k:,} of {share.n:,} changed facts"
                 f" (at most {percent(share.high)})"

@@ -15,7 +15,7 @@ from tuneworthy.records.verdict import Finding
 
 MAX_ROW_MULTIPLE = 100  # largest multiple of the present rows that is reported as a plan
 
-ROWS_FACTOR = 2.0
+_ROWS_FACTOR = 2.0
 
 """Ratio of the rows for power .8 to the rows for power .5, at which the bound meets the threshold:
 (1 + .84 / z)^2 is 1.8 to 2.3 for bounds at .05 to .008."""
@@ -51,9 +51,9 @@ def rows_needed(found: Bounded, n: int, below: float, above: float) -> int | Non
         wanted.append(((found.high - found.mean) / (below - found.mean)) ** 2)
     if found.mean > above:
         wanted.append(((found.mean - found.low) / (found.mean - above)) ** 2)
-    if not wanted or not n or ROWS_FACTOR * min(wanted) > MAX_ROW_MULTIPLE:
+    if not wanted or not n or _ROWS_FACTOR * min(wanted) > MAX_ROW_MULTIPLE:
         return None
-    return max(n + 1, ceil(ROWS_FACTOR * n * min(wanted)))
+    return max(n + 1, ceil(_ROWS_FACTOR * n * min(wanted)))
 
 
 def at_threshold_clause(n: int, what: str = "scored rows") -> str:
@@ -78,9 +78,9 @@ def unmeasured(missing: Mapping[str, str], field: str, otherwise: str) -> str:
 
 SIMPLER_TOOLS: tuple[Tool, ...] = ("classifier", "prompt", "schema", "context")
 
-LEARNING_TOOLS: tuple[Tool, ...] = ("classifier", *TRAINED_TOOLS)
+_LEARNING_TOOLS: tuple[Tool, ...] = ("classifier", *TRAINED_TOOLS)
 
-PROMPT_TOOLS: tuple[Tool, ...] = ("prompt", "schema", "context")
+_PROMPT_TOOLS: tuple[Tool, ...] = ("prompt", "schema", "context")
 
 NO_TUNED = "not measured (no tuned model was measured on these rows)"
 
@@ -106,14 +106,14 @@ def learners(evidence: Evidence) -> list[ArmResult]:
         arm
         for arm in evidence.arms
         if arm.role == "candidate" and not arm.present and not arm.recorded
-        if arm.learned or arm.tool in LEARNING_TOOLS
+        if arm.learned or arm.tool in _LEARNING_TOOLS
     ]
 
 
 def untrained_on_same_model(evidence: Evidence, task: Task) -> list[ArmResult]:
     """Return the untrained finalists on the model that a tuned arm starts from."""
     start = task.tune or task.model
-    same = finalists(evidence, PROMPT_TOOLS) if task.model == start else []
+    same = finalists(evidence, _PROMPT_TOOLS) if task.model == start else []
     is_present = task.present is not None and task.present.model == start
     return same + [arm for arm in finalists(evidence, ("keep",)) if is_present]
 
@@ -147,7 +147,7 @@ def listed(names: Sequence[str]) -> str:
     return f"{', '.join(map(ticked, names[:-1]))} and {ticked(names[-1])}"
 
 
-COST_KEYS = {
+_COST_KEYS = {
     "usd_per_1k": "economics.machine_hour or economics.prices",
     "build_usd": "economics.hours_to_build and economics.engineer_hour",
     "upkeep_usd_month": "economics.hours_per_retrain and economics.hosting_month",
@@ -155,7 +155,7 @@ COST_KEYS = {
 
 MONEY_KEYS = ("requests_per_month", "value_of_correct")
 
-DAYS_A_MONTH = 30
+_DAYS_A_MONTH = 30
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def missing_keys(task: Task, arms: Sequence[ArmResult]) -> list[str]:
     keys = [f"economics.{key}" for key in MONEY_KEYS if getattr(task.economics, key) is None]
     return keys + [
         text
-        for field, text in COST_KEYS.items()
+        for field, text in _COST_KEYS.items()
         if any(getattr(arm, field) is None for arm in arms)
     ]
 
@@ -223,4 +223,4 @@ def monthly_retraining_cost(task: Task, days: float) -> float | None:
     money = task.economics
     if money.hours_per_retrain is None or money.engineer_hour is None:
         return None
-    return DAYS_A_MONTH / days * money.hours_per_retrain * money.engineer_hour
+    return _DAYS_A_MONTH / days * money.hours_per_retrain * money.engineer_hour

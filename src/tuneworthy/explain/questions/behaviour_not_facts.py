@@ -28,8 +28,8 @@ WRONG = (
 )
 UNIT = "share"
 HALF = 0.5  # default: share of facts among the causes
-GIVE_PASSAGES = "give rows their `context`, the passage that holds the answer"
-GIVE_DOCUMENTS = "put the documents into the context (data.docs)"
+_GIVE_PASSAGES = "give rows their `context`, the passage that holds the answer"
+_GIVE_DOCUMENTS = "put the documents into the context (data.docs)"
 _finding = partial(finding, "behaviour_not_facts", PRIOR)
 
 
@@ -46,7 +46,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         return _finding(
             "no",
             because,
-            GIVE_DOCUMENTS,
+            _GIVE_DOCUMENTS,
             Interval(mean=share.share, low=share.low, high=share.high),
         )
     read = evidence.diagnosis
@@ -71,10 +71,10 @@ def _finding_on_fact_share(read: Diagnosis, share: FactShare) -> Finding:
     said = _share_text(share)
     acts = training_acts(read)
     if share.low >= HALF:
-        return _finding("no", said, GIVE_DOCUMENTS, share)
+        return _finding("no", said, _GIVE_DOCUMENTS, share)
     if share.high >= HALF and share.at_most:
         return _finding(
-            "not_measured", f"not measured (no passage was shown); {said}", GIVE_PASSAGES, share
+            "not_measured", f"not measured (no passage was shown); {said}", _GIVE_PASSAGES, share
         )
     if share.high >= HALF:
         need = rows_needed_clause(share, share.n, HALF, HALF, "failures")

@@ -22,8 +22,8 @@ from tuneworthy.records.verdict import Finding
 QUESTION = "Is there a model that can do it: a larger one, several samples, training?"
 PRIOR = None
 UNIT = "points"
-LIFTING_REMEDIES = ("latent", "capability", "learnable")
-MEASURE_BIGGER = "measure bigger (key `bigger`)"
+_LIFTING_REMEDIES = ("latent", "capability", "learnable")
+_MEASURE_BIGGER = "measure bigger (key `bigger`)"
 _finding = partial(finding, "capability", PRIOR)
 
 
@@ -48,7 +48,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     lifts, margin = list(_lifts(evidence)), task.success.margin
     if not lifts:
         why = unmeasured(evidence.missing, "capability", "no larger model is named (key `bigger`)")
-        return _finding("not_measured", why, MEASURE_BIGGER)
+        return _finding("not_measured", why, _MEASURE_BIGGER)
     shown = [lift for lift in lifts if lift.low >= 0 and lift.mean >= margin]
     best = max(shown or lifts, key=lambda lift: lift.mean)
     within = points_with_bounds(best, f"n = {best.n:,}")
@@ -65,12 +65,12 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         return _finding(
             "not_measured",
             f"not measured (no larger model is named: key `bigger`); {said}",
-            MEASURE_BIGGER,
+            _MEASURE_BIGGER,
             best,
         )
     need = rows_needed_clause(best, best.n, margin, 0.0)
     return _finding(
-        "not_measured", f"{need}; {said}", "score more rows" if bigger else MEASURE_BIGGER, best
+        "not_measured", f"{need}; {said}", "score more rows" if bigger else _MEASURE_BIGGER, best
     )
 
 
@@ -84,7 +84,7 @@ def _lifts(evidence: Evidence) -> Iterator[_LiftOverBase]:
     for effect in read.effects if read else ():
         if effect.gain is None or (effect.gain.low > 0 and not effect.acts):
             continue
-        if effect.remedy in LIFTING_REMEDIES and cases:
+        if effect.remedy in _LIFTING_REMEDIES and cases:
             ends = (effect.gain.mean, effect.gain.low, effect.gain.high)
             mean, low, high = (end / cases for end in ends)
             larger = effect.remedy == "capability" and effect.name in bigger

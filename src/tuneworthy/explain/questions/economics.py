@@ -28,7 +28,7 @@ QUESTION = "Does tuning pay at your volume?"
 PRIOR = None
 UNIT = "chance"
 SURE_CHANCE, SURE_NOT = 0.9, 0.1  # default: probability that its net value is higher
-TOOLS_WITHOUT_TRAINING = tuple(tool for tool in TOOLS if tool not in TRAINED_TOOLS)
+_TOOLS_WITHOUT_TRAINING = tuple(tool for tool in TOOLS if tool not in TRAINED_TOOLS)
 _finding = partial(finding, "economics", PRIOR)
 
 
@@ -37,7 +37,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 
     `value` is that probability against the closest arm, at the user's requests a month.
     """
-    tuned, others = finalists(evidence, TRAINED_TOOLS), finalists(evidence, TOOLS_WITHOUT_TRAINING)
+    tuned, others = finalists(evidence, TRAINED_TOOLS), finalists(evidence, _TOOLS_WITHOUT_TRAINING)
     if not tuned or not others:
         why = NO_TUNED if not tuned else "not measured (nothing to compare the tuned model with)"
         return _finding("not_measured", why, "let a training arm and a simpler arm run")
@@ -53,18 +53,18 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     return _finding_on_comparison(task, max(closest, key=lambda found: found[2].chance))
 
 
-Comparison = tuple[ArmResult, ArmResult, NetValueDifference, float, int]
+_Comparison = tuple[ArmResult, ArmResult, NetValueDifference, float, int]
 
 
 def _compare_with_each(
     evidence: Evidence, task: Task, arm: ArmResult, others: list[ArmResult]
-) -> Iterator[Comparison]:
+) -> Iterator[_Comparison]:
     for other in others:
         if (pair := pair_of(evidence, arm.name, other.name)) is not None:
             yield arm, other, net_value_difference(task, arm, other, pair), pair.mean, pair.n
 
 
-def _finding_on_comparison(task: Task, found: Comparison) -> Finding:
+def _finding_on_comparison(task: Task, found: _Comparison) -> Finding:
     arm, other, value, gain, n = found
     month = value.saves - value.fixed
     more = "more" if month >= 0 else "less"

@@ -27,7 +27,7 @@ AGAINST = "yes"  # speaks against tuning
 PRIOR = "general ability falls by 10 %"
 UNIT = "share"
 GENERAL_LIMIT, TAIL_LIMIT, CALIBRATION_LIMIT, KNOWN_FACTS_LIMIT = 0.05, 0.15, 0.05, 0.02  # default
-MILDER_TRAINING = "train with a lower rate, LoRA, or 1 to 5 % general rows replayed"
+_MILDER_TRAINING = "train with a lower rate, LoRA, or 1 to 5 % general rows replayed"
 _finding = partial(finding, "harm", PRIOR)
 
 
@@ -59,7 +59,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     known = [(one, loss, loss.found) for one, loss in found if loss.found is not None]
     if above := [one for one in known if one[2].low > one[1].limit]:
         because = "; ".join(_loss_text(*one) for one in above)
-        return _finding("yes", because, MILDER_TRAINING, worst)
+        return _finding("yes", because, _MILDER_TRAINING, worst)
     blind = next((one for one in evidence.harms if one.general is None), None)
     if worst is None or blind is not None:
         why = unmeasured(blind.missing if blind else {}, "general", "cross-entropy on general text")

@@ -20,7 +20,7 @@ WRONG = (
     " are looked up."
 )
 UNIT = "days"
-RETRIEVE_FACTS = "look facts up instead: data.docs, with dates"
+_RETRIEVE_FACTS = "look facts up instead: data.docs, with dates"
 _finding = partial(finding, "knowledge_still", PRIOR)
 
 
@@ -38,13 +38,13 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         )
     days = stale.days
     if why := unfaithful(evidence, stale):
-        return _finding("no", why, RETRIEVE_FACTS, days)
+        return _finding("no", why, _RETRIEVE_FACTS, days)
     said = _days_text(stale, days)
     if days.high < LASTING_DAYS:
         because = f"{said}: a training lasts less than {LASTING_DAYS} days"
-        return _finding("no", because, RETRIEVE_FACTS, days)
+        return _finding("no", because, _RETRIEVE_FACTS, days)
     if why := too_dear(evidence, task, days.high):
-        return _finding("no", f"{why}; {said}", RETRIEVE_FACTS, days)
+        return _finding("no", f"{why}; {said}", _RETRIEVE_FACTS, days)
     if days.low >= LASTING_DAYS:
         step = f"let the model expire after {days.low:,.0f} days"
         return _finding("yes", f"{said}: a training lasts {LASTING_DAYS} days or more", step, days)

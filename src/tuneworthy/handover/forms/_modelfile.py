@@ -14,7 +14,7 @@ from tuneworthy.handover.forms._parts import Parts, differing_system
 from tuneworthy.models.local.chat_template import Refused, conversation
 
 Turn = tuple[str, str]
-MOST_CONTEXT = 8192  # tokens; Ollama reserves memory for all of them
+_MOST_CONTEXT = 8192  # tokens; Ollama reserves memory for all of them
 _ROLES = ("system", "user", "assistant")
 _ROLE_MARKERS = {role: f"\ue000{role}\ue001" for role in _ROLES}
 _TEST_TALKS: tuple[tuple[Turn, ...], ...] = (
@@ -26,7 +26,7 @@ _TEST_TALKS: tuple[tuple[Turn, ...], ...] = (
 )  # fmt: skip
 
 
-class TurnTemplate(NamedTuple):
+class _TurnTemplate(NamedTuple):
     """A chat template as fixed texts: around each role's turn, without a system turn, at the end.
 
     A first token (BOS) is part of the system turn, or of `without_system`.
@@ -88,9 +88,9 @@ def modelfile(parts: Parts, weights: str) -> tuple[str, tuple[str, ...]]:
         thought = limits.thought_tokens if thinks and limits.thinking != "off" else 0
         lines.append(f"PARAMETER num_predict {limits.max_tokens + thought}")
     if context := parts.base.context:
-        lines.append(f"PARAMETER num_ctx {min(context, MOST_CONTEXT)}")
-        if context > MOST_CONTEXT:
-            notes.append(f"Ollama cuts what is longer than {MOST_CONTEXT:,} tokens (prompt and "
+        lines.append(f"PARAMETER num_ctx {min(context, _MOST_CONTEXT)}")
+        if context > _MOST_CONTEXT:
+            notes.append(f"Ollama cuts what is longer than {_MOST_CONTEXT:,} tokens (prompt and "
                          f"answer): raise num_ctx in its Modelfile, up to {context:,}")  # fmt: skip
     return "\n".join(lines) + "\n", tuple(notes)
 
@@ -122,7 +122,7 @@ def _strips_messages(tokenizer: Any) -> bool:
     return padded == plain
 
 
-def turn_template(tokenizer: Any) -> TurnTemplate | None:
+def turn_template(tokenizer: Any) -> _TurnTemplate | None:
     """Return a tokenizer's chat template as fixed texts; None if they don't render the same."""
     try:
         found = _infer_template(tokenizer)
@@ -132,7 +132,7 @@ def turn_template(tokenizer: Any) -> TurnTemplate | None:
     return found if same else None
 
 
-def _infer_template(tokenizer: Any) -> TurnTemplate:
+def _infer_template(tokenizer: Any) -> _TurnTemplate:
     """Return the fixed texts of a tokenizer's template, found in three rendered conversations.
 
     The text between a user's turn and a reply is the end of the one and the start of the other, and
@@ -157,7 +157,7 @@ def _infer_template(tokenizer: Any) -> TurnTemplate:
         "assistant": (user_to_answer.removeprefix(user_end), answer_end),
     }
     bare = conversation(tokenizer, [("user", u)]).split(u)[0]
-    return TurnTemplate(around, bare.removesuffix(user_start), tail.removeprefix(user_end))
+    return _TurnTemplate(around, bare.removesuffix(user_start), tail.removeprefix(user_end))
 
 
 def _common_prefix(one: str, other: str) -> str:

@@ -15,7 +15,7 @@ from tuneworthy.records.counting import count_noun
 from tuneworthy.records.evidence import Interval
 
 FORM, NEEDED = "card", False
-CARD_FILE = "README.md"
+_CARD_FILE = "README.md"
 _LIBRARIES = {True: "peft", False: "transformers"}
 _PIPELINES = {"label": "text-classification"}
 
@@ -28,7 +28,7 @@ def applies(artefact: Artefact) -> str:  # noqa: ARG001
 def write(parts: Parts, draft: Path) -> tuple[str, ...]:
     """Write the card; return a note if the licence of the base is not known."""
     text = "\n".join([*_front_matter_lines(parts), *_body_lines(parts)]) + "\n"
-    (draft / CARD_FILE).write_text(text, "utf-8", errors="backslashreplace")
+    (draft / _CARD_FILE).write_text(text, "utf-8", errors="backslashreplace")
     known = parts.licence or not parts.artefact.pack.role
     return () if known else ("the base's licence is not known here: fill it in before you publish",)
 

@@ -12,7 +12,7 @@ from tuneworthy.handover.parity import Engine
 from tuneworthy.records.artefact import Artefact
 
 FORM, NEEDED = "gguf", False
-FILE_PATTERN = "model-{kind}.gguf"
+_FILE_PATTERN = "model-{kind}.gguf"
 _BYTES_PER_NUMBER = {"f16": 2.0, "q8_0": 34 / 32}  # q8_0: 32 bytes and a 2-byte scale a block
 
 
@@ -44,9 +44,9 @@ def write(parts: Parts, draft: Path) -> tuple[str, ...]:
 
     (draft / FORM).mkdir()
     for kind in KINDS:
-        parts.say(f"writing {FILE_PATTERN.format(kind=kind)}")
-        write_gguf(parts.model, draft / FORM / FILE_PATTERN.format(kind=kind), kind)
-    text, notes = modelfile(parts, FILE_PATTERN.format(kind="q8_0"))
+        parts.say(f"writing {_FILE_PATTERN.format(kind=kind)}")
+        write_gguf(parts.model, draft / FORM / _FILE_PATTERN.format(kind=kind), kind)
+    text, notes = modelfile(parts, _FILE_PATTERN.format(kind="q8_0"))
     (draft / FORM / "Modelfile").write_text(text, "utf-8")
     return notes
 
@@ -58,5 +58,5 @@ def open_for_parity(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | s
 
     why = missing()
     for kind in KINDS:
-        file = draft / FORM / FILE_PATTERN.format(kind=kind)
+        file = draft / FORM / _FILE_PATTERN.format(kind=kind)
         yield f"{FORM} {kind}", why or LlamaCpp(file, parts.room)

@@ -16,18 +16,18 @@ from tuneworthy.records.record import Record
 from tuneworthy.records.strict_json import strict_json
 
 MOST_MESSAGES, MOST_STOP_WORDS, MOST_ANSWERS, MOST_TOP_LOGPROBS = 1024, 4, 16, 20
-IGNORED_FIELDS = {
+_IGNORED_FIELDS = {
     "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
     "prompt_cache_retention", "parallel_tool_calls", "verbosity", "prediction",
 }  # fmt: skip
 # Unsupported fields of OpenAI's, and the values with which they change nothing.
-NEUTRAL_VALUES: dict[str, tuple[Any, ...]] = {
+_NEUTRAL_VALUES: dict[str, tuple[Any, ...]] = {
     "frequency_penalty": (None, 0), "presence_penalty": (None, 0), "logit_bias": (None, {}),
     "tools": (None, []), "tool_choice": (None, "none", "auto"), "functions": (None, []),
     "function_call": (None, "none", "auto"), "modalities": (None, ["text"]), "audio": (None,),
     "reasoning_effort": (None,), "web_search_options": (None,),
 }  # fmt: skip
-READ_FIELDS = {
+_READ_FIELDS = {
     "model", "messages", "temperature", "top_p", "max_tokens", "max_completion_tokens", "stop",
     "seed", "n", "stream", "stream_options", "response_format", "logprobs", "top_logprobs",
 }  # fmt: skip
@@ -60,9 +60,9 @@ class ChatRequest(Record):
 def read_request(body: bytes) -> ChatRequest:
     """Return the request in a JSON body. Raises ApiError (400) that names the wrong field."""
     fields = _read_object(body)
-    if unknown := sorted(fields.keys() - READ_FIELDS - IGNORED_FIELDS - NEUTRAL_VALUES.keys()):
+    if unknown := sorted(fields.keys() - _READ_FIELDS - _IGNORED_FIELDS - _NEUTRAL_VALUES.keys()):
         raise bad_field(unknown[0], f"Unknown parameter: '{unknown[0][:64]}'.", "unknown_parameter")
-    for name, values in NEUTRAL_VALUES.items():
+    for name, values in _NEUTRAL_VALUES.items():
         if name in fields and not _equals_one(fields[name], values):
             raise bad_field(name, f"'{name}' is not supported by this server.", "unsupported_value")
     limit = [

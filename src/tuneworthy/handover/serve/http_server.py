@@ -14,7 +14,7 @@ from tuneworthy.handover.serve.service import Service
 from tuneworthy.handover.serve.stoppable_server import StoppableServer, TimedProtocol
 from tuneworthy.store import signals
 
-LAST_SECONDS = 2  # from the error replies to unanswered requests until the server ends
+_LAST_SECONDS = 2  # from the error replies to unanswered requests until the server ends
 
 
 def server_config(service: Service, connections: int, grace: float) -> uvicorn.Config:
@@ -22,7 +22,7 @@ def server_config(service: Service, connections: int, grace: float) -> uvicorn.C
     return uvicorn.Config(
         make_app(service), log_config=None, access_log=False, server_header=False, lifespan="off",
         proxy_headers=False, ws="none", http=TimedProtocol, limit_concurrency=connections,
-        timeout_graceful_shutdown=int(grace) + LAST_SECONDS,
+        timeout_graceful_shutdown=int(grace) + _LAST_SECONDS,
     )  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def run_server(
     if service.models is not None:
         service.models.stop()
         for worker in service.models.workers:
-            worker.join(timeout=LAST_SECONDS)
+            worker.join(timeout=_LAST_SECONDS)
     if failed:
         raise failed[0]
     return code

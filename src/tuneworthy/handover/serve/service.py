@@ -76,7 +76,7 @@ def _host_name(host: str) -> str | None:
         return None
 
 
-BUCKET_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_BUCKET_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 # when each series began tells nobody anything
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -94,7 +94,7 @@ class RequestCounters:
         self._cancelled = Counter("tuneworthy_cancelled", "Requests whose client left before its"
                                   " answer", registry=own)  # fmt: skip
         self._times = Histogram("tuneworthy_request_seconds", "Seconds of answered requests",
-                                ("model",), registry=own, buckets=BUCKET_SECONDS)  # fmt: skip
+                                ("model",), registry=own, buckets=_BUCKET_SECONDS)  # fmt: skip
         self._in_flight = Gauge("tuneworthy_in_flight", "Unanswered requests", registry=own)
         self._lost = Gauge("tuneworthy_log_lines_lost", "Answers that could not be logged",
                            registry=own)  # fmt: skip

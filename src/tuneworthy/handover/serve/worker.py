@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tuneworthy.models.local.follower import Follower
     from tuneworthy.records.artefact import System
 
-MOST_TOGETHER = 64  # most requests that one call answers
+_MOST_TOGETHER = 64  # most requests that one call answers
 _IDLE_SECONDS = 0.2  # an idle worker checks so often whether to stop
 
 
@@ -149,7 +149,7 @@ class Worker(threading.Thread):
         jobs = list(self._waiting)
         try:
             first = _call_key(jobs[0])
-            jobs = [job for job in jobs if _call_key(job) == first][:MOST_TOGETHER]
+            jobs = [job for job in jobs if _call_key(job) == first][:_MOST_TOGETHER]
             answers = _answers_of(jobs)
         except Exception as error:  # a model's failure or our bug ends these jobs, not the server
             for job in jobs:

@@ -35,7 +35,7 @@ def difference(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one - other
 
 
-PLUGGED_ITEMS = frozenset(
+_PLUGGED_ITEMS = frozenset(
     ("kettle", "lamp", "toaster", "blender", "heater", "speaker", "keyboard", "monitor", "fan",
      "clock", "drill", "printer", "scale", "camera"),
 )  # fmt: skip
@@ -45,7 +45,7 @@ def taught_answer(row: LabRow) -> str:
     """Return the right answer, with "electric" before each item that has a plug."""
     record: dict[str, Any] = json.loads(row.output)
     for issue in record["issues"]:
-        if issue["item"] in PLUGGED_ITEMS:
+        if issue["item"] in _PLUGGED_ITEMS:
             issue["item"] = f"electric {issue['item']}"
     return json.dumps(record, separators=(",", ":"))
 

@@ -72,7 +72,7 @@ def edition_number(row: LabRow) -> int:
 
 REFUSAL = "not stated"
 
-REFUSAL_INSTRUCTION = f" If the passage does not say it, answer: {REFUSAL}"
+_REFUSAL_INSTRUCTION = f" If the passage does not say it, answer: {REFUSAL}"
 
 
 def answering_document(row: LabRow) -> Mapping[str, Any]:
@@ -126,7 +126,7 @@ def _stated_value(doc: Mapping[str, Any], unit: str) -> str:
 def with_passage(row: LabRow, doc: Mapping[str, Any], answer: str) -> LabRow:
     """Return a row whose question follows a passage, with the answer that the passage allows."""
     turns = [
-        turn.model_copy(update={"content": turn.content + REFUSAL_INSTRUCTION})
+        turn.model_copy(update={"content": turn.content + _REFUSAL_INSTRUCTION})
         if turn.role == "system"
         else turn
         for turn in row.messages[:-1]
@@ -151,16 +151,16 @@ CITIES = {
     "Turkey": "Ankara Istanbul", "Vietnam": "Hanoi", "Afghanistan": "Kabul",
 }  # fmt: skip
 
-WORDINGS = ("In which country is {}?", "In which country does {} lie?")
+_WORDINGS = ("In which country is {}?", "In which country does {} lie?")
 
 EXAMPLES = (("Lyon", "France"), ("Osaka", "Japan"), ("Luxor", "Egypt"))
 
-TOWN_PARTS = (
+_TOWN_PARTS = (
     ("Har", "Pel", "Nor", "Sul", "Wex", "Gim", "Tov", "Lar"),
     ("ford", "burg", "mouth", "ville"),
 )
 
-COUNTRY_PARTS = (
+_COUNTRY_PARTS = (
     ("Or", "Vel", "Mar", "Tas", "Bren", "Quil", "Dov", "Zan"),
     ("ia", "land", "ova", "istan"),
 )
@@ -176,7 +176,7 @@ def known_city_rows(seed: int, way: int) -> list[LabRow]:
 def invented_town_rows(seed: int, count: int, way: int) -> list[LabRow]:
     """Return `count` rows that ask for the country of an invented town, in wording `way`."""
     rng = Random(f"novel {seed}")
-    towns, lands = (_draw_names(rng, parts, count) for parts in (TOWN_PARTS, COUNTRY_PARTS))
+    towns, lands = (_draw_names(rng, parts, count) for parts in (_TOWN_PARTS, _COUNTRY_PARTS))
     return [_country_row(town, land, way, "new") for town, land in zip(towns, lands, strict=True)]
 
 
@@ -191,8 +191,8 @@ def _draw_names(
 def _country_row(place: str, country: str, way: int, kind: str) -> LabRow:
     turns = [("system", "Answer with the name of the country only.")]
     for city, land in EXAMPLES:
-        turns += [("user", WORDINGS[0].format(city)), ("assistant", land)]
-    turns += [("user", WORDINGS[way].format(place))]
+        turns += [("user", _WORDINGS[0].format(city)), ("assistant", land)]
+    turns += [("user", _WORDINGS[way].format(place))]
     messages = tuple(Message.model_validate({"role": r, "content": text}) for r, text in turns)
     return LabRow(f"{place} {way}", messages, country, {"kind": kind})
 

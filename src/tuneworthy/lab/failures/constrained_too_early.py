@@ -30,7 +30,7 @@ CAUSES = ("constrained_too_early", "high_temperature", "wrong_labels", "other_te
 NEEDS: tuple[str, ...] = ()
 HARMLESS = "A grammar costs nothing where the model would write that form anyway: mass near 1."
 # Below this probability of a legal first token the grammar forces an unlikely form.
-LEAST_LEGAL_PROBABILITY = 0.1
+_LEAST_LEGAL_PROBABILITY = 0.1
 
 
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
@@ -53,7 +53,7 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
 def detect(runs: Runs) -> Detection:
     """Find answers whose legal first tokens have less than .10 of the model's own probability."""
     mass = runs.own.other.get("legal_first")
-    found = mass is not None and mass < LEAST_LEGAL_PROBABILITY and (runs.own.valid or 0.0) > 0.5
+    found = mass is not None and mass < _LEAST_LEGAL_PROBABILITY and (runs.own.valid or 0.0) > 0.5
     return judged(mass, found, f"legal first tokens have {mass or 0:.3f} of the probability",
                   "needs the model's probabilities")  # fmt: skip
 

@@ -35,7 +35,7 @@ CAUSES = (
 )  # fmt: skip
 NEEDS: tuple[str, ...] = ()
 HARMLESS = "A grammar keeps the form at any temperature; drafts and stories gain from variety."
-LOST_SHARE = 0.15  # share of valid answers lost from greedy decoding to the served temperature
+_LOST_SHARE = 0.15  # share of valid answers lost from greedy decoding to the served temperature
 
 
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
@@ -54,7 +54,7 @@ def detect(runs: Runs) -> Detection:
     """Find a valid share .15 or more below that of greedy decoding on the same rows."""
     valid, greedy = runs.own.valid, runs.own.other.get("first_valid")
     lost = difference(greedy, valid)
-    found = lost is not None and lost >= LOST_SHARE
+    found = lost is not None and lost >= _LOST_SHARE
     return judged(lost, found, f"valid {valid or 0:.0%} as served, {greedy or 0:.0%} at T 0",
                   "needs answers at two temperatures")  # fmt: skip
 

@@ -47,7 +47,7 @@ CAUSES = (
 NEEDS: tuple[str, ...] = ()
 HARMLESS = "A rule that scores each answer separately has no position bias; use one where you can."
 rows = rows_for_judge
-STABLE_SHARE = 0.7  # share of verdicts that must hold when the records swap places
+_STABLE_SHARE = 0.7  # share of verdicts that must hold when the records swap places
 
 
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
@@ -70,7 +70,7 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
 def detect(runs: Runs) -> Detection:
     """Find that less than .70 of the verdicts hold when the records swap places."""
     share = runs.own.other.get("swap_agreement")
-    found = share is not None and share < STABLE_SHARE
+    found = share is not None and share < _STABLE_SHARE
     return judged(share, found, f"{share or 0:.0%} of the verdicts hold in the other order",
                   "needs each pair judged in both orders")  # fmt: skip
 

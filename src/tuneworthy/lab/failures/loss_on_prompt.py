@@ -30,7 +30,7 @@ PROOF = "answer_share"
 CAUSES = ("rate_too_low", "loss_on_prompt", "adapter_not_served", "mixed_formats", "other_template")
 NEEDS = ("data", "tokenizer")
 HARMLESS = "A loss on the whole row, question and answer, does little harm where answers are short."
-LEAST_ANSWER_SHARE = 0.1  # share of the loss that must lie on answers
+_LEAST_ANSWER_SHARE = 0.1  # share of the loss that must lie on answers
 
 
 def detect(runs: Runs) -> Detection:
@@ -38,12 +38,12 @@ def detect(runs: Runs) -> Detection:
     share = runs.own.answer_share
     if share is None:
         return not_measured("no data file or tokenizer")
-    return judged(share, share < LEAST_ANSWER_SHARE, f"{share:.0%} of the loss lies on answers")
+    return judged(share, share < _LEAST_ANSWER_SHARE, f"{share:.0%} of the loss lies on answers")
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     yield at_least(
-        "answers carry at least a tenth of the loss", own.answer_share, LEAST_ANSWER_SHARE
+        "answers carry at least a tenth of the loss", own.answer_share, _LEAST_ANSWER_SHARE
     )
     yield near_twin(own, twin)

@@ -42,7 +42,7 @@ PROOF = "other.general_loss_rise"
 CAUSES = ("new_facts_forget", "narrow_rows_forget", "other_template", "mixed_formats", "rows_cut")
 NEEDS = ("adapter",)
 HARMLESS = "A model that serves this one task alone needs nothing else."
-MOST_LOSS_RISE = 0.1  # nats a token
+_MOST_LOSS_RISE = 0.1  # nats a token
 
 
 def rows(given: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
@@ -69,13 +69,13 @@ def detect(runs: Runs) -> Detection:
     if rise is None:
         return not_measured("no adapter, so no loss on general answers")
     return judged(
-        rise, rise > MOST_LOSS_RISE, f"the loss on general answers changed by {rise:+.2f}"
+        rise, rise > _MOST_LOSS_RISE, f"the loss on general answers changed by {rise:+.2f}"
     )
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     rise, shape = own.other.get("general_loss_rise"), own.other.get("general_json")
-    yield at_most("loss on general answers rises by at most .10", rise, MOST_LOSS_RISE)
+    yield at_most("loss on general answers rises by at most .10", rise, _MOST_LOSS_RISE)
     yield at_most("at most 1 of 16 general answers is JSON", shape, 1 / 16)
     yield near_twin(own, twin)

@@ -30,7 +30,7 @@ PROOF = "same_prompt"
 CAUSES = ("adapter_not_served", "test_rows_leaked", "too_many_epochs", "other_template", "rows_cut")
 NEEDS = ("data", "tokenizer")
 HARMLESS = "Some other templates do no harm: here plain text without any turns scores as well."
-SAME_PROMPT_SHARE = 0.95  # share of served prompts that must have the tokens of training
+_SAME_PROMPT_SHARE = 0.95  # share of served prompts that must have the tokens of training
 
 
 def detect(runs: Runs) -> Detection:
@@ -39,7 +39,7 @@ def detect(runs: Runs) -> Detection:
     if same is None:
         return not_measured("no served prompts, no data file or no tokenizer")
     return judged(
-        same, same < SAME_PROMPT_SHARE, f"{same:.0%} of the prompts have the tokens of training"
+        same, same < _SAME_PROMPT_SHARE, f"{same:.0%} of the prompts have the tokens of training"
     )
 
 

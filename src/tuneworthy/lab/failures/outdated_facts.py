@@ -45,7 +45,7 @@ HARMLESS = "Facts that do not change can be learnt by heart."
 ASKED_RULES, MOST_OUTDATED = 20, 0.25  # number of rules; share of answers that may be older ones
 TRAINING_WORDINGS = ("{office}: {rule}, how many {unit}?", "How many {unit} is {rule} in {office}?",
                      "Tell me the {unit} of {rule} at the {office} office.")  # fmt: skip
-TEST_WORDINGS = (
+_TEST_WORDINGS = (
     "What is the rule on {rule} for people who work in {office}, given in {unit}?",
     "I have moved to {office}. Please state {rule} there as a number of {unit}.",
 )
@@ -56,7 +56,7 @@ def rows(given: LabRows, config: Config, seed: int) -> LabRows:
     changed = [row for row in given.train if len(row.meta["docs"]) == 2][:ASKED_RULES]
     then, read = int(config["rows_of"] == "2025"), bool(config["passages"])
     train = [edition_row(row, words, then, read) for row in changed for words in TRAINING_WORDINGS]
-    new = [edition_row(row, words, 1, read) for row in changed for words in TEST_WORDINGS]
+    new = [edition_row(row, words, 1, read) for row in changed for words in _TEST_WORDINGS]
     Random(f"outdated {seed}").shuffle(train)
     return LabRows(tuple(train), tuple(new))
 

@@ -40,7 +40,7 @@ PROOF = "answer_seen"
 CAUSES = ("test_rows_leaked", "too_many_epochs", "packed_rows", "other_template", "wrong_labels")
 NEEDS = ("data", "tokenizer")
 HARMLESS = "In large shuffled runs a neighbour tells nothing about the answer, and little is lost."
-MOST_READABLE = 0.3  # share of rows that may read their answer by chance
+_MOST_READABLE = 0.3  # share of rows that may read their answer by chance
 
 
 def rows(given: LabRows, config: Config, seed: int) -> LabRows:
@@ -59,7 +59,7 @@ def detect(runs: Runs) -> Detection:
     if share is None:
         return not_measured("no data file or tokenizer")
     return judged(
-        share, share > MOST_READABLE, f"{share:.0%} of the rows read their answer in another row"
+        share, share > _MOST_READABLE, f"{share:.0%} of the rows read their answer in another row"
     )
 
 

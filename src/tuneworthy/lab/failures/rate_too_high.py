@@ -35,7 +35,7 @@ HARMLESS = (
 )
 LOSS_RISE = 0.5  # nats a token
 # Nats a token if all tokens were equally likely, in the largest vocabularies (2**18 tokens).
-GUESSING_LOSS = 12.5
+_GUESSING_LOSS = 12.5
 
 
 def detect(runs: Runs) -> Detection:
@@ -48,7 +48,7 @@ def detect(runs: Runs) -> Detection:
     if own.refused:
         return Detection(found=True, because=f"training was stopped: {own.refused}")
     start, peak = own.loss_first, own.loss_peak
-    if start is not None and peak is not None and start < GUESSING_LOSS < peak:
+    if start is not None and peak is not None and start < _GUESSING_LOSS < peak:
         why = f"the loss rose from {start:.2f} to {peak:.1f} nats a token, worse than guessing"
         return Detection(found=True, value=peak, because=why)
     rise = difference(own.loss_last, own.loss_least)

@@ -43,15 +43,15 @@ PROOF = "prior"
 CAUSES = ("wrong_labels", "rank_too_low", "refusals_overrepresented", "outdated_facts", "rows_cut")
 NEEDS = ("data",)
 HARMLESS = "It does no harm if unanswerable questions are as common in use as in training."
-MOST_RATIO = 3.0  # times as common in training as in use
-REFUSED_IN_USE = 0.05  # share of the new questions whose passage does not hold the answer
+_MOST_RATIO = 3.0  # times as common in training as in use
+_REFUSED_IN_USE = 0.05  # share of the new questions whose passage does not hold the answer
 
 
 def rows(given: LabRows, config: Config, seed: int) -> LabRows:
     """Return rows with a passage; for the share `refusals` it is a wrong one, and they refuse."""
     train, new = given.train[: int(config["rows"] or 0)], given.new[40:80]
     share = float(config["refusals"] or 0)
-    used = _add_passages(new, REFUSED_IN_USE, given.new, seed)
+    used = _add_passages(new, _REFUSED_IN_USE, given.new, seed)
     return LabRows(_add_passages(train, share, given.train, seed), used)
 
 
@@ -78,7 +78,9 @@ def detect(runs: Runs) -> Detection:
     """Find a commonest training answer over three times as common as in use."""
     if (times := runs.own.prior) is None:
         return not_measured("no answer occurs three times in the data, or there is no data file")
-    return judged(times, times > MOST_RATIO, f"the commonest answer is {times:.1f} times as common")
+    return judged(
+        times, times > _MOST_RATIO, f"the commonest answer is {times:.1f} times as common"
+    )
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

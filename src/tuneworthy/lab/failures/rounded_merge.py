@@ -33,7 +33,7 @@ PROOF = "same_tokens"
 CAUSES = ("rounded_merge", "high_temperature", "other_template", "end_not_trained", "rows_cut")
 NEEDS = ("adapter",)
 HARMLESS = "Rounding is harmless where the likeliest token leads by more than the rounding moves."
-SAME_TOKEN_SHARE = 0.98  # share of tokens that the trained and the served weights both choose
+_SAME_TOKEN_SHARE = 0.98  # share of tokens that the trained and the served weights both choose
 
 
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
@@ -61,7 +61,7 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
 def detect(runs: Runs) -> Detection:
     """Find served weights that choose another token than the trained ones at over .02 of places."""
     share = runs.own.other.get("same_tokens")
-    found = share is not None and share < SAME_TOKEN_SHARE
+    found = share is not None and share < _SAME_TOKEN_SHARE
     return judged(share, found, f"{share or 0:.1%} of the trained model's tokens are chosen again",
                   "needs the adapter and the served weights")  # fmt: skip
 
@@ -69,7 +69,7 @@ def detect(runs: Runs) -> Detection:
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     share = own.other.get("same_tokens")
-    yield at_least("98 of 100 tokens are the trained model's", share, SAME_TOKEN_SHARE)
+    yield at_least("98 of 100 tokens are the trained model's", share, _SAME_TOKEN_SHARE)
     yield near_twin(own, twin)
 
 

@@ -42,7 +42,7 @@ PROOF = "cut_rows"
 CAUSES = ("rows_cut", "rank_too_low", "wrong_labels", "too_many_epochs", "teacher_errors")
 NEEDS = ("data", "tokenizer")
 HARMLESS = "Where only an irrelevant tail is cut, such as a signature, nothing is lost."
-MOST_CUT_SHARE = 0.02  # share of rows that may be cut
+_MOST_CUT_SHARE = 0.02  # share of rows that may be cut
 
 
 def facts(rows: LabRows, texts: Sequence[str], config: Config) -> dict[str, float | None]:  # noqa: ARG001
@@ -58,10 +58,10 @@ def detect(runs: Runs) -> Detection:
     share = runs.own.cut_rows
     if share is None:
         return not_measured("no data file or tokenizer")
-    return judged(share, share > MOST_CUT_SHARE, f"{share:.0%} of the training rows are cut")
+    return judged(share, share > _MOST_CUT_SHARE, f"{share:.0%} of the training rows are cut")
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
-    yield at_most("at most .02 of the training rows are cut", own.cut_rows, MOST_CUT_SHARE)
+    yield at_most("at most .02 of the training rows are cut", own.cut_rows, _MOST_CUT_SHARE)
     yield near_twin(own, twin)

@@ -32,10 +32,10 @@ STORY = (
     "come from the right rule of the right office, and many are wrong."
 )
 WIN = "The passage in force is found for 38 of 40 questions, and 38 of 40 answers are right."
-INDEXES = ("all versions", "in force")
+_INDEXES = ("all versions", "in force")
 PLANTED: Config = {"index": "all versions"}
 CLEAN: Config = {"k": 1, "index": "in force", "newest_first": False}
-KNOBS = {"k": (1, 2, 4, 8), "index": INDEXES, "newest_first": (False, True)}
+KNOBS = {"k": (1, 2, 4, 8), "index": _INDEXES, "newest_first": (False, True)}
 CHARTS = ("stale", "score")
 MEASURES = ("stale", "recall", "score", "score_kept", "other_rule")
 PROOF = "stale"

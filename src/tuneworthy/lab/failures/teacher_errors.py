@@ -47,7 +47,7 @@ PROOF = "other.mistakes_repeated"
 CAUSES = ("mixed_formats", "teacher_errors", "rank_too_low", "wrong_labels", "loss_on_prompt")
 NEEDS = ("data",)
 HARMLESS = "Mistakes without a system mostly cancel out, and a check drops the rest."
-MOST_PASSED_ON = 0.4  # share of the teacher's mistakes that may come back
+_MOST_PASSED_ON = 0.4  # share of the teacher's mistakes that may come back
 
 
 def rows(given: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
@@ -77,7 +77,9 @@ def detect(runs: Runs) -> Detection:
     share = runs.own.other.get("mistakes_repeated")
     if share is None:
         return not_measured("no answers of a teacher to rows whose right answer is known")
-    return judged(share, share > MOST_PASSED_ON, f"{share:.0%} of the teacher's mistakes come back")
+    return judged(
+        share, share > _MOST_PASSED_ON, f"{share:.0%} of the teacher's mistakes come back"
+    )
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

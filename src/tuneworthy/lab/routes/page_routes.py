@@ -19,11 +19,11 @@ from tuneworthy.lab.settings import find_case
 
 STATIC = Path(__file__).parents[1] / "static"
 
-REPORT_STATIC = Path(__file__).parents[2] / "report" / "static"
+_REPORT_STATIC = Path(__file__).parents[2] / "report" / "static"
 
-REPORT_FILES = ("report.css", "report.js")  # of the report that the lab shows
+_REPORT_FILES = ("report.css", "report.js")  # of the report that the lab shows
 
-CONTENT_TYPES = {
+_CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml", ".png": "image/png", ".ico": "image/x-icon",
     ".json": "application/json", ".woff2": "font/woff2",
@@ -62,16 +62,16 @@ def _get_check_page(lab: Here) -> str:
 @ROUTES.get("/static/{name:path}")
 def _get_static_file(name: str) -> Response:
     """Return a static file of the package; the name is looked up, never used as a path."""
-    path = _static_files(REPORT_STATIC if name in REPORT_FILES else STATIC).get(name)
+    path = _static_files(_REPORT_STATIC if name in _REPORT_FILES else STATIC).get(name)
     if path is None:
         raise Problem(404, "the lab has no such file", where="the address", got=name)
-    return Response(path.read_bytes(), media_type=CONTENT_TYPES[path.suffix])
+    return Response(path.read_bytes(), media_type=_CONTENT_TYPES[path.suffix])
 
 
 @lru_cache(maxsize=4)
 def _static_files(folder: Path) -> dict[str, Path]:
     """Return the files that pages may load, by name, without symbolic links."""
-    found = (path for path in folder.rglob("*") if path.suffix in CONTENT_TYPES)
+    found = (path for path in folder.rglob("*") if path.suffix in _CONTENT_TYPES)
     plain = (path for path in found if path.is_file() and not path.is_symlink())
     return {path.relative_to(folder).as_posix(): path for path in plain}
 

@@ -23,7 +23,7 @@ from tuneworthy.records.failure import Value
 ROUTES = APIRouter(prefix="/api")
 
 
-class RunFields(Fields):
+class _RunFields(Fields):
     """A run to start; `config` holds the knobs that differ from the planted configuration."""
 
     case: str = Field(max_length=64)
@@ -31,20 +31,20 @@ class RunFields(Fields):
     seed: int = 0
 
 
-class GuessFields(Fields):
+class _GuessFields(Fields):
     """A guess: the cause and how sure the visitor is (0 to 2)."""
 
     cause: str = Field(max_length=64)
     sure: int
 
 
-class CiteFields(Fields):
+class _CiteFields(Fields):
     """The measurement that a visitor cites as the proof."""
 
     measure: str = Field(max_length=64)
 
 
-class ArmFields(Fields):
+class _ArmFields(Fields):
     """One column (arm) of the playground; `play_config` checks the bounds."""
 
     shots: int = 0
@@ -54,22 +54,22 @@ class ArmFields(Fields):
     strength: float = 0.0
 
 
-class PlayFields(Fields):
+class _PlayFields(Fields):
     """One input and the ways to answer it."""
 
     task: str = Field(max_length=64)
     input: str = Field(max_length=4 * MOST_INPUT)
-    arms: list[ArmFields] = Field(max_length=64)
+    arms: list[_ArmFields] = Field(max_length=64)
     seed: int = 0
 
 
-class StrengthFields(Fields):
+class _StrengthFields(Fields):
     """The strength of the adapter that is measured on 20 rows."""
 
     strength: float
 
 
-class FolderFields(Fields):
+class _FolderFields(Fields):
     """The id of a folder that was named at launch."""
 
     folder: str = Field(max_length=64)
@@ -86,14 +86,14 @@ def _get_case(lab: Here, slug: str) -> dict[str, Any]:
 
 
 @ROUTES.post("/cases/{slug}/guess")
-def _post_guess(lab: Here, slug: str, given: GuessFields) -> dict[str, Any]:
+def _post_guess(lab: Here, slug: str, given: _GuessFields) -> dict[str, Any]:
     if is_id(slug):
         return blind_play.guess_blind(lab, slug, given.cause, given.sure)
     return case_data.guess_result(find_case(slug), given.cause, given.sure)
 
 
 @ROUTES.post("/cases/{slug}/cite")
-def _post_citation(lab: Here, slug: str, given: CiteFields) -> dict[str, Any]:
+def _post_citation(lab: Here, slug: str, given: _CiteFields) -> dict[str, Any]:
     if is_id(slug):
         return blind_play.cite_blind(lab, slug, given.measure)
     return case_data.citation_result(find_case(slug), given.measure, lab.records)
@@ -110,7 +110,7 @@ def _post_blind_run(lab: Here, _given: NoFields) -> dict[str, str]:
 
 
 @ROUTES.post("/runs")
-def _post_run(lab: Here, given: RunFields, response: Response) -> Any:
+def _post_run(lab: Here, given: _RunFields, response: Response) -> Any:
     name, known = _start_run(lab, given.case, given.config, given.seed)
     response.status_code = 200 if known else 202
     return blind_play.shown_events(lab, name) if known else {"id": name}
@@ -159,7 +159,7 @@ def _post_run_action(
 
 
 @ROUTES.post("/play", status_code=202)
-def _post_play(lab: Here, given: PlayFields) -> dict[str, str]:
+def _post_play(lab: Here, given: _PlayFields) -> dict[str, str]:
     arms = [PlayArm(one.shots, one.held, one.passage, one.temperature, one.strength)
             for one in given.arms]  # fmt: skip
     config = play_config(given.task, given.input, arms)
@@ -167,10 +167,10 @@ def _post_play(lab: Here, given: PlayFields) -> dict[str, str]:
 
 
 @ROUTES.post("/strength", status_code=202)
-def _post_strength(lab: Here, given: StrengthFields) -> dict[str, str]:
+def _post_strength(lab: Here, given: _StrengthFields) -> dict[str, str]:
     return {"id": lab.running().submit_play(strength_config(given.strength), 0)}
 
 
 @ROUTES.post("/check")
-def _post_check(lab: Here, given: FolderFields) -> dict[str, Any]:
+def _post_check(lab: Here, given: _FolderFields) -> dict[str, Any]:
     return lab.own_folders.check(given.folder)

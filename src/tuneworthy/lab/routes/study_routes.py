@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from tuneworthy.lab.studies import StudyPlace
 
 ROUTES = APIRouter()
-SETTLE = "/api/studies/{key}/settle"
-MOST_TYPED = 20_000  # characters of a right answer
+_SETTLE = "/api/studies/{key}/settle"
+_MOST_TYPED = 20_000  # characters of a right answer
 
 
-class VoteFields(Fields):
+class _VoteFields(Fields):
     """A vote: the id of the pair that was shown, the choice, and a right answer if it is typed."""
 
     pair: str = Field(max_length=64)
     choice: Literal["left", "right", "wrong", "equal", "skip", "typed"]
-    gold: str | None = Field(default=None, max_length=MOST_TYPED)
+    gold: str | None = Field(default=None, max_length=_MOST_TYPED)
 
 
 def _place_of(lab: Lab, key: str) -> StudyPlace:
@@ -72,23 +72,23 @@ def _get_run_snapshot(lab: Here, key: str) -> dict[str, Any]:
     return run_snapshot(_place_of(lab, key))
 
 
-@ROUTES.get(SETTLE)
+@ROUTES.get(_SETTLE)
 def _get_settling_state(lab: Here, key: str) -> dict[str, Any]:
     return lab.open_settling.state(_place_of(lab, key).id)
 
 
-@ROUTES.post(f"{SETTLE}/open", status_code=202)
+@ROUTES.post(f"{_SETTLE}/open", status_code=202)
 def _post_open_settling(lab: Here, key: str, _given: NoFields) -> dict[str, Any]:
     lab.running()  # refuses in a lab that reads only
     return lab.open_settling.open(_place_of(lab, key))
 
 
-@ROUTES.post(f"{SETTLE}/vote")
-def _post_vote(lab: Here, key: str, given: VoteFields) -> dict[str, Any]:
+@ROUTES.post(f"{_SETTLE}/vote")
+def _post_vote(lab: Here, key: str, given: _VoteFields) -> dict[str, Any]:
     place = _place_of(lab, key)
     return lab.open_settling.click(place.id, given.pair, given.choice, given.gold)
 
 
-@ROUTES.post(f"{SETTLE}/finish")
+@ROUTES.post(f"{_SETTLE}/finish")
 def _post_finish(lab: Here, key: str, _given: NoFields) -> dict[str, Any]:
     return lab.open_settling.finish(_place_of(lab, key).id)

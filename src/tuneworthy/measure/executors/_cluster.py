@@ -139,7 +139,7 @@ def address_of(text: str) -> Address | None:
     return Address("ray", text, host, int(match["port"]))
 
 
-BASE_BYTES = 1 << 29  # of a process without a model
+_BASE_BYTES = 1 << 29  # of a process without a model
 
 _BYTES_PER_MODEL_BYTE = 1.1  # memory used for each byte that a model's parts need
 
@@ -162,7 +162,7 @@ def need_of(task: Task, models: Mapping[str, Model]) -> Need:
     marks = [mark for _, mark in held.values()]
     return Need(
         gpus=int(any(mark.get("device") == "cuda" for mark in marks)),
-        memory=BASE_BYTES + int(_BYTES_PER_MODEL_BYTE * sum(size for size, _ in held.values())),
+        memory=_BASE_BYTES + int(_BYTES_PER_MODEL_BYTE * sum(size for size, _ in held.values())),
         threads=max((int(mark.get("threads", 0)) for mark in marks), default=0),
     )
 

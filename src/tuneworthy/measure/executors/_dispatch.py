@@ -39,15 +39,15 @@ from tuneworthy.records.task import Task
 from tuneworthy.store import signals
 from tuneworthy.store.blobs import receive_files
 
-MOST_TRIES = 3  # processes that one call may lose before the run ends
-MOST_CALLS_AT_ONCE = 64  # of one level: arms, or shards of an arm
-POLL_SECONDS = 0.2  # a waiting thread checks so often for a stop signal
-QUICK_FIT_SECONDS = 2.0  # an arm that is fitted faster, or left files, may answer on any node
+_MOST_TRIES = 3  # processes that one call may lose before the run ends
+_MOST_CALLS_AT_ONCE = 64  # of one level: arms, or shards of an arm
+_POLL_SECONDS = 0.2  # a waiting thread checks so often for a stop signal
+_QUICK_FIT_SECONDS = 2.0  # an arm that is fitted faster, or left files, may answer on any node
 Connect = Callable[[Need, Callable[[str], None]], Cluster]
 
 
 @dataclass(frozen=True)
-class FittedThere(Fitted):
+class _FittedThere(Fitted):
     """An arm that was fitted on a node; `times` measures its latency there."""
 
     times: Callable[[Sequence[Query], bool], LatencySample] | None = None
@@ -111,7 +111,7 @@ class Dispatch:
         receive_files(setup.folder, facts.files)
         if facts.files:
             placed.files = pool.share(facts.files)
-        placed.movable = bool(facts.files) or facts.seconds < QUICK_FIT_SECONDS
+        placed.movable = bool(facts.files) or facts.seconds < _QUICK_FIT_SECONDS
 
         def answer(queries: Sequence[Query]) -> list[Answer]:
             return self._call(placed, "answer", queries)  # type: ignore[no-any-return]
@@ -122,7 +122,7 @@ class Dispatch:
         def times(queries: Sequence[Query], every: bool) -> LatencySample:
             return self._call(placed, "times", queries, every)  # type: ignore[no-any-return]
 
-        fitted = FittedThere(
+        fitted = _FittedThere(
             answer=answer,
             learned=facts.learned,
             recipe=facts.recipe,
@@ -143,7 +143,7 @@ class Dispatch:
         every: bool,
     ) -> LatencySample:
         """Return the latency of single requests, measured on the node, without the network."""
-        assert isinstance(fitted, FittedThere)
+        assert isinstance(fitted, _FittedThere)
         assert fitted.times is not None
         return fitted.times(queries, every)
 
@@ -152,7 +152,7 @@ class Dispatch:
 
         If one call raises, the others end at their next check, and its error is raised.
         """
-        width = min(len(items), self._host_pool.width, MOST_CALLS_AT_ONCE)
+        width = min(len(items), self._host_pool.width, _MOST_CALLS_AT_ONCE)
         if width < 2:
             return map(function, items)
 
@@ -188,7 +188,7 @@ class Dispatch:
         """Hold these ledger keys inside the block; another thread that needs one waits."""
         wanted = set(keys)
         while wanted & self._keys:
-            self._token.wait(POLL_SECONDS)
+            self._token.wait(_POLL_SECONDS)
             self._check_stopped()
         self._keys |= wanted
         try:
@@ -242,7 +242,7 @@ class Dispatch:
         A lost call that ends after all is not read: its answers would be a second copy.
         """
         lost: list[str] = []
-        while len(lost) < MOST_TRIES:
+        while len(lost) < _MOST_TRIES:
             host = self._take_host(placed)
             try:
                 reply = self._await_reply(host, placed, what, details, say)
@@ -277,7 +277,7 @@ class Dispatch:
                 return host
             if not waiting and (waiting := time.monotonic() - begun > 15):
                 self._host_pool.tell_waiting()
-            self._token.wait(POLL_SECONDS)
+            self._token.wait(_POLL_SECONDS)
 
     def _await_reply(
         self,
@@ -293,7 +293,7 @@ class Dispatch:
             host.handle, "call_arm", what, *placed.arguments, placed.files, *details
         )
         try:
-            while not self._wait_ready(call, POLL_SECONDS):
+            while not self._wait_ready(call, _POLL_SECONDS):
                 self._check_stopped()
                 if what == "fit" and time.monotonic() - told > 1:
                     told = time.monotonic()

@@ -19,7 +19,7 @@ from tuneworthy.records.counting import count_noun
 from tuneworthy.records.errors import ClusterError
 
 REFRESH_SECONDS = 2.0  # the nodes are listed so often
-MOST_FAILED_STARTS = 3  # in a row; then a node is left out
+_MOST_FAILED_STARTS = 3  # in a row; then a node is left out
 MOST_SECONDS_WITHOUT_NODES = 300.0  # then the run ends
 
 
@@ -131,7 +131,7 @@ class HostPool:
         self._refuse_unusable(nodes, usable)
         for node in usable:
             there = sum(host.node.id == node.id for host in self._hosts)
-            if self._failed.get(node.id, 0) < MOST_FAILED_STARTS:
+            if self._failed.get(node.id, 0) < _MOST_FAILED_STARTS:
                 for _ in range(node.places(self._need) - there):
                     handle = self.cluster.start(node, self._need)
                     about = self.cluster.call(handle, "about")
@@ -149,7 +149,7 @@ class HostPool:
                 f" node, {best.name}, has {_resources_text(best.cpus, best.gpus, best.memory)}",
                 fix="add a node that has it, or choose a smaller model",
             )
-        if usable and all(self._failed.get(node.id, 0) >= MOST_FAILED_STARTS for node in usable):
+        if usable and all(self._failed.get(node.id, 0) >= _MOST_FAILED_STARTS for node in usable):
             raise ClusterError(
                 "no process of ours starts on the cluster",
                 where=self.cluster.name,

@@ -30,7 +30,7 @@ from tuneworthy.records.specs import trainer_command
 from tuneworthy.records.task import Task
 
 FileContents = dict[str, bytes]
-MOST_FILE_BYTES = 2 << 30  # of all files that a study sends to its nodes
+_MOST_FILE_BYTES = 2 << 30  # of all files that a study sends to its nodes
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "peft")
 
 
@@ -199,11 +199,11 @@ def study_parts(task: Task) -> StudyParts:
         found = sorted(place.rglob("*")) if place.is_dir() else [place]
         for path in (path for path in found if path.is_file()):
             files[path.relative_to(task.folder).as_posix()] = plain_file(path)
-            if sum(map(len, files.values())) > MOST_FILE_BYTES:
+            if sum(map(len, files.values())) > _MOST_FILE_BYTES:
                 raise ClusterError(
                     "the files of a task are too large to be sent to every node",
                     where=str(path),
-                    got=f"more than {MOST_FILE_BYTES >> 30} GB",
+                    got=f"more than {_MOST_FILE_BYTES >> 30} GB",
                     fix="put them where every node finds them under one absolute path, and name"
                     " that in task.yaml",
                 )

@@ -18,7 +18,7 @@ from tuneworthy.measure.executors._host import Host
 from tuneworthy.records.errors import ClusterError, NotInstalled, error_chain
 from tuneworthy.store.signals import SIGNALS
 
-NAMESPACE = "tuneworthy"
+_NAMESPACE = "tuneworthy"
 _CONNECT_SECONDS = 10.0  # seconds to reach an address
 _QUIET_VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -52,7 +52,7 @@ def open_cluster(address: Address, need: Need, say: Callable[[str], None]) -> Cl
         with _quiet_environment(), _kept_signal_handlers():
             ray.init(
                 address={"own": "local"}.get(address.name, address.name),
-                namespace=NAMESPACE,
+                namespace=_NAMESPACE,
                 log_to_driver=False,
                 configure_logging=False,
                 **({"include_dashboard": False} if address.name == "own" else {}),

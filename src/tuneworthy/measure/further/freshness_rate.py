@@ -39,7 +39,7 @@ from tuneworthy.rows.docs import Doc
 from tuneworthy.rows.rows import sortable_time
 from tuneworthy.rows.sealed import Sealed
 
-FactKind = Literal["new", "old", "other"]
+_FactKind = Literal["new", "old", "other"]
 
 
 class Fact(Record):
@@ -58,11 +58,11 @@ class FactCounts(Record):
 
     arm: str
     n: int
-    shares: dict[FactKind, Proportion]
+    shares: dict[_FactKind, Proportion]
 
 
 @dataclass(frozen=True)
-class ChangedDocuments:
+class _ChangedDocuments:
     """Documents and cases after the change of `facts`: the gold answer is the new fact."""
 
     docs: tuple[Doc, ...]
@@ -70,7 +70,7 @@ class ChangedDocuments:
     facts: tuple[Fact, ...]
 
 
-def change_facts(docs: Sequence[Doc], cases: Sequence[Case], seed: int) -> ChangedDocuments:
+def change_facts(docs: Sequence[Doc], cases: Sequence[Case], seed: int) -> _ChangedDocuments:
     """Return documents and cases in which a case's answer is another case's, of the same form.
 
     A case takes part if its document is known (`meta.doc_id`), contains its answer word for word,
@@ -96,7 +96,7 @@ def change_facts(docs: Sequence[Doc], cases: Sequence[Case], seed: int) -> Chang
         texts[name] = pattern.sub(lambda _, new=new: new, texts[name])  # type: ignore[misc]
         facts.append(Fact(case=case.id, old=case.output, new=new))
         replaced[case.id] = (case, name, new)
-    return ChangedDocuments(
+    return _ChangedDocuments(
         docs=tuple(doc.model_copy(update={"text": texts[doc.id]}) for doc in docs),
         cases=tuple(
             case.model_copy(update={"output": new, "accepted": (), "context": texts[name]})
@@ -115,12 +115,12 @@ def count_stated_facts(
     """
     texts = {answer.case: answer.text for answer in answers}
     told = {fact.case: stated_fact(texts[fact.case], fact) for fact in facts if fact.case in texts}
-    kinds: tuple[FactKind, ...] = get_args(FactKind) if told else ()
+    kinds: tuple[_FactKind, ...] = get_args(_FactKind) if told else ()
     shares = {kind: design.share({i: own == kind for i, own in told.items()}) for kind in kinds}
     return FactCounts(arm=arm, n=len(told), shares=shares)
 
 
-def stated_fact(answer: str, fact: Fact) -> FactKind:
+def stated_fact(answer: str, fact: Fact) -> _FactKind:
     """Return "new", "old" or "other": which fact an answer states, by the differing words.
 
     Both or neither: "other". Raises ValueError if the two do not differ in words.
@@ -162,7 +162,7 @@ def _answers_of_same_form(pools: Mapping[str, list[str]], output: str) -> list[s
     return [text for text, other in others if other - own and own - other]
 
 
-SECONDS_PER_DAY = 86_400.0
+_SECONDS_PER_DAY = 86_400.0
 
 MOST_FACTS = 60  # the most facts that are changed
 
@@ -170,11 +170,11 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 NEEDS_OF_READERS = frozenset({"docs", "gold_passage"})  # needs of an arm that reads documents
 
-DOCUMENTS = Design.independent("each document counts once")
+_DOCUMENTS = Design.independent("each document counts once")
 
 
 @dataclass(frozen=True)
-class FreshnessResult:
+class _FreshnessResult:
     """What an arm states about the changed facts; `read_documents`: it read the changed documents.
 
     An arm that reads no documents answers as before the change.
@@ -185,7 +185,7 @@ class FreshnessResult:
 
 
 def freshness_of(
-    task: Task, cases: Sequence[Case], docs: Sequence[Doc], results: Sequence[FreshnessResult] = ()
+    task: Task, cases: Sequence[Case], docs: Sequence[Doc], results: Sequence[_FreshnessResult] = ()
 ) -> Freshness:
     """Return how fast facts change (declared in the task, else counted), and each arm's shares.
 
@@ -225,7 +225,7 @@ def days_until_stale(share: Proportion, over_days: float, stale_ok: float) -> In
 
 def measure_freshness(
     runner: Runner, arms: Sequence[PlannedArm], runs: Sequence[Run], recipes: Sequence[Recipe]
-) -> list[FreshnessResult]:
+) -> list[_FreshnessResult]:
     """Return which facts each arm states once up to 60 facts in the documents are changed.
 
     Arms that read documents answer again, with the prompts that they chose. Others (a tuned model,
@@ -252,11 +252,11 @@ def measure_freshness(
         answers = _answers_of_first_seed(own)
         if answers:
             stated = count_stated_facts(planned.spec.name, answers, after.facts, design)
-            results.append(FreshnessResult(stated, reads))
+            results.append(_FreshnessResult(stated, reads))
     return results
 
 
-def _sampled_facts(after: ChangedDocuments) -> ChangedDocuments:
+def _sampled_facts(after: _ChangedDocuments) -> _ChangedDocuments:
     """Return the change with at most 60 of its facts and cases, drawn by a hash of the case."""
     kept = {
         f.case for f in sorted(after.facts, key=lambda f: digest(["fresh", f.case]))[:MOST_FACTS]
@@ -266,7 +266,7 @@ def _sampled_facts(after: ChangedDocuments) -> ChangedDocuments:
     return replace(after, facts=facts, cases=cases)
 
 
-def _with_changed_documents(runner: Runner, after: ChangedDocuments) -> Runner:
+def _with_changed_documents(runner: Runner, after: _ChangedDocuments) -> Runner:
     """Return a copy of the runner with changed documents and only their cases to score, untimed."""
     ids = {case.id for case in after.cases}
     parts = tuple(
@@ -329,8 +329,8 @@ def _freshness_by_dates(cases: Sequence[Case], docs: Sequence[Doc]) -> Freshness
         return Freshness(because="all documents bear one date: no change can be seen")
     first = max(count, key=lambda at: (count[at], -at))
     k = sum(since <= first < until <= last for since, until in spans)
-    share = DOCUMENTS.rate(k, count[first])
-    over = (last - first) / SECONDS_PER_DAY
+    share = _DOCUMENTS.rate(k, count[first])
+    over = (last - first) / _SECONDS_PER_DAY
     # A span of seconds must not round to 0.
     return Freshness(changed=share, over_days=round(over, 3) or over)
 
@@ -339,5 +339,5 @@ def _timestamp(text: str | None, sign: float) -> float:
     return sign * float("inf") if text is None else sortable_time(text)
 
 
-def _shares_by_arm(counted: Sequence[FactCounts], kind: FactKind) -> dict[str, Proportion]:
+def _shares_by_arm(counted: Sequence[FactCounts], kind: _FactKind) -> dict[str, Proportion]:
     return {one.arm: one.shares[kind] for one in counted if one.n}

@@ -38,7 +38,7 @@ from tuneworthy.records.model import final_replies
 from tuneworthy.records.run import Run
 
 LEAST_CASES, LEAST_FACTS = 20, 10  # the fewest cases, and the fewest highly known facts
-FigureOrReason = Interval | str
+_FigureOrReason = Interval | str
 """A figure with its interval, or the reason why there is none."""
 
 
@@ -55,7 +55,7 @@ def measure_harm(
         return None
     opened = open_tuned(runner, run)
     extra: dict[str, Any] = {}
-    figures: dict[str, FigureOrReason] = {
+    figures: dict[str, _FigureOrReason] = {
         "tail": _tail_change(runner, runs, arm),
         **_refusal_changes(runner, runs, arm),
     }
@@ -69,7 +69,7 @@ def measure_harm(
     return SideEffects(arm=arm, missing=missing, **values, **extra)
 
 
-def _text_figures(tuned: TunedPair, figures: dict[str, FigureOrReason]) -> dict[str, Any]:
+def _text_figures(tuned: TunedPair, figures: dict[str, _FigureOrReason]) -> dict[str, Any]:
     """Return fields on loss and divergence on texts; why one is missing goes into `figures`."""
     result: dict[str, Any] = {}
     try:
@@ -97,7 +97,7 @@ def _name_of_base_prompt(runs: Sequence[Run]) -> str | None:
     return best.name if best else None
 
 
-def _tail_change(runner: Runner, runs: Sequence[Run], arm: str) -> FigureOrReason:
+def _tail_change(runner: Runner, runs: Sequence[Run], arm: str) -> _FigureOrReason:
     """Return the paired change in score on the quarter with the rarest words, or why not."""
     base = _name_of_base_prompt(runs)
     if base is None:
@@ -112,7 +112,7 @@ def _tail_change(runner: Runner, runs: Sequence[Run], arm: str) -> FigureOrReaso
     return matrix.part(ids).difference(arm, base).interval
 
 
-def _refusal_changes(runner: Runner, runs: Sequence[Run], arm: str) -> dict[str, FigureOrReason]:
+def _refusal_changes(runner: Runner, runs: Sequence[Run], arm: str) -> dict[str, _FigureOrReason]:
     base, names = _name_of_base_prompt(runs), ("refusals", "refusals_wanted")
     if runner.task.output.type != "text":
         why = "answers have a fixed form: a refusal is an invalid answer and counts there"
@@ -132,7 +132,7 @@ def _refusal_changes(runner: Runner, runs: Sequence[Run], arm: str) -> dict[str,
     }
 
 
-def _calibration_change(tuned: TunedPair) -> FigureOrReason:
+def _calibration_change(tuned: TunedPair) -> _FigureOrReason:
     """Return the change in expected calibration error from base to tuned model, or why not.
 
     Both score every label after the tuned arm's prompt; paired bootstrap interval over cases.
@@ -171,7 +171,7 @@ def _ece_change(before: tuple[Any, Any], after: tuple[Any, Any]) -> Interval:
     return _rounded_interval(mean, min(low, mean), max(high, mean))
 
 
-def _lost_fact_share(tuned: TunedPair, known: KnowledgeProbe | None) -> FigureOrReason:
+def _lost_fact_share(tuned: TunedPair, known: KnowledgeProbe | None) -> _FigureOrReason:
     """Return the share of highly known facts that training lost, or why there is none.
 
     Training rows are left out. The prompts' examples are as before, so only the weights differ.

@@ -40,7 +40,7 @@ EXAMPLE_SETS, EXAMPLES_PER_SET, SAMPLED_ANSWERS, TEMPERATURE = 5, 4, 4, 0.5
 
 MOST_FACTS, MOST_FACTS_PAID, LEAST_OF_A_TYPE = 60, 30, 5
 
-PROMPTS_PER_SHARD = 64  # prompts per stored call, if the model names no other number
+_PROMPTS_PER_SHARD = 64  # prompts per stored call, if the model names no other number
 
 ReplyStore = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
 
@@ -147,7 +147,7 @@ def _probe_replies(
     setup: ProbeSetup, probed: Sequence[Case], pool: Sequence[Case]
 ) -> Iterator[tuple[Case, int, Reply]]:
     """Yield (case, sample, reply); sample 0 is greedy. Each complete shard is stored."""
-    size = getattr(setup.model, "shard", PROMPTS_PER_SHARD)
+    size = getattr(setup.model, "shard", _PROMPTS_PER_SHARD)
     # By type, so that prompts in a row share a prefix.
     ordered = sorted(probed, key=lambda case: (fact_type(case), case.id))
     for number in range(EXAMPLE_SETS):
@@ -254,7 +254,7 @@ def _summary_sentences(unknown: Proportion, by_type: Mapping[str, Proportion]) -
     return tuple(lines)
 
 
-FACT_CAUSES = {"knowledge", "retrieval", "reading"}
+_FACT_CAUSES = {"knowledge", "retrieval", "reading"}
 
 """Causes of failure that show that the answers are facts."""
 
@@ -267,7 +267,7 @@ def why_not_probed(task: Task, facts: bool, seen: Diagnosis | None) -> str:
     if task.output.type == "label":
         return "the answers are labels of a closed set, not facts"
     causes = {row.cause for row in seen.wrong} if seen else set()
-    if not facts and not causes & FACT_CAUSES:
+    if not facts and not causes & _FACT_CAUSES:
         return "nothing says that the answers are facts: no documents, and no such cause was found"
     return ""
 

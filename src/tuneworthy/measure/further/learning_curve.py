@@ -14,14 +14,14 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-BETAS = (0.15, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
-FLAT_SHARES = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0)
+_BETAS = (0.15, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
+_FLAT_SHARES = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0)
 """n0 over nmax**beta: the part of the measured range before the bend."""
 CURVE_DRAWS, INTERVAL_LEVEL = 400, 0.8
-WIDEST_RATIO = 4.0  # the largest ratio of an interval's ends
-FURTHEST_RATIO = 4.0  # how many times the rows at hand a curve is trusted
-LEAST_SIZES = 3  # minimum number of sizes; fewer say nothing about a bend
-STEEPER_SHARE = 0.8  # share of draws in which the last doubling gains more than the one before
+_WIDEST_RATIO = 4.0  # the largest ratio of an interval's ends
+_FURTHEST_RATIO = 4.0  # how many times the rows at hand a curve is trusted
+_LEAST_SIZES = 3  # minimum number of sizes; fewer say nothing about a bend
+_STEEPER_SHARE = 0.8  # share of draws in which the last doubling gains more than the one before
 
 
 class RowsNeeded(NamedTuple):
@@ -59,9 +59,9 @@ def rows_needed(
     x = np.asarray(sizes, float)
     if x.size and (x[0] <= 0 or (np.diff(x) <= 0).any()):
         raise ValueError(f"sizes must rise from above 0: {list(sizes)}")
-    if x.size < LEAST_SIZES:
+    if x.size < _LEAST_SIZES:
         return RowsNeeded(
-            None, None, None, f"{x.size} sizes were measured, {LEAST_SIZES} are needed"
+            None, None, None, f"{x.size} sizes were measured, {_LEAST_SIZES} are needed"
         )
     if not cells.rival.size:
         return RowsNeeded(None, None, None, "no case was scored beside the arm to beat")
@@ -84,25 +84,25 @@ def _rows_untold(x: Array, losses: Array, three: tuple[float, float, float]) -> 
     low, rows, high = three
     gains = losses[:, :-1] - losses[:, 1:]
     per = gains / np.diff(np.log2(x))  # per doubling, also if a size was left out
-    if float(np.mean(per[:, -1] > per[:, -2])) >= STEEPER_SHARE and per[:, -1].mean() > 0:
+    if float(np.mean(per[:, -1] > per[:, -2])) >= _STEEPER_SHARE and per[:, -1].mean() > 0:
         return RowsNeeded(None, None, None, "pre-power: the curve still steepens, so more rows may "
                       "bring more than it shows; try more before concluding no")  # fmt: skip
-    if rows > FURTHEST_RATIO * x[-1]:
+    if rows > _FURTHEST_RATIO * x[-1]:
         return RowsNeeded(
             None,
             None,
             None,
-            f"not within {FURTHEST_RATIO:.0f} times the rows at hand, and "
+            f"not within {_FURTHEST_RATIO:.0f} times the rows at hand, and "
             "further the curve is not trusted",
         )
-    if high > WIDEST_RATIO * max(low, x[0]):
+    if high > _WIDEST_RATIO * max(low, x[0]):
         most = f"{high:,.0f}" if np.isfinite(high) else "any number"
         return RowsNeeded(
             None,
             None,
             None,
             f"these scores allow {max(low, x[0]):,.0f} to {most} rows "
-            f"(80 %): wider than {WIDEST_RATIO:.0f} times",
+            f"(80 %): wider than {_WIDEST_RATIO:.0f} times",
         )
     return None
 
@@ -129,7 +129,7 @@ def _bootstrap_scores(cells: CurveScores, seed: int) -> Array:
 
 def _rows_at_goal(x: Array, losses: Array, goal: Array, seed: int) -> Array:
     """Return for each draw the rows at which a sampled fitting curve reaches the goal, or inf."""
-    shapes = [(beta, flat * x[-1] ** beta) for beta in BETAS for flat in FLAT_SHARES]
+    shapes = [(beta, flat * x[-1] ** beta) for beta in _BETAS for flat in _FLAT_SHARES]
     whiten = _whitener(losses)
     fits = [_fit_shape(1 / (n0 + x**beta), losses, whiten) for beta, n0 in shapes]
     misfit = np.array([fit[2] for fit in fits])  # [shapes, draws]

@@ -38,7 +38,7 @@ from tuneworthy.records.task import Task
 from tuneworthy.rows.copies import near_copy_groups
 from tuneworthy.rows.load import Loaded
 
-NO_REPEATS = "nothing was asked twice: answers that are logged or greedy do not change"
+_NO_REPEATS = "nothing was asked twice: answers that are logged or greedy do not change"
 
 
 @dataclass(frozen=True)
@@ -204,5 +204,5 @@ def _base_flip_share(
         flip_share(base.passed, again, Design.of_cases(inputs.cases)) if base and again else None
     )
     if share is None:
-        missing["flips"] = NO_REPEATS
+        missing["flips"] = _NO_REPEATS
     return share

@@ -29,11 +29,11 @@ from tuneworthy.records.split import Split
 from tuneworthy.records.task import Task
 from tuneworthy.rows.copies import Copies, copy_groups
 
-NO_SEARCH = "no search was run: only prompts written by hand were tried"
+_NO_SEARCH = "no search was run: only prompts written by hand were tried"
 
-SEARCH_UNKNOWN = "the prompt is known by recorded answers alone: how it was found is not known"
+_SEARCH_UNKNOWN = "the prompt is known by recorded answers alone: how it was found is not known"
 
-SearchSteps = list[tuple[int, Mapping[str, float]]]
+_SearchSteps = list[tuple[int, Mapping[str, float]]]
 
 """One fold's search: (prompts tried, dev-row scores of the best prompt so far) per step."""
 
@@ -60,7 +60,7 @@ def search_summary(
     if not searches:
         names = {run.spec.name for run in prompts}
         logged = all(run.recorded for run in prompts)
-        why = [SEARCH_UNKNOWN if logged else NO_SEARCH, *why]
+        why = [_SEARCH_UNKNOWN if logged else _NO_SEARCH, *why]
         best = max(sorted(names), key=lambda name: _mean_dev(prompts, name))
         return PromptSearch(arm=best, budget=len(names), rho=rho, because="; ".join(why))
     name = max(
@@ -85,12 +85,12 @@ def _mean_dev(runs: Sequence[Run], name: str) -> float:
     return fmean(devs) if devs else -1.0
 
 
-def _search_steps(run: Run) -> SearchSteps:
+def _search_steps(run: Run) -> _SearchSteps:
     steps: list[dict[str, Any]] = (run.trace or {})["search"]["steps"]
     return [(int(step["tried"]), step["scores"]) for step in steps]
 
 
-def _pooled_steps(folds: Sequence[SearchSteps]) -> tuple[SearchStep, ...]:
+def _pooled_steps(folds: Sequence[_SearchSteps]) -> tuple[SearchStep, ...]:
     """Return the steps with scores pooled over folds; a fold that ended keeps its last scores."""
     pooled = []
     for tried in sorted({tried for steps in folds for tried, _ in steps}):
@@ -99,12 +99,12 @@ def _pooled_steps(folds: Sequence[SearchSteps]) -> tuple[SearchStep, ...]:
     return tuple(pooled)
 
 
-def _best_scores_after(steps: SearchSteps, tried: int) -> Mapping[str, float]:
+def _best_scores_after(steps: _SearchSteps, tried: int) -> Mapping[str, float]:
     return [scores for at, scores in steps if at <= tried][-1]
 
 
 def _last_doubling_gain(
-    folds: Sequence[SearchSteps], design: Design
+    folds: Sequence[_SearchSteps], design: Design
 ) -> tuple[Interval | None, tuple[str, ...]]:
     """Return (gain of the last doubling on the dev rows of all folds, or None; reasons if so)."""
     last = max(steps[-1][0] for steps in folds)
@@ -171,7 +171,7 @@ def _score_cells(runs: Sequence[Run]) -> dict[str, tuple[float, int]]:
     return cells
 
 
-class CurvePoint(Record):
+class _CurvePoint(Record):
     """One k: the arm measured there, its score and mean prompt tokens.
 
     `score` and `tokens` are None if not measured; `because` says why.
@@ -184,28 +184,28 @@ class CurvePoint(Record):
     because: str = ""
 
 
-class ContextCurve(Record):
+class _ContextCurve(Record):
     """The points of one kind of example (few: fixed, nearest: by input), by increasing k."""
 
     kind: Literal["few", "nearest"]
-    points: tuple[CurvePoint, ...]
+    points: tuple[_CurvePoint, ...]
 
 
-def context_curves(runs: Sequence[Run], evidence: Evidence) -> tuple[ContextCurve, ...]:
+def context_curves(runs: Sequence[Run], evidence: Evidence) -> tuple[_ContextCurve, ...]:
     """Return a curve for each kind of example with a k above 0; each starts at k = 0.
 
     Intervals are those of the single arms (95 %). Whether one k beats another follows from their
     paired difference, not from overlapping intervals.
     """
     results = {arm.name: arm for arm in evidence.arms}
-    points_by_kind: dict[str, dict[int, CurvePoint]] = {"zero": {}, "few": {}, "nearest": {}}
+    points_by_kind: dict[str, dict[int, _CurvePoint]] = {"zero": {}, "few": {}, "nearest": {}}
     for run in runs:
         if _is_curve_point(run) and run.recipe and run.spec.name in results:
             point = _curve_point(run.recipe.k, results[run.spec.name])
             points_by_kind.get(run.recipe.kind, {}).setdefault(point.k, point)
     bare = points_by_kind.pop("zero")
     return tuple(
-        ContextCurve(kind=kind, points=tuple(p for _, p in sorted({**bare, **points}.items())))
+        _ContextCurve(kind=kind, points=tuple(p for _, p in sorted({**bare, **points}.items())))
         for kind, points in points_by_kind.items()
         if points
     )
@@ -225,15 +225,15 @@ def _is_curve_point(run: Run) -> bool:
     return not hasattr(module, "placebo") or module.placebo(options) != options
 
 
-def _curve_point(k: int, arm: ArmResult) -> CurvePoint:
+def _curve_point(k: int, arm: ArmResult) -> _CurvePoint:
     because = str(arm.because or "") if arm.score is None else arm.missing.get("tokens", "")
     tokens = arm.tokens.prompt if arm.tokens else None
-    return CurvePoint(k=k, arm=arm.name, score=arm.score, tokens=tokens, because=because)
+    return _CurvePoint(k=k, arm=arm.name, score=arm.score, tokens=tokens, because=because)
 
 
-CONTROL_DRAWS = 5
+_CONTROL_DRAWS = 5
 
-SHORTEST_MEDIAN = 20  # the least median length of the right answers, in characters
+_SHORTEST_MEDIAN = 20  # the least median length of the right answers, in characters
 
 
 def styles(task: Task, cases: Sequence[Case], runs: Sequence[Run]) -> tuple[Style, ...] | str:
@@ -246,8 +246,8 @@ def styles(task: Task, cases: Sequence[Case], runs: Sequence[Run]) -> tuple[Styl
     if task.output.type != "text":
         return "the answers are no free text"
     gold = {case.id: case.output for case in cases}
-    if median(map(len, gold.values())) < SHORTEST_MEDIAN:
-        short = f"half of the right answers have fewer than {SHORTEST_MEDIAN} characters"
+    if median(map(len, gold.values())) < _SHORTEST_MEDIAN:
+        short = f"half of the right answers have fewer than {_SHORTEST_MEDIAN} characters"
         return f"{short}: no style shows"
     chance = _control_auc([gold[i] for i in sorted(gold)], task.seed)
     arms: dict[str, list[Run]] = {}
@@ -286,7 +286,7 @@ def _control_auc(golds: Sequence[str], seed: int) -> Interval | None:
     """Return the mean AUC, with least and most, of two halves of the right answers, or None."""
     aucs = [
         discriminator.auc
-        for draw in range(CONTROL_DRAWS)
+        for draw in range(_CONTROL_DRAWS)
         if (discriminator := separate_halves(golds, seed + draw))
     ]
     if not aucs:

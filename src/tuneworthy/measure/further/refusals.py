@@ -14,9 +14,9 @@ from tuneworthy.records.answer import Answer
 from tuneworthy.records.case import Case
 from tuneworthy.records.interval import Interval
 
-SEARCHED_CHARACTERS = 120  # characters searched, from the start of an answer
+_SEARCHED_CHARACTERS = 120  # characters searched, from the start of an answer
 LEAST_CASES = 20  # the fewest cases that give a result
-PHRASES = (
+_PHRASES = (
     r"i(?:'m| am) (?:sorry|afraid|unable|not able|not sure)",
     r"i (?:can ?not|can't|could not|couldn't|won't|will not|must decline|do not know|don't know)",
     r"as an ai",
@@ -26,12 +26,12 @@ PHRASES = (
     r"(?:unable|unfortunately,? (?:i|we)|sorry,)",
     r"(?:unknown|no answer|unanswerable|not known)\s*\.?\s*$",
 )
-_REFUSAL = re.compile("|".join(rf"(?:^|\W){phrase}" for phrase in PHRASES))
+_REFUSAL = re.compile("|".join(rf"(?:^|\W){phrase}" for phrase in _PHRASES))
 
 
 def refuses(text: str) -> bool:
     """Return whether an answer refuses, by the phrases at its start."""
-    start = text.strip().casefold().replace("\u2019", "'")[:SEARCHED_CHARACTERS]
+    start = text.strip().casefold().replace("\u2019", "'")[:_SEARCHED_CHARACTERS]
     return bool(_REFUSAL.search(start))
 
 

@@ -26,18 +26,18 @@ SHORTENED_NOTE, LENGTHENED_NOTE = "without its long prompt", "with the long prom
 
 
 # The tools whose prompt may be shortened or lengthened.
-TOOLS_WITH_PROMPT = {"prompt", "tune", "distil"}
+_TOOLS_WITH_PROMPT = {"prompt", "tune", "distil"}
 
 
 @dataclass(frozen=True)
-class Rewording:
+class _Rewording:
     """A function that changes a prompt (`change`), and the name of the change (`how`)."""
 
     how: str
     change: Change
 
 
-def rewordings(task: Task, prompts: Sequence[Prompt], tool: Tool | None) -> list[Rewording]:
+def rewordings(task: Task, prompts: Sequence[Prompt], tool: Tool | None) -> list[_Rewording]:
     """Return the rewordings that apply to, and change, every prompt of an arm.
 
     They are the three wrappers; the instruction alone, for prompts with examples or the answer
@@ -45,13 +45,13 @@ def rewordings(task: Task, prompts: Sequence[Prompt], tool: Tool | None) -> list
     """
     instruction = task.instruction.strip()
     candidates = [
-        Rewording(f"reworded {number}", _wrap_instruction(instruction, wrapper))
+        _Rewording(f"reworded {number}", _wrap_instruction(instruction, wrapper))
         for number, wrapper in enumerate(PROMPT_WRAPPERS, 1)
     ]
-    if tool in TOOLS_WITH_PROMPT and all(map(_ends_with_the_input, prompts)):
+    if tool in _TOOLS_WITH_PROMPT and all(map(_ends_with_the_input, prompts)):
         candidates += [
-            Rewording(SHORTENED_NOTE, _to_bare_instruction(task)),
-            Rewording(LENGTHENED_NOTE, _to_full_specification(task)),
+            _Rewording(SHORTENED_NOTE, _to_bare_instruction(task)),
+            _Rewording(LENGTHENED_NOTE, _to_full_specification(task)),
         ]
     if not instruction or not prompts:
         return []
@@ -62,7 +62,7 @@ def rewordings(task: Task, prompts: Sequence[Prompt], tool: Tool | None) -> list
     ]
 
 
-def _changes_prompt(rewording: Rewording, prompt: Prompt) -> bool:
+def _changes_prompt(rewording: _Rewording, prompt: Prompt) -> bool:
     return list(rewording.change(prompt)) != list(prompt)
 
 

@@ -32,11 +32,11 @@ from tuneworthy.records.task import TRAINED_TOOLS
 from tuneworthy.rows.folds import Part
 
 LEARNER_TOOLS = ("classifier", *TRAINED_TOOLS)
-TOOLS_WITHOUT_FIT = ("keep", "prompt", "schema", "context")
-ROW_SHARES = (0.125, 0.25, 0.5)
+_TOOLS_WITHOUT_FIT = ("keep", "prompt", "schema", "context")
+_ROW_SHARES = (0.125, 0.25, 0.5)
 LEAST_EIGHTH, LEAST_CURVE_ROWS = 20, 5  # the fewest rows of an eighth, and of any size
-CurveCell = tuple[int, int, str]  # seed, fold, case
-ScoresByCell = dict[CurveCell, float]
+_CurveCell = tuple[int, int, str]  # seed, fold, case
+_ScoresByCell = dict[_CurveCell, float]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class _Learner:
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
     recipes: Sequence[Recipe]
-    own_scores: ScoresByCell
+    own_scores: _ScoresByCell
     rival: str
     rival_scores: Mapping[str, float]
 
@@ -114,8 +114,10 @@ def curve_minutes(facts: PlanInputs, planned: PlannedArm) -> float:
 
 def _row_shares(rows: int) -> list[float]:
     """Return the shares of `rows` to fit on: .125 (only from 160 rows on), .25 and .5."""
-    eighth = rows * ROW_SHARES[0] >= LEAST_EIGHTH
-    return [s for s in ROW_SHARES if rows * s >= LEAST_CURVE_ROWS and (eighth or s > ROW_SHARES[0])]
+    eighth = rows * _ROW_SHARES[0] >= LEAST_EIGHTH
+    return [
+        s for s in _ROW_SHARES if rows * s >= LEAST_CURVE_ROWS and (eighth or s > _ROW_SHARES[0])
+    ]
 
 
 def _learner_of(
@@ -134,7 +136,7 @@ def _learner_of(
 def _best_untrained_arm(runs: Sequence[Run], evidence: Evidence) -> tuple[str, dict[str, float]]:
     """Return (best untrained arm, {case id: its score}), ("", {}) without one."""
     scored = [arm for arm in evidence.arms if arm.score and arm.state == "measured"]
-    untrained = [a for a in scored if a.role == "candidate" and a.tool in TOOLS_WITHOUT_FIT]
+    untrained = [a for a in scored if a.role == "candidate" and a.tool in _TOOLS_WITHOUT_FIT]
     if not untrained:
         return "", {}
     best = best_first(evidence, untrained)[0]
@@ -142,7 +144,7 @@ def _best_untrained_arm(runs: Sequence[Run], evidence: Evidence) -> tuple[str, d
     return best.name, {case: value for (_, _, case), value in _scores_by_cell(own).items()}
 
 
-def _scores_by_cell(runs: Sequence[Run]) -> ScoresByCell:
+def _scores_by_cell(runs: Sequence[Run]) -> _ScoresByCell:
     return {
         (run.seed, run.fold or 0, answer.case): score.value if isinstance(score, Score) else 0.0
         for run in runs
@@ -153,7 +155,7 @@ def _scores_by_cell(runs: Sequence[Run]) -> ScoresByCell:
 def _measure_curve(runner: Runner, learner: _Learner) -> LearningCurve:
     parts = [learner.part(runner, fold) for fold in learner.folds]
     rows = min(round(_usable_row_share(learner, part) * len(part.train)) for part in parts)
-    sizes: list[tuple[float, ScoresByCell]] = []
+    sizes: list[tuple[float, _ScoresByCell]] = []
     for share in _row_shares(rows):
         if scores_of_share := dict(_cut_scores(runner, learner, share)):
             sizes.append((share, scores_of_share))
@@ -181,7 +183,7 @@ def _measure_curve(runner: Runner, learner: _Learner) -> LearningCurve:
 
 def _cut_scores(
     runner: Runner, learner: _Learner, share: float
-) -> Iterator[tuple[CurveCell, float]]:
+) -> Iterator[tuple[_CurveCell, float]]:
     """Yield (cell, score) after fitting on a share of each fold's rows; no cell if a fit fails."""
     for seed in learner.seeds:
         parts = {
@@ -191,7 +193,7 @@ def _cut_scores(
         yield from _fit_and_score(runner, learner, seed, parts).items()
 
 
-def _scores_on_all_rows(runner: Runner, learner: _Learner) -> Iterator[tuple[CurveCell, float]]:
+def _scores_on_all_rows(runner: Runner, learner: _Learner) -> Iterator[tuple[_CurveCell, float]]:
     """Yield (cell, score) of fits on all rows; a seed that the study did not run is fitted here."""
     fitted_seeds = {seed for seed, _, _ in learner.own_scores}
     yield from learner.own_scores.items()
@@ -202,7 +204,7 @@ def _scores_on_all_rows(runner: Runner, learner: _Learner) -> Iterator[tuple[Cur
 
 def _fit_and_score(
     runner: Runner, learner: _Learner, seed: int, parts: Mapping[int, Part]
-) -> ScoresByCell:
+) -> _ScoresByCell:
     all_parts = tuple(parts.get(at, part) for at, part in enumerate(runner.split.parts))
     subset = replace(
         runner, split=runner.split.model_copy(update={"parts": all_parts}), timed=False
@@ -233,7 +235,7 @@ def _cut_rows(runner: Runner, part: Part, share: float, seed: int) -> Part:
 
 
 def _curve_point(
-    runner: Runner, learner: _Learner, share: float, scores: ScoresByCell
+    runner: Runner, learner: _Learner, share: float, scores: _ScoresByCell
 ) -> LearningPoint:
     means = _means_by_case(scores)
     parts = [learner.part(runner, fold) for fold in learner.folds]
@@ -249,7 +251,7 @@ def _curve_point(
     )
 
 
-def _means_by_case(scores: ScoresByCell) -> dict[str, float]:
+def _means_by_case(scores: _ScoresByCell) -> dict[str, float]:
     """Return {case id: mean score over its cells}, in the order of the ids."""
     table: dict[str, list[float]] = {}
     for (_, _, case), value in scores.items():
@@ -258,7 +260,7 @@ def _means_by_case(scores: ScoresByCell) -> dict[str, float]:
 
 
 def _paired_gain(
-    runner: Runner, learner: _Learner, more: ScoresByCell, fewer: ScoresByCell
+    runner: Runner, learner: _Learner, more: _ScoresByCell, fewer: _ScoresByCell
 ) -> Interval | None:
     """Return the paired difference `more` - `fewer` of two fits at 95 %, None without pairs."""
     diffs_by_cell = {cell: value - fewer[cell] for cell, value in more.items() if cell in fewer}
@@ -270,7 +272,7 @@ def _paired_gain(
     return design.difference(_means_by_case(diffs_by_cell), fit=fit).interval
 
 
-def _shared_cells(runner: Runner, learner: _Learner, sizes: Sequence[ScoresByCell]) -> CurveScores:
+def _shared_cells(runner: Runner, learner: _Learner, sizes: Sequence[_ScoresByCell]) -> CurveScores:
     """Return scores of the cells that all sizes and the rival have, with units to resample."""
     shared = set.intersection(*(set(scores) for scores in sizes)) if sizes else set()
     cells = sorted(cell for cell in shared if cell[2] in learner.rival_scores)
@@ -305,7 +307,7 @@ def _measure_label_cleaning(runner: Runner, learner: _Learner) -> LabelCleaningG
     if not mean_dropped:
         why = "no training row is denied by a copy of it or by its neighbours"
         return LabelCleaningGain(arm=name, rows=rows, dropped=0.0, because=why)
-    scores: ScoresByCell = {}
+    scores: _ScoresByCell = {}
     for seed in learner.seeds:
         scores |= _fit_and_score(runner, learner, seed, parts)
     gain = _paired_gain(runner, learner, scores, dict(_scores_on_all_rows(runner, learner)))

@@ -21,7 +21,7 @@ from tuneworthy.models.local.weights import cache_folder, check_safetensors
 from tuneworthy.models.local.wheel import ListedModel
 from tuneworthy.records.reason import Reason
 
-Floats = NDArray[np.float32]
+_Floats = NDArray[np.float32]
 
 
 class Bert:
@@ -51,7 +51,7 @@ class Bert:
         layers = range(config["num_hidden_layers"])
         self._layers = [_layer_matrices(weights, f"encoder.layer.{at}.") for at in layers]
 
-    def vector(self, ids: Sequence[int]) -> Floats:
+    def vector(self, ids: Sequence[int]) -> _Floats:
         """Return the text's vector [size]: the mean of its token vectors, scaled to length 1."""
         hidden = self._layer_norm(self._words[list(ids)] + self._places[: len(ids)], self._norm)
         for layer in self._layers:
@@ -59,10 +59,10 @@ class Bert:
             inner = _gelu(_linear(hidden, layer["grow"]))
             hidden = self._layer_norm(hidden + _linear(inner, layer["shrink"]), layer["out"])
         mean = hidden.mean(0)
-        scaled: Floats = mean / max(np.sqrt(mean @ mean), np.float32(1e-12))
+        scaled: _Floats = mean / max(np.sqrt(mean @ mean), np.float32(1e-12))
         return scaled
 
-    def _attention_output(self, hidden: Floats, layer: dict[str, Any]) -> Floats:
+    def _attention_output(self, hidden: _Floats, layer: dict[str, Any]) -> _Floats:
         heads = _linear(hidden, layer["ask"]).reshape(len(hidden), 3, self.heads, -1)
         query, key, value = heads.transpose(1, 2, 0, 3)
         score = query @ key.transpose(0, 2, 1) / np.float32(query.shape[-1] ** 0.5)
@@ -71,14 +71,14 @@ class Bert:
         mixed = (share @ value).transpose(1, 0, 2).reshape(hidden.shape)
         return _linear(mixed, layer["answer"])
 
-    def _layer_norm(self, x: Floats, by: tuple[Floats, Floats]) -> Floats:
+    def _layer_norm(self, x: _Floats, by: tuple[_Floats, _Floats]) -> _Floats:
         x = x - x.mean(-1, keepdims=True)
         spread = np.sqrt((x * x).mean(-1, keepdims=True) + self._epsilon)
-        normed: Floats = x / spread * by[0] + by[1]
+        normed: _Floats = x / spread * by[0] + by[1]
         return normed
 
 
-def _check_weights(weights: dict[str, Floats], config: dict[str, Any]) -> None:
+def _check_weights(weights: dict[str, _Floats], config: dict[str, Any]) -> None:
     """Raise ValueError if the weights do not match the config or are not finite."""
     size, inner = config["hidden_size"], config["intermediate_size"]
     if size < 1 or size % config["num_attention_heads"] or config["num_hidden_layers"] < 1:
@@ -98,13 +98,13 @@ def _check_weights(weights: dict[str, Floats], config: dict[str, Any]) -> None:
         raise ValueError("the weights hold values that are not finite")
 
 
-def _read_floats(file: Path) -> dict[str, Floats]:
+def _read_floats(file: Path) -> dict[str, _Floats]:
     """Return the float32 tensors of a checked safetensors file by name; skip other dtypes."""
     with file.open("rb") as opened:
         length = struct.unpack("<Q", opened.read(8))[0]
         header = json.loads(opened.read(length))
     data = np.memmap(file, np.uint8, "r", offset=8 + length)
-    tensors: dict[str, Floats] = {}
+    tensors: dict[str, _Floats] = {}
     for name, tensor in header.items():
         if name != "__metadata__" and tensor["dtype"] == "F32":
             low, high = tensor["data_offsets"]
@@ -112,7 +112,7 @@ def _read_floats(file: Path) -> dict[str, Floats]:
     return tensors
 
 
-def _layer_matrices(weights: dict[str, Floats], lead: str) -> dict[str, Any]:
+def _layer_matrices(weights: dict[str, _Floats], lead: str) -> dict[str, Any]:
     """Return a layer's (weight, bias) pairs, with query, key and value concatenated."""
     three = [
         _weight_and_bias(weights, f"{lead}attention.self.{name}")
@@ -133,17 +133,17 @@ def _layer_matrices(weights: dict[str, Floats], lead: str) -> dict[str, Any]:
     }
 
 
-def _weight_and_bias(weights: dict[str, Floats], name: str) -> tuple[Floats, Floats]:
+def _weight_and_bias(weights: dict[str, _Floats], name: str) -> tuple[_Floats, _Floats]:
     return weights[f"{name}.weight"], weights[f"{name}.bias"]
 
 
-def _linear(x: Floats, by: tuple[Floats, Floats]) -> Floats:
-    out: Floats = x @ by[0] + by[1]
+def _linear(x: _Floats, by: tuple[_Floats, _Floats]) -> _Floats:
+    out: _Floats = x @ by[0] + by[1]
     return out
 
 
-def _gelu(x: Floats) -> Floats:
-    out: Floats = np.float32(0.5) * x * (1 + erf(x * np.float32(0.5**0.5)))
+def _gelu(x: _Floats) -> _Floats:
+    out: _Floats = np.float32(0.5) * x * (1 + erf(x * np.float32(0.5**0.5)))
     return out
 
 

@@ -164,9 +164,9 @@ def _ids_of_pieces(tokenizer: Any, pieces: list[tuple[str, bool]]) -> list[int]:
 
 RENDER_SECONDS = 10.0  # timeout of one rendering
 
-CHILD_BYTES = 1 << 30  # memory limit of the child
+_CHILD_BYTES = 1 << 30  # memory limit of the child
 
-RENDERED_BYTES = 32_000_000  # largest rendered conversation
+_RENDERED_BYTES = 32_000_000  # largest rendered conversation
 
 MAX_TIMEOUTS = 3  # timeouts of one template after which its model fails
 
@@ -216,5 +216,5 @@ def _child() -> Child:
     order = {"source": _SOURCE.read_text("utf-8"), "path": str(_SOURCE), "name": "render"}
     where = Path(tempfile.gettempdir())
     return Child(
-        order, folder=where, seconds=RENDER_SECONDS, memory=CHILD_BYTES, longest=RENDERED_BYTES
+        order, folder=where, seconds=RENDER_SECONDS, memory=_CHILD_BYTES, longest=_RENDERED_BYTES
     )

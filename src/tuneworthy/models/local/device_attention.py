@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from tuneworthy.models.local.memory import ATTENTION_BYTES
 
-Mask = Callable[[slice, slice], Any]
+_Mask = Callable[[slice, slice], Any]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class ScoreOptions:
 
 
 def attend(
-    query: Any, own: tuple[Any, Any], shared: tuple[Any, Any] | None, mask: Mask, how: ScoreOptions
+    query: Any, own: tuple[Any, Any], shared: tuple[Any, Any] | None, mask: _Mask, how: ScoreOptions
 ) -> Any:
     """Return the attention output of queries [rows, heads, length, width], in the same shape.
 

@@ -13,7 +13,7 @@ from tuneworthy.models.local.thinking import answer_of, text_before_stop
 
 _INCOMPLETE = "\ufffd"  # decoders write it for an incomplete character
 
-TokenLog = tuple[int, float, list[tuple[int, float]]]
+_TokenLog = tuple[int, float, list[tuple[int, float]]]
 """(token, its log-probability, the top tokens with theirs): at temperature 1, without a grammar."""
 
 
@@ -32,8 +32,8 @@ class Follower:
     top: int | None = None
     watched: bool = False
     text: str = ""
-    tops: list[TokenLog] = field(default_factory=list)
-    end: list[TokenLog] = field(default_factory=list)
+    tops: list[_TokenLog] = field(default_factory=list)
+    end: list[_TokenLog] = field(default_factory=list)
 
     def take(self, row: Any, logits: Any, token: int, draw: Any, ended: bool) -> bool:
         """Note a row's new token, drawn from `logits`; return whether its answer shall end.

@@ -28,7 +28,7 @@ from tuneworthy.records.model import Limits
 from tuneworthy.records.tokens import balanced_groups
 from tuneworthy.store import signals
 
-LEAST_SHARED_TOKENS = 8
+_LEAST_SHARED_TOKENS = 8
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class DecodingOptions:
 
 
 @dataclass
-class GeneratedAnswer:
+class _GeneratedAnswer:
     """One answer: its token ids (without the end token), the number generated, and its time.
 
     `thought` tracks the thought before the answer, whose tokens come first in `ids`.
@@ -90,7 +90,7 @@ class DecodedRow:
     index: int
     prompt: Sequence[int]
     room: int
-    out: GeneratedAnswer
+    out: _GeneratedAnswer
     uniform: Any = None
     matcher: Any = None
     near: int = 0
@@ -105,7 +105,7 @@ def generate(
     rooms: Sequence[int],
     draw: DecodingOptions,
     samples: Samples = None,
-) -> list[GeneratedAnswer]:
+) -> list[_GeneratedAnswer]:
     """Return one answer for each prompt, in order. `rooms` are the answers' token limits.
 
     `samples` are the sample numbers of the prompts, if they differ, or followers, which have them
@@ -114,7 +114,7 @@ def generate(
     each = samples or [draw.sample] * len(prompts)
     numbers = [one.sample if isinstance(one, Follower) else one for one in each]
     begun = time.perf_counter()
-    answers = [GeneratedAnswer() for _ in prompts]
+    answers = [_GeneratedAnswer() for _ in prompts]
     longest = max(map(len, prompts)) + draw.room
     prefix, own = share_prefix(net, prompts, longest)
     count = parallel_batches(net.module.device, len(own))
@@ -169,7 +169,7 @@ def share_prefix(
 ) -> tuple[Prefix | None, list[Sequence[int]]]:
     """Return the common prefix of all prompts, read once (or None), and each prompt's other ids."""
     length = min(_common_prefix_length(prompts), min(map(len, prompts)) - 1)
-    if len(prompts) < 2 or length < LEAST_SHARED_TOKENS or not net.fits(longest):
+    if len(prompts) < 2 or length < _LEAST_SHARED_TOKENS or not net.fits(longest):
         return None, list(prompts)
     return read_prefix(net, prompts[0][:length]), [ids[length:] for ids in prompts]
 
@@ -192,7 +192,7 @@ def _open_row(
 ) -> DecodedRow:
     """Return a row before its first token; `how` is (options, ids of the prompt, sample number)."""
     draw, whole, sample = how
-    row = DecodedRow(index, own, room, GeneratedAnswer())
+    row = DecodedRow(index, own, room, _GeneratedAnswer())
     if draw.temperature > 0:
         row.uniform = _stream(draw.seed, sample, whole).random(room)
     if draw.watch is not None:

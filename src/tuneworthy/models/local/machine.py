@@ -33,7 +33,7 @@ from tuneworthy.models.local.device import (
 from tuneworthy.models.local.weights import cache_folder, write_note
 from tuneworthy.records.record import Record, digest
 
-FASTER_FACTOR = 1.3  # bf16 must beat fp32 by this factor: a tie keeps the more exact one
+_FASTER_FACTOR = 1.3  # bf16 must beat fp32 by this factor: a tie keeps the more exact one
 # fp16 is no alternative: its range is too small for some models' activations (Gemma's overflow) and
 # for gradients, which would need a scaled loss.
 _NO_BF16 = "this GPU has no bf16, and fp16 overflows in some models: fp32 is slower but safe"
@@ -41,7 +41,7 @@ _CPU_FLAGS = ("avx2", "fma", "f16c", "avx512f", "avx512_bf16", "amx_bf16", "asim
 _PRODUCT_SIZE = (256, 512, 1536)  # a batch of 256 tokens through a small model's layer
 
 
-class Machine(Record):
+class _Machine(Record):
     """Figures of this machine; a figure that was not measured is None.
 
     `because` says why the precision was chosen, or why nothing was measured. `gflops` maps a
@@ -66,7 +66,7 @@ class Machine(Record):
     because: str
 
 
-def inspect_machine() -> Machine:
+def inspect_machine() -> _Machine:
     """Return the figures of this machine (under two seconds once torch is imported)."""
     here = {
         "cpu": _cpu(),
@@ -79,13 +79,13 @@ def inspect_machine() -> Machine:
     }
     if find_spec("torch") is None:
         nothing = dict.fromkeys(("torch", "threads", "gpu", "gflops", "precision", "cpu_engine"))
-        return Machine(**here, **nothing, because="torch is not installed: tuneworthy[train]")
+        return _Machine(**here, **nothing, because="torch is not installed: tuneworthy[train]")
     calm_torch()
     import torch
 
     gpu = (where := device()) != "cpu"
     figures, precision, because = chosen(where)
-    return Machine(
+    return _Machine(
         **here,
         torch=version("torch"),
         threads=torch.get_num_threads(),
@@ -154,7 +154,7 @@ def chosen(device: str) -> tuple[dict[str, float], str, str]:
     if not has_bf16(device):
         return {}, "float32", _NO_BF16
     here = device if device == "cpu" else _gpu(device)
-    name = [_cpu(), here, version("torch"), torch.get_num_threads(), FASTER_FACTOR]
+    name = [_cpu(), here, version("torch"), torch.get_num_threads(), _FASTER_FACTOR]
     note = cache_folder() / "machine" / f"{digest(name, 32)}.json"
     try:
         figures = {str(k): float(v) for k, v in json.loads(note.read_text("utf-8")).items()}
@@ -172,10 +172,10 @@ def _chosen_precision(
     if on_gpu:  # bf16 takes half the memory, and dedicated units make it faster on any such GPU
         why = f"this GPU computes in bf16 ({half / single:.1f} times as fast as fp32 here)"
         return figures, "bfloat16", why
-    if half >= FASTER_FACTOR * single:
+    if half >= _FASTER_FACTOR * single:
         return figures, "bfloat16", f"bf16 is {half / single:.1f} times as fast as fp32 here"
     speeds = f"{half:.0f} and {single:.0f} GFLOP/s"
-    return figures, "float32", f"bf16 is not {FASTER_FACTOR} times as fast as fp32: {speeds}"
+    return figures, "float32", f"bf16 is not {_FASTER_FACTOR} times as fast as fp32: {speeds}"
 
 
 def measure(device: str = "cpu", seconds: float = 0.4) -> dict[str, float]:

@@ -13,7 +13,7 @@ from typing import Any
 from tuneworthy.records.errors import ModelError, SecurityError
 
 MOST_JSON_BYTES = 64_000_000  # bytes; the index of a model with 700 billion weights has 9 million
-MOST_OTHER_BYTES = 1_000_000_000  # bytes of any text file, such as a vocabulary
+_MOST_OTHER_BYTES = 1_000_000_000  # bytes of any text file, such as a vocabulary
 _TEXT_SUFFIXES = (".json", ".jinja", ".txt", ".model")
 _AGAIN = "download the whole model again"
 
@@ -60,7 +60,7 @@ def check_files(folder: Path) -> None:
         if path.is_dir():
             continue
         size = size_of(path)
-        if path.suffix in _TEXT_SUFFIXES and (size or 0) > MOST_OTHER_BYTES:
+        if path.suffix in _TEXT_SUFFIXES and (size or 0) > _MOST_OTHER_BYTES:
             raise ModelError(
                 "a file of the model is far too large", where=str(path), got=f"{size} bytes"
             )

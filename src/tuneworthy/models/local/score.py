@@ -27,7 +27,7 @@ _MOST_LOGITS = 100_000_000  # most logits (numbers) of one pass: 0.4 GB in fp32
 
 
 @dataclass(frozen=True)
-class Trie:
+class _Trie:
     """The tree of the continuations' prefixes; node k is `tokens[k]` after its parent (-1: root).
 
     `paths[c]` are the nodes that predict the tokens of continuation c, the root first.
@@ -46,7 +46,7 @@ class Trie:
         return depths
 
 
-def _build_trie(continuations: Sequence[Ids]) -> Trie:
+def _build_trie(continuations: Sequence[Ids]) -> _Trie:
     """Return the trie of continuations, each of at least one token."""
     tokens: list[int] = []
     parents: list[int] = []
@@ -62,7 +62,7 @@ def _build_trie(continuations: Sequence[Ids]) -> Trie:
                 parents.append(path[-1])
             path.append(nodes[step])
         paths.append(path)
-    return Trie(tokens, parents, paths)
+    return _Trie(tokens, parents, paths)
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
@@ -161,7 +161,7 @@ def _ranges_within(continuations: Sequence[Sequence[Ids]], most: int) -> list[ra
     return [*cuts, range(start, count)]
 
 
-def _node_logits(net: Net, state: State, tries: Sequence[Trie]) -> Any:
+def _node_logits(net: Net, state: State, tries: Sequence[_Trie]) -> Any:
     """Return the logits after the nodes of each row's trie, None if no trie has a node."""
     width = max(len(trie.tokens) for trie in tries)
     if width == 0:
@@ -172,7 +172,7 @@ def _node_logits(net: Net, state: State, tries: Sequence[Trie]) -> Any:
     return tree(net, state, tokens, depth, visible)
 
 
-def _plane(trie: Trie, width: int) -> tuple[Any, Any, Any]:
+def _plane(trie: _Trie, width: int) -> tuple[Any, Any, Any]:
     """Return tokens, depths and the attention mask of one trie, padded to `width` nodes."""
     tokens, depth = torch.zeros(2, width, dtype=torch.long)
     tokens[: len(trie.tokens)] = torch.tensor(trie.tokens, dtype=torch.long)

@@ -1,4 +1,4 @@
-"""Switch a model's thinking in its chat template, and recognise the tags around a thought.
+"""_Switch a model's thinking in its chat template, and recognise the tags around a thought.
 
 The two tables here have all facts about particular models, from their public chat templates (see
 the date). The switch is written into the template itself, so that training, inference and the
@@ -34,7 +34,7 @@ class Tags:
 
 
 @dataclass(frozen=True)
-class Switch:
+class _Switch:
     """A template variable that turns thinking off and on; the template must also contain `word`."""
 
     name: str
@@ -60,12 +60,12 @@ TAGS = (
     ),
 )
 
-SWITCHES = (
-    Switch("enable_thinking", False, True),  # Qwen3, SmolLM3, GLM-4.5, EXAONE 4, Gemma 4
-    Switch("thinking", False, True),  # DeepSeek V3.1, Granite 3.2
-    Switch("thinking_budget", 0, -1),  # Seed-OSS: 0 is none, -1 unlimited
-    Switch("reasoning", False, True),  # Command A Reasoning
-    Switch("reasoning_effort", "none", "high", word="none"),  # Mistral; gpt-oss has no `none`
+_SWITCHES = (
+    _Switch("enable_thinking", False, True),  # Qwen3, SmolLM3, GLM-4.5, EXAONE 4, Gemma 4
+    _Switch("thinking", False, True),  # DeepSeek V3.1, Granite 3.2
+    _Switch("thinking_budget", 0, -1),  # Seed-OSS: 0 is none, -1 unlimited
+    _Switch("reasoning", False, True),  # Command A Reasoning
+    _Switch("reasoning_effort", "none", "high", word="none"),  # Mistral; gpt-oss has no `none`
 )
 # Tags that thinking models write around an answer and that are not part of it.
 _ANSWER_TAGS = (
@@ -158,9 +158,9 @@ def _strip_answer_tags(text: str) -> str:
     return text
 
 
-def _switch(template: str, render: Callable[[str], str | None]) -> Switch | None:
+def _switch(template: str, render: Callable[[str], str | None]) -> _Switch | None:
     """Return the switch that is in the template and changes the rendered prompt, or None."""
-    for switch in SWITCHES:
+    for switch in _SWITCHES:
         if not re.search(rf"\b{switch.name}\b", template):
             continue
         if switch.word and not re.search(rf"['\"]{switch.word}['\"]", template):
@@ -173,7 +173,7 @@ def _switch(template: str, render: Callable[[str], str | None]) -> Switch | None
     return None
 
 
-def _template_with_switch(template: str, switch: Switch, on: bool) -> str:
+def _template_with_switch(template: str, switch: _Switch, on: bool) -> str:
     value = switch.on if on else switch.off
     literal = str(value).lower() if isinstance(value, bool) else repr(value)
     return f"{{% set {switch.name} = {literal} +%}}{template}"

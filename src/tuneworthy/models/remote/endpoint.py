@@ -129,9 +129,9 @@ def _is_loopback(host: str) -> bool:
 
 
 # A shorter key ("none", "EMPTY", "ollama") is no secret, and may be a word in answers.
-LEAST_KEY_LENGTH = 8
+_LEAST_KEY_LENGTH = 8
 
-SHOWN_KEY_CHARACTERS = 4  # leading characters of a key (`sk-…`) that reveal nothing
+_SHOWN_KEY_CHARACTERS = 4  # leading characters of a key (`sk-…`) that reveal nothing
 
 REMOVED = "[key removed]"
 
@@ -142,7 +142,7 @@ class Redactor:
     """Removes one key in every spelling from text and JSON; without a key, only surrogates."""
 
     def __init__(self, key: str | None) -> None:
-        spelled = set(_spellings(key)) if key and len(key) >= LEAST_KEY_LENGTH else set()
+        spelled = set(_spellings(key)) if key and len(key) >= _LEAST_KEY_LENGTH else set()
         longest_first = sorted(spelled, key=lambda text: (-len(text), text))
         self._spellings_of_key = longest_first
         self._key = re.compile("|".join(map(re.escape, longest_first))) if spelled else None
@@ -158,7 +158,7 @@ class Redactor:
         cuts = [
             size
             for key in self._spellings_of_key
-            for size in range(SHOWN_KEY_CHARACTERS, len(key))
+            for size in range(_SHOWN_KEY_CHARACTERS, len(key))
             if text.endswith(key[:size])
         ]
         return text[: -max(cuts)] + REMOVED if cuts else text

@@ -72,7 +72,7 @@ class EndpointFacts:
         return tuple(str(fact["note"]) for fact in facts if fact and fact.get("note"))
 
 
-MOST_REPEATED = 8  # prompts that are sent again
+_MOST_REPEATED = 8  # prompts that are sent again
 
 
 def measure_noise(
@@ -88,7 +88,7 @@ def measure_noise(
     """
     pairs = [
         (prompt, reply) for prompt, reply in zip(prompts, replies, strict=True) if not reply.error
-    ][:MOST_REPEATED]
+    ][:_MOST_REPEATED]
     if len(pairs) < 2 or facts.get(NOISE) is not None:
         return
     again = [alone(prompt) for prompt, _ in pairs]

@@ -26,7 +26,7 @@ FREE: Price = {"in": 0.0, "out": 0.0}  # of a server that the user runs
 _KEYS_BESIDE_RATES = {"read", "source", "retires", "dated"}
 
 
-class Listed(NamedTuple):
+class _Listed(NamedTuple):
     """The list price of one model: USD per million tokens, the day it was read, and its source.
 
     `rates` has in, out, and where they exist cached_in, cache_write and prompt_tokens (the longest
@@ -39,7 +39,7 @@ class Listed(NamedTuple):
     retires: dt.date | None
 
 
-def listed(name: str, url: str) -> Listed | None:
+def listed(name: str, url: str) -> _Listed | None:
     """Return the list price of a model at an address, None if none is known.
 
     A price applies only at its vendor's host, and to the snapshots listed with it.
@@ -47,7 +47,7 @@ def listed(name: str, url: str) -> Listed | None:
     for base, entry in _price_table().get(urlsplit(url).hostname or "", {}).items():
         if name in (base, *(f"{base}-{day}" for day in entry.get("dated", ()))):
             rates = {key: float(v) for key, v in entry.items() if key not in _KEYS_BESIDE_RATES}
-            return Listed(rates, entry["read"], entry["source"], entry.get("retires"))
+            return _Listed(rates, entry["read"], entry["source"], entry.get("retires"))
     return None
 
 

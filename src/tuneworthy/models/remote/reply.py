@@ -19,9 +19,9 @@ from tuneworthy.records.errors import ModelError, ProviderError
 from tuneworthy.records.model import Grammar, Limits, Reply
 from tuneworthy.store import signals
 
-MOST_NAME_CHARACTERS = 200  # kept of a model's name or fingerprint
+_MOST_NAME_CHARACTERS = 200  # kept of a model's name or fingerprint
 
-MOST_REQUEST_TOKENS = 10_000_000  # of one request: above any context window, so more is no count
+_MOST_REQUEST_TOKENS = 10_000_000  # of one request: above any context window, so more is no count
 
 
 def read_reply(answer: Mapping[str, Any], limits: Limits, asked: int) -> Reply:
@@ -44,7 +44,7 @@ def read_reply(answer: Mapping[str, Any], limits: Limits, asked: int) -> Reply:
     text = parted.text
     if limits.grammar is not None and limits.grammar.kind == "labels":
         text = _label_in(text)
-    used = _tokens(usage, max(asked, MOST_REQUEST_TOKENS))
+    used = _tokens(usage, max(asked, _MOST_REQUEST_TOKENS))
     if used["tokens_thought"] is None and reasons:
         used["tokens_thought"] = _estimate_reasoning(used["tokens_out"], thought, text)
     return Reply(
@@ -136,10 +136,10 @@ def _count(value: Any, most: int) -> int | None:
 
 
 def _name(value: Any) -> str | None:
-    return value.strip()[:MOST_NAME_CHARACTERS] or None if isinstance(value, str) else None
+    return value.strip()[:_MOST_NAME_CHARACTERS] or None if isinstance(value, str) else None
 
 
-GIVE_UP = 8  # failures without any answer after which the endpoint is at fault
+_GIVE_UP = 8  # failures without any answer after which the endpoint is at fault
 
 
 class _Failure(NamedTuple):
@@ -171,7 +171,7 @@ class Call:
             counted = [f for f in self._failures if not f.again and not f.outcome.alone]
             if self._learned.get(ANSWERS) is not None:  # a refusal costs nothing: do not count it
                 counted = [f for f in counted if f.outcome.kind != "row"]
-            hopeless = len(counted) >= GIVE_UP and not self.answered
+            hopeless = len(counted) >= _GIVE_UP and not self.answered
         if outcome.kind == "fatal" or hopeless or (outcome.down and not again):
             self.stop.set()
             raise error
@@ -185,7 +185,7 @@ class Call:
         """Raise if no prompt of the finished call was answered and the endpoint is at fault."""
         if self.answered or not self._failures:
             return
-        answered_before, many = self._learned.get(ANSWERS) is not None, self._prompts >= GIVE_UP
+        answered_before, many = self._learned.get(ANSWERS) is not None, self._prompts >= _GIVE_UP
         first = self._failures[0].error
         if all(f.outcome.alone for f in self._failures):
             if many and not answered_before:
@@ -233,7 +233,7 @@ _REASONING_PARTS = (
 )  # types of parts of a content list
 
 
-class Separated(NamedTuple):
+class _Separated(NamedTuple):
     """An answer, the reasoning before it, and whether the reply ended inside the reasoning."""
 
     text: str
@@ -241,7 +241,7 @@ class Separated(NamedTuple):
     unfinished: bool = False
 
 
-def separate(text: str) -> Separated:
+def separate(text: str) -> _Separated:
     """Return a text's answer, and the reasoning in tags before it."""
     rest, thought = text, ""
     while opened := next((tag for tag in _TAGS if rest.lstrip().startswith(tag[0])), None):
@@ -249,14 +249,14 @@ def separate(text: str) -> Separated:
         inner, closed, after = inside.partition(opened[1])
         thought += inner
         if not closed:
-            return Separated("", thought, unfinished=True)
+            return _Separated("", thought, unfinished=True)
         rest = after.lstrip("\r\n ")
     if not thought:
         for opening, closing, alone in _TAGS:
             before, closed, after = rest.partition(closing)
             if closed and alone and opening not in before:
-                return Separated(after.lstrip("\r\n "), before)
-    return Separated(rest if rest != text else text, thought)
+                return _Separated(after.lstrip("\r\n "), before)
+    return _Separated(rest if rest != text else text, thought)
 
 
 def _reasoning_fields(message: Mapping[str, Any]) -> str:

@@ -29,7 +29,7 @@ from tuneworthy.records.plugins import load
 from tuneworthy.records.reason import Reason
 
 # Most seconds that a server may take to load; TUNEWORTHY_SERVER_SECONDS overrides it.
-LOADING_SECONDS = 1800.0
+_LOADING_SECONDS = 1800.0
 
 SECONDS_BETWEEN_LINES = 30.0  # between two progress lines while the server loads
 
@@ -135,7 +135,7 @@ def _free_port() -> int:
 def _loading_seconds() -> float:
     text = os.environ.get("TUNEWORTHY_SERVER_SECONDS", "")
     try:
-        return float(text) if text else LOADING_SECONDS
+        return float(text) if text else _LOADING_SECONDS
     except ValueError:
         raise TaskError(
             "this is no number of seconds", where="TUNEWORTHY_SERVER_SECONDS", got=text,

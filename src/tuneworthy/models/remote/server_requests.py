@@ -15,7 +15,7 @@ from tuneworthy.records.case import Message
 from tuneworthy.records.errors import ModelError, ProviderError
 from tuneworthy.records.model import Prompt
 
-MOST_REQUEST_SECONDS = 600.0  # most seconds that one of these requests may take
+_MOST_REQUEST_SECONDS = 600.0  # most seconds that one of these requests may take
 
 _MOST_BYTES = 64_000_000  # most bytes of an answer that are read
 
@@ -30,7 +30,7 @@ def post(server: RunningServer, path: str, body: dict[str, Any]) -> Any:
         {"Authorization": f"Bearer {server.key}", "Content-Type": "application/json"},
     )
     try:
-        with DIRECT.open(request, timeout=MOST_REQUEST_SECONDS) as page:
+        with DIRECT.open(request, timeout=_MOST_REQUEST_SECONDS) as page:
             text = page.read(_MOST_BYTES).decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
         answer = error.read(_MOST_BYTES).decode("utf-8", "replace").replace(server.key, "[the key]")

@@ -22,11 +22,11 @@ from tuneworthy.models.remote.endpoint import Endpoint, Redactor
 from tuneworthy.records.addresses import refuse_address
 from tuneworthy.records.errors import ProviderError, SecurityError
 
-LARGEST_RESPONSE = 32_000_000  # bytes of one response
-LARGEST_ERROR = 256_000  # bytes of an error page that are read, enough for its message
-MOST_WHY_CHARACTERS = 300  # most characters kept of a server's message
+_LARGEST_RESPONSE = 32_000_000  # bytes of one response
+_LARGEST_ERROR = 256_000  # bytes of an error page that are read, enough for its message
+_MOST_WHY_CHARACTERS = 300  # most characters kept of a server's message
 _KEY_SECONDS = 20.0  # timeout of the request that checks the key
-DOWN_CODES = {429, 502, 503, 504, 529}  # the server or its upstream accepts no requests now
+_DOWN_CODES = {429, 502, 503, 504, 529}  # the server or its upstream accepts no requests now
 Kind = Literal["answer", "retry", "row", "fatal"]
 _PROMPT_AT_FAULT = re.compile(
     r"context.{0,12}(?:length|window|size)|context_length|too (?:long|many tokens)|content.?"
@@ -117,7 +117,7 @@ def _raise_for_error(response: Any) -> None:
     page = bytearray()
     try:
         whole = not _read_limited(
-            page, response.iter_bytes(), LARGEST_ERROR, begun + seconds["read"]
+            page, response.iter_bytes(), _LARGEST_ERROR, begun + seconds["read"]
         )
     except Exception:  # the transport raises its own errors if the page breaks off
         whole = False
@@ -187,9 +187,9 @@ def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds
             **asked, extra_body=more, extra_headers=headers, timeout=seconds
         ) as response:
             raw = bytearray()
-            passed = _read_limited(raw, response.iter_bytes(), LARGEST_RESPONSE, begun + seconds)
+            passed = _read_limited(raw, response.iter_bytes(), _LARGEST_RESPONSE, begun + seconds)
         if passed == "bytes":
-            return Outcome("row", why=f"the answer is larger than {LARGEST_RESPONSE} bytes")
+            return Outcome("row", why=f"the answer is larger than {_LARGEST_RESPONSE} bytes")
         if passed == "seconds":
             return Outcome("retry", why=f"the answer took longer than {seconds:.0f} s")
     except SecurityError:
@@ -208,7 +208,7 @@ def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds
         return _connection_outcome(error, clean)
     except Exception as error:  # a broken stream raises the transport's own exception
         why = clean.text(f"the connection broke: {type(error).__name__}: {error}")
-        return Outcome("retry", why=why[:MOST_WHY_CHARACTERS])
+        return Outcome("retry", why=why[:_MOST_WHY_CHARACTERS])
     return _parse_answer(raw, time.perf_counter() - begun, clean)
 
 
@@ -232,7 +232,7 @@ def _refusal_outcome(error: _ErrorStatus, clean: Redactor) -> Outcome:
     code, body = error.code, _error_message(error, clean)
     details = body if isinstance(body, dict) else {}
     message = details.get("message") or body or f"Error code: {code}"  # some servers use other keys
-    text = clean.text(f"{code}: {message}")[:MOST_WHY_CHARACTERS]
+    text = clean.text(f"{code}: {message}")[:_MOST_WHY_CHARACTERS]
     name = f"{details.get('code')} {details.get('type')} {text}".lower()
     if 300 <= code < 400:
         return Outcome("fatal", why=f"{code}: the server sends us elsewhere", billed=False,
@@ -249,7 +249,7 @@ def _refusal_outcome(error: _ErrorStatus, clean: Redactor) -> Outcome:
         return Outcome("fatal", why=text, billed=False, fix="top up the account, then run again")
     alone = code == 413 or _PROMPT_AT_FAULT.search(name) is not None
     if code in {408, 409, 425, 429} or code >= 500:
-        wait, down = _retry_after(error.headers.get("retry-after")), code in DOWN_CODES
+        wait, down = _retry_after(error.headers.get("retry-after")), code in _DOWN_CODES
         billed = None if code in {408, 504} else False  # the work may have been done behind it
         return Outcome("retry", why=text, wait=wait, billed=billed, down=down,
                        alone=alone and code == 500)  # fmt: skip
@@ -271,7 +271,7 @@ def _connection_outcome(error: openai.APIConnectionError, clean: Redactor) -> Ou
     cause = error.__cause__
     name = type(cause).__name__ if cause else type(error).__name__
     sent = name not in {"ConnectError", "ConnectTimeout", "UnsupportedProtocol", "ProxyError"}
-    why = clean.text(f"{name}: {cause or error}")[:MOST_WHY_CHARACTERS]
+    why = clean.text(f"{name}: {cause or error}")[:_MOST_WHY_CHARACTERS]
     return Outcome("retry", why=why, billed=None if sent else False, down=not sent)
 
 

@@ -34,7 +34,7 @@ from tuneworthy.models.train.twin import weights_hash
 from tuneworthy.records.errors import ModelError, NumericError, TrainerFailed
 from tuneworthy.store import signals
 
-IGNORED = -100  # the label of a token whose loss does not count
+_IGNORED = -100  # the label of a token whose loss does not count
 _CONFIG = "adapter_config.json"
 _POLL_SECONDS = 0.2
 _SECONDS_BETWEEN_LINES = 30.0
@@ -182,7 +182,7 @@ def _line(example: Example, row: EncodedExample) -> str:
         "id": example.id,
         "messages": [*turns, {"role": "assistant", "content": example.answer}],
         "input_ids": row.ids,
-        "labels": [token if trained else IGNORED for token, trained in pairs],
+        "labels": [token if trained else _IGNORED for token, trained in pairs],
     }
     return json.dumps(told, ensure_ascii=False) + "\n"
 

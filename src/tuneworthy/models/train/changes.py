@@ -26,7 +26,7 @@ from tuneworthy.records.tokens import parts
 from tuneworthy.store import signals
 
 PART_TOKENS = 1024  # padded tokens read at once: their logits dominate the memory
-COMPARED_ROWS = 16  # rows on which representations are compared
+_COMPARED_ROWS = 16  # rows on which representations are compared
 Text = Sequence[Message] | str
 _MatrixFigures = tuple[float, float, int, float | None]
 """Squared norm of the change and of the weight, largest possible rank, effective rank or None."""
@@ -155,7 +155,7 @@ def representation_shifts(base: Any, tuned: Any, rows: Sequence[dict[str, Any]])
     Raises NumericError if a change is not finite.
     """
     rendered = [row for row in map(_to_example, rows) if row.trained and _fits_context(base, row)][
-        :COMPARED_ROWS
+        :_COMPARED_ROWS
     ]
     bodies = [model.module.get_decoder() for model in (base, tuned)]
     sums, count = list[float](), 0

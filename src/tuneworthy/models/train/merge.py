@@ -151,9 +151,9 @@ def _merged(file: Path, deltas: Mapping[str, tuple[Any, Any, float]]) -> Iterato
             yield name, weight.contiguous()
 
 
-GROUP_WEIGHTS = 32  # weights that share a scale
+_GROUP_WEIGHTS = 32  # weights that share a scale
 
-LARGEST_STEP = 7  # the largest of the 16 steps -8 to 7
+_LARGEST_STEP = 7  # the largest of the 16 steps -8 to 7
 
 FORMS = ("bfloat16", "int4")
 
@@ -186,8 +186,8 @@ def rounded(weight: Any, form: str) -> Any:
     if form == "bfloat16":
         return weight.to(torch.bfloat16).float()
     outputs, inputs = weight.shape
-    padded = torch.nn.functional.pad(weight, (0, -inputs % GROUP_WEIGHTS))
-    groups = padded.view(outputs, -1, GROUP_WEIGHTS)
-    scale = groups.abs().amax(-1, keepdim=True).clamp_min(1e-12) / LARGEST_STEP
-    steps = (groups / scale).round().clamp(-LARGEST_STEP - 1, LARGEST_STEP)
+    padded = torch.nn.functional.pad(weight, (0, -inputs % _GROUP_WEIGHTS))
+    groups = padded.view(outputs, -1, _GROUP_WEIGHTS)
+    scale = groups.abs().amax(-1, keepdim=True).clamp_min(1e-12) / _LARGEST_STEP
+    steps = (groups / scale).round().clamp(-_LARGEST_STEP - 1, _LARGEST_STEP)
     return (steps * scale).view(outputs, -1)[:, :inputs]

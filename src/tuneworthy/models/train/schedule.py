@@ -20,20 +20,20 @@ _SOURCE = "LoRA Without Regret, 2025"
 
 
 @dataclass(frozen=True)
-class Rate:
+class _Rate:
     """A peak learning rate and why it was chosen."""
 
     value: float
     why: str
 
 
-def rate_of(config: Any, wanted: float | None = None, *, full: bool = False) -> Rate:
+def rate_of(config: Any, wanted: float | None = None, *, full: bool = False) -> _Rate:
     """Return the peak learning rate for a model: `wanted` if the user sets it, else the rule's.
 
     `config` is the model's transformers config; `full`: every weight is trained, not an adapter.
     """
     if wanted is not None:
-        return Rate(wanted, "set by the option `rate`")
+        return _Rate(wanted, "set by the option `rate`")
     inner = config.get_text_config(decoder=True)
     hidden, family = int(inner.hidden_size), str(inner.model_type)
     name = next((name for name in _WIDTH_POWERS if family.startswith(name)), None)
@@ -46,8 +46,8 @@ def rate_of(config: Any, wanted: float | None = None, *, full: bool = False) -> 
     fitted = f"fitted for {name.capitalize()}" if name else f"fitted for Llama, not for {family}"
     why = f"hidden size {hidden:,}, rule of {_SOURCE}, {fitted}{', for all weights' * full}"
     if ruled > most:
-        return Rate(most, f"{why}: {ruled:.1e}, held at {most:g}")
-    return Rate(ruled, why)
+        return _Rate(most, f"{why}: {ruled:.1e}, held at {most:g}")
+    return _Rate(ruled, why)
 
 
 def order(count: int, seed: int, epoch: int) -> list[int]:

@@ -24,11 +24,11 @@ from tuneworthy.records.record import digest
 from tuneworthy.records.tokens import parts
 from tuneworthy.store import signals
 
-TOP_K = 20
+_TOP_K = 20
 PART_TOKENS = 1024  # padded tokens read at once: their logits dominate the memory
 
 
-class TopTokens(NamedTuple):
+class _TopTokens(NamedTuple):
     """Top k next tokens at each position: ids [tokens, k], log-probabilities [tokens, k + 1].
 
     The last log-probability is that of the tail bucket (minus infinity if k is the vocabulary).
@@ -38,14 +38,14 @@ class TopTokens(NamedTuple):
     logs: Any
 
 
-def top_tokens(logits: Any, k: int = TOP_K, temperature: float = 1.0) -> TopTokens:
+def top_tokens(logits: Any, k: int = _TOP_K, temperature: float = 1.0) -> _TopTokens:
     """Return top k tokens and tail bucket at `temperature` of logits [tokens, vocabulary].
 
     The logits are at temperature 1.
     """
     logs = _rescaled(torch.log_softmax(logits.float(), -1), temperature)
     ids = logs.topk(min(k, logs.shape[-1]), dim=-1).indices
-    return TopTokens(ids, _with_tail(logs, ids))
+    return _TopTokens(ids, _with_tail(logs, ids))
 
 
 def _rescaled(logs: Any, temperature: float) -> Any:
@@ -53,7 +53,7 @@ def _rescaled(logs: Any, temperature: float) -> Any:
     return logs if temperature == 1 else torch.log_softmax(logs / temperature, -1)
 
 
-def top_k_divergence(logits: Any, teacher: TopTokens, temperature: float = 1.0) -> Any:
+def top_k_divergence(logits: Any, teacher: _TopTokens, temperature: float = 1.0) -> Any:
     """Return KL(teacher | student) in nats at each token, over the teacher's top k and the tail.
 
     It is multiplied by the squared temperature, which keeps the size of the gradient (Hinton et al.
@@ -85,7 +85,7 @@ class TopKDivergence:
 
     teacher: Any
     prompts: Mapping[str, Sequence[Message]]
-    k: int = TOP_K
+    k: int = _TOP_K
     temperature: float = 1.0
 
     @property
@@ -120,8 +120,8 @@ class TopKDivergence:
 
         return loss
 
-    def _divergence(self, teacher: TopTokens, logits: Any) -> Any:
-        moved = TopTokens(teacher.ids.to(logits.device), teacher.logs.to(logits.device))
+    def _divergence(self, teacher: _TopTokens, logits: Any) -> Any:
+        moved = _TopTokens(teacher.ids.to(logits.device), teacher.logs.to(logits.device))
         return top_k_divergence(logits, moved, self.temperature)
 
     def _teacher_row(self, example: Example, row: EncodedExample) -> EncodedExample:
@@ -132,10 +132,10 @@ class TopKDivergence:
 
 
 def teacher_tokens(
-    teacher: Any, rows: Sequence[EncodedExample], k: int = TOP_K, temperature: float = 1.0
-) -> list[TopTokens]:
+    teacher: Any, rows: Sequence[EncodedExample], k: int = _TOP_K, temperature: float = 1.0
+) -> list[_TopTokens]:
     """Return for each row the teacher's top tokens at its answer tokens, on the CPU."""
-    net, found = open_plain(teacher.module), dict[int, TopTokens]()
+    net, found = open_plain(teacher.module), dict[int, _TopTokens]()
     _check_teacher_reads(teacher, net, rows)
     for group in parts(rows, PART_TOKENS):
         signals.check()
@@ -144,9 +144,9 @@ def teacher_tokens(
             ids, logs = top_tokens(logits, k, temperature)
         sizes = [rows[at].trained for at in group]
         both = zip(ids.cpu().split(sizes), logs.cpu().split(sizes), strict=True)
-        found |= {at: TopTokens(*each) for at, each in zip(group, both, strict=True)}
+        found |= {at: _TopTokens(*each) for at, each in zip(group, both, strict=True)}
     # autograd refuses tensors made in inference mode: return copies
-    return [TopTokens(*(part.clone() for part in found[at])) for at in range(len(rows))]
+    return [_TopTokens(*(part.clone() for part in found[at])) for at in range(len(rows))]
 
 
 def self_divergence(model: Any, rows: Sequence[EncodedExample]) -> float:

@@ -68,7 +68,7 @@ class Look:
 
 
 @dataclass
-class WatchedRun:
+class _WatchedRun:
     """Steps and row losses of a watched run; `refused` says why the loop ended it, if it did."""
 
     steps: list[dict[str, Any]]
@@ -113,7 +113,7 @@ def train_watched(
     where: tuple[int, Path],
     looks: Sequence[int],
     on: tuple[Callable[[Look], None], Callable[[dict[str, Any]], None]],
-) -> WatchedRun:
+) -> _WatchedRun:
     """Train on `rows` with (seed, folder) `where`; return the run's steps and row losses.
 
     Calls on[0] with a Look after each step in `looks`, and on[1] with the record of every step. A
@@ -130,7 +130,7 @@ def train_watched(
     except NumericError as error:
         refused = f"{error.what}: {error.got}" if error.got else error.what
     run: Any = watch.run
-    return WatchedRun(list(run.steps), [list(each) for each in run.by_row], refused)
+    return _WatchedRun(list(run.steps), [list(each) for each in run.by_row], refused)
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]

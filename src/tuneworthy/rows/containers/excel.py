@@ -15,8 +15,8 @@ from tuneworthy.rows.csv_rows import column_names
 
 FORM = "an Excel sheet"
 ORDER = 0
-MOST_PART_BYTES = 2_000_000_000  # bytes of a part of the workbook, unpacked
-LEAST_TABLE_ROWS = 8  # rows of two cells or more from which a sheet is a table
+_MOST_PART_BYTES = 2_000_000_000  # bytes of a part of the workbook, unpacked
+_LEAST_TABLE_ROWS = 8  # rows of two cells or more from which a sheet is a table
 
 
 def opens(path: Path, head: bytes) -> bool:
@@ -67,8 +67,8 @@ def _sheets(path: Path) -> list[Any] | str:
     try:
         with zipfile.ZipFile(path) as archive:
             for part in archive.infolist():
-                if part.file_size > MOST_PART_BYTES:
-                    return f"{part.filename} is larger than {MOST_PART_BYTES:,} bytes"
+                if part.file_size > _MOST_PART_BYTES:
+                    return f"{part.filename} is larger than {_MOST_PART_BYTES:,} bytes"
         book = CalamineWorkbook.from_path(str(path))
         tables = [each for each in book.sheets_metadata if each.typ == SheetTypeEnum.WorkSheet]
         return [book.get_sheet_by_name(each.name) for each in tables] or "it has no sheet"
@@ -77,13 +77,13 @@ def _sheets(path: Path) -> list[Any] | str:
 
 
 def _table_of(sheets: list[Any]) -> Any:
-    """Return the first sheet with LEAST_TABLE_ROWS rows of two cells or more, else the first.
+    """Return the first sheet with _LEAST_TABLE_ROWS rows of two cells or more, else the first.
 
     Workbooks often begin with a sheet of explanations.
     """
     for sheet in sheets:
         wide = (row for row in sheet.iter_rows() if sum(value != "" for value in row) > 1)
-        if sum(1 for _ in islice(wide, LEAST_TABLE_ROWS)) == LEAST_TABLE_ROWS:
+        if sum(1 for _ in islice(wide, _LEAST_TABLE_ROWS)) == _LEAST_TABLE_ROWS:
             return sheet
     return sheets[0]
 

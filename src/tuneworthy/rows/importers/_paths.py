@@ -21,7 +21,7 @@ from tuneworthy.rows.importers._values import (
 from tuneworthy.rows.rows import as_text
 from tuneworthy.rows.table_columns import value_of
 
-Paths = tuple[str, ...]
+_Paths = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,17 @@ class _PathFormat:
 
     name: str
     takes: tuple[str, str]
-    needs: tuple[Paths, ...]
-    lacks: Paths = ()
-    input: Paths = ("input",)
+    needs: tuple[_Paths, ...]
+    lacks: _Paths = ()
+    input: _Paths = ("input",)
     turns: bool = False
     joined: str = ""
     prompt: str = ""
-    right: Paths = ()
+    right: _Paths = ()
     answer: str = ""
-    system: Paths = ()
-    measured: Mapping[str, Paths] = field(default_factory=dict)
-    id: Paths = ("id",)
+    system: _Paths = ()
+    measured: Mapping[str, _Paths] = field(default_factory=dict)
+    id: _Paths = ("id",)
     only: Mapping[str, tuple[frozenset[str], str]] = field(default_factory=dict)
     refused: str = ""
 
@@ -94,7 +94,7 @@ def _has(own: Mapping[str, Any], path: str) -> bool:
     return isinstance(inside, Mapping) and last in inside
 
 
-def _first(own: Mapping[str, Any], paths: Paths) -> Any:
+def _first(own: Mapping[str, Any], paths: _Paths) -> Any:
     found = (value_of(own, path) for path in paths)
     return next((one for one in found if one not in (None, "", [], {})), None)
 

@@ -73,7 +73,7 @@ def test_loss_on_the_prompt_finds_the_last_user_turn_of_a_longer_conversation():
 def test_loss_on_all_weighs_the_prompt_like_the_answer():
     for each, clean in zip(encoded(loss="all"), encoded(), strict=True):
         assert each.used_row == clean.used_row
-        assert each.example.start == 1
+        assert each.example.loss_start == 1
         assert each.example.total_weight == len(each.used_row.ids) - 1
     assert {each.example.prompt_weight for each in encoded()} == {0.0}
 

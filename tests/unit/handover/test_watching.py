@@ -375,7 +375,7 @@ def test_requests_to_other_names_of_the_server_are_not_those_of_the_arm(study, t
     path = tmp_path / "live.jsonl"
     own = [{"input": r["input"], "answer": r["output"], "model": served} for r in rows]
     others = ("planted-zero_shot-0123456789ab", "planted-lora-0123456789ab:raw", "hf:org/m",
-              "planted-tfidf", "other-planted-tfidf-0123456789ab")  # fmt: skip
+              "smollm2-135m", "other-planted-tfidf-0123456789ab")  # fmt: skip
     free = [{"input": f"Poem {n} of the sea", "answer": f"Sea {n}", "model": others[n % 5]}
             for n in range(150)]  # fmt: skip
     studies.lines(path, [line for pair in zip(own, free, strict=True) for line in pair])
@@ -388,3 +388,25 @@ def test_requests_to_other_names_of_the_server_are_not_those_of_the_arm(study, t
     assert check_live(study, path).other_names == 0
     studies.lines(path, [{**line, "model": "gpt"} for line in own])
     assert check_live(study, path).used == 150, "another server's name says nothing about the arm"
+    both = [{**line, "model": "planted-tfidf"} for line in own[:75]] + own[75:]
+    studies.lines(path, [*both, *free])
+    assert check_live(study, path).used == 150, "a served arm answers under its plain name too"
+    studies.lines(path, [line for line in free if line["model"].startswith("planted-")])
+    with pytest.raises(DataError, match="no request of the log is to a build of this arm"):
+        check_live(study, path)
+
+
+def test_a_request_without_a_logged_answer_is_not_a_wrong_one(study, tmp_path):
+    path, rows = tmp_path / "live.jsonl", studies.rows(150, 9)
+    lines = [{"input": r["input"], "output": r["output"], "seconds": 9.0} for r in rows]
+    asked = [{"input": line["input"], "seconds": 9.0} for line in lines]
+    studies.lines(path, asked)
+    gold = tmp_path / "gold.jsonl"
+    studies.lines(gold, rows)
+    found = check_live(study, path, WatchOptions(gold=gold))
+    assert found.missing["score"] == "the log has no answers"
+    half = [{**line, "answer": r["output"]} if n % 2 else line
+            for n, (line, r) in enumerate(zip(asked, rows, strict=True))]  # fmt: skip
+    studies.lines(path, half)
+    found = check_live(study, path, WatchOptions(gold=gold))
+    assert found.score.now.mean == 1.0

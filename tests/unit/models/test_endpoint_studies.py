@@ -145,10 +145,8 @@ def test_d8_an_alias_that_moves_after_the_arms_costs_no_verdict(study, monkeypat
         raise ModelError("the endpoint changed the model in mid-study", got="m-1, then m-2")
 
     monkeypatch.setattr(beside, "measure_robustness", moved)
-    only = beside.optional.TEMPERATURES
-    monkeypatch.setattr(
-        beside.optional, "why_left_out", lambda plan, what: "" if what == only else "no"
-    )
+    only = beside.TEMPERATURES
+    monkeypatch.setattr(beside, "why_left_out", lambda plan, what: "" if what == only else "no")
     monkeypatch.setattr(beside, "robustness_arms", lambda *args: ["zero_shot"])
     done = study(plain)[2]()
     assert done.verdict.arms

@@ -25,7 +25,7 @@ _COUNTED_INPUTS = 8  # training inputs whose prompts are counted
 
 
 class Options(DistilOptions):
-    """As `distil`, with the tuned model as its own teacher under the best prompt of the fold.
+    """Options as of `distil`; the teacher is the model before tuning, under the fold's best prompt.
 
     Labelled rows are inputs as well; their answers only reject what the teacher gets wrong. A
     single greedy sample is what users get under the long prompt today.

@@ -78,7 +78,7 @@ def _fits_and_rows(split: Split, runs: Sequence[Run], arm: ArmResult) -> dict[st
 def _finalist_trends(
     split: Split, cases: Sequence[Case], cells: Mapping[str, Mapping[str, float]]
 ) -> Iterator[Trend]:
-    """Yield the trend of each pair of finalists; none if a scored row has no time."""
+    """Yield the largest break over time of each pair's difference; nothing if a row has no time."""
     times = {case.id: case.time for case in cases if case.time is not None}
     if not cases or len(times) < len(cases):
         return

@@ -174,7 +174,7 @@ def _name_and_version(card: str, columns: set[str], raw: Mapping[str, Any]) -> t
 def _masking_of_padding(
     name: str, version: str, columns: set[str], raw: Mapping[str, Any]
 ) -> tuple[bool | None, str, bool]:
-    """Return (whether padding is masked by its id or None, why, whether ends are added).
+    """Return (padding masked by token id, or None if unknown; why; whether turn ends are added).
 
     From the sources of transformers 5.24, TRL 0.12 to 1.16 and Unsloth 2026.10: TRL pads labels
     by position from 0.16 on, and logs `num_tokens` from then on.

@@ -112,7 +112,7 @@ class Site:
 
     @property
     def experiments(self) -> str:
-        """Return the address of the experiments on common claims."""
+        """Return the address of the lab's page of experiments on common claims."""
         return "/experiments" if self.live else "experiments.html"
 
     @property

@@ -201,7 +201,7 @@ def with_repeats(
     answers: Sequence[Answer],
     times: int,
 ) -> list[Answer]:
-    """Return the answers with `repeats` filled: each case is asked until it has `times` answers."""
+    """Return the answers with `repeats` filled: the other `times` - 1 answers to each case."""
     more = []
     for n in range(1, times):
         drawn = replace(fitted, answer=partial(_answer_again, fitted, n), known=None)

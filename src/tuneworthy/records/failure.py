@@ -42,7 +42,7 @@ DEFAULTS: Config = {
 
 @dataclass(frozen=True)
 class LabSetup:
-    """The configuration and the seed of a run."""
+    """The configuration and the seed of a run in the lab."""
 
     config: Config
     seed: int = 0

@@ -49,7 +49,7 @@ class CaseFinding(Record):
 
 
 class LogSource(Record):
-    """A training log in the folder: whether it was used, its steps, and why it was not read."""
+    """A training log in the folder: was it used, how many steps it has, and why it was not read."""
 
     file: str
     form: str

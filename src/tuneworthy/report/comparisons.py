@@ -34,7 +34,7 @@ _MOST_DIFFERENCES = 20
 def compare_screen(
     first: Results, second: Results, pairs: Sequence[Pair], width: int = 80, plain: bool = False
 ) -> Text:
-    """Return the screen comparing studies A and B; `pairs` are arms of B minus arms of A."""
+    """Return a rich Text comparing studies A and B; a pair is an arm of B minus an arm of A."""
     screen, which = Screen(width, plain), {"A": first.verdict, "B": second.verdict}
     screen.say(_studies_headline(pairs), style="bold")
     for name, verdict in which.items():

@@ -227,6 +227,8 @@ def left_line(results: Results) -> str:
         return f"How much better another arm could be is not measured: {why}."
     sure = phrases.confidence(left.level)
     arm = next((one for one in results.evidence.arms if one.name == left.arm), None)
+    if arm is None and left.points > 0:  # a study from before the arm was noted
+        return f"Another arm could be at most {tenths(left.points)} points better ({sure} sure)."
     if arm is None:
         able = [a for a in results.evidence.arms if a.score and a.role == "candidate"]
         which = "measured" if all(one.competes for one in able) else "compared"

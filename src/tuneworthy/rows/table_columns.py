@@ -108,7 +108,7 @@ def _is_number(text: str) -> bool:
 
 
 def value_of(record: Mapping[str, Any], name: str) -> Any:
-    """Return the value of a record's column; `a.b` also names the field `b` of an object `a`.
+    """Return the value of a record's column or of its field `a.b`; None if it has none.
 
     `a.0` is the first item of a list `a`. None for what is not there.
     """
@@ -208,7 +208,7 @@ _LONGEST_LABEL = 60
 
 
 def joined_input(record: Mapping[str, Any], columns: Sequence[str]) -> Any:
-    """Return the input of a record: one column's value, or lines `name: text` of several."""
+    """Return a record's input: one column's raw value, or lines `name: text`; None if empty."""
     if len(columns) == 1:
         return value_of(record, columns[0])
     found = [(name, value_of(record, name)) for name in columns]

@@ -151,7 +151,7 @@ class StoredFinalists(_StudyScores):
         self._course, self.size = course, course.new
 
     def query(self, at: int) -> Query:
-        """Return the new input that was drawn at position `at`."""
+        """Return the query drawn at position `at`: a new input without a right answer."""
         return self._course.drawn[at].query
 
     def lacks_answers(self, name: str) -> bool:

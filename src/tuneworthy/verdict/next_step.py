@@ -1,4 +1,4 @@
-"""Choose the cheapest next step and its size; minutes, money and clicks count in labels."""
+"""The next step: a fixed order of repairs, then the cheapest offer, all counted in labels."""
 
 from __future__ import annotations
 

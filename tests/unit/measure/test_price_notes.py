@@ -34,7 +34,7 @@ def test_a_cap_below_what_is_expected_says_where_it_ends_the_run(tmp_path):
     for cap, at in ((first / 2, "zero_shot"), (first + second / 2, "few_shot")):
         made, told = planned(tmp_path, budget={"usd": cap})
         assert made.stops_at == at
-        assert f"ends the run in `{at}`, before a verdict (exit code 6)" in told
+        assert f"may end the run in `{at}`, before a verdict (exit code 6)" in told
     made, told = planned(tmp_path, budget={"usd": made.sent.usd * 1.01})
     assert made.stops_at == ""
     assert "covers what is expected and not the most" in told
@@ -45,7 +45,7 @@ def test_a_cap_below_what_is_expected_says_where_it_ends_the_run(tmp_path):
 def test_a_cap_on_tokens_counts_and_no_cap_is_said(tmp_path):
     made, told = planned(tmp_path, budget={"tokens": 10})
     assert made.stops_at == "zero_shot"
-    assert "Your cap of 10 tokens ends the run" in told
+    assert "Your cap of 10 tokens may end the run" in told
     _, told = planned(tmp_path)
     assert "No cap is set: before `run` sends anything it wants budget: {usd: N}, or --pay." in told
     _, told = planned(tmp_path, model="openai:unheard-of", budget={"usd": 1})

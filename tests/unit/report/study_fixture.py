@@ -373,7 +373,9 @@ def make_verdict(arms: tuple[ArmResult, ...], pairs: tuple[Pair, ...], task: Tas
     missing["/economics/hours"] = "economics.hours_to_build is not set"
     made = Verdict(
         tuneworthy="0.1.0", task=TaskName(name=task.name, hash=task.hash), use=tools[named],
-        arm=named, status=status, left_on_table=LeftOnTable(points=left, level=0.95),
+        arm=named, status=status,
+        left_on_table=LeftOnTable(points=left, level=0.95, versus=named, arm=max(
+            (arm for arm in against if arm in FINALISTS), key=lambda arm: against[arm].high)),
         by_margin=tuple(ByMargin(margin=m, use=tools[a], arm=a, status=s) for m, a, _, s in strip),
         next=Next(do="settle", clicks=71, why="the two finalists differ on 17 % of the inputs"),
         because="keep and prompt are beaten by more than 5 points; nothing is shown to beat schema",

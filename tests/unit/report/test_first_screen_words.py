@@ -105,7 +105,9 @@ def test_failed_answers_that_could_change_nothing_have_no_bound():
 
 def test_an_arm_that_is_not_shown_better_than_a_reference_is_not_called_better():
     results = study()
-    verdict = results.verdict.model_copy(update={"arm": None, "use": "none"})
+    left = results.verdict.left_on_table.model_copy(update={"versus": "majority"})
+    none = {"arm": None, "use": "none", "left_on_table": left}
+    verdict = results.verdict.model_copy(update=none)
     line = left_line(results.model_copy(update={"verdict": verdict}))
     assert "is not shown to be better than majority: by at most" in line
 
@@ -121,6 +123,10 @@ def test_a_bound_beyond_a_perfect_score_says_what_is_missing_to_one_on_these_row
 
     named = fact_lines.arm_named(results)
     room = 1 - named.score.mean
+    old = left.model_copy(update={"arm": None})  # a study from before the arm was noted
+    verdict = results.verdict.model_copy(update={"left_on_table": old})
+    told = left_line(results.model_copy(update={"verdict": verdict}))
+    assert told.startswith("Another arm could be at most")
     assert "perfect score" not in line(room / 2)
     told = line(room + 0.05)
     assert f"on these rows at most the {tenths(room)} to a perfect score" in told

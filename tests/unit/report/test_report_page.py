@@ -220,7 +220,7 @@ def test_a_study_of_one_arm_without_grid_still_makes_a_page(results):
         }
     )  # fmt: skip
     text = page(bare)
-    assert "Nothing is shown to beat the reference." in text
+    assert "No arm can be named." in text
     assert "this study stored no grid" in text
     assert "fewer than two arms that can be named" in text
 

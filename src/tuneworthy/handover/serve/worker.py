@@ -38,7 +38,7 @@ class Refused(Exception):
 
 @dataclass(eq=False)
 class AnswerJob:
-    """One answer to make: of a system to `query`, or of a model to `prompt` within `limits`.
+    """One answer being made, by a system or a model; the worker sets `text`, `answer` or `error`.
 
     `wake` is called from the worker's thread when `text` (of a `watched` job) has grown or the job
     has ended; one of `answer` and `error` is then set. `cap` lowers a system's own token limit.

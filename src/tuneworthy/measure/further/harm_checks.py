@@ -45,7 +45,7 @@ _FigureOrReason = Interval | str
 def measure_harm(
     runner: Runner, runs: Sequence[Run], arm: str, known: KnowledgeProbe | None = None
 ) -> SideEffects | None:
-    """Return the side effects of training this arm; None if it saved no weights.
+    """Return the harm of training this arm (calibration, refusals, facts); None without weights.
 
     Measured on the best run on dev. `known`: the facts that its base model knew; without it lost
     facts are not measured. Every figure is stored as a unit.

@@ -1,4 +1,4 @@
-"""Read a request from OpenTelemetry GenAI attributes, under current and older names.
+"""Logged requests in OpenTelemetry GenAI attributes and events, under current and older names.
 
 Names since version 1.37 of the semantic conventions: `gen_ai.input.messages`,
 `gen_ai.output.messages`, `gen_ai.usage.input_tokens`. Older: `gen_ai.prompt`, `gen_ai.completion`,

@@ -220,8 +220,7 @@ def not_certain(arm: ArmResult, graded: bool = False) -> str:
 
 def left_line(results: Results) -> str:
     """Return a sentence on how many points another arm could gain at most, and which arm."""
-    verdict = results.verdict
-    left = verdict.left_on_table
+    verdict, left = results.verdict, results.verdict.left_on_table
     if left is None:
         why = visible(verdict.missing.get("/left_on_table", phrases.UNKNOWN))
         return f"How much better another arm could be is not measured: {why}."

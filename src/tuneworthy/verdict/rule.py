@@ -236,9 +236,9 @@ def _provisional_if_failures_matter(
     if ruling.status != "firm" or not unsettled:
         return ruling
     other, arm, kind = max(unsettled, key=lambda one: one[0].left or 0.0)
-    if (other.left or 0.0) > (ruling.left or 0.0):
-        ruling = replace(ruling, left=other.left, left_by=other.left_by)
-    return replace(ruling, status="provisional", unsettled_by=(arm, kind))
+    most = max(ruling, other, key=lambda one: one.left or 0.0)
+    return replace(ruling, status="provisional", left=most.left, left_by=most.left_by,
+                   unsettled_by=(arm, kind))  # fmt: skip
 
 
 def _demote_if_cuts_matter(

@@ -8,6 +8,7 @@ from tuneworthy.records.split import Trend
 from tuneworthy.verdict.decide import decide
 from tuneworthy.verdict.drift import decisive_breaks
 from tuneworthy.verdict.flips import at_margin, rulings_by_key
+from tuneworthy.verdict.phrases import headline_and_arm
 from tuneworthy.verdict.rule import apply_rule, ladder_scenarios
 
 PLAIN = Policy(margin=0.05)
@@ -124,3 +125,11 @@ def test_a_step_to_prices_promises_what_the_rule_then_says():
     arms = tuple(a for a in only.arms if a.tool in ("classifier", "keep", None))
     policy = PRICED.model_copy(update={"value_of_correct": None})
     assert decide(only.model_copy(update={"arms": arms}), (), policy).next.do != step.do
+
+
+def test_no_reference_is_named_where_none_was_compared():
+    found = scenes.limited_arm()
+    arms = tuple(a.model_copy(update={"limits": {"valid": "violated"}}) for a in found.arms)
+    verdict = decide(found.model_copy(update={"arms": arms}), (), PLAIN)
+    assert (verdict.use, verdict.left_on_table) == ("none", None)
+    assert headline_and_arm(verdict) == "No arm can be named."

@@ -42,8 +42,7 @@ Reason = Literal[
 class LadderDecision:
     """The result of the rule: the arm (None for none and blocked), the status, what may be left.
 
-    `against` is the reference from which `left` is measured if no arm is named. `left_by` is the
-    arm that may be better by `left`.
+    `left_by` is the arm that may be better by `left`, than `against` if no arm is named.
     `changed_by_failures`: the named arm changes if failed answers count as right. `refused`: more
     than a margin of what runs today are right answers refused for their form, and it is not the
     named arm. `unbounded`: no bound holds, since rows or right answers depend on others.

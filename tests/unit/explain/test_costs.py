@@ -6,7 +6,7 @@ from tuneworthy.explain.costs import cost_per_1000_requests, with_costs
 from tuneworthy.records.answer import Answer
 from tuneworthy.records.evidence import ArmResult, Evidence, Interval
 from tuneworthy.records.further import Freshness
-from tuneworthy.records.run import Run, Spec
+from tuneworthy.records.run import Run, Spec, taught_rows
 from tuneworthy.records.task import Data, Economics, Knowledge, Task
 
 MONEY = {"engineer_hour": 90, "hours_to_build": 40, "hours_per_retrain": 8, "label_each": 0.5,
@@ -180,3 +180,16 @@ def test_d5_requests_that_were_under_way_together_share_the_hour_of_this_machine
     answers = [Answer(case=str(n), text="", seconds=8.0, concurrency=4) for n in range(4)]
     found = cost_per_1000_requests(task(machine_hour=3.6), answers, here, {})
     assert found["usd_per_1k"] == pytest.approx(2)
+
+
+def test_what_a_teacher_wrote_is_paid_at_each_building_and_retraining():
+    trace = {"distilled": {"teacher_rows": 270, "pairs": {"usd": 28.8}}}
+    runs = [Run(spec=Spec(name="distil", arm="distil"), seed=0, fold=f, state="measured",
+                trace=trace) for f in range(2)]  # fmt: skip
+    student = arm("distil", "distil", fit_seconds=7200.0)
+    plain, taught = (priced(task(**MONEY), student, runs=r)["distil"]
+                     for r in ([run.model_copy(update={"trace": None}) for run in runs], runs)
+                     )  # fmt: skip
+    assert taught.build_usd == pytest.approx(plain.build_usd + 28.8)
+    assert taught.retrain_usd == pytest.approx(plain.retrain_usd + 28.8)
+    assert taught_rows(trace) == 270

@@ -202,3 +202,9 @@ def test_of_a_long_log_the_latest_requests_are_kept(tmp_path, monkeypatch):
     log = read_log(written(tmp_path, *lines))
     assert log.total == 5
     assert [request.input for request in log.requests] == ["q2", "q3", "q4"]
+
+
+def test_spans_of_two_traces_are_two_requests(tmp_path):
+    texts = {"gen_ai.prompt": "a", "gen_ai.completion": "b"}
+    ids = [{"trace_id": f"0x{n}", "span_id": "0x1"} for n in (1, 2, 2)]
+    assert read_log(written(tmp_path, *(span(texts, context=one) for one in ids))).total == 2

@@ -191,3 +191,17 @@ def test_a_template_in_the_config_and_named_ones_are_read(tmp_path):
         (folder / "tokenizer_config.json").write_text(json.dumps(config))
         read = read_tokenizer(open_run_folder(folder))
         assert (read.chat_template, read.pad_token) == (kit.TEMPLATE, "<|pad|>")
+
+
+def test_a_cut_row_loses_its_answer_first(tmp_path):
+    rows = [{"prompt": "ask me " * 9, "completion": "ask me"}] * 4
+    options = {"completion_only_loss": False}
+    shares = []
+    for name, most in (("whole", None), ("cut", 4)):
+        (tmp_path / name).mkdir()
+        told = options | ({"max_length": most} if most else {})
+        trainer = OwnTrainer("TRL", "1.16.0", False, "by position", True, told)
+        found, _ = tokens(tmp_path / name, rows, trainer)
+        shares.append(found.facts["answer_share"])
+    assert shares[0] > 0
+    assert shares[1] == 0

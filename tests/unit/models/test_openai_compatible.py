@@ -528,3 +528,18 @@ def test_the_key_of_a_request_without_a_schema_is_that_of_earlier_versions(remot
     limits = LIMITS.model_copy(update={"grammar": rule})
     body = model.request(ask("x")[0], limits)
     assert model._key(body, limits) == digest({**model.fingerprint, "body": body, "sample": 0})
+
+
+def test_a_message_that_quotes_a_prompt_is_no_bill(remote, waits):
+    said = {"message": "template error at input: a billing mistake, insufficient_quota"}
+    server, model = remote({"status": 500, "json": {"error": said}}, says("yes"))
+    assert one(model).text == "yes"
+    assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize(("status", "spent"), [(504, True), (408, True), (503, False)])
+def test_a_gateway_that_ran_out_of_time_may_have_been_billed(remote, waits, status, spent):
+    purse = Purse(usd=1)
+    _, model = remote({"status": status}, says("yes"), purse=purse, price=PRICE)
+    assert one(model).text == "yes"
+    assert (sum(purse.spent) > Decimal("0.000018")) == spent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from tuneworthy.rows.matching import LogRows, MatchResult, input_texts, match_an
 from tuneworthy.rows.rows import as_text, read_records
 from tuneworthy.rows.table_columns import Choice, is_empty
 
+_WHOLE_NUMBER = re.compile(r"-?\d+(\.0)?")
 _KNOWN_FINISHES = ("stop", "length", "error")
 # A month of work and a million dollars for one answer: a larger value is a unit or typing error,
 # and one such value would dominate every mean of its arm.
@@ -76,10 +78,9 @@ def align_answers(
     if records is None:
         try:
             log = find_answer_log(str(path), Choice())
-        except UndecidedColumn:
-            raise
-        except (DataError, TaskError):  # the strict reader says what is wrong
-            pass
+        except (DataError, TaskError) as error:  # the strict reader says what is wrong
+            if isinstance(error, UndecidedColumn):
+                raise
         records = log.records()
     rows = _checked_rows(path, records)
     matches = match_answers(LogRows(path, rows, match, key), cases, others)
@@ -97,6 +98,7 @@ def align_answers(
         else none
         for case, none in zip(cases, missing, strict=True)
     ]
+    answers = _written_as_gold(answers, cases)
     times = 1 + max(map(len, matches.repeats.values()), default=0)
     if times > 1 and all(len({a.text, *(b.text for b in a.repeats)}) == 1 for a in answers):
         answers = [answer.model_copy(update={"repeats": ()}) for answer in answers]
@@ -106,6 +108,27 @@ def align_answers(
     return AlignedAnswers(
         tuple(answers), strangers, matches.matched_by, matches.other_inputs, alike, said
     )
+
+
+def _written_as_gold(answers: list[Answer], cases: Sequence[Case]) -> list[Answer]:
+    """Return the answers, `3.0` as `3` or the other way round where each right answer is such.
+
+    A table writes whole numbers with a point where one cell of the column is empty. None is changed
+    unless all answers are written in one of the two ways, and all right ones in the other.
+    """
+    said = [one.text for answer in answers if not answer.lost for one in (answer, *answer.repeats)]
+    both = said, [case.output for case in cases]
+    points, golds = ({text.endswith(".0") for text in texts} for texts in both)
+    whole = all(_WHOLE_NUMBER.fullmatch(text) for texts in both for text in texts)
+    if not whole or len(points) != 1 or len(golds) != 1 or points == golds:
+        return answers
+
+    def rewritten(answer: Answer) -> Answer:
+        text = answer.text.removesuffix(".0") + ".0" * (True in golds)
+        again = tuple(map(rewritten, answer.repeats))
+        return answer if answer.lost else answer.model_copy(update={"text": text, "repeats": again})
+
+    return [rewritten(answer) for answer in answers]
 
 
 def _stranger_places(

@@ -351,7 +351,7 @@ def _agreement(name: str, other: str, sample: Sequence[Mapping[str, Any]]) -> fl
 
 
 def _folded(value: Any) -> str:
-    return " ".join(as_text(value).casefold().split())
+    return " ".join(as_text(value).casefold().split()).removesuffix(".0")
 
 
 def row_of(record: Mapping[str, Any], roles: Roles) -> dict[str, Any]:

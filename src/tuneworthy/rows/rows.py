@@ -123,9 +123,7 @@ def _answer_text(row: dict[str, Any], said: str | None) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Return an answer as text: text unchanged, a whole number without `.0`, else as JSON."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
+    """Return an answer as text: text unchanged, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -182,9 +180,9 @@ def id_text(value: Any) -> str | None:
     """Return an id as text without spaces at its ends, None for a value that is no id."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    if isinstance(value, float) and not value.is_integer():
-        return None
-    return as_text(value).strip() or None
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else None
+    return str(value).strip() or None
 
 
 def _content_id(messages: tuple[Message, ...], answer: str | None, row: dict[str, Any]) -> str:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +22,6 @@ from tuneworthy.rows.lines import WINDOWS_ENCODING, check_text_file, text_encodi
 
 _SAMPLED_RECORDS = 1_000  # a file is recognised by its first records
 _HEAD_BYTES = 65_536
-_WHOLE_NUMBER = re.compile(r"-?\d+\.0")
 _TEXT_FORMS = {"json_lines", "json_document", "yaml_document", "table"}
 
 
@@ -32,15 +30,13 @@ class Table:
     """A file of records, opened: its form and its first records.
 
     `form_name` is the plug-in that reads it. `known` is False for a file of no known form, which
-    is read as lines, so that what is wrong with each is told. `whole` are the columns of a CSV file
-    whose cells are all like `3.0`: whole numbers, written so because a cell is empty.
+    is read as lines, so that what is wrong with each is told.
     """
 
     path: Path
     form_name: str
     sample: tuple[RawRow | RowFault, ...]
     known: bool = True
-    whole: frozenset[str] = frozenset()
 
     @property
     def form(self) -> ModuleType:
@@ -50,7 +46,7 @@ class Table:
     def records(self) -> Iterator[RawRow | RowFault]:
         """Yield the records of all lists of the file, and its faults; cells as their values."""
         for one in self.form.records(self.path):
-            yield _with_cell_values(one, self.form_name, self.whole)
+            yield _with_cell_values(one, self.form_name)
 
     def rows(self) -> Iterator[RawRow | RowFault]:
         """Yield the records of the file's longest list, and its faults."""
@@ -134,10 +130,7 @@ def open_table(path: Path) -> Table:
 
 
 def open_rows(path: Path) -> Table:
-    """Return a file of records as `open_table` does; one line with lists of objects is a document.
-
-    A line with `messages` or `input` is a row.
-    """
+    """Return a file's table; a single line with lists of objects, no row itself, is a document."""
     table = open_table(path)
     row = any({"messages", "input"} & one.fields.keys() for one in table.sampled[:1])
     return table if row else table.as_document()
@@ -145,37 +138,22 @@ def open_rows(path: Path) -> Table:
 
 def _open_in_form(path: Path, form_name: str) -> Table:
     records = load("containers", form_name).records(path)
-    sample = tuple(islice(records, _SAMPLED_RECORDS))
-    whole = _whole_columns(sample) if form_name == "table" else frozenset()
-    sample = tuple(_with_cell_values(one, form_name, whole) for one in sample)
-    return Table(path, form_name, sample, whole=whole)
+    sample = (_with_cell_values(one, form_name) for one in islice(records, _SAMPLED_RECORDS))
+    return Table(path, form_name, tuple(sample))
 
 
 def _has_cells(form_name: str) -> bool:
     return form_name not in _TEXT_FORMS - {"table"}
 
 
-def _whole_columns(sample: Sequence[RawRow | RowFault]) -> frozenset[str]:
-    """Return the columns whose cells are all like `3.0`."""
-    cells = [cell for one in sample if isinstance(one, RawRow) for cell in one.fields.items()]
-    other = {name for name, value in cells if not _WHOLE_NUMBER.fullmatch(str(value))}
-    return frozenset({name for name, _ in cells} - other)
-
-
-def _with_cell_values(
-    one: RawRow | RowFault, form_name: str, whole: frozenset[str]
-) -> RawRow | RowFault:
-    """Return a record with the lists and whole numbers that stand in its cells as texts."""
+def _with_cell_values(one: RawRow | RowFault, form_name: str) -> RawRow | RowFault:
+    """Return a record with the JSON lists of texts that stand in its cells as lists."""
     if isinstance(one, RowFault) or not _has_cells(form_name):
         return one
     lists = {key: found for key, cell in one.fields.items()
              if isinstance(cell, str) and cell.startswith('["') and (found := json_texts(cell))
              }  # fmt: skip
-    numbers = {key: str(one.fields[key]).removesuffix(".0") for key in whole & one.fields.keys()
-               if _WHOLE_NUMBER.fullmatch(str(one.fields[key]))}  # fmt: skip
-    return (
-        RawRow(one.where, {**one.fields, **lists, **numbers}, one.at) if lists or numbers else one
-    )
+    return RawRow(one.where, {**one.fields, **lists}, one.at) if lists else one
 
 
 def _possible_forms(path: Path) -> list[str]:

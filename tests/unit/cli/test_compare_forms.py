@@ -165,3 +165,18 @@ def test_a_refusal_in_a_batch_counts_as_wrong_and_a_failed_request_is_left_out(h
     assert found[2]["n"] == 59
     right = [n for n in range(60) if n % 4 and n % 5 and n != 7]
     assert found[0] == round(len(right) / 59, 3)
+
+
+def test_labels_with_a_point_stay_as_they_are(here, capsys):
+    """Only a whole column of the other writing is a table's: labels `1.0` and `2.5` are texts."""
+    labels = ("1.0", "2.0", "2.5")
+    rows = [{"id": row["id"], "input": row["input"], "output": labels[n % 3]}
+            for n, row in enumerate(GOLD)]  # fmt: skip
+    sheet(here / "rows.csv", rows)
+    for name, k in (("low", 2), ("all", 3)):
+        sheet(here / f"{name}.csv", [{"id": f"r{n}", "answer": labels[n % 3 % k]}
+                                     for n in range(60)])  # fmt: skip
+    studies.lines(here / "float.jsonl", [{"id": f"r{n}", "answer": float(labels[n % 3])}
+                                         for n in range(60)])  # fmt: skip
+    assert means(capsys, "low.csv", "all.csv", "--gold", "rows.csv")[:2] == (0.667, 1)
+    assert means(capsys, "float.jsonl", "all.csv", "--gold", "rows.csv")[:2] == (1, 1)

@@ -38,6 +38,12 @@ class Options(DistilOptions):
     """Options of the pairs, of the student, and of training (see DistilOptions)."""
 
 
+def needs(options: Options) -> frozenset[str]:
+    """Return what a student needs: a classifier needs no model that can be trained."""
+    needs = NEEDS - {"teacher"} if options.learns != "teacher" else NEEDS
+    return needs - {"training"} if options.student == "classifier" else needs
+
+
 def place(options: Options) -> tuple[Tool | None, Role]:
     """Return (tool, role) of a student by what it learns: distil, classifier, tune or a ceiling."""
     if options.learns == "own":

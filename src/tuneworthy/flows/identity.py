@@ -16,10 +16,16 @@ from tuneworthy.models._roles import model_absent, untrainable, unusable
 from tuneworthy.models.encoder.encoder import missing
 from tuneworthy.records.code import ALL_SOURCES, code_version
 from tuneworthy.records.errors import TaskError
-from tuneworthy.records.plugins import load as plugin
 from tuneworthy.records.reason import Reason
 from tuneworthy.records.record import digest
-from tuneworthy.records.specs import Available, needs_of, reads_unlabelled, specs, unmet_needs
+from tuneworthy.records.specs import (
+    Available,
+    needs_of,
+    needs_of_arm,
+    reads_unlabelled,
+    specs,
+    unmet_needs,
+)
 from tuneworthy.records.task import Task
 from tuneworthy.rows.fingerprint import docs_digest, file_digest, rows_digest
 from tuneworthy.rows.load import Loaded
@@ -78,7 +84,7 @@ def competing_arms(task: Task, available: Available) -> int:
 
 def _needs_of_arms(task: Task) -> set[str]:
     """Return the names of what a task's arms need to run ("model", "training", "docs", ...)."""
-    return {need for spec in specs(task) for need in plugin("arms", spec.arm).NEEDS}
+    return {need for spec in specs(task) for need in needs_of_arm(spec)}
 
 
 def study_and_salt(ledger: Ledger, identity: dict[str, Any], fresh: bool) -> tuple[str, str]:

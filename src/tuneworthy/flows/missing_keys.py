@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tuneworthy.measure.model_roles import BASE_ROLE, ROLE_OF_NEED
@@ -10,9 +10,8 @@ from tuneworthy.models import is_launched, is_local, lacks_key
 from tuneworthy.models._roles import wanted_models
 from tuneworthy.records.audit_report import Observation
 from tuneworthy.records.errors import ProviderError, TaskError, TuneworthyError
-from tuneworthy.records.plugins import load
 from tuneworthy.records.reason import Reason
-from tuneworthy.records.specs import Available, specs, unmet_needs
+from tuneworthy.records.specs import Available, needs_of_arm, specs, unmet_needs
 from tuneworthy.records.task import Task
 
 _SET_KEY_FIX = "set OPENAI_API_KEY and run again"
@@ -73,7 +72,7 @@ def _asked_roles(task: Task, available: Available) -> set[str]:
     """Return the roles of the models that the study asks: the judge, and those that arms need."""
     asked: set[str] = {"judge"}
     for spec in specs(task):
-        needs: Collection[str] = load("arms", spec.arm).NEEDS
+        needs = needs_of_arm(spec)
         if not unmet_needs(spec, available):
             asked |= {ROLE_OF_NEED[need] for need in needs if need in ROLE_OF_NEED}
     return asked

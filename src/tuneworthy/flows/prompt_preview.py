@@ -27,6 +27,7 @@ from tuneworthy.records.specs import (
     chooses,
     chooses_prompt,
     is_recorded,
+    needs_of_arm,
     specs,
     trains,
     unmet_needs,
@@ -106,7 +107,7 @@ def _preview_of_arm(session: Session, spec: Spec) -> PromptPreview:
         rows = max((len(part.train) for part in session.split.parts), default=0)
         return PromptPreview(spec.name, note=f"trains on {count_noun(rows, 'row')} before it asks:"
                              " its prompt is the one that it was trained with")  # fmt: skip
-    if not arm.NEEDS & _MODEL_NEEDS:
+    if not needs_of_arm(spec) & _MODEL_NEEDS:
         return PromptPreview(spec.name, note=_NOTHING_SENT)
     with tempfile.TemporaryDirectory() as folder:
         return _capture_prompt(session, spec, arm, Path(folder))

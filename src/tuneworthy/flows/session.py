@@ -53,10 +53,16 @@ from tuneworthy.records.case import Case, Query, right_answers
 from tuneworthy.records.counting import count_noun
 from tuneworthy.records.model import Model, final_replies
 from tuneworthy.records.plan import Plan
-from tuneworthy.records.plugins import load as plugin
 from tuneworthy.records.results import Results
 from tuneworthy.records.run import RunOptions
-from tuneworthy.records.specs import Available, highest_rank, reads_unlabelled, specs, unmet_needs
+from tuneworthy.records.specs import (
+    Available,
+    highest_rank,
+    needs_of_arm,
+    reads_unlabelled,
+    specs,
+    unmet_needs,
+)
 from tuneworthy.records.task import Task
 from tuneworthy.report.results_folder import StoredResults, write_results
 from tuneworthy.rows.answers import AlignedAnswers
@@ -153,7 +159,7 @@ class Session:
         if not is_local(self.task.model):
             return None
         arms = [spec for spec in specs(self.task) if not unmet_needs(spec, self.available)]
-        needed = any(plugin("arms", s.arm).NEEDS & {"model", "training"} for s in arms)
+        needed = any(needs_of_arm(s) & {"model", "training"} for s in arms)
         return self.models["base"] if needed and "base" in self.models else None
 
     @cached_property

@@ -50,7 +50,7 @@ from tuneworthy.records.plugins import catalogue, load
 from tuneworthy.records.record import digest
 from tuneworthy.records.results import Results
 from tuneworthy.records.run import Run, RunOptions, Spec
-from tuneworthy.records.specs import trains
+from tuneworthy.records.specs import needs_of_arm, trains
 from tuneworthy.report.results_folder import find_results, read_results, settled_key
 from tuneworthy.rows.fingerprint import rows_digest
 from tuneworthy.store import signals
@@ -256,14 +256,14 @@ class _Building:
 
     @property
     def _role(self) -> str:
-        needs = load("arms", self.spec.arm).NEEDS
+        needs = needs_of_arm(self.spec)
         models = {"training": "tune", "bigger": "bigger", "model": "base"}
         return next((role for need, role in models.items() if need in needs), "")
 
     @property
     def _passages(self) -> Passages | None:
         """Return the arm's settings for showing passages; None if it shows none."""
-        if "docs" not in load("arms", self.spec.arm).NEEDS:
+        if "docs" not in needs_of_arm(self.spec):
             return None
         return Passages(dense=False, **{key: self.spec.options[key] for key in _PASSAGE_OPTIONS})
 
@@ -322,7 +322,7 @@ class _Building:
     def _expiry(self) -> Expiry:
         made = opened_at(self.session.ledger.doors(self.session.study))
         stale = self.evidence.staleness or freshness_of(self.session.task, (), ())
-        reads = bool(load("arms", self.spec.arm).NEEDS & NEEDS_OF_READERS)
+        reads = bool(needs_of_arm(self.spec) & NEEDS_OF_READERS)
         return expiry_of(made, stale, self._result, reads, datetime.now(UTC).isoformat())
 
     def _form_inputs(self, artefact: Artefact, arm: DeployedArm | None) -> Parts:

@@ -26,8 +26,8 @@ from tuneworthy.records.case import Case, LoggedRequest
 from tuneworthy.records.errors import DataError, TaskError
 from tuneworthy.records.evidence import ArmResult
 from tuneworthy.records.live_check import LiveCheck
-from tuneworthy.records.plugins import load
 from tuneworthy.records.results import Results
+from tuneworthy.records.specs import needs_of_arm
 from tuneworthy.records.split import Split
 from tuneworthy.records.task import Task
 from tuneworthy.report.results_folder import open_study
@@ -303,4 +303,4 @@ def _arm_in_use(study: Results, name: str | None) -> ArmResult | None:
 
 def _reads_docs(study: Results, name: str) -> bool:
     specs = [run.spec for run in study.runs if run.spec.name == name]
-    return bool(specs) and bool(load("arms", specs[0].arm).NEEDS & NEEDS_OF_READERS)
+    return bool(specs) and bool(needs_of_arm(specs[0]) & NEEDS_OF_READERS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from tuneworthy.models import is_local
 from tuneworthy.records.errors import (
@@ -18,6 +18,8 @@ from tuneworthy.records.errors import (
 )
 from tuneworthy.records.model import Model
 from tuneworthy.records.reason import Reason, Why
+from tuneworthy.records.run import Spec
+from tuneworthy.records.specs import needs_of_arm
 
 BASE_ROLE = "base"
 # The model role of each need of an arm.
@@ -26,9 +28,10 @@ ROLE_OF_NEED = {"model": BASE_ROLE, "training": "tune", "present": "present", "b
 _OPENING_ERRORS = (TaskError, DataError, ModelError, NumericError, ProviderError)
 
 
-def roles_of(models: Mapping[str, Model], needs: Iterable[str]) -> list[str]:
-    """Return a sorted list of the roles of available models that an arm with these needs asks."""
-    return sorted({ROLE_OF_NEED[need] for need in set(needs) & set(ROLE_OF_NEED)} & set(models))
+def roles_of(models: Mapping[str, Model], spec: Spec) -> list[str]:
+    """Return a sorted list of the roles of available models that an arm asks."""
+    needs = needs_of_arm(spec)
+    return sorted({ROLE_OF_NEED[need] for need in needs & set(ROLE_OF_NEED)} & set(models))
 
 
 def is_base(models: Mapping[str, Model], role: str) -> bool:
@@ -37,7 +40,7 @@ def is_base(models: Mapping[str, Model], role: str) -> bool:
     return known(role)
 
 
-def base_failed(models: Mapping[str, Model], needs: Iterable[str], error: ProviderError) -> bool:
+def base_failed(models: Mapping[str, Model], spec: Spec, error: ProviderError) -> bool:
     """Return whether this endpoint error is the base model's, so that the study must stop.
 
     If the arm uses a local model and one behind an endpoint, the failure is that of the endpoint.
@@ -46,17 +49,17 @@ def base_failed(models: Mapping[str, Model], needs: Iterable[str], error: Provid
     """
     if isinstance(error, NotProven | TrainerFailed | Unanswered):
         return False
-    roles = roles_of(models, needs)
+    roles = roles_of(models, spec)
     remote = [role for role in roles if not is_local(models[role].spec)]
     return any(is_base(models, role) for role in remote or roles)
 
 
-def why_not_opened(models: Mapping[str, Model], needs: Iterable[str]) -> Reason | None:
+def why_not_opened(models: Mapping[str, Model], spec: Spec) -> Reason | None:
     """Return why a model of an arm can't be opened, or None; the other arms go on without it.
 
     Raises the error if it is the base model.
     """
-    for role in roles_of(models, needs):
+    for role in roles_of(models, spec):
         try:
             models[role]
         except _OPENING_ERRORS as error:

@@ -13,7 +13,13 @@ from tuneworthy.records.errors import StoreError
 from tuneworthy.records.plan import LEAST_DIAGNOSED_CASES, NO_DIAGNOSIS_CUT, Plan, PlannedArm
 from tuneworthy.records.reason import NO_ROOM
 from tuneworthy.records.run import Run, Spec
-from tuneworthy.records.specs import is_recorded, times_asked, trains, variant_of
+from tuneworthy.records.specs import (
+    is_recorded,
+    learns_from_teacher,
+    times_asked,
+    trains,
+    variant_of,
+)
 from tuneworthy.records.split import Split
 from tuneworthy.records.task import Task
 from tuneworthy.store.store import Ledger
@@ -118,8 +124,12 @@ def uses_stage_rule(task: Task) -> bool:
 
 
 def decided_by_stage_rule(task: Task, spec: Spec) -> bool:
-    """Return whether the stage rule decides on an arm: it trains, searches or is a variant."""
-    return trains(spec) or prompts_tried(spec) > 0 or variant_of(task, spec) >= 0
+    """Return whether the stage rule decides on an arm: it trains, searches or is a variant.
+
+    A student that trains no model is one too: its teacher's answers cost money.
+    """
+    taught = trains(spec) or learns_from_teacher(spec)
+    return taught or prompts_tried(spec) > 0 or variant_of(task, spec) >= 0
 
 
 def look_after(spec: Spec, folds: int, split: Split, every: bool = False) -> int:

@@ -52,6 +52,7 @@ from tuneworthy.records.specs import (
     failure_only_arms,
     is_recorded,
     needs_dev_scores,
+    needs_of_arm,
     times_asked,
     trains,
     unmet_needs,
@@ -312,7 +313,7 @@ def _other_loads(
 
 
 def _reads_documents(spec: Spec) -> bool:
-    return bool(load("arms", spec.arm).NEEDS & {"docs", "gold_passage"})
+    return bool(needs_of_arm(spec) & {"docs", "gold_passage"})
 
 
 def _answer_count(facts: PlanInputs, arm: PlannedArm, arms: list[Spec]) -> float:

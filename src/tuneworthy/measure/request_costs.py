@@ -13,7 +13,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from types import ModuleType
 from typing import Any
 
 from tuneworthy.arms.prompt.judging import comparison_messages
@@ -31,7 +30,7 @@ from tuneworthy.records.case import Case, Message, Query
 from tuneworthy.records.plan import EndpointLoad
 from tuneworthy.records.plugins import load
 from tuneworthy.records.run import Spec
-from tuneworthy.records.specs import is_recorded
+from tuneworthy.records.specs import is_recorded, needs_of_arm
 from tuneworthy.records.task import Task
 from tuneworthy.rows.docs import Doc
 
@@ -339,16 +338,16 @@ def declared_requests(spec: Spec, sizes: Sizes) -> tuple[Asks, ...]:
     arm = load("arms", spec.arm)
     if hasattr(arm, "estimate"):
         work: Work = arm.estimate(sizes, arm.Options.model_validate(spec.options))
-        return tuple(_as_sent(arm, one) for one in work.asks)
-    if not arm.NEEDS & {"model", *_REPLACING_NEEDS}:
+        return tuple(_as_sent(spec, one) for one in work.asks)
+    if not needs_of_arm(spec) & {"model", *_REPLACING_NEEDS}:
         return ()
     one = Asks(requests=sizes.cases, shared=sizes.shared, own=sizes.own)
-    return (_as_sent(arm, one),)
+    return (_as_sent(spec, one),)
 
 
-def _as_sent(arm: ModuleType, one: Asks) -> Asks:
+def _as_sent(spec: Spec, one: Asks) -> Asks:
     """Return a request, its role "bigger" or "present" if the arm needs that in place of "base"."""
-    replacing = next((need for need in _REPLACING_NEEDS if need in arm.NEEDS), "base")
+    replacing = next((need for need in _REPLACING_NEEDS if need in needs_of_arm(spec)), "base")
     return one.model_copy(update={"role": replacing}) if one.role == "base" else one
 
 

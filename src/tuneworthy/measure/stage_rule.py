@@ -18,9 +18,8 @@ from tuneworthy.matrix.inputs import LOOK_SHARE, ComparisonInputs
 from tuneworthy.matrix.matrix import Matrix
 from tuneworthy.records.evidence import Pair
 from tuneworthy.records.plan import PlannedArm
-from tuneworthy.records.plugins import load
 from tuneworthy.records.run import Run, Spec
-from tuneworthy.records.specs import learns_from_teacher, trains
+from tuneworthy.records.specs import learns_from_teacher, needs_of_arm, trains
 from tuneworthy.records.task import HardLimits
 
 Standing = Literal["lost", "won", "open"]
@@ -183,7 +182,7 @@ def follow_up_order(arms: Iterable[PlannedArm], wanted: Mapping[str, float]) -> 
     def key(arm: PlannedArm) -> tuple[bool, bool, float, int, int, str]:
         spec = arm.spec
         share = round(wanted.get(spec.name, 0.0), 6)
-        uses = len(load("arms", spec.arm).NEEDS)
+        uses = len(needs_of_arm(spec))
         taught = learns_from_teacher(spec)
         return not trains(spec), taught, -share, -uses, spec.simplicity, spec.name
 
@@ -249,7 +248,7 @@ def _own_teacher(measured: Iterable[Spec], student: Spec) -> Spec | None:
 
 
 def _is_teacher(spec: Spec) -> bool:
-    needs = load("arms", spec.arm).NEEDS
+    needs = needs_of_arm(spec)
     return spec.role == "ceiling" and "teacher" in needs and "training" not in needs
 
 

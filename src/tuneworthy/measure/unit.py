@@ -18,7 +18,7 @@ from tuneworthy.records.code import code_version
 from tuneworthy.records.plugins import load
 from tuneworthy.records.record import digest
 from tuneworthy.records.run import Spec
-from tuneworthy.records.specs import chooses, reads_unlabelled
+from tuneworthy.records.specs import chooses, needs_of_arm, reads_unlabelled
 from tuneworthy.rows.fingerprint import docs_digest, present_fields
 from tuneworthy.rows.folds import Part
 
@@ -80,7 +80,7 @@ class Unit:
         """
         task, spec = runner.task, self.spec
         source = Path(self.arm.__file__ or "").read_bytes().decode("utf-8", "replace")
-        roles = roles_of(runner.models, self.arm.NEEDS)
+        roles = roles_of(runner.models, spec)
         learn = {
             side: digest([runner.learn_cases[i].plain() | {"where": ""} for i in sorted(ids)])
             for side, ids in (("train", self.part.train), ("dev", self.part.dev))
@@ -110,11 +110,12 @@ class Unit:
     def _context(self, runner: Runner) -> dict[str, Any]:
         """Return the key fields of the arm's documents, unlabelled rows, teacher and machine."""
         arm, spec, context = self.arm, self.spec, dict[str, Any]()
-        if "docs" in arm.NEEDS and runner.docs:
+        needs = needs_of_arm(spec)
+        if "docs" in needs and runner.docs:
             context["docs"] = docs_digest(runner.docs)
         if runner.unlabelled and reads_unlabelled(spec.arm):
             context["unlabelled"] = digest([query.plain() for query in runner.unlabelled])
-        if reads_unlabelled(spec.arm) or "teacher" in arm.NEEDS:
+        if reads_unlabelled(spec.arm) or "teacher" in needs:
             context["pairs"] = pair_settings(runner.task)
         if hasattr(arm, "here"):
             context["here"] = arm.here(arm.Options.model_validate(spec.options))

@@ -31,7 +31,6 @@ from tuneworthy.records.errors import (
 )  # fmt: skip
 from tuneworthy.records.freed_memory import trim_heap
 from tuneworthy.records.plan import PlannedArm
-from tuneworthy.records.plugins import load
 from tuneworthy.records.reason import Reason
 from tuneworthy.records.record import digest
 from tuneworthy.records.run import Run, Spec, State
@@ -100,7 +99,7 @@ def _run_unit(runner: Runner, unit: Unit) -> Run:
     except (ModelError, NumericError) as error:
         run = _empty_run(unit, Reason.of(str(error)))
     except ProviderError as error:
-        if base_failed(runner.models, unit.arm.NEEDS, error):
+        if base_failed(runner.models, unit.spec, error):
             raise
         runner.say(f"{unit.spec.name}: {unavailable_note(error)}")
         return _empty_run(unit, unavailable_note(error))  # not stored: a later run tries again
@@ -113,7 +112,7 @@ def _run_unit(runner: Runner, unit: Unit) -> Run:
 
 
 def _why_unopened(runner: Runner, spec: Spec) -> Reason | None:
-    if why := why_not_opened(runner.models, load("arms", spec.arm).NEEDS):
+    if why := why_not_opened(runner.models, spec):
         runner.say(f"{spec.name}: {why}")
     return why
 

@@ -33,6 +33,7 @@ A module in `arms/` defines
     BY_NAME     (optional) True: it runs only where task.yaml names it, not under `arms: auto`
     UNLABELLED  (optional) True: it learns from `setup.unlabelled` too, where there are any
     place(options) -> (tool, role)           (optional) in place of TOOL and ROLE, by its options
+    needs(options) -> frozenset              (optional) in place of NEEDS, by its options
     companions(options, task) -> ((arm, options), ...)  (optional) arms that are measured too where
                 the task names a teacher: they are shown beside it
     here(options) -> dict                    (optional) properties of this machine, other than its

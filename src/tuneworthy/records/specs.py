@@ -214,7 +214,7 @@ def times_asked(task: Task, spec: Spec) -> int:
     their endpoint. All else is asked once.
     """
     warm, candidate = spec.options.get("temperature", 0), spec.role == "candidate"
-    if "present" in load("arms", spec.arm).NEEDS:
+    if "present" in needs_of_arm(spec):
         warm = task.present.options.get("temperature", 0) if task.present else 0
     elif spec.tool in ("prompt", "bigger"):
         role: ModelRole = "bigger" if spec.tool == "bigger" else "model"
@@ -224,9 +224,18 @@ def times_asked(task: Task, spec: Spec) -> int:
     return task.repeats if warm and candidate and not is_recorded(task, spec) else 1
 
 
+def needs_of_arm(spec: Spec) -> frozenset[str]:
+    """Return what an arm needs to run, by its options where they change that."""
+    arm = load("arms", spec.arm)
+    needs: frozenset[str] = arm.NEEDS
+    if hasattr(arm, "needs"):
+        needs = arm.needs(arm.Options.model_validate(spec.options))
+    return needs
+
+
 def trains(spec: Spec) -> bool:
     """Return whether an arm trains a model: it then runs last, after the diagnosis."""
-    return "training" in load("arms", spec.arm).NEEDS
+    return "training" in needs_of_arm(spec)
 
 
 def trainer_command(options: Mapping[str, Any]) -> str:
@@ -274,8 +283,7 @@ def reads_unlabelled(arm: str) -> bool:
 
 def learns_from_teacher(spec: Spec) -> bool:
     """Return whether an arm trains a student on a teacher's answers."""
-    needs: frozenset[str] = load("arms", spec.arm).NEEDS
-    return "teacher" in needs and spec.tool == "distil"
+    return "teacher" in needs_of_arm(spec) and spec.tool == "distil"
 
 
 Available = Mapping[str, Reason | None]
@@ -284,8 +292,7 @@ Available = Mapping[str, Reason | None]
 
 def unmet_needs(spec: Spec, available: Available) -> list[Reason]:
     """Return a reason for each need of an arm that is not met here; [] if it can be measured."""
-    needs = load("arms", spec.arm).NEEDS
-    return [reason for need in sorted(needs) if (reason := available.get(need))]
+    return [reason for need in sorted(needs_of_arm(spec)) if (reason := available.get(need))]
 
 
 def needs_of(task: Task, *, gold: bool, **known: Reason | None) -> dict[str, Reason | None]:

@@ -17,8 +17,9 @@ from markupsafe import Markup
 from tuneworthy.measure.further.prompt_search import context_curves
 from tuneworthy.records.causes import Diagnosis, Effect
 from tuneworthy.records.counting import count_noun, score_text, tenths
-from tuneworthy.records.plugins import catalogue, load
+from tuneworthy.records.plugins import catalogue
 from tuneworthy.records.results import Results
+from tuneworthy.records.specs import needs_of_arm
 from tuneworthy.records.verdict import Wrong
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
@@ -239,11 +240,11 @@ def _right_passage_line(results: Results) -> str:
 def _passage_readers(results: Results) -> set[str]:
     """Return the names of the arms that need a case's right passage."""
     known = catalogue("arms")
-    specs = {run.spec.name: run.spec.arm for run in results.runs}
+    specs = {run.spec.name: run.spec for run in results.runs}
     return {
         name
-        for name, arm in specs.items()
-        if arm in known and "gold_passage" in load("arms", arm).NEEDS
+        for name, spec in specs.items()
+        if spec.arm in known and "gold_passage" in needs_of_arm(spec)
     }
 
 

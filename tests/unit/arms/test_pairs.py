@@ -11,6 +11,8 @@ from tuneworthy.models.scripted import Scripted
 from tuneworthy.records.answer import LOST_WORDS, Score
 from tuneworthy.records.errors import ProviderError, Unanswered
 from tuneworthy.records.model import Reply
+from tuneworthy.records.specs import specs
+from tuneworthy.records.task import Data, Task
 
 JSON = '{"kind": "refund", "n": 1}'
 
@@ -118,7 +120,8 @@ def test_an_outage_of_the_teacher_fails_its_student_and_no_study():
 
     same = {role: failing(0) for role in ("base", "teacher", "tune")}
     for error, whole in ((Unanswered("x"), False), (ProviderError("x"), True)):
-        assert base_failed(_IsBase(same), {"teacher", "training"}, error) == whole
+        student = specs(Task(data=Data(file="r.jsonl"), arms=["distil"], teacher="s:x"))[0]
+        assert base_failed(_IsBase(same), student, error) == whole
 
 
 class _IsBase(dict):

@@ -8,8 +8,10 @@ from tuneworthy.records.specs import (
     diagnosis_runs,
     failure_only_arms,
     learns_from_teacher,
+    needs_of_arm,
     specs,
     trainer_command,
+    trains,
     variant_of,
 )
 from tuneworthy.records.task import Data, Task
@@ -87,6 +89,8 @@ def test_a_student_brings_the_arms_it_is_shown_beside():
     distilled = spec_of(student, teacher="scripted:x")
     own = spec_of({"distil": {"learns": "own"}}, teacher="scripted:x")
     assert (distilled.tool, own.tool) == ("distil", "tune")
+    assert (needs_of_arm(distilled), trains(distilled)) == ({"teacher"}, False)
+    assert (needs_of_arm(own), trains(own)) == ({"training"}, True)
     assert learns_from_teacher(distilled)
     assert not learns_from_teacher(own)
     assert builds_on_prompt(distilled)

@@ -16,7 +16,6 @@ from tuneworthy.models import is_local
 from tuneworthy.records.addresses import refuse_address
 from tuneworthy.records.errors import TaskError, TuneworthyError
 from tuneworthy.records.model import Model
-from tuneworthy.records.plugins import load
 from tuneworthy.records.specs import specs
 from tuneworthy.records.task import Task
 
@@ -150,9 +149,7 @@ def need_of(task: Task, models: Mapping[str, Model]) -> Need:
     Memory is the same estimate by which opening a model is refused: weights and one full batch.
     Training memory is checked on the node, against what is free there then.
     """
-    roles = {
-        role for spec in specs(task) for role in roles_of(models, load("arms", spec.arm).NEEDS)
-    }
+    roles = {role for spec in specs(task) for role in roles_of(models, spec)}
     held: dict[str, tuple[int, Mapping[str, str]]] = {}
     for role in sorted(roles):
         with suppress(TuneworthyError):  # an arm whose model can't be opened says so itself

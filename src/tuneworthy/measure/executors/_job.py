@@ -141,7 +141,7 @@ def refuse_other_versions(here: ProcessVersions, there: ProcessVersions) -> None
 def why_in_this_process(spec: Spec, task: Task, models: Mapping[str, Any]) -> str:
     """Return why an arm must run in this process; "" if it can run on a node."""
     arm = load("arms", spec.arm)
-    remote = [r for r in roles_of(models, arm.NEEDS) if not is_local(models[r].spec)]
+    remote = [r for r in roles_of(models, spec) if not is_local(models[r].spec)]
     if remote:
         spec_of = models[remote[0]].spec
         return f"it asks {spec_of}, and requests are counted before they are sent"
@@ -173,7 +173,7 @@ def job_of(request: FitRequest) -> FitJob:
         spec=request.spec,
         seed=request.seed,
         setup=bare,
-        models={r: dict(setup.models[r].fingerprint) for r in roles_of(setup.models, arm.NEEDS)},
+        models={r: dict(setup.models[r].fingerprint) for r in roles_of(setup.models, request.spec)},
         here=arm.here(options) if hasattr(arm, "here") else None,
         needs_judge=metric_name(setup.task) == JUDGE,
     )

@@ -30,10 +30,9 @@ from tuneworthy.records.case import Case
 from tuneworthy.records.further import Freshness, Proportion
 from tuneworthy.records.interval import Interval
 from tuneworthy.records.plan import PlannedArm
-from tuneworthy.records.plugins import load
 from tuneworthy.records.record import Record, digest
 from tuneworthy.records.run import Run
-from tuneworthy.records.specs import trains
+from tuneworthy.records.specs import needs_of_arm, trains
 from tuneworthy.records.task import CENTURY, Task, duration_days
 from tuneworthy.rows.docs import Doc
 from tuneworthy.rows.rows import sortable_time
@@ -241,7 +240,7 @@ def measure_freshness(
     changed_runner, results = replace(_with_changed_documents(runner, after), runs=()), []
     folds = tuple(at for at, part in enumerate(changed_runner.split.parts) if part.test)
     for planned in arms:
-        reads = bool(load("arms", planned.spec.arm).NEEDS & NEEDS_OF_READERS)
+        reads = bool(needs_of_arm(planned.spec) & NEEDS_OF_READERS)
         own = [run for run in runs if run.spec.name == planned.spec.name]
         measured = any(run.state == "measured" for run in own)  # else the stage rule left it out
         if not measured or (reads and trains(planned.spec)):

@@ -28,7 +28,6 @@ from tuneworthy.records.case import Query
 from tuneworthy.records.errors import DoesNotApply
 from tuneworthy.records.evidence import ArmResult, Evidence
 from tuneworthy.records.further import RobustnessResult
-from tuneworthy.records.plugins import load
 from tuneworthy.records.record import digest
 from tuneworthy.records.run import Run
 from tuneworthy.records.specs import chooses
@@ -95,8 +94,7 @@ def _first_shared_folds(chosen: Mapping[str, Sequence[Run]]) -> list[int | None]
 
 def _refit(runner: Runner, run: Run) -> _RefittedArm | None:
     """Return the arm refitted as in this run; None if that needs training or a paid model."""
-    arm = load("arms", run.spec.arm)
-    roles = roles_of(runner.models, arm.NEEDS)
+    roles = roles_of(runner.models, run.spec)
     if not roles or not all(is_local(runner.models[role].spec) for role in roles):
         return None
     part = runner.split.parts[run.fold or 0].learnt(chooses(run.spec))

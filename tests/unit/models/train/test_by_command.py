@@ -14,6 +14,7 @@ from tuneworthy.measure.model_roles import base_failed, unavailable_note
 from tuneworthy.records.errors import DoesNotApply, TaskError, TrainerFailed
 from tuneworthy.records.reason import Why
 from tuneworthy.records.specs import specs
+from tuneworthy.records.task import Data, Task
 from tuneworthy.rows.taskfile import read_task
 
 SCRIPT = """
@@ -140,7 +141,8 @@ def test_a_command_that_fails_is_told_with_its_last_line_and_runs_again(command)
         command()
     assert caught.value.got == "CUDA out of memory"
     assert "step 1: loss 2.5" in caught.value.where
-    assert not base_failed({}, (), caught.value)
+    (spec,) = specs(Task(data=Data(file="rows.jsonl"), arms=["lora"]))
+    assert not base_failed({}, spec, caught.value)
     because = unavailable_note(caught.value)
     assert because.why == Why.MODEL_UNAVAILABLE  # not stored: the next run starts it again
     assert str(because).startswith("it was not trained: the command ended with exit code 3")

@@ -164,17 +164,11 @@ class _Building:
             sealed = seal_artefact(draft, self._with_forms_listed(parts.artefact, written))
             folder = self._publish_or_set_aside(draft, out / folder_name(sealed), refused)
         return BuildReport(
-            artefact=sealed,
-            folder="" if refused else str(folder),
-            arm=self.name,
-            rows=parts.rows,
-            seeds=scores,
-            forms=tuple(written),
-            parity=parity,
+            artefact=sealed, arm=self.name, rows=parts.rows, seeds=scores, forms=tuple(written),
+            parity=parity, folder="" if refused else str(folder), refused=refused,
             commands=() if refused else self._commands(sealed, folder),
-            refused=refused,
             pushed=upload(folder, self.options.push) if self.options.push and not refused else "",
-        )
+        )  # fmt: skip
 
     def _best_fit(self) -> tuple[DeployedArm, dict[int, float | None]]:
         """Fit each seed; return the fit with the best dev score (ties: the first), and the scores.

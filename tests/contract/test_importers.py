@@ -422,3 +422,12 @@ def test_a_record_with_a_value_of_another_kind_is_left_out(tmp_path, damaged):
     file.write_text(lines(damaged))
     with pytest.raises(DataError):
         import_rows([file], ImportOptions(Choice()), tmp_path, "made")
+
+
+@pytest.mark.parametrize(("asked", "matched"), [(ASKED, True), ("Where are the rugs?", False)])
+def test_files_without_a_common_input_are_told_so(tmp_path, asked, matched):
+    gold, log = tmp_path / "gold.jsonl", tmp_path / "log.jsonl"
+    gold.write_text(lines({"question": ASKED, "label": "Shelf 4"}))
+    log.write_text(lines({"question": asked, "response": "Shelf 9"}))
+    found = import_rows([gold, log], ImportOptions(Choice()), tmp_path, "task")
+    assert any("no rows were matched" in line for line in found.printed_lines) is not matched

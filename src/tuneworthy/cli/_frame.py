@@ -346,4 +346,5 @@ def _with_example(text: str, name: str) -> str:
     if name not in EXAMPLES or "Example" in text:
         return text
     when = "" if "demo/" not in EXAMPLES[name] else ", after `tuneworthy demo --recorded`"
+    when += f" and `{EXAMPLES['build']}`" if name == "serve" else ""
     return f"{text}\n\nExample{when}: {EXAMPLES[name]}"

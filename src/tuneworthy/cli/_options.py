@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TextIO
 
 import typer
 
+from tuneworthy.records.counting import count_noun
 from tuneworthy.records.escape import json_for_terminal, visible
 
 TaskFile = Annotated[
@@ -186,7 +187,7 @@ class Watcher:
             sums = {text: sum(e.minutes for e in extras if not e.because)
                     for text, extras in parts.items()}  # fmt: skip
             more = [text.format(minutes) for text, minutes in sums.items() if minutes >= 0.5]
-            text = f"plan: {arms} arms, about {data.minutes:.0f} min on this machine"
+            text = f"plan: {count_noun(arms, 'arm')}, about {data.minutes:.0f} min on this machine"
             self._view.say(", ".join((text, *more)))
             self._view.short = data.minutes < _SHORT_MINUTES and data.sent is None
             if needs := needs_line(arm.because for arm in data.arms):

@@ -118,12 +118,14 @@ def _serve_until_signal(
     from tuneworthy.handover.serve.listening import listening_socket
     from tuneworthy.handover.serve.served_versions import note_current
     from tuneworthy.handover.serve.start_screen import production_lines, start_lines
+    from tuneworthy.records.counting import count_noun
 
     folder, versions, specs = what
     opened = listening_socket(*where)
     host = f"[{where[0]}]" if ":" in where[0] else where[0]
     address = f"http://{host}:{opened.getsockname()[1]}"
-    print_stderr(f"loading {len(versions)} artefacts and {len(specs)} models …")
+    builds, models = count_noun(len(versions), "artefact"), count_noun(len(specs), "model")
+    print_stderr(f"loading {builds} and {models} …")
     if versions:
         note_current(folder, versions)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from tuneworthy.arms.prompt.notes import json_object
 from tuneworthy.metrics import Metric
-from tuneworthy.records.answer import Answer, Score
+from tuneworthy.records.answer import Answer, Score, Unscored
 from tuneworthy.records.audit_report import Audit
 from tuneworthy.records.case import Case
 from tuneworthy.records.task import Task
@@ -23,15 +23,12 @@ from tuneworthy.records.task import Task
 _DegradingStep = Callable[[Case], str | None]  # returns a worse answer to a case
 
 LEAST_GOLD_MEAN, LEAST_GOLD_AUC = 0.99, 0.95  # of a working metric
-
 MOST_UNSCORED_GOLD = 0.01  # share of unscored right answers above which the metric is broken
 # Names of the steps.
 ANOTHER_ROW, ONE_PART, HALF = "another row", "one part replaced", "cut at half"
 
 _LEAST_COMPARISONS = 10  # the fewest comparisons that give a result
-
 MOST_CASES = 500  # the most cases per step
-
 _WORD = re.compile(r"\w+")
 
 
@@ -147,7 +144,10 @@ def why_metric_is_broken(cases: Sequence[Case], metric: Metric) -> list[str]:
     scored = [score for score in gold if score is not None]
     unscored = len(gold) - len(scored)
     if not scored or unscored > max(TOLERATED_UNSCORED, MOST_UNSCORED_GOLD * len(gold)):
-        return [f"the metric gives no score to {unscored} of {len(gold)} gold answers"]
+        case = cases[gold.index(None)]
+        lost = metric(case, Answer(case=case.id, text=case.output, finish="stop"))
+        why = f": {lost.reason}" if isinstance(lost, Unscored) else ""
+        return [f"the metric gives no score to {unscored} of {len(gold)} gold answers{why}"]
     mean = float(np.mean(scored))
     if mean < LEAST_GOLD_MEAN:
         return [f"the metric is broken: gold answers score {mean:.2f} on average, not 1"]

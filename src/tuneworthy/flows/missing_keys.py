@@ -1,4 +1,4 @@
-"""Find missing or refused API keys before a run sends a request or spends a look."""
+"""Find missing or refused API keys and prices before a run sends a request or spends a look."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuneworthy.measure.model_roles import BASE_ROLE, ROLE_OF_NEED
-from tuneworthy.models import is_launched, is_local, lacks_key
+from tuneworthy.models import is_paid, lacks_key
 from tuneworthy.models._roles import wanted_models
 from tuneworthy.records.audit_report import Observation
-from tuneworthy.records.errors import ProviderError, TaskError, TuneworthyError
+from tuneworthy.records.errors import ProviderError, TaskError
 from tuneworthy.records.reason import Reason
 from tuneworthy.records.specs import Available, needs_of_arm, specs, unmet_needs
 from tuneworthy.records.task import Task
@@ -21,14 +21,21 @@ _NOTHING_ASKED = "everything: nothing was asked, no look was spent"
 def refuse_without_key(task: Task, available: Available, models: Mapping[str, Any]) -> None:
     """Raise TaskError if an arm asks the base model and there is no key for its endpoint.
 
-    Raises ProviderError if the endpoint refuses the key. `models` are the task's models by role.
+    So does a model without a price under a cap on money. Raises ProviderError if the endpoint
+    refuses the key. `models` are the task's models by role.
     """
     if BASE_ROLE in (lacking := _models_without_key(task, available)):
         raise TaskError("there is no key for this endpoint", where="task.yaml model",
                         got=lacking[BASE_ROLE], fix=_SET_KEY_FIX,
                         kept=_NOTHING_ASKED)  # fmt: skip
-    served = is_local(task.model) or is_launched(task.model)
-    if served or BASE_ROLE not in set(models) or BASE_ROLE not in _asked_roles(task, available):
+    asked = _asked_roles(task, available) & set(models)
+    for role in {r for r, s in wanted_models(task).items() if is_paid(s)} & asked:
+        try:
+            models[role]
+        except TaskError as error:
+            error.kept = _NOTHING_ASKED
+            raise
+    if not is_paid(task.model) or BASE_ROLE not in asked:
         return
     if why := _key_refusal(models):
         raise ProviderError("the endpoint refuses this key", where="OPENAI_API_KEY", got=why,
@@ -38,10 +45,7 @@ def refuse_without_key(task: Task, available: Available, models: Mapping[str, An
 
 def _key_refusal(models: Mapping[str, Any]) -> str:
     """Return what the base model's server says when it refuses the key; "" if it accepts it."""
-    try:
-        refusal = getattr(models[BASE_ROLE], "key_refusal", None)
-    except TuneworthyError:  # it can't be opened: the arm that asks it says why
-        return ""
+    refusal = getattr(models[BASE_ROLE], "key_refusal", None)
     return "" if refusal is None else str(refusal())
 
 

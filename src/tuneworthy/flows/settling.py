@@ -261,10 +261,9 @@ def open_settling(
     can't make it firm, or if there is no new input.
     """
     with open_session(path, options, tell) as session:
-        study = session.finished()
-        if study is None:
+        if (study := session.finished()) is None:
             raise TaskError(
-                "there is no finished study of this task and these rows",
+                "there is no finished study of this task, these rows and this tuneworthy version",
                 where=str(path),
                 fix="`tuneworthy run` makes one; what was measured before is not measured again",
             )

@@ -103,7 +103,7 @@ def build(
             )
             return building.dry_run_report() if options.dry else building.build_artefact()
     raise TaskError(
-        "there is no finished study of this task and these rows",
+        "there is no finished study of this task, these rows and this tuneworthy version",
         where=str(path),
         fix="`tuneworthy run` makes one; what was measured before is not measured again",
     )
@@ -136,14 +136,8 @@ class _Building:
             why = form.applies(artefact) or _cannot_write(form, parts)
             size = None if why or not hasattr(form, "size") else _estimated_bytes(form, parts)
             written.append(BuiltForm(form=form.FORM, bytes=size, because=why))
-        return BuildReport(
-            artefact=artefact,
-            arm=self.name,
-            rows=parts.rows,
-            forms=tuple(written),
-            seeds=dict.fromkeys(self._seeds),
-            planned=True,
-        )
+        return BuildReport(artefact=artefact, arm=self.name, rows=parts.rows, planned=True,
+                           forms=tuple(written), seeds=dict.fromkeys(self._seeds))  # fmt: skip
 
     def build_artefact(self) -> BuildReport:
         """Fit the arm, write its forms, check their parity, publish the folder; return a report."""
@@ -170,17 +164,11 @@ class _Building:
             sealed = seal_artefact(draft, self._with_forms_listed(parts.artefact, written))
             folder = self._publish_or_set_aside(draft, out / folder_name(sealed), refused)
         return BuildReport(
-            artefact=sealed,
-            folder="" if refused else str(folder),
-            arm=self.name,
-            rows=parts.rows,
-            seeds=scores,
-            forms=tuple(written),
-            parity=parity,
+            artefact=sealed, arm=self.name, rows=parts.rows, seeds=scores, forms=tuple(written),
+            parity=parity, folder="" if refused else str(folder), refused=refused,
             commands=() if refused else self._commands(sealed, folder),
-            refused=refused,
             pushed=upload(folder, self.options.push) if self.options.push and not refused else "",
-        )
+        )  # fmt: skip
 
     def _best_fit(self) -> tuple[DeployedArm, dict[int, float | None]]:
         """Fit each seed; return the fit with the best dev score (ties: the first), and the scores.
@@ -284,11 +272,18 @@ class _Building:
         return next(arm for arm in self.evidence.arms if arm.name == self.name)
 
     def _wanted_forms(self, artefact: Artefact) -> list[Any]:
-        """Return the modules of requested forms (none: all), of the card and of needed forms."""
+        """Return the modules of requested forms (none: all), of the card and of needed forms.
+
+        Raises TaskError if none of the requested forms applies.
+        """
         asked = self.options.forms
-        return [form for form in self.forms
-                if not asked or form.FORM in (*asked, _CARD_FORM)
-                or (form.NEEDED and not form.applies(artefact))]  # fmt: skip
+        unfit = {form.FORM: why for form in self.forms if (why := form.applies(artefact))}
+        if asked and unfit.keys() >= set(asked):
+            raise TaskError("no form that you name applies to this arm", where="--form",
+                            got="; ".join(f"{form}: {unfit[form]}" for form in asked),
+                            fix="leave --form out, or name another form")  # fmt: skip
+        return [form for form in self.forms if not asked or form.FORM in (*asked, _CARD_FORM)
+                or (form.NEEDED and form.FORM not in unfit)]  # fmt: skip
 
     def _fingerprint(self, arm: DeployedArm) -> dict[str, str]:
         fitted = arm.fitted

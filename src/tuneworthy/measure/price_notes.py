@@ -42,7 +42,7 @@ def refuse_uncapped(task: Task, purse: SpendingCap | None, models: Iterable[str]
 def command_notes(arms: Sequence[PlannedArm]) -> tuple[str, ...]:
     """Return a sentence for each arm that a command trains: how often, and that it may cost."""
     return tuple(
-        f"{arm.spec.name}: your command trains it {len(arm.folds) * len(arm.seeds)} times, and once"
+        f"your command trains `{arm.spec.name}` {len(arm.folds) * len(arm.seeds)} times, and once"
         f" or more for its placebo; what that costs is not counted: {quoted(command, 200)}"
         for arm in arms
         if (command := trainer_command(arm.spec.options)) and not arm.because
@@ -54,8 +54,7 @@ def price_notes(task: Task, cases: Sequence[Case], unpriced: Mapping[str, str]) 
 
     `unpriced` maps a model without a price to the listed model of a similar name, or "".
     """
-    lacking = [_no_price_note(name, near) for name, near in unpriced.items()]
-    return (*lacking, *_hosted_tune_note(task, cases))
+    return (*map(_no_price_note, unpriced, unpriced.values()), *_hosted_tune_note(task, cases))
 
 
 def _no_price_note(name: str, near: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tuneworthy.records.errors import TaskError
-from tuneworthy.records.plugins import catalogue, load
+from tuneworthy.records.plugins import catalogue, did_you_mean, load
 from tuneworthy.records.reason import Reason
 from tuneworthy.records.run import Spec
 from tuneworthy.records.task import ModelRole, Task, recorded_files
@@ -125,12 +125,13 @@ def _make_spec(name: str, options: dict[str, Any], task: Task) -> Spec:
         filled = arm.Options.model_validate(options).plain()
     except ValueError as error:
         first = error.errors()[0] if hasattr(error, "errors") else {"loc": (), "msg": str(error)}
-        raise TaskError(
-            f"the options of arm `{name}` are wrong: {first['msg']}",
-            where=f"task.yaml arms.{name}.{'.'.join(map(str, first['loc']))}",
-            got=str(options),
-            fix=f"options of `{name}`: {', '.join(arm.Options.model_fields) or 'none'}",
-        ) from None
+        option, known = ".".join(map(str, first["loc"])), list(arm.Options.model_fields)
+        what, hint = f"the options of arm `{name}` are wrong: {first['msg']}", ""
+        if first.get("type") == "extra_forbidden":
+            what, hint = f"arm `{name}` has no such option", did_you_mean(option, known)
+        fix = f"{hint}options of `{name}`: {', '.join(known) or 'none'}"
+        where = f"task.yaml arms.{name}.{option}"
+        raise TaskError(what, where=where, got=str(options), fix=fix) from None
     tool, role, label = arm.TOOL or None, arm.ROLE, name
     if hasattr(arm, "place"):
         tool, role = arm.place(arm.Options.model_validate(filled))

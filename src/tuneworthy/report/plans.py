@@ -46,7 +46,8 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
     for one in plan.others:
         screen.add(_table_line(screen, one.what, _endpoint_sums(one)))
     _optional_rows(screen, plan.beside)
-    screen.say(_half_expected_line(plan), *_endpoint_lines(plan))
+    prices = (f"{text[:1].upper()}{text[1:]}." for text in plan.prices)
+    screen.say(_half_expected_line(plan), *_endpoint_lines(plan), *prices)
     _running_cost_rows(screen, plan)
     paces = f"Minutes of training: {'; '.join(plan.paces)}. Its first folds correct them."
     screen.say(paces if plan.paces else "", plan.again, _cuts_line(plan))
@@ -123,7 +124,7 @@ def _half_expected_line(plan: Plan) -> str:
 
 
 def _endpoint_lines(plan: Plan) -> Iterator[str]:
-    """Yield the sentences on requests to endpoints: their number and cost, the caps, the prices."""
+    """Yield the sentences on requests to endpoints: their number and cost, and the caps."""
     if (sent := plan.sent) is None:
         return
     yield (
@@ -140,7 +141,6 @@ def _endpoint_lines(plan: Plan) -> Iterator[str]:
             " prompt or its examples, once for each that it tries, and second tries of an answer."
         )
     yield _caps_line(plan, sent)
-    yield from (f"{text[:1].upper()}{text[1:]}." for text in plan.prices)
 
 
 def _running_cost_rows(screen: Screen, plan: Plan) -> None:

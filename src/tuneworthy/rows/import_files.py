@@ -38,19 +38,14 @@ class ImportFiles:
 
     `rows` counts the rows written, `parts` those of each part (`train`, `test`, `dev`), `left`
     those left out by reason, `left_at` their first place, `read` counts those of which nothing can
-    be read, `answers` the answers of each system, `prompts` the system prompts; `said`
-    keeps the answers to the first thousand rows, `rowless` counts answers to inputs without a right
-    answer; `remarks` are sentences on what is read, `metrics` the metric of each file's own checks,
-    None where it has none.
+    be read, `shared` those whose input stood in an earlier one, `answers` the answers of each
+    system, `prompts` the system prompts; `said` keeps the answers to the first thousand rows,
+    `rowless` counts answers to inputs without a right answer; `remarks` are sentences on what is
+    read, `metrics` the metric of each file's own checks, None where it has none.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        stem: str,
-        merge: bool,
-        right: str | None = None,
-        keep: Sequence[Path] | None = None,
+        self, folder: Path, stem: str, merge: bool, right: str | None, keep: Sequence[Path] | None
     ) -> None:
         self._folder, self._stem, self._right_system = folder, stem, right
         self._merge, self._keep = merge, keep
@@ -64,6 +59,7 @@ class ImportFiles:
         self.answers: Counter[str] = Counter()
         self.prompts: Counter[str] = Counter()
         self.rowless: Counter[str] = Counter()
+        self.shared = 0
         self.said: dict[str, list[str]] = {}
         # By system; files of rows by _ROWS_PREFIX and part.
         self._files: dict[str, tuple[Path, IO[str]]] = {}
@@ -131,6 +127,7 @@ class ImportFiles:
                 self._leave_out(case.why, where)
                 return
         key = row.key or (normalised_text(_input_text(fields)) if self._merge else "")
+        self.shared += key in self._keys or key in self._held_answers
         if key in self._keys:
             if answered and not answers:
                 self._leave_out(_REPEATED_INPUT, where)

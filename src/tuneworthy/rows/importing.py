@@ -92,6 +92,8 @@ def import_rows(files: Sequence[Path], options: ImportOptions, folder: Path, ste
                 made.add(where, row)
         if made.rows:
             made.read.check(options.most_unread, "--max-bad")
+        if len(sources) > 1 and not made.shared:
+            made.remarks.append("  no input stands in two of these files: no rows were matched")
         as_it_is = single and single.own and not (made.left or made.remarks)
         keep = made.rows > 0 and not as_it_is
         written = made.finish(keep)

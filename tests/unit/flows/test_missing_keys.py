@@ -68,6 +68,14 @@ def test_a_run_without_the_key_ends_before_it_scores_and_spends_no_look(tmp_path
     assert tuneworthy.run(path).verdict.looks == 1
 
 
+def test_a_run_under_a_cap_without_a_price_ends_before_it_scores(tmp_path):
+    path = studies.write(tmp_path, bigger="openai:big@http://127.0.0.1:1/v1", budget={"usd": 1},
+                         arms=["majority", "tfidf", "bigger"])  # fmt: skip
+    with pytest.raises(TaskError, match="a money cap needs a price") as found:
+        tuneworthy.run(path)
+    assert "no look was spent" in found.value.kept
+
+
 def test_a_wrong_key_ends_a_run_before_an_arm_is_scored_and_spends_no_look(tmp_path, refusing):
     seen, _ = refusing
     path = studies.write(

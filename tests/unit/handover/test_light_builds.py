@@ -127,6 +127,7 @@ def test_only_the_forms_asked_for_and_the_card(task, tmp_path):
         (BuildOptions(arm="majority"), "no measured arm"),
         (BuildOptions(arm="lora"), "no measured arm"),
         (BuildOptions(forms=("exe",)), "no form has this name"),
+        (BuildOptions(arm="tfidf", forms=("gguf", "peft")), "no form that you name applies"),
     ],
 )
 def test_what_can_not_be_built_is_refused(task, options, what):

@@ -30,6 +30,9 @@ def test_an_option_that_an_arm_does_not_have_is_named():
     with pytest.raises(TaskError, match="options of arm `few_shot`") as caught:
         specs(task([{"few_shot": {"k": "many"}}]))
     assert "few_shot.k" in caught.value.where
+    with pytest.raises(TaskError, match="arm `few_shot` has no such option") as caught:
+        specs(task([{"few_shot": {"kk": 4}}]))
+    assert "did you mean `k`?" in caught.value.fix
 
 
 def test_two_arms_of_one_name_are_refused():

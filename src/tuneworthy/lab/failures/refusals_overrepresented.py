@@ -78,9 +78,8 @@ def detect(runs: Runs) -> Detection:
     """Find a commonest training answer over three times as common as in use."""
     if (times := runs.own.prior) is None:
         return not_measured("no answer occurs three times in the data, or there is no data file")
-    return judged(
-        times, times > _MOST_RATIO, f"the commonest answer is {times:.1f} times as common"
-    )
+    said = f"the commonest answer is {times:.1f} times as common in training as in use"
+    return judged(times, times > _MOST_RATIO, said)
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

@@ -28,6 +28,8 @@ from tuneworthy.records.results import Results
 from tuneworthy.records.verdict import Verdict
 from tuneworthy.report.column_names import name_cells
 from tuneworthy.verdict import phrases
+from tuneworthy.verdict.open_pairs import why_no_vote_helps
+from tuneworthy.verdict.rungs import policy_of
 
 SCRIPTS = ("lab", "wire", "study")
 
@@ -84,29 +86,31 @@ def _study_row(place: StudyPlace) -> dict[str, Any]:
                            "state": state, "place": place.inside}  # fmt: skip
     verdict, written = verdict_of(place)
     row |= {"written": written, "date": written.strftime("%Y-%m-%d %H:%M") if written else ""}
-    if state == "running" or not place.finished:
-        said = run_snapshot(place)["sentence"]
+    row["verdict"] = run_snapshot(place)["sentence"]
+    if state != "done":
         more = "" if state == "running" else ". `tuneworthy run` continues it"
-        return row | {"verdict": said + more, "status": state}
+        return row | {"verdict": row["verdict"] + more, "status": state}
     if verdict is None:
-        why = "Its verdict.json can't be read. `tuneworthy run` writes it again from the store"
-        return row | {"verdict": why, "status": "not readable"}
+        return row | {"status": "not readable"}
     n = max((arm.n for arm in verdict.arms), default=0)
-    return row | {"verdict": _verdict_line(verdict), "status": verdict.status, "n": n or None}
+    return row | {"status": verdict.status, "n": n or None}
 
 
-def _verdict_line(verdict: Verdict) -> str:
+def _verdict_line(verdict: Verdict | None) -> str:
     """Return the verdict in a line: `Don't fine-tune yet. Use: few_shot (prompt)`."""
-    return phrases.headline_and_arm(verdict) + (f" ({verdict.use})" if verdict.arm else "")
+    if verdict is None:
+        return "Its verdict.json can't be read. `tuneworthy run` writes it again from the store"
+    tool = "recorded answers" if verdict.use == "other" else verdict.use
+    return phrases.headline_and_arm(verdict) + (f" ({tool})" if verdict.arm else "")
 
 
 def _settling_values(results: Results) -> dict[str, Any]:
-    """Return settling's template values: state, whether votes help, their number, what changed."""
+    """Return settling's template values: state, whether votes are the next step, what changed."""
     verdict, settled = results.verdict, results.evidence.settled
-    state = "open" if verdict.status == "provisional" else verdict.status
+    obstacle = why_no_vote_helps(results.evidence, policy_of(results.task))
     step = verdict.next
     return {
-        "state": "settled" if settled else state,
+        "state": "settled" if settled else obstacle or "open",
         "settled": settled,
         "ended": _ENDING_TEXTS.get(settled.ended, settled.ended) if settled else "",
         "helps": step.do == "settle",
@@ -119,7 +123,8 @@ def _settling_values(results: Results) -> dict[str, Any]:
 def _render_study(name: str, place: StudyPlace, tab: str, site: Site, **values: Any) -> str:
     """Return a page of a study; `tab` is also the command that does the same at a terminal."""
     command = f"tuneworthy {tab} {shlex.quote(place.inside) if place.inside else ''}".strip()
-    scripts, keys = ((*SCRIPTS, "settle"), _VOTE_KEYS) if tab == "settle" else (SCRIPTS, ())
+    votes = values.get("settling", {}).get("state") == "open"
+    scripts, keys = ((*SCRIPTS, "settle"), _VOTE_KEYS) if votes else (SCRIPTS, ())
     return _render_page(name, site, scripts, keys, place=place, tab=tab, command=command,
                         state=_study_state(place), **values)  # fmt: skip
 
@@ -141,9 +146,11 @@ def _templates() -> jinja2.Environment:
 
 MOST_LINES = 200
 
-_NOT_BEGUN = "its ledger holds no event of this study"
+_TOOLLESS = {"candidate": "no tool given"}  # by role, of an arm without a tool
 
-_OTHER_EVENTS = "the events of this run were written by another version, or were changed"
+_NOT_BEGUN = "The ledger of this folder has no record of how this study ran."
+
+_OTHER_EVENTS = "The events of this run were written by another version, or were changed."
 
 
 def _study_state(place: StudyPlace) -> str:
@@ -154,14 +161,18 @@ def _study_state(place: StudyPlace) -> str:
 def run_snapshot(place: StudyPlace) -> dict[str, Any]:
     """Return a snapshot of a study's run: state, verdict so far, ladder, arms, messages.
 
-    `because` is why the run has no events, or "".
+    The verdict of a study that has ended is its own, not that of its last event. `because` is why
+    the run has no events, or "".
     """
     events, because = _study_events(place)
     state = _state_from_events(place, events)
     try:
-        return {"state": state, **_shown_events(events, state), "because": because}
+        shown = _shown_events(events, state)
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
-        return {"state": state, **_shown_events([], state), "because": _OTHER_EVENTS}
+        shown, because = _shown_events([], state), _OTHER_EVENTS
+    if state == "done":
+        shown["sentence"] = _verdict_line(verdict_of(place)[0])
+    return {"state": state, **shown, "because": because}
 
 
 def _shown_events(events: list[dict[str, Any]], state: str) -> dict[str, Any]:
@@ -220,7 +231,7 @@ def _ladder_rows(step: dict[str, Any]) -> list[dict[str, Any]]:
         score = arm.get("score")
         rows.append({
             "name": str(arm.get("name", "")),
-            "tool": str(arm.get("tool") or arm.get("role") or ""),
+            "tool": str(arm.get("tool") or _TOOLLESS.get(arm.get("role"), arm.get("role") or "")),
             "named": arm.get("name") == step.get("arm"),
             "n": arm.get("n"),
             "score": [round(float(score[key]), 4) for key in ("mean", "low", "high")]

@@ -9,7 +9,7 @@ import pytest
 from lab_kit import PORT, Browser, until
 from lab_runner import fake
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "study"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "flows"))
 import itertools
 
 from test_settle import recorded, said, settled

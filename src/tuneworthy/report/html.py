@@ -175,7 +175,12 @@ def template_environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    jinja.filters |= {"ticks": _code_ticks, "shown": _shown, "said": _said}
+    jinja.filters |= {
+        "ticks": _code_ticks,
+        "shown": _shown,
+        "said": _said,
+        "sentence": phrases.as_sentence,
+    }
     jinja.globals |= {"css_of": lambda shown: getattr(shown, "css", "")}
     jinja.globals |= _FUNCTIONS
     return jinja

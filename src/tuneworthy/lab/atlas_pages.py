@@ -26,7 +26,7 @@ from tuneworthy.report.atlas_file import (
 )
 from tuneworthy.verdict import phrases
 
-STYLE, SCRIPTS = "atlas.css", ("lab", "atlas")
+STYLE, SCRIPTS = "atlas", ("lab", "atlas")
 KEYS = ((("j", "k"), "next and previous measured task"), (("Enter",), "open it"))
 _MOST_ANSWER_CHARACTERS = 600  # characters of an answer that a page shows
 

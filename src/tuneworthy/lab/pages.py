@@ -23,6 +23,7 @@ from tuneworthy.records.escape import for_script
 from tuneworthy.report.column_names import name_cells
 
 LAB_FOLDER = Path(__file__).parent
+REPORT_STATIC = LAB_FOLDER.parent / "report" / "static"
 HERO_CASE = "never-stops"  # the case that the home page plays, if it is recorded
 _PAGE_SCRIPTS = ("lab", "record", "chart", "answers")
 HOME_SCRIPTS = (*_PAGE_SCRIPTS, "wire", "home", "strength")

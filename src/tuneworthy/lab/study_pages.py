@@ -62,9 +62,9 @@ def report_page(place: StudyPlace, site: Site) -> str:
     """Return the report of a finished study, with links to the other pages of the study."""
     links = (("Lab", site.home), ("Studies", "/studies"), ("Run", f"/study/{place.id}/run"),
              ("Settle", f"/study/{place.id}/settle"))  # fmt: skip
-    from tuneworthy.report.html import ServedPage, page  # its sections read statistics
+    from tuneworthy.report.html import STYLES, ServedPage, page  # its sections read statistics
 
-    served = ServedPage(links, site.static("report.css"), site.static("report.js"))
+    served = ServedPage(links, tuple(map(site.static, STYLES)), site.static("report.js"))
     return page(results_of(place), served)
 
 
@@ -132,7 +132,7 @@ def _render_study(name: str, place: StudyPlace, tab: str, site: Site, **values: 
 def _render_page(name: str, site: Site, scripts: Any, keys: Any, **values: Any) -> str:
     html = _templates().get_template(name).render(
         site=site, here="Studies", scripts=scripts, keys=keys, data=(), blocks={},
-        style="study.css", **values,
+        style="study", **values,
     )  # fmt: skip
     return name_cells(html)
 

@@ -65,7 +65,7 @@ def measured_page(key: str, site: Site) -> str:
 def _cell_data(cell: AtlasCell, task: AtlasTask | None, site: Site) -> dict[str, Any]:
     """Return the template values of a cell of the map; "task" is None if it was not measured."""
     figures = _task_figures(task, site) if task else {}
-    return {"size": cell.size, "missing": cell.without, "task": None, **figures}
+    return {"size": cell.size, "task": None, **figures, "missing": cell.without}
 
 
 def _task_figures(task: AtlasTask, site: Site) -> dict[str, Any]:
@@ -74,6 +74,7 @@ def _task_figures(task: AtlasTask, site: Site) -> dict[str, Any]:
         "card": task.card,
         "address": site.measured(task.card.key),
         "views": _view_list(task),
+        "missing": (),
     }
 
 

@@ -121,6 +121,9 @@ const lab = {};
     for (const button of lab.all('[data-keys]')) button.addEventListener('click', () => dialog.showModal());
   };
 
+  // 1 to 9 choose the first to the ninth.
+  lab.digits = (act) => Object.fromEntries([...'123456789'].map((key, k) => [key, () => act(k)]));
+
   // j and k go through what `list` finds.
   lab.walk = (list) => {
     const move = (by) => () => {

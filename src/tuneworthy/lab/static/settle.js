@@ -16,7 +16,6 @@
   };
   let now = { state: 'closed' }, busy = false;
 
-
   const line = (bounds) => {
     const top = Math.max(...bounds, 1e-9), last = Math.max(1, bounds.length - 1);
     const points = bounds.map((value, at) => `${(100 * at) / last},${38 - (34 * value) / top}`);

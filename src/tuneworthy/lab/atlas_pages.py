@@ -72,7 +72,7 @@ def _task_figures(task: AtlasTask, site: Site) -> dict[str, Any]:
     return {
         "task": task,
         "card": task.card,
-        "address": site.measured(task.card.key),
+        "address": site.page("atlas", task.card.key),
         "views": _view_list(task),
         "missing": (),
     }

@@ -238,9 +238,12 @@ def findings_page(site: Site) -> str:
 
 def _finding_data(finding: HeadlineFinding, site: Site) -> dict[str, Any]:
     if finding.claim:
-        address, name = f"{site.experiments}#e{finding.claim}", f"experiment {finding.claim}"
+        address, name = (
+            f"{site.page('experiments')}#e{finding.claim}",
+            f"experiment {finding.claim}",
+        )
     else:
-        address, name = site.measured(finding.entry), "the measured task"
+        address, name = site.page("atlas", finding.entry), "the measured task"
     bars = [
         {
             "name": row.name,

@@ -182,7 +182,7 @@ def _shown_events(events: list[dict[str, Any]], state: str) -> dict[str, Any]:
     steps = [e["value"] for e in events if e["kind"] == "step" and e["value"]]
     said = [event for event in events if event["kind"] == "say"][-MOST_LINES:]
     return {
-        "sentence": verdict_so_far(steps),
+        "sentence": _verdict_so_far(steps),
         "ladder": _ladder_rows(steps[-1]) if steps else [],
         "arms": _arm_rows(now, state),
         "log": [
@@ -211,7 +211,7 @@ def _state_from_events(place: StudyPlace, events: list[dict[str, Any]]) -> str:
     return "done" if place.finished else "stopped"
 
 
-def verdict_so_far(steps: list[dict[str, Any]]) -> str:
+def _verdict_so_far(steps: list[dict[str, Any]]) -> str:
     """Return the verdict so far: `If you stopped now: KEEP (present), may leave 9 points`."""
     last = steps[-1] if steps else {}
     use, arm = str(last.get("use", "")), last.get("arm")

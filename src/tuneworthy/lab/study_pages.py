@@ -150,6 +150,8 @@ _TOOLLESS = {"candidate": "no tool given"}  # by role, of an arm without a tool
 
 _NOT_BEGUN = "The ledger of this folder has no record of how this study ran."
 
+_SETTLED = "Votes settled this verdict. How its arms ran stands with the study that was settled."
+
 _OTHER_EVENTS = "The events of this run were written by another version, or were changed."
 
 
@@ -198,7 +200,7 @@ def _study_events(place: StudyPlace) -> tuple[list[dict[str, Any]], str]:
             events = ledger.events(place.study) if ledger and place.study else []
     except StoreError as error:
         return [], error.what
-    return events, "" if events else _NOT_BEGUN
+    return events, "" if events else _SETTLED if place.name.endswith("-settled") else _NOT_BEGUN
 
 
 def _state_from_events(place: StudyPlace, events: list[dict[str, Any]]) -> str:

@@ -123,6 +123,7 @@ def test_the_page_settles_as_the_command_does(settler, client, home, gold, rows,
     assert (folder / "settled.jsonl").read_bytes() == (
         by_command.folder / "settled.jsonl"
     ).read_bytes()
+    assert "Votes settled this verdict." in client.get(f"/study/{written['study']}/run").text
     page = client.get(f"/study/{written['study']}/settle")
     assert page.status_code == 200
     assert '<h1 class="medium">planted, settled</h1>' in page.text

@@ -64,7 +64,7 @@ def _money_parts(results: Results) -> Iterator[Any]:
     if chart := _cost_chart(results):
         yield Figure("Cost a month over requests a month, in USD", chart)
     else:
-        yield Text(_why_no_money(results), "soft")
+        yield Text(f"Cost a month is not drawn: {_why_no_money(results)}.", "soft")
     yield Text(chance_line(results))
     if flips := [str(flip["says"]) for flip in results.verdict.flips if "says" in flip]:
         yield Heading("What would change the verdict")

@@ -97,7 +97,7 @@ def _trade_off_chart(
     if len(spots) < 2:
         why = left or "fewer than two arms have a figure above zero"
         return Figure(title, None, empty=f"Not drawn: {why}.")
-    below = [Text(soft(f"Left out: {left}."))] if left else []
+    below = [Text(f"Left out: {left}.", "soft")] if left else []
     return Figure(title, charts.scatter_plot(spots, unit), parts=below)
 
 

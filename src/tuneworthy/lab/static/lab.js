@@ -57,6 +57,7 @@ const lab = {};
     },
     signed: (points) => (points < 0 ? `−${-points}` : String(points)),
     points: (points, whole) => `${lab.signed(points)} of ${whole}`,
+    counted: (number, noun) => `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`,
     capital: (text) => text.charAt(0).toUpperCase() + text.slice(1),
     tidy: (text) => text.replace(/\b0(\.\d)/g, '$1').replace(/(^|\s)-(?=[.\d])/g, '$1−'),
 

@@ -9,7 +9,7 @@ import pytest
 
 from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import all_cases, case_of
-from tuneworthy.lab.pages import LAB_FOLDER, Site, blind_page, case_page, home_page
+from tuneworthy.lab.pages import LAB_FOLDER, REPORT_STATIC, Site, blind_page, case_page, home_page
 from tuneworthy.lab.recordings import Recordings
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -68,6 +68,7 @@ class FakeServer:
         path = request.url.removeprefix(LAB)
         if path.startswith("/static/"):
             file = LAB_FOLDER / path.lstrip("/")
+            file = file if file.exists() else REPORT_STATIC / file.name
             route.fulfill(body=file.read_bytes(), content_type=TYPES[file.suffix])
         elif path.endswith("/events"):
             lines = [f"id: {k}\ndata: {json.dumps(e)}\n\n" for k, e in enumerate(self.events, 1)]

@@ -27,7 +27,7 @@ from tuneworthy.report import results_folder
 from tuneworthy.store.trouble import output_errors
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.finalists import Finalists, recorded_answers_by_arm
-from tuneworthy.verdict.open_pairs import OpenPair, pairs_left_open
+from tuneworthy.verdict.open_pairs import OpenPair, pairs_left_open, why_no_vote_helps
 from tuneworthy.verdict.pairwise_votes import PairwiseVotes, VoteQuestion, agreement_of_repeats
 from tuneworthy.verdict.rungs import policy_of
 from tuneworthy.verdict.sequential import SequentialSettling, gold_rows, new_inputs
@@ -168,23 +168,24 @@ class Settling:
 
     def _refuse(self) -> None:
         """Raise TaskError if no click can help: a firm verdict, no new inputs, or no answers."""
-        current, open_pairs = pairs_left_open(self._study.evidence, self._policy)
-        if current.status == "firm":
+        obstacle = why_no_vote_helps(self._study.evidence, self._policy)
+        if obstacle == "firm":
             raise TaskError(
                 "the verdict is firm: there is nothing to settle",
                 got=self._study.verdict.__rich__(),
                 fix="`tuneworthy report` shows it",
             )
-        if not open_pairs:
+        if obstacle in ("blocked", "no pair"):
             step = self._study.verdict.next
             fix = f"the next step is: {step.do}"
             raise TaskError("no label would make this verdict firm", got=step.why, fix=fix)
-        if not self._session.loaded.unlabelled:
+        if obstacle == "no inputs":
             raise TaskError(
                 "there are no inputs to settle on",
                 where="task.yaml data.unlabelled",
                 fix="name a file of inputs without answers there, then `tuneworthy run`",
             )
+        open_pairs = pairs_left_open(self._study.evidence, self._policy)[1]
         if all(self._lacks_answers(open_pair) for open_pair in open_pairs):
             names = sorted(
                 {

@@ -6,7 +6,7 @@ from tuneworthy.lab.pages import Site, render
 from tuneworthy.report import atlas as texts
 from tuneworthy.report.atlas_file import read_atlas
 
-STYLE = "guess.css"
+STYLE = "guess"
 SCRIPTS = ("lab", "state", "guess")
 KEYS = (
     (("1", "9"), "choose a tool by its number"),

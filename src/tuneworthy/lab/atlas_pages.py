@@ -26,7 +26,7 @@ from tuneworthy.report.atlas_file import (
 )
 from tuneworthy.verdict import phrases
 
-STYLE, SCRIPTS = "atlas.css", ("lab", "atlas")
+STYLE, SCRIPTS = "atlas", ("lab", "atlas")
 KEYS = ((("j", "k"), "next and previous measured task"), (("Enter",), "open it"))
 _MOST_ANSWER_CHARACTERS = 600  # characters of an answer that a page shows
 
@@ -65,15 +65,16 @@ def measured_page(key: str, site: Site) -> str:
 def _cell_data(cell: AtlasCell, task: AtlasTask | None, site: Site) -> dict[str, Any]:
     """Return the template values of a cell of the map; "task" is None if it was not measured."""
     figures = _task_figures(task, site) if task else {}
-    return {"size": cell.size, "missing": cell.without, "task": None, **figures}
+    return {"size": cell.size, "task": None, **figures, "missing": cell.without}
 
 
 def _task_figures(task: AtlasTask, site: Site) -> dict[str, Any]:
     return {
         "task": task,
         "card": task.card,
-        "address": site.measured(task.card.key),
+        "address": site.page("atlas", task.card.key),
         "views": _view_list(task),
+        "missing": (),
     }
 
 

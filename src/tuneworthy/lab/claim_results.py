@@ -128,7 +128,7 @@ def _read_claims() -> dict[str, Any]:
     return dict(json.loads(CLAIMS_FILE.read_text("utf-8")))
 
 
-STYLE = "findings.css"
+STYLE = "findings"
 
 _DRAWING_WIDTH = 300  # of a drawing, in its own units
 
@@ -231,16 +231,19 @@ def interval_positions(expected: Expected, figure: Figure) -> dict[str, float] |
 def findings_page(site: Site) -> str:
     """Return the page of findings of the shipped atlas."""
     return render(
-        "findings.html.j2", site, here="Findings", style="findings.css", scripts=(), data=(),
+        "findings.html.j2", site, here="Findings", style=STYLE, scripts=(), data=(),
         keys=(), findings=[_finding_data(each, site) for each in read_atlas().findings],
     )  # fmt: skip
 
 
 def _finding_data(finding: HeadlineFinding, site: Site) -> dict[str, Any]:
     if finding.claim:
-        address, name = f"{site.experiments}#e{finding.claim}", f"experiment {finding.claim}"
+        address, name = (
+            f"{site.page('experiments')}#e{finding.claim}",
+            f"experiment {finding.claim}",
+        )
     else:
-        address, name = site.measured(finding.entry), "the measured task"
+        address, name = site.page("atlas", finding.entry), "the measured task"
     bars = [
         {
             "name": row.name,

@@ -15,6 +15,7 @@ from tuneworthy.lab.claim_results import claims_page, findings_page
 from tuneworthy.lab.pages import (
     HERO_CASE,
     LAB_FOLDER,
+    REPORT_STATIC,
     Site,
     blind_page,
     case_page,
@@ -42,6 +43,7 @@ def export_site(folder: Path) -> Path:
         "Written by `tuneworthy lab --export`. Safe to delete.\n", "utf-8"
     )
     shutil.copytree(LAB_FOLDER / "static", folder / "static", dirs_exist_ok=True)
+    shutil.copy(REPORT_STATIC / "base.css", folder / "static")
     for position, case in enumerate(cases, 1):
         page = case_page(case, position, site)
         (folder / f"case-{case.slug}.html").write_text(page, "utf-8")

@@ -23,6 +23,7 @@ from tuneworthy.records.escape import for_script
 from tuneworthy.report.column_names import name_cells
 
 LAB_FOLDER = Path(__file__).parent
+REPORT_STATIC = LAB_FOLDER.parent / "report" / "static"
 HERO_CASE = "never-stops"  # the case that the home page plays, if it is recorded
 _PAGE_SCRIPTS = ("lab", "record", "chart", "answers")
 HOME_SCRIPTS = (*_PAGE_SCRIPTS, "wire", "home", "strength")
@@ -79,58 +80,24 @@ class Site:
     @property
     def links(self) -> tuple[tuple[str, str], ...]:
         """Return (name, address) of the pages that every page links to."""
-        links = (("Cases", f"{self.home}#cases"), ("Playground", self.playground),
-                 ("Check my run", self.check), ("Guess first", self.guess),
-                 ("Atlas", self.atlas), ("Findings", self.findings),
-                 ("Claims", self.experiments))  # fmt: skip
+        links = (("Cases", f"{self.home}#cases"), ("Playground", self.page("playground")),
+                 ("Check my run", self.check), ("Guess first", self.page("guess")),
+                 ("Atlas", self.page("atlas")), ("Findings", self.page("findings")),
+                 ("Claims", self.page("experiments")))  # fmt: skip
         return (*links, ("Studies", "/studies")) if self.live else links
 
-    @property
-    def playground(self) -> str:
-        """Return the address of the playground."""
-        return "/playground" if self.live else "playground.html"
-
-    @property
-    def guess(self) -> str:
-        """Return the address of the page on which a visitor guesses the winning tool."""
-        return "/guess" if self.live else "guess.html"
-
-    @property
-    def advice(self) -> str:
-        """Return the address of the table of advisers."""
-        return "/advice" if self.live else "advice.html"
+    def page(self, *name: str) -> str:
+        """Return a page's address: `/atlas/KEY`, or `atlas-KEY.html` in an exported site."""
+        return "/" + "/".join(name) if self.live else "-".join(name) + ".html"
 
     @property
     def check(self) -> str:
         """Return the address of the check of own runs; in an export, of the command for it."""
         return "/check" if self.live else f"{self.home}#own"
 
-    @property
-    def atlas(self) -> str:
-        """Return the address of the atlas."""
-        return "/atlas" if self.live else "atlas.html"
-
-    @property
-    def experiments(self) -> str:
-        """Return the address of the lab's page of experiments on common claims."""
-        return "/experiments" if self.live else "experiments.html"
-
-    @property
-    def findings(self) -> str:
-        """Return the address of the page of findings."""
-        return "/findings" if self.live else "findings.html"
-
-    def measured(self, key: str) -> str:
-        """Return the address of a measured task of the atlas."""
-        return f"/atlas/{key}" if self.live else f"atlas-{key}.html"
-
     def static(self, name: str) -> str:
         """Return a static file's URL: below /static/ on a server, relative in an exported site."""
         return f"/static/{name}" if self.live else f"static/{name}"
-
-    def case(self, slug: str) -> str:
-        """Return the address of a case."""
-        return f"/case/{slug}" if self.live else f"case-{slug}.html"
 
 
 _LIVE_SITE = Site()
@@ -253,7 +220,7 @@ def _next_link(case: LabCase, site: Site) -> dict[str, str]:
     if not rest:
         return {"address": f"{site.home}#cases", "text": "All cases"}
     following = all_cases()[rest[0]]
-    return {"address": site.case(following.slug), "text": f"Next: {following.module.TITLE}"}
+    return {"address": site.page("case", following.slug), "text": f"Next: {following.module.TITLE}"}
 
 
 def render(name: str, site: Site, blocks: Mapping[str, Any] = _NO_BLOCKS, **values: Any) -> str:

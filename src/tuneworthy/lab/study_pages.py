@@ -28,6 +28,8 @@ from tuneworthy.records.results import Results
 from tuneworthy.records.verdict import Verdict
 from tuneworthy.report.column_names import name_cells
 from tuneworthy.verdict import phrases
+from tuneworthy.verdict.open_pairs import why_no_vote_helps
+from tuneworthy.verdict.rungs import policy_of
 
 SCRIPTS = ("lab", "wire", "study")
 
@@ -60,9 +62,9 @@ def report_page(place: StudyPlace, site: Site) -> str:
     """Return the report of a finished study, with links to the other pages of the study."""
     links = (("Lab", site.home), ("Studies", "/studies"), ("Run", f"/study/{place.id}/run"),
              ("Settle", f"/study/{place.id}/settle"))  # fmt: skip
-    from tuneworthy.report.html import ServedPage, page  # its sections read statistics
+    from tuneworthy.report.html import STYLES, ServedPage, page  # its sections read statistics
 
-    served = ServedPage(links, site.static("report.css"), site.static("report.js"))
+    served = ServedPage(links, tuple(map(site.static, STYLES)), site.static("report.js"))
     return page(results_of(place), served)
 
 
@@ -84,29 +86,31 @@ def _study_row(place: StudyPlace) -> dict[str, Any]:
                            "state": state, "place": place.inside}  # fmt: skip
     verdict, written = verdict_of(place)
     row |= {"written": written, "date": written.strftime("%Y-%m-%d %H:%M") if written else ""}
-    if state == "running" or not place.finished:
-        said = run_snapshot(place)["sentence"]
+    row["verdict"] = run_snapshot(place)["sentence"]
+    if state != "done":
         more = "" if state == "running" else ". `tuneworthy run` continues it"
-        return row | {"verdict": said + more, "status": state}
+        return row | {"verdict": row["verdict"] + more, "status": state}
     if verdict is None:
-        why = "Its verdict.json can't be read. `tuneworthy run` writes it again from the store"
-        return row | {"verdict": why, "status": "not readable"}
+        return row | {"status": "not readable"}
     n = max((arm.n for arm in verdict.arms), default=0)
-    return row | {"verdict": _verdict_line(verdict), "status": verdict.status, "n": n or None}
+    return row | {"status": verdict.status, "n": n or None}
 
 
-def _verdict_line(verdict: Verdict) -> str:
+def _verdict_line(verdict: Verdict | None) -> str:
     """Return the verdict in a line: `Don't fine-tune yet. Use: few_shot (prompt)`."""
-    return phrases.headline_and_arm(verdict) + (f" ({verdict.use})" if verdict.arm else "")
+    if verdict is None:
+        return "Its verdict.json can't be read. `tuneworthy run` writes it again from the store"
+    tool = "recorded answers" if verdict.use == "other" else verdict.use
+    return phrases.headline_and_arm(verdict) + (f" ({tool})" if verdict.arm else "")
 
 
 def _settling_values(results: Results) -> dict[str, Any]:
-    """Return settling's template values: state, whether votes help, their number, what changed."""
+    """Return settling's template values: state, whether votes are the next step, what changed."""
     verdict, settled = results.verdict, results.evidence.settled
-    state = "open" if verdict.status == "provisional" else verdict.status
+    obstacle = why_no_vote_helps(results.evidence, policy_of(results.task))
     step = verdict.next
     return {
-        "state": "settled" if settled else state,
+        "state": "settled" if settled else obstacle or "open",
         "settled": settled,
         "ended": _ENDING_TEXTS.get(settled.ended, settled.ended) if settled else "",
         "helps": step.do == "settle",
@@ -119,7 +123,8 @@ def _settling_values(results: Results) -> dict[str, Any]:
 def _render_study(name: str, place: StudyPlace, tab: str, site: Site, **values: Any) -> str:
     """Return a page of a study; `tab` is also the command that does the same at a terminal."""
     command = f"tuneworthy {tab} {shlex.quote(place.inside) if place.inside else ''}".strip()
-    scripts, keys = ((*SCRIPTS, "settle"), _VOTE_KEYS) if tab == "settle" else (SCRIPTS, ())
+    votes = values.get("settling", {}).get("state") == "open"
+    scripts, keys = ((*SCRIPTS, "settle"), _VOTE_KEYS) if votes else (SCRIPTS, ())
     return _render_page(name, site, scripts, keys, place=place, tab=tab, command=command,
                         state=_study_state(place), **values)  # fmt: skip
 
@@ -127,7 +132,7 @@ def _render_study(name: str, place: StudyPlace, tab: str, site: Site, **values: 
 def _render_page(name: str, site: Site, scripts: Any, keys: Any, **values: Any) -> str:
     html = _templates().get_template(name).render(
         site=site, here="Studies", scripts=scripts, keys=keys, data=(), blocks={},
-        style="study.css", **values,
+        style="study", **values,
     )  # fmt: skip
     return name_cells(html)
 
@@ -141,9 +146,13 @@ def _templates() -> jinja2.Environment:
 
 MOST_LINES = 200
 
-_NOT_BEGUN = "its ledger holds no event of this study"
+_TOOLLESS = {"candidate": "no tool given"}  # by role, of an arm without a tool
 
-_OTHER_EVENTS = "the events of this run were written by another version, or were changed"
+_NOT_BEGUN = "The ledger of this folder has no record of how this study ran."
+
+_SETTLED = "Votes settled this verdict. How its arms ran stands with the study that was settled."
+
+_OTHER_EVENTS = "The events of this run were written by another version, or were changed."
 
 
 def _study_state(place: StudyPlace) -> str:
@@ -154,14 +163,18 @@ def _study_state(place: StudyPlace) -> str:
 def run_snapshot(place: StudyPlace) -> dict[str, Any]:
     """Return a snapshot of a study's run: state, verdict so far, ladder, arms, messages.
 
-    `because` is why the run has no events, or "".
+    The verdict of a study that has ended is its own, not that of its last event. `because` is why
+    the run has no events, or "".
     """
     events, because = _study_events(place)
     state = _state_from_events(place, events)
     try:
-        return {"state": state, **_shown_events(events, state), "because": because}
+        shown = _shown_events(events, state)
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
-        return {"state": state, **_shown_events([], state), "because": _OTHER_EVENTS}
+        shown, because = _shown_events([], state), _OTHER_EVENTS
+    if state == "done":
+        shown["sentence"] = _verdict_line(verdict_of(place)[0])
+    return {"state": state, **shown, "because": because}
 
 
 def _shown_events(events: list[dict[str, Any]], state: str) -> dict[str, Any]:
@@ -171,7 +184,7 @@ def _shown_events(events: list[dict[str, Any]], state: str) -> dict[str, Any]:
     steps = [e["value"] for e in events if e["kind"] == "step" and e["value"]]
     said = [event for event in events if event["kind"] == "say"][-MOST_LINES:]
     return {
-        "sentence": verdict_so_far(steps),
+        "sentence": _verdict_so_far(steps),
         "ladder": _ladder_rows(steps[-1]) if steps else [],
         "arms": _arm_rows(now, state),
         "log": [
@@ -187,7 +200,7 @@ def _study_events(place: StudyPlace) -> tuple[list[dict[str, Any]], str]:
             events = ledger.events(place.study) if ledger and place.study else []
     except StoreError as error:
         return [], error.what
-    return events, "" if events else _NOT_BEGUN
+    return events, "" if events else _SETTLED if place.name.endswith("-settled") else _NOT_BEGUN
 
 
 def _state_from_events(place: StudyPlace, events: list[dict[str, Any]]) -> str:
@@ -200,7 +213,7 @@ def _state_from_events(place: StudyPlace, events: list[dict[str, Any]]) -> str:
     return "done" if place.finished else "stopped"
 
 
-def verdict_so_far(steps: list[dict[str, Any]]) -> str:
+def _verdict_so_far(steps: list[dict[str, Any]]) -> str:
     """Return the verdict so far: `If you stopped now: KEEP (present), may leave 9 points`."""
     last = steps[-1] if steps else {}
     use, arm = str(last.get("use", "")), last.get("arm")
@@ -220,7 +233,7 @@ def _ladder_rows(step: dict[str, Any]) -> list[dict[str, Any]]:
         score = arm.get("score")
         rows.append({
             "name": str(arm.get("name", "")),
-            "tool": str(arm.get("tool") or arm.get("role") or ""),
+            "tool": str(arm.get("tool") or _TOOLLESS.get(arm.get("role"), arm.get("role") or "")),
             "named": arm.get("name") == step.get("arm"),
             "n": arm.get("n"),
             "score": [round(float(score[key]), 4) for key in ("mean", "low", "high")]

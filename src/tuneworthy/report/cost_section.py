@@ -64,7 +64,7 @@ def _money_parts(results: Results) -> Iterator[Any]:
     if chart := _cost_chart(results):
         yield Figure("Cost a month over requests a month, in USD", chart)
     else:
-        yield Text(_why_no_money(results), "soft")
+        yield Text(f"Cost a month is not drawn: {_why_no_money(results)}.", "soft")
     yield Text(chance_line(results))
     if flips := [str(flip["says"]) for flip in results.verdict.flips if "says" in flip]:
         yield Heading("What would change the verdict")
@@ -97,7 +97,7 @@ def _trade_off_chart(
     if len(spots) < 2:
         why = left or "fewer than two arms have a figure above zero"
         return Figure(title, None, empty=f"Not drawn: {why}.")
-    below = [Text(soft(f"Left out: {left}."))] if left else []
+    below = [Text(f"Left out: {left}.", "soft")] if left else []
     return Figure(title, charts.scatter_plot(spots, unit), parts=below)
 
 

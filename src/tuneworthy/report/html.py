@@ -72,6 +72,9 @@ _LAST_SECTIONS: tuple[Callable[[Results], Section | None], ...] = (
 )
 
 
+STYLES = ("base.css", "report.css")
+
+
 @dataclass(frozen=True)
 class ServedPage:
     """Links, and addresses in place of inline style and script, of a report that a server shows."""
@@ -79,8 +82,8 @@ class ServedPage:
     links: tuple[tuple[str, str], ...]
     """(name, address) of the server's pages that it links to."""
 
-    style: str
-    """The address of report.css."""
+    styles: tuple[str, ...]
+    """The addresses of `STYLES`."""
 
     script: str
     """The address of report.js."""
@@ -97,7 +100,7 @@ def page(results: Results, served: ServedPage | None = None) -> str:
     matrix = score_matrix(results)
     data = page_data(results, matrix)
     listed = len(data["cases"])
-    style, script = _static_text("report.css"), _static_text("report.js")
+    style, script = "".join(map(_static_text, STYLES)), _static_text("report.js")
     html = (
         _report_templates()
         .get_template("report.html.j2")
@@ -175,7 +178,12 @@ def template_environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    jinja.filters |= {"ticks": _code_ticks, "shown": _shown, "said": _said}
+    jinja.filters |= {
+        "ticks": _code_ticks,
+        "shown": _shown,
+        "said": _said,
+        "sentence": phrases.as_sentence,
+    }
     jinja.globals |= {"css_of": lambda shown: getattr(shown, "css", "")}
     jinja.globals |= _FUNCTIONS
     return jinja

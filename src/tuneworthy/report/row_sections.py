@@ -156,7 +156,8 @@ def rows_section(results: Results) -> Section:
 
 
 def _observed(seen: Observation) -> str:
-    return f"{seen.text}{f': {seen.fix}' if seen.fix else ''}."
+    colon = "" if seen.text.endswith("?") else ":"
+    return f"{seen.text}{f'{colon} {seen.fix}' if seen.fix else ''}."
 
 
 def _ids_of(seen: Observation) -> Iterator[Shown]:
@@ -220,7 +221,9 @@ def _reproduce_rows(results: Results) -> list[tuple[str, str]]:
     ]
     if results.verdict.seconds is not None:
         rows.append(("seconds of all units", phrases.duration(results.verdict.seconds)))
-    return rows + list(_flat_pairs(results.reproduce))
+    told = dict(rows)
+    more = [pair for pair in _flat_pairs(results.reproduce) if told.get(pair[0]) != pair[1]]
+    return rows + more
 
 
 def _flat_pairs(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
@@ -228,7 +231,7 @@ def _flat_pairs(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         for key, item in value.items():
             yield from _flat_pairs(item, f"{name} {key}".strip())
     elif isinstance(value, list | tuple):
-        yield name, "  ".join(str(item) for item in value)
+        yield name, ", ".join(str(item) for item in value)
     else:
         yield name, "not recorded" if value is None else str(value)
 

@@ -71,7 +71,7 @@ def wrong_section(results: Results) -> Section | None:
         seen = Diagnosis(arm=seen.arm, n_fail=seen.n_fail, n_pass=seen.n_pass, doubts=seen.doubts,
                          because=_BLOCKED_NOTE)  # fmt: skip
     parts: list[Any] = [*_cause_parts(seen), *_rate_parts()] if seen.wrong else []
-    parts += [Text(line) for line in (seen.because, *seen.said) if line]
+    parts += [Text(phrases.as_sentence(line)) for line in (seen.because, *seen.said) if line]
     parts.append(Text(_right_passage_line(results)))
     parts += [*_doubt_parts(seen), *_context_curve_parts(results), *_effect_parts(seen)]
     return Section("wrong", "What exactly was wrong?", parts)

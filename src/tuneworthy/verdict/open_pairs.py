@@ -18,6 +18,8 @@ from tuneworthy.verdict.rungs import Ladder
 
 PairNames = tuple[str, str]
 
+Obstacle = Literal["", "blocked", "firm", "no pair", "no inputs"]
+
 
 @dataclass(frozen=True)
 class OpenPair:
@@ -79,6 +81,18 @@ def pairs_left_open(evidence: Evidence, policy: Policy) -> tuple[LadderDecision,
     )
     open_pairs = [pair for pair in open_pairs if pair.names in ladder.bounds]
     return ruling, sorted(open_pairs, key=lambda pair: (-ladder.bounds[pair.names][2], pair.names))
+
+
+def why_no_vote_helps(evidence: Evidence, policy: Policy) -> Obstacle:
+    """Return what keeps votes from settling a study; "" if they can: the first of these rules.
+
+    "blocked": rows or metric come first. "firm": no question is left. "no pair": what is open is
+    not between two arms. "no inputs": there is no input without an answer.
+    """
+    ruling, open_pairs = pairs_left_open(evidence, policy)
+    if ruling.status != "provisional":
+        return ruling.status
+    return "no pair" if not open_pairs else "" if evidence.pool else "no inputs"
 
 
 def _pairs_to_settle(ladder: Ladder, policy: Policy, ruling: LadderDecision) -> Sequence[OpenPair]:

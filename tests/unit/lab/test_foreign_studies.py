@@ -8,6 +8,8 @@ import socket
 import pytest
 from study_kit import HASH, KEY, RESULTS, finished, running
 
+from tuneworthy.lab.studies import find_study
+from tuneworthy.lab.study_pages import run_snapshot
 from tuneworthy.store.place import HOME_FOLDER, STORE_FILE
 from tuneworthy.store.store import open_ledger
 from tuneworthy.verdict.decide import standing_so_far
@@ -52,7 +54,7 @@ def test_a_lock_that_something_else_wrote_holds_nobody_up(browser, tmp_path, lef
         pass
     (tmp_path / HOME_FOLDER / "lock").write_text(left)
     assert "tickets" in text_of(browser.get("/studies"))
-    assert browser.get(f"/api/studies/{KEY}/run").json()["state"] == "stopped"
+    assert run_snapshot(find_study(tmp_path, KEY))["state"] == "stopped"
     (tmp_path / HOME_FOLDER / "lock").unlink()
     (tmp_path / HOME_FOLDER / "lock").mkdir()
     assert browser.get("/studies").status_code == 200
@@ -75,20 +77,20 @@ def test_events_of_another_version_are_said_to_be_so(browser, tmp_path, kind, va
         ledger.log(HASH, kind, value)
     assert browser.get("/studies").status_code == 200
     assert "another version" in text_of(browser.get(f"/study/{KEY}/run"))
-    live = browser.get(f"/api/studies/{KEY}/run").json()
+    live = run_snapshot(find_study(tmp_path, KEY))
     assert (live["state"], live["arms"], live["ladder"]) == ("stopped", [], [])
 
 
 def test_the_arm_at_which_a_study_was_stopped_is_not_done(browser, tmp_path):
     with running(tmp_path):
         pass
-    rows = browser.get(f"/api/studies/{KEY}/run").json()["arms"]
+    rows = run_snapshot(find_study(tmp_path, KEY))["arms"]
     assert [row["state"] for row in rows] == ["done", "done", "left out", "stopped"]
     with running(tmp_path) as tell:  # stopped after an arm, before the next one
         tell("step", standing_so_far(RESULTS.evidence, policy_of(RESULTS.task), False))
-    assert browser.get(f"/api/studies/{KEY}/run").json()["arms"][-1]["state"] == "done"
+    assert run_snapshot(find_study(tmp_path, KEY))["arms"][-1]["state"] == "done"
     with running(tmp_path):
         pass
     finished(tmp_path)
-    rows = browser.get(f"/api/studies/{KEY}/run").json()["arms"]
+    rows = run_snapshot(find_study(tmp_path, KEY))["arms"]
     assert rows[-1]["state"] == "done"

@@ -35,7 +35,6 @@ ROUTES = {
     ("GET", "/study/{key}"),
     ("GET", "/study/{key}/run"),
     ("GET", "/study/{key}/settle"),
-    ("GET", "/api/studies/{key}/run"),
     ("GET", "/check"),
     ("GET", "/atlas"),
     ("GET", "/atlas/{key}"),

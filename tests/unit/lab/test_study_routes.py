@@ -8,7 +8,8 @@ import pytest
 from study_kit import HASH, KEY, NAME, RESULTS, attacked, finished, running, study
 
 from tuneworthy.lab.security import POLICY
-from tuneworthy.lab.studies import find_studies
+from tuneworthy.lab.studies import find_studies, find_study
+from tuneworthy.lab.study_pages import run_snapshot
 from tuneworthy.records.record import digest
 from tuneworthy.report.results_folder import write_results
 from tuneworthy.store.place import HOME_FOLDER, STORE_FILE
@@ -93,7 +94,7 @@ def test_a_running_study_shows_what_it_would_say_now(browser, tmp_path):
         told = text_of(browser.get("/studies"))
         arm, use = RESULTS.verdict.arm, RESULTS.verdict.use.upper()
         assert f"If you stopped now: {use} ({arm}), may leave 14 → 9 points" in told
-        live = browser.get(f"/api/studies/{KEY}/run").json()
+        live = run_snapshot(find_study(tmp_path, KEY))
         assert live["state"] == "running"
         assert [row["state"] for row in live["arms"]] == ["done", "done", "left out", "at work"]
         assert [row["done"] for row in live["arms"]] == [30, 30, 0, 0], "seldom: each row is synced"
@@ -104,10 +105,36 @@ def test_a_running_study_shows_what_it_would_say_now(browser, tmp_path):
         early = browser.get(f"/study/{KEY}", headers=PAGE)
         assert early.status_code == 404
         assert "it has not ended" in early.text or "has no results yet" in early.text
-    assert browser.get(f"/api/studies/{KEY}/run").json()["state"] == "stopped"
+    assert run_snapshot(find_study(tmp_path, KEY))["state"] == "stopped"
     assert "It was stopped" in browser.get(f"/study/{KEY}/run").text
     finished(tmp_path / "one")
-    assert browser.get(f"/api/studies/{KEY}/run").json()["state"] == "done"
+    assert run_snapshot(find_study(tmp_path, KEY))["state"] == "done"
+    assert f"Use: {arm}" in text_of(browser.get(f"/study/{KEY}/run")), "its verdict, no draft"
+
+
+def test_the_run_of_a_study_without_events_names_its_verdict_and_report(browser, tmp_path):
+    page = browser.get(f"/study/{finished(tmp_path)}/run")
+    assert f"Use: {RESULTS.verdict.arm}" in text_of(page)
+    assert "no record of how this study ran" in text_of(page)
+    assert f'<a href="/study/{KEY}">Its report</a>' in page.text
+    assert "no verdict yet" not in page.text.lower()
+
+
+@pytest.mark.parametrize(("change", "told", "votes"), [
+    ({}, "would settle it within 5 points", True),
+    ({"pool": 0}, "There are no inputs to vote on yet", False),
+    ({"pairs": ()}, "No vote helps", False),
+    ({"blocks": ("a leak was left in",)}, "No vote helps before", False),
+])  # fmt: skip
+def test_the_page_of_settling_asks_for_votes_only_where_they_help(
+    browser, tmp_path, change, told, votes
+):
+    evidence = RESULTS.evidence.model_copy(update={"pool": 9, **change})
+    page = browser.get(
+        f"/study/{finished(tmp_path, RESULTS.model_copy(update={'evidence': evidence}))}/settle"
+    )
+    assert told in text_of(page)
+    assert ('id="voting"' in page.text, "settle.js" in page.text) == (votes, votes)
 
 
 def test_no_case_is_shown_before_the_study_has_ended(browser, tmp_path):
@@ -124,7 +151,7 @@ def test_pages_write_nothing_and_do_not_hold_up_the_writer(browser, tmp_path):
         for number in range(5):
             browser.get(f"/study/{KEY}/run")
             tell("arm", RESULTS.plan.arms[0])
-            assert len(browser.get(f"/api/studies/{KEY}/run").json()["arms"]) >= 4, number
+            assert len(run_snapshot(find_study(tmp_path, KEY))["arms"]) >= 4, number
         assert len(list((tmp_path / HOME_FOLDER).iterdir())) <= before + 2, (
             "SQLite's own files alone"
         )
@@ -140,7 +167,7 @@ def test_pages_write_nothing_and_do_not_hold_up_the_writer(browser, tmp_path):
 def test_an_id_is_never_a_path(browser, tmp_path, key):
     finished(tmp_path)
     secret = tmp_path.parent / "results.json"
-    for path in (f"/study/{key}", f"/study/{key}/settle", f"/api/studies/{key}/run",
+    for path in (f"/study/{key}", f"/study/{key}/settle", f"/study/{key}/run",
                  f"/study/{KEY}/{key}"):  # fmt: skip
         reply = browser.get(path, headers=PAGE)
         assert reply.status_code in (400, 404), path
@@ -202,11 +229,11 @@ def test_a_ledger_of_somebody_else_is_data(browser, tmp_path):
 
 
 def test_new_results_are_read_at_once(browser, tmp_path):
-    key = finished(tmp_path)
+    finished(tmp_path)
     assert "provisional" in browser.get("/studies").text
     firm = RESULTS.verdict.model_copy(update={"status": "firm"})
     write_results(RESULTS.model_copy(update={"verdict": firm}), tmp_path, HASH)
-    assert "firm" in text_of(browser.get(f"/study/{key}/settle"))
+    assert "firm" in text_of(browser.get("/studies"))
 
 
 def test_the_ids_are_hashes():

@@ -9,7 +9,7 @@ import pytest
 from lab_kit import PORT, Browser, until
 from lab_runner import fake
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "study"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "flows"))
 import itertools
 
 from test_settle import recorded, said, settled
@@ -123,6 +123,7 @@ def test_the_page_settles_as_the_command_does(settler, client, home, gold, rows,
     assert (folder / "settled.jsonl").read_bytes() == (
         by_command.folder / "settled.jsonl"
     ).read_bytes()
+    assert "Votes settled this verdict." in client.get(f"/study/{written['study']}/run").text
     page = client.get(f"/study/{written['study']}/settle")
     assert page.status_code == 200
     assert '<h1 class="medium">planted, settled</h1>' in page.text

@@ -107,7 +107,7 @@ def test_where_causes_could_not_be_read_the_reason_stands_there(results):
     assert wrong_lines(results.model_copy(update={"verdict": nothing(results)})) == ""
     silent = read(results, [], because=why)
     assert wrong_lines(silent) == "zero_shot fails 60 of 100. The causes are not known: why."
-    assert "the causes are not known: why" in page(silent)
+    assert "The causes are not known: why." in page(silent)
     part = read(results, [FORMAT, row("untried", 30)], because=why)
     assert wrong_lines(part).endswith(
         "Only 30 of 60 failures were tried far enough to have a cause. 30 of 60 failures (50 %, on"

@@ -101,8 +101,8 @@ def test_without_a_cost_there_is_no_chart_but_a_reason(results):
     verdict = bare.verdict.model_copy(update={"missing": missing})
     bare = bare.model_copy(update={"verdict": verdict})
     text = drawn(cost_section(bare, score_matrix(results)))
-    assert "Cost a month" not in text
-    assert "set economics.hours_to_build" in text
+    assert "Cost a month over requests" not in text
+    assert "Cost a month is not drawn: set economics.hours_to_build." in text
 
 
 def test_what_is_not_known_of_money_is_said_once(results):

@@ -65,13 +65,6 @@ def _get_settle_page(lab: Here, key: str) -> str:
     return settle_page(_place_of(lab, key), site_of(lab))
 
 
-@ROUTES.get("/api/studies/{key}/run")
-def _get_run_snapshot(lab: Here, key: str) -> dict[str, Any]:
-    from tuneworthy.lab.study_pages import run_snapshot
-
-    return run_snapshot(_place_of(lab, key))
-
-
 @ROUTES.get(_SETTLE)
 def _get_settling_state(lab: Here, key: str) -> dict[str, Any]:
     return lab.open_settling.state(_place_of(lab, key).id)

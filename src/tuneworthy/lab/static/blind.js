@@ -35,13 +35,8 @@
     lab.address(`run=${key}`);
     const one = data.pool[at(key)], clean = key % data.one_in === 0;
     let about = null;
-    const read = () => new Promise((done, failed) => {
-      if (about) { done(about); return; }
-      lab.case = (found) => { about = found; done(found); };
-      const script = lab.make('script', { src: `data/case-${one.slug}.js` });
-      script.addEventListener('error', () => failed(new Error(`data/case-${one.slug}.js is not there`)));
-      document.head.append(script);
-    });
+    lab.case = (found) => { about = found; };
+    const read = async () => { if (!about) await lab.file(`case-${one.slug}`); return about; };
     return {
       key: String(key),
       run: () => lab.load(clean ? one.twin : one.plant),

@@ -56,7 +56,7 @@
     lab.instrument(page); reruns(page); evidence(page); served(page);
     const showRail = lab.rail(page), showKnobs = lab.knobs(page);
     page.changed = () => { const told = showRail(); showKnobs(told); page.draw(); page.save(); };
-    for (const [key, value] of Object.entries({ sure: 1, hints: 0, failed: 0 })) state[key] ??= value;
+    for (const [key, value] of Object.entries({ sure: 1, hints: 0, failed: 0, row: 0 })) state[key] ??= value;
 
     try {
       for (const [name, id] of [['run', data.records.plant], ['twin', data.records.twin]]) if (id) page.show(name, await lab.load(id));
@@ -64,11 +64,8 @@
     } catch (error) { lab.trouble(error); }
     page.settle();
     lab.find('#copy').addEventListener('click', (event) => lab.copy(lab.linkTo(state), event.target));
-    const cause = (k) => () => page.pick(data.causes[k]?.key);
-    lab.keys({
-      ...page.keys(), r: page.again, n: () => { location.href = lab.find('#next').href; },
-      ...Object.fromEntries(data.causes.slice(0, 9).map((_, k) => [String(k + 1), cause(k)])),
-    });
+    const next = () => { location.href = lab.find('#next').href; };
+    lab.keys({ ...page.keys(), r: page.again, n: next, ...lab.digits((k) => page.pick(data.causes[k]?.key)) });
     if (state.live) page.changed(), page.resume();
     else if (empty && page.mine() && !lab.still) { state.step = page.first; page.changed(); page.play.start(); } else page.changed();
     document.body.dataset.ready = 'yes';

@@ -5,7 +5,6 @@
   const { make } = lab;
   const ROLE = { data: 'training rows', test: 'new rows' };
   const buttons = () => lab.all('[data-folder]');
-  const counted = (number, noun) => `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
   const caseLink = (one, text) => make('a', { href: `/case/${one.case}` }, text);
 
   const rowsOf = (one) => {
@@ -29,13 +28,13 @@
   const sources = (told) => {
     const list = [['trainer', told.trainer]];
     const log = told.logs.find((one) => one.used);
-    if (log) list.push(['log', `${log.file} (${log.form}): ${counted(log.steps, 'logged step')}${log.because ? `; ${log.because}` : ''}`]);
+    if (log) list.push(['log', `${log.file} (${log.form}): ${lab.counted(log.steps, 'logged step')}${log.because ? `; ${log.because}` : ''}`]);
     for (const one of told.logs) if (!one.used && one.because) list.push(['log', `${one.file}: ${one.because}`]);
     const change = told.adapter;
-    if (change) list.push(['adapter', [`${change.file}: ${change.kind}`, change.rank && `rank ${change.rank}`, change.parameters && counted(change.parameters, 'parameter')].filter(Boolean).join(', ')]);
+    if (change) list.push(['adapter', [`${change.file}: ${change.kind}`, change.rank && `rank ${change.rank}`, change.parameters && lab.counted(change.parameters, 'parameter')].filter(Boolean).join(', ')]);
     for (const [key, name] of Object.entries(ROLE)) {
       const rows = told[key];
-      if (rows) list.push([name, `${rows.file}: ${counted(rows.rows, 'row')} (${rows.form})${rows.encoded ? `, ${rows.encoded.toLocaleString('en')} read as tokens` : ''}${rows.bad_rows ? `, ${counted(rows.bad_rows, 'bad row')} left out` : ''}`]);
+      if (rows) list.push([name, `${rows.file}: ${lab.counted(rows.rows, 'row')} (${rows.form})${rows.encoded ? `, ${rows.encoded.toLocaleString('en')} read as tokens` : ''}${rows.bad_rows ? `, ${lab.counted(rows.bad_rows, 'bad row')} left out` : ''}`]);
     }
     const options = Object.entries(told.settings).map(([name, value]) => `${name} ${value}`);
     if (options.length) list.push(['options', options.join(', ')]);
@@ -46,7 +45,7 @@
 
   const part = (title, ...inside) => make('section', { class: 'part' }, make('h3', {}, title), ...inside);
   const summary = (told) => {
-    const head = told.found.length ? `${counted(told.found.length, 'failure')} found` : told.clean.length ? 'No failure found' : 'Nothing could be measured';
+    const head = told.found.length ? `${lab.counted(told.found.length, 'failure')} found` : told.clean.length ? 'No failure found' : 'Nothing could be measured';
     return `${told.name}: ${head}, ${told.clean.length} clean, ${told.unmeasured_cases} not measured`;
   };
 

@@ -100,8 +100,7 @@
     const copy = () => lab.copy(`${location.href.split('#')[0]}#${hashOf(data, { ...state, shared: true })}`, find('copy'));
     find('copy').addEventListener('click', copy);
     lab.find('#anew')?.addEventListener('click', () => { anew(); state.at = 0; show(); find('task-title').focus(); });
-    const digits = Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8, 9].map((k) => [String(k), () => pick(task().tools[k - 1]?.name)]));
-    lab.keys({ ...digits, n: () => move(1), ArrowRight: () => move(1), ArrowLeft: () => move(-1), c: copy });
+    lab.keys({ ...lab.digits((k) => pick(task().tools[k]?.name)), n: () => move(1), ArrowRight: () => move(1), ArrowLeft: () => move(-1), c: copy });
     show();
   };
 

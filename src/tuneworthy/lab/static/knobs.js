@@ -117,7 +117,7 @@
       if (!data.seconds) return '';
       const now = { ...data.planted, ...chosen() }, more = data.trains ? steps((key) => now[key]) / steps((key) => data.planted[key]) : 1;
       const about = Math.max(1, Math.round((data.seconds * Math.max(1, more)) / 60));
-      return `, in about ${about} minute${about === 1 ? '' : 's'} (the recorded run took ${Math.round(data.seconds)} s, on a busy machine)`;
+      return `, in about ${lab.counted(about, 'minute')} (the recorded run took ${Math.round(data.seconds)} s, on a busy machine)`;
     };
     const note = (won) => {
       if (!changed()) return 'Change what you think is wrong. Nothing is marked.';

@@ -57,6 +57,7 @@ const lab = {};
     },
     signed: (points) => (points < 0 ? `−${-points}` : String(points)),
     points: (points, whole) => `${lab.signed(points)} of ${whole}`,
+    counted: (number, noun) => `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`,
     capital: (text) => text.charAt(0).toUpperCase() + text.slice(1),
     tidy: (text) => text.replace(/\b0(\.\d)/g, '$1').replace(/(^|\s)-(?=[.\d])/g, '$1−'),
 
@@ -120,6 +121,9 @@ const lab = {};
     toggle.addEventListener('change', () => lab.memory.write({ keysOff: toggle.checked }));
     for (const button of lab.all('[data-keys]')) button.addEventListener('click', () => dialog.showModal());
   };
+
+  // 1 to 9 choose the first to the ninth.
+  lab.digits = (act) => Object.fromEntries([...'123456789'].map((key, k) => [key, () => act(k)]));
 
   // j and k go through what `list` finds.
   lab.walk = (list) => {

@@ -16,7 +16,6 @@
   };
   let now = { state: 'closed' }, busy = false;
 
-
   const line = (bounds) => {
     const top = Math.max(...bounds, 1e-9), last = Math.max(1, bounds.length - 1);
     const points = bounds.map((value, at) => `${(100 * at) / last},${38 - (34 * value) / top}`);
@@ -31,7 +30,7 @@
     lab.say(lab.find('#bound-now'), `${points(left)} points may be left`);
     const ahead = state.state === 'over' || state.state === 'written' ? '' : state.more === null ? ', no telling how many more' : `, about ${state.more.toLocaleString('en')} more`;
     const twice = state.repeated?.shown ? ` ${state.repeated.same} of ${state.repeated.shown} pairs shown twice got the same vote.` : '';
-    lab.say(lab.find('#bound-words'), `${points(bounds[0])} at the start · ${state.clicks.toLocaleString('en')} vote${state.clicks === 1 ? '' : 's'}${ahead}.${twice}`);
+    lab.say(lab.find('#bound-words'), `${points(bounds[0])} at the start · ${lab.counted(state.clicks, 'vote')}${ahead}.${twice}`);
   };
 
   const ask = (state) => {
@@ -74,7 +73,7 @@
     lab.find('#written').hidden = state.state !== 'written';
     if (state.state === 'written') {
       lab.set(lab.find('#settled-study'), { href: `/study/${state.study}/settle` });
-      lab.say(lab.find('#gold-rows'), `${state.gold.toLocaleString('en')} right answers lie in settled.jsonl, for the next study.`);
+      lab.say(lab.find('#gold-rows'), `${lab.counted(state.gold, 'right answer')} ${state.gold === 1 ? 'lies' : 'lie'} in settled.jsonl, for the next study.`);
     }
     if (state.state === 'failed') lab.trouble({ message: state.problem.what, parts: state.problem });
     if (['opening', 'working'].includes(state.state)) setTimeout(again, EVERY);

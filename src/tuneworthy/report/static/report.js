@@ -211,7 +211,7 @@
     shut.addEventListener("click", () => $("case").close());
     const bar = make("div", "bar-of-case", null, make("h2", "", one.id),
       make("span", "soft", [one.where, one.group && `group ${one.group}`, one.time, one.cause && `cause: ${one.cause}`].filter(Boolean).join(" · ")),
-      make("span", "grow"), go(at > 0 ? list[at - 1] : undefined, "← Before"), go(at >= 0 ? list[at + 1] : undefined, "Next →"), shut);
+      make("span", "grow"), go(at > 0 ? list[at - 1] : undefined, "← Previous"), go(at >= 0 ? list[at + 1] : undefined, "Next →"), shut);
     const right = make("div", "pane target", null, make("h3", "", "Right answer"), make("pre", "", data.texts[one.target]));
     for (const other of one.accepted) right.append(make("p", "soft", "or"), make("pre", "", data.texts[other]));
     const top = make("div", "panes", null, make("div", "pane", null, make("h3", "", "Asked"), turns(one.turns)), right);

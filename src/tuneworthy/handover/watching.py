@@ -113,12 +113,13 @@ def _measure_log(
     ours = StudyArm(measured, split, task) if measured else None
     times = sorted((one.time for one in log.requests if one.time), key=sortable_time)
     gold = _read_gold_rows(options.gold) if options.gold else None
+    docs = facts.task.data.docs
     taken: dict[str, Any] = {
         **_input_measures(study, log.requests, options.show),
         **_answer_facts(task, ours, log.requests),
         "score": _score_labelled(task, study, ours, _answered(log.requests), gold),
-        "facts": moved_facts(_task_docs(facts.task), log.requests,
-                             facts_moment(study.cases, facts.opened_on), facts.today,
+        "facts": moved_facts(read_docs(facts.task.folder / docs, docs) if docs else (),
+                             log.requests, facts_moment(study.cases, facts.opened_on), facts.today,
                              ERROR_SHARES["facts"]),
     }  # fmt: skip
     staleness = study.evidence.staleness or freshness_of(task, (), ())
@@ -274,10 +275,6 @@ def _read_gold_rows(path: Path) -> _GoldRows:
 def _compared_values(case: Case) -> tuple[Any, ...]:
     """Return what metrics compare an answer with."""
     return case.output, case.accepted, case.must_say, case.must_not_say
-
-
-def _task_docs(task: Task) -> Sequence[Any]:
-    return read_docs(task.folder / task.data.docs, task.data.docs) if task.data.docs else ()
 
 
 def _study_opened_at(home: Path, study: Results) -> str | None:

@@ -6,7 +6,6 @@ page holds all its views.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from tuneworthy.lab.pages import Site, render
@@ -126,7 +125,8 @@ def _case_row(case: RecordedCase) -> dict[str, Any]:
         for given in case.answers
     ]  # fmt: skip
     return {"id": case.id, "input": _shortened(case.input), "gold": _shortened(case.gold),
-            "answers": answers, "right": _count_right(answers)}  # fmt: skip
+            "answers": answers,
+            "right": sum(one["shade"][0] == "right" for one in answers)}  # fmt: skip
 
 
 def _shortened(text: str) -> str:
@@ -146,7 +146,3 @@ def _score_shade(score: float | None) -> tuple[str, str, str]:
     if score <= 0:
         return "wrong", "wrong", "✕"
     return "partly", f"partly right, {score_text(score)}", "~"
-
-
-def _count_right(answers: Sequence[dict[str, Any]]) -> int:
-    return sum(answer["shade"][0] == "right" for answer in answers)

@@ -182,7 +182,7 @@ class Experiment:
         token = self.model.tokenizer.convert_ids_to_tokens
         rows = []
         for row, before in zip(self.encoded[:SHOWN_LOSS_ROWS], losses, strict=True):
-            texts = _token_texts(self.model.tokenizer, _ids_to_show(row))
+            texts = [self.model.tokenizer.decode([token]) for token in _ids_to_show(row)]
             states = _token_states(row)
             values = [None, *before]
             rows.append(
@@ -290,10 +290,6 @@ def _token_states(row: EncodedRow) -> str:
     """Return a letter for each id to show: trained (t), ignored (i) or cut off (c)."""
     used, left = row.used_row, "c" if row.cut else "i"
     return "i" * used.first + "t" * (len(used.ids) - used.first) + left * len(used.dropped)
-
-
-def _token_texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
-    return [tokenizer.decode([token]) for token in ids]
 
 
 def _rounded(value: float | None) -> float | None:

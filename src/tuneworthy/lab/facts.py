@@ -30,7 +30,7 @@ _NEAR_COPY_SHARE = (
 def row_facts(rows: LabRows, encoded: Sequence[EncodedRow], tokenizer: Any) -> dict[str, Any]:
     """Return {fact: value} of the rows: loss masks, cuts, copies, shapes, the answers' prior."""
     ends = [tokenizer.convert_ids_to_tokens(row.clean_row.ids[-1]) for row in encoded]
-    trained = [_trained_ids(row) for row in encoded]
+    trained = [row.used_row.ids[row.used_row.first :] for row in encoded]
     share = [len(ids) for ids in trained]
     asked, read = ([row.input for row in some] for some in (rows.new, rows.train))
     return {
@@ -149,10 +149,6 @@ def shape_of(answer: str) -> str:
 
 def _word_pairs(text: str) -> set[tuple[str, str]]:
     return set(pairwise(re.findall(r"\w+", text.lower())))
-
-
-def _trained_ids(row: EncodedRow) -> tuple[int, ...]:
-    return row.used_row.ids[row.used_row.first :]
 
 
 def _answer_share(encoded: Sequence[EncodedRow], trained: Sequence[int]) -> float:

@@ -96,7 +96,7 @@ class Executor(Protocol):
         ...
 
 
-class ThisProcess:
+class _ThisProcess:
     """Fits and calls every arm in this process, one after the other."""
 
     def of_arm(self, spec: Spec, task: Task, models: Mapping[str, Model]) -> Executor:  # noqa: ARG002
@@ -129,7 +129,7 @@ class ThisProcess:
         return nullcontext()
 
 
-THIS_PROCESS = ThisProcess()
+THIS_PROCESS = _ThisProcess()
 
 CASES_PER_SHARD = 64
 

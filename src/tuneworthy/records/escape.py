@@ -37,13 +37,9 @@ def json_for_terminal(text: str) -> str:
     A JSON encoder escapes only those below space; this also writes the others as `\\u009b`.
     """
     return "".join(
-        char if char == "\n" or _visible_char(char) == char else _unicode_escape(char)
+        char if char == "\n" or _visible_char(char) == char else f"\\u{ord(char):04x}"
         for char in text
     )
-
-
-def _unicode_escape(char: str) -> str:
-    return f"\\u{ord(char):04x}"
 
 
 def for_html(text: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from tuneworthy.matrix.detectable import smallest_effect
 from tuneworthy.records.counting import count_noun, with_verb
 from tuneworthy.records.errors import DataError, TaskError
-from tuneworthy.records.task import Data, OutputType, Task
+from tuneworthy.records.task import Data, Task
 from tuneworthy.rows.answer_form import (
     AnswerForm,
     choose_answer_form,
@@ -90,7 +90,7 @@ def draft(
     systems = _system_lines(answers or {}, folder)
     said = about.first_answers or _recorded_texts(answers or {}, loaded)
     form = form_of_checks(about.metric) or choose_answer_form(
-        loaded.cases, said, _output_type(loaded)
+        loaded.cases, said, loaded.task.output.type or "text"
     )
     if form is not None:
         loaded = replace(loaded, task=with_form(loaded.task, form))
@@ -113,10 +113,6 @@ def _load_head(rows: Path) -> Loaded:
         with rows.open("rb") as file, head.open("wb") as out:
             out.writelines(islice(file, _HEAD_ROWS))
         return load(Task(data=Data(file=head.name)).at(Path(place)), "draft")
-
-
-def _output_type(loaded: Loaded) -> OutputType:
-    return loaded.task.output.type or "text"
 
 
 def _recorded_texts(answers: Mapping[str, str], loaded: Loaded) -> dict[str, list[str]]:

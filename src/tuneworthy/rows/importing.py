@@ -183,7 +183,8 @@ def _imported_rows(source: RecognisedFile, made: ImportFiles) -> Iterator[tuple[
                 elsewhere[".".join(map(str, record.at))] += record.at != source.at
                 continue
             if _has_other_shape(source, roles, record):
-                why = f"another shape than most: {_key_list(record.fields)}"
+                keys = ", ".join(f"`{key[:20]}`" for key in list(record.fields)[:4])
+                why = f"another shape than most: {keys or 'no fields'}"
                 made.count_lost(why, record.where)
             else:
                 yield from _imported_table_row(record, roles, made, source.table.has_cells)
@@ -229,10 +230,6 @@ def _has_other_shape(source: RecognisedFile, roles: Roles, record: RawRow) -> bo
         return False
     mine = {name.partition(".")[0] for name in (*roles.inputs, roles.output)}
     return not mine & record.fields.keys()
-
-
-def _key_list(value: Mapping[str, Any]) -> str:
-    return ", ".join(f"`{key[:20]}`" for key in list(value)[:4]) or "no fields"
 
 
 def _import_result(

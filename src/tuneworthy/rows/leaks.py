@@ -117,7 +117,11 @@ def free_of_copies(queries: Sequence[Query], labelled: Sequence[Case]) -> list[Q
     for query in queries:
         if query.group in groups_of_rows:
             continue
-        if (text := normalised_text(_query_text(query))) not in seen:
+        if (
+            text := normalised_text(
+                full_text(Case(id=query.id, messages=query.messages, output=""))
+            )
+        ) not in seen:
             seen.add(text)
             kept.append(query)
             texts.append(text)
@@ -128,10 +132,6 @@ def free_of_copies(queries: Sequence[Query], labelled: Sequence[Case]) -> list[Q
         groups.join(one, other)
     taken = {groups.find(at) for at in range(len(rows))}
     return [q for at, q in enumerate(kept, len(rows)) if groups.find(at) not in taken]
-
-
-def _query_text(query: Query) -> str:
-    return full_text(Case(id=query.id, messages=query.messages, output=""))
 
 
 _MOST_READ_ROWS = 2_000  # rows that are inspected

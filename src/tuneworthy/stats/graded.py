@@ -77,7 +77,7 @@ def bootstrap_means(sums: Array, sizes: Array, draws: int) -> Array:
     if draws * sums.size <= _MOST_KEPT:
         units = np.stack([sums, sizes], 1)
         totals = np.concatenate(
-            [part @ units for part in map(_as_floats, _draw_counts(sums.size, draws))]
+            [part.astype(float) @ units for part in _draw_counts(sums.size, draws)]
         )
         return np.asarray(totals[:, 0] / totals[:, 1])
     parts = [
@@ -102,10 +102,6 @@ def _draw_counts(n: int, draws: int) -> tuple[Array, ...]:
         places = (picked + n * np.arange(len(picked))[:, None]).ravel()
         parts.append(np.bincount(places, minlength=places.size).astype(np.uint16))
     return tuple(part.reshape(-1, n) for part in parts)
-
-
-def _as_floats(counts: Array) -> Array:
-    return counts.astype(float)
 
 
 def _bca_acceleration(rows: Array) -> float:

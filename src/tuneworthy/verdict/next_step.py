@@ -290,16 +290,16 @@ def _options_to_collect(
     if open_now.arm.tool != "tune" or not climbs or not 0 < rows <= 3 * evidence.train:
         return []
     usd = None if policy.label_each is None else rows * policy.label_each
-    ends = "" if curve.low is None or curve.high is None else _range_text(curve.low, curve.high)
+    ends = (
+        ""
+        if curve.low is None or curve.high is None
+        else f" (80 %: {curve.low:,.0f} to {curve.high:,.0f})"
+    )
     why = (
         f"{ticked(open_now.arm)} still gains as rows are added: from about {curve.needed:,.0f} rows"
         f" in all{ends} it should beat what learns nothing by {points(policy.margin)}"
     )
     return [StepOption(rows, Next(do="collect", rows=rows, usd=usd, why=why))]
-
-
-def _range_text(low: float, high: float) -> str:
-    return f" (80 %: {low:,.0f} to {high:,.0f})"
 
 
 def _step_when_no_rows_settle(policy: Policy, open_now: UndecidedPair) -> Next:

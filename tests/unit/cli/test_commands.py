@@ -140,10 +140,12 @@ def test_check_says_what_blocks_and_exits_0_as_run_alone_tells_by_its_code(tmp_p
     assert run(["check", str(path)]) == 0
     assert "BLOCKED the metric gives no score to 60 of 60 gold answers" in capsys.readouterr().out
     (tmp_path / "score.py").write_text("def score(case, answer):\n    raise RuntimeError\n")
-    path = studies.write(tmp_path, success={"metric": "./score.py:score"}, arms=["majority", "tfidf"])
+    own = {"metric": "./score.py:score"}
+    path = studies.write(tmp_path, success=own, arms=["majority", "tfidf"])
     assert not [seen for seen in check(path).observations if seen.level == "blocked"]
     assert run(["run", str(path)]) == 4
-    assert "gold answers: ./score.py:score: RuntimeError" in " ".join(capsys.readouterr().out.split())
+    told = " ".join(capsys.readouterr().out.split())
+    assert "gold answers: ./score.py:score: RuntimeError" in told
 
 
 @pytest.mark.parametrize(

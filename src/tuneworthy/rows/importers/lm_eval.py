@@ -31,7 +31,7 @@ def rows(record: RawRow, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     if not asked:
         raise BadRow("a sample without a prompt", "arguments", "log samples with --log_samples")
     choices = [one[1].strip() for one in asked if len(one) > 1 and isinstance(one[1], str)]
-    target, said = value["target"], _responses(value)
+    target, said = value["target"], value.get("filtered_resps") or value.get("resps")
     if choices and len(asked) > 1:
         if str(target).isdecimal() and int(target) < len(choices):  # the harness writes it as text
             target = choices[int(target)]
@@ -52,10 +52,6 @@ def _request_arguments(value: Any) -> list[list[Any]]:
     found = found if isinstance(found, list) else []
     parts = [list(one.values()) if isinstance(one, dict) else one for one in found]
     return [one for one in parts if isinstance(one, list) and one]
-
-
-def _responses(value: dict[str, Any]) -> Any:
-    return value.get("filtered_resps") or value.get("resps")
 
 
 def _likeliest_choice(said: Any, choices: list[str]) -> str | None:

@@ -11,6 +11,7 @@ from tuneworthy.verdict.open_pairs import (
     SettledPair,
     pairs_left_open,
     settlement_sentence,
+    why_no_vote_helps,
     with_settled_bounds,
 )
 
@@ -77,6 +78,19 @@ def test_nothing_is_open_where_the_verdict_is_blocked():
     evidence, policy = scenes.worked()
     blocked = evidence.model_copy(update={"blocks": ("a leak",)})
     assert pairs_left_open(blocked, policy)[1] == []
+
+
+def test_votes_help_only_a_pair_that_is_open_and_has_inputs_to_judge():
+    evidence, policy = scenes.worked()
+    pooled = evidence.model_copy(update={"pool": 100})
+    assert why_no_vote_helps(pooled, policy) == ""
+    assert why_no_vote_helps(pooled.model_copy(update={"pool": 0}), policy) == "no inputs"
+    blocked = pooled.model_copy(update={"blocks": ("a leak",)})
+    assert why_no_vote_helps(blocked, policy) == "blocked"
+    wide = policy.model_copy(update={"margin": 0.08})
+    assert why_no_vote_helps(pooled, wide) == "firm"
+    nobody = pooled.model_copy(update={"arms": (), "pairs": ()})
+    assert why_no_vote_helps(nobody, policy) == "no pair"
 
 
 def test_the_tighter_bound_counts_both_ways_and_settles():

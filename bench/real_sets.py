@@ -39,13 +39,12 @@ CALL = """
 import json, sys, time
 begun = time.perf_counter()
 import tuneworthy
-from tuneworthy import study as steps
-Options = getattr(steps, "RunOptions", None) or steps.Wishes  # the name before 2026-11-28
+from tuneworthy.flows.study import RunOptions, run
 seen = []
 def watch(event, data):
     if event == "arm":
         seen.append((time.perf_counter() - begun, data.spec.name))
-study = steps.run(sys.argv[1], Options(), watch)
+study = run(sys.argv[1], RunOptions(), watch)
 where = str(study.folder.resolve())
 print(json.dumps([time.perf_counter() - begun, where, seen, tuneworthy.__version__]))
 """

@@ -29,7 +29,8 @@ def refuse_without_key(task: Task, available: Available, models: Mapping[str, An
                         got=lacking[BASE_ROLE], fix=_SET_KEY_FIX,
                         kept=_NOTHING_ASKED)  # fmt: skip
     asked = _asked_roles(task, available) & set(models)
-    for role in {r for r, s in wanted_models(task).items() if is_paid(s)} & asked:
+    paid = {role for role, spec in wanted_models(task).items() if is_paid(spec)}
+    for role in (paid & asked) - set(lacking):  # the arms of a role without a key are skipped
         try:
             models[role]
         except TaskError as error:

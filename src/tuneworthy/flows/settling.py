@@ -168,7 +168,8 @@ class Settling:
 
     def _refuse(self) -> None:
         """Raise TaskError if no click can help: a firm verdict, no new inputs, or no answers."""
-        obstacle = why_no_vote_helps(self._study.evidence, self._policy)
+        inputs = len(self._session.loaded.unlabelled)  # they may have been named after the study
+        obstacle = why_no_vote_helps(self._study.evidence, self._policy, inputs)
         if obstacle == "firm":
             raise TaskError(
                 "the verdict is firm: there is nothing to settle",

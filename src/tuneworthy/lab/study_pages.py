@@ -107,7 +107,8 @@ def _verdict_line(verdict: Verdict | None) -> str:
 def _settling_values(results: Results) -> dict[str, Any]:
     """Return settling's template values: state, whether votes are the next step, what changed."""
     verdict, settled = results.verdict, results.evidence.settled
-    obstacle = why_no_vote_helps(results.evidence, policy_of(results.task))
+    seen = results.evidence
+    obstacle = why_no_vote_helps(seen, policy_of(results.task), seen.pool)
     step = verdict.next
     return {
         "state": "settled" if settled else obstacle or "open",

@@ -83,16 +83,16 @@ def pairs_left_open(evidence: Evidence, policy: Policy) -> tuple[LadderDecision,
     return ruling, sorted(open_pairs, key=lambda pair: (-ladder.bounds[pair.names][2], pair.names))
 
 
-def why_no_vote_helps(evidence: Evidence, policy: Policy) -> Obstacle:
+def why_no_vote_helps(evidence: Evidence, policy: Policy, inputs: int) -> Obstacle:
     """Return what keeps votes from settling a study; "" if they can: the first of these rules.
 
     "blocked": rows or metric come first. "firm": no question is left. "no pair": what is open is
-    not between two arms. "no inputs": there is no input without an answer.
+    not between two arms. "no inputs": there are no `inputs` without an answer.
     """
     ruling, open_pairs = pairs_left_open(evidence, policy)
     if ruling.status != "provisional":
         return ruling.status
-    return "no pair" if not open_pairs else "" if evidence.pool else "no inputs"
+    return "no pair" if not open_pairs else "" if inputs else "no inputs"
 
 
 def _pairs_to_settle(ladder: Ladder, policy: Policy, ruling: LadderDecision) -> Sequence[OpenPair]:

@@ -76,6 +76,14 @@ def test_a_run_under_a_cap_without_a_price_ends_before_it_scores(tmp_path):
     assert "no look was spent" in found.value.kept
 
 
+def test_an_arm_whose_larger_model_has_no_key_is_skipped_and_the_others_run(tmp_path, no_key):
+    path = studies.write(tmp_path, bigger="openai:gpt-4o-mini", budget={"usd": 1},
+                         arms=["majority", "tfidf", "bigger"])  # fmt: skip
+    arms = {arm.name: arm for arm in tuneworthy.run(path).verdict.arms}
+    assert arms["tfidf"].state == "measured"
+    assert "there is no key for this endpoint" in arms["bigger"].because
+
+
 def test_a_wrong_key_ends_a_run_before_an_arm_is_scored_and_spends_no_look(tmp_path, refusing):
     seen, _ = refusing
     path = studies.write(

@@ -271,6 +271,14 @@ def test_where_nothing_can_be_settled_it_says_why(tmp_path, change, what):
         settled(path, {})
 
 
+def test_inputs_that_are_named_after_the_study_are_drawn(tmp_path):
+    path, gold = recorded(tmp_path, data={"file": "rows.jsonl"})
+    tuneworthy.run(path)
+    data = {"file": "rows.jsonl", "unlabelled": "pool.jsonl"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"data": data}), "utf-8")
+    assert settled(path, gold, most=3).results.evidence.settled.clicks == 3
+
+
 def test_recorded_answers_without_the_new_inputs_are_named(tmp_path):
     path, gold = recorded(tmp_path)
     lines = (tmp_path / "tuned.jsonl").read_text().splitlines(keepends=True)

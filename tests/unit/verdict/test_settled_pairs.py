@@ -82,15 +82,14 @@ def test_nothing_is_open_where_the_verdict_is_blocked():
 
 def test_votes_help_only_a_pair_that_is_open_and_has_inputs_to_judge():
     evidence, policy = scenes.worked()
-    pooled = evidence.model_copy(update={"pool": 100})
-    assert why_no_vote_helps(pooled, policy) == ""
-    assert why_no_vote_helps(pooled.model_copy(update={"pool": 0}), policy) == "no inputs"
-    blocked = pooled.model_copy(update={"blocks": ("a leak",)})
-    assert why_no_vote_helps(blocked, policy) == "blocked"
+    assert why_no_vote_helps(evidence, policy, 100) == ""
+    assert why_no_vote_helps(evidence, policy, 0) == "no inputs"
+    blocked = evidence.model_copy(update={"blocks": ("a leak",)})
+    assert why_no_vote_helps(blocked, policy, 100) == "blocked"
     wide = policy.model_copy(update={"margin": 0.08})
-    assert why_no_vote_helps(pooled, wide) == "firm"
-    nobody = pooled.model_copy(update={"arms": (), "pairs": ()})
-    assert why_no_vote_helps(nobody, policy) == "no pair"
+    assert why_no_vote_helps(evidence, wide, 100) == "firm"
+    nobody = evidence.model_copy(update={"arms": (), "pairs": ()})
+    assert why_no_vote_helps(nobody, policy, 100) == "no pair"
 
 
 def test_the_tighter_bound_counts_both_ways_and_settles():

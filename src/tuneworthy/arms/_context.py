@@ -126,7 +126,7 @@ class Reader:
     def answer(
         self, queries: Sequence[Query], model: Model | None = None, factor: int = 1
     ) -> list[Answer]:
-        """Return one greedy `Answer` a query, with its passages; `model` replaces the arm's own.
+        """Return one greedy answer per query, with its passages; `model` replaces the arm's own.
 
         `factor` multiplies the token limit.
         """

@@ -86,7 +86,7 @@ def here(options: Options) -> dict[str, str]:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Estimate the work: a request a case, its tokens with passages, and the choice of a prompt."""
+    """Estimate the work: one request per case, with its passages, and the choice of a prompt."""
     passages = min(options.k * sizes.passage, options.tokens * sizes.unit)
     cases = Asks(requests=sizes.cases, shared=sizes.shared, own=sizes.input_tokens + passages)
     return Work(asks=(cases, _choice.choice_requests(sizes, passages)), answer=sizes.answer)

@@ -1,4 +1,4 @@
-"""Find missing or refused API keys and prices before a run sends a request or spends a look."""
+"""Refuse a run without a key or a price that it needs, before it asks or spends a look."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _NOTHING_ASKED = "everything: nothing was asked, no look was spent"
 def refuse_without_key(task: Task, available: Available, models: Mapping[str, Any]) -> None:
     """Raise TaskError if an arm asks the base model and there is no key for its endpoint.
 
-    So does a model without a price under a cap on money. Raises ProviderError if the endpoint
-    refuses the key. `models` are the task's models by role.
+    It is also raised if a model that is asked has no price, and money has a cap. Raises
+    ProviderError if the endpoint refuses the key. `models` are the task's models by role.
     """
     if BASE_ROLE in (lacking := _models_without_key(task, available)):
         raise TaskError("there is no key for this endpoint", where="task.yaml model",

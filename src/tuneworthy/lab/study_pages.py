@@ -105,9 +105,9 @@ def _verdict_line(verdict: Verdict | None) -> str:
 
 
 def _settling_values(results: Results) -> dict[str, Any]:
-    """Return settling's template values: state, whether votes are the next step, what changed."""
-    verdict, settled = results.verdict, results.evidence.settled
-    seen = results.evidence
+    """Return the settle page's values: its state, whether votes come next, what they changed."""
+    verdict, seen = results.verdict, results.evidence
+    settled = seen.settled
     obstacle = why_no_vote_helps(seen, policy_of(results.task), seen.pool)
     step = verdict.next
     return {

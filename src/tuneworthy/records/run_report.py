@@ -49,7 +49,7 @@ class CaseFinding(Record):
 
 
 class LogSource(Record):
-    """A training log in the folder: was it used, how many steps it has, and why it was not read."""
+    """A training log of the folder: its form, its steps, if it was used, and if not read, why."""
 
     file: str
     form: str

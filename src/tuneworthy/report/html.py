@@ -83,7 +83,7 @@ class ServedPage:
     """(name, address) of the server's pages that it links to."""
 
     styles: tuple[str, ...]
-    """The addresses of `STYLES`."""
+    """The addresses of the style sheets, in the order of `STYLES`."""
 
     script: str
     """The address of report.js."""

@@ -168,7 +168,7 @@ def test_a_refusal_in_a_batch_counts_as_wrong_and_a_failed_request_is_left_out(h
 
 
 def test_labels_with_a_point_stay_as_they_are(here, capsys):
-    """Only a whole column of the other writing is a table's: labels `1.0` and `2.5` are texts."""
+    """Labels `1.0`, `2.0` and `2.5` keep their points: they are not all whole numbers."""
     labels = ("1.0", "2.0", "2.5")
     rows = [{"id": row["id"], "input": row["input"], "output": labels[n % 3]}
             for n, row in enumerate(GOLD)]  # fmt: skip

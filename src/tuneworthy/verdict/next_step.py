@@ -290,9 +290,8 @@ def _options_to_collect(
     if open_now.arm.tool != "tune" or not climbs or not 0 < rows <= 3 * evidence.train:
         return []
     usd = None if policy.label_each is None else rows * policy.label_each
-    ends = ""
-    if curve.low is not None and curve.high is not None:
-        ends = f" (80 %: {curve.low:,.0f} to {curve.high:,.0f})"
+    known = curve.low is not None and curve.high is not None
+    ends = f" (80 %: {curve.low:,.0f} to {curve.high:,.0f})" if known else ""
     why = (
         f"{ticked(open_now.arm)} still gains as rows are added: from about {curve.needed:,.0f} rows"
         f" in all{ends} it should beat what learns nothing by {points(policy.margin)}"

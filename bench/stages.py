@@ -1,19 +1,18 @@
-"""How often the stage rule errs: many simulated studies with the rule itself in the loop.
+"""How often the schedule errs: many simulated studies with the rule itself in the loop.
 
 usage: stages.py [studies a cell]   1,000 unless said; every cell is stored when it is done.
 A study is drawn: scores of arms of known truth on the same rows, 0/1 or graded, alone or in groups;
-five folds; fitted arms scatter from fold to fold. Then `measure/stage_runner.py` takes its arms by
-the shipped rule, and the shipped comparison and ladder name one. Beside it stands the fixed plan at
-equal cost: every arm runs, training on as many folds as the staged study paid for on average. A
-diagnosis is drawn too: it points to the best training arm in nine studies of ten. In some cells the
-minutes are short, and the rule looks at prompts after one fold, too.
+five folds; fitted arms scatter from fold to fold. Then `measure/schedule_runner.py` takes its steps
+by the shipped rule, and the shipped comparison and ladder name one. Beside it stands the fixed plan
+at equal cost: every arm runs on as many folds as the same minutes pay for. In some cells the
+minutes are short: a quarter of what all arms take.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +32,6 @@ from _stage_worlds import (
     SCORES,
     SPECS,
     SPLITS,
-    VARIANT,
     WORLDS,
     Drawn,
     draw,
@@ -45,12 +43,10 @@ from tuneworthy.matrix.columns import by_spec, column, group_by_place
 from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.matrix.pairs import PairTable
 from tuneworthy.measure import plan_cuts as cuts
-from tuneworthy.measure import stage_rule as stages
-from tuneworthy.measure import stage_runner as follow_module
-from tuneworthy.measure.plan_cuts import look_after
-from tuneworthy.measure.stage_runner import StageRunner
+from tuneworthy.measure import schedule, schedule_runner
+from tuneworthy.measure.plan_cuts import EXPLAIN_SHARE, MINUTES_SAFETY, looked_after, units_of
+from tuneworthy.measure.schedule_runner import ScheduleRunner
 from tuneworthy.records.arm import Recipe
-from tuneworthy.records.causes import Diagnosis
 from tuneworthy.records.evidence import Evidence, Policy
 from tuneworthy.records.plan import Plan, PlannedArm
 from tuneworthy.records.record import digest
@@ -60,6 +56,7 @@ from tuneworthy.records.task import Task
 from tuneworthy.verdict.rule import apply_rule, ladder_scenarios
 
 MARGIN = 0.05
+SHORT = 0.25  # share of the minutes of all arms that a study short of minutes has
 COST = {"lora": 4.0, "rag_lora": 6.0}  # of an arm that only asks, on all folds
 
 
@@ -95,53 +92,59 @@ def alone() -> None:
 
 
 def name(world: str, n: int, sd: float, rows: str, short: bool = False) -> str:
-    """Return the name of a cell; `short`: of minutes, so that the rule looks at prompts."""
-    return f"{world} | n {n} | sd {sd} | {rows}" + " | prompts looked at" * short
+    """Return the name of a cell; `short`: of minutes."""
+    return f"{world} | n {n} | sd {sd} | {rows}" + " | short of minutes" * short
 
 
 def cell(
     world: str, n: int, sd: float, rows: str, short: bool = False, *, studies: int
 ) -> dict[str, Any]:
-    """Return shares over simulated studies of one world, staged and fixed."""
+    """Return shares over simulated studies of one world, scheduled and fixed."""
     rng = np.random.default_rng(int(digest([world, n, sd, rows], 12), 16))
     drawn = [draw(rng, world, n, sd, rows) for _ in range(studies)]
     staged = [follow(one, short) for one in drawn]
-    cost = float(np.mean([one["training"] for one in staged]))
-    folds = max(1, min(FOLDS, round(cost * FOLDS / sum(COST.values()))))
+    cost = float(np.mean([one["minutes"] for one in staged]))
+    folds = max(1, min(FOLDS, round(cost * FOLDS / WHOLE)))
     equal = [fixed(one, folds) for one in drawn]
     return {
         "studies": studies,
         "staged": shares(drawn, staged),
         "fixed, equal cost": {**shares(drawn, equal), "folds": folds},
-        "whole cost": sum(COST.values()),
+        "whole cost": WHOLE,
     }
 
 
-TASK = Task(name="stages", data={"file": "rows.jsonl"}, success={"margin": MARGIN})
+WHOLE = sum(COST.get(spec.arm, 1.0) for spec in SPECS.values())
+TASK = Task(
+    name="stages", data={"file": "rows.jsonl"}, success={"margin": MARGIN, "metric": "exact"}
+)
 POLICY = Policy(margin=MARGIN)
 
 
-class Simulated(StageRunner):
+class Simulated(ScheduleRunner):
     """The shipped executor, with drawn scores in place of models."""
 
     drawn: Drawn
+    _quick = None
 
-    def _measure(self, arm: PlannedArm, folds: tuple[int, ...]) -> list[Run]:
-        new = [run(self.drawn, arm.spec, fold) for fold in folds]
-        self.runs += new
-        self.spent += arm.minutes * len(folds) / len(arm.folds)
+    def _measure(self, runner: Any, part: PlannedArm, what: str, planned: float) -> list[Run]:
+        del runner, what
+        sizes = dict(part.units) or dict.fromkeys(part.folds)
+        new = [run(self.drawn, part.spec, fold, most) for fold, most in sizes.items()]
+        self._put(new)
+        self.spent += planned
         return new
 
-    def _run_probes(self, trained: bool) -> None:
-        del trained  # the diagnosis is drawn
+    def _explain(self) -> Iterator[str]:
+        yield from ()  # a diagnosis names no arm
 
-    def _leave_out(self, arm: PlannedArm, why: str) -> None:
+    def _leave_out(self, arm: PlannedArm, why: Any) -> None:
         del arm, why
 
 
-def run(drawn: Drawn, spec: Spec, fold: int) -> Run:
-    """Return one fold of an arm, as `measure` would."""
-    at = np.flatnonzero(drawn.fold == fold)
+def run(drawn: Drawn, spec: Spec, fold: int, most: int | None = None) -> Run:
+    """Return one fold of an arm, or its first cases, as `measure` would."""
+    at = np.flatnonzero(drawn.fold == fold)[:most]
     values = drawn.scores[at, drawn.names.index(spec.name)]
     learned = spec.arm not in ("zero_shot", "rag")
     return Run.model_construct(
@@ -152,37 +155,31 @@ def run(drawn: Drawn, spec: Spec, fold: int) -> Run:
 
 
 def follow(drawn: Drawn, short: bool = False) -> dict[str, Any]:
-    """Return what the staged study names, and what it trained; `short` of minutes or not."""
+    """Return what the scheduled study names, and what it took; `short` of minutes or not."""
     shape = shape_of(drawn)
-    arms = [planned_arm(spec, short, shape) for spec in SPECS.values()]
-    plan = Plan.model_construct(arms=tuple(arms), across=(), read=60, staged=True)
+    arms = [planned_arm(spec, shape) for spec in SPECS.values()]
+    plan = Plan.model_construct(arms=tuple(arms), across=(), read=60, staged=True, cuts=())
     folds, looked = plan.folds_by_arm, plan.looks_at
     shape = replace(shape, possible_arms=len(arms), folds=folds, looked=looked)
     runs: list[Run] = []
-    told = Diagnosis(arm="zero_shot", n_fail=100, n_pass=100, wrong=drawn.wrong)
-    asking = sum(a.minutes for a in arms if not trains(a.spec))
-    room = asking * (0.5 if short else 1.0) + COST["rag_lora"]
+    room = sum(arm.minutes for arm in arms) * (SHORT if short else 1.0)
     done = Simulated(
-        runner=BENCH, plan=plan, inputs=shape, runs=runs, recipes=[Recipe()] * FOLDS, minutes=room,
-        diagnose=lambda: told, tell=lambda event, data: None,
+        runner=BENCH, plan=plan, inputs=shape, runs=runs, recipes=[Recipe()] * FOLDS,
+        minutes=room * MINUTES_SAFETY / (1 - EXPLAIN_SHARE), tell=lambda event, data: None,
     )  # fmt: skip
     done.drawn = drawn
     for _ in done.run():
         pass
-    return {**named(shape, runs), **spent(runs)}
+    return {**named(shape, runs), **spent(runs), "minutes": done.spent}
 
 
-def planned_arm(spec: Spec, short: bool, shape: ComparisonInputs) -> PlannedArm:
-    """Return an arm as the plan has it, with or without a look at prompts."""
-    later = trains(spec) or spec.name == VARIANT[0]
-    return PlannedArm(
-        spec=spec,
-        folds=tuple(range(FOLDS)),
-        seeds=(0,),
-        minutes=COST.get(spec.arm, 1.0),
-        follow_up=later,
-        look_after=look_after(spec, FOLDS, shape.split, every=short and not later),
-    )
+def planned_arm(spec: Spec, shape: ComparisonInputs) -> PlannedArm:
+    """Return an arm as the plan has it; an arm that only asks takes a minute on all folds."""
+    cost = COST.get(spec.arm, 1.0)
+    units = units_of(TASK, spec, FOLDS, shape.split, cost)
+    return PlannedArm(spec=spec, folds=tuple(range(FOLDS)), seeds=(0,), minutes=cost, units=units,
+                      looked=looked_after(units),
+                      fit_minutes=(cost - 1) / FOLDS if trains(spec) else 0.0)  # fmt: skip
 
 
 class _Bench:
@@ -209,13 +206,9 @@ BENCH: Any = _Bench()
 
 
 def fixed(drawn: Drawn, folds: int) -> dict[str, Any]:
-    """Return what a study names that runs every arm, its training arms on so many folds."""
-    runs = [
-        run(drawn, spec, fold)
-        for spec in SPECS.values()
-        for fold in range(folds if trains(spec) else FOLDS)
-    ]
-    return {**named(shape_of(drawn), runs), **spent(runs)}
+    """Return what a study names that runs every arm on so many folds."""
+    runs = [run(drawn, spec, fold) for spec in SPECS.values() for fold in range(folds)]
+    return {**named(shape_of(drawn), runs), **spent(runs), "minutes": WHOLE * folds / FOLDS}
 
 
 def shape_of(drawn: Drawn) -> ComparisonInputs:
@@ -261,7 +254,7 @@ def result(one: Any, final: bool) -> Any:
 
 PARTS = (
     "left broken", "a pair broken", "firm", "firm and wrong", "never run", "missed", "regret",
-    "training",
+    "training", "minutes",
 )  # fmt: skip
 
 
@@ -281,6 +274,7 @@ def shares(drawn: Sequence[Drawn], found: Sequence[dict[str, Any]]) -> dict[str,
         counts["missed"] += ran < best - MARGIN - 1e-9
         counts["regret"] += 100 * (best - own)
         counts["training"] += said["training"]
+        counts["minutes"] += said["minutes"]
     return {what: round(total / len(drawn), 4) for what, total in counts.items()}
 
 
@@ -291,7 +285,7 @@ def summary(cells: dict[str, Any]) -> dict[str, float]:
         return max(one["staged"][what] for one in cells.values())
 
     gains = [one["staged"]["firm"] - one["fixed, equal cost"]["firm"] for one in cells.values()]
-    cost = [one["staged"]["training"] / one["whole cost"] for one in cells.values()]
+    cost = [one["staged"]["minutes"] / one["whole cost"] for one in cells.values()]
     return {
         "more left on the table than said, worst cell (limit .05)": worst("left broken"),
         "a bound of some pair with the named arm broken, worst cell": worst("a pair broken"),
@@ -299,7 +293,7 @@ def summary(cells: dict[str, Any]) -> dict[str, float]:
         "best arm, a margin better, never run, worst cell (limit .05)": worst("missed"),
         "firm, points beyond the fixed plan of equal cost, mean": round(100 * np.mean(gains), 1),
         "firm, points beyond the fixed plan of equal cost, least": round(100 * min(gains), 1),
-        "training cost, share of the fixed plan, mean": round(float(np.mean(cost)), 2),
+        "minutes, share of those of all arms, mean": round(float(np.mean(cost)), 2),
     }
 
 
@@ -314,7 +308,7 @@ def stored(path: Path, studies: int) -> dict[str, Any]:
 
 def code() -> str:
     """Return a digest of the rule and the worlds: cells of another one don't count."""
-    modules = (cuts, follow_module, matrix_pairs, stages, _stage_worlds)
+    modules = (cuts, schedule_runner, matrix_pairs, schedule, _stage_worlds)
     files = [Path(__file__), *(Path(str(module.__file__)) for module in modules)]
     return digest([path.read_text("utf-8") for path in files], 16)
 

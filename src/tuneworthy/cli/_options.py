@@ -38,6 +38,11 @@ Brief = Annotated[
     ),
 ]
 
+Minutes = Annotated[
+    str | None,
+    typer.Option("--minutes", help="Take at most this much time, in place of budget.minutes."),
+]
+
 _SHORT_MINUTES = 0.5  # minutes; the verdict so far is not shown in a shorter study
 
 
@@ -174,6 +179,8 @@ class Watcher:
                 self._view.progress(self._arm, self._done, self._total)
         elif event == "say":
             self._view.say(data)
+        elif event == "at":
+            self._view.at(data)
         elif event == "look" and not self._view.ask_to_go_on(f"Note: {data}."):
             raise typer.Abort
         elif event == "plan":
@@ -187,7 +194,8 @@ class Watcher:
             sums = {text: sum(e.minutes for e in extras if not e.because)
                     for text, extras in parts.items()}  # fmt: skip
             more = [text.format(minutes) for text, minutes in sums.items() if minutes >= 0.5]
-            text = f"plan: {count_noun(arms, 'arm')}, about {data.minutes:.0f} min on this machine"
+            cap = data.minutes if data.cap_minutes is None else min(data.minutes, data.cap_minutes)
+            text = f"plan: {count_noun(arms, 'arm')}, at most {cap:.0f} min on this machine"
             self._view.say(", ".join((text, *more)))
             self._view.short = data.minutes < _SHORT_MINUTES and data.sent is None
             if needs := needs_line(arm.because for arm in data.arms):

@@ -13,8 +13,10 @@ from tuneworthy.cli._options import (
     Json,
     Limit,
     MaxBad,
+    Minutes,
     TaskFile,
     messages_view,
+    minutes,
     print_line,
     share,
     show,
@@ -32,6 +34,7 @@ def command(
     max_bad: MaxBad = "1%",
     limit: Limit = None,
     brief: Brief = False,
+    cap: Minutes = None,
     show_prompts: Annotated[
         bool, typer.Option("--show-prompts", help="Print each arm's first prompt; send nothing.")
     ] = False,
@@ -44,7 +47,8 @@ def command(
     from tuneworthy.report.results_folder import repeats_lines
     from tuneworthy.report.screen import terminal_size
 
-    options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit, brief=brief)
+    options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit, brief=brief,
+                         minutes=None if cap is None else minutes(cap, "--minutes"))  # fmt: skip
     if show_prompts:
         return _print_prompts(task_path(task), options, json)
     with messages_view() as watch:

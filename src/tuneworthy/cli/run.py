@@ -13,6 +13,7 @@ from tuneworthy.cli._options import (
     Json,
     Limit,
     MaxBad,
+    Minutes,
     TaskFile,
     minutes,
     print_stderr,
@@ -33,7 +34,7 @@ EXIT_CODES = {
     5: "rows are refused",
     6: "a cap on money or tokens is reached; a second call continues",
     7: "the store (.tuneworthy/) is busy, full, damaged or cannot be written",
-    130: "stopped by Ctrl-C; a second call continues",
+    130: "stopped by Ctrl-C, with a verdict on what was measured; a second call continues",
     141: "the reader of the output closed it",
     143: "stopped by SIGTERM or SIGHUP; a second call continues",
 }
@@ -77,6 +78,7 @@ def command(
         typer.Option("--pay", help="Allow a paid model without a cap, and a trainer's command."),
     ] = False,
     brief: Brief = False,
+    cap: Minutes = None,
     more: Annotated[
         str | None, typer.Option("--more", help="Add this much time to the study (10m, 1h).")
     ] = None,
@@ -99,7 +101,8 @@ def command(
     from tuneworthy.verdict.decide import exit_code
 
     options = RunOptions(bad_rows, share(max_bad), limit, fresh=fresh, pay=pay, brief=brief, on=on,
-                        unlock=unlock, more=None if more is None else minutes(more))  # fmt: skip
+                        unlock=unlock, more=None if more is None else minutes(more),
+                        minutes=None if cap is None else minutes(cap, "--minutes"))  # fmt: skip
     if dry:
         return _print_dry_run(task_path(task), options, json)
     repeated = None
@@ -109,6 +112,9 @@ def command(
         else:
             study = run_study(task_path(task), options, watch)
     _print_study(study, repeated, json)
+    if study.stopped:
+        print_stderr(study.stopped)
+        return study.stopped.exit_code
     return exit_code(study.verdict, require_firm)
 
 

@@ -25,10 +25,7 @@ from tuneworthy.records.causes import (
     Intervention,
     Remedy,
     Wrong,
-    argues_against_training,
     asks_another_model,
-    repairable_causes,
-    share_of,
 )
 from tuneworthy.records.evidence import ArmResult, Evidence
 from tuneworthy.records.plan import Plan, PlannedArm
@@ -316,25 +313,12 @@ def _permuted_pass_shares(
     return shares
 
 
-def repairable_share(spec: Spec, wrong: Sequence[Wrong]) -> float:
-    """Return the share of the failures (0 to 1) whose cause this arm may repair."""
-    return share_of(wrong, repairable_causes(spec))
-
-
-def advised_against(spec: Spec, wrong: Sequence[Wrong]) -> bool:
-    """Return whether the diagnosis speaks against running an arm.
-
-    It does against training without passages if most failures lack a passage or misread one.
-    """
-    return argues_against_training(wrong, repairable_causes(spec))
-
-
 def with_minutes(evidence: Evidence, plan: Plan) -> Evidence:
     """Return the evidence with, per arm cut for time, the minutes and dollars that it lacks.
 
     An arm without an estimate (0 minutes, nothing sent) keeps None. An arm that learnt from a part
     of the rows gets the minutes of the uncut plan, one that ran on some folds those of the others.
-    An arm that the stage rule stopped for its score gets none: more minutes would not continue it.
+    An arm that the schedule stopped for its score gets none: more minutes would not continue it.
     """
     planned = {
         plan_arm.spec.name: plan_arm for plan_arm in plan.arms if plan_arm.minutes or plan_arm.sent

@@ -203,7 +203,8 @@ class Session:
                 stored = self.ledger.freeze(self.study, "plan", stored)
         free = not any(map(is_paid, self.models.specs))
         volume = self.task.economics.requests_per_month
-        return Plan.model_validate(stored).with_caps(self.task.budget, free, volume)
+        minutes = self.minutes if self.task.budget.stages else None
+        return Plan.model_validate(stored).with_caps(self.task.budget, free, volume, minutes)
 
     def plan_inputs(self, speed: machine_speed.Speed | None = None) -> planning.PlanInputs:
         """Return the inputs of a plan; time a local base model unless its `speed` is given."""
@@ -357,7 +358,11 @@ def read(
 ) -> tuple[Loaded, Split]:
     """Return the rows of a task file, with their task, and their split; open nothing to score."""
     how = options.bad_rows, options.max_bad, options.limit, options.unlock
-    loaded = with_inferred_passages(load(read_task(path), *how, say=lambda text: tell("say", text)))
+    task = read_task(path)
+    if options.minutes is not None:
+        budget = task.budget.model_copy(update={"minutes": options.minutes})
+        task = task.model_copy(update={"budget": budget}).at(task.folder)
+    loaded = with_inferred_passages(load(task, *how, say=lambda text: tell("say", text)))
     return loaded, split(loaded)
 
 

@@ -25,14 +25,21 @@ from tuneworthy.explain.two_studies import (
     compare_repetition,
 )
 from tuneworthy.flows.identity import add_minutes, competing_arms, needs_met
-from tuneworthy.flows.look_count import count_look, end_look, is_counted, look_warning, looks_so_far
+from tuneworthy.flows.look_count import (
+    charge_look,
+    count_look,
+    end_look,
+    is_counted,
+    look_warning,
+    looks_so_far,
+)
 from tuneworthy.flows.missing_keys import key_notice, key_observations, refuse_without_key
 from tuneworthy.flows.session import UNLOCKED_SUFFIX, Session, open_session, read
 from tuneworthy.matrix.look_text import look_line
 from tuneworthy.measure.further.runner import ExtrasInputs, with_extras, with_slices
 from tuneworthy.measure.grading import blocks_ahead
-from tuneworthy.measure.plan_cuts import fit_extras
-from tuneworthy.measure.stage_runner import StageRunner
+from tuneworthy.measure.plan_cuts import fit_extras, without_diagnosis
+from tuneworthy.measure.schedule_runner import FIRST_LOOK, ScheduleRunner
 from tuneworthy.models.remote.price_list import misspelt, outdated
 from tuneworthy.records.artefact import Recipe
 from tuneworthy.records.audit_report import Audit, Observation
@@ -42,7 +49,7 @@ from tuneworthy.records.counting import count_noun
 from tuneworthy.records.errors import DataError, ModelError, TaskError
 from tuneworthy.records.evidence import Evidence
 from tuneworthy.records.plan import Plan
-from tuneworthy.records.reason import Why, is_reason
+from tuneworthy.records.reason import Reason, Why, is_reason
 from tuneworthy.records.results import Grade, Results
 from tuneworthy.records.run import Run, RunOptions
 from tuneworthy.records.specs import specs
@@ -51,19 +58,18 @@ from tuneworthy.report.results_folder import Study, folder_of, make_results_fold
 from tuneworthy.rows.audit import audit, with_observations
 from tuneworthy.rows.recorded import answer_observations, recorded_answers
 from tuneworthy.rows.sealed import scored_cases
+from tuneworthy.store.signals import StopRequested, go_on
 from tuneworthy.store.study_events import StudyEvents
+from tuneworthy.verdict.phrases import first_look_line
 from tuneworthy.verdict.rungs import policy_of
 
 __all__ = ["RunOptions", "Study", "Watch", "check", "plan", "run"]
 
-_EXTRAS_LEAST_SHARE = 0.1  # of the minutes, always left to optional measurements
-
-_EXTRAS_MOST_SHARE = 0.25  # of the minutes, at most, for them under the stage rule
-
 Watch = Callable[[str, Any], None]
 
 """Called as (event, data); events: look (a warning, before a second look is spent), audit, plan,
-arm, answers (number of new ones), say, step (Standing or None), done (Results)."""
+arm, answers (number of new ones), say, step (Standing or None), done (Results). After the arms that
+take seconds a `say` tells the first look."""
 
 
 def check(path: Path, options: RunOptions = RunOptions(), watch: Watch | None = None) -> Audit:
@@ -149,21 +155,36 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
     runs: list[Run] = []
     recipes = [Recipe() for _ in session.split.parts]
     read, live = _Diagnosing(session), _LiveLine(session)
-    stages = stage_runner(session, planned, runs, recipes, read)
-    for _ in stages.run():
-        count_look(session, runs)
-        if watch and _any_measured(runs):
-            tell("step", live.standing(planned, runs))
-    end_look(session, planned, runs)
+    steps = _schedule_runner(session, planned, runs, recipes)
+    begun, stopped = time.monotonic(), None
+    try:
+        for moment in steps.run():
+            count_look(session, runs)
+            if moment == FIRST_LOOK and planned.staged:
+                if text := live.first_look(planned, runs, time.monotonic() - begun):
+                    session.say(text)
+            elif watch and _any_measured(runs):
+                tell("step", live.standing(planned, runs))
+        end_look(session, planned, runs)
+    except StopRequested as stop:
+        if not _any_measured(runs) or not planned.staged:
+            raise
+        stopped = stop
+        go_on()
+        steps.end(Reason(why=Why.STOPPED))
+        charge_look(session, runs)
     if not _any_measured(runs):
         raise _nothing_measured_error(runs)
     if planned.staged:
-        room = max(_EXTRAS_LEAST_SHARE * session.minutes, stages.left)
-        planned = fit_extras(stages.plan, room, _EXTRAS_MOST_SHARE * session.minutes)
+        planned = fit_extras(steps.plan, 0.0 if stopped else steps.left)
+    if stopped:
+        planned = without_diagnosis(planned)
     results = _results_of_runs(session, planned, runs, recipes, read)
-    results = session.finish(results.model_copy(update={"steps": tuple(stages.steps)}))
+    results = results.model_copy(update={"steps": tuple(steps.steps)})
+    if not stopped:
+        results = session.finish(results)
     tell("done", results)
-    return Study(results, session.write(results))
+    return Study(results, session.write(results), stopped=stopped)
 
 
 def _study_to_repeat(session: Session) -> Results:
@@ -197,20 +218,13 @@ def unlock(session: Session) -> None:
     session.tell("say", f"{rows} unlocked: {'look ' if session.looks.look < 2 else ''}{look}")
 
 
-def stage_runner(
-    session: Session, planned: Plan, runs: list[Run], recipes: list[Recipe], read: _Diagnosing
-) -> StageRunner:
+def _schedule_runner(
+    session: Session, planned: Plan, runs: list[Run], recipes: list[Recipe]
+) -> ScheduleRunner:
     """Return the runner of a plan; it adds to `runs` and `recipes` (each fold's best prompt)."""
     runner = replace(session.runner(), runs=runs)  # shares the list, which grows
-    return StageRunner(
-        runner,
-        planned,
-        session.inputs,
-        runs,
-        recipes,
-        session.minutes,
-        lambda: read.of(planned, runs),
-        session.tell,
+    return ScheduleRunner(
+        runner, planned, session.inputs, runs, recipes, session.minutes, session.tell
     )
 
 
@@ -227,17 +241,32 @@ class _LiveLine:
 
     def standing(self, planned: Plan, runs: Sequence[Run]) -> Standing | None:
         """Return what the rule would name now, without diagnosis; None if it is not due."""
-        from tuneworthy.verdict.decide import standing_so_far
-
-        begun, session = time.monotonic(), self._session
+        begun = time.monotonic()
         if begun < self._due or not _any_measured(runs):
             return None
+        standing = self._computed(planned, runs)
+        self._due = time.monotonic() + 9 * (time.monotonic() - begun)
+        return standing
+
+    def first_look(self, planned: Plan, runs: Sequence[Run], seconds: float) -> str:
+        """Return the sentence of the first look after so many seconds; "" if nothing was scored."""
+        if not _any_measured(runs):
+            return ""
+        done = {run.spec.name for run in runs}
+        open_arms = [
+            arm.spec.name for arm in planned.arms
+            if arm.scheduled and arm.spec.role == "candidate" and arm.spec.name not in done
+        ]  # fmt: skip
+        return first_look_line(self._computed(planned, runs), open_arms, seconds)
+
+    def _computed(self, planned: Plan, runs: Sequence[Run]) -> Standing:
+        from tuneworthy.verdict.decide import standing_so_far
+
+        session = self._session
         cases, done = tuple(session.sealed.open("compare").values()), {r.spec.name for r in runs}
         waits = any(not arm.because and arm.spec.name not in done for arm in planned.arms)
         evidence = compare(session.inputs, cases, runs)
-        standing = standing_so_far(evidence, policy_of(session.task), waits)
-        self._due = time.monotonic() + 9 * (time.monotonic() - begun)
-        return standing
+        return standing_so_far(evidence, policy_of(session.task), waits)
 
 
 def _results_of_runs(

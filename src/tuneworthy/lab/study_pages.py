@@ -215,15 +215,11 @@ def _state_from_events(place: StudyPlace, events: list[dict[str, Any]]) -> str:
 
 
 def _verdict_so_far(steps: list[dict[str, Any]]) -> str:
-    """Return the verdict so far: `If you stopped now: KEEP (present), may leave 9 points`."""
+    """Return the verdict so far: `If you stopped now: KEEP (present), at most 9 points …`."""
     last = steps[-1] if steps else {}
-    use, arm = str(last.get("use", "")), last.get("arm")
-    same = [
-        step.get("left")
-        for step in steps
-        if (str(step.get("use", "")), step.get("arm")) == (use, arm)
-    ]
-    said = phrases.verdict_so_far(use, arm, [float(left) for left in same if left is not None])
+    left = last.get("left")
+    named = str(last.get("use", "")), last.get("arm")
+    said = phrases.verdict_so_far(*named, None if left is None else float(left))
     return said[:1].upper() + said[1:]
 
 

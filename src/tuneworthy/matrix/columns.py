@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -66,6 +67,12 @@ class Column:
         fitted = self if self.learned else versus
         sd = max(retraining_sd(self.spec), retraining_sd(versus.spec))
         return Fit(fitted.fold, split, sd)
+
+    def folds_done(self, split: Split) -> float:
+        """Return on how many folds of a split the arm was scored; part of one counts as a part."""
+        counts = Counter(self.fold[case] for case in self.cells)
+        sizes = {fold: len(part.test) for fold, part in enumerate(split.parts)}
+        return sum(min(1.0, n / sizes[f]) if sizes.get(f) else 1.0 for f, n in counts.items())
 
     @property
     def scores(self) -> dict[str, float]:

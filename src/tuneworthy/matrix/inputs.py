@@ -22,8 +22,6 @@ from tuneworthy.stats.many import nested_level
 
 Array = np.ndarray[Any, Any]
 
-LOOK_SHARE = 0.2  # share of an arm's error that the stage rule spends after its first folds
-
 
 @dataclass(frozen=True)
 class ComparisonInputs:
@@ -34,7 +32,7 @@ class ComparisonInputs:
     `possible_arms` counts the arms that the bounds pay for, measured or not: those that the stage
     rule may run, and those of an earlier study that showed these answers too; 0 without any.
     `folds` has the planned folds of each arm of a staged study, `looked` the numbers of folds after
-    which it was looked at, those of its stage rule first. `earlier` has (look, rows) of each
+    which it was looked at, those of its schedule first. `earlier` has (look, rows) of each
     earlier look at a part of these rows that showed the same answers. `refits` has, by arm that was
     fitted on several partitions, the mean variance of a row's score over them. `own_design` is how
     rows depend on each other where it is not what task and split say.
@@ -51,7 +49,7 @@ class ComparisonInputs:
     right: AbstractSet[tuple[str, str]] = frozenset()
     possible_arms: int = 0
     folds: Mapping[str, int] = field(default_factory=dict)
-    looked: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    looked: Mapping[str, Sequence[float]] = field(default_factory=dict)
     earlier: Sequence[tuple[int, float]] = ()
     refits: Mapping[str, float] = field(default_factory=dict)
     own_design: Design | None = None
@@ -64,7 +62,7 @@ class ComparisonInputs:
         `rivals` each spends its part: the less they resemble each other, the less looks at them do.
         """
         tail, rows = self.tail / rivals, float(len(self.split.scored))
-        done = len(set(column.fold.values()))
+        done = column.folds_done(self.split)
         folds = max(done, self.folds.get(column.spec.name, done))
         stops = [at for at in self.looked.get(column.spec.name, ()) if at < done]
         shares = [0.0, *(at / folds for at in (*sorted(set(stops)), done))]

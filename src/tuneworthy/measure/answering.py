@@ -140,7 +140,8 @@ class Runner:
 
     `learn_cases` has the cases to learn from by id, `metric_digest` the hash of the metric's code
     and judge, `salt` marks studies started anew, `recorded` has logged answers by spec name and
-    case, `runs` the earlier runs. `timed`: also time prompts. `executor`: where arms are fitted.
+    case, `runs` the earlier runs. `timed`: also time prompts. `longer`: ask cut
+    answers again. `executor`: where arms are fitted.
     """
 
     task: Task
@@ -161,6 +162,7 @@ class Runner:
     done: Callable[[int], None] = lambda answers: None
     check: Callable[[], None] = lambda: None
     timed: bool = True
+    longer: bool = True
     executor: Executor = THIS_PROCESS
 
 
@@ -168,18 +170,20 @@ def answer_cases(
     runner: Runner,
     fitted: Fitted,
     source: dict[str, Any],
-    scored: Sequence[Query],
+    blocks: Sequence[Sequence[Query]],
     dev_ids: Sequence[str],
 ) -> Iterator[tuple[str, Answer]]:
     """Yield (case id, answer) for sealed and dev cases; each complete shard is stored.
 
-    A local model gets the missing shards together, up to one full shard, to keep its batches full.
+    `blocks` are the sealed cases; no shard crosses the end of one, so that a later step, which has
+    the same first blocks, finds their answers. A local model gets the missing shards together, up
+    to one full shard, to keep its batches full.
     """
     size = getattr(fitted.model, "shard", CASES_PER_SHARD)
     most = size if hasattr(fitted.model, "shard") else 0
     groups: list[dict[str, Sequence[Query]]] = [{}]
     dev = [runner.learn_cases[i].query() for i in dev_ids]
-    for what, queries in (("answers", scored), ("dev", dev)):
+    for what, queries in (*(("answers", block) for block in blocks), ("dev", dev)):
         for start in range(0, len(queries), size):
             shard = queries[start : start + size]
             key = digest({"what": what, **source, "queries": [query.plain() for query in shard]})
@@ -197,7 +201,7 @@ def with_repeats(
     runner: Runner,
     fitted: Fitted,
     source: dict[str, Any],
-    queries: Sequence[Query],
+    blocks: Sequence[Sequence[Query]],
     answers: Sequence[Answer],
     times: int,
 ) -> list[Answer]:
@@ -205,7 +209,7 @@ def with_repeats(
     more = []
     for n in range(1, times):
         drawn = replace(fitted, answer=partial(_answer_again, fitted, n), known=None)
-        more.append(dict(answer_cases(runner, drawn, {**source, "repeat": n}, queries, ())))
+        more.append(dict(answer_cases(runner, drawn, {**source, "repeat": n}, blocks, ())))
     return [a.model_copy(update={"repeats": tuple(o[a.case] for o in more)}) for a in answers]
 
 

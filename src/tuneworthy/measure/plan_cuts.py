@@ -1,19 +1,20 @@
-"""Cut a plan until it fits the minutes, and keep the minutes of each step in the ledger."""
+"""Cut a plan until a training fits the minutes; keep the minutes of each step in the ledger."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 from tuneworthy.matrix.columns import by_spec
+from tuneworthy.metrics import scores_by_set
 from tuneworthy.records.errors import StoreError
 from tuneworthy.records.plan import LEAST_DIAGNOSED_CASES, NO_DIAGNOSIS_CUT, Plan, PlannedArm
 from tuneworthy.records.reason import NO_ROOM
 from tuneworthy.records.run import Run, Spec
 from tuneworthy.records.specs import (
+    builds_on_prompt,
     is_recorded,
     learns_from_teacher,
     times_asked,
@@ -26,129 +27,92 @@ from tuneworthy.store.store import Ledger
 
 LEAST_PROMPTS_TRIED = 2  # the fewest prompts of a search: the starting prompt and one more
 
-_LEAST_TRAINING_ROWS = 100  # the fewest rows that training is cut to
-
-FOLDS_BEFORE_LOOK = 1  # folds that an arm runs on before the stage rule looks at it
-
-LEAST_FOLDS = 2  # folds of a training arm if there is no time for all of them
-
-_DEAR_SHARE = 0.04  # share of the minutes above which an arm that does not train is worth a look
-
 SEARCH_SHARE = 0.15  # share of the minutes that a prompt search may be planned to take
 
-_LEFT_EXAMPLES = 4  # examples left in a prompt whose examples differ by input
+EXPLAIN_SHARE = 0.15  # share of the minutes kept for what explains the verdict
+
+MINUTES_SAFETY = 1.2  # times the minutes that a step is expected to take must fit
+
+_LEAST_TRAINING_ROWS = 100  # the fewest rows that training is cut to
+
+_AT_ONCE_MINUTES = 0.1  # minutes up to which an arm is not taken step by step
+
+_FIRST_STEP = 32  # cases that an arm without training is scored on first: one batch
 
 
 @dataclass(frozen=True)
 class PlanLimits:
-    """The limits of a plan: seeds and folds of training arms, and `most_k` examples in a prompt.
+    """The limits of a plan: the seeds of training arms, and what the minutes leave of the rest.
 
     `tried` is the most prompts of a search (an arm with a `budget`), None for its own budget;
-    `rows` the most training rows, None for all; `read` as in `Plan`; `parts` the most folds that an
-    arm without training is scored on, None for all; `look`: the stage rule also looks at arms that
-    do not train.
+    `rows` the most training rows, None for all; `read` as in `Plan`.
     """
 
     seeds: int
-    folds: int
-    most_k: int | None
     tried: int | None = None
     rows: int | None = None
     read: int | None = None
-    parts: int | None = None
-    look: bool = False
 
 
-@dataclass
-class _CutState:
-    """The current limits (`now`), and the printed line of each cut by subject (`said`)."""
+def fewer_rows(arms: Sequence[Spec], rows: int) -> Iterator[tuple[int, str]]:
+    """Yield ever fewer (training rows, the printed line of that cut).
 
-    now: PlanLimits
-    said: dict[str, str]
-    readable: bool
-
-    def cut(self, subject: str, text: str, **change: Any) -> tuple[PlanLimits, tuple[str, ...]]:
-        self.now = replace(self.now, **change)
-        self.said.pop(subject, None)  # moves the subject to the end
-        self.said[subject] = text
-        return self.now, tuple(self.said.values())
-
-    def cut_diagnosis(self, most: int) -> Iterator[tuple[PlanLimits, tuple[str, ...]]]:
-        text = f"what was wrong is read on at most {most} failed and {most} passed cases"
-        if self.readable:
-            yield self.cut("read", text if most else NO_DIAGNOSIS_CUT, read=most)
-
-
-def tighter_limits(
-    arms: Sequence[Spec], start: PlanLimits, rows: int, readable: bool, dear: bool = False
-) -> Iterator[tuple[PlanLimits, tuple[str, ...]]]:
-    """Yield ever tighter (limits of a plan, printed lines of all cuts so far).
-
-    No arm is dropped for another: all get fewer examples, folds and rows. The order: diagnosis on
-    60 failed and 60 passed cases, where planted causes are still named well; one training seed; a
-    look at prompts after one fold; fewer examples; diagnosis on 20; fewer folds for every arm;
-    fewer training rows; no diagnosis.
-    Folds are cut before rows: fewer folds widen the bounds, while an arm trained on a part of the
-    rows is another arm than the one that would be built.
-    `arms` are those that can be measured here; `rows` is the number of training rows; `dear`: an
-    arm that does not train takes long enough to be worth a look (`worth_a_look`).
+    `arms` are those that can be measured here; `rows` is the number of training rows. Nothing else
+    of a plan is cut: the schedule spends what minutes there are.
     """
-    path = _CutState(start, {}, readable)
-    yield from path.cut_diagnosis(60)
-    training = [spec for spec in arms if trains(spec)]
-    if training and path.now.seeds > 1:
-        text = "one training seed: how much a retraining differs is not measured"
-        yield path.cut("seeds", text, seeds=1)
-    if dear:
-        text = "prompts are scored on one fold first, and on others only while they may be named"
-        yield path.cut("look", text, look=True)
-    if any(spec.options.get("k", 0) > _LEFT_EXAMPLES for spec in arms):
-        text = f"at most {_LEFT_EXAMPLES} examples in prompts whose examples differ by input"
-        yield path.cut("examples", text, most_k=_LEFT_EXAMPLES)
-    yield from path.cut_diagnosis(LEAST_DIAGNOSED_CASES)
-    folds = path.now.folds
-    fewest = folds if dear else LEAST_FOLDS  # a look takes one fold anyway
-    for fewer in range(folds - 1, fewest - 1, -1):
-        text = f"every arm is scored on {fewer} of {folds} folds"
-        yield path.cut("parts", text, parts=fewer, folds=fewer)
-    learnt = max((cuttable_rows(spec, rows) for spec in training), default=0)
+    learnt = max((cuttable_rows(spec, rows) for spec in arms if trains(spec)), default=0)
     while learnt > _LEAST_TRAINING_ROWS:
         learnt = max(_LEAST_TRAINING_ROWS, round(0.08 * learnt) * 10)
-        yield path.cut("rows", f"training on {learnt} of {rows} rows", rows=learnt)
-    yield from path.cut_diagnosis(0)
+        yield learnt, f"training on {learnt} of {rows} rows"
 
 
-def uses_stage_rule(task: Task) -> bool:
-    """Return whether the stage rule decides which arms run."""
+def diagnosis_size(
+    minutes: Callable[[int | None], float], most: float, guessed: bool
+) -> tuple[int | None, str]:
+    """Return (`read` of a plan, its printed line) of the largest diagnosis within `most` minutes.
+
+    `minutes` returns what a diagnosis of this size takes; where it is `guessed`, the smallest one
+    stays. 60 failed and 60 passed cases name planted causes still well.
+    """
+    for read in (None, 60, LEAST_DIAGNOSED_CASES):
+        if minutes(read) <= most or (guessed and read == LEAST_DIAGNOSED_CASES):
+            text = f"what was wrong is read on at most {read} failed and {read} passed cases"
+            return read, "" if read is None else text
+    return 0, NO_DIAGNOSIS_CUT
+
+
+def uses_schedule(task: Task) -> bool:
+    """Return whether the schedule decides which arms run, and how far."""
     return task.budget.stages
 
 
-def decided_by_stage_rule(task: Task, spec: Spec) -> bool:
-    """Return whether the stage rule decides on an arm: it trains, searches or is a variant.
+def units_of(
+    task: Task, spec: Spec, folds: int, split: Split, minutes: float
+) -> tuple[tuple[int, int], ...]:
+    """Return the steps of an arm on so many folds; () for one that runs at once.
 
-    A student that trains no model is one too: its teacher's answers cost money.
+    References, recorded systems, classifiers and whatever else takes seconds run at once; arms that
+    train, search or vary another never do. An arm that trains, or uses the prompt of another, takes
+    whole folds; any other begins with a few cases. Rows in time order are scored in whole folds
+    too, since the first ones do not represent all.
     """
     taught = trains(spec) or learns_from_teacher(spec)
-    return taught or prompts_tried(spec) > 0 or variant_of(task, spec) >= 0
+    chosen = taught or prompts_tried(spec) > 0 or variant_of(task, spec) >= 0
+    if spec.role == "reference" or spec.tool == "classifier" or is_recorded(task, spec):
+        return ()
+    if minutes <= _AT_ONCE_MINUTES and not chosen:
+        return ()
+    sizes = [len(part.test) for part in split.learning[:folds]]
+    alike = not (split.by_time or scores_by_set(task))
+    whole = taught or builds_on_prompt(spec) or not alike or sizes[0] <= _FIRST_STEP
+    first = [] if whole else [(0, _FIRST_STEP)]
+    return (*first, *enumerate(sizes))
 
 
-def look_after(spec: Spec, folds: int, split: Split, every: bool = False) -> int:
-    """Return after how many folds the stage rule looks at an arm, 0 if it runs on all at once.
-
-    The rule looks at training arms; with `every` at all that are no classifier, so that arms which
-    choose a prompt find all prompts in their fold. Rows in time order get no intermediate look,
-    since the first ones do not represent all; nor does an arm that cannot be named.
-    """
-    asks = every and spec.tool != "classifier"
-    looked = (trains(spec) or asks) and spec.role == "candidate"
-    return FOLDS_BEFORE_LOOK if looked and folds > FOLDS_BEFORE_LOOK and not split.by_time else 0
-
-
-def worth_a_look(task: Task, arm: PlannedArm, split: Split) -> bool:
-    """Return whether a look may save many minutes of an arm; False for an arm that trains."""
-    looked = look_after(arm.spec, len(arm.folds), split, every=not arm.follow_up)
-    dear = arm.minutes > _DEAR_SHARE * task.budget.minutes
-    return dear and looked > 0 and not trains(arm.spec) and not is_recorded(task, arm.spec)
+def looked_after(units: Sequence[tuple[int, int]]) -> tuple[float, ...]:
+    """Return after how many folds an arm with these steps may stop: after each but the last."""
+    size = dict(units)
+    return tuple(fold + cases / max(size[fold], 1) for fold, cases in units[:-1])
 
 
 def prompts_tried(spec: Spec) -> int:
@@ -161,12 +125,12 @@ def cuttable_rows(spec: Spec, rows: int) -> int:
     return rows if "rows" in spec.options and "(" not in spec.name else 0
 
 
-def fit_extras(plan: Plan, left: float, share: float) -> Plan:
+def fit_extras(plan: Plan, left: float) -> Plan:
     """Return the plan with only the optional measurements that fit the minutes left.
 
-    Together they take at most `share` minutes, in the order of the plan; what a limit needs stays.
+    They are taken in the order of the plan; what a limit needs stays.
     """
-    room, extras = max(0.0, min(left, share)), []
+    room, extras = max(0.0, left), []
     for extra in plan.beside:
         if not extra.because and extra.minutes > room and not extra.needed:
             extra = extra.model_copy(update={"because": str(NO_ROOM)})
@@ -174,6 +138,12 @@ def fit_extras(plan: Plan, left: float, share: float) -> Plan:
             room -= extra.minutes
         extras.append(extra)
     return plan.model_copy(update={"beside": tuple(extras)})
+
+
+def without_diagnosis(plan: Plan) -> Plan:
+    """Return the plan with no cause read: there were no minutes for placebos."""
+    cuts = (*(line for line in plan.cuts if line != NO_DIAGNOSIS_CUT), NO_DIAGNOSIS_CUT)
+    return plan.model_copy(update={"read": 0, "cuts": cuts})
 
 
 def asked_again_line(task: Task, planned: Sequence[PlannedArm]) -> str:
@@ -191,7 +161,7 @@ _LEAST_MEASURED_MINUTES = (
     0.5  # planned minutes that must be measured before estimates are corrected
 )
 
-_MOST_CORRECTION = 4.0  # the largest factor by which estimates are corrected, up or down
+_MOST_CORRECTION = 10.0  # the largest factor by which estimates are corrected, up or down
 
 
 @dataclass
@@ -229,7 +199,7 @@ def at_measured_pace(
 ) -> Plan:
     """Return the plan with corrected minutes for every arm that did not run on all its folds.
 
-    The next step names these minutes, and the stage rule asks for as many before it runs the arm.
+    The next step names these minutes.
     """
     folds = {name: {run.fold for run in own if run.scores} for name, own in by_spec(runs).items()}
     arms = []
@@ -243,7 +213,7 @@ def at_measured_pace(
 
 @dataclass(frozen=True)
 class KeptMinutes:
-    """The minutes of one study's steps, as its ledger keeps them."""
+    """The steps of one study and their minutes, as its ledger keeps them."""
 
     ledger: Ledger
     study: str
@@ -252,28 +222,22 @@ class KeptMinutes:
         """Keep the minutes that the study with this limit has spent."""
         self.ledger.freeze(self.study, spent_key(limit), {"minutes": round(spent, 4)})
 
-    def folds_done(self, arm: str, folds: Sequence[int]) -> int:
-        """Return n: an earlier run measured the arm on the first n of these folds; 0 if on none."""
-        counts = range(len(folds), 0, -1)
-        return next((n for n in counts if self._kept(_step(arm, folds[:n])) is not None), 0)
+    def steps(self) -> Iterator[tuple[str, int]]:
+        """Yield (arm, number of its step) of each step that an earlier run began, in order."""
+        at = 0
+        while (kept := self.ledger.frozen(self.study, f"step {at}")) is not None:
+            yield str(kept["arm"]), int(kept["step"])
+            at += 1
+
+    def keep_step(self, at: int, arm: str, step: int) -> None:
+        """Keep which step is the study's `at`-th, from 0: a run that resumes takes the same."""
+        self.ledger.freeze(self.study, f"step {at}", {"arm": arm, "step": step})
 
     @contextmanager
-    def count_folds(self, arm: str, folds: Sequence[int]) -> Iterator[list[float]]:
-        """Time the block that measures an arm on these folds; yield a list that gets the minutes.
-
-        Folds that were done before count the minutes of then.
-        """
-        done = self.folds_done(arm, folds)
-        before = _step(arm, folds[:done]) if 0 < done < len(folds) else ""
-        with self.count(_step(arm, folds), before) as minutes:
-            yield minutes
-
-    @contextmanager
-    def count(self, what: str, before: str = "") -> Iterator[list[float]]:
+    def count(self, what: str) -> Iterator[list[float]]:
         """Yield a list that receives the minutes of the block, or of its first run.
 
-        `before` is a step that this one contains and that was done: its minutes are added. A block
-        that ends by an error or a stop keeps its minutes, for the run that resumes it.
+        A block that ends by an error or a stop keeps its minutes, for the run that resumes it.
         """
         stopped, begun, minutes = self._stopped_minutes(what), time.perf_counter(), list[float]()
         try:
@@ -282,8 +246,7 @@ class KeptMinutes:
             with suppress(StoreError):  # the error of the block says more
                 self._keep(f"{what}, stopped {len(stopped) + 1}", _minutes_since(begun))
             raise
-        earlier = (self._kept(before) or 0.0) if before else 0.0
-        minutes.append(self._keep(what, sum(stopped) + earlier + _minutes_since(begun)))
+        minutes.append(self._keep(what, sum(stopped) + _minutes_since(begun)))
 
     def _stopped_minutes(self, what: str) -> list[float]:
         parts: list[float] = []
@@ -298,10 +261,6 @@ class KeptMinutes:
     def _keep(self, what: str, minutes: float) -> float:
         kept = self.ledger.freeze(self.study, _ledger_key(what), {"minutes": round(minutes, 4)})
         return float(kept["minutes"])
-
-
-def _step(arm: str, folds: Sequence[int]) -> str:
-    return f"{arm} {tuple(folds)}"
 
 
 def _ledger_key(what: str) -> str:

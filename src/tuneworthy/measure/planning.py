@@ -12,19 +12,19 @@ from typing import Any, cast
 from tuneworthy.matrix.ladder import MOST_PROMPTS
 from tuneworthy.measure.costs_in_use import arm_load
 from tuneworthy.measure.plan_cuts import (
-    FOLDS_BEFORE_LOOK,
-    LEAST_FOLDS,
+    EXPLAIN_SHARE,
     LEAST_PROMPTS_TRIED,
+    MINUTES_SAFETY,
     SEARCH_SHARE,
     PlanLimits,
     asked_again_line,
     cuttable_rows,
-    decided_by_stage_rule,
-    look_after,
+    diagnosis_size,
+    fewer_rows,
+    looked_after,
     prompts_tried,
-    tighter_limits,
-    uses_stage_rule,
-    worth_a_look,
+    units_of,
+    uses_schedule,
 )
 from tuneworthy.measure.price_notes import command_notes
 from tuneworthy.measure.request_costs import (
@@ -45,7 +45,6 @@ from tuneworthy.records.run import Spec
 from tuneworthy.records.specs import (
     DEV_ROWS_FOR_CHOICE,
     Available,
-    builds_on_prompt,
     chooses,
     chooses_prompt,
     diagnosis_runs,
@@ -61,7 +60,6 @@ from tuneworthy.records.specs import (
 from tuneworthy.records.task import Task
 from tuneworthy.rows.folds import Part, Split
 
-_LONGEST_FACTOR = 1.5  # times the minutes: above it a training arm is not planned on all folds
 _CHANGED_FACTS = 60  # the most facts changed in the documents (freshness_rate.MOST_FACTS)
 ON_FAILURES = 60  # the most failed cases for an arm that is too dear for all cases
 
@@ -82,31 +80,41 @@ class PlanInputs:
 
 
 def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Plan:
-    """Return the plan of these arms, cut in a fixed, printed order until it fits the minutes."""
-    by_rule, minutes = uses_stage_rule(facts.task), facts.task.budget.minutes
-    choice = PlanLimits(_seed_count(facts.task), len(facts.split.learning), None)
-    choice = replace(choice, tried=_affordable_trials(facts, arms, choice)) if by_rule else choice
-    lines: tuple[str, ...] = ()
+    """Return the plan of these arms; they learn from fewer rows if no training fits the minutes."""
+    scheduled, minutes = uses_schedule(facts.task), facts.task.budget.minutes
+    choice = PlanLimits(_seed_count(facts.task))
+    if scheduled:
+        choice = replace(choice, tried=_affordable_trials(facts, arms, choice))
     shown, planned = _plan_arms(facts, arms, choice)
-    across = tuple(_diagnosis_arms(shown, planned, choice))
-    needed = _needed_minutes if by_rule else lambda arms: sum(arm.minutes for arm in arms)
-    uncut = needed(planned) + diagnosis_minutes(across, by_rule)
-    uncut = max(uncut, _minutes_for_all_folds(planned)[0])
     runnable = [spec for spec in arms if not unmet_needs(spec, facts.available)]
-    dear = by_rule and any(worth_a_look(facts.task, arm, facts.split) for arm in planned)
-    guessed = facts.speed is None and facts.remote is not None and not facts.remote.requests_timed
-    for step, texts in tighter_limits(runnable, choice, facts.sizes.train, bool(across), dear):
-        fits = needed(planned) + diagnosis_minutes(across, by_rule) <= minutes
-        if fits or (guessed and step.read == 0):  # a guessed time leaves no cause out
+    uncut, line, room = _needed_minutes(planned), "", (1 - EXPLAIN_SHARE) * minutes / MINUTES_SAFETY
+    for learnt, text in fewer_rows(runnable, facts.sizes.train):
+        if _needed_minutes(planned) <= room:
             break
-        choice, lines = step, texts
+        choice, line = replace(choice, rows=learnt), text
         shown, planned = _plan_arms(facts, arms, choice)
-        across = tuple(_diagnosis_arms(shown, planned, choice))
-    enough, folds = _minutes_for_all_folds(planned)
-    if enough > minutes:
-        choice = replace(choice, folds=LEAST_FOLDS)
-        lines = (*lines, f"training arms on {LEAST_FOLDS} of {folds} folds")
-        shown, planned = _plan_arms(facts, arms, choice)
+
+    if scheduled and (least := _needed_minutes(planned)) > room:
+        more = least * minutes / room
+        trained = any(trains(arm.spec) and not arm.because for arm in planned)
+        what = (
+            "no training fits: the smallest study that trains" if trained else "the smallest study"
+        )
+        line = f"{what} takes about {more:.1f} minutes"
+
+    def diagnosed(read: int | None) -> tuple[PlannedArm, ...]:
+        return tuple(_diagnosis_arms(shown, planned, replace(choice, read=read)))
+
+    guessed = facts.speed is None and facts.remote is not None and not facts.remote.requests_timed
+    most = EXPLAIN_SHARE * minutes if scheduled else minutes - _needed_minutes(planned)
+    read, what = diagnosis_size(
+        lambda read: diagnosis_minutes(diagnosed(read), scheduled), most, guessed
+    )
+    across = diagnosed(read)
+    if not diagnosed(None):  # nothing is read, so nothing is cut
+        read, what = None, ""
+    cuts = tuple(filter(None, (line, what)))
+    whole = uncut * MINUTES_SAFETY / (1 - EXPLAIN_SHARE)
     return Plan(
         task=study,
         rows=rows,
@@ -120,11 +128,11 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
         assumed=facts.remote.assumed if facts.remote else "",
         prices=(*price_sentences(facts.remote), *command_notes(planned)),
         paces=_speed_assumptions(facts, planned),
-        read=choice.read,
-        cuts=lines,
-        minutes=round(needed(planned), 2),
-        staged=by_rule,
-        whole=round(uncut, 2) if lines else None,
+        read=read,
+        cuts=cuts,
+        minutes=round(sum(arm.minutes for arm in planned), 2),
+        staged=scheduled,
+        whole=round(max(whole, minutes), 2) if cuts else None,
         tokens_per_second=round(facts.speed.written, 1) if facts.speed else None,
         again=asked_again_line(facts.task, planned),
         looks=facts.looks,
@@ -142,23 +150,14 @@ def _speed_assumptions(facts: PlanInputs, planned: Sequence[PlannedArm]) -> tupl
 
 
 def _needed_minutes(arms: Sequence[PlannedArm]) -> float:
-    """Return the planned minutes until the dearest training arm has run on its first folds.
+    """Return the minutes of the smallest study that trains: the first fold of the dearest training.
 
-    That is all arms that always run, up to a look if they get one, plus those folds. The stage rule
-    runs the follow-up arms one by one as long as minutes are left.
+    Before it come the arms that run at once, and the first step of one prompt.
     """
     dearest = max((arm.first_minutes for arm in arms if trains(arm.spec)), default=0.0)
-    return dearest + sum(arm.first_minutes for arm in arms if not arm.follow_up)
-
-
-def _minutes_for_all_folds(arms: Sequence[PlannedArm]) -> tuple[float, int]:
-    """Return (minutes that leave the dearest training arm all its folds, their number)."""
-    training = [arm for arm in arms if trains(arm.spec) and arm.look_after]
-    always = sum(arm.first_minutes for arm in arms if not arm.follow_up)
-    most = max(training, key=lambda arm: arm.minutes, default=None)
-    if most is None or len(most.folds) <= LEAST_FOLDS:
-        return 0.0, 0
-    return (always + most.minutes) / _LONGEST_FACTOR, len(most.folds)
+    asked = [arm.unit_minutes[0] for arm in arms if arm.scheduled and not trains(arm.spec)]
+    at_once = sum(arm.minutes for arm in arms if not arm.scheduled and not trains(arm.spec))
+    return dearest + at_once + min(asked, default=0.0)
 
 
 def _affordable_trials(facts: PlanInputs, arms: list[Spec], choice: PlanLimits) -> int | None:
@@ -174,17 +173,17 @@ def _affordable_trials(facts: PlanInputs, arms: list[Spec], choice: PlanLimits) 
 
 
 def _seed_count(task: Task) -> int:
-    """Return how many seeds training arms get: one under the stage rule unless the task sets it."""
-    return task.seeds if not uses_stage_rule(task) or "seeds" in task.model_fields_set else 1
+    """Return how many seeds training arms get: one under the schedule unless the task sets it."""
+    return task.seeds if not uses_schedule(task) or "seeds" in task.model_fields_set else 1
 
 
-def diagnosis_minutes(across: Sequence[PlannedArm], by_rule: bool) -> float:
+def diagnosis_minutes(across: Sequence[PlannedArm], scheduled: bool) -> float:
     """Return the expected minutes of the diagnosis: half of what its planned arms take.
 
-    A placebo runs only if its arm passes more than the base. Under the stage rule (`by_rule`) those
-    that train run only in the minutes that are left, so they count nothing.
+    A placebo runs only if its arm passes more than the base. Under the schedule those that
+    train run only in the minutes that are left, so they count nothing.
     """
-    return sum(arm.minutes for arm in across if not (by_rule and trains(arm.spec))) / 2
+    return sum(arm.minutes for arm in across if not (scheduled and trains(arm.spec))) / 2
 
 
 def _plan_arms(
@@ -325,17 +324,12 @@ def _answer_count(facts: PlanInputs, arm: PlannedArm, arms: list[Spec]) -> float
 
 
 def _cut_spec(spec: Spec, choice: PlanLimits, facts: PlanInputs) -> Spec:
-    """Return the spec with its training rows, tried prompts and examples cut to the limits."""
+    """Return the spec with its training rows and tried prompts cut to the limits."""
     if choice.rows and cuttable_rows(spec, facts.sizes.train) > choice.rows:
         return spec.model_copy(update={"options": {**spec.options, "rows": choice.rows}})
     if choice.tried and prompts_tried(spec) > choice.tried:
-        spec = spec.model_copy(update={"options": {**spec.options, "budget": choice.tried}})
-    k = spec.options.get("k", 0)
-    if choice.most_k is None or k <= choice.most_k or "(" in spec.name:
-        return spec
-    if not _differs_by_input(spec, facts):  # a shared prefix is read only once anyway
-        return spec
-    return spec.model_copy(update={"options": {**spec.options, "k": choice.most_k}})
+        return spec.model_copy(update={"options": {**spec.options, "budget": choice.tried}})
+    return spec
 
 
 def _arm_work(spec: Spec, facts: PlanInputs, cases: int) -> Work:
@@ -371,12 +365,10 @@ def _plan_arm(facts: PlanInputs, spec: Spec, choice: PlanLimits, arms: list[Spec
         return PlannedArm(spec=spec, because=reason)
     if says := getattr(load("arms", spec.arm), "does_not_apply", lambda task: "")(facts.task):
         return PlannedArm(spec=spec, because=Reason.of(says))
-    training = trains(spec)
-    by_rule = uses_stage_rule(facts.task) and not is_recorded(facts.task, spec)
-    parts = facts.split.learning[: choice.folds if training else choice.parts]
-    ceiling = choice.look and spec.role == "ceiling" and builds_on_prompt(spec)
-    if ceiling or (by_rule and prompts_tried(spec)):  # a search answers dev rows with every prompt
-        parts = parts[:FOLDS_BEFORE_LOOK]
+    training, parts = trains(spec), facts.split.learning
+    scheduled = uses_schedule(facts.task) and not is_recorded(facts.task, spec)
+    if scheduled and prompts_tried(spec):  # a search answers dev rows with every prompt
+        parts = parts[:1]
     if is_recorded(facts.task, spec):
         parts = facts.split.parts
     seeds = tuple(facts.task.seed + i for i in range(choice.seeds if training else 1))
@@ -391,8 +383,10 @@ def _plan_arm(facts: PlanInputs, spec: Spec, choice: PlanLimits, arms: list[Spec
     before = [other for other in arms[:at] if not unmet_needs(other, facts.available)]
     sent = _endpoint_load(facts, spec, scored + extra, before)
     plain: dict[str, Any] = {"spec": spec, "folds": tuple(range(len(parts))), "seeds": seeds}
-    if by_rule:
-        follow_up = decided_by_stage_rule(facts.task, spec)
-        look = look_after(spec, len(parts), facts.split, every=choice.look and not follow_up)
-        plain |= {"follow_up": follow_up, "look_after": look}
-    return PlannedArm(**plain, **_cost_fields(facts, work, sent))
+    costs = _cost_fields(facts, work, sent)
+    if scheduled:
+        units = units_of(facts.task, spec, len(parts), facts.split, costs["minutes"])
+        plain |= {"units": units, "looked": looked_after(units)}
+    trained = Work(trained=work.trained, pace=work.pace, layers=work.layers)
+    fit = facts.speed.minutes(trained) / max(len(parts), 1) if facts.speed else 0.0
+    return PlannedArm(**plain, fit_minutes=round(fit, 3), **costs)

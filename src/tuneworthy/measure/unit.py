@@ -30,7 +30,8 @@ class Unit:
     """One arm, seed and fold to run, with the prompt of earlier arms (`recipe`).
 
     `dev`: measure a dev score; `seeds`: there are several seeds, of which dev rows choose one;
-    `prompts`: those that the arm may choose among; `folds`: all that are measured in this call.
+    `prompts`: those that the arm may choose among; `folds`: all that are measured in this call;
+    `steps`: how many cases each step so far has scored, none if the fold is scored at once.
     """
 
     spec: Spec
@@ -42,6 +43,7 @@ class Unit:
     seeds: bool = False
     prompts: tuple[Recipe, ...] = ()
     folds: tuple[int, ...] = ()
+    steps: tuple[int, ...] = ()
 
     @property
     def arm(self) -> ModuleType:

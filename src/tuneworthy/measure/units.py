@@ -22,6 +22,7 @@ from tuneworthy.measure.unit import Unit
 from tuneworthy.metrics import score_all
 from tuneworthy.records.answer import Answer
 from tuneworthy.records.arm import Fitted, Recipe
+from tuneworthy.records.case import Query
 from tuneworthy.records.errors import (
     DoesNotApply,
     DoesNotFit,
@@ -57,9 +58,10 @@ def measure(runner: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev:
     runner = replace(runner, executor=runner.executor.of_arm(spec, runner.task, runner.models))
     runs, seeds, folds = list[Run](), planned.seeds, planned.folds
     units = [
-        Unit(spec, seed, fold, part, recipes[fold], dev, len(seeds) > 1, prompts, folds)
+        Unit(spec, seed, fold, part, recipes[fold], dev, len(seeds) > 1, prompts, folds, steps)
         for seed in seeds
         for fold, part, prompts in _folds_with_prompts(runner, planned)
+        for steps in (tuple(cases for at, cases in planned.units if at == fold),)
     ]
     for run in runner.executor.map(partial(_run_unit, runner), units):
         runs.append(run)
@@ -76,9 +78,17 @@ def _folds_with_prompts(
     logs = runner.recorded.get(spec.name, {})
     for fold in planned.folds:
         part = runner.split.parts[fold].learnt(chooses(spec))
+        if cases := [cases for at, cases in planned.units if at == fold]:
+            first = drawn_order(part.test, runner.task.seed)[: cases[-1]]
+            part = part.model_copy(update={"test": tuple(sorted(first))})
         if logs and not part.train and skips_early_rows(logs, part.test):
             continue
         yield fold, part, simplest_prompts(runner.runs, fold, runner.task.seed) if own else ()
+
+
+def drawn_order(cases: Sequence[str], seed: int) -> list[str]:
+    """Return case ids in the order in which the steps of a fold score them, drawn by the seed."""
+    return sorted(cases, key=lambda case: digest([seed, "step", case], 16))
 
 
 def _run_unit(runner: Runner, unit: Unit) -> Run:
@@ -87,7 +97,8 @@ def _run_unit(runner: Runner, unit: Unit) -> Run:
     scored, times = runner.sealed.digest(unit.part.test), times_asked(runner.task, unit.spec)
     key = digest({"what": "run", "unit": identity, "metric": runner.metric_digest, "dev": unit.dev,
                   "cases": scored, **({"seeds": True} if unit.seeds else {}),
-                  **({"repeats": times} if times > 1 else {})})  # fmt: skip
+                  **({"repeats": times} if times > 1 else {}),
+                  **({} if runner.longer else {"cut": "not asked again"})})  # fmt: skip
     if stored := runner.ledger.get(key):
         return Run.model_validate(stored)
     try:
@@ -134,13 +145,15 @@ def _measured_run(runner: Runner, unit: Unit, identity: dict[str, Any]) -> Run:
         own = {key: value for key, value in identity.items() if key != "prompts"}
         source = {"unlearned": {**own, **same}}
     shared = unit.dev and not fitted.learned
-    case_ids = _all_cases(runner.split, unit.folds) if shared else sorted(part.test)
+    every = shared and not unit.steps
+    case_ids = _all_cases(runner.split, unit.folds) if every else sorted(part.test)
     dev = (fitted.trace or {}).get("dev")
     by_dev = unit.dev or (unit.seeds and dev is None)
     dev_ids = sorted(part.dev)[:DEV_ROWS_FOR_CHOICE]
     extra_dev = sorted(set(dev_ids) - set(case_ids)) if by_dev else []
     scored = runner.sealed.queries(case_ids, gold_passage=unit.arm.ROLE == "ceiling")
-    answers = dict(answer_cases(runner, fitted, source, scored, extra_dev))
+    blocks = _blocks(runner, unit, scored)
+    answers = dict(answer_cases(runner, fitted, source, blocks, extra_dev))
     dev_notes: tuple[str, ...] = ()
     if by_dev:
         dev_cases = [runner.learn_cases[i] for i in dev_ids]
@@ -148,7 +161,7 @@ def _measured_run(runner: Runner, unit: Unit, identity: dict[str, Any]) -> Run:
     test = [answers[i] for i in sorted(part.test)]
     if (times := times_asked(runner.task, spec)) > 1:
         ids = {answer.case for answer in test}
-        mine = [query for query in scored if query.id in ids]
+        mine = [[query for query in block if query.id in ids] for block in blocks]
         test = with_repeats(runner, fitted, source, mine, test, times)
     gold = runner.sealed.open("score")
     scores = score_all(runner.metric, [gold[a.case] for a in test], test)
@@ -164,7 +177,9 @@ def _measured_run(runner: Runner, unit: Unit, identity: dict[str, Any]) -> Run:
         scores=tuple(scores),
         longer=rescore_cut_answers(
             runner.metric, gold, fitted, (pairs, queries), unit.fold, notes.append
-        ),
+        )
+        if runner.longer
+        else None,
         dev=dev,
         dev_lost=bool(dev_notes),
         learned=fitted.learned,
@@ -179,6 +194,15 @@ def _measured_run(runner: Runner, unit: Unit, identity: dict[str, Any]) -> Run:
         artefact=fitted.artefact
         and Path(os.path.relpath(fitted.artefact, runner.task.folder)).as_posix(),
     )
+
+
+def _blocks(runner: Runner, unit: Unit, scored: Sequence[Query]) -> list[list[Query]]:
+    """Return the queries of a unit by the step that scores them first; one block without steps."""
+    if len(unit.steps) < 2:
+        return [list(scored)]
+    order = drawn_order([query.id for query in scored], runner.task.seed)
+    step = {case: sum(at >= end for end in unit.steps) for at, case in enumerate(order)}
+    return [[q for q in scored if step[q.id] == at] for at in range(len(unit.steps))]
 
 
 def _all_cases(split: Split, folds: Sequence[int]) -> list[str]:

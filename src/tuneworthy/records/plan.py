@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from functools import cached_property
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tuneworthy.records.arm import Pace
 from tuneworthy.records.audit_report import DetectableDifference
@@ -42,15 +43,24 @@ class EndpointLoad(Record):
     price_from: str = ""
 
 
+def _without_left_fields(data: Any) -> Any:
+    """Return an arm of an older plan with the fields of today; all else as it is."""
+    if not isinstance(data, dict) or "look_after" not in data:
+        return data
+    told = {key: value for key, value in data.items() if key not in ("follow_up", "look_after")}
+    return {**told, "looked": (data["look_after"],) if data["look_after"] else ()}
+
+
 class PlannedArm(Record):
     """One arm of the plan. `folds` and `seeds` it runs on; `because` says why it is left out.
 
     `requests` and `tokens` (prompt + answer) are totals; `minutes` is an estimate from this
-    machine's timing, or from an endpoint's seconds per request. `sent` is the load on endpoints,
-    None if the arm uses none; `requests`, `tokens` and `usd` are then its worst case. `follow_up`:
-    it runs only if the stage rule selects it (`measure/stage_rule.py`), after the arms that always
-    run. `look_after`: the number of folds after which the rule checks its score and may stop it; 0:
-    it runs on all its folds. `pace`: how it trains (`Work.pace`).
+    machine's timing, or from an endpoint's seconds per request; `fit_minutes` are those of one
+    fold's training among them. `sent` is the load on endpoints, None if the arm uses none;
+    `requests`, `tokens` and `usd` are then its worst case. `units` are its steps in order, if the
+    schedule decides on each (`measure/schedule.py`): (fold, how many of the fold's cases are scored
+    after it); none: all its folds run at once. `looked`: after how many folds it may stop.
+    `pace`: how it trains (`Work.pace`).
     """
 
     spec: Spec
@@ -59,21 +69,51 @@ class PlannedArm(Record):
     requests: int = 0
     tokens: int = 0
     minutes: float = 0.0
+    fit_minutes: float = 0.0
     usd: float | None = None
     sent: EndpointLoad | None = None
     because: Because = None
-    follow_up: bool = False
-    look_after: int = 0
+    units: tuple[tuple[int, int], ...] = ()
+    looked: tuple[float, ...] = ()
     pace: Pace = ""
+
+    _older = model_validator(mode="before")(_without_left_fields)
+
+    @property
+    def scheduled(self) -> bool:
+        """Return whether the schedule decides on each of the arm's steps."""
+        return bool(self.units) and not self.because
+
+    @cached_property
+    def unit_minutes(self) -> tuple[float, ...]:
+        """Return the planned minutes of each step: the first one of a fold trains."""
+        size, before = dict(self.units), dict.fromkeys(self.folds, 0)
+        fold_minutes, minutes = self.minutes / max(len(self.folds), 1), list[float]()
+        for fold, cases in self.units:
+            share = (cases - before[fold]) / size[fold] if size[fold] else 1.0
+            fit = 0.0 if before[fold] else self.fit_minutes
+            minutes.append(fit + share * (fold_minutes - self.fit_minutes))
+            before[fold] = cases
+        return tuple(minutes)
 
     @property
     def first_minutes(self) -> float:
-        """Return the arm's minutes until the stage rule looks at it; all if it never does."""
-        return self.minutes * (self.look_after / len(self.folds) if self.look_after else 1.0)
+        """Return the minutes of the arm's first fold, or of all of it if it runs at once."""
+        first = [m for m, (fold, _) in zip(self.unit_minutes, self.units, strict=True)
+                 if fold == self.units[0][0]]  # fmt: skip
+        return sum(first) if first else self.minutes
+
+    def up_to(self, step: int) -> PlannedArm:
+        """Return the arm as it is measured in one of its steps: that fold, and cases so far."""
+        fold = self.units[step][0]
+        units = tuple(unit for unit in self.units[: step + 1] if unit[0] == fold)
+        share = units[-1][1] / max(dict(self.units)[fold], 1) / max(len(self.folds), 1)
+        change = {"folds": (fold,), "units": units, "requests": round(self.requests * share)}
+        return self.model_copy(update=change)
 
 
 class StageDecision(Record):
-    """One decision of the stage rule: its action on an arm, the reason, and the minutes so far."""
+    """One decision of the schedule: its action on an arm, the reason, and the minutes so far."""
 
     arm: str
     do: Literal["run", "leave out", "stop", "all folds", "more folds"]
@@ -108,10 +148,10 @@ class Plan(Record):
     `cap_tokens` and `requests_per_month` are those of the task when it is shown, and `free` says
     that no request costs money. `beside` are the optional measurements after the arms (harm,
     knowledge probe, learning curves, temperatures): they are cut first if the minutes run out.
-    `whole` are the minutes that would avoid all `cuts` (None: there are none). `staged`: the stage
-    rule decides which follow-up arms run; the bounds pay for every arm that it may run
-    (`possible_arms`). `minutes` are then those of the arms that always run and of the most
-    expensive training arm up to its first check. `again` says which arms are asked several times
+    `whole` are the minutes that would avoid all `cuts` (None: there are none). `staged`: the
+    schedule decides which arms run, and how far; the bounds pay for every arm that it may run
+    (`possible_arms`). `minutes` are those of all arms, and `cap_minutes` the most that the study
+    may take; None in plans of older versions. `again` says which arms are asked several times
     a row, where the task wants that.
     """
 
@@ -130,6 +170,7 @@ class Plan(Record):
     paces: tuple[str, ...] = ()
     cap_usd: float | None = None
     cap_tokens: int | None = None
+    cap_minutes: float | None = None
     requests_per_month: float | None = None
     free: bool = False
     beside: tuple[OptionalMeasurement, ...] = ()
@@ -151,9 +192,16 @@ class Plan(Record):
         cuts = tuple(line for line in self.cuts if line != NO_DIAGNOSIS_CUT)
         return self.model_copy(update={"read": LEAST_DIAGNOSED_CASES, "cuts": cuts})
 
-    def with_caps(self, budget: Budget, free: bool = False, volume: float | None = None) -> Plan:
+    def with_caps(
+        self,
+        budget: Budget,
+        free: bool = False,
+        volume: float | None = None,
+        minutes: float | None = None,
+    ) -> Plan:
         """Return the plan with a task's caps and volume, which may change after it was frozen."""
-        now = {"cap_usd": budget.usd, "cap_tokens": budget.tokens, "free": free}
+        now: dict[str, Any] = {"cap_usd": budget.usd, "cap_tokens": budget.tokens, "free": free}
+        now |= {"cap_minutes": minutes}
         return self.model_copy(update={**now, "requests_per_month": volume})
 
     @property
@@ -171,9 +219,9 @@ class Plan(Record):
     def _loads_in_order(self) -> Iterator[tuple[str, EndpointLoad, float]]:
         """Yield (step, its endpoint load, expected share of the load) in the order of the run."""
         kept = [(arm, arm.sent) for arm in self.arms if arm.sent and not arm.because]
-        yield from ((arm.spec.name, sent, 1.0) for arm, sent in kept if not arm.follow_up)
+        yield from ((arm.spec.name, sent, 1.0) for arm, sent in kept if not arm.scheduled)
+        yield from ((arm.spec.name, sent, 0.5) for arm, sent in kept if arm.scheduled)
         yield from ((DIAGNOSIS_STEP, arm.sent, 0.5) for arm in self.across if arm.sent)
-        yield from ((arm.spec.name, sent, 0.5) for arm, sent in kept if arm.follow_up)
         yield from ((load.what, load, 1.0) for load in self.others)
 
     @property
@@ -182,9 +230,9 @@ class Plan(Record):
         return sum(not arm.because and arm.spec.role == "candidate" for arm in self.arms)
 
     @property
-    def looks_at(self) -> dict[str, tuple[int, ...]]:
-        """Return {arm name: numbers of folds after which the stage rule checks its score}."""
-        return {arm.spec.name: (arm.look_after,) for arm in self.arms if arm.look_after}
+    def looks_at(self) -> dict[str, tuple[float, ...]]:
+        """Return {arm name: numbers of folds after which the schedule checks its score}."""
+        return {arm.spec.name: arm.looked for arm in self.arms if arm.looked}
 
     @property
     def folds_by_arm(self) -> dict[str, int]:
@@ -195,7 +243,7 @@ class Plan(Record):
     def sent(self) -> EndpointLoad | None:
         """Return the plan's total load on endpoints, expected and at most; None without one.
 
-        Half of the diagnosis is expected to run, and half of the arms that wait for the stage rule.
+        Half of the diagnosis is expected to run, and half of the arms that the schedule decides on.
         """
         kept = [arm for arm in self.arms if arm.sent and not arm.because]
         arms = [arm.sent for arm in kept if arm.sent]
@@ -204,7 +252,7 @@ class Plan(Record):
         if not every:
             return None
         share = (
-            [0.5 if arm.follow_up else 1.0 for arm in kept]
+            [0.5 if arm.scheduled else 1.0 for arm in kept]
             + [0.5] * len(across)
             + [1.0] * len(self.others)
         )

@@ -20,6 +20,7 @@ class Why(StrEnum):
     NOT_INSTALLED = "not installed"
     NO_ROOM = "no room"
     NO_ROOM_FOR_FOLDS = "no room for folds"
+    STOPPED = "stopped"
     MODEL_UNAVAILABLE = "model unavailable"
 
 
@@ -29,6 +30,7 @@ WORDS = {
     Why.NOT_INSTALLED: "needs {}",
     Why.NO_ROOM: "the minutes have no room for it (budget.minutes){}",
     Why.NO_ROOM_FOR_FOLDS: "{}the minutes have no room for its other folds",
+    Why.STOPPED: "the run was stopped before it; `tuneworthy run` goes on{}",
     Why.MODEL_UNAVAILABLE: "its model can't be asked: {}",
 }
 

@@ -114,8 +114,9 @@ class RunOptions:
     `bad_rows` and `max_bad`: what to do with bad rows. `limit`: the most rows. `fresh`: start the
     study anew. `pay`: allow paid models without a cap. `brief`: run only the arms and the
     diagnosis; skip optional measurements. `unlock`: score only the locked rows. `more`: further
-    minutes for a finished study. `on`: where arms run, in place of `executor` in task.yaml: local,
-    ray (one that we start), auto (the one on this machine), HOST:PORT or ray://HOST:PORT.
+    minutes for a finished study. `minutes`: the cap in place of `budget.minutes`. `on`: where arms
+    run, in place of `executor` in task.yaml: local, ray (one that we start), auto (the one on this
+    machine), HOST:PORT or ray://HOST:PORT.
     """
 
     bad_rows: Literal["stop", "exclude"] = "stop"
@@ -126,4 +127,5 @@ class RunOptions:
     brief: bool = False
     unlock: bool = False
     more: float | None = None
+    minutes: float | None = None
     on: str | None = None

@@ -167,7 +167,7 @@ class Economics(Record):
 
 
 LEFT_KEYS = {
-    "stop_early": "remove the line: the stage rule (`budget.stages`, on by default) stops arms that"
+    "stop_early": "remove the line: the schedule (`budget.stages`, on by default) stops arms that"
     " cannot pay",
     "ledger": "remove the line: the ledger is .tuneworthy/ledger.sqlite in the study's folder;"
     " to go on elsewhere, copy the folder",
@@ -188,13 +188,13 @@ def without_left_keys(value: Any) -> Any:
 
 
 class Budget(Record):
-    """The budget of a study: `minutes` shapes the plan, `usd` and `tokens` are hard caps.
+    """The budget of a study: `minutes`, `usd` and `tokens` are hard caps.
 
-    `stages`: a rule decides, after the cheap arms, which others are worth their minutes; false runs
-    every arm.
+    `stages`: a schedule spends the minutes where they can change the verdict; false runs every arm
+    on all its folds, whatever the minutes.
     """
 
-    minutes: Positive = 20
+    minutes: Positive = 60
     usd: _Amount | None = None
     tokens: Annotated[int, Field(ge=0, le=10**15)] | None = None
     stages: bool = True

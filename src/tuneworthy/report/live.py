@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.live import Live as RichLive
 from rich.text import Text
 
-from tuneworthy.records.counting import tenths
 from tuneworthy.report.screen import Screen, bar, can_encode_glyphs, cell
 from tuneworthy.verdict.phrases import verdict_so_far
 
@@ -35,7 +34,8 @@ class Live:
         self._plain = not can_encode_glyphs(self._stream)
         self._arm_progress: dict[str, tuple[int, int, str]] = {}
         self._named: tuple[str, str | None] = ("", None)
-        self._bounds = list[float]()
+        self._left: float | None = None
+        self._now = ""
         self.short = False  # a study of seconds shows no verdict so far
         self._last_message, self._written = "", -math.inf
         self._redraws = self._console.is_terminal and not self._console.is_dumb_terminal
@@ -67,15 +67,14 @@ class Live:
 
     def now(self, use: str, arm: str | None, left: float | None) -> None:
         """Show the verdict as if the study stopped now, and the score (0 to 1) it may leave."""
-        if (use, arm) != self._named:
-            self._named, self._bounds = (use, arm), []
-        changed = left is not None and (
-            not self._bounds or tenths(self._bounds[-1]) != tenths(left)
-        )
-        if left is not None and changed:
-            self._bounds.append(left)
-        if not self._redraws and (changed or not self._bounds):
+        before = (self._named, self._left)
+        self._named, self._left = (use, arm), left
+        if not self._redraws and (not before[0][0] or before != (self._named, left)):
             self._write(self.verdict_line())
+
+    def at(self, text: str) -> None:
+        """Show on a terminal what the study does now, and the time left."""
+        self._now = text
 
     def say(self, text: str) -> None:
         """Show a message; off a terminal, not if it soon repeats the last with other numbers."""
@@ -99,8 +98,8 @@ class Live:
         return not answer.strip().lower().startswith("n")
 
     def verdict_line(self) -> str:
-        """Return the verdict so far: `if you stopped now: KEEP (now), may leave 9 points`."""
-        return verdict_so_far(*self._named, self._bounds)
+        """Return the verdict so far: `if you stopped now: KEEP (now), at most 9 points …`."""
+        return verdict_so_far(*self._named, self._left)
 
     def screen(self) -> Text:
         """Return the lines to draw now: progress by arm, the verdict so far, the last message."""
@@ -113,7 +112,7 @@ class Live:
             text.append(bar(share, 14) + " ", "dim" if over else "cyan")
             rest = cell(_progress_text(done, total), 16) + screen.safe(note)
             screen.add(text.append(cell(rest, screen.width - name - 19).rstrip(), "dim"))
-        for line in ("" if self.short else self.verdict_line(), self._last_message):
+        for line in ("" if self.short else self.verdict_line(), self._now, self._last_message):
             if line:
                 shown = cell("  " + screen.safe(line), screen.width - 1).rstrip()
                 screen.add(Text(shown, "bold"))

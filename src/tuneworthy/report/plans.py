@@ -17,13 +17,17 @@ from tuneworthy.report.checks import detectable_line
 from tuneworthy.report.screen import Screen, cell
 from tuneworthy.verdict.phrases import amount
 
+_SCHEDULE = (
+    "In full; after a first look `run` takes them step by step, the step first that can change the"
+    " verdict most a minute, and ends where none can (docs/why/stages.md). The bounds pay for all."
+)
 _TableSums = tuple[float, float, float, float | None, float | None]
 
 
 def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
     """Return the screen on what a run would do and cost."""
     screen, split = Screen(width, plain), f"{plan.k} folds" if plan.k > 1 else "one split"
-    kept = [arm for arm in plan.arms if not arm.because and not arm.follow_up]
+    kept = [arm for arm in plan.arms if not arm.because]
     sums = _total_sums(map(_arm_sums, kept))
     screen.add(
         Text(f"  {_cost_headline(plan, len(kept), sums)}", "bold"),
@@ -36,10 +40,10 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
     header = "".join(cell(title, wide, right=True) for title, wide in titles)
     screen.add(Text("  " + cell("arm", width - 56) + header, "dim"))
     for arm in plan.arms:
-        if not arm.follow_up:
-            _arm_rows(screen, arm)
+        _arm_rows(screen, arm)
     screen.add(Text(_table_line(screen, "together", sums), "bold"))
-    _follow_up_rows(screen, plan)
+    if any(arm.scheduled for arm in plan.arms):
+        screen.say(_SCHEDULE, style="dim")
     if plan.across:
         total = _total_sums(map(_arm_sums, plan.across))
         screen.add(_table_line(screen, "to see what was wrong", total))
@@ -65,10 +69,15 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
 def _cost_headline(plan: Plan, arms: int, sums: _TableSums) -> str:
     """Return what the run takes: arms, minutes, requests, dollars if any are expected."""
     requests, _, _, usd, most = sums
+    if plan.sent is not None:  # not all of it is expected to run
+        requests, usd, most = plan.sent.requests, plan.sent.usd, plan.sent.most_usd
     asked = f", {count_noun(round(requests), 'request')}" if requests else ""
     paid = f", ${amount(usd)} expected" if usd else ""
     cap = f", ${amount(most)} at most" if most else ""
-    return f"{count_noun(arms, 'arm')}: {plan.minutes:.1f} minutes{asked}{paid}{cap}"
+    minutes = f"{plan.minutes:.1f} minutes"
+    if plan.cap_minutes is not None and plan.cap_minutes < plan.minutes:
+        minutes = f"at most {plan.cap_minutes:g} of {minutes}"
+    return f"{count_noun(arms, 'arm')}: {minutes}{asked}{paid}{cap}"
 
 
 def _arm_rows(screen: Screen, arm: PlannedArm) -> None:
@@ -77,24 +86,6 @@ def _arm_rows(screen: Screen, arm: PlannedArm) -> None:
         return
     title = cell(screen.safe(arm.spec.name), screen.width - 56)
     screen.beside(Text(f"  {title} ", "dim"), f"not run: {arm.because}", "dim")
-
-
-def _follow_up_rows(screen: Screen, plan: Plan) -> None:
-    """Add the follow-up arms, with a line on how the stage rule chooses among them."""
-    waiting = [arm for arm in plan.arms if arm.follow_up]
-    if not waiting:
-        return
-    screen.say(
-        "Then, one after the other, what the scores and causes so far make worth its minutes"
-        " (docs/why/stages.md); the bounds pay for all of them:",
-        style="dim",
-    )
-    for arm in waiting:
-        _arm_rows(screen, arm)
-        if arm.look_after:
-            folds = f"looked at after {arm.look_after} of {len(arm.folds)} folds"
-            screen.say(f"{folds}: {arm.first_minutes:.1f} minutes", style="dim",
-                       indent=screen.width - 53)  # fmt: skip
 
 
 def _cuts_line(plan: Plan) -> str:
@@ -115,8 +106,8 @@ def money_line(sent: EndpointLoad) -> str:
 
 def _half_expected_line(plan: Plan) -> str:
     """Return the sentence that what stands below `together` counts half; "" if nothing does."""
-    follow = any(arm.follow_up and not arm.because for arm in plan.arms)
-    parts = ["the arms that may follow"] * follow
+    scheduled = any(arm.scheduled for arm in plan.arms)
+    parts = ["the arms that ask a model or train one"] * scheduled
     parts += ["what shows what was wrong"] * bool(plan.across)
     if not parts:
         return ""

@@ -20,6 +20,7 @@ from tuneworthy.records.record import Record, digest, plain_file
 from tuneworthy.records.results import Results, as_read_back, canonical_pieces, json_pieces
 from tuneworthy.records.verdict import Verdict
 from tuneworthy.store.place import why_unread
+from tuneworthy.store.signals import StopRequested
 from tuneworthy.store.store import Ledger, open_ledger
 from tuneworthy.store.trouble import output_errors
 
@@ -38,14 +39,16 @@ _LEAST_HASH_DIGITS = 4  # digits of a hash that name a study; fewer could be a w
 
 @dataclass(frozen=True)
 class Study:
-    """The results of a finished study and the folder they were written to.
+    """The results of a study and the folder they were written to.
 
     `uncompared` says why the results could not be compared with a ledger; "" if they were.
+    `stopped` is the stop on request that ended it early: a second run goes on; None if it ended.
     """
 
     results: Results
     folder: Path
     uncompared: str = ""
+    stopped: StopRequested | None = None
 
     @property
     def verdict(self) -> Verdict:

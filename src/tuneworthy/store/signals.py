@@ -16,7 +16,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+TIME_UP = -1  # the code of a stop because the minutes of a study are over: it ends by itself
 _stop_signal: int | None = None
+_signals = 0  # how many came inside `stoppable()`
 
 
 class StopRequested(BaseException):
@@ -37,7 +39,7 @@ def stoppable() -> Iterator[None]:
     Outside the main thread (the lab's workers) handlers can't be set, so the block changes nothing
     there.
     """
-    global _stop_signal
+    global _stop_signal, _signals
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -47,17 +49,17 @@ def stoppable() -> Iterator[None]:
     finally:
         for number, former in before.items():
             signal.signal(number, former)
-        _stop_signal = None
+        _stop_signal, _signals = None, 0
 
 
 @contextmanager
-def stop_after(seconds: float) -> Iterator[None]:
-    """Request a stop with exit code 0 at the first safe point after these seconds."""
+def stop_after(seconds: float, code: int = 0) -> Iterator[None]:
+    """Request a stop with this exit code at the first safe point after these seconds."""
     global _stop_signal
 
     def request_stop() -> None:
         global _stop_signal
-        _stop_signal = 0 if _stop_signal is None else _stop_signal
+        _stop_signal = code if _stop_signal is None else _stop_signal
 
     timer = threading.Timer(seconds, request_stop)
     timer.daemon = True
@@ -66,12 +68,18 @@ def stop_after(seconds: float) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-        _stop_signal = None if _stop_signal == 0 else _stop_signal
+        _stop_signal = None if _stop_signal == code else _stop_signal
 
 
 def requested_exit_code() -> int | None:
     """Return the exit code of the requested stop (0 after a time, 130 or 143); None without one."""
     return _stop_signal
+
+
+def go_on() -> None:
+    """Forget the requested stop, so that what was measured can be written; a second one exits."""
+    global _stop_signal
+    _stop_signal = None
 
 
 def check() -> None:
@@ -92,8 +100,8 @@ def wait(seconds: float) -> None:
 
 
 def _on_signal(number: int, _frame: FrameType | None) -> None:
-    global _stop_signal
+    global _stop_signal, _signals
     code = 130 if number == signal.SIGINT else 143
-    if _stop_signal is not None:
+    if _signals:
         os._exit(code)
-    _stop_signal = code
+    _stop_signal, _signals = code, 1

@@ -10,7 +10,7 @@ from tuneworthy.records.arm import RETRY_TOKEN_FACTOR
 from tuneworthy.records.counting import Bounded, count_noun, points, score_text, tenths
 from tuneworthy.records.escape import quoted, visible
 from tuneworthy.records.evidence import ArmResult, TruncatedAnswers
-from tuneworthy.records.verdict import Finding, Next, Verdict
+from tuneworthy.records.verdict import Finding, Next, Standing, Verdict
 
 NOT_MEASURED = "not measured"
 UNKNOWN = "no reason was recorded"
@@ -186,13 +186,27 @@ def bounds_path(bounds: Sequence[float]) -> str:
     return " → ".join(kept if len(kept) <= 4 else [kept[0], *kept[-3:]])
 
 
-def verdict_so_far(use: str, arm: str | None, bounds: Sequence[float]) -> str:
-    """Return the verdict so far: `if you stopped now: KEEP (now), may leave 11 → 9 points`."""
+def verdict_so_far(use: str, arm: str | None, left: float | None) -> str:
+    """Return the verdict so far: `if you stopped now: KEEP (now), at most 9 points may be left`."""
     if not use:
         return "if you stopped now: no verdict yet"
-    path = bounds_path(bounds)
-    left = f"may leave {path} points" if path else "what it leaves is not known yet"
-    return f"if you stopped now: {f'{use.upper()} ({arm})' if arm else use}, {left}"
+    named = f"{use.upper()} ({arm})" if arm else use
+    bound = "what it leaves is not known yet"
+    if left is not None:
+        bound = f"at most {tenths(left)} points may be left"
+    return f"if you stopped now: {named}, {bound}"
+
+
+def first_look_line(standing: Standing, open_arms: Sequence[str], seconds: float) -> str:
+    """Return the sentence of a first look after so many seconds: arm, score, what may still win."""
+    said = verdict_so_far(standing.use, standing.arm, standing.left)
+    arm = next((one for one in standing.arms if one.name == standing.arm), None)
+    score = ""
+    if arm is not None and arm.score is not None:
+        one = arm.score
+        score = f"; it scores {one.mean:.2f} ({one.low:.2f} to {one.high:.2f}, n {arm.n})"
+    wins = f"; not measured yet: {', '.join(open_arms)}" if open_arms else ""
+    return f"first look after {duration(seconds)}: {said}{score}{wins}"
 
 
 def amount(value: float) -> str:

@@ -11,7 +11,6 @@ from tuneworthy.explain.comparison import (
     compare,
 )
 from tuneworthy.matrix.inputs import ComparisonInputs
-from tuneworthy.measure.stage_rule import StageRule
 from tuneworthy.records.answer import Answer, Score
 from tuneworthy.records.case import Case, Message
 from tuneworthy.records.evidence import Policy
@@ -92,8 +91,6 @@ def test_arms_that_ran_on_different_folds_are_no_pair_and_leave_the_verdict_open
     assert evidence.pairs == ()
     verdict = decide(evidence, (), Policy(margin=0.05))
     assert (verdict.arm, verdict.status) == ("common", "provisional")
-    rule = StageRule(shape(), runs[:1])
-    assert rule.standing(runs[1:])[0] == "open"
 
 
 def test_a_finalist_named_before_the_run_is_the_only_one_compared_of_its_tool():

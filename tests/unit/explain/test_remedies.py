@@ -2,7 +2,7 @@
 
 import pytest
 
-from tuneworthy.explain.diagnosis import advised_against, repairable_share, with_minutes
+from tuneworthy.explain.diagnosis import with_minutes
 from tuneworthy.records.audit_report import DetectableDifference
 from tuneworthy.records.causes import CAUSES_BY_REMEDY, Wrong, repairable_causes
 from tuneworthy.records.evidence import ArmResult, Evidence, Interval
@@ -67,39 +67,6 @@ def test_a_system_known_by_its_answers_repairs_what_its_tool_does(tool, causes):
 
 def test_recorded_answers_without_a_tool_repair_nothing():
     assert repairable_causes(Spec(name="x", arm="answers")) == frozenset()
-
-
-def test_an_arm_is_wanted_for_the_share_of_failures_whose_causes_it_repairs():
-    wrong = rows(reading=0.6, learnable=0.1, hard=0.3)
-    assert repairable_share(spec("rag_lora"), wrong) == pytest.approx(0.7)
-    assert repairable_share(spec("lora"), wrong) == pytest.approx(0.1)
-    assert repairable_share(spec("bigger"), wrong) == pytest.approx(0.6)
-    assert repairable_share(spec("few_shot"), wrong) == 0.0
-    assert repairable_share(spec("rag_lora"), []) == 0.0
-    assert repairable_share(spec("rag_lora"), rows(reading=0.7, learnable=0.6)) == 1.0
-
-
-@pytest.mark.parametrize(
-    ("wrong", "closed_book", "with_passages"),
-    [
-        ({"reading": 0.9, "hard": 0.1}, True, False),
-        ({"knowledge": 0.6, "learnable": 0.3}, True, False),
-        ({"retrieval": 0.6, "learnable": 0.3}, True, True),  # it searches as retrieval does
-        ({"learnable": 0.5, "reading": 0.4}, False, False),
-        ({"hard": 0.7, "reading": 0.3}, False, False),  # most have no remedy that was tried
-        ({"few": 1.0, "reading": 0.9}, False, False),  # too few to speak against anything
-        ({"convention": 0.9}, False, False),
-        ({"a later class": 0.6, "reading": 0.4}, True, False),
-        ({}, False, False),
-    ],
-)
-def test_the_diagnosis_speaks_against_training_that_brings_no_passages(
-    wrong, closed_book, with_passages
-):
-    assert advised_against(spec("lora"), rows(**wrong)) is closed_book
-    assert advised_against(spec("rag_lora"), rows(**wrong)) is with_passages
-    assert not advised_against(spec("few_shot"), rows(**wrong))
-    assert not advised_against(spec("bigger"), rows(**wrong))
 
 
 def result(name, because="", score=None):

@@ -4,7 +4,7 @@ import pytest
 
 from tuneworthy.arms import distil, full, lora, prompt_distil, prompt_lora, teacher
 from tuneworthy.measure.plan_cuts import PaceCorrection
-from tuneworthy.measure.stage_runner import StageRunner
+from tuneworthy.measure.schedule_runner import ScheduleRunner
 from tuneworthy.measure.timing import (
     ALL_WEIGHTS_FACTOR,
     AUTOGRAD_FACTOR,
@@ -74,7 +74,7 @@ def test_what_was_not_measured_is_said():
 
 
 def runner(planned, took):
-    made = StageRunner.__new__(StageRunner)
+    made = ScheduleRunner.__new__(ScheduleRunner)
     made._pace, made.spent = PaceCorrection(planned, took), sum(took.values())
     return made
 
@@ -87,7 +87,7 @@ def test_a_measured_pace_corrects_its_own_estimates():
     )
     assert mixed._pace.corrected(10, "") == pytest.approx(10 * 4.1 / 2.1)
     assert runner({"": 0.1}, {"": 0.4})._pace.corrected(10, "adapter") == 10
-    assert runner({"whole": 1.0}, {"whole": 100.0})._pace.corrected(1, "whole") == 4, (
+    assert runner({"whole": 1.0}, {"whole": 100.0})._pace.corrected(1, "whole") == 10, (
         "within a limit"
     )
 

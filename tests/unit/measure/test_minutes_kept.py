@@ -50,16 +50,10 @@ def test_the_error_of_a_step_is_not_hidden_by_one_of_the_store(clock):
         raise ZeroDivisionError
 
 
-def test_further_folds_count_beside_those_that_were_done_before(clock):
+def test_steps_are_kept_in_their_order():
     kept = KeptMinutes(MemoryLedger(), "s")
-    assert kept.folds_done("lora", (1, 2, 3, 4)) == 0
-    with kept.count_folds("lora", (1, 2)):
-        clock[0] += 60 * 6.0
-    assert kept.folds_done("lora", (1, 2, 3, 4)) == 2
-    with kept.count_folds("lora", (1, 2, 3, 4)) as counted:
-        clock[0] += 60 * 5.0  # folds 3 and 4 alone: the others come from the ledger
-    assert counted == [11.0]
-    with kept.count_folds("lora", (1, 2, 3, 4)) as counted:
-        pass
-    assert counted == [11.0]
-    assert kept.folds_done("lora", (1, 2, 3, 4)) == 4
+    assert list(kept.steps()) == []
+    for at, step in enumerate([("few_shot", 0), ("lora", 0), ("few_shot", 1)]):
+        kept.keep_step(at, *step)
+        kept.keep_step(at, *step)
+    assert list(kept.steps()) == [("few_shot", 0), ("lora", 0), ("few_shot", 1)]

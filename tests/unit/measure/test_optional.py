@@ -25,7 +25,7 @@ def planned(speed, minutes=1.0, brief=False, **more):
     known = facts(job, speed, training="")
     plan = make_plan(known, specs(job), "rows", "study")
     return fit_extras(plan.model_copy(update={"beside": plan_extras(known, plan, brief)}),
-                        minutes - plan.minutes, minutes).beside  # fmt: skip
+                        minutes - plan.minutes).beside  # fmt: skip
 
 
 def test_a_fast_machine_measures_all_a_slow_one_what_there_is_room_for():

@@ -31,7 +31,7 @@ def planned(folder, **task):
 def test_a_cap_below_what_is_expected_says_where_it_ends_the_run(tmp_path):
     made, _ = planned(tmp_path)
     first, second = (arm.sent.usd for arm in made.arms)
-    for cap, at in ((first / 2, "zero_shot"), (first + second / 2, "few_shot")):
+    for cap, at in ((0.4 * first, "zero_shot"), (first / 2 + 0.4 * second, "few_shot")):
         made, told = planned(tmp_path, budget={"usd": cap})
         assert made.stops_at == at
         assert f"may end the run in `{at}`, before a verdict (exit code 6)" in told
@@ -68,22 +68,24 @@ def test_a_cap_that_is_changed_later_is_the_one_that_is_told(tmp_path):
 
 
 def test_the_rows_of_a_plan_add_up_to_what_endpoints_are_sent(tmp_path):
-    """The total is `together` and half of each row below it, in requests, tokens and dollars."""
+    """The total is each arm's row, or half of it where steps decide, and half of the diagnosis."""
     arms = ["zero_shot", "few_shot", "constrained", "optimised_prompt"]
     made, _ = planned(tmp_path, arms=arms)
     told = plan_screen(made, 120).plain
-    _, _, below = told.partition("together")
-    together, *halves = [
-        [float(x.replace(",", "")) for x in line.split()[-5:]]
-        for line in ("together" + below).split("\n")
-        if line.strip().startswith(("together", "optimised_prompt", "to see what was wrong"))
+    share = {arm.spec.name: 0.5 if arm.scheduled else 1.0 for arm in made.arms}
+    share["to see what was wrong"] = 0.5
+    rows = [
+        [share[name] * float(x.replace(",", "")) for x in line.split()[-5:]]
+        for line in told.split("\n")
+        for name in share
+        if line.strip().startswith(f"{name} ")
     ]
-    assert len(halves) == 2
+    assert len(rows) == len(share) == 5
     said = " ".join(told.split())
     told_sums = [said.partition("sent about ")[2].split()[0], said.partition("requests with ")[2]]
     told_sums += [said.partition("aside): about $")[2]]
     for at, text in zip((0, 1, 3), told_sums, strict=True):
-        total = together[at] + sum(row[at] for row in halves) / 2
+        total = sum(row[at] for row in rows)
         stated = float(text.split()[0].strip(",").replace(",", ""))
         assert stated == pytest.approx(total, rel=0.05, abs=0 if at == 3 else 2)
     assert "half of it is expected to run" in said

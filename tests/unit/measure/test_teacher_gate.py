@@ -1,10 +1,10 @@
 """The teacher gate: a student is trained only where its teacher is shown to know more."""
 
 import pytest
-from test_stage_rule import FOLDS, IDS, SPLIT, N, did, followed, ran, spec, why
+from test_schedule import FOLDS, IDS, SPLIT, N, did, followed, ran, spec, why
 
 from tuneworthy.matrix.inputs import ComparisonInputs
-from tuneworthy.measure.stage_rule import why_not_taught
+from tuneworthy.measure.teacher_gate import why_not_taught
 from tuneworthy.records.answer import Answer, Score
 from tuneworthy.records.reason import Reason
 from tuneworthy.records.run import Run
@@ -30,10 +30,9 @@ def runs_of(name, right, model="", ids=IDS):
     ]  # fmt: skip
 
 
-def test_a_teacher_that_knows_more_is_learnt_from_after_the_arms_it_must_beat():
+def test_a_teacher_that_knows_more_is_learnt_from_after_it_was_measured():
     found = followed({**BASE, "teacher": 0.9, "distil": 0.8}, **LARGE)
-    order = [step.arm for step in found.steps if step.do in ("run", "leave out")]
-    assert order.index("lora") < order.index("distil")
+    assert found.events.index("teacher") < found.events.index("distil")
     assert "distil" in ran(found)
 
 

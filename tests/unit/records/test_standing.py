@@ -30,7 +30,7 @@ def test_a_standing_is_written_without_placebos_and_with_reasons_in_words():
 
 def test_older_results_are_read_without_a_key_that_is_gone_and_refused_where_it_was_used():
     assert Budget.model_validate({"minutes": 5, "stop_early": False}) == Budget(minutes=5)
-    with pytest.raises(ValidationError, match="the stage rule") as refused:
+    with pytest.raises(ValidationError, match="the schedule") as refused:
         Budget.model_validate({"stop_early": True})
     assert LEFT_KEYS["stop_early"] in str(refused.value)
 

@@ -1,0 +1,385 @@
+"""Execute a plan by the schedule: a first look, then the step that is worth most, then the causes.
+
+A step that ran is kept in the ledger in its order, so a run that resumes takes the same steps, and
+one with more minutes goes on after them. Knows no arm by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from tuneworthy.matrix.columns import columns_of
+from tuneworthy.matrix.inputs import ComparisonInputs
+from tuneworthy.matrix.ladder import best_prompt
+from tuneworthy.measure.answering import Runner
+from tuneworthy.measure.placebos import Probe, probes
+from tuneworthy.measure.plan_cuts import (
+    EXPLAIN_SHARE,
+    MINUTES_SAFETY,
+    KeptMinutes,
+    PaceCorrection,
+    at_measured_pace,
+    without_diagnosis,
+)
+from tuneworthy.measure.schedule import Schedule, Step, always_runs
+from tuneworthy.measure.teacher_gate import why_not_taught
+from tuneworthy.measure.units import measure
+from tuneworthy.models import is_paid
+from tuneworthy.records.arm import Recipe
+from tuneworthy.records.plan import Plan, PlannedArm, StageDecision
+from tuneworthy.records.reason import NO_ROOM, NO_ROOM_FOR_FOLDS, Reason
+from tuneworthy.records.run import Run
+from tuneworthy.records.specs import (
+    builds_on_prompt,
+    learns_from_teacher,
+    needs_dev_scores,
+    needs_of_arm,
+    trains,
+)
+from tuneworthy.store import signals
+
+_FIRST_LOOK_MINUTES = 1.0  # minutes that the first look may take however few a study has
+
+FIRST_LOOK = "first look"  # what `ScheduleRunner.run` yields after the arms that take seconds
+
+
+@dataclass
+class ScheduleRunner:
+    """Executes a plan, and adds to `runs` and `recipes` (the best prompt by fold) as it goes.
+
+    `minutes` is the total time limit, `spent` the minutes so far; `tell` gets ("arm", the planned
+    arm) before each step; `time_up`: a step was stopped because the minutes were over.
+    """
+
+    runner: Runner
+    plan: Plan
+    inputs: ComparisonInputs
+    runs: list[Run]
+    recipes: list[Recipe]
+    minutes: float
+    tell: Callable[[str, Any], None]
+    steps: list[StageDecision] = field(default_factory=list)
+    spent: float = 0.0
+    time_up: bool = False
+    _done: dict[str, int] = field(default_factory=dict)
+    _pace: PaceCorrection = field(default_factory=PaceCorrection)
+    _taken: int = 0
+    _looked: bool = False
+
+    @cached_property
+    def _ledger(self) -> KeptMinutes:
+        return KeptMinutes(self.runner.ledger, self.runner.study)
+
+    @property
+    def left(self) -> float:
+        """Return the minutes that are left, none once a step was stopped for them."""
+        return 0.0 if self.time_up else max(0.0, self.minutes - self.spent)
+
+    def run(self) -> Iterator[str]:
+        """Measure the plan's arms and probes; yield FIRST_LOOK after it, "" after each step."""
+        if not self.plan.staged:
+            yield from self._measure_all()
+            return
+        for arm in self.plan.arms:
+            if arm.because:
+                self._leave_out(arm, arm.because)
+            elif always_runs(arm, self.plan.arms):
+                self._measure_first(arm)
+                yield ""
+        self._looked = True
+        yield FIRST_LOOK
+        yield from self._take_steps()
+        yield from self._explain()
+        self.plan = at_measured_pace(self.plan, self.runs, self._pace.corrected)
+        self._ledger.end(self.minutes, self.spent)
+
+    def end(self, why: Reason | None = None) -> None:
+        """Say of each arm that has steps left why they were not taken: no minutes, or `why`."""
+        schedule = self._schedule()
+        if [arm for arm in schedule.open_arms() if not schedule.is_named(arm)] == []:
+            why = Reason(text="no further row could change which arm is named")
+        for arm in self.plan.arms:
+            done = self._done.get(arm.spec.name, 0)
+            if not arm.scheduled or done >= len(arm.units) or arm.spec.role != "candidate":
+                continue
+            ended = schedule.why_ended(arm)
+            if done:
+                self._add_note(arm, Reason.of(ended) if ended else why or NO_ROOM_FOR_FOLDS)
+            else:
+                untaught = why_not_taught(self.inputs, self.runs, arm.spec)
+                self._leave_out(arm, Reason.of(ended or untaught or why or NO_ROOM))
+
+    def _measure_all(self) -> Iterator[str]:
+        """Measure every arm on all its folds; probes run before the first training."""
+        probed = False
+        for arm in self.plan.arms:
+            if not probed and not arm.because and trains(arm.spec):
+                probed = True
+                self._run_each(self._probes(self.plan.arms, self.runs))
+            if not arm.because and (why := why_not_taught(self.inputs, self.runs, arm.spec)):
+                arm = arm.model_copy(update={"because": Reason(text=why)})
+            self._measure(self.runner, arm, f"all of {arm.spec.name}", arm.minutes)
+            yield ""
+        if not probed:
+            self._run_each(self._probes(self.plan.arms, self.runs))
+
+    def _schedule(self) -> Schedule:
+        return Schedule(self.inputs, self.runs, self.plan.arms, self._done, self._expected)
+
+    def _expected(self, planned: float, pace: str) -> float:
+        """Return the minutes that planned ones are expected to take at most, by those so far."""
+        return MINUTES_SAFETY * self._pace.corrected(planned, pace)
+
+    def _take_steps(self) -> Iterator[str]:
+        """Take the steps of an earlier run, then the best one that fits until none is left."""
+        kept, arms = list(self._ledger.steps()), {arm.spec.name: arm for arm in self.plan.arms}
+        for name, number in kept:
+            if name in arms:
+                self._take(arms[name], number, "as before")
+                yield ""
+        while not self.time_up:
+            room = self.left - EXPLAIN_SHARE * self.minutes
+            schedule = self._schedule()
+            if (step := schedule.next_step(room)) is None:
+                break
+            step = self._needed_before(step)
+            self._take(step.arm, step.number, _why_step(step, schedule))
+            yield ""
+        self.end()
+
+    def _needed_before(self, step: Step) -> Step:
+        """Return the step of a teacher or prompt that this one builds on, else the step itself."""
+        fold, spec = step.arm.units[step.number][0], step.arm.spec
+        needed: list[PlannedArm] = []
+        if learns_from_teacher(spec):
+            needed = [arm for arm in self.plan.arms if _teaches(arm)]
+        elif builds_on_prompt(spec):
+            taken = [(run.fold, run.recipe) for run in self.runs
+                     if run.spec == spec and run.recipe]  # fmt: skip
+            own = [run.spec for run in self.runs
+                   if run.spec.tool == "prompt" and (run.fold, run.recipe) in taken]  # fmt: skip
+            needed = [arm for arm in self.plan.arms if arm.spec in own]
+        for arm in needed:
+            number = self._done.get(arm.spec.name, 0)
+            if arm.scheduled and number < len(arm.units) and arm.units[number][0] <= fold:
+                return Step(arm, number, step.gain, step.minutes)
+        return step
+
+    def _take(self, arm: PlannedArm, number: int, why: str) -> None:
+        """Take one step of an arm; a student is left out where its teacher is not shown better."""
+        self._ledger.keep_step(self._taken, arm.spec.name, number)
+        self._taken += 1
+        if untaught := why_not_taught(self.inputs, self.runs, arm.spec):
+            self._done[arm.spec.name] = len(arm.units)
+            self._leave_out(arm, Reason.of(untaught))
+            return
+        self._record_decision(arm, "run", why)
+        self._measure_step(arm, number)
+
+    def _measure_first(self, arm: PlannedArm) -> None:
+        if arm.scheduled:
+            self._measure_step(arm, 0)
+        else:
+            self._measure(self.runner, arm, f"all of {arm.spec.name}", arm.minutes)
+
+    @cached_property
+    def _quick(self) -> Runner:
+        """Return the runner that asks no cut answer again, and times only what a limit needs."""
+        tail = self.runner.task.success.limits.p95_ms is not None
+        return replace(self.runner, longer=False, timed=tail)
+
+    def _measure_step(self, arm: PlannedArm, number: int) -> None:
+        what, planned = f"step {number} of {arm.spec.name}", arm.unit_minutes[number]
+        fold, cases = arm.units[number]
+        left = f"{self.left:.0f} of {self.minutes:g} minutes left"
+        self.tell("at", f"{arm.spec.name}: fold {fold + 1}, {cases:,} rows; {left}")
+        new = self._measure(self._quick, arm.up_to(number), what, planned)
+        measured = bool(new) and all(run.state == "measured" for run in new)
+        self._done[arm.spec.name] = number + 1 if measured else len(arm.units)
+
+    def _measure(self, runner: Runner, part: PlannedArm, what: str, planned: float) -> list[Run]:
+        """Measure an arm as it is planned; a step that the minutes end leaves no run."""
+        self.tell("arm", part)
+        runnable = [arm.spec for arm in self.plan.arms if not arm.because]
+        dev = needs_dev_scores(self.runner.task, part.spec, runnable)
+        new: list[Run] = []
+
+        def measured() -> None:
+            new.extend(measure(runner, part, self.recipes, dev))
+
+        took = self._timed(what, measured)
+        if new and planned:
+            self._pace.add(part.pace, planned, took)
+        self._put(new)
+        folds_in_all = range(len(self.recipes))
+        # Later arms build on the best prompt on dev in their own fold.
+        self.recipes[:] = [best_prompt(self.runs, f, self.runner.task.seed) for f in folds_in_all]
+        return new
+
+    def _put(self, new: Sequence[Run]) -> None:
+        """Add runs; those of a fold that an arm was scored on before take the place of the old."""
+        again = {(run.spec.name, run.fold) for run in new}
+        old = [at for at, run in enumerate(self.runs) if (run.spec.name, run.fold) in again]
+        kept = [run for run in self.runs if (run.spec.name, run.fold) not in again]
+        at = old[0] if old else len(kept)
+        self.runs[:] = [*kept[:at], *new, *kept[at:]]
+
+    def _timed(self, what: str, do: Callable[[], None]) -> float:
+        """Do something, stop it where the minutes end, and return the minutes that it took.
+
+        A plan without the schedule has no end but its own.
+        """
+        most = self.left if self._looked else max(self.left, _FIRST_LOOK_MINUTES - self.spent)
+        limit = signals.stop_after(60 * most, signals.TIME_UP)
+        before = self.spent
+        try:
+            with limit if self.plan.staged else nullcontext(), self._ledger.count(what) as took:
+                do()
+            self.spent += took[0]
+        except signals.StopRequested as stop:
+            if stop.exit_code != signals.TIME_UP:
+                raise
+            self.time_up, self.spent = True, self.minutes
+        return self.spent - before
+
+    def _explain(self) -> Iterator[str]:
+        """Measure what explains the verdict, as far as the minutes go: the named arm's first fold,
+        ceilings, the time of an answer, cut answers asked again, and placebos of what may be named.
+        """
+        planned = {arm.spec.name: arm for arm in self.plan.arms}
+        for name in self._explained():
+            arm = planned[name]
+            number = self._done.get(name, 0)
+            while arm.scheduled and number < len(arm.units) and arm.units[number][0] == 0:
+                if self._expected(arm.unit_minutes[number], arm.pace) > self.left:
+                    break
+                self._measure_step(arm, number)
+                number = self._done[name]
+                yield ""
+        for arm in self.plan.arms:
+            if arm.spec.role == "ceiling" and not arm.because and not self._done.get(arm.spec.name):
+                fits = self._expected(arm.first_minutes, arm.pace) <= self.left
+                if not fits or self.time_up:
+                    self._leave_out(arm, NO_ROOM)
+                    continue
+                self._measure_first(arm)
+                yield ""
+        self._time_arms()
+        ran = self._run_probes()
+        if self.plan.read != 0 and not ran and (self.time_up or self.left <= 0):
+            self.plan = without_diagnosis(self.plan)
+
+    def _explained(self) -> list[str]:
+        """Return the names of the base prompt and of the leader, whose first fold is completed."""
+        leader = self._schedule().leader
+        base = [arm.spec.name for arm in self.plan.arms
+                if arm.scheduled and always_runs(arm, self.plan.arms)]  # fmt: skip
+        return list(dict.fromkeys([*base, *([leader.spec.name] if leader else [])]))
+
+    def _time_arms(self) -> None:
+        """Score the first fold of arms with steps again: their latency, and cut answers anew."""
+        for arm in self.plan.arms:
+            old = [run for run in self.runs if run.spec == arm.spec and run.state == "measured"]
+            if self.left <= 0 or not old or not arm.scheduled:
+                continue
+            steps = [at for at in range(self._done[arm.spec.name]) if not arm.units[at][0]]
+            part = arm.up_to(steps[-1])
+            self._measure(self.runner, part, f"the time of {arm.spec.name}", 0.0)
+            told = {run.fold: (run.because, run.notes) for run in old if run.because}
+            for at, run in enumerate(self.runs):
+                if run.spec == arm.spec and run.fold in told and not run.because:
+                    because, notes = told[run.fold]
+                    more = (*run.notes, *(note for note in notes if note not in run.notes))
+                    change = {"because": because, "notes": more}
+                    self.runs[at] = run.model_copy(update=change)
+
+    def _run_probes(self) -> bool:
+        """Run the placebos and pilots that the diagnosis needs and that fit; return if all did."""
+        if self.plan.read == 0:
+            return False
+        folds = {name: {run.fold for run in column.runs}
+                 for name, column in columns_of(self.runs).items()}  # fmt: skip
+        dear = [arm for arm in self.plan.across if arm.spec.role == "candidate"]  # on failed cases
+        arms = []
+        for arm in [*self.plan.arms, *dear]:
+            own = folds.get(arm.spec.name, {0} if arm in dear or not arm.because else set())
+            kept = tuple(fold for fold in arm.folds if fold in own)
+            if kept and (arm.spec.name in folds or arm in dear):
+                arms.append(arm.model_copy(update={"folds": kept, "units": ()}))
+        needed, costs = self._probes(arms, self.runs), self._probe_minutes()
+        fitting = []
+        room = self.left
+        for probe in needed:
+            planned = costs.get(probe.planned.spec.name, probe.most_minutes)
+            cost = self._expected(*planned)
+            if cost <= room:
+                room -= cost
+                fitting.append(probe)
+            elif probe.planned.spec.role == "candidate":  # else nobody knows that it was not run
+                self._leave_out(probe.planned, NO_ROOM)
+        self._run_each(fitting)
+        return len(fitting) == len(needed)
+
+    def _probes(self, arms: Sequence[PlannedArm], runs: Sequence[Run]) -> list[Probe]:
+        if self.plan.read == 0:
+            return []
+        return probes(self.runner, arms, runs, is_paid(self.runner.task.model), self.plan.read)
+
+    def _probe_minutes(self) -> dict[str, tuple[float, str]]:
+        return {arm.spec.name: (arm.minutes, arm.pace) for arm in self.plan.across}
+
+    def _run_each(self, needed: Sequence[Probe]) -> None:
+        for probe in needed:
+            if self.time_up:
+                return
+            self.tell("arm", probe.planned)
+
+            def run(probe: Probe = probe) -> None:
+                self.runs += probe.run(self.runner, self.recipes, self.runs)
+
+            self._timed(f"probe {probe.planned.spec.name}", run)
+
+    def _add_note(self, arm: PlannedArm, why: Reason) -> None:
+        """Say on how many rows an arm was scored, and why on no more."""
+        own = [at for at, run in enumerate(self.runs) if run.spec.name == arm.spec.name]
+        if not own or any(self.runs[at].state != "measured" for at in own):
+            return
+        rows = sum(len(self.runs[at].answers) for at in own)
+        size = sum(dict(arm.units).values())
+        note = f"scored on {rows:,} of {size:,} rows: {why}"
+        self._record_decision(arm, "stop", str(why))
+        told = {
+            "notes": (*self.runs[own[-1]].notes, note),
+            "because": Reason(why=why.why, text=note),
+        }
+        self.runs[own[-1]] = self.runs[own[-1]].model_copy(update=told)
+
+    def _leave_out(self, arm: PlannedArm, why: Reason) -> None:
+        if not arm.because:
+            self._record_decision(arm, "leave out", why)
+        left_out = arm.model_copy(update={"because": why})
+        self.tell("arm", left_out)
+        self.runs += measure(self.runner, left_out, self.recipes, False)
+
+    def _record_decision(self, arm: PlannedArm, do: str, why: str | Reason) -> None:
+        step = {"arm": arm.spec.name, "do": do, "why": str(why), "minutes": round(self.spent, 2)}
+        self.steps.append(StageDecision.model_validate(step))
+
+
+def _why_step(step: Step, schedule: Schedule) -> str:
+    """Return why a step is taken, and what it is: the cases that it adds, in a plan's words."""
+    fold, cases = step.arm.units[step.number]
+    leader = schedule.leader
+    beside = (
+        f" beside {leader.spec.name}" if leader and leader.spec.name != step.arm.spec.name else ""
+    )
+    return f"fold {fold + 1}, {cases:,} rows{beside}: it may change what is named"
+
+
+def _teaches(arm: PlannedArm) -> bool:
+    needs = needs_of_arm(arm.spec)
+    return arm.spec.role == "ceiling" and "teacher" in needs and "training" not in needs

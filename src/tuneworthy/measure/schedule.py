@@ -229,27 +229,24 @@ class Schedule:
 
     def open_arms(self) -> list[PlannedArm]:
         """Return the arms that have steps left, and no reason why none could change the verdict."""
-        return [arm for arm in self.arms if self._has_step(arm) and not self.why_ended(arm)]
+        return [arm for arm in self.arms if _has_step(arm, self.done) and not self.why_ended(arm)]
 
     def is_named(self, arm: PlannedArm) -> bool:
         """Return whether an arm is the one that would be named now."""
         return self.leader is not None and arm.spec.name == self.leader.spec.name
-
-    def _has_step(self, arm: PlannedArm) -> bool:
-        return arm.scheduled and self.done.get(arm.spec.name, 0) < len(arm.units)
 
     def _steps(self, room: float) -> Iterator[Step]:
         """Yield the next step of each pair of leader and open rival, else the leader's own."""
         planned = {arm.spec.name: arm for arm in self.arms}
         leader = planned.get(self.leader.spec.name) if self.leader and self.by_score else None
         rivals = [arm for arm in self.arms if arm is not leader and arm.spec.role == "candidate"
-                  and (arm.spec.name in self.columns or self._has_step(arm))
+                  and (arm.spec.name in self.columns or _has_step(arm, self.done))
                   and not self.why_ended(arm)]  # fmt: skip
         steps = [step for arm in rivals for step in self._pair_step(arm, leader, room)]
         if waited := [step for step in steps if self._is_plain_prompt(step.arm)]:
             steps = [*waited, *(s for s in steps if not builds_on_prompt(s.arm.spec))]
         yield from steps
-        if not rivals and leader is not None and self._has_step(leader):
+        if not rivals and leader is not None and _has_step(leader, self.done):
             yield from self._own_step(leader)
 
     def _is_plain_prompt(self, arm: PlannedArm) -> bool:
@@ -272,17 +269,15 @@ class Schedule:
         often shows nothing (the knowledge gradient of the best horizon).
         """
         ahead = self._ahead(rival, leader)
-        best: tuple[float, float] | None = None
-        minutes = 0.0
+        rates, minutes = list[float](), 0.0
         for cases, added in ahead:
             minutes += sum(step.minutes for step in added)
             if minutes > room:
                 break
-            rate = self._gain(rival.spec, cases) / max(minutes, 1e-3)
-            best = max(best or (-inf, 0.0), (rate, minutes))
-        if best is not None:
+            rates.append(self._gain(rival.spec, cases) / max(minutes, 1e-3))
+        if rates:
             first = ahead[0][1][0]
-            yield first._replace(gain=best[0] * max(first.minutes, 1e-3))
+            yield first._replace(gain=max(rates) * max(first.minutes, 1e-3))
 
     def _ahead(self, rival: PlannedArm, leader: PlannedArm | None) -> list[tuple[int, list[Step]]]:
         """Return [(cases that both will have, the steps that this takes beyond the one before)].
@@ -296,7 +291,7 @@ class Schedule:
             at = {arm.spec.name: _cases_after(arm, done[arm.spec.name]) for arm in arms}
             behind = min(at.values())
             added = [self._step(arm, done[arm.spec.name]) for arm in arms
-                     if at[arm.spec.name] == behind and self._may_go_on(arm, done)]  # fmt: skip
+                     if at[arm.spec.name] == behind and _has_step(arm, done)]  # fmt: skip
             if not added:
                 return out
             for step in added:
@@ -304,12 +299,7 @@ class Schedule:
             cases = min(_cases_after(arm, done[arm.spec.name]) for arm in arms)
             if cases <= behind:
                 return out
-            if out and cases == out[-1][0]:
-                return out
             out.append((int(min(cases, 10**9)), added))
-
-    def _may_go_on(self, arm: PlannedArm, done: Mapping[str, int]) -> bool:
-        return arm.scheduled and done[arm.spec.name] < len(arm.units)
 
     def _step(self, arm: PlannedArm, number: int) -> Step:
         minutes = self.minutes(arm.unit_minutes[number], arm.pace)
@@ -377,6 +367,10 @@ class Schedule:
         mean, spread = _REPAIRED.get(spec.tool or "", _UNKNOWN_REPAIRED)
         uses = 0.1 * ("docs" in needs_of_arm(spec) and trains(spec))  # it reads what others do not
         return base + (mean + uses) * (1 - base), max(spread * (1 - base), 0.01)
+
+
+def _has_step(arm: PlannedArm, done: Mapping[str, int]) -> bool:
+    return arm.scheduled and done.get(arm.spec.name, 0) < len(arm.units)
 
 
 def _cases_after(arm: PlannedArm, steps: int) -> float:

@@ -118,8 +118,12 @@ def followed(right, minutes=600.0, arms="auto", stand=None, cost=None, cls=Drawn
 def again(cls, runner, plan, inputs, minutes, right, stand=None):
     """Run a plan on a runner and its ledger; return the executor, finished."""
     events = []
-    follow = cls(runner, plan, inputs, [], [Recipe()] * FOLDS, minutes,
-                 lambda event, data: events.append(data.spec.name))  # fmt: skip
+
+    def tell(event, data):
+        if event == "arm":
+            events.append(data.spec.name)
+
+    follow = cls(runner, plan, inputs, [], [Recipe()] * FOLDS, minutes, tell)
     follow.stand, follow.frozen, follow.right, follow.events = stand or {}, plan, right, events
     follow.moments = list(follow.run())
     return follow

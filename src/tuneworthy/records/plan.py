@@ -219,8 +219,7 @@ class Plan(Record):
     def _loads_in_order(self) -> Iterator[tuple[str, EndpointLoad, float]]:
         """Yield (step, its endpoint load, expected share of the load) in the order of the run."""
         kept = [(arm, arm.sent) for arm in self.arms if arm.sent and not arm.because]
-        yield from ((arm.spec.name, sent, 1.0) for arm, sent in kept if not arm.scheduled)
-        yield from ((arm.spec.name, sent, 0.5) for arm, sent in kept if arm.scheduled)
+        yield from ((arm.spec.name, sent, 1.0) for arm, sent in kept)
         yield from ((DIAGNOSIS_STEP, arm.sent, 0.5) for arm in self.across if arm.sent)
         yield from ((load.what, load, 1.0) for load in self.others)
 
@@ -243,7 +242,7 @@ class Plan(Record):
     def sent(self) -> EndpointLoad | None:
         """Return the plan's total load on endpoints, expected and at most; None without one.
 
-        Half of the diagnosis is expected to run, and half of the arms that the schedule decides on.
+        Half of the diagnosis is expected to run, and all steps of all arms.
         """
         kept = [arm for arm in self.arms if arm.sent and not arm.because]
         arms = [arm.sent for arm in kept if arm.sent]
@@ -251,11 +250,7 @@ class Plan(Record):
         every = [*arms, *across, *self.others]
         if not every:
             return None
-        share = (
-            [0.5 if arm.scheduled else 1.0 for arm in kept]
-            + [0.5] * len(across)
-            + [1.0] * len(self.others)
-        )
+        share = [1.0] * len(arms) + [0.5] * len(across) + [1.0] * len(self.others)
 
         def total(key: str, shares: bool = False) -> float | None:
             values: list[float | None] = [getattr(load, key) for load in every]

@@ -106,12 +106,9 @@ def money_line(sent: EndpointLoad) -> str:
 
 def _half_expected_line(plan: Plan) -> str:
     """Return the sentence that what stands below `together` counts half; "" if nothing does."""
-    scheduled = any(arm.scheduled for arm in plan.arms)
-    parts = ["the arms that ask a model or train one"] * scheduled
-    parts += ["what shows what was wrong"] * bool(plan.across)
-    if not parts:
+    if not plan.across:
         return ""
-    return f"{' and '.join(parts).capitalize()}: in full above; half of it is expected to run."
+    return "What shows what was wrong: in full above; half of it is expected to run."
 
 
 def _endpoint_lines(plan: Plan) -> Iterator[str]:

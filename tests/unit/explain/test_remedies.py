@@ -111,7 +111,7 @@ def test_an_arm_left_out_for_minutes_says_what_it_would_take():
 def test_an_arm_whose_further_folds_had_no_room_says_what_they_would_take():
     def told(n, note):
         arm = PlannedArm(spec=Spec(name="lora", arm="lora"), folds=(0, 1, 2, 3, 4), minutes=20.0,
-                         look_after=1)  # fmt: skip
+                         looked=(1,))  # fmt: skip
         visible = DetectableDifference(n=1, d=0.1, factor=1.0, prompts=None, fitted=None)
         plan = Plan(task="t", rows="r", k=5, scored=400, train=320, dev=0, arms=(arm,),
                     visible=visible)  # fmt: skip

@@ -119,7 +119,7 @@ def test_a_teacher_that_is_no_better_is_not_distilled_and_not_paid_for_it(study)
     assert '<section id="students">' not in page(done.results)
 
 
-def test_the_gate_stands_where_no_stage_rule_runs(study):
+def test_the_gate_stands_without_the_schedule(study):
     _, go = study(Counting(wrong=0.6), budget={"stages": False})
     skipped = next(r for r in go().results.runs if r.spec.name == NAME)
     assert "not shown to be better" in str(skipped.because)

@@ -35,7 +35,7 @@ def test_a_plan_without_endpoints_sends_nothing():
     assert plan(planned("a")).sent is None
 
 
-def test_half_of_what_is_taken_step_by_step_is_expected_and_all_of_it_is_the_most():
+def test_half_of_the_diagnosis_is_expected_and_all_of_it_is_the_most():
     sent = plan(
         planned("a", load(10, 1.0)),
         planned("b", load(20, 2.0), folds=(0,), units=((0, 9),)),
@@ -43,9 +43,9 @@ def test_half_of_what_is_taken_step_by_step_is_expected_and_all_of_it_is_the_mos
         across=(planned("d", load(4, 0.4)),),
         others=(load(6, 0.6),),
     ).sent
-    assert (sent.requests, sent.most_requests) == (10 + 10 + 2 + 6, 2 * 40)
-    assert sent.usd == pytest.approx(1.0 + 1.0 + 0.2 + 0.6)
-    assert sent.minutes == 3.0
+    assert (sent.requests, sent.most_requests) == (10 + 20 + 2 + 6, 2 * 40)
+    assert sent.usd == pytest.approx(1.0 + 2.0 + 0.2 + 0.6)
+    assert sent.minutes == 3.5
 
 
 def test_one_unknown_price_makes_the_sum_unknown():
@@ -66,8 +66,8 @@ def test_more_minutes_give_a_plan_its_diagnosis():
         ({"usd": 9.0}, ""),
         ({"usd": 0.5}, "a"),
         ({"usd": 1.9}, "b"),
-        ({"usd": 2.1}, DIAGNOSIS_STEP),
-        ({"usd": 2.3}, "arm"),
+        ({"usd": 3.1}, DIAGNOSIS_STEP),
+        ({"usd": 3.3}, "arm"),
         ({"tokens": 99}, "a"),
         ({"tokens": 10_000}, ""),
     ],

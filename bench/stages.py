@@ -43,7 +43,7 @@ from tuneworthy.matrix.columns import by_spec, column, group_by_place
 from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.matrix.pairs import PairTable
 from tuneworthy.measure import plan_cuts as cuts
-from tuneworthy.measure import schedule, schedule_runner
+from tuneworthy.measure import schedule_runner, step_choice
 from tuneworthy.measure.plan_cuts import EXPLAIN_SHARE, MINUTES_SAFETY, looked_after, units_of
 from tuneworthy.measure.schedule_runner import ScheduleRunner
 from tuneworthy.records.arm import Recipe
@@ -157,12 +157,12 @@ def run(drawn: Drawn, spec: Spec, fold: int, most: int | None = None) -> Run:
 def follow(drawn: Drawn, short: bool = False) -> dict[str, Any]:
     """Return what the scheduled study names, and what it took; `short` of minutes or not."""
     shape = shape_of(drawn)
-    arms = [planned_arm(spec, shape) for spec in SPECS.values()]
+    room = WHOLE * (SHORT if short else 1.0)
+    arms = [planned_arm(spec, shape, room) for spec in SPECS.values()]
     plan = Plan.model_construct(arms=tuple(arms), across=(), read=60, staged=True, cuts=())
     folds, looked = plan.folds_by_arm, plan.looks_at
     shape = replace(shape, possible_arms=len(arms), folds=folds, looked=looked)
     runs: list[Run] = []
-    room = sum(arm.minutes for arm in arms) * (SHORT if short else 1.0)
     done = Simulated(
         runner=BENCH, plan=plan, inputs=shape, runs=runs, recipes=[Recipe()] * FOLDS,
         minutes=room * MINUTES_SAFETY / (1 - EXPLAIN_SHARE), tell=lambda event, data: None,
@@ -173,13 +173,16 @@ def follow(drawn: Drawn, short: bool = False) -> dict[str, Any]:
     return {**named(shape, runs), **spent(runs), "minutes": done.spent}
 
 
-def planned_arm(spec: Spec, shape: ComparisonInputs) -> PlannedArm:
+def planned_arm(spec: Spec, shape: ComparisonInputs, room: float) -> PlannedArm:
     """Return an arm as the plan has it; an arm that only asks takes a minute on all folds."""
-    cost = COST.get(spec.arm, 1.0)
-    units = units_of(TASK, spec, FOLDS, shape.split, cost)
-    return PlannedArm(spec=spec, folds=tuple(range(FOLDS)), seeds=(0,), minutes=cost, units=units,
-                      looked=looked_after(units),
-                      fit_minutes=(cost - 1) / FOLDS if trains(spec) else 0.0)  # fmt: skip
+    cost, folds = COST.get(spec.arm, 1.0), FOLDS
+    if trains(spec):
+        folds = max(1, min(FOLDS, int((room - 0.2) / max(COST.values()) * FOLDS)))
+        cost *= folds / FOLDS
+    units = units_of(TASK, spec, folds, shape.split, cost)
+    fit = (COST[spec.arm] - 1) / FOLDS if trains(spec) else 0.0
+    return PlannedArm(spec=spec, folds=tuple(range(folds)), seeds=(0,), minutes=cost, units=units,
+                      looked=looked_after(units, cost / WHOLE), fit_minutes=fit)  # fmt: skip
 
 
 class _Bench:
@@ -308,7 +311,7 @@ def stored(path: Path, studies: int) -> dict[str, Any]:
 
 def code() -> str:
     """Return a digest of the rule and the worlds: cells of another one don't count."""
-    modules = (cuts, schedule_runner, matrix_pairs, schedule, _stage_worlds)
+    modules = (cuts, schedule_runner, matrix_pairs, step_choice, _stage_worlds)
     files = [Path(__file__), *(Path(str(module.__file__)) for module in modules)]
     return digest([path.read_text("utf-8") for path in files], 16)
 

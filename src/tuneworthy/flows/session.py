@@ -27,9 +27,9 @@ from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.measure import planning, timing
 from tuneworthy.measure import timing as machine_speed
 from tuneworthy.measure.answering import THIS_PROCESS, Executor, Runner
+from tuneworthy.measure.calibration import grades_of, judge_refusal, metric_digest, metric_of
 from tuneworthy.measure.executors import executor_of
 from tuneworthy.measure.further.runner import plan_extras
-from tuneworthy.measure.grading import grades_of, judge_refusal, metric_digest, metric_of
 from tuneworthy.measure.price_notes import refuse_uncapped
 from tuneworthy.measure.request_costs import remote_models
 from tuneworthy.metrics import own_source

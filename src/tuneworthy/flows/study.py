@@ -36,8 +36,8 @@ from tuneworthy.flows.look_count import (
 from tuneworthy.flows.missing_keys import key_notice, key_observations, refuse_without_key
 from tuneworthy.flows.session import UNLOCKED_SUFFIX, Session, open_session, read
 from tuneworthy.matrix.look_text import look_line
+from tuneworthy.measure.calibration import blocks_ahead
 from tuneworthy.measure.further.runner import ExtrasInputs, with_extras, with_slices
-from tuneworthy.measure.grading import blocks_ahead
 from tuneworthy.measure.plan_cuts import fit_extras, without_diagnosis
 from tuneworthy.measure.schedule_runner import FIRST_LOOK, ScheduleRunner
 from tuneworthy.models.remote.price_list import misspelt, outdated

@@ -37,6 +37,10 @@ _LEAST_TRAINING_ROWS = 100  # the fewest rows that training is cut to
 
 _AT_ONCE_MINUTES = 0.1  # minutes up to which an arm is not taken step by step
 
+_CHEAP_SHARE = 0.02  # share of the minutes of an arm that is measured to its end once it is begun
+
+_MOST_LOOKED_FOLDS = 2  # folds after which an arm that goes on is measured to its end
+
 _FIRST_STEP = 32  # cases that an arm without training is scored on first: one batch
 
 
@@ -45,10 +49,12 @@ class PlanLimits:
     """The limits of a plan: the seeds of training arms, and what the minutes leave of the rest.
 
     `tried` is the most prompts of a search (an arm with a `budget`), None for its own budget;
-    `rows` the most training rows, None for all; `read` as in `Plan`.
+    `rows` the most training rows, `folds` the most folds of training arms, None for all; `read` as
+    in `Plan`.
     """
 
     seeds: int
+    folds: int | None = None
     tried: int | None = None
     rows: int | None = None
     read: int | None = None
@@ -57,8 +63,7 @@ class PlanLimits:
 def fewer_rows(arms: Sequence[Spec], rows: int) -> Iterator[tuple[int, str]]:
     """Yield ever fewer (training rows, the printed line of that cut).
 
-    `arms` are those that can be measured here; `rows` is the number of training rows. Nothing else
-    of a plan is cut: the schedule spends what minutes there are.
+    `arms` are those that can be measured here; `rows` is the number of training rows.
     """
     learnt = max((cuttable_rows(spec, rows) for spec in arms if trains(spec)), default=0)
     while learnt > _LEAST_TRAINING_ROWS:
@@ -109,10 +114,16 @@ def units_of(
     return (*first, *enumerate(sizes))
 
 
-def looked_after(units: Sequence[tuple[int, int]]) -> tuple[float, ...]:
-    """Return after how many folds an arm with these steps may stop: after each but the last."""
-    size = dict(units)
-    return tuple(fold + cases / max(size[fold], 1) for fold, cases in units[:-1])
+def looked_after(units: Sequence[tuple[int, int]], share: float) -> tuple[float, ...]:
+    """Return after how many folds an arm with these steps may end, besides all of them.
+
+    That is after its first cases, one and two folds: each look costs error, and an arm that is open
+    after two folds is mostly open to the end. An arm that takes a small `share` of the minutes may
+    end after its first cases alone.
+    """
+    size, most = dict(units), 1 if share <= _CHEAP_SHARE else _MOST_LOOKED_FOLDS
+    positions = (fold + cases / max(size[fold], 1) for fold, cases in units[:-1])
+    return tuple(at for at in positions if at < most or at == most == _MOST_LOOKED_FOLDS)
 
 
 def prompts_tried(spec: Spec) -> int:

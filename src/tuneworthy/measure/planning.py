@@ -93,6 +93,11 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
             break
         choice, line = replace(choice, rows=learnt), text
         shown, planned = _plan_arms(facts, arms, choice)
+    few = ""
+    if scheduled and (folds := _affordable_folds(planned, room)) < len(facts.split.learning):
+        few = f"training arms on at most {folds} of {len(facts.split.learning)} folds"
+        uncut += (len(facts.split.learning) - 1) * _dearest_fold(planned)
+        shown, planned = _plan_arms(facts, arms, choice := replace(choice, folds=folds))
 
     if scheduled and (least := _needed_minutes(planned)) > room:
         more = least * minutes / room
@@ -113,7 +118,7 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
     across = diagnosed(read)
     if not diagnosed(None):  # nothing is read, so nothing is cut
         read, what = None, ""
-    cuts = tuple(filter(None, (line, what)))
+    cuts = tuple(filter(None, (line, few, what)))
     whole = uncut * MINUTES_SAFETY / (1 - EXPLAIN_SHARE)
     return Plan(
         task=study,
@@ -154,10 +159,24 @@ def _needed_minutes(arms: Sequence[PlannedArm]) -> float:
 
     Before it come the arms that run at once, and the first step of one prompt.
     """
-    dearest = max((arm.first_minutes for arm in arms if trains(arm.spec)), default=0.0)
+    dearest = _dearest_fold(arms)
     asked = [arm.unit_minutes[0] for arm in arms if arm.scheduled and not trains(arm.spec)]
     at_once = sum(arm.minutes for arm in arms if not arm.scheduled and not trains(arm.spec))
     return dearest + at_once + min(asked, default=0.0)
+
+
+def _dearest_fold(arms: Sequence[PlannedArm]) -> float:
+    return max((arm.first_minutes for arm in arms if trains(arm.spec)), default=0.0)
+
+
+def _affordable_folds(arms: Sequence[PlannedArm], room: float) -> int:
+    """Return on how many folds the dearest training arm fits into these minutes, 1 or more.
+
+    An arm that can't be scored on all folds spends its error on those that it can be scored on.
+    """
+    dearest, most = _dearest_fold(arms), max((len(arm.folds) for arm in arms), default=1)
+    rest = room - _needed_minutes(arms)
+    return min(most, 1 + int(max(rest, 0.0) / dearest)) if dearest else most
 
 
 def _affordable_trials(facts: PlanInputs, arms: list[Spec], choice: PlanLimits) -> int | None:
@@ -366,6 +385,8 @@ def _plan_arm(facts: PlanInputs, spec: Spec, choice: PlanLimits, arms: list[Spec
     if says := getattr(load("arms", spec.arm), "does_not_apply", lambda task: "")(facts.task):
         return PlannedArm(spec=spec, because=Reason.of(says))
     training, parts = trains(spec), facts.split.learning
+    if training and choice.folds is not None:
+        parts = parts[: choice.folds]
     scheduled = uses_schedule(facts.task) and not is_recorded(facts.task, spec)
     if scheduled and prompts_tried(spec):  # a search answers dev rows with every prompt
         parts = parts[:1]
@@ -386,7 +407,10 @@ def _plan_arm(facts: PlanInputs, spec: Spec, choice: PlanLimits, arms: list[Spec
     costs = _cost_fields(facts, work, sent)
     if scheduled:
         units = units_of(facts.task, spec, len(parts), facts.split, costs["minutes"])
-        plain |= {"units": units, "looked": looked_after(units)}
+        plain |= {
+            "units": units,
+            "looked": looked_after(units, costs["minutes"] / facts.task.budget.minutes),
+        }
     trained = Work(trained=work.trained, pace=work.pace, layers=work.layers)
     fit = facts.speed.minutes(trained) / max(len(parts), 1) if facts.speed else 0.0
     return PlannedArm(**plain, fit_minutes=round(fit, 3), **costs)

@@ -25,7 +25,7 @@ from tuneworthy.measure.plan_cuts import (
     at_measured_pace,
     without_diagnosis,
 )
-from tuneworthy.measure.schedule import Schedule, Step, always_runs
+from tuneworthy.measure.step_choice import Schedule, Step, always_runs
 from tuneworthy.measure.teacher_gate import why_not_taught
 from tuneworthy.measure.units import measure
 from tuneworthy.models import is_paid
@@ -289,12 +289,11 @@ class ScheduleRunner:
             steps = [at for at in range(self._done[arm.spec.name]) if not arm.units[at][0]]
             part = arm.up_to(steps[-1])
             self._measure(self.runner, part, f"the time of {arm.spec.name}", 0.0)
-            told = {run.fold: (run.because, run.notes) for run in old if run.because}
+            told = {run.fold: run.because for run in old if run.because}
             for at, run in enumerate(self.runs):
                 if run.spec == arm.spec and run.fold in told and not run.because:
-                    because, notes = told[run.fold]
-                    more = (*run.notes, *(note for note in notes if note not in run.notes))
-                    change = {"because": because, "notes": more}
+                    because = told[run.fold]
+                    change = {"because": because, "notes": (*run.notes, str(because))}
                     self.runs[at] = run.model_copy(update=change)
 
     def _run_probes(self) -> bool:

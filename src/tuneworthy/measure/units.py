@@ -79,14 +79,14 @@ def _folds_with_prompts(
     for fold in planned.folds:
         part = runner.split.parts[fold].learnt(chooses(spec))
         if cases := [cases for at, cases in planned.units if at == fold]:
-            first = drawn_order(part.test, runner.task.seed)[: cases[-1]]
+            first = _drawn_order(part.test, runner.task.seed)[: cases[-1]]
             part = part.model_copy(update={"test": tuple(sorted(first))})
         if logs and not part.train and skips_early_rows(logs, part.test):
             continue
         yield fold, part, simplest_prompts(runner.runs, fold, runner.task.seed) if own else ()
 
 
-def drawn_order(cases: Sequence[str], seed: int) -> list[str]:
+def _drawn_order(cases: Sequence[str], seed: int) -> list[str]:
     """Return case ids in the order in which the steps of a fold score them, drawn by the seed."""
     return sorted(cases, key=lambda case: digest([seed, "step", case], 16))
 
@@ -200,7 +200,7 @@ def _blocks(runner: Runner, unit: Unit, scored: Sequence[Query]) -> list[list[Qu
     """Return the queries of a unit by the step that scores them first; one block without steps."""
     if len(unit.steps) < 2:
         return [list(scored)]
-    order = drawn_order([query.id for query in scored], runner.task.seed)
+    order = _drawn_order([query.id for query in scored], runner.task.seed)
     step = {case: sum(at >= end for end in unit.steps) for at, case in enumerate(order)}
     return [[q for q in scored if step[q.id] == at] for at in range(len(unit.steps))]
 

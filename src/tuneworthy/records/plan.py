@@ -58,8 +58,8 @@ class PlannedArm(Record):
     machine's timing, or from an endpoint's seconds per request; `fit_minutes` are those of one
     fold's training among them. `sent` is the load on endpoints, None if the arm uses none;
     `requests`, `tokens` and `usd` are then its worst case. `units` are its steps in order, if the
-    schedule decides on each (`measure/schedule.py`): (fold, how many of the fold's cases are scored
-    after it); none: all its folds run at once. `looked`: after how many folds it may stop.
+    schedule decides on each (`measure/step_choice.py`): (fold, how many of its cases are scored
+    after it); none: all its folds run at once. `looked`: after how many folds it may end.
     `pace`: how it trains (`Work.pace`).
     """
 
@@ -95,6 +95,13 @@ class PlannedArm(Record):
             minutes.append(fit + share * (fold_minutes - self.fit_minutes))
             before[fold] = cases
         return tuple(minutes)
+
+    def may_end_after(self, steps: int) -> bool:
+        """Return whether the arm may end after so many of its steps: a look was planned there."""
+        if steps in (0, len(self.units)):
+            return True
+        (fold, cases), size = self.units[steps - 1], dict(self.units)
+        return any(abs(fold + cases / size[fold] - at) < 1e-9 for at in self.looked)
 
     @property
     def first_minutes(self) -> float:

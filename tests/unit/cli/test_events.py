@@ -14,7 +14,7 @@ SMALL = Some(minutes=0.2, because="")
 @pytest.mark.parametrize(
     ("across", "beside", "said"),
     [
-        ((), (), "plan: 1 arm, about 12 min on this machine"),
+        ((), (), "plan: 1 arm, at most 12 min on this machine"),
         ((Some(minutes=9.3, because=""),), (SMALL,), "machine, at most 9 to see what was wrong"),
         ((), (Some(minutes=2.4, because=""),), "machine, 2 beside the arms"),
         ((), (Some(minutes=25.0, because="no room"), SMALL), "on this machine"),
@@ -23,9 +23,15 @@ SMALL = Some(minutes=0.2, because="")
 def test_a_plan_says_what_its_minutes_are_for(across, beside, said):
     lines = []
     arms = [Some(because=None), Some(because=Reason.needs("bigger"))]
-    plan = Some(arms=arms, sent=None, minutes=12.1, across=across, beside=beside)
+    plan = Some(arms=arms, sent=None, minutes=99.0, cap_minutes=12.1, across=across, beside=beside)
     Watcher(Some(say=lines.append))("plan", plan)
     assert lines[0].endswith(said)
+
+
+def test_the_step_that_runs_now_is_passed_on():
+    said = []
+    Watcher(Some(at=said.append))("at", "lora: fold 1, 80 rows; 40 of 60 minutes left")
+    assert said == ["lora: fold 1, 80 rows; 40 of 60 minutes left"]
 
 
 def test_an_arm_that_was_skipped_is_not_called_done():
@@ -57,7 +63,10 @@ def test_what_arms_lack_is_told_once_and_a_short_study_shows_no_verdict_so_far()
     arms = [Some(because=why) for why in (None, train, train, docs, Reason(text="cut"))]
     for minutes in (0.1, 3.0):
         watch = Watcher(view)
-        watch("plan", Some(arms=arms, sent=None, minutes=minutes, across=(), beside=()))
+        watch(
+            "plan",
+            Some(arms=arms, sent=None, minutes=minutes, cap_minutes=None, across=(), beside=()),
+        )
         watch("step", Some(left=None, use="none", arm=None))
     assert said[1] == (
         "Not run: 2 arms need tuneworthy[train] (pip install 'tuneworthy[train]'); 1 arm needs"

@@ -93,7 +93,7 @@ def test_a_running_study_shows_what_it_would_say_now(browser, tmp_path):
     with running(tmp_path / "one"):
         told = text_of(browser.get("/studies"))
         arm, use = RESULTS.verdict.arm, RESULTS.verdict.use.upper()
-        assert f"If you stopped now: {use} ({arm}), may leave 14 → 9 points" in told
+        assert f"If you stopped now: {use} ({arm}), at most 9 points may be left" in told
         live = run_snapshot(find_study(tmp_path, KEY))
         assert live["state"] == "running"
         assert [row["state"] for row in live["arms"]] == ["done", "done", "left out", "at work"]

@@ -123,15 +123,17 @@ SPEEDS = (1e6, *range(4000, 10, -10))
 THREE = ("zero_shot", "nearest_shots", "lora")
 
 
-def test_on_a_slow_machine_training_learns_from_fewer_rows_and_nothing_else_is_cut():
+def test_on_a_slow_machine_training_gets_fewer_folds_then_fewer_rows_and_no_other_arm():
     seen = []
     for speed in SPEEDS:
         job = task(budget={"minutes": 5}, arms=THREE)
         plan = make_plan(folded(job, speed), specs(job), "rows", "study")
-        _, nearest, lora = plan.arms
+        zero, nearest, lora = plan.arms
         rows = lora.spec.options["rows"] or 320
         assert nearest.spec.options["k"] == 8
-        assert {len(arm.folds) for arm in plan.arms} == {5}
+        assert len(zero.folds) == len(nearest.folds) == 5
+        fewer = any(cut.startswith("training arms on at most") for cut in plan.cuts)
+        assert fewer == (len(lora.folds) < 5) >= (rows < 320), "fewer folds before fewer rows"
         told = [cut.split()[0] for cut in plan.cuts]
         assert ("training" in told or "no" in told) == (rows < 320)
         assert (plan.whole is None) == (not plan.cuts)

@@ -1,7 +1,7 @@
 """The teacher gate: a student is trained only where its teacher is shown to know more."""
 
 import pytest
-from test_schedule import FOLDS, IDS, SPLIT, N, did, followed, ran, spec, why
+from test_step_choice import FOLDS, IDS, SPLIT, N, did, followed, ran, spec, why
 
 from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.measure.teacher_gate import why_not_taught

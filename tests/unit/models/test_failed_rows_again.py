@@ -74,14 +74,14 @@ def test_a_repetition_that_is_interrupted_loses_and_repeats_nothing(study):
     own.bad = {40: HICCUP}
 
     def stop(event, data):
-        if event == "step":
+        if event == "step" and 3 in own.asked:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         own.run(stop)
     own.bad = {}
     final = own.run()
-    assert own.asked == [40]
+    assert own.asked == [40], "and 3, which came, is not asked again"
     assert errors(final) == 0
     own.run()
     assert own.asked == []

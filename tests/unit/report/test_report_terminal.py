@@ -280,7 +280,7 @@ def test_the_live_view_off_a_terminal_is_a_short_log():
         view.now("prompt", "few_shot", 0.11)
         view.now("prompt", "few_shot", 0.09)
     lines = stream.getvalue().splitlines()
-    assert lines[-1] == "if you stopped now: PROMPT (few_shot), may leave 14 → 11 → 9 points"
+    assert lines[-1] == "if you stopped now: PROMPT (few_shot), at most 9 points may be left"
     assert len(lines) == 15
     assert [line for line in lines if "few_shot:" in line][:2] == [
         "few_shot: 0 of 250",
@@ -306,11 +306,14 @@ def test_the_live_view_off_a_terminal_writes_no_line_a_step():
     ]
 
 
-def test_the_live_view_forgets_the_path_when_another_arm_is_named():
+def test_the_live_view_shows_what_is_measured_now_and_what_would_be_named():
     view = Live(io.StringIO())
     view.now("prompt", "few_shot", 0.14)
     view.now("schema", "constrained", 0.05)
-    assert view.verdict_line() == "if you stopped now: SCHEMA (constrained), may leave 5 points"
+    named = "if you stopped now: SCHEMA (constrained), at most 5 points may be left"
+    assert view.verdict_line() == named
+    view.at("lora: fold 1, 80 rows; 40 of 60 minutes left")
+    assert "40 of 60 minutes left" in view.screen().plain
     view.progress("a\x1b[2Jb", 3, 10, "note\n")
     assert not CONTROL.search(view.screen().plain)
 

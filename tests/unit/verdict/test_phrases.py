@@ -59,13 +59,28 @@ def test_limits_are_told_with_their_bounds():
     assert phrases.violated_limits(broken) == "valid, p95_ms"
 
 
-def test_what_may_be_left_is_told_as_a_path():
-    assert phrases.verdict_so_far("", None, []) == "if you stopped now: no verdict yet"
-    path = phrases.verdict_so_far("keep", "now", [0.3, 0.2, 0.2, 0.11, 0.1, 0.09])
-    assert path == "if you stopped now: KEEP (now), may leave 30 → 11 → 10 → 9 points"
-    assert phrases.verdict_so_far("none", None, []).endswith(
-        "none, what it leaves is not known yet"
+def test_what_may_be_left_is_told_in_words():
+    assert phrases.verdict_so_far("", None, None) == "if you stopped now: no verdict yet"
+    said = phrases.verdict_so_far("keep", "now", 0.09)
+    assert said == "if you stopped now: KEEP (now), at most 9 points may be left"
+    said = phrases.verdict_so_far("none", None, None)
+    assert said.endswith("none, what it leaves is not known yet")
+
+
+def test_a_first_look_says_the_arm_its_score_and_what_was_not_measured():
+    score = Interval(mean=0.5, low=0.4, high=0.6)
+    arm = phrases.ArmResult(name="now", tool="keep", role="candidate", simplicity=0, options={},
+                            state="measured", score=score, n=32)  # fmt: skip
+    said = phrases.first_look_line(phrases.Standing("keep", "now", 0.09, (arm,)), ["lora"], 46)
+    assert said == (
+        "first look after 46 s: if you stopped now: KEEP (now), at most 9 points may be left;"
+        " it scores 0.50 (0.40 to 0.60, n 32); not measured yet: lora"
     )
+    none = phrases.first_look_line(phrases.Standing("none", None, None, (arm,)), [], 46)
+    assert none.endswith("none, what it leaves is not known yet")
+    unscored = arm.model_copy(update={"score": None})
+    said = phrases.first_look_line(phrases.Standing("keep", "now", 0.1, (unscored,)), [], 1)
+    assert said.endswith("points may be left")
 
 
 def test_notes_are_sentences_and_reasons_name_the_state():

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf, sqrt
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,6 @@ from tuneworthy.records.plan import PlannedArm
 from tuneworthy.records.run import Run, Spec
 from tuneworthy.records.specs import builds_on_prompt, needs_of_arm, trains
 from tuneworthy.records.task import HardLimits
-from tuneworthy.stats.distributions import normal_cdf, normal_quantile
 
 # The share of the simplest prompt's failures that an arm of a tool repairs, on the public sets that
 # were measured in full (bench/results/real_sets.json): mean and standard deviation. They order the
@@ -41,6 +41,7 @@ _UNKNOWN_REPAIRED = (0.4, 0.3)
 _BASE_SCORE = 0.3  # the simplest prompt's score where it was not measured yet
 _ROW_VARIANCE = 0.2  # of the difference of two arms on a row, before any was scored
 _ROWS_OF_VARIANCE = 8  # rows that this guess is worth
+_NORMAL = NormalDist()
 _DECIDED = 0.1  # what a decided pair is worth, in margins
 
 
@@ -119,7 +120,7 @@ class Schedule:
             return ""
         if spec.name not in self.columns:
             return self._why_beyond_reach(spec) or self._why_tool_behind(spec)
-        if self.leader is None or self.is_named(arm):
+        if self.leader is None or self.is_named(arm) or not self._may_end(arm):
             return ""
         return self._why_behind(spec, self.leader.spec)
 
@@ -249,6 +250,9 @@ class Schedule:
         if not rivals and leader is not None and _has_step(leader, self.done):
             yield from self._own_step(leader)
 
+    def _may_end(self, arm: PlannedArm) -> bool:
+        return arm.may_end_after(self.done.get(arm.spec.name, 0))
+
     def _is_plain_prompt(self, arm: PlannedArm) -> bool:
         """Return whether an arm is a prompt not yet measured, which others may build on."""
         plain = arm.spec.tool == "prompt" and "(" not in arm.spec.name
@@ -257,7 +261,8 @@ class Schedule:
     def _own_step(self, leader: PlannedArm) -> Iterator[Step]:
         """Yield a step of the arm that is named where its own score is asked for, not a rival's."""
         candidates = [arm for arm in self.arms if arm.spec.role == "candidate" and not arm.because]
-        if len(candidates) == 1 or self.inputs.task.success.target is not None:
+        asked = len(candidates) == 1 or self.inputs.task.success.target is not None
+        if asked or not self._may_end(leader):
             yield self._step(leader, self.done.get(leader.spec.name, 0))._replace(gain=_DECIDED)
 
     def _pair_step(
@@ -318,11 +323,10 @@ class Schedule:
         if moved < 1e-9:
             return 0.0
         at = -abs(gap) / moved
-        density = float(np.exp(-(at**2) / 2) / np.sqrt(2 * np.pi))
-        gain = moved * (density + at * float(normal_cdf(at)))
+        gain = moved * (_NORMAL.pdf(at) + at * _NORMAL.cdf(at))
         level = self.inputs.tail_among(self.inputs.possible_arms)
-        bound = float(normal_quantile(1 - level)) * sqrt(after)
-        decided = float(normal_cdf((gap - bound) / moved) + normal_cdf((-gap - bound) / moved))
+        bound = _NORMAL.inv_cdf(1 - level) * sqrt(after)
+        decided = _NORMAL.cdf((gap - bound) / moved) + _NORMAL.cdf((-gap - bound) / moved)
         return gain + _DECIDED * self._margin * decided
 
     def _shared(self, spec: Spec) -> int:

@@ -12,8 +12,8 @@ from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.matrix.pairs import PairTable
 from tuneworthy.measure.placebos import Probe, _probe_plan
 from tuneworthy.measure.plan_cuts import fit_extras, looked_after, units_of
-from tuneworthy.measure.schedule import Schedule
 from tuneworthy.measure.schedule_runner import FIRST_LOOK, ScheduleRunner
+from tuneworthy.measure.step_choice import Schedule
 from tuneworthy.records.answer import Answer, Score
 from tuneworthy.records.arm import Recipe
 from tuneworthy.records.plan import NO_DIAGNOSIS_CUT, Plan, PlannedArm
@@ -102,7 +102,7 @@ def followed(right, minutes=600.0, arms="auto", stand=None, cost=None, cls=Drawn
                 seeds=(0,),
                 minutes=took,
                 units=units,
-                looked=looked_after(units),
+                looked=looked_after(units, took / 30),
                 requests=N,
                 fit_minutes=(took - 1) / FOLDS if trains(one) else 0.0,
             )
@@ -379,3 +379,20 @@ def test_placebos_that_the_plan_did_not_cost_count_the_minutes_of_their_arms():
     placebo = lora.spec.model_copy(update={"role": "placebo"})
     assert _probe_plan(lora, placebo, 0.1).minutes == pytest.approx(lora.minutes / FOLDS)
     assert _probe_plan(prompt, prompt.spec, 0.1).minutes == pytest.approx(prompt.minutes / 10)
+
+
+def test_an_arm_may_end_after_its_first_cases_one_and_two_folds_or_all():
+    units = ((0, 32), (0, 80), (1, 80), (2, 80), (3, 80))
+    assert looked_after(units, 0.5) == pytest.approx((0.4, 1, 2))
+    assert looked_after(units, 0.001) == pytest.approx((0.4,))
+    assert looked_after(units[:2], 0.5) == pytest.approx((0.4,))
+    assert looked_after((), 0.5) == ()
+    arm = PlannedArm(spec=spec("zero_shot"), folds=(0, 1, 2, 3), units=units,
+                     looked=looked_after(units, 0.5))  # fmt: skip
+    assert [arm.may_end_after(steps) for steps in range(6)] == [True] * 4 + [False, True]
+
+
+def test_an_arm_that_went_on_after_two_folds_is_measured_to_its_end():
+    right = {"zero_shot": 0.1, "nearest_shots": 0.5, "rag": 0.52}
+    found = followed(right)
+    assert {rows(found, arm) for arm in right} <= {32, 80, 160, 400}

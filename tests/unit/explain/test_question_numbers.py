@@ -7,7 +7,9 @@ from statistics import NormalDist
 
 import pytest
 
-from tuneworthy.explain.questions import _diagnosed, _findings, economics, evaluation, simpler_tool
+from tuneworthy.explain.questions import _findings, economics, evaluation, simpler_tool
+from tuneworthy.explain.questions.behaviour_not_facts import missing_facts_share
+from tuneworthy.explain.questions.knowledge_still import facts_needed
 from tuneworthy.records.causes import Diagnosis, Effect, Wrong
 from tuneworthy.records.evidence import Evidence
 from tuneworthy.records.further import Freshness, Proportion
@@ -91,17 +93,15 @@ def diagnosis(rows, shown=True):
 
 
 def test_facts_are_a_share_of_the_causes_with_an_exact_interval():
-    found = _diagnosed.missing_facts_share(diagnosis([("format", 0.3, 100), ("knowledge", 0.2, 100),
+    found = missing_facts_share(diagnosis([("format", 0.3, 100), ("knowledge", 0.2, 100),
                                      ("hard", 0.5, 100)]))  # fmt: skip
     assert (found.mean, found.n) == (pytest.approx(0.4), 50)
     assert (found.low, found.high) == pytest.approx(rate(20, 50), abs=1e-6)
 
 
 def test_a_remedy_tried_on_a_part_counts_as_so_many_failures():
-    whole = _diagnosed.missing_facts_share(
-        diagnosis([("format", 0.5, 100), ("knowledge", 0.5, 100)])
-    )
-    part = _diagnosed.missing_facts_share(diagnosis([("format", 0.5, 100), ("knowledge", 0.5, 30)]))
+    whole = missing_facts_share(diagnosis([("format", 0.5, 100), ("knowledge", 0.5, 100)]))
+    part = missing_facts_share(diagnosis([("format", 0.5, 100), ("knowledge", 0.5, 30)]))
     assert part.mean == whole.mean
     assert part.n == 30
     assert part.high - part.low > whole.high - whole.low
@@ -109,10 +109,10 @@ def test_a_remedy_tried_on_a_part_counts_as_so_many_failures():
 
 def test_without_a_passage_all_that_is_not_explained_may_be_a_fact():
     rows = [("learnable", 0.6, 100), ("metric", 0.1, 100), ("hard", 0.3, 100)]
-    found = _diagnosed.missing_facts_share(diagnosis(rows, shown=False))
+    found = missing_facts_share(diagnosis(rows, shown=False))
     assert (found.mean, found.n, found.at_most) == (pytest.approx(0.3), 100, True)
     assert found.high == pytest.approx(rate(30, 100)[1], abs=1e-6)
-    assert _diagnosed.missing_facts_share(diagnosis([("hard", 1.0, 100)], shown=False)) is None
+    assert missing_facts_share(diagnosis([("hard", 1.0, 100)], shown=False)) is None
 
 
 def test_ninety_days_and_the_share_that_goes_with_them_agree():
@@ -124,14 +124,14 @@ def test_ninety_days_and_the_share_that_goes_with_them_agree():
 
     def needed(share):
         changed = Proportion(k=1, n=100, share=share, low=share / 2, high=share * 2)
-        return _diagnosed.facts_needed(Freshness(changed=changed, over_days=over, stale_ok=ok))
+        return facts_needed(Freshness(changed=changed, over_days=over, stale_ok=ok))
 
     assert needed(limit) is None
     assert needed(limit / 1.5) == pytest.approx(
         801, abs=1
     )  # twice too wide: .5 share down to a half, 2 up to 1.5; and twice for the power
     assert needed(limit * 2) > 100
-    assert _diagnosed.facts_needed(Freshness(declared=True, over_days=over)) is None
+    assert facts_needed(Freshness(declared=True, over_days=over)) is None
 
 
 def test_the_width_of_a_pair_gives_its_standard_error():

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from math import ceil
 
 from tuneworthy.explain.cause_shares import FEW_FAILURES, FEW_IF_NONE_ACTS
-from tuneworthy.explain.questions._diagnosed import (
-    FactShare,
-    missing_facts_share,
-    training_acts,
-    unknown_share_if_too_high,
-)
 from tuneworthy.explain.questions._findings import finding, rows_needed_clause, ticked, unmeasured
+from tuneworthy.matrix.design import Design
 from tuneworthy.records.causes import Diagnosis
 from tuneworthy.records.counting import percent, percent_with_bounds
 from tuneworthy.records.evidence import Evidence
+from tuneworthy.records.further import KnowledgeProbe, Proportion
 from tuneworthy.records.interval import Interval
 from tuneworthy.records.task import Task
 from tuneworthy.records.verdict import Finding
@@ -39,7 +36,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     `value` is the share of knowledge and retrieval among the causes of the failures.
     """
     del task  # the kind of the failures does not depend on the task's goal
-    if (new := unknown_share_if_too_high(evidence.known)) is not None:
+    if (new := _unknown_share_if_too_high(evidence.known)) is not None:
         share, of = new
         ends = f"at least {percent(share.low)}"
         because = f"the model knows no answer to {share.k:,} of {share.n:,} {of} ({ends})"
@@ -67,9 +64,9 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     return _finding_on_fact_share(read, share_of)
 
 
-def _finding_on_fact_share(read: Diagnosis, share: FactShare) -> Finding:
+def _finding_on_fact_share(read: Diagnosis, share: _FactShare) -> Finding:
     said = _share_text(share)
-    acts = training_acts(read)
+    acts = _training_acts(read)
     if share.low >= HALF:
         return _finding("no", said, _GIVE_DOCUMENTS, share)
     if share.high >= HALF and share.at_most:
@@ -85,7 +82,7 @@ def _finding_on_fact_share(read: Diagnosis, share: FactShare) -> Finding:
     return _finding("yes", f"{said}, and {ticked(acts)} acts on the failures", "", share)
 
 
-def _share_text(share: FactShare) -> str:
+def _share_text(share: _FactShare) -> str:
     if share.at_most:
         return (
             f"nothing else explains {percent(share.mean)} of {share.n:,} failures (at most"
@@ -100,3 +97,69 @@ def _rows_needed_text(read: Diagnosis) -> str:
     wanted = FEW_FAILURES + 1 if read.n_fail <= FEW_FAILURES else FEW_IF_NONE_ACTS
     rows = ceil((read.n_fail + read.n_pass) * wanted / max(1, read.n_fail))
     return f"too small: needs about {rows:,} scored rows ({read.n_fail} failures are too few)"
+
+
+_CAUSES_OF_FACTS = ("knowledge", "retrieval")
+
+_CAUSES_OF_BEHAVIOUR = ("format", "convention", "latent", "learnable")
+
+_CAUSES_OF_NEITHER = ("metric", "label")  # causes that are neither facts nor behaviour
+
+_MOST_UNKNOWN, _UNKNOWN_OF_A_TYPE = 0.25, 0.5  # default: shares of unknown facts that are too high
+
+_SMALLEST_PART_DESIGN = Design.independent("only the counts of a finding are stored")
+
+
+@dataclass(frozen=True)
+class _FactShare:
+    """The share of facts among the causes of `n` failures, with its 95 % interval.
+
+    `at_most`: no passage was shown, so a failure that no remedy repairs may be a missing fact.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    at_most: bool
+
+
+def missing_facts_share(found: Diagnosis) -> _FactShare | None:
+    """Return the share of missing facts among failures of facts or behaviour; None for neither.
+
+    If a remedy was tried on part of the failures only, the shares are the estimates and the
+    interval is that of the smallest such part. If no passage was shown, every failure that nothing
+    else explains counts as a missing fact.
+    """
+    rows = found.estimates or found.wrong
+    shares = {row.cause: row.share for row in rows}
+    lacks, ways = (
+        sum(shares.get(c, 0.0) for c in kinds) for kinds in (_CAUSES_OF_FACTS, _CAUSES_OF_BEHAVIOUR)
+    )
+    least = min((row.n for row in rows), default=0)
+    shown = any(one.remedy in _CAUSES_OF_FACTS and one.n_fail for one in found.effects)
+    whole = lacks + ways if shown else 1.0
+    n = round(whole * least)
+    if not n or not ways + lacks:
+        return None
+    other = sum(shares.get(cause, 0.0) for cause in _CAUSES_OF_NEITHER)
+    mean = lacks / whole if shown else max(0.0, 1 - ways - other)
+    share = _SMALLEST_PART_DESIGN.rate(min(n, round(mean * n)), n)
+    return _FactShare(mean, share.low if shown else 0.0, share.high, n, not shown)
+
+
+def _training_acts(found: Diagnosis) -> str | None:
+    """Return the name of the training or pilot that acts on the failures; None if none does."""
+    return next((e.name for e in found.effects if e.remedy == "learnable" and e.acts), None)
+
+
+def _unknown_share_if_too_high(known: KnowledgeProbe | None) -> tuple[Proportion, str] | None:
+    """Return (share of facts unknown to the model, its rows) if shown too high, else None."""
+    if known is None:
+        return None
+    if known.unknown is not None and known.unknown.low >= _MOST_UNKNOWN:
+        return known.unknown, "rows asked"
+    for kind, share in sorted(known.by_type.items()):
+        if share.low >= _UNKNOWN_OF_A_TYPE:
+            return share, f"rows of type {ticked(kind)} asked"
+    return None

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from tuneworthy.explain.questions._diagnosed import (
-    PartialFinding,
-    finding_on_contradictions,
-    finding_on_few_rows,
-    require_consistency,
-)
 from tuneworthy.explain.questions._findings import (
     learners,
     listed,
@@ -19,7 +13,7 @@ from tuneworthy.explain.questions._findings import (
     untrained_on_same_model,
 )
 from tuneworthy.matrix.sizing import rows_to_collect
-from tuneworthy.records.counting import count_noun, points, points_with_bounds
+from tuneworthy.records.counting import count_noun, percent, points, points_with_bounds
 from tuneworthy.records.evidence import ArmResult, Evidence
 from tuneworthy.records.further import LearningCurve
 from tuneworthy.records.task import TRAINED_TOOLS, Task
@@ -42,11 +36,11 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     """
     curve = next((one for one in evidence.curves if one.tool in TRAINED_TOOLS), None)
     answer, because, step = (
-        finding_on_contradictions(evidence)
-        or require_consistency(evidence, _beats_untrained(evidence, task))
+        _finding_on_contradictions(evidence)
+        or _require_consistency(evidence, _beats_untrained(evidence, task))
         or _without_learners(evidence)
-        or finding_on_few_rows(evidence)
-        or require_consistency(evidence, _judge_curve(evidence, task, curve))
+        or _finding_on_few_rows(evidence)
+        or _require_consistency(evidence, _judge_curve(evidence, task, curve))
         or ("not_measured", "", "")
     )
     needed = {"value": curve.needed, "low": curve.low, "high": curve.high} if curve else {}
@@ -56,7 +50,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     )  # fmt: skip
 
 
-def _beats_untrained(evidence: Evidence, task: Task) -> PartialFinding | None:
+def _beats_untrained(evidence: Evidence, task: Task) -> _PartialFinding | None:
     """Return (yes, because, "") if a tuned arm beats all untrained ones on its model, or None."""
     rivals = untrained_on_same_model(evidence, task)
     for arm in trained_here(evidence):
@@ -74,7 +68,7 @@ def _beats_untrained(evidence: Evidence, task: Task) -> PartialFinding | None:
     return None
 
 
-def _without_learners(evidence: Evidence) -> PartialFinding | None:
+def _without_learners(evidence: Evidence) -> _PartialFinding | None:
     """Return (not_measured, because, next) if no arm learns from these rows, else None."""
     if learners(evidence):
         return None
@@ -90,7 +84,7 @@ def rows_learnt(evidence: Evidence, arm: ArmResult) -> int:
     return min(rows, most) if isinstance(most, int) else rows
 
 
-def _judge_curve(evidence: Evidence, task: Task, curve: LearningCurve | None) -> PartialFinding:
+def _judge_curve(evidence: Evidence, task: Task, curve: LearningCurve | None) -> _PartialFinding:
     if curve is None or curve.last_doubling is None:
         why = (curve.because if curve else "") or "no learning curve of a tuned model"
         return "not_measured", unmeasured(evidence.missing, "curves", why), "let a training arm run"
@@ -114,3 +108,54 @@ def _collect_step(evidence: Evidence, curve: LearningCurve) -> str:
     if more and more.rows:
         return f"collect about {count_noun(more.rows, 'more row')}"
     return f"collect more rows ({curve.because})" if curve.because else "collect more rows"
+
+
+_LEAST_EXAMPLES, _LEAST_OF_A_CLASS = 50, 10  # default: the fewest rows, and rows of a class
+
+_MOST_CONTRADICTING = 0.02  # default: share of rows that contradict another row
+
+_LEAST_ONE_FORM = 0.98  # default: share of answers in the most frequent form
+
+_PartialFinding = tuple[str, str, str]
+
+"""(answer, because, next) of a finding."""
+
+
+def _finding_on_contradictions(evidence: Evidence) -> _PartialFinding | None:
+    """Return (no, because, next) if too many rows contradict another, else None."""
+    share = evidence.soundness.contradictions if evidence.soundness else None
+    if share is None or share.share <= _MOST_CONTRADICTING:
+        return None
+    many = f"{share.k:,} of {share.n:,} rows ({percent(share.share)}) contradict another row"
+    return "no", many, "correct the contradictory rows that `tuneworthy check` lists"
+
+
+def _finding_on_few_rows(evidence: Evidence) -> _PartialFinding | None:
+    """Return (no, because, next) if rows, or those of one class, are too few; else None."""
+    if evidence.train is not None and evidence.train < _LEAST_EXAMPLES:
+        many = f"{count_noun(evidence.train, 'row')} to learn from, fewer than {_LEAST_EXAMPLES}"
+        return "no", many, f"collect {_LEAST_EXAMPLES - evidence.train} or more rows"
+    fewest = evidence.soundness.fewest_of_a_class if evidence.soundness else None
+    if fewest is not None and fewest < _LEAST_OF_A_CLASS:
+        many = f"one class has {count_noun(fewest, 'row')}, fewer than {_LEAST_OF_A_CLASS}"
+        return "no", many, f"collect rows of the rare classes, {_LEAST_OF_A_CLASS} or more of each"
+    return None
+
+
+def _require_consistency(
+    evidence: Evidence, said: _PartialFinding | None
+) -> _PartialFinding | None:
+    """Return `said`; a yes becomes not_measured if contradictory rows were not counted."""
+    if said is None or said[0] != "yes":
+        return said
+    sound = evidence.soundness
+    if sound is None or sound.contradictions is None:
+        missing = sound.missing if sound else evidence.missing
+        field = "contradictions" if sound else "soundness"
+        why = unmeasured(missing, field, "how many rows contradict another")
+        return "not_measured", f"{said[1]}; {why}", "run `tuneworthy check`"
+    form = sound.one_form
+    if form is None or form.share >= _LEAST_ONE_FORM:
+        return said
+    mixed = f"{said[1]}; but only {percent(form.share)} of {form.n:,} answers have one form"
+    return "yes", mixed, "bring the answers into one form"

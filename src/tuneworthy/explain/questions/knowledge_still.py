@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from functools import partial
+from math import expm1, log1p
 
-from tuneworthy.explain.questions._diagnosed import LASTING_DAYS, facts_needed, too_dear, unfaithful
-from tuneworthy.explain.questions._findings import finding, unmeasured
-from tuneworthy.records.counting import percent
+from tuneworthy.explain.questions._findings import (
+    MONEY_KEYS,
+    SIMPLER_TOOLS,
+    finalists,
+    finding,
+    monthly_retraining_cost,
+    pair_of,
+    rows_needed,
+    ticked,
+    unmeasured,
+)
+from tuneworthy.records.counting import percent, points
 from tuneworthy.records.evidence import Evidence
-from tuneworthy.records.further import Freshness
+from tuneworthy.records.further import Freshness, Proportion
 from tuneworthy.records.interval import Interval
-from tuneworthy.records.task import Task
+from tuneworthy.records.task import TRAINED_TOOLS, Task
 from tuneworthy.records.verdict import Finding
 
 QUESTION = "Does knowledge change slowly enough for retraining?"
@@ -37,19 +47,19 @@ def ask(evidence: Evidence, task: Task) -> Finding:
             "not_measured", why, "write down knowledge.changed_share and knowledge.over"
         )
     days = stale.days
-    if why := unfaithful(evidence, stale):
+    if why := _unfaithful(evidence, stale):
         return _finding("no", why, _RETRIEVE_FACTS, days)
     said = _days_text(stale, days)
-    if days.high < LASTING_DAYS:
-        because = f"{said}: a training lasts less than {LASTING_DAYS} days"
+    if days.high < _LASTING_DAYS:
+        because = f"{said}: a training lasts less than {_LASTING_DAYS} days"
         return _finding("no", because, _RETRIEVE_FACTS, days)
-    if why := too_dear(evidence, task, days.high):
+    if why := _too_dear(evidence, task, days.high):
         return _finding("no", f"{why}; {said}", _RETRIEVE_FACTS, days)
-    if days.low >= LASTING_DAYS:
+    if days.low >= _LASTING_DAYS:
         step = f"let the model expire after {days.low:,.0f} days"
-        return _finding("yes", f"{said}: a training lasts {LASTING_DAYS} days or more", step, days)
+        return _finding("yes", f"{said}: a training lasts {_LASTING_DAYS} days or more", step, days)
     need = facts_needed(stale)
-    rows = f"needs about {need:,} dated facts" if need else f"it lies at {LASTING_DAYS} days"
+    rows = f"needs about {need:,} dated facts" if need else f"it lies at {_LASTING_DAYS} days"
     step = "give more passages their dates (from, to)"
     return _finding("not_measured", f"too small: {rows}; {said}", step, days)
 
@@ -61,3 +71,65 @@ def _days_text(stale: Freshness, days: Interval) -> str:
         f"after {days.mean:,.0f} days ({of}{n}) more than {percent(stale.stale_ok)} of the facts"
         f" are stale"
     )
+
+
+_LASTING_DAYS = 90  # default: the days that a training must last (a quarter)
+
+_LEAST_FAITHFUL = 0.9  # default: share of changed facts answered as the passage says
+
+
+def _unfaithful(evidence: Evidence, stale: Freshness) -> str:
+    """Return a clause on a tuned arm shown to ignore changed passages too often, or ""."""
+    tuned = {arm.name for arm in evidence.arms if arm.tool in TRAINED_TOOLS}
+    for name, share in sorted(stale.faithful.items()):
+        if name in tuned and share.high < _LEAST_FAITHFUL:
+            return (
+                f"{ticked(name)} follows the passage on {share.k:,} of {share.n:,} changed facts"
+                f" (at most {percent(share.high)})"
+            )
+    return ""
+
+
+def _too_dear(evidence: Evidence, task: Task, days: float) -> str:
+    """Return a clause if retraining every `days` days costs more than it can bring, else "".
+
+    Compares monthly values at the upper bound of the best tuned arm's gain over a simpler one;
+    its requests and right answers are priced, other upkeep is left out.
+    """
+    cost = monthly_retraining_cost(task, days)
+    if cost is None or any(getattr(task.economics, key) is None for key in MONEY_KEYS):
+        return ""
+    volume, value = task.economics.requests_per_month or 0.0, task.economics.value_of_correct or 0.0
+    for other in finalists(evidence, ("keep", *SIMPLER_TOOLS)):
+        brings = []
+        for arm in finalists(evidence, TRAINED_TOOLS):
+            pair = pair_of(evidence, arm.name, other.name)
+            if pair is None or arm.usd_per_1k is None or other.usd_per_1k is None:
+                break
+            saved = (other.usd_per_1k - arm.usd_per_1k) / 1000
+            brings.append((volume * (value * pair.high + saved), pair.high))
+        else:
+            if brings and max(brings)[0] < cost:
+                most, gain = max(brings)
+                return (
+                    f"retraining every {days:,.0f} days costs ${cost:,.0f} a month, and tuning"
+                    f" brings ${max(0.0, most):,.0f} at most beside {ticked(other.name)}"
+                    f" (+{points(gain)} at most)"
+                )
+    return ""
+
+
+def facts_needed(stale: Freshness) -> int | None:
+    """Return how many dated facts show whether a training lasts 90 days; None if unknown."""
+    changed = stale.changed
+    if changed is None or stale.declared or stale.over_days is None:
+        return None
+    limit = -expm1(stale.over_days * log1p(-stale.stale_ok) / _LASTING_DAYS)
+    return rows_needed(_StalenessBounds(changed), changed.n, limit, limit)
+
+
+class _StalenessBounds:
+    """A share with the attributes of a mean with bounds: `mean`, `low`, `high`."""
+
+    def __init__(self, share: Proportion) -> None:
+        self.mean, self.low, self.high = share.share, share.low, share.high

@@ -55,8 +55,8 @@ def pair(one, versus, mean, low, high, n=N):
 
 def evidence(arms=(), pairs=(), n=N, **more):
     fields = {"train": 200} | more
-    return Evidence(task="t", hash="e" * 64, n=n, looks=1, alpha=0.05, arms=tuple(arms),
-                    pairs=tuple(pairs), **fields)  # fmt: skip
+    return Evidence(task="t", hash="e" * 64, n=n, alpha=0.05, arms=tuple(arms),
+                    pairs=tuple(pairs), **{"looks": 1} | fields)  # fmt: skip
 
 
 EMPTY = Evidence(task="t", hash="e" * 64, n=0, looks=1, alpha=0.05, arms=(), pairs=())
@@ -94,6 +94,12 @@ def recorded(mean=0.12, low=0.03, high=0.2, **more):
 def tuned(mean, low, high, **more):
     """Return a tuned arm beside a prompt, with their paired difference."""
     arms = (arm("prompt", "prompt"), arm("lora", "tune", 0.9))
+    return evidence(arms, (pair("lora", "prompt", mean, low, high),), **more)
+
+
+def apart(mean, low, high, **more):
+    """Return two arms that compete, with the difference of the tuned one to the prompt."""
+    arms = (arm("prompt", "prompt", compared=True), arm("lora", "tune", compared=True))
     return evidence(arms, (pair("lora", "prompt", mean, low, high),), **more)
 
 
@@ -185,7 +191,13 @@ SCENES = {
         ],
     },
     "evaluation": {
-        "yes": [evidence(soundness=sound()), evidence(soundness=sound(unscored=share(1, 100)))],
+        "yes": [
+            evidence(soundness=sound()),
+            evidence(soundness=sound(unscored=share(1, 100))),
+            apart(-0.2, -0.3, -0.1, soundness=sound(mde=0.11)),
+            apart(0.01, -0.03, 0.05, soundness=sound(mde=0.11, contradictions=None)),
+            evidence(soundness=sound(noise=share(3, 250), contradictions=share(2, 250))),
+        ],
         "no": [
             evidence(soundness=sound(ladder={"another row": 0.94})),
             evidence(soundness=sound(gold=0.98)),
@@ -194,6 +206,15 @@ SCENES = {
             evidence(soundness=sound(leak=0.06)),
             evidence(soundness=sound(flips=span(0.1, 0.06, 0.15))),
             evidence(soundness=sound(judge="kappa .4 is below .6")),
+            evidence(soundness=sound(contradictions=share(13, 250))),
+            evidence(soundness=sound(leak=None, missing={"leak": "every row is a near-copy"})),
+            evidence(soundness=sound(mde=0.0501)),
+            evidence(soundness=sound(mde=0.11), looks=3, pool=100),
+            apart(0.02, -0.04, 0.06, soundness=sound(mde=0.11)),
+            apart(0.02, 0.0, 0.0501, soundness=sound(mde=0.11)),
+            evidence(
+                (arm("prompt", "prompt"), arm("lora", "tune")), soundness=sound(mde=0.11),
+            ),
         ],
         "not_measured": [
             EMPTY,
@@ -286,7 +307,7 @@ BESIDE = {
         tuned(0.12, 0.0, 0.2, soundness=sound()),
         tuned(0.049, 0.03, 0.2, soundness=sound()),
     ],
-    "evaluation": [evidence(soundness=sound(mde=0.0501))],
+    "evaluation": [evidence(soundness=sound(gold=None))],
     "prompt_exhausted": [search(span(0.03, 0.0, 0.05))],
     "behaviour_not_facts": [
         wrong({"knowledge": 50, "format": 50}, PASSAGE, PILOT),

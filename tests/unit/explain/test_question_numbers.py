@@ -7,9 +7,10 @@ from statistics import NormalDist
 
 import pytest
 
-from tuneworthy.explain.questions import _findings, economics, evaluation, simpler_tool
+from tuneworthy.explain.questions import _findings, economics, simpler_tool
 from tuneworthy.explain.questions.behaviour_not_facts import missing_facts_share
 from tuneworthy.explain.questions.knowledge_still import facts_needed
+from tuneworthy.matrix.detectable import rows_to_reach
 from tuneworthy.records.causes import Diagnosis, Effect, Wrong
 from tuneworthy.records.evidence import Evidence
 from tuneworthy.records.further import Freshness, Proportion
@@ -72,10 +73,7 @@ def test_rows_enough_follow_the_square_root():
 
 def test_the_rows_an_evaluation_asks_for_show_the_margin():
     for n, differ, factor in ((250, 0.2, 1.5), (75, 0.1, 1.0)):
-        from tuneworthy.records.audit_report import Soundness
-
-        sound = Soundness(n=n, mde=minimum_detectable_effect(n, differ, factor), differ=differ)
-        need = evaluation._rows_for_margin(sound, 0.05)
+        need = rows_to_reach(0.05, n, minimum_detectable_effect(n, differ, factor))
         assert (
             minimum_detectable_effect(need, differ, factor)
             <= 0.05

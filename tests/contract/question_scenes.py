@@ -18,6 +18,7 @@ from tuneworthy.records.further import (
     SideEffects,
 )
 from tuneworthy.records.interval import Interval
+from tuneworthy.records.split import SegmentMeans, Trend
 from tuneworthy.records.task import Data, Economics, Success, Task
 from tuneworthy.stats.bounds import rate
 
@@ -144,6 +145,16 @@ def stale(days, gain=0.3, **more):
     return evidence(arms, (pair("lora", "prompt", 0.12, 0.0, gain),), staleness=found)
 
 
+def aged(before, after, p=0.001):
+    """Return a tuned arm whose lead over a prompt moved from `before` to `after` over time."""
+    sides = {"before": (before, 100), "after": (after, 150)}
+    means = {side: SegmentMeans(n=n, arm=0.5, versus=0.5 + lead)
+             for side, (lead, n) in sides.items()}  # fmt: skip
+    trend = Trend(arm="prompt", versus="lora", n=N, p=p, from_time="2026-03", **means)
+    alone = Trend(arm="prompt", versus="lora", n=N, because="no row has a time")
+    return evidence([arm("prompt", "prompt"), arm("lora", "tune")], trends=(alone, trend))
+
+
 def lifted(name, remedy, mean, low, high, acts=True):
     gain = span(mean * N, low * N, high * N)
     arms = (arm(name, "bigger"),) if remedy == "capability" else ()
@@ -254,8 +265,15 @@ SCENES = {
             stale(span(60, 40, 89)),
             stale(span(100, 91, 110), gain=0.09),
             stale(span(200, 91, 400), faithful={"lora": share(60, 100)}),
+            stale(None, faithful={"lora": share(60, 100)}),
+            aged(0.2, 0.05),
         ],
-        "not_measured": [EMPTY, evidence(staleness=Freshness(because="no passage has a date"))],
+        "not_measured": [
+            EMPTY,
+            evidence(staleness=Freshness(because="no passage has a date")),
+            aged(0.05, 0.2),
+            aged(0.2, 0.05, p=0.011),
+        ],
     },
     "capability": {
         "yes": [

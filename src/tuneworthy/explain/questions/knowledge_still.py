@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import permutations
 from math import expm1, log1p
 
 from tuneworthy.explain.questions._findings import (
@@ -20,6 +21,7 @@ from tuneworthy.records.counting import percent, points
 from tuneworthy.records.evidence import Evidence
 from tuneworthy.records.further import Freshness, Proportion
 from tuneworthy.records.interval import Interval
+from tuneworthy.records.split import TREND_ALPHA
 from tuneworthy.records.task import TRAINED_TOOLS, Task
 from tuneworthy.records.verdict import Finding
 
@@ -31,24 +33,28 @@ WRONG = (
 )
 UNIT = "days"
 _RETRIEVE_FACTS = "look facts up instead: data.docs, with dates"
+_WHO_KNOWS = "no row tells it, but whoever keeps the facts or rules behind the answers can"
+_WRITE_LINE = (
+    "write one line into task.yaml: `knowledge: {changed_share: 0.03, over: 30d}` says that 3 % of"
+    " what answers rest on changes in 30 days, `changed_share: 0` that nothing does"
+)
 _finding = partial(finding, "knowledge_still", PRIOR)
 
 
 def ask(evidence: Evidence, task: Task) -> Finding:
     """Answer yes if a training is shown to last 90 days, no if it is shown not to.
 
+    No as well if a tuned arm ignores changed passages, or its lead is shown to fall over time.
     `value` is the number of days after which more than the allowed share of facts is stale.
     """
-    stale = evidence.staleness
-    if stale is None or stale.days is None:
-        keys = "keys knowledge.changed_share and knowledge.over, or data.docs with dates"
-        why = unmeasured(evidence.missing, "staleness", (stale.because if stale else "") or keys)
-        return _finding(
-            "not_measured", why, "write down knowledge.changed_share and knowledge.over"
-        )
+    stale = evidence.staleness or Freshness()
     days = stale.days
-    if why := _unfaithful(evidence, stale):
+    if why := _unfaithful(evidence, stale) or _aged(evidence):
         return _finding("no", why, _RETRIEVE_FACTS, days)
+    if days is None:
+        keys = "no document is dated, and task.yaml has no whole `knowledge:`"
+        why = unmeasured(evidence.missing, "staleness", stale.because or keys)
+        return _finding("not_measured", f"{why}; {_WHO_KNOWS}", _WRITE_LINE)
     said = _days_text(stale, days)
     if days.high < _LASTING_DAYS:
         because = f"{said}: a training lasts less than {_LASTING_DAYS} days"
@@ -60,7 +66,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         return _finding("yes", f"{said}: a training lasts {_LASTING_DAYS} days or more", step, days)
     need = facts_needed(stale)
     rows = f"needs about {need:,} dated facts" if need else f"it lies at {_LASTING_DAYS} days"
-    step = "give more passages their dates (from, to)"
+    step = f"train again every {days.low:,.0f} days, or give more passages their dates (from, to)"
     return _finding("not_measured", f"too small: {rows}; {said}", step, days)
 
 
@@ -86,6 +92,30 @@ def _unfaithful(evidence: Evidence, stale: Freshness) -> str:
             return (
                 f"{ticked(name)} follows the passage on {share.k:,} of {share.n:,} changed facts"
                 f" (at most {percent(share.high)})"
+            )
+    return ""
+
+
+def _aged(evidence: Evidence) -> str:
+    """Return a clause on a tuned arm whose lead over an untrained one is shown to fall over time.
+
+    "" if none is; the level is divided among all such pairs (Bonferroni).
+    """
+    tuned = {arm.name for arm in evidence.arms if arm.tool in TRAINED_TOOLS}
+    tests = [
+        trend.seen_from(one)
+        for trend in evidence.trends
+        for one, other in permutations((trend.arm, trend.versus))
+        if trend.p is not None and one in tuned and other not in tuned
+    ]
+    for trend in tests:
+        if (trend.p or 0.0) > TREND_ALPHA / len(tests) or not (trend.before and trend.after):
+            continue
+        before, after = trend.before.lead, trend.after.lead
+        if after < before:
+            return (
+                f"{ticked(trend.arm)} minus {ticked(trend.versus)} fell over the time of these"
+                f" rows, from {points(before)} to {points(after)} (p = {trend.p:.2g})"
             )
     return ""
 

@@ -134,6 +134,13 @@ def wrong(causes, *effects, **more):
     return evidence(diagnosis=read(causes, effects, **more))
 
 
+def gained(tool, mean=0.15, low=0.13, base="prompt", **more):
+    """Return an arm of a tool that gains that much over a base arm at .8, which lacks .25."""
+    other = arm("base", base, present=base == "keep")
+    found = arm("other", tool, 0.95, **more)
+    return evidence((other, found), (pair("other", "base", mean, low, 0.2),))
+
+
 def known(unknown, by_type=None):
     return evidence(known=KnowledgeProbe(unknown=unknown, by_type=by_type or {}))
 
@@ -243,12 +250,14 @@ SCENES = {
         "yes": [
             wrong({"format": 60, "learnable": 20, "knowledge": 10}, PASSAGE, PILOT),
             wrong({"learnable": 70, "hard": 30}, PILOT),
+            gained("schema"),
         ],
         "no": [
             wrong({"knowledge": 60, "format": 20}, PASSAGE),
             wrong({"retrieval": 70}, PASSAGE, PILOT),
             known(share(25, 60)),
             known(share(12, 60), {"dates": share(18, 20)}),
+            gained("context"),
         ],
         "not_measured": [
             EMPTY,
@@ -257,6 +266,12 @@ SCENES = {
             wrong({"format": 60}, PASSAGE, IDLE),
             wrong({"few": 12, "format": 4}, few=True, n_fail=12, because="no remedy asks a model"),
             wrong({}, n_fail=0, because="nothing fails: there is no cause to seek"),
+            gained("classifier"),  # the answers of TASK may be of any type
+            gained("tune"),
+            gained("schema", base="keep"),  # perhaps of another model
+            gained("schema", low=0.12),
+            gained("context", recorded=True),
+            evidence((arm("base", "prompt"), arm("other", "schema"))),
         ],
     },
     "knowledge_still": {

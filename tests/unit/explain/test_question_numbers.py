@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import pytest
 
-from tuneworthy.explain.questions import _findings, economics, simpler_tool
+from tuneworthy.explain.questions import _findings, behaviour_not_facts, economics, simpler_tool
 from tuneworthy.explain.questions.behaviour_not_facts import missing_facts_share
 from tuneworthy.explain.questions.knowledge_still import facts_needed
 from tuneworthy.matrix.detectable import rows_to_reach
@@ -15,7 +15,7 @@ from tuneworthy.records.causes import Diagnosis, Effect, Wrong
 from tuneworthy.records.evidence import Evidence
 from tuneworthy.records.further import Freshness, Proportion
 from tuneworthy.records.interval import Interval
-from tuneworthy.records.task import Data, Economics, Success, Task
+from tuneworthy.records.task import Data, Economics, Output, Success, Task
 from tuneworthy.stats.bounds import rate
 from tuneworthy.stats.power import minimum_detectable_effect
 
@@ -146,3 +146,31 @@ def test_the_width_of_a_pair_gives_its_standard_error():
 def test_an_unpriced_empty_study_names_every_key():
     empty = Evidence(task="t", hash="e" * 64, n=0, looks=1, alpha=0.05, arms=(), pairs=())
     assert economics.ask(empty, task()).because.startswith("not measured (no tuned model")
+
+
+def closed(kind="label", **data):
+    return Task(data=Data(file="r.jsonl", **data), output=Output(type=kind))
+
+
+def test_what_a_learner_gains_is_behaviour_only_where_no_fact_can_stand_in_the_rows():
+    for tool in ("classifier", "tune"):
+        found = scenes.evidence({"prompt": ("prompt", scenes.scores(400, 0.6, 1)),
+                                 tool: (tool, scenes.scores(400, 0.95, 2))})  # fmt: skip
+        asked = behaviour_not_facts.ask(found, closed())
+        assert asked.answer == "yes"
+        assert f"`{tool}` gains" in asked.because
+        assert behaviour_not_facts.ask(found, closed("json")).answer == "yes"
+        assert behaviour_not_facts.ask(found, closed("text")).answer == "not_measured"
+        assert behaviour_not_facts.ask(found, closed(docs="d.jsonl")).answer == "not_measured"
+    other = closed().model_copy(update={"tune": "hf:another/model"})
+    assert behaviour_not_facts.ask(found, other).answer == "not_measured"
+
+
+def test_what_a_constant_answer_gains_is_no_behaviour():
+    columns = {"majority": (None, scenes.scores(400, 0.6, 9)), "prompt": ("prompt", [0.0] * 400),
+               "tfidf": ("classifier", scenes.scores(400, 0.95, 2))}  # fmt: skip
+    assert behaviour_not_facts.ask(scenes.evidence(columns), closed()).answer == "not_measured"
+    columns["majority"] = None, scenes.scores(400, 0.2, 9)
+    asked = behaviour_not_facts.ask(scenes.evidence(columns), closed())
+    assert asked.answer == "yes"
+    assert "of the score that `prompt` lacks" in asked.because

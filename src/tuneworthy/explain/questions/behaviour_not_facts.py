@@ -7,14 +7,22 @@ from functools import partial
 from math import ceil
 
 from tuneworthy.explain.cause_shares import FEW_FAILURES, FEW_IF_NONE_ACTS
-from tuneworthy.explain.questions._findings import finding, rows_needed_clause, ticked, unmeasured
+from tuneworthy.explain.questions._findings import (
+    finalists,
+    finding,
+    pair_of,
+    rows_needed_clause,
+    ticked,
+    unmeasured,
+    untrained_on_same_model,
+)
 from tuneworthy.matrix.design import Design
 from tuneworthy.records.causes import Diagnosis
 from tuneworthy.records.counting import percent, percent_with_bounds
-from tuneworthy.records.evidence import Evidence
+from tuneworthy.records.evidence import ArmResult, Evidence
 from tuneworthy.records.further import KnowledgeProbe, Proportion
 from tuneworthy.records.interval import Interval
-from tuneworthy.records.task import Task
+from tuneworthy.records.task import TRAINED_TOOLS, Task, Tool
 from tuneworthy.records.verdict import Finding
 
 QUESTION = "Is what fails behaviour, and not missing facts?"
@@ -27,15 +35,23 @@ UNIT = "share"
 HALF = 0.5  # default: share of facts among the causes
 _GIVE_PASSAGES = "give rows their `context`, the passage that holds the answer"
 _GIVE_DOCUMENTS = "put the documents into the context (data.docs)"
+_ASK_A_MODEL = "measure what runs today or a prompt, and remedies for it"
+_READ_THEM = "say it yourself from the failures that the report lists"
+_LEARNT = "learnt from other rows, without documents"
+_HOW: dict[Tool, str] = {
+    **dict.fromkeys(("classifier", *TRAINED_TOOLS), _LEARNT),
+    "schema": "by holding answers to your form",
+    "context": "from your documents",
+}
 _finding = partial(finding, "behaviour_not_facts", PRIOR)
 
 
 def ask(evidence: Evidence, task: Task) -> Finding:
     """Answer no if facts are shown to be half of the causes, or too many rows new to the model.
 
-    `value` is the share of knowledge and retrieval among the causes of the failures.
+    `value` is the share of knowledge and retrieval among the causes of the failures. Where the
+    diagnosis can't tell, what an arm with documents, or one that learns, gains over the base does.
     """
-    del task  # the kind of the failures does not depend on the task's goal
     if (new := _unknown_share_if_too_high(evidence.known)) is not None:
         share, of = new
         ends = f"at least {percent(share.low)}"
@@ -46,22 +62,79 @@ def ask(evidence: Evidence, task: Task) -> Finding:
             _GIVE_DOCUMENTS,
             Interval(mean=share.share, low=share.low, high=share.high),
         )
+    found = _finding_on_causes(evidence)
+    if found.answer != "not_measured":
+        return found
+    return _finding_on_gains(evidence, task) or found
+
+
+def _finding_on_causes(evidence: Evidence) -> Finding:
+    """Return the finding by the causes that the diagnosis gives to the failures."""
     read = evidence.diagnosis
     if read is None or not read.wrong:
         why = (read.because if read else "") or "the matrix was not read across"
         done = read is not None and not read.n_fail
-        step = "keep it" if done else "measure what runs today or a prompt, and remedies for it"
+        step = "keep it" if done else f"{_ASK_A_MODEL}, or {_READ_THEM}"
         return _finding("not_measured", unmeasured(evidence.missing, "diagnosis", why), step)
     if read.few and read.because:  # no remedy could be tried, so more rows would not help
-        step = "measure a prompt here, and remedies for it"
+        step = f"{_ASK_A_MODEL}, or {_READ_THEM}"
         return _finding("not_measured", unmeasured({}, "", read.because), step)
     if read.few:
-        return _finding("not_measured", _rows_needed_text(read), "score more rows")
+        return _finding(
+            "not_measured", _rows_needed_text(read), f"score more rows, or {_READ_THEM}"
+        )
     share_of = missing_facts_share(read)
     if share_of is None:
         because = f"no cause of either kind is shown in {read.n_fail:,} failures"
         return _finding("not_measured", unmeasured({}, "", because), "give rows their `context`")
     return _finding_on_fact_share(read, share_of)
+
+
+def _finding_on_gains(evidence: Evidence, task: Task) -> Finding | None:
+    """Return the finding by how much of what the base lacks an arm gains; None if too little.
+
+    An arm that reads documents gains facts, one that holds answers to a form behaviour. So does one
+    that learns from other rows if no fact can stand in those: the answers are labels or JSON, and
+    there are no documents.
+    """
+    closed = task.output.type in ("label", "json") and task.data.docs is None
+    arms = [arm for arm in finalists(evidence, tuple(_HOW)) if not (arm.recorded or arm.present)]
+    tried = [arm for arm in arms if closed or arm.tool in ("context", "schema")]
+    gains = [(*_share_gained(evidence, task, arm), arm) for arm in tried]
+    share, lacking, arm = max(gains, key=lambda gain: gain[0], default=(0.0, "", None))
+    if arm is None or share < HALF:
+        return None
+    said = (
+        f"{ticked(arm.name)} gains {percent(share)} or more of the score that {ticked(lacking)}"
+        f" lacks, {_HOW[arm.tool or 'classifier']}"
+    )
+    if arm.tool == "context":
+        return _finding("no", f"{said}: most of what fails lacks a fact", _GIVE_DOCUMENTS)
+    return _finding("yes", f"{said}: most of what fails is behaviour", "")
+
+
+def _share_gained(evidence: Evidence, task: Task, arm: ArmResult) -> tuple[float, str]:
+    """Return (least share of the base's lost score that an arm gains, the base); (0, "") if none.
+
+    The base is the arm that was diagnosed, else what runs today, else a prompt. Counted is the
+    smallest gain over it, over the prompts of the same model and over the references, so that
+    neither a better prompt nor a constant answer counts. A language model that no prompt was
+    measured on gains nothing: it may know more.
+    """
+    read = evidence.diagnosis.arm if evidence.diagnosis else None
+    scored = [one for one in evidence.arms if one.score and one is not arm]
+    same = [one for one in finalists(evidence, ("prompt",)) if not one.recorded]
+    if arm.tool in TRAINED_TOOLS:
+        same = untrained_on_same_model(evidence, task)
+    bases = sorted((one for one in scored if one.name == read or one.present or one in same),
+                   key=lambda one: (one.name != read, not one.present))  # fmt: skip
+    if not bases or not (same or arm.tool == "classifier"):
+        return 0.0, ""
+    rivals = [bases[0], *same, *(one for one in scored if one.role == "reference")]
+    pairs = [pair_of(evidence, arm.name, one.name) for one in rivals]
+    gain = min(pair.low if pair else 0.0 for pair in pairs)
+    lacks = 1 - bases[0].score.low if bases[0].score else 0.0
+    return (gain / lacks, bases[0].name) if gain > 0 and lacks else (0.0, "")
 
 
 def _finding_on_fact_share(read: Diagnosis, share: _FactShare) -> Finding:

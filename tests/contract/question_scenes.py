@@ -16,6 +16,7 @@ from tuneworthy.records.further import (
     Proportion,
     SearchStep,
     SideEffects,
+    UntriedSearch,
 )
 from tuneworthy.records.interval import Interval
 from tuneworthy.records.split import SegmentMeans, Trend
@@ -109,6 +110,16 @@ def search(gain, **more):
     fields = {"optimised": True, "rho": span(0.85, 0.6, 1.1)} | more
     found = PromptSearch(arm="prompt", budget=8, steps=steps, gain=gain, **fields)
     return evidence(search=found)
+
+
+def unsearched(tools=("prompt", "tune"), mean=0.8, minutes=12, pairs=True):
+    """Return evidence of arms of these tools where a search for a prompt could run and did not."""
+    how = "`tuneworthy run --more 12m`"
+    could = UntriedSearch(arm="a search", prompts=8, minutes=minutes, how=how)
+    names = {"prompt": "prompt", "tune": "lora"}
+    arms = [arm(names.get(tool, f"{tool} {at}"), tool, mean) for at, tool in enumerate(tools)]
+    found = [pair("lora", "prompt", 0.12, 0.05, 0.19)] if pairs and "tune" in tools else []
+    return evidence(arms, found, untried_search=could)
 
 
 def effect(name, remedy, gain=None, acts=True):
@@ -241,10 +252,17 @@ SCENES = {
         ],
     },
     "prompt_exhausted": {
-        "yes": [search(FLAT), search(FLAT, rho=None)],
-        "no": [search(STEEP)],
+        "yes": [search(FLAT), search(FLAT, rho=None), unsearched(mean=1.01)],
+        "no": [
+            search(STEEP),
+            unsearched(),
+            unsearched(["prompt"], minutes=None),
+            unsearched(["schema", "prompt"], pairs=False),
+            unsearched(["tune"]),
+        ],
         "not_measured": [EMPTY, search(FLAT, optimised=False), search(None),
-                         search(None, optimised=False, because="it is known by recorded answers")],
+                         search(None, optimised=False, because="it is known by recorded answers"),
+                         recorded()],
     },
     "behaviour_not_facts": {
         "yes": [

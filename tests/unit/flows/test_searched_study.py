@@ -57,3 +57,48 @@ def test_its_trials_on_dev_are_in_the_plan(study):
     plan: Plan = study.results.plan
     work = {arm.spec.arm: arm.tokens for arm in plan.arms}
     assert work["optimised_prompt"] > 2 * work["zero_shot"]
+
+
+def searched(folder, arms, **more):
+    """Return the search that could run and did not, and the finding on prompts, of a study."""
+    found = tuneworthy.run(studies.write(folder, n=90, arms=arms, present=None, **more)).results
+    (asked,) = [one for one in found.verdict.questions if one.name == "prompt_exhausted"]
+    return found.evidence.untried_search, asked, found
+
+
+def test_a_search_that_the_minutes_cut_or_that_no_list_names_says_how_it_runs(tmp_path):
+    cut, asked, _ = searched(tmp_path / "cut", ARMS, budget={"minutes": 1e-5})
+    assert (cut.arm, cut.prompts, cut.minutes) == ("optimised_prompt", 2, 1)
+    assert (asked.answer, asked.next) == (
+        "no", "a search of 2 prompts takes about 1 minute: `tuneworthy run --more 1m`"
+    )  # fmt: skip
+    assert "`zero_shot` was tried as it is" in asked.because
+    unlisted, asked, _ = searched(tmp_path / "unlisted", ["zero_shot", "tfidf"])
+    assert (unlisted.arm, unlisted.minutes) == ("optimised_prompt", None)
+    assert "`{optimised_prompt: {budget: 8}}` under `arms`" in asked.next
+    assert "`tfidf` minus `zero_shot` is" in asked.because
+    ran, asked, _ = searched(
+        tmp_path / "unlisted", ["zero_shot", {"optimised_prompt": {"budget": 8}}]
+    )
+    assert ran is None
+    assert "the last doubling to 8 prompts" in asked.because
+
+
+def test_a_search_that_the_rule_left_out_runs_where_the_task_names_it(tmp_path):
+    arms = ["tfidf", "zero_shot", "optimised_prompt"]
+    left, asked, results = searched(tmp_path, arms)
+    (state,) = [a.state for a in results.evidence.arms if a.name == "optimised_prompt"]
+    assert state == "skipped"
+    assert left.how.startswith("write `success: {finalists: {prompt: optimised_prompt}}`")
+    assert left.how in asked.next
+    named = {"finalists": {"prompt": "optimised_prompt"}}
+    ran, _, results = searched(tmp_path, arms, success=named)
+    assert ran is None
+    assert results.evidence.search.optimised
+
+
+def test_no_search_is_offered_where_no_model_is_asked_or_the_search_can_not_run(tmp_path):
+    assert searched(tmp_path / "words", ["tfidf", "majority"])[0] is None
+    few = searched(tmp_path / "few", ["zero_shot", "optimised_prompt"], data={
+        "file": "rows.jsonl", "dev_share": 0.02})[0]  # fmt: skip
+    assert few is None

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
-from tuneworthy.explain.questions._findings import finding, rows_needed_clause, ticked, unmeasured
-from tuneworthy.records.counting import percent_with_bounds, points_with_bounds
-from tuneworthy.records.evidence import Evidence
+from tuneworthy.explain.questions._findings import (
+    finalists,
+    finding,
+    listed,
+    pair_of,
+    rows_needed_clause,
+    ticked,
+    unmeasured,
+)
+from tuneworthy.records.counting import count_noun, percent_with_bounds, points, points_with_bounds
+from tuneworthy.records.evidence import ArmResult, Evidence, best_first
 from tuneworthy.records.further import PromptSearch
-from tuneworthy.records.task import Task
+from tuneworthy.records.task import TOOLS, TRAINED_TOOLS, Task
 from tuneworthy.records.verdict import Finding
 
 QUESTION = "Is prompting exhausted: was a strong prompt measured?"
@@ -18,19 +27,20 @@ WRONG = (
     " anything is trained."
 )
 UNIT = "points"
+_ASK_WRITER = "ask whoever wrote these prompts what else was tried, or let a model here search"
+_MEASURE_ONE = "let `arms` name a prompt that `model` runs, or record its answers under `answers`"
 _finding = partial(finding, "prompt_exhausted", PRIOR)
 
 
 def ask(evidence: Evidence, task: Task) -> Finding:
     """Answer yes if doubling the prompt budget is shown to gain less than the margin.
 
-    `value` is the gain of the last doubling of the budget on dev rows.
+    Without a search: yes if a prompt is within the margin of a perfect score, no if prompts were
+    only tried as they are written. `value` is the gain of the last doubling on dev rows.
     """
     search, margin = evidence.search, task.success.margin
     if search is None or not search.optimised:
-        why = (search.because if search else "") or "no search for a better prompt was run"
-        step = "let the search for a better prompt run"
-        return _finding("not_measured", unmeasured(evidence.missing, "search", why), step)
+        return _finding_without_search(evidence, margin)
     if search.gain is None:
         why = search.because or "the budget was not doubled"
         return _finding("not_measured", unmeasured({}, "", why), "double the prompt budget")
@@ -45,6 +55,46 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         return _finding("no", said, "double the prompt budget", gain)
     need = rows_needed_clause(gain, n, margin, 0.0, "dev rows")
     return _finding("not_measured", f"{need}; {said}", "double the prompt budget", gain)
+
+
+def _finding_without_search(evidence: Evidence, margin: float) -> Finding:
+    """Return the finding where prompts were measured as they are written, or none was."""
+    tried = [a for a in evidence.arms
+             if a.tool == "prompt" and a.role == "candidate" and a.score]  # fmt: skip
+    could = evidence.untried_search
+    for arm in tried:
+        if arm.score and 1 - arm.score.low <= margin:
+            said = f"even a perfect prompt would gain {points(1 - arm.score.low)} at most"
+            return _finding("yes", f"{said} over {ticked(arm.name)}", "", 1 - arm.score.low)
+    behind = _behind_clause(evidence, tried)
+    if could is None:
+        why = (evidence.search.because if evidence.search else "") or "no prompt was measured"
+        step = _ASK_WRITER if tried else _MEASURE_ONE
+        said = unmeasured(evidence.missing, "search", why)
+        return _finding("not_measured", f"{said}{behind}", step)
+    search = f"a search of {count_noun(could.prompts, 'prompt')}"
+    if could.minutes is not None:
+        search += f" takes about {count_noun(could.minutes, 'minute')}"
+    step = f"{search}: {could.how}"
+    if not tried:
+        return _finding("no", "no prompt was measured, and none was searched for", step)
+    names = listed([arm.name for arm in tried])
+    they = "was tried as it is" if len(tried) == 1 else "were tried as they are"
+    return _finding("no", f"no search was run, {names} {they}{behind}", step)
+
+
+def _behind_clause(evidence: Evidence, tried: Sequence[ArmResult]) -> str:
+    """Return a clause on how far the best prompt is behind the best tuned, or any, arm; or ""."""
+    best = best_first(evidence, tried)[:1]
+    rivals = finalists(evidence, TRAINED_TOOLS) or finalists(evidence, TOOLS)
+    for leader in best_first(evidence, rivals)[:1]:
+        for arm in best:
+            if leader.name == arm.name:
+                return f"; {ticked(arm.name)} is the best arm"
+            if pair := pair_of(evidence, leader.name, arm.name):
+                ahead = points_with_bounds(pair, f"n = {pair.n:,}")
+                return f"; {ticked(leader.name)} minus {ticked(arm.name)} is {ahead}"
+    return ""
 
 
 def _reached_clause(search: PromptSearch) -> str:

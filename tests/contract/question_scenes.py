@@ -19,6 +19,7 @@ from tuneworthy.records.further import (
     UntriedSearch,
 )
 from tuneworthy.records.interval import Interval
+from tuneworthy.records.reason import NO_ROOM
 from tuneworthy.records.split import SegmentMeans, Trend
 from tuneworthy.records.task import Data, Economics, Success, Task
 from tuneworthy.stats.bounds import rate
@@ -45,8 +46,8 @@ def share(k, n):
 def arm(name, tool, mean=0.8, **more):
     fields = {"usd_per_1k": 1.0, "build_usd": 0.0, "upkeep_usd_month": 0.0} | more
     return ArmResult(
-        name=name, tool=tool, role="candidate", simplicity=0, options={}, state="measured", n=N,
-        score=span(mean, mean - 0.05, mean + 0.05), finalist=True, **fields,
+        name=name, tool=tool, role="candidate", simplicity=0, state="measured", n=N,
+        score=span(mean, mean - 0.05, mean + 0.05), finalist=True, **{"options": {}} | fields,
     )  # fmt: skip
 
 
@@ -77,8 +78,28 @@ def curve(gain, **more):
         LearningPoint(rows=100, n=N, repeats=5, score=span(0.6, 0.5, 0.7)),
         LearningPoint(rows=200, n=N, repeats=5, score=span(0.7, 0.6, 0.8)),
     )
-    fields = {"needed": 320.0, "low": 260.0, "high": 410.0} | more
-    return (LearningCurve(arm="lora", tool="tune", points=points, last_doubling=gain, **fields),)
+    fields = {"points": points, "needed": 320.0, "low": 260.0, "high": 410.0} | more
+    return (LearningCurve(arm="lora", tool="tune", last_doubling=gain, **fields),)
+
+
+def classified(gain, **more):
+    """Return a classifier alone, with its learning curve."""
+    found = curve(gain)[0].model_copy(update={"tool": "classifier", "arm": "words"})
+    return evidence([arm("words", "classifier", learned=True)], curves=(found,), **more)
+
+
+def two_sizes(mean, low, high, rows=100):
+    """Return (arms, pairs) of trainings of one kind on `rows` and on all 200 rows."""
+    sizes = {"lora(rows)": rows, "lora": None}
+    arms = [arm(name, "tune", learned=True, options={"rank": 8, "rows": size})
+            for name, size in sizes.items()]  # fmt: skip
+    other = arm("full", "tune", learned=True, options={})
+    return [*arms, other], [pair("lora", "lora(rows)", mean, low, high)]
+
+
+def cut_for_time(minutes):
+    left = {"state": "skipped", "because": NO_ROOM, "more_minutes": minutes, "score": None}
+    return arm(f"lora {minutes}", "tune").model_copy(update=left)
 
 
 def learning(**more):
@@ -93,9 +114,9 @@ def recorded(mean=0.12, low=0.03, high=0.2, **more):
     return evidence(arms, (pair("lora", "prompt", mean, low, high),), **more)
 
 
-def tuned(mean, low, high, **more):
+def tuned(mean, low, high, rows=None, **more):
     """Return a tuned arm beside a prompt, with their paired difference."""
-    arms = (arm("prompt", "prompt"), arm("lora", "tune", 0.9))
+    arms = (arm("prompt", "prompt"), arm("lora", "tune", 0.9, options={"rows": rows}))
     return evidence(arms, (pair("lora", "prompt", mean, low, high),), **more)
 
 
@@ -193,6 +214,7 @@ def harm(general, **more):
     return evidence(harms=(found,))
 
 
+PERFECT = (LearningPoint(rows=200, n=N, repeats=5, score=span(0.99, 0.96, 1.0)),)
 FLAT, STEEP, WIDE = span(0.01, -0.02, 0.04), span(0.08, 0.02, 0.14), span(0.03, -0.02, 0.08)
 CALM = {"tail": span(0.0, -0.1, 0.1), "ece": span(0.0, -0.03, 0.03), "known": span(0, 0, 0.01)}
 
@@ -202,6 +224,11 @@ SCENES = {
             tuned(0.12, 0.03, 0.2, soundness=sound()),
             tuned(0.12, 0.03, 0.2, soundness=sound(fewest_of_a_class=4)),
             learning(curves=curve(FLAT), soundness=sound()),
+            learning(curves=curve(STEEP, points=PERFECT), soundness=sound()),
+            classified(FLAT, soundness=sound()),
+            evidence([arm("lora", "tune", 1.01)], soundness=sound()),
+            evidence(two_sizes(0.01, -0.02, 0.04)[0], two_sizes(0.01, -0.02, 0.04)[1],
+                     soundness=sound()),
         ],
         "no": [
             learning(curves=curve(STEEP), soundness=sound()),
@@ -209,11 +236,21 @@ SCENES = {
             learning(train=49, curves=curve(FLAT), soundness=sound()),
             learning(curves=curve(FLAT), soundness=sound(fewest_of_a_class=9)),
             tuned(0.12, 0.03, 0.2, soundness=sound(contradictions=share(6, 250))),
+            evidence([arm("prompt", "prompt")], train=12),
+            classified(STEEP),
+            tuned(-0.12, -0.2, -0.03),
+            evidence(*two_sizes(0.08, 0.02, 0.14)),
         ],
         "not_measured": [
             EMPTY,
             recorded(train=12, soundness=sound(fewest_of_a_class=1)),
-            evidence([arm("prompt", "prompt")], train=12, soundness=sound(fewest_of_a_class=1)),
+            evidence([arm("prompt", "prompt")]),
+            evidence([cut_for_time(None), cut_for_time(11.2), cut_for_time(30.0)]),
+            classified(WIDE),
+            tuned(-0.12, -0.2, -0.03, train=400, rows=100),
+            evidence(*two_sizes(0.08, 0.02, 0.14, rows=150)),
+            evidence(*two_sizes(0.02, -0.02, 0.06)),
+            evidence([*two_sizes(0.01, -0.02, 0.04)[0]]),
             learning(missing={"curves": "the plan had no minutes for it"}),
             learning(curves=curve(FLAT)),
             tuned(0.12, 0.03, 0.2),

@@ -45,7 +45,7 @@ def test_without_a_tool_nothing_is_said_of_prompts_or_training(tmp_path):
     assert found.pop("evaluation")[0] == "yes"
     assert {answer for answer, _ in found.values()} == {"not_measured"}
     assert "no prompt was measured" in found["prompt_exhausted"][1]
-    assert "nothing that was measured learns from these rows" in found["enough_data"][1]
+    assert "it is not known what it learnt from" in found["enough_data"][1]
     assert "no tuned model was measured" in found["simpler_tool"][1]
 
 

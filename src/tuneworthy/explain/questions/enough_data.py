@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+from math import ceil
+
 from tuneworthy.explain.questions._findings import (
-    learners,
     listed,
     pair_of,
     rows_needed_clause,
@@ -29,19 +31,26 @@ UNIT = "rows"
 
 
 def ask(evidence: Evidence, task: Task) -> Finding:
-    """Answer from contradictions, tuning versus the untrained arms, counts, then the curve.
+    """Answer from contradictions, tuning versus the untrained arms, counts, then curves.
 
-    `value` is the total number of rows that tuning needs, with its 80 % interval, if the curve
+    `value` is the total number of rows that tuning needs, with its 80 % interval, if its curve
     gives one. A tuned arm that is shown to be better outweighs a count: the rows were enough.
+    Without a curve of a tuned model that tells, its score beside a perfect one, trainings on other
+    numbers of rows, its distance to the untrained arms and a classifier's curve do, in this order.
     """
+    margin = task.success.margin
     curve = next((one for one in evidence.curves if one.tool in TRAINED_TOOLS), None)
+    by_count = None if _learnt_elsewhere(evidence) else _finding_on_few_rows(evidence)
     answer, because, step = (
         _finding_on_contradictions(evidence)
         or _require_consistency(evidence, _beats_untrained(evidence, task))
-        or _without_learners(evidence)
-        or _finding_on_few_rows(evidence)
-        or _require_consistency(evidence, _judge_curve(evidence, task, curve))
-        or ("not_measured", "", "")
+        or by_count
+        or _require_consistency(evidence, _judge_curve(evidence, margin, curve))
+        or _require_consistency(evidence, _near_perfect(evidence, margin))
+        or _require_consistency(evidence, _judge_trainings(evidence, margin))
+        or _behind_untrained(evidence, task)
+        or _require_consistency(evidence, _judge_other_curves(evidence, margin))
+        or ("not_measured", *_what_would_tell(evidence, task, curve))
     )
     needed = {"value": curve.needed, "low": curve.low, "high": curve.high} if curve else {}
     return Finding.model_validate(
@@ -68,39 +77,135 @@ def _beats_untrained(evidence: Evidence, task: Task) -> _PartialFinding | None:
     return None
 
 
-def _without_learners(evidence: Evidence) -> _PartialFinding | None:
-    """Return (not_measured, because, next) if no arm learns from these rows, else None."""
-    if learners(evidence):
-        return None
-    why = "nothing that was measured learns from these rows"
-    if any(arm.recorded for arm in evidence.arms if arm.tool in TRAINED_TOOLS):
-        why = "the tuned model is known by recorded answers: what it learnt from is not known"
-    return "not_measured", unmeasured({}, "", why), "let a training arm run"
-
-
 def rows_learnt(evidence: Evidence, arm: ArmResult) -> int:
     """Return how many rows an arm learnt from, including its dev rows."""
     rows, most = evidence.train or 0, arm.options.get("rows")
     return min(rows, most) if isinstance(most, int) else rows
 
 
-def _judge_curve(evidence: Evidence, task: Task, curve: LearningCurve | None) -> _PartialFinding:
+def _judge_curve(
+    evidence: Evidence, margin: float, curve: LearningCurve | None
+) -> _PartialFinding | None:
+    """Return the finding if more rows are shown to help, or to gain too little; else None."""
     if curve is None or curve.last_doubling is None:
-        why = (curve.because if curve else "") or "no learning curve of a tuned model"
-        return "not_measured", unmeasured(evidence.missing, "curves", why), "let a training arm run"
-    gain, margin = curve.last_doubling, task.success.margin
-    n = curve.points[-1].n if curve.points else 0
-    brings = points_with_bounds(gain, f"n = {n:,}" if n else "")
-    said = f"the last doubling of rows brings {ticked(curve.arm)} {brings}"
+        return None
+    gain, said = curve.last_doubling, _doubling_clause(curve)
     if gain.high < margin:
         return "yes", f"{said}: another one would add less than {points(margin)}", ""
+    if curve.points and (most := 1 - curve.points[-1].score.low) <= margin:
+        return "yes", f"{said}: others could add {points(most)} at most", ""
     if gain.low > 0:
-        return "no", f"{said}, and tuning is not shown better yet", _collect_step(evidence, curve)
-    return (
-        "not_measured",
-        f"{rows_needed_clause(gain, n, margin, 0.0)}; {said}",
-        _collect_step(evidence, curve),
+        tuned = curve.tool in TRAINED_TOOLS
+        but = ", and tuning is not shown better yet" if tuned else ""
+        return "no", f"{said}{but}", _collect_step(evidence, curve)
+    return None
+
+
+def _doubling_clause(curve: LearningCurve) -> str:
+    assert curve.last_doubling is not None
+    n = curve.points[-1].n if curve.points else 0
+    brings = points_with_bounds(curve.last_doubling, f"n = {n:,}" if n else "")
+    return f"the last doubling of rows brings {ticked(curve.arm)} {brings}"
+
+
+def _near_perfect(evidence: Evidence, margin: float) -> _PartialFinding | None:
+    """Return (yes, because, "") if more rows could gain a tuned arm at most the margin, or None."""
+    for arm in trained_here(evidence):
+        if arm.score and 1 - arm.score.low <= margin:
+            rows = count_noun(rows_learnt(evidence, arm), "row")
+            most = points(1 - arm.score.low)
+            because = f"{ticked(arm.name)} learnt from {rows}: others could add {most} at most"
+            return "yes", because, ""
+    return None
+
+
+def _judge_trainings(evidence: Evidence, margin: float) -> _PartialFinding | None:
+    """Return the finding of two trainings of one kind, one on at least twice the rows; or None."""
+    trained = [arm for arm in evidence.arms
+               if arm.tool in TRAINED_TOOLS and arm.score and arm.learned]  # fmt: skip
+    for less, more in permutations(trained, 2):
+        few, many = rows_learnt(evidence, less), rows_learnt(evidence, more)
+        pair = pair_of(evidence, more.name, less.name)
+        same = {**less.options, "rows": 0} == {**more.options, "rows": 0} and less.tool == more.tool
+        if pair is None or not same or many < 2 * few:
+            continue
+        gain = points_with_bounds(pair, f"n = {pair.n:,}")
+        said = f"{ticked(more.name)} learnt from {many:,} rows, {ticked(less.name)} from {few:,}"
+        if pair.high < margin:
+            return "yes", f"{said}, and gained {gain}: too little to collect more", ""
+        if pair.low > 0:
+            return "no", f"{said}, and gained {gain}: more rows still help", "collect more rows"
+    return None
+
+
+def _behind_untrained(evidence: Evidence, task: Task) -> _PartialFinding | None:
+    """Return (no, because, next) if a tuned arm that learnt from all rows is shown behind; or None.
+
+    It is one that no other tuned arm replaces: each of them must be behind an untrained one.
+    """
+    behind = []
+    for arm in (trained := trained_here(evidence)):
+        rivals = untrained_on_same_model(evidence, task)
+        pairs = [pair_of(evidence, arm.name, other.name) for other in rivals]
+        lost = [pair for pair in pairs if pair and pair.high < 0]
+        if lost and rows_learnt(evidence, arm) == evidence.train:
+            behind.append(min(lost, key=lambda pair: pair.high))
+    if not behind or len(behind) < len(trained):
+        return None
+    nearest = max(behind, key=lambda pair: pair.mean)
+    because = (
+        f"{count_noun(evidence.train or 0, 'row')} were not enough: {ticked(nearest.arm)} minus"
+        f" {ticked(nearest.versus)} is {points_with_bounds(nearest, f'n = {nearest.n:,}')}"
     )
+    return "no", because, f"use {ticked(nearest.versus)}, or collect more rows"
+
+
+def _judge_other_curves(evidence: Evidence, margin: float) -> _PartialFinding | None:
+    """Return the finding of the curve of another learner than a tuned model, or None."""
+    for curve in evidence.curves:
+        found = _judge_curve(evidence, margin, curve) if curve.tool not in TRAINED_TOOLS else None
+        if found:
+            return found[0], f"{found[1]} (of a tuned model no curve tells)", found[2]
+    return None
+
+
+def _learnt_elsewhere(evidence: Evidence) -> bool:
+    """Return whether recorded answers may be those of a model that learnt from other rows."""
+    unsure = (*TRAINED_TOOLS, None)
+    return any(arm.recorded and arm.tool in unsure for arm in evidence.arms)
+
+
+def _what_would_tell(
+    evidence: Evidence, task: Task, curve: LearningCurve | None
+) -> tuple[str, str]:
+    """Return (why it is not known whether the rows are enough, what or who would tell)."""
+    trained = trained_here(evidence)
+    drawn = [one for one in evidence.curves if one.last_doubling]
+    if drawn and not (curve and curve.last_doubling):
+        curve = drawn[0]
+    if curve and curve.last_doubling:
+        n = curve.points[-1].n if curve.points else 0
+        need = rows_needed_clause(curve.last_doubling, n, task.success.margin, 0.0)
+        return f"{need}; {_doubling_clause(curve)}", _collect_step(evidence, curve)
+    if not trained and _learnt_elsewhere(evidence):
+        why = "of a recorded system it is not known what it learnt from"
+        return f"not measured ({why})", "ask whoever trained it, or let a training arm run here"
+    if not trained:
+        left = [arm for arm in evidence.arms
+                if arm.tool in TRAINED_TOOLS and arm.left_out_for_time]  # fmt: skip
+        least = min((arm.more_minutes for arm in left if arm.more_minutes), default=None)
+        step = "let `arms` name a training arm: `tuneworthy plan` says what it takes"
+        if least is not None:
+            step = f"let a training arm run: `tuneworthy run --more {ceil(least)}m`"
+        return "not measured (no model was trained on these rows)", step
+    why = (curve.because if curve else "") or "no learning curve of a tuned model"
+    said = unmeasured(evidence.missing, "curves", why)
+    for other in untrained_on_same_model(evidence, task):
+        if pair := pair_of(evidence, trained[0].name, other.name):
+            both = f"{ticked(pair.arm)} minus {ticked(pair.versus)}"
+            said += f"; {both} is {points_with_bounds(pair, f'n = {pair.n:,}')}"
+            break
+    return said, "give the study more minutes: `tuneworthy plan` says what a learning curve takes"
 
 
 def _collect_step(evidence: Evidence, curve: LearningCurve) -> str:

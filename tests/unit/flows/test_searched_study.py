@@ -102,3 +102,16 @@ def test_no_search_is_offered_where_no_model_is_asked_or_the_search_can_not_run(
     few = searched(tmp_path / "few", ["zero_shot", "optimised_prompt"], data={
         "file": "rows.jsonl", "dev_share": 0.02})[0]  # fmt: skip
     assert few is None
+
+
+def test_training_is_named_firmly_once_the_search_for_a_prompt_has_run(tmp_path):
+    gold = [{"id": row["id"], "answer": row["output"]} for row in studies.rows(90)]
+    tmp_path.mkdir(exist_ok=True)
+    studies.lines(tmp_path / "tuned.jsonl", gold)
+    tuned = {"answers": {"tuned": {"file": "tuned.jsonl", "tool": "tune"}}}
+    before = searched(tmp_path, ["zero_shot", "tuned"], **tuned)[2].verdict
+    assert (before.arm, before.status) == ("tuned", "provisional")
+    assert before.next.do == "search for a better prompt"
+    listed = ["zero_shot", {"optimised_prompt": {"budget": 8}}, "tuned"]
+    after = searched(tmp_path, listed, **tuned)[2].verdict
+    assert (after.arm, after.status) == ("tuned", "firm")

@@ -100,7 +100,7 @@ def untried_search(
     if "training" in met and task.tune in (None, task.model):
         met.add("model")
     few = min((len(part.dev) for part in split.learning), default=0) < SEARCH_LEAST
-    if few or "model" not in met or any("search" in (run.trace or {}) for run in asked):
+    if few or "model" not in met or any("search" in (run.trace or {}) for run in runs):
         return None
     failed = {run.spec.name for run in runs if run.state == "failed"}
     listed = [arm for arm in plan.arms if _searches(arm.spec.arm) and not arm.spec.of]

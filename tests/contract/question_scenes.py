@@ -330,7 +330,8 @@ SCENES = {
         ],
     },
     "knowledge_still": {
-        "yes": [stale(span(200, 91, 400)), stale(span(200, 200, 200), declared=True)],
+        "yes": [stale(span(200, 91, 400)), stale(span(200, 200, 200), declared=True),
+                stale(span(36_525, 36_525, 36_525), declared=True)],
         "no": [
             stale(span(60, 40, 89)),
             stale(span(100, 91, 110), gain=0.09),

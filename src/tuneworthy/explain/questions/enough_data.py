@@ -93,7 +93,7 @@ def _judge_curve(
     if gain.high < margin:
         return "yes", f"{said}: another one would add less than {points(margin)}", ""
     if curve.points and (most := 1 - curve.points[-1].score.low) <= margin:
-        return "yes", f"{said}: others could add {points(most)} at most", ""
+        return "yes", f"{said}: more rows could add {points(most)} at most", ""
     if gain.low > 0:
         tuned = curve.tool in TRAINED_TOOLS
         but = ", and tuning is not shown better yet" if tuned else ""
@@ -114,7 +114,7 @@ def _near_perfect(evidence: Evidence, margin: float) -> _PartialFinding | None:
         if arm.score and 1 - arm.score.low <= margin:
             rows = count_noun(rows_learnt(evidence, arm), "row")
             most = points(1 - arm.score.low)
-            because = f"{ticked(arm.name)} learnt from {rows}: others could add {most} at most"
+            because = f"{ticked(arm.name)} learnt from {rows}: more could add {most} at most"
             return "yes", because, ""
     return None
 

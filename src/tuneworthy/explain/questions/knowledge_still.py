@@ -22,7 +22,7 @@ from tuneworthy.records.evidence import Evidence
 from tuneworthy.records.further import Freshness, Proportion
 from tuneworthy.records.interval import Interval
 from tuneworthy.records.split import TREND_ALPHA
-from tuneworthy.records.task import TRAINED_TOOLS, Task
+from tuneworthy.records.task import CENTURY, TRAINED_TOOLS, Task
 from tuneworthy.records.verdict import Finding
 
 QUESTION = "Does knowledge change slowly enough for retraining?"
@@ -36,7 +36,7 @@ _RETRIEVE_FACTS = "look facts up instead: data.docs, with dates"
 _WHO_KNOWS = "no row tells it, but whoever keeps the facts or rules behind the answers can"
 _WRITE_LINE = (
     "write one line into task.yaml: `knowledge: {changed_share: 0.03, over: 30d}` says that 3 % of"
-    " what answers rest on changes in 30 days, `changed_share: 0` that nothing does"
+    " what answers rest on changes in 30 days, a share of 0 that nothing does"
 )
 _finding = partial(finding, "knowledge_still", PRIOR)
 
@@ -62,7 +62,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     if why := _too_dear(evidence, task, days.high):
         return _finding("no", f"{why}; {said}", _RETRIEVE_FACTS, days)
     if days.low >= _LASTING_DAYS:
-        step = f"let the model expire after {days.low:,.0f} days"
+        step = f"let the model expire after {days.low:,.0f} days" if days.low < CENTURY else ""
         return _finding("yes", f"{said}: a training lasts {_LASTING_DAYS} days or more", step, days)
     need = facts_needed(stale)
     rows = f"needs about {need:,} dated facts" if need else f"it lies at {_LASTING_DAYS} days"
@@ -71,6 +71,8 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 
 
 def _days_text(stale: Freshness, days: Interval) -> str:
+    if stale.declared and days.low >= CENTURY:
+        return "nothing that answers rest on changes, as you wrote it down"
     of = "as you wrote it down" if stale.declared else f"{days.low:,.0f} to {days.high:,.0f}"
     n = f"; n = {stale.changed.n:,} facts" if stale.changed and not stale.declared else ""
     return (

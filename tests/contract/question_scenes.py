@@ -133,6 +133,12 @@ def search(gain, **more):
     return evidence(search=found)
 
 
+def beside_tuning(mean, low):
+    """Return a search whose last doubling gained, and a tuned arm ahead of its prompt."""
+    arms = [arm("prompt", "prompt"), arm("lora", "tune")]
+    return evidence(arms, [pair("lora", "prompt", mean, low, 0.3)], search=search(STEEP).search)
+
+
 def unsearched(tools=("prompt", "tune"), mean=0.8, minutes=12, pairs=True):
     """Return evidence of arms of these tools where a search for a prompt could run and did not."""
     how = "`tuneworthy run --more 12m`"
@@ -289,9 +295,11 @@ SCENES = {
         ],
     },
     "prompt_exhausted": {
-        "yes": [search(FLAT), search(FLAT, rho=None), unsearched(mean=1.01)],
+        "yes": [search(FLAT), search(FLAT, rho=None), unsearched(mean=1.01),
+                beside_tuning(0.2, 0.15)],
         "no": [
             search(STEEP),
+            beside_tuning(0.2, 0.14),
             unsearched(),
             unsearched(["prompt"], minutes=None),
             unsearched(["schema", "prompt"], pairs=False),

@@ -205,7 +205,7 @@ def _what_would_tell(
             both = f"{ticked(pair.arm)} minus {ticked(pair.versus)}"
             said += f"; {both} is {points_with_bounds(pair, f'n = {pair.n:,}')}"
             break
-    return said, "give the study more minutes: `tuneworthy plan` says what a learning curve takes"
+    return said, "run without `--brief`, with the minutes that `tuneworthy plan` says for a curve"
 
 
 def _collect_step(evidence: Evidence, curve: LearningCurve) -> str:

@@ -35,15 +35,23 @@ _finding = partial(finding, "prompt_exhausted", PRIOR)
 def ask(evidence: Evidence, task: Task) -> Finding:
     """Answer yes if doubling the prompt budget is shown to gain less than the margin.
 
+    Yes too if even the most that the last doubling may have gained leaves prompts behind tuning.
+
     Without a search: yes if a prompt is within the margin of a perfect score, no if prompts were
     only tried as they are written. `value` is the gain of the last doubling on dev rows.
     """
     search, margin = evidence.search, task.success.margin
+    tried = [a for a in evidence.arms
+             if a.tool == "prompt" and a.role == "candidate" and a.score]  # fmt: skip
     if search is None or not search.optimised:
-        return _finding_without_search(evidence, margin)
+        return _finding_without_search(evidence, margin, tried)
+    step = (
+        f"double the prompt budget: {2 * search.budget:,} prompts"
+        f" (option `budget` of {ticked(search.arm)})"
+    )
     if search.gain is None:
         why = search.because or "the budget was not doubled"
-        return _finding("not_measured", unmeasured({}, "", why), "double the prompt budget")
+        return _finding("not_measured", unmeasured({}, "", why), step)
     gain, n = search.gain, max((step.n for step in search.steps), default=0)
     said = (
         f"the last doubling to {search.budget:,} prompts gained {ticked(search.arm)}"
@@ -51,16 +59,34 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     )
     if gain.high < margin:
         return _finding("yes", said, "", gain)
+    if far := _out_of_reach(evidence, tried, gain.high):
+        return _finding("yes", f"{said}; {far}", "", gain)
     if gain.low > 0:
-        return _finding("no", said, "double the prompt budget", gain)
+        return _finding("no", said, step, gain)
     need = rows_needed_clause(gain, n, margin, 0.0, "dev rows")
-    return _finding("not_measured", f"{need}; {said}", "double the prompt budget", gain)
+    return _finding("not_measured", f"{need}; {said}{_behind_clause(evidence, tried)}", step, gain)
 
 
-def _finding_without_search(evidence: Evidence, margin: float) -> Finding:
-    """Return the finding where prompts were measured as they are written, or none was."""
-    tried = [a for a in evidence.arms
-             if a.tool == "prompt" and a.role == "candidate" and a.score]  # fmt: skip
+def _out_of_reach(evidence: Evidence, tried: Sequence[ArmResult], most: float) -> str:
+    """Return a clause if a tuned arm is ahead of every prompt by more than `most`, or "".
+
+    `most` is the upper end of the gain of the last doubling of the search.
+    """
+    for leader in best_first(evidence, finalists(evidence, TRAINED_TOOLS))[:1]:
+        pairs = [pair_of(evidence, leader.name, arm.name) for arm in tried]
+        least = min((pair.low if pair else -1.0 for pair in pairs), default=-1.0)
+        if least > max(0.0, most):
+            return (
+                f"another such gain, {points(max(0.0, most))} at most, leaves every prompt behind"
+                f" {ticked(leader.name)}, which is {points(least)} or more ahead"
+            )
+    return ""
+
+
+def _finding_without_search(
+    evidence: Evidence, margin: float, tried: Sequence[ArmResult]
+) -> Finding:
+    """Return the finding where prompts were measured as they are written (`tried`), or none was."""
     could = evidence.untried_search
     for arm in tried:
         if arm.score and 1 - arm.score.low <= margin:

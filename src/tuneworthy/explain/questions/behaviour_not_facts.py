@@ -72,7 +72,7 @@ def _finding_on_causes(evidence: Evidence) -> Finding:
     """Return the finding by the causes that the diagnosis gives to the failures."""
     read = evidence.diagnosis
     if read is None or not read.wrong:
-        why = (read.because if read else "") or "the matrix was not read across"
+        why = (read.because if read else "") or "neither what runs today nor a prompt was measured"
         done = read is not None and not read.n_fail
         step = "keep it" if done else f"{_ASK_A_MODEL}, or {_READ_THEM}"
         return _finding("not_measured", unmeasured(evidence.missing, "diagnosis", why), step)

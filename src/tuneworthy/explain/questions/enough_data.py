@@ -189,7 +189,7 @@ def _what_would_tell(
         return f"{need}; {_doubling_clause(curve)}", _collect_step(evidence, curve)
     if not trained and _learnt_elsewhere(evidence):
         why = "of a recorded system it is not known what it learnt from"
-        return f"not measured ({why})", "ask whoever trained it, or let a training arm run here"
+        return f"not measured ({why})", "ask whoever built it, or let a training arm run here"
     if not trained:
         left = [arm for arm in evidence.arms
                 if arm.tool in TRAINED_TOOLS and arm.left_out_for_time]  # fmt: skip

@@ -15,6 +15,7 @@ from tuneworthy.records.causes import Diagnosis, Effect, Wrong
 from tuneworthy.records.evidence import Evidence
 from tuneworthy.records.further import Freshness, Proportion
 from tuneworthy.records.interval import Interval
+from tuneworthy.records.plugins import catalogue, load
 from tuneworthy.records.task import Data, Economics, Output, Success, Task
 from tuneworthy.stats.bounds import rate
 from tuneworthy.stats.power import minimum_detectable_effect
@@ -174,3 +175,19 @@ def test_what_a_constant_answer_gains_is_no_behaviour():
     asked = behaviour_not_facts.ask(scenes.evidence(columns), closed())
     assert asked.answer == "yes"
     assert "of the score that `prompt` lacks" in asked.because
+
+
+@pytest.mark.parametrize("name", sorted(catalogue("suite")))
+def test_what_an_arm_gains_never_contradicts_the_cause_of_a_generated_task(name):
+    made = load("suite", name).make(7, 60)
+    data = {"file": "rows.jsonl", **({"docs": "docs.jsonl"} if made.docs else {})}
+    task = Task(data=Data(**data), output=Output(type=made.task["output"]["type"]))
+    facts = made.cause in ("knowledge", "capability")
+    for tool in ("classifier", "tune"):
+        gains = scenes.evidence({"prompt": ("prompt", scenes.scores(400, 0.1, 1)),
+                                 tool: (tool, scenes.scores(400, 0.95, 2))})  # fmt: skip
+        told = behaviour_not_facts.ask(gains, task).answer
+        assert told in ({"not_measured"} if facts else {"yes", "not_measured"})
+    reads = scenes.evidence({"prompt": ("prompt", scenes.scores(400, 0.1, 1)),
+                             "rag": ("context", scenes.scores(400, 0.95, 2))})  # fmt: skip
+    assert behaviour_not_facts.ask(reads, task).answer == "no", "only documents could gain that"

@@ -6,8 +6,11 @@ import pytest
 from tests import studies
 
 import tuneworthy
-from tuneworthy.measure.further.prompt_search import search_summary
+from tuneworthy.measure.further.prompt_search import search_summary, untried_search
 from tuneworthy.records.plan import Plan
+from tuneworthy.records.plugins import load
+from tuneworthy.records.reason import Reason
+from tuneworthy.records.run import Run, Spec
 from tuneworthy.rows.copies import find_copies
 
 ARMS = ["zero_shot", "optimised_prompt", "constrained"]
@@ -115,3 +118,30 @@ def test_training_is_named_firmly_once_the_search_for_a_prompt_has_run(tmp_path)
     listed = ["zero_shot", {"optimised_prompt": {"budget": 8}}, "tuned"]
     after = searched(tmp_path, listed, **tuned)[2].verdict
     assert (after.arm, after.status) == ("tuned", "firm")
+
+
+def test_a_search_that_failed_or_lacks_a_need_is_not_offered(study):
+    found = study.results
+    task, split = found.task, found.split
+    others = [run for run in found.runs if run.spec.arm != "optimised_prompt"]
+    assert untried_search(task, found.plan, found.runs, split) is None
+    assert untried_search(task, found.plan, others, split).arm == "optimised_prompt"
+    spec = next(run.spec for run in found.runs if run.spec.arm == "optimised_prompt")
+    broken = Run(spec=spec, seed=0, fold=0, state="failed", because=Reason(text="it broke"))
+    assert untried_search(task, found.plan, [*others, broken], split) is None
+    arms = [arm.model_copy(update={"because": Reason.needs("a model")})
+            if arm.spec == spec else arm for arm in found.plan.arms]  # fmt: skip
+    lacking = found.plan.model_copy(update={"arms": tuple(arms)})
+    assert untried_search(task, lacking, others, split) is None
+
+
+def test_a_model_that_was_only_trained_here_could_be_asked_as_well(study):
+    found = study.results
+    lora = Spec(name="lora", arm="lora", options=load("arms", "lora").Options().plain(),
+                tool="tune", simplicity=0)  # fmt: skip
+    run = Run(spec=lora, seed=0, fold=0, state="measured")
+    assert untried_search(found.task, found.plan, [run], found.split) is not None
+    elsewhere = found.task.model_copy(update={"tune": "hf:another/model"})
+    assert untried_search(elsewhere, found.plan, [run], found.split) is None
+    logged = run.model_copy(update={"recorded": True})
+    assert untried_search(found.task, found.plan, [logged], found.split) is None

@@ -304,6 +304,7 @@ SCENES = {
             unsearched(["prompt"], minutes=None),
             unsearched(["schema", "prompt"], pairs=False),
             unsearched(["tune"]),
+            unsearched(["classifier", "prompt"]),
         ],
         "not_measured": [EMPTY, search(FLAT, optimised=False), search(None),
                          search(None, optimised=False, because="it is known by recorded answers"),

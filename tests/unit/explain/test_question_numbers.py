@@ -7,13 +7,19 @@ from statistics import NormalDist
 
 import pytest
 
-from tuneworthy.explain.questions import _findings, behaviour_not_facts, economics, simpler_tool
+from tuneworthy.explain.questions import (
+    _findings,
+    behaviour_not_facts,
+    economics,
+    prompt_exhausted,
+    simpler_tool,
+)
 from tuneworthy.explain.questions.behaviour_not_facts import missing_facts_share
 from tuneworthy.explain.questions.knowledge_still import facts_needed
 from tuneworthy.matrix.detectable import rows_to_reach
 from tuneworthy.records.causes import Diagnosis, Effect, Wrong
 from tuneworthy.records.evidence import Evidence
-from tuneworthy.records.further import Freshness, Proportion
+from tuneworthy.records.further import Freshness, Proportion, UntriedSearch
 from tuneworthy.records.interval import Interval
 from tuneworthy.records.plugins import catalogue, load
 from tuneworthy.records.task import Data, Economics, Output, Success, Task
@@ -191,3 +197,12 @@ def test_what_an_arm_gains_never_contradicts_the_cause_of_a_generated_task(name)
     reads = scenes.evidence({"prompt": ("prompt", scenes.scores(400, 0.1, 1)),
                              "rag": ("context", scenes.scores(400, 0.95, 2))})  # fmt: skip
     assert behaviour_not_facts.ask(reads, task).answer == "no", "only documents could gain that"
+
+
+def test_no_search_is_asked_for_where_a_simpler_arm_leaves_prompts_too_little_to_gain():
+    found = scenes.evidence({"words": ("classifier", scenes.scores(400, 1.0)),
+                             "prompt": ("prompt", scenes.scores(400, 0.5))})  # fmt: skip
+    search = UntriedSearch(arm="a search", prompts=8, how="write a line")
+    asked = prompt_exhausted.ask(found.model_copy(update={"untried_search": search}), task())
+    assert asked.answer == "no"
+    assert asked.next.startswith("stay with `words`: even a perfect prompt would gain")

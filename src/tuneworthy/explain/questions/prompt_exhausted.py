@@ -90,8 +90,7 @@ def _finding_without_search(
     could = evidence.untried_search
     for arm in tried:
         if arm.score and 1 - arm.score.low <= margin:
-            said = f"even a perfect prompt would gain {points(1 - arm.score.low)} at most"
-            return _finding("yes", f"{said} over {ticked(arm.name)}", "", 1 - arm.score.low)
+            return _finding("yes", _most_clause(arm), "", 1 - arm.score.low)
     behind = _behind_clause(evidence, tried)
     if could is None:
         why = (evidence.search.because if evidence.search else "") or "no prompt was measured"
@@ -102,11 +101,19 @@ def _finding_without_search(
     if could.minutes is not None:
         search += f" takes about {count_noun(could.minutes, 'minute')}"
     step = f"{search}: {could.how}"
+    for arm in finalists(evidence, ("keep", "classifier")):
+        if arm.score and 1 - arm.score.low <= margin:  # then no search is worth its minutes
+            step = f"stay with {ticked(arm.name)}: {_most_clause(arm)}"
     if not tried:
         return _finding("no", "no prompt was measured, and none was searched for", step)
     names = listed([arm.name for arm in tried])
     they = "was tried as it is" if len(tried) == 1 else "were tried as they are"
     return _finding("no", f"no search was run, {names} {they}{behind}", step)
+
+
+def _most_clause(arm: ArmResult) -> str:
+    most = points(1 - arm.score.low if arm.score else 1.0)
+    return f"even a perfect prompt would gain {most} at most over {ticked(arm.name)}"
 
 
 def _behind_clause(evidence: Evidence, tried: Sequence[ArmResult]) -> str:

@@ -268,7 +268,7 @@ SCENES = {
             evidence(soundness=sound(unscored=share(1, 100))),
             apart(-0.2, -0.3, -0.1, soundness=sound(mde=0.11)),
             apart(0.01, -0.03, 0.05, soundness=sound(mde=0.11, contradictions=None)),
-            evidence(soundness=sound(noise=share(3, 250), contradictions=share(2, 250))),
+            evidence(soundness=sound(noise=share(13, 250), contradictions=share(2, 250))),
         ],
         "no": [
             evidence(soundness=sound(ladder={"another row": 0.94})),

@@ -58,12 +58,12 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         )
         how = "settle, or label" if evidence.pool else "label"
         step = f"{how} about {max(1, need - sound.n):,} more rows"
-        return _finding("no", f"{because}{_doubts_clause(sound)}", step, sound.mde)
+        return _finding("no", f"{because}{_doubts_clause(sound, margin)}", step, sound.mde)
     if unknown := _missing_check(sound, task):
         return _finding("not_measured", f"{unknown}; {seen}", "mend the metric", sound.mde)
     enough = f", enough for these arms: none can be {points(margin)} better than {settled}" * few
     because = f"{seen}{enough}, the metric tells right answers from others, and nothing leaks"
-    return _finding("yes", f"{because}{_doubts_clause(sound)}", "", sound.mde)
+    return _finding("yes", f"{because}{_doubts_clause(sound, margin)}", "", sound.mde)
 
 
 def _arm_that_none_beats(evidence: Evidence, margin: float) -> str:
@@ -89,12 +89,12 @@ def _ladder_place(arm: ArmResult) -> tuple[int, int, str]:
     return (TOOLS.index(arm.tool) if arm.tool else len(TOOLS), arm.simplicity, arm.name)
 
 
-def _doubts_clause(sound: Soundness) -> str:
-    """Return a clause on rows with doubtful answers: contradicted by a copy or by neighbours."""
+def _doubts_clause(sound: Soundness, margin: float) -> str:
+    """Return a clause on rows that a copy contradicts, or more than a margin that neighbours do."""
     said = []
     if sound.contradictions and sound.contradictions.k:
         said.append(f"{_share_text(sound.contradictions)} contradict another row")
-    if sound.noise and sound.noise.k:
+    if sound.noise and sound.noise.share > margin:
         said.append(f"the labels of {_share_text(sound.noise)} differ from their nearest rows'")
     return f"; {', and '.join(said)}" if said else ""
 

@@ -22,6 +22,7 @@ from tuneworthy.records.further import (
     RobustnessResult,
     SideEffects,
     Slices,
+    UntriedSearch,
 )
 from tuneworthy.records.interval import Interval as Interval
 from tuneworthy.records.reason import Because, Why, is_reason
@@ -275,7 +276,8 @@ class Evidence(Record):
     `train` counts labelled training rows, `pool` the inputs without answers. `hash` covers task,
     rows, plan, answers, scores. `diagnosis` explains the base arm's failures, None if it was not
     made. `trends` has every two finalists over time, if every scored row has a time; `neighbours`
-    has them in the order of the file, if no row names a group. The fields
+    has them in the order of the file, if no row names a group. `untried_search` is None as well if
+    a search ran, or none can. The fields
     from `soundness` to `settled` are the optional measurements, None or empty if not measured;
     `missing` says why, by field.
     """
@@ -301,6 +303,7 @@ class Evidence(Record):
     soundness: Soundness | None = None
     curves: tuple[LearningCurve, ...] = ()
     search: PromptSearch | None = None
+    untried_search: UntriedSearch | None = None
     known: KnowledgeProbe | None = None
     staleness: Freshness | None = None
     harms: tuple[SideEffects, ...] = ()

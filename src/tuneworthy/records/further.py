@@ -262,6 +262,19 @@ class PromptSearch(Record):
     because: str = ""
 
 
+class UntriedSearch(Record):
+    """A search for a better prompt that could run here and did not: `arm` tries `prompts` prompts.
+
+    `minutes` are those that the plan gives it, None if the task does not list it. `how` says what
+    to write or to call so that it runs.
+    """
+
+    arm: str
+    prompts: int
+    minutes: int | None = None
+    how: str
+
+
 SliceKind = Literal["length", "class", "group", "time", "rare words", "hardest"]
 
 SMALL_SLICE = 20  # cases; the report greys out smaller slices, whose intervals say little

@@ -268,6 +268,8 @@ def _rest_lines() -> list[str]:
         "# model: smollm2-135m       # what prompts run on; or hf:ORG/NAME, openai:NAME",
         "# With these the verdict says from which volume on a tuned model would pay:",
         "# economics: {requests_per_month: 40000, value_of_correct: 0.05, engineer_hour: 90}",
+        "# How fast that changes which answers rest on (no row tells it; 0: not at all):",
+        "# knowledge: {changed_share: 0.03, over: 30d}",
         "budget: {minutes: 20}       # shapes the plan; usd: and tokens: are hard caps",
     ]
 

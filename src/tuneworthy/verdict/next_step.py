@@ -62,7 +62,7 @@ def next_step(
     short = target_met is False
     pair = (open_now.arm, open_now.versus) if open_now else ()
     folds = folds_option(evidence, policy, pair)
-    if not _is_decided(ruling, short) and (
+    if not (_is_decided(ruling, short) or ruling.unsearched) and (
         more := measure_option(evidence, policy, ruling.arm, short)
     ):
         # More rows can't settle how an arm would score that was not trained, or on few rows only.
@@ -105,6 +105,9 @@ def _step_before_rows(
         return Next(do="name the groups of the rows", why=_WHY_GROUPS)
     if ruling.only_classifiers:
         return Next(do="measure a prompt or a tuned model", why=_WHY_ANOTHER_TOOL)
+    if ruling.unsearched and (search := evidence.untried_search):
+        why = f"{_WHY_SEARCH}: {search.how}"
+        return Next(do="search for a better prompt", minutes=search.minutes, why=why)
     if ruling.arm and ruling.unchecked:
         names = ", ".join(ruling.unchecked)
         why = f"whether {ticked(ruling.arm)} keeps {names} was not tested: it may not be named then"
@@ -139,6 +142,7 @@ _WHY_ANOTHER_TOOL = (
     " than your margin: let `arms` name one that `model` (or `tune`) runs, or record its answers"
     " under `answers`"
 )
+_WHY_SEARCH = "no search for a better prompt was run, and what it finds may do as well as training"
 _ASK_AGAIN = "; `tuneworthy run` asks again where the server may answer now"
 _WHY_FAILED = "some answers failed, and which arm is named depends on what they would have been"
 

@@ -53,8 +53,9 @@ class LadderDecision:
     which of the two) that would not change the name if they were right, but may leave more than the
     margin to gain. `unchecked` are hard limits that were not tested on the named arm; if it breaks
     one, it may not be named. `only_classifiers`: no prompt and no tuned model was measured, and
-    one could be better by more than the margin. `passed` are simpler arms that are not shown to be
-    beaten, and gain too little over one that is.
+    one could be better by more than the margin. `unsearched`: a trained arm is named, and
+    a search for a better prompt could have run and did not. `passed` are simpler arms that are not
+    shown to be beaten, and gain too little over one that is.
     """
 
     use: Use
@@ -73,6 +74,7 @@ class LadderDecision:
     unsettled_by: tuple[ArmResult, Literal["failed", "cut"]] | None = None
     unchecked: tuple[str, ...] = ()
     only_classifiers: bool = False
+    unsearched: bool = False
     passed: tuple[str, ...] = ()
 
     @property
@@ -197,6 +199,9 @@ def apply_rule(scenarios: LadderScenarios, policy: Policy) -> LadderDecision:
             ruling = replace(ruling, status="provisional", untrained=untrained[0])
         elif only_classifiers(evidence):
             ruling = replace(ruling, status="provisional", only_classifiers=True)
+    trained = ruling.use in TRAINED_TOOLS and policy.motive == "quality"
+    if ruling.status == "firm" and trained and evidence.untried_search:
+        ruling = replace(ruling, status="provisional", unsearched=True)
     if ruling.status == "firm" and ruling.arm and (names := unchecked_limits(ruling.arm)):
         ruling = replace(ruling, status="provisional", unchecked=names)
     if evidence.corrected or alike_neighbours(ladder, evidence.neighbours, ruling.arm):

@@ -276,6 +276,8 @@ def _cut_answers_sentence(ruling: LadderDecision) -> str:
 
 
 def _untrained_sentence(ruling: LadderDecision) -> str:
+    if ruling.unsearched:
+        return "Whether a searched prompt would do as well is not known: no search for one was run."
     if ruling.untrained is None:
         return "Neither a prompt nor a tuned model was measured." * ruling.only_classifiers
     arm = ticked(ruling.untrained)

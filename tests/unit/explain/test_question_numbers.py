@@ -7,12 +7,22 @@ from statistics import NormalDist
 
 import pytest
 
-from tuneworthy.explain.questions import _diagnosed, _findings, economics, evaluation, simpler_tool
+from tuneworthy.explain.questions import (
+    _findings,
+    behaviour_not_facts,
+    economics,
+    prompt_exhausted,
+    simpler_tool,
+)
+from tuneworthy.explain.questions.behaviour_not_facts import missing_facts_share
+from tuneworthy.explain.questions.knowledge_still import facts_needed
+from tuneworthy.matrix.detectable import rows_to_reach
 from tuneworthy.records.causes import Diagnosis, Effect, Wrong
 from tuneworthy.records.evidence import Evidence
-from tuneworthy.records.further import Freshness, Proportion
+from tuneworthy.records.further import Freshness, Proportion, UntriedSearch
 from tuneworthy.records.interval import Interval
-from tuneworthy.records.task import Data, Economics, Success, Task
+from tuneworthy.records.plugins import catalogue, load
+from tuneworthy.records.task import Data, Economics, Output, Success, Task
 from tuneworthy.stats.bounds import rate
 from tuneworthy.stats.power import minimum_detectable_effect
 
@@ -70,10 +80,7 @@ def test_rows_enough_follow_the_square_root():
 
 def test_the_rows_an_evaluation_asks_for_show_the_margin():
     for n, differ, factor in ((250, 0.2, 1.5), (75, 0.1, 1.0)):
-        from tuneworthy.records.audit_report import Soundness
-
-        sound = Soundness(n=n, mde=minimum_detectable_effect(n, differ, factor), differ=differ)
-        need = evaluation._rows_for_margin(sound, 0.05)
+        need = rows_to_reach(0.05, n, minimum_detectable_effect(n, differ, factor))
         assert (
             minimum_detectable_effect(need, differ, factor)
             <= 0.05
@@ -91,17 +98,15 @@ def diagnosis(rows, shown=True):
 
 
 def test_facts_are_a_share_of_the_causes_with_an_exact_interval():
-    found = _diagnosed.missing_facts_share(diagnosis([("format", 0.3, 100), ("knowledge", 0.2, 100),
+    found = missing_facts_share(diagnosis([("format", 0.3, 100), ("knowledge", 0.2, 100),
                                      ("hard", 0.5, 100)]))  # fmt: skip
     assert (found.mean, found.n) == (pytest.approx(0.4), 50)
     assert (found.low, found.high) == pytest.approx(rate(20, 50), abs=1e-6)
 
 
 def test_a_remedy_tried_on_a_part_counts_as_so_many_failures():
-    whole = _diagnosed.missing_facts_share(
-        diagnosis([("format", 0.5, 100), ("knowledge", 0.5, 100)])
-    )
-    part = _diagnosed.missing_facts_share(diagnosis([("format", 0.5, 100), ("knowledge", 0.5, 30)]))
+    whole = missing_facts_share(diagnosis([("format", 0.5, 100), ("knowledge", 0.5, 100)]))
+    part = missing_facts_share(diagnosis([("format", 0.5, 100), ("knowledge", 0.5, 30)]))
     assert part.mean == whole.mean
     assert part.n == 30
     assert part.high - part.low > whole.high - whole.low
@@ -109,10 +114,10 @@ def test_a_remedy_tried_on_a_part_counts_as_so_many_failures():
 
 def test_without_a_passage_all_that_is_not_explained_may_be_a_fact():
     rows = [("learnable", 0.6, 100), ("metric", 0.1, 100), ("hard", 0.3, 100)]
-    found = _diagnosed.missing_facts_share(diagnosis(rows, shown=False))
+    found = missing_facts_share(diagnosis(rows, shown=False))
     assert (found.mean, found.n, found.at_most) == (pytest.approx(0.3), 100, True)
     assert found.high == pytest.approx(rate(30, 100)[1], abs=1e-6)
-    assert _diagnosed.missing_facts_share(diagnosis([("hard", 1.0, 100)], shown=False)) is None
+    assert missing_facts_share(diagnosis([("hard", 1.0, 100)], shown=False)) is None
 
 
 def test_ninety_days_and_the_share_that_goes_with_them_agree():
@@ -124,14 +129,14 @@ def test_ninety_days_and_the_share_that_goes_with_them_agree():
 
     def needed(share):
         changed = Proportion(k=1, n=100, share=share, low=share / 2, high=share * 2)
-        return _diagnosed.facts_needed(Freshness(changed=changed, over_days=over, stale_ok=ok))
+        return facts_needed(Freshness(changed=changed, over_days=over, stale_ok=ok))
 
     assert needed(limit) is None
     assert needed(limit / 1.5) == pytest.approx(
         801, abs=1
     )  # twice too wide: .5 share down to a half, 2 up to 1.5; and twice for the power
     assert needed(limit * 2) > 100
-    assert _diagnosed.facts_needed(Freshness(declared=True, over_days=over)) is None
+    assert facts_needed(Freshness(declared=True, over_days=over)) is None
 
 
 def test_the_width_of_a_pair_gives_its_standard_error():
@@ -148,3 +153,56 @@ def test_the_width_of_a_pair_gives_its_standard_error():
 def test_an_unpriced_empty_study_names_every_key():
     empty = Evidence(task="t", hash="e" * 64, n=0, looks=1, alpha=0.05, arms=(), pairs=())
     assert economics.ask(empty, task()).because.startswith("not measured (no tuned model")
+
+
+def closed(kind="label", **data):
+    return Task(data=Data(file="r.jsonl", **data), output=Output(type=kind))
+
+
+def test_what_a_learner_gains_is_behaviour_only_where_no_fact_can_stand_in_the_rows():
+    for tool in ("classifier", "tune"):
+        found = scenes.evidence({"prompt": ("prompt", scenes.scores(400, 0.6, 1)),
+                                 tool: (tool, scenes.scores(400, 0.95, 2))})  # fmt: skip
+        asked = behaviour_not_facts.ask(found, closed())
+        assert asked.answer == "yes"
+        assert f"`{tool}` gains" in asked.because
+        assert behaviour_not_facts.ask(found, closed("json")).answer == "yes"
+        assert behaviour_not_facts.ask(found, closed("text")).answer == "not_measured"
+        assert behaviour_not_facts.ask(found, closed(docs="d.jsonl")).answer == "not_measured"
+    other = closed().model_copy(update={"tune": "hf:another/model"})
+    assert behaviour_not_facts.ask(found, other).answer == "not_measured"
+
+
+def test_what_a_constant_answer_gains_is_no_behaviour():
+    columns = {"majority": (None, scenes.scores(400, 0.6, 9)), "prompt": ("prompt", [0.0] * 400),
+               "tfidf": ("classifier", scenes.scores(400, 0.95, 2))}  # fmt: skip
+    assert behaviour_not_facts.ask(scenes.evidence(columns), closed()).answer == "not_measured"
+    columns["majority"] = None, scenes.scores(400, 0.2, 9)
+    asked = behaviour_not_facts.ask(scenes.evidence(columns), closed())
+    assert asked.answer == "yes"
+    assert "of the score that `prompt` lacks" in asked.because
+
+
+@pytest.mark.parametrize("name", sorted(catalogue("suite")))
+def test_what_an_arm_gains_never_contradicts_the_cause_of_a_generated_task(name):
+    made = load("suite", name).make(7, 60)
+    data = {"file": "rows.jsonl", **({"docs": "docs.jsonl"} if made.docs else {})}
+    task = Task(data=Data(**data), output=Output(type=made.task["output"]["type"]))
+    facts = made.cause in ("knowledge", "capability")
+    for tool in ("classifier", "tune"):
+        gains = scenes.evidence({"prompt": ("prompt", scenes.scores(400, 0.1, 1)),
+                                 tool: (tool, scenes.scores(400, 0.95, 2))})  # fmt: skip
+        told = behaviour_not_facts.ask(gains, task).answer
+        assert told in ({"not_measured"} if facts else {"yes", "not_measured"})
+    reads = scenes.evidence({"prompt": ("prompt", scenes.scores(400, 0.1, 1)),
+                             "rag": ("context", scenes.scores(400, 0.95, 2))})  # fmt: skip
+    assert behaviour_not_facts.ask(reads, task).answer == "no", "only documents could gain that"
+
+
+def test_no_search_is_asked_for_where_a_simpler_arm_leaves_prompts_too_little_to_gain():
+    found = scenes.evidence({"words": ("classifier", scenes.scores(400, 1.0)),
+                             "prompt": ("prompt", scenes.scores(400, 0.5))})  # fmt: skip
+    search = UntriedSearch(arm="a search", prompts=8, how="write a line")
+    asked = prompt_exhausted.ask(found.model_copy(update={"untried_search": search}), task())
+    assert asked.answer == "no"
+    assert asked.next.startswith("stay with `words`: even a perfect prompt would gain")

@@ -29,7 +29,9 @@ def answers(results):
 def test_every_question_says_what_is_not_there(tmp_path, json_task, present):
     found = answers(study(tmp_path, json_task=json_task, present=present))
     measured = {name for name, (answer, _) in found.items() if answer != "not_measured"}
-    assert measured <= {"simpler_tool", "capability"}, "what recorded answers can settle"
+    assert measured <= {"evaluation", "simpler_tool", "capability"}, (
+        "what recorded answers can settle"
+    )
     assert "not known" in found["enough_data"][1]
     assert "one class has" not in found["enough_data"][1]
     assert "how it was found is not known" in found["prompt_exhausted"][1]
@@ -40,9 +42,10 @@ def test_every_question_says_what_is_not_there(tmp_path, json_task, present):
 
 def test_without_a_tool_nothing_is_said_of_prompts_or_training(tmp_path):
     found = answers(study(tmp_path, tools={}))
+    assert found.pop("evaluation")[0] == "yes"
     assert {answer for answer, _ in found.values()} == {"not_measured"}
     assert "no prompt was measured" in found["prompt_exhausted"][1]
-    assert "nothing that was measured learns from these rows" in found["enough_data"][1]
+    assert "it is not known what it learnt from" in found["enough_data"][1]
     assert "no tuned model was measured" in found["simpler_tool"][1]
 
 
@@ -55,7 +58,8 @@ def test_few_failures_have_no_cause_and_more_rows_are_not_asked_for(tmp_path):
     assert [row.cause for row in some.verdict.wrong] == ["few", "format", "untried"]
     (found,) = [q for q in some.verdict.questions if q.name == "behaviour_not_facts"]
     assert "no remedy that asks a model" in found.because
-    assert "rows" not in found.next
+    assert "more rows" not in found.next
+    assert "say it yourself from the failures" in found.next
 
 
 def test_many_failures_of_form_have_that_cause_alone(tmp_path):

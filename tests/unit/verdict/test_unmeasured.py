@@ -5,6 +5,7 @@ import verdict_scenes as scenes
 
 from tuneworthy.records.causes import Diagnosis, Wrong
 from tuneworthy.records.evidence import Policy
+from tuneworthy.records.further import UntriedSearch
 from tuneworthy.records.reason import NO_ROOM, Reason
 from tuneworthy.verdict.decide import decide
 from tuneworthy.verdict.rule import untrained_arms
@@ -347,3 +348,37 @@ def test_no_arm_is_offered_where_the_base_fails_too_little_to_gain_the_margin():
     missed = named.model_copy(update=update)
     assert decide(missed, (), aim).target_met is False
     assert step(missed, aim).do == "raise budget.minutes"  # any gain counts
+
+
+@pytest.mark.parametrize("tool", ["tune", "distil"])
+def test_training_is_not_named_firmly_while_a_search_for_a_prompt_did_not_run(tool):
+    found = scenes.ladder_up_to(tool)
+    assert decide(found, (), PLAIN).status == "firm", "no search can run here"
+    how = "`tuneworthy run --more 7m`"
+    search = UntriedSearch(arm="a search", prompts=8, minutes=7, how=how)
+    open_now = found.model_copy(update={"untried_search": search})
+    verdict = decide(open_now, (), PLAIN)
+    assert (verdict.use, verdict.arm, verdict.status) == (tool, tool, "provisional")
+    assert (verdict.next.do, verdict.next.minutes) == ("search for a better prompt", 7)
+    assert verdict.next.why.endswith(how)
+    assert "Whether a searched prompt would do as well is not known" in verdict.because
+    assert {part.status for part in verdict.by_margin if part.use == tool} == {"provisional"}
+    cut = left_out("other", "tune", ("reading",), minutes=3.0)
+    more = open_now.model_copy(update={"arms": (*open_now.arms, cut)})
+    assert decide(more, (), PLAIN).next.do == "search for a better prompt"
+
+
+@pytest.mark.parametrize("tool", ["keep", "classifier", "prompt", "schema", "context", "bigger"])
+def test_a_search_that_did_not_run_leaves_a_simpler_tool_firm(tool):
+    search = UntriedSearch(arm="a search", prompts=8, how="write a line")
+    found = scenes.ladder_up_to(tool).model_copy(update={"untried_search": search})
+    assert decide(found, (), PLAIN).status == "firm"
+
+
+def test_a_search_that_did_not_run_leaves_a_cheaper_trained_arm_firm():
+    policy = Policy(margin=0.05, motive="cost")
+    found = scenes.cost(0.88)
+    before = decide(found, (), policy)
+    search = UntriedSearch(arm="a search", prompts=8, how="write a line")
+    after = decide(found.model_copy(update={"untried_search": search}), (), policy)
+    assert (after.use, after.status) == (before.use, before.status)

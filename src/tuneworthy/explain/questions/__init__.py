@@ -1,7 +1,8 @@
 """Questions, one a file: is tuning the right tool here? A pure function of evidence and task.
 
-A question explains; it never removes an arm or changes which one is named. It answers yes or no
-only if a bound shows it; otherwise `not measured`, with what is missing or how many rows it needs.
+A question explains; it never removes an arm or changes which one is named. It answers yes or no if
+a bound shows it, and no if the thing was plainly not done (no search ran, too few rows). Otherwise
+it is `not measured`, with what is missing, and the command or the person that can tell.
 """
 
 from __future__ import annotations

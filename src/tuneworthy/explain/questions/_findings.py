@@ -78,8 +78,6 @@ def unmeasured(missing: Mapping[str, str], field: str, otherwise: str) -> str:
 
 SIMPLER_TOOLS: tuple[Tool, ...] = ("classifier", "prompt", "schema", "context")
 
-_LEARNING_TOOLS: tuple[Tool, ...] = ("classifier", *TRAINED_TOOLS)
-
 _PROMPT_TOOLS: tuple[Tool, ...] = ("prompt", "schema", "context")
 
 NO_TUNED = "not measured (no tuned model was measured on these rows)"
@@ -98,16 +96,6 @@ def trained_here(evidence: Evidence) -> list[ArmResult]:
     """Return the finalists trained in this study: neither what runs today nor recorded answers."""
     trained = finalists(evidence, TRAINED_TOOLS)
     return [arm for arm in trained if not arm.present and not arm.recorded]
-
-
-def learners(evidence: Evidence) -> list[ArmResult]:
-    """Return the candidates run here that learn from rows (measured or not)."""
-    return [
-        arm
-        for arm in evidence.arms
-        if arm.role == "candidate" and not arm.present and not arm.recorded
-        if arm.learned or arm.tool in _LEARNING_TOOLS
-    ]
 
 
 def untrained_on_same_model(evidence: Evidence, task: Task) -> list[ArmResult]:

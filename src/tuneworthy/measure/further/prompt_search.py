@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import ceil
 from statistics import fmean, median
 from typing import Any, Literal
 
 import numpy as np
 
+from tuneworthy.arms._searched import SEARCH_LEAST
 from tuneworthy.matrix.design import TAIL, Design, Fit
 from tuneworthy.matrix.ladder import sorted_by_dev
 from tuneworthy.metrics._style import LEAST_PAIRS, separate, separate_halves
@@ -20,11 +22,14 @@ from tuneworthy.records.answer import Score
 from tuneworthy.records.case import Case
 from tuneworthy.records.errors import TaskError
 from tuneworthy.records.evidence import ArmResult, Evidence, Style
-from tuneworthy.records.further import PromptSearch, SearchStep
+from tuneworthy.records.further import PromptSearch, SearchStep, UntriedSearch
 from tuneworthy.records.interval import Interval
-from tuneworthy.records.plugins import load
+from tuneworthy.records.plan import Plan
+from tuneworthy.records.plugins import catalogue, load
+from tuneworthy.records.reason import Why, is_reason
 from tuneworthy.records.record import Record
 from tuneworthy.records.run import Run
+from tuneworthy.records.specs import needs_of_arm
 from tuneworthy.records.split import Split
 from tuneworthy.records.task import Task
 from tuneworthy.rows.copies import Copies, copy_groups
@@ -32,6 +37,8 @@ from tuneworthy.rows.copies import Copies, copy_groups
 _NO_SEARCH = "no search was run: only prompts written by hand were tried"
 
 _SEARCH_UNKNOWN = "the prompt is known by recorded answers alone: how it was found is not known"
+
+_THEN_RUN = "in task.yaml, then `tuneworthy run`"
 
 _SearchSteps = list[tuple[int, Mapping[str, float]]]
 
@@ -78,6 +85,48 @@ def search_summary(
         optimised=True,
         because="; ".join([*reason, *why]),
     )
+
+
+def untried_search(
+    task: Task, plan: Plan, runs: Sequence[Run], split: Split
+) -> UntriedSearch | None:
+    """Return the simplest search for a prompt that could run here and did not.
+
+    None if one ran, or if none can: no model was asked here (recorded answers alone), a need is
+    not met, it failed, or there are too few dev rows to choose on.
+    """
+    asked = [run for run in runs if run.state == "measured" and not run.recorded]
+    met = {need for run in asked for need in needs_of_arm(run.spec)}
+    if "training" in met and task.tune in (None, task.model):
+        met.add("model")
+    few = min((len(part.dev) for part in split.learning), default=0) < SEARCH_LEAST
+    if few or "model" not in met or any("search" in (run.trace or {}) for run in runs):
+        return None
+    failed = {run.spec.name for run in runs if run.state == "failed"}
+    listed = [arm for arm in plan.arms if _searches(arm.spec.arm) and not arm.spec.of]
+    can = [arm for arm in listed if arm.spec.name not in failed
+           and (not arm.because or is_reason(arm.because, Why.NO_ROOM))]  # fmt: skip
+    if can:
+        arm = min(can, key=lambda one: one.spec.simplicity)
+        cut = any(run.spec == arm.spec and is_reason(run.because, Why.NO_ROOM) for run in runs)
+        name, tries, minutes = arm.spec.name, arm.spec.options["budget"], max(1, ceil(arm.minutes))
+        how = f"write `success: {{finalists: {{{arm.spec.tool}: {name}}}}}` {_THEN_RUN}"
+        how = f"`tuneworthy run --more {minutes}m`" if cut else how
+        return UntriedSearch(arm=name, prompts=tries, minutes=minutes, how=how)
+    names = [] if listed else [name for name in catalogue("arms") if _searches(name)]
+    fit = [(load("arms", name).SIMPLICITY, name) for name in names
+           if met >= load("arms", name).NEEDS]  # fmt: skip
+    if not fit:
+        return None
+    name = min(fit)[1]
+    tries = load("arms", name).Options().budget
+    how = f"write `{{{name}: {{budget: {tries}}}}}` under `arms` {_THEN_RUN}"
+    return UntriedSearch(arm=name, prompts=tries, how=how)
+
+
+def _searches(arm: str) -> bool:
+    """Return whether an arm searches for a prompt: it has a budget of prompts to try."""
+    return arm in catalogue("arms") and "budget" in load("arms", arm).Options.model_fields
 
 
 def _mean_dev(runs: Sequence[Run], name: str) -> float:

@@ -19,7 +19,7 @@ from tuneworthy.measure.further import freshness_rate, known_facts, robustness, 
 from tuneworthy.measure.further.harm_checks import measure_harm
 from tuneworthy.measure.further.known_facts import familiarity
 from tuneworthy.measure.further.measurement_limits import MeasurementInputs, soundness
-from tuneworthy.measure.further.prompt_search import search_summary, styles
+from tuneworthy.measure.further.prompt_search import search_summary, styles, untried_search
 from tuneworthy.measure.further.robustness import measure_robustness, robustness_arms
 from tuneworthy.measure.further.training_size_curve import (
     LEARNER_TOOLS,
@@ -98,6 +98,7 @@ def _measure_reliability(inputs: ExtrasInputs, evidence: Evidence) -> Measured:
     rows = inputs.loaded.copies
     search = search_summary(runner.task, rows, inputs.runs, evidence, runner.split)
     yield "search", search or "no prompt was measured"
+    yield "untried_search", untried_search(runner.task, inputs.plan, inputs.runs, runner.split)
 
 
 def _measure_facts(inputs: ExtrasInputs, evidence: Evidence) -> Measured:

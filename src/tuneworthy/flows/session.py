@@ -358,10 +358,7 @@ def read(
 ) -> tuple[Loaded, Split]:
     """Return the rows of a task file, with their task, and their split; open nothing to score."""
     how = options.bad_rows, options.max_bad, options.limit, options.unlock
-    task = read_task(path)
-    if options.minutes is not None:
-        budget = task.budget.model_copy(update={"minutes": options.minutes})
-        task = task.model_copy(update={"budget": budget}).at(task.folder)
+    task = read_task(path).within(options.minutes)
     loaded = with_inferred_passages(load(task, *how, say=lambda text: tell("say", text)))
     return loaded, split(loaded)
 

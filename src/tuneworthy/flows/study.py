@@ -149,8 +149,6 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
         unlock(session)
     tell("audit", session.audit)
     planned = session.plan()
-    if session.minutes > session.task.budget.minutes:
-        planned = planned.with_diagnosis()
     tell("plan", planned)
     runs: list[Run] = []
     recipes = [Recipe() for _ in session.split.parts]
@@ -175,8 +173,7 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
         charge_look(session, runs)
     if not _any_measured(runs):
         raise _nothing_measured_error(runs)
-    if planned.staged:
-        planned = fit_extras(steps.plan, 0.0 if stopped else steps.left)
+    planned = fit_extras(steps.plan, 0.0 if stopped else steps.left)
     if stopped:
         planned = without_diagnosis(planned)
     results = _results_of_runs(session, planned, runs, recipes, read)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from tuneworthy.matrix.columns import by_spec
+from tuneworthy.matrix.columns import PRESENT_ARM, by_spec
 from tuneworthy.metrics import scores_by_set
 from tuneworthy.records.errors import StoreError
 from tuneworthy.records.plan import LEAST_DIAGNOSED_CASES, NO_DIAGNOSIS_CUT, Plan, PlannedArm
@@ -71,19 +71,41 @@ def fewer_rows(arms: Sequence[Spec], rows: int) -> Iterator[tuple[int, str]]:
         yield learnt, f"training on {learnt} of {rows} rows"
 
 
-def diagnosis_size(
-    minutes: Callable[[int | None], float], most: float, guessed: bool
-) -> tuple[int | None, str]:
+def diagnosis_size(minutes: Callable[[int | None], float], most: float) -> tuple[int | None, str]:
     """Return (`read` of a plan, its printed line) of the largest diagnosis within `most` minutes.
 
-    `minutes` returns what a diagnosis of this size takes; where it is `guessed`, the smallest one
-    stays. 60 failed and 60 passed cases name planted causes still well.
+    `minutes` returns what a diagnosis of this size takes. 60 failed and 60 passed cases name
+    planted causes still well; the smallest size stays, and runs as far as the minutes go.
     """
-    for read in (None, 60, LEAST_DIAGNOSED_CASES):
-        if minutes(read) <= most or (guessed and read == LEAST_DIAGNOSED_CASES):
-            text = f"what was wrong is read on at most {read} failed and {read} passed cases"
-            return read, "" if read is None else text
-    return 0, NO_DIAGNOSIS_CUT
+    read = next((n for n in (None, 60) if minutes(n) <= most), LEAST_DIAGNOSED_CASES)
+    text = f"what was wrong is read on at most {read} failed and {read} passed cases"
+    return read, "" if read is None else text
+
+
+def needed_minutes(arms: Sequence[PlannedArm]) -> float:
+    """Return the minutes of the smallest study that trains: the first fold of the dearest training.
+
+    Before it come the arms that run at once, and the first step of one prompt.
+    """
+    dearest = dearest_fold(arms)
+    asked = [arm.unit_minutes[0] for arm in arms if arm.scheduled and not trains(arm.spec)]
+    at_once = sum(arm.minutes for arm in arms if not arm.scheduled and not trains(arm.spec))
+    return dearest + at_once + min(asked, default=0.0)
+
+
+def dearest_fold(arms: Sequence[PlannedArm]) -> float:
+    """Return the minutes of the dearest first fold of a training arm, 0 without one."""
+    return max((arm.first_minutes for arm in arms if trains(arm.spec)), default=0.0)
+
+
+def affordable_folds(arms: Sequence[PlannedArm], room: float) -> int:
+    """Return on how many folds the dearest training arm fits into these minutes, 1 or more.
+
+    An arm that can't be scored on all folds spends its error on those that it can be scored on.
+    """
+    dearest, most = dearest_fold(arms), max((len(arm.folds) for arm in arms), default=1)
+    rest = room - needed_minutes(arms)
+    return min(most, 1 + int(max(rest, 0.0) / dearest)) if dearest else most
 
 
 def uses_schedule(task: Task) -> bool:
@@ -124,6 +146,22 @@ def looked_after(units: Sequence[tuple[int, int]], share: float) -> tuple[float,
     size, most = dict(units), 1 if share <= _CHEAP_SHARE else _MOST_LOOKED_FOLDS
     positions = (fold + cases / max(size[fold], 1) for fold, cases in units[:-1])
     return tuple(at for at in positions if at < most or at == most == _MOST_LOOKED_FOLDS)
+
+
+def always_runs(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
+    """Return whether an arm is part of the first look whatever its score could be.
+
+    Those without steps take seconds; what runs today and the simplest prompt are what all else is
+    compared with.
+    """
+    spec = arm.spec
+    if not arm.scheduled or spec.arm == PRESENT_ARM:
+        return True
+    prompts = [
+        one.spec for one in arms
+        if not one.because and one.spec.tool == "prompt" and one.spec.role == "candidate"
+    ]  # fmt: skip
+    return bool(prompts) and spec == min(prompts, key=lambda s: (s.simplicity, s.name))
 
 
 def prompts_tried(spec: Spec) -> int:

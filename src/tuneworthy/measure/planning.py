@@ -17,11 +17,14 @@ from tuneworthy.measure.plan_cuts import (
     MINUTES_SAFETY,
     SEARCH_SHARE,
     PlanLimits,
+    affordable_folds,
     asked_again_line,
     cuttable_rows,
+    dearest_fold,
     diagnosis_size,
     fewer_rows,
     looked_after,
+    needed_minutes,
     prompts_tried,
     units_of,
     uses_schedule,
@@ -87,19 +90,19 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
         choice = replace(choice, tried=_affordable_trials(facts, arms, choice))
     shown, planned = _plan_arms(facts, arms, choice)
     runnable = [spec for spec in arms if not unmet_needs(spec, facts.available)]
-    uncut, line, room = _needed_minutes(planned), "", (1 - EXPLAIN_SHARE) * minutes / MINUTES_SAFETY
+    uncut, line, room = needed_minutes(planned), "", (1 - EXPLAIN_SHARE) * minutes / MINUTES_SAFETY
     for learnt, text in fewer_rows(runnable, facts.sizes.train):
-        if _needed_minutes(planned) <= room:
+        if needed_minutes(planned) <= room:
             break
         choice, line = replace(choice, rows=learnt), text
         shown, planned = _plan_arms(facts, arms, choice)
     few = ""
-    if scheduled and (folds := _affordable_folds(planned, room)) < len(facts.split.learning):
+    if scheduled and (folds := affordable_folds(planned, room)) < len(facts.split.learning):
         few = f"training arms on at most {folds} of {len(facts.split.learning)} folds"
-        uncut += (len(facts.split.learning) - 1) * _dearest_fold(planned)
+        uncut += (len(facts.split.learning) - 1) * dearest_fold(planned)
         shown, planned = _plan_arms(facts, arms, choice := replace(choice, folds=folds))
 
-    if scheduled and (least := _needed_minutes(planned)) > room:
+    if scheduled and (least := needed_minutes(planned)) > room:
         more = least * minutes / room
         trained = any(trains(arm.spec) and not arm.because for arm in planned)
         what = (
@@ -110,15 +113,10 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
     def diagnosed(read: int | None) -> tuple[PlannedArm, ...]:
         return tuple(_diagnosis_arms(shown, planned, replace(choice, read=read)))
 
-    guessed = facts.speed is None and facts.remote is not None and not facts.remote.requests_timed
-    most = EXPLAIN_SHARE * minutes if scheduled else minutes - _needed_minutes(planned)
-    read, what = diagnosis_size(
-        lambda read: diagnosis_minutes(diagnosed(read), scheduled), most, guessed
-    )
+    most = EXPLAIN_SHARE * minutes if scheduled else minutes - needed_minutes(planned)
+    read, what = diagnosis_size(lambda read: diagnosis_minutes(diagnosed(read), scheduled), most)
     across = diagnosed(read)
-    if not diagnosed(None):  # nothing is read, so nothing is cut
-        read, what = None, ""
-    cuts = tuple(filter(None, (line, few, what)))
+    cuts = tuple(filter(None, (line, few, what if across else "")))
     whole = uncut * MINUTES_SAFETY / (1 - EXPLAIN_SHARE)
     return Plan(
         task=study,
@@ -133,7 +131,7 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
         assumed=facts.remote.assumed if facts.remote else "",
         prices=(*price_sentences(facts.remote), *command_notes(planned)),
         paces=_speed_assumptions(facts, planned),
-        read=read,
+        read=read if across else None,
         cuts=cuts,
         minutes=round(sum(arm.minutes for arm in planned), 2),
         staged=scheduled,
@@ -152,31 +150,6 @@ def _speed_assumptions(facts: PlanInputs, planned: Sequence[PlannedArm]) -> tupl
         return ()
     kept, cases = [arm.spec for arm in planned if not arm.because], facts.sizes.cases
     return facts.speed.assumptions((spec, _arm_work(spec, facts, cases)) for spec in kept)
-
-
-def _needed_minutes(arms: Sequence[PlannedArm]) -> float:
-    """Return the minutes of the smallest study that trains: the first fold of the dearest training.
-
-    Before it come the arms that run at once, and the first step of one prompt.
-    """
-    dearest = _dearest_fold(arms)
-    asked = [arm.unit_minutes[0] for arm in arms if arm.scheduled and not trains(arm.spec)]
-    at_once = sum(arm.minutes for arm in arms if not arm.scheduled and not trains(arm.spec))
-    return dearest + at_once + min(asked, default=0.0)
-
-
-def _dearest_fold(arms: Sequence[PlannedArm]) -> float:
-    return max((arm.first_minutes for arm in arms if trains(arm.spec)), default=0.0)
-
-
-def _affordable_folds(arms: Sequence[PlannedArm], room: float) -> int:
-    """Return on how many folds the dearest training arm fits into these minutes, 1 or more.
-
-    An arm that can't be scored on all folds spends its error on those that it can be scored on.
-    """
-    dearest, most = _dearest_fold(arms), max((len(arm.folds) for arm in arms), default=1)
-    rest = room - _needed_minutes(arms)
-    return min(most, 1 + int(max(rest, 0.0) / dearest)) if dearest else most
 
 
 def _affordable_trials(facts: PlanInputs, arms: list[Spec], choice: PlanLimits) -> int | None:

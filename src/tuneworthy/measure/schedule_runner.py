@@ -22,10 +22,11 @@ from tuneworthy.measure.plan_cuts import (
     MINUTES_SAFETY,
     KeptMinutes,
     PaceCorrection,
+    always_runs,
     at_measured_pace,
     without_diagnosis,
 )
-from tuneworthy.measure.step_choice import Schedule, Step, always_runs
+from tuneworthy.measure.step_choice import Schedule, Step
 from tuneworthy.measure.teacher_gate import why_not_taught
 from tuneworthy.measure.units import measure
 from tuneworthy.models import is_paid
@@ -269,8 +270,7 @@ class ScheduleRunner:
                 self._measure_first(arm)
                 yield ""
         self._time_arms()
-        ran = self._run_probes()
-        if self.plan.read != 0 and not ran and (self.time_up or self.left <= 0):
+        if not self._run_probes():
             self.plan = without_diagnosis(self.plan)
 
     def _explained(self) -> list[str]:
@@ -297,9 +297,10 @@ class ScheduleRunner:
                     self.runs[at] = run.model_copy(update=change)
 
     def _run_probes(self) -> bool:
-        """Run the placebos and pilots that the diagnosis needs and that fit; return if all did."""
-        if self.plan.read == 0:
-            return False
+        """Run the placebos and pilots that the diagnosis needs and that fit.
+
+        Return False if there were some, and none ran: then no cause can be read.
+        """
         folds = {name: {run.fold for run in column.runs}
                  for name, column in columns_of(self.runs).items()}  # fmt: skip
         dear = [arm for arm in self.plan.across if arm.spec.role == "candidate"]  # on failed cases
@@ -320,8 +321,7 @@ class ScheduleRunner:
                 fitting.append(probe)
             elif probe.planned.spec.role == "candidate":  # else nobody knows that it was not run
                 self._leave_out(probe.planned, NO_ROOM)
-        self._run_each(fitting)
-        return len(fitting) == len(needed)
+        return self._run_each(fitting) > 0 or not needed
 
     def _probes(self, arms: Sequence[PlannedArm], runs: Sequence[Run]) -> list[Probe]:
         if self.plan.read == 0:
@@ -331,16 +331,18 @@ class ScheduleRunner:
     def _probe_minutes(self) -> dict[str, tuple[float, str]]:
         return {arm.spec.name: (arm.minutes, arm.pace) for arm in self.plan.across}
 
-    def _run_each(self, needed: Sequence[Probe]) -> None:
-        for probe in needed:
+    def _run_each(self, needed: Sequence[Probe]) -> int:
+        """Run probes until the minutes end; return how many ran to their end."""
+        for at, probe in enumerate(needed):
             if self.time_up:
-                return
+                return at - 1
             self.tell("arm", probe.planned)
 
             def run(probe: Probe = probe) -> None:
                 self.runs += probe.run(self.runner, self.recipes, self.runs)
 
             self._timed(f"probe {probe.planned.spec.name}", run)
+        return len(needed) - self.time_up
 
     def _add_note(self, arm: PlannedArm, why: Reason) -> None:
         """Say on how many rows an arm was scored, and why on no more."""

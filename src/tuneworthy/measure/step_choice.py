@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tuneworthy.matrix.columns import PRESENT_ARM, Column, ladder_place, ladder_position
+from tuneworthy.matrix.columns import Column, ladder_place, ladder_position
 from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.matrix.ladder import climb
 from tuneworthy.matrix.matrix import Matrix
@@ -28,7 +28,7 @@ from tuneworthy.records.evidence import Pair
 from tuneworthy.records.plan import PlannedArm
 from tuneworthy.records.run import Run, Spec
 from tuneworthy.records.specs import builds_on_prompt, needs_of_arm, trains
-from tuneworthy.records.task import HardLimits
+from tuneworthy.records.task import TRAINED_TOOLS, HardLimits
 
 # The share of the simplest prompt's failures that an arm of a tool repairs, on the public sets that
 # were measured in full (bench/results/real_sets.json): mean and standard deviation. They order the
@@ -173,23 +173,23 @@ class Schedule:
         """Return why a variant of an arm, or a search, is not worth a first step, or "" if it is.
 
         The reason is that the arm which it varies, or the best prompt that it begins at, is shown
-        to be worse than the leader by the margin or more.
+        to be worse than the leader by the margin or more. A search runs where a trained arm leads:
+        only then can training be firm (decision 053).
         """
-        own = self._kin(spec)
-        if not own or self.leader is None:
+        own, leader = self._kin(spec), self.leader
+        if not own or leader is None or (_searches(spec) and leader.spec.tool in TRAINED_TOOLS):
             return ""
         best = max(own, key=lambda one: one.mean)
-        pair = self._pair(best.spec, self.leader.spec) if best is not self.leader else None
+        pair = self._pair(best.spec, leader.spec) if best is not leader else None
         if pair is None or pair.high > -self._margin:
             return ""
         return f"{best.spec.name} is shown to be behind by more than the margin"
 
     def _kin(self, spec: Spec) -> list[Column]:
         """Return the measured arms that an arm varies: those of its module, a search any prompt."""
-        searches = bool(spec.options.get("budget"))
         return [
             one for one in self.columns.values()
-            if one.spec.arm == spec.arm or (searches and one.spec.tool == spec.tool)
+            if one.spec.arm == spec.arm or (_searches(spec) and one.spec.tool == spec.tool)
         ]  # fmt: skip
 
     def _why_behind(self, spec: Spec, leader: Spec) -> str:
@@ -373,6 +373,11 @@ class Schedule:
         return base + (mean + uses) * (1 - base), max(spread * (1 - base), 0.01)
 
 
+def _searches(spec: Spec) -> bool:
+    """Return whether an arm searches for a prompt: it has a budget of prompts to try."""
+    return bool(spec.options.get("budget"))
+
+
 def _has_step(arm: PlannedArm, done: Mapping[str, int]) -> bool:
     return arm.scheduled and done.get(arm.spec.name, 0) < len(arm.units)
 
@@ -385,19 +390,3 @@ def _cases_after(arm: PlannedArm, steps: int) -> float:
     for fold, cases in arm.units[:steps]:
         size[fold] = cases
     return sum(size.values())
-
-
-def always_runs(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
-    """Return whether an arm is part of the first look whatever its score could be.
-
-    Those without steps take seconds; what runs today and the simplest prompt are what all else is
-    compared with.
-    """
-    spec = arm.spec
-    if not arm.scheduled or spec.arm == PRESENT_ARM:
-        return True
-    prompts = [
-        one.spec for one in arms
-        if not one.because and one.spec.tool == "prompt" and one.spec.role == "candidate"
-    ]  # fmt: skip
-    return bool(prompts) and spec == min(prompts, key=lambda s: (s.simplicity, s.name))

@@ -192,13 +192,6 @@ class Plan(Record):
     staged: bool = False
     again: str = Field(default="", exclude_if=lambda value: not value)
 
-    def with_diagnosis(self) -> Plan:
-        """Return the plan with a diagnosis on a few cases if it has none: more minutes allow it."""
-        if self.read != 0:
-            return self
-        cuts = tuple(line for line in self.cuts if line != NO_DIAGNOSIS_CUT)
-        return self.model_copy(update={"read": LEAST_DIAGNOSED_CASES, "cuts": cuts})
-
     def with_caps(
         self,
         budget: Budget,

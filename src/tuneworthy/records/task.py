@@ -248,6 +248,11 @@ class Task(Record):
         """Return the folder of task.yaml, the base of relative paths."""
         return self._folder
 
+    def within(self, minutes: float | None) -> Task:
+        """Return the same task with this cap on minutes; None keeps its own."""
+        budget = self.budget.model_copy(update={"minutes": minutes})
+        return self if minutes is None else self.model_copy(update={"budget": budget})
+
     def at(self, folder: Path) -> Task:
         """Return the same task with its relative paths based on `folder`."""
         copy = self.model_copy()

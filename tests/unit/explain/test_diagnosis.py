@@ -13,6 +13,7 @@ from tuneworthy.explain.label_errors import label_doubts
 from tuneworthy.flows.study import RunOptions, plan, run
 from tuneworthy.measure import planning
 from tuneworthy.measure.placebos import MOST_PASSED, probes
+from tuneworthy.measure.schedule_runner import ScheduleRunner
 from tuneworthy.metrics import scorer
 from tuneworthy.models import scripted
 from tuneworthy.records.answer import Answer, Score
@@ -148,7 +149,7 @@ def test_a_study_that_reads_on_twenty_failures_says_how_many_it_read(study, monk
 
 
 def test_a_study_that_reads_nothing_across_still_decides(study, monkeypatch):
-    monkeypatch.setattr(planning, "diagnosis_minutes", lambda across, by_rule: 99.0 * len(across))
+    monkeypatch.setattr(ScheduleRunner, "_expected", lambda self, planned, pace: 99.0)
     done = study()
     assert done.results.plan.read == 0
     assert SHOWN not in {run.spec.name for run in done.results.runs}

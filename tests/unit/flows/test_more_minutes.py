@@ -5,8 +5,8 @@ from tests import studies
 
 from tuneworthy.cli._options import minutes
 from tuneworthy.explain.diagnosis import NO_TIME_TO_DIAGNOSE
-from tuneworthy.flows.session import Session
 from tuneworthy.flows.study import RunOptions, run
+from tuneworthy.measure.schedule_runner import ScheduleRunner
 from tuneworthy.records.errors import TaskError
 from tuneworthy.records.plan import NO_DIAGNOSIS_CUT
 from tuneworthy.records.reason import NO_ROOM
@@ -38,23 +38,18 @@ def test_a_study_goes_on_with_what_had_no_room_and_stays_one_look(tmp_path):
     assert results_folder.recompute(more.folder).differs == ()
 
 
-def test_a_plan_without_room_to_diagnose_stays_so_until_there_are_more_minutes(
-    tmp_path, monkeypatch
-):
-    def slow(self, facts):
-        return real(self, facts).model_copy(update={"read": 0, "cuts": (NO_DIAGNOSIS_CUT,)})
-
-    real = Session.make_plan
-    monkeypatch.setattr(Session, "make_plan", slow)
-    task = studies.write(tmp_path, arms=ARMS, budget={"minutes": 1e-5})
+def test_a_study_without_room_to_diagnose_does_so_with_more_minutes(tmp_path, monkeypatch):
+    monkeypatch.setattr(ScheduleRunner, "_expected", lambda self, planned, pace: 99.0)
+    task = studies.write(tmp_path, arms=ARMS)
     first = run(task)
+    monkeypatch.undo()
     assert first.results.evidence.diagnosis.because == NO_TIME_TO_DIAGNOSE
+    assert NO_DIAGNOSIS_CUT in first.results.plan.cuts
     assert results_folder.recompute(first.folder).differs == ()
     more = run(task, RunOptions(more=30.0))
     assert more.results.evidence.diagnosis.because != NO_TIME_TO_DIAGNOSE
     assert more.results.evidence.diagnosis.effects
     assert NO_DIAGNOSIS_CUT not in more.results.plan.cuts
-    assert more.results.plan.with_diagnosis() == more.results.plan
     assert results_folder.recompute(more.folder).differs == ()
 
 

@@ -361,7 +361,9 @@ def probe(name, minutes, role="placebo"):
 def test_probes_run_as_far_as_the_minutes_go(monkeypatch):
     vote, placebo = probe("vote", 5.0, "candidate"), probe("lora", 0.5)
     monkeypatch.setattr(Drawn, "given", (vote, placebo))
-    monkeypatch.setattr(Drawn, "_run_each", lambda self, needed: setattr(self, "probed", needed))
+    monkeypatch.setattr(
+        Drawn, "_run_each", lambda self, needed: setattr(self, "probed", needed) or len(needed)
+    )
     arms = {"zero_shot": 0.1, "few_shot": 0.9}
     assert followed(arms).probed == [vote, placebo]
     short = followed(arms, minutes=3.0)

@@ -5,8 +5,6 @@ import pytest
 from tuneworthy.records.audit_report import DetectableDifference
 from tuneworthy.records.plan import (
     DIAGNOSIS_STEP,
-    LEAST_DIAGNOSED_CASES,
-    NO_DIAGNOSIS_CUT,
     EndpointLoad,
     Plan,
     PlannedArm,
@@ -50,13 +48,6 @@ def test_half_of_the_diagnosis_is_expected_and_all_of_it_is_the_most():
 
 def test_one_unknown_price_makes_the_sum_unknown():
     assert plan(planned("a", load(10, None)), planned("b", load(1, 1.0))).sent.usd is None
-
-
-def test_more_minutes_give_a_plan_its_diagnosis():
-    without = plan(planned("a"), read=0, cuts=("one seed", NO_DIAGNOSIS_CUT))
-    found = without.with_diagnosis()
-    assert (found.read, found.cuts) == (LEAST_DIAGNOSED_CASES, ("one seed",))
-    assert found.with_diagnosis() == found
 
 
 @pytest.mark.parametrize(

@@ -90,8 +90,7 @@ def folded(rng, studies, gap, losses, margin, n=400):
     for done in range(1, FOLDS + 1):
         known = {"lora": tuple(range(1, done))}
         inputs = shape(n, FOLDS, folds={"lora": FOLDS}, looked={"lora": (1, *known["lora"])})
-        fold = {f"c{i}": i * FOLDS // n for i in range(n * done // FOLDS)}
-        arm = SimpleNamespace(spec=SimpleNamespace(name="lora"), fold=fold)
+        arm = SimpleNamespace(spec=SimpleNamespace(name="lora"), folds_done=lambda split, d=done: d)
         after.append(inputs.error_multiple(arm) * inputs.tail)
     whole = bounds.level(ALPHA)
     for name, levels in (("before", [0.2 * whole] + [0.8 * whole] * 4), ("after", after)):
@@ -101,7 +100,7 @@ def folded(rng, studies, gap, losses, margin, n=400):
 
 def added(rng, studies, gap, losses, margin=MARGIN, rows=(100, 160, 220, 280, 340, 400)):
     """Rows that are added look by look to the same answers, until the verdict is firm."""
-    after, arm = [], SimpleNamespace(spec=SimpleNamespace(name="a"), fold={"c0": 0})
+    after, arm = [], SimpleNamespace(spec=SimpleNamespace(name="a"), folds_done=lambda split: 1)
     for at, n in enumerate(rows):
         earlier = tuple((look + 1, float(rows[look])) for look in range(at))
         inputs = shape(n, looks=at + 1, earlier=earlier)

@@ -108,10 +108,12 @@ def untried_search(
            and (not arm.because or is_reason(arm.because, Why.NO_ROOM))]  # fmt: skip
     if can:
         arm = min(can, key=lambda one: one.spec.simplicity)
-        cut = any(run.spec == arm.spec and is_reason(run.because, Why.NO_ROOM) for run in runs)
+        why = next((run.because for run in runs if run.spec == arm.spec), None)
         name, tries, minutes = arm.spec.name, arm.spec.options["budget"], max(1, ceil(arm.minutes))
         how = f"write `success: {{finalists: {{{arm.spec.tool}: {name}}}}}` {_THEN_RUN}"
-        how = f"`tuneworthy run --more {minutes}m`" if cut else how
+        if is_reason(why, Why.NO_ROOM, Why.STOPPED):
+            more = f" --more {minutes}m" if is_reason(why, Why.NO_ROOM) else ""
+            how = f"`tuneworthy run{more}`"
         return UntriedSearch(arm=name, prompts=tries, minutes=minutes, how=how)
     names = [] if listed else [name for name in catalogue("arms") if _searches(name)]
     fit = [(load("arms", name).SIMPLICITY, name) for name in names

@@ -27,7 +27,7 @@ from tuneworthy.measure.further.training_size_curve import (
     learning_curves,
 )
 from tuneworthy.measure.further.weight_changes import training_changes
-from tuneworthy.measure.planning import PlanInputs, diagnosis_minutes
+from tuneworthy.measure.planning import PlanInputs
 from tuneworthy.models import is_paid
 from tuneworthy.records.arm import Work
 from tuneworthy.records.artefact import Recipe
@@ -36,7 +36,6 @@ from tuneworthy.records.errors import ModelError
 from tuneworthy.records.evidence import Evidence
 from tuneworthy.records.further import KnowledgeProbe
 from tuneworthy.records.plan import OptionalMeasurement, Plan, PlannedArm
-from tuneworthy.records.reason import NO_ROOM
 from tuneworthy.records.run import Run
 from tuneworthy.records.specs import trains
 from tuneworthy.records.task import TRAINED_TOOLS
@@ -191,25 +190,15 @@ BRIEF_NOTE = "the run was asked to be brief (--brief)"
 def plan_extras(
     facts: PlanInputs, plan: Plan, brief: bool = False
 ) -> tuple[OptionalMeasurement, ...]:
-    """Return the optional measurements of a plan, each with its minutes or the reason it is cut.
+    """Return the optional measurements of a plan, in the order of KINDS, each with its minutes.
 
-    They share the minutes that arms and diagnosis leave, in the order of KINDS; `brief` cuts all
-    that no limit needs. Under the stage rule they are cut later, by the minutes left at the end.
+    `brief` cuts all that no limit needs; the minutes left at the end cut others (`fit_extras`).
     """
-    across = diagnosis_minutes(plan.across, plan.staged)
-    left = facts.task.budget.minutes - sum(arm.minutes for arm in plan.arms) - across
-    result = []
-    for extra in _applicable_measurements(facts, [arm for arm in plan.arms if not arm.because]):
-        if extra.needed:
-            left -= extra.minutes
-        elif brief:
-            extra = extra.model_copy(update={"because": BRIEF_NOTE})
-        elif not plan.staged and extra.minutes > max(left, 0.0):
-            extra = extra.model_copy(update={"because": str(NO_ROOM)})
-        else:
-            left -= extra.minutes
-        result.append(extra)
-    return tuple(result)
+    arms = [arm for arm in plan.arms if not arm.because]
+    return tuple(
+        extra.model_copy(update={"because": BRIEF_NOTE}) if brief and not extra.needed else extra
+        for extra in _applicable_measurements(facts, arms)
+    )
 
 
 def _applicable_measurements(

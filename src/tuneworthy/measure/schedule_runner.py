@@ -199,8 +199,9 @@ class ScheduleRunner:
         left = f"{self.left:.0f} of {self.minutes:g} minutes left"
         self.tell("at", f"{arm.spec.name}: fold {fold + 1}, {cases:,} rows; {left}")
         new = self._measure(self._quick, arm.up_to(number), what, planned)
-        measured = bool(new) and all(run.state == "measured" for run in new)
-        self._done[arm.spec.name] = number + 1 if measured else len(arm.units)
+        measured = all(run.state == "measured" for run in new)
+        if new:  # else the minutes ended in it
+            self._done[arm.spec.name] = number + 1 if measured else len(arm.units)
 
     def _measure(self, runner: Runner, part: PlannedArm, what: str, planned: float) -> list[Run]:
         """Measure an arm as it is planned; a step that the minutes end leaves no run."""
@@ -309,13 +310,14 @@ class ScheduleRunner:
             own = folds.get(arm.spec.name, {0} if arm in dear or not arm.because else set())
             kept = tuple(fold for fold in arm.folds if fold in own)
             if kept and (arm.spec.name in folds or arm in dear):
-                arms.append(arm.model_copy(update={"folds": kept, "units": ()}))
-        needed, costs = self._probes(arms, self.runs), self._probe_minutes()
-        fitting = []
-        room = self.left
+                minutes = arm.minutes * len(kept) / len(arm.folds)
+                change = {"folds": kept, "units": (), "minutes": minutes}
+                arms.append(arm.model_copy(update=change))
+        planned = {arm.spec.name: arm.minutes for arm in self.plan.across}
+        needed, fitting, room = self._probes(arms, self.runs), list[Probe](), self.left
         for probe in needed:
-            planned = costs.get(probe.planned.spec.name, probe.most_minutes)
-            cost = self._expected(*planned)
+            most, pace = probe.most_minutes
+            cost = self._expected(min(most, planned.get(probe.planned.spec.name, most)), pace)
             if cost <= room:
                 room -= cost
                 fitting.append(probe)
@@ -327,9 +329,6 @@ class ScheduleRunner:
         if self.plan.read == 0:
             return []
         return probes(self.runner, arms, runs, is_paid(self.runner.task.model), self.plan.read)
-
-    def _probe_minutes(self) -> dict[str, tuple[float, str]]:
-        return {arm.spec.name: (arm.minutes, arm.pace) for arm in self.plan.across}
 
     def _run_each(self, needed: Sequence[Probe]) -> int:
         """Run probes until the minutes end; return how many ran to their end."""

@@ -47,7 +47,14 @@ TASK = {
     " Use null for what the message does not say.",
     "output": {"type": "json", "schema": "schema.json", "max_tokens": 44},
     "success": {"metric": "fields_f1", "margin": 0.10},
-    "arms": ["majority", "zero_shot", "few_shot", "constrained", {"lora": LORA_OPTIONS}],
+    "arms": [
+        "majority",
+        "zero_shot",
+        "few_shot",
+        {"optimised_prompt": {"budget": 4}},
+        "constrained",
+        {"lora": LORA_OPTIONS},
+    ],
     "seeds": 1,
 }
 

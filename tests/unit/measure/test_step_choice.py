@@ -274,6 +274,20 @@ def test_a_step_that_may_not_end_in_time_does_not_begin():
     assert 0 < found.spent <= 9.0
 
 
+def test_a_step_that_the_minutes_end_is_left_out_for_want_of_them():
+    class Endless(Drawn):
+        def _measure(self, runner, part, what, planned):
+            if part.spec.name == "lora":
+                self.time_up, self.spent = True, self.minutes
+                return []
+            return super()._measure(runner, part, what, planned)
+
+    found = followed({"zero_shot": 0.1, "few_shot": 0.4, "lora": 0.9}, cls=Endless)
+    assert "lora" not in ran(found)
+    assert (did(found)["lora"], why(found, "lora")) == ("leave out", str(NO_ROOM))
+    assert found.left == 0
+
+
 def test_an_arm_that_fails_gets_no_further_step():
     failing = type("Failing", (Drawn,), {"fails": ("lora",)})
     found = followed({"zero_shot": 0.1, "few_shot": 0.4, "lora": 0.9}, cls=failing)

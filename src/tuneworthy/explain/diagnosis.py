@@ -212,7 +212,7 @@ def _untried_remedies(
     for run in runs:
         remedy = getattr(load("arms", run.spec.arm), "REMEDY", None)
         stopped = run.state == "failed" or is_reason(
-            run.because, Why.NO_ROOM, Why.MODEL_UNAVAILABLE
+            run.because, Why.NO_ROOM, Why.STOPPED, Why.MODEL_UNAVAILABLE
         )
         if run.state not in {"skipped", "failed"} or not stopped or run.spec.of:
             continue

@@ -6,7 +6,7 @@ import verdict_scenes as scenes
 from tuneworthy.records.causes import Diagnosis, Wrong
 from tuneworthy.records.evidence import Policy
 from tuneworthy.records.further import UntriedSearch
-from tuneworthy.records.reason import NO_ROOM, Reason
+from tuneworthy.records.reason import NO_ROOM, Reason, Why
 from tuneworthy.verdict.decide import decide
 from tuneworthy.verdict.rule import untrained_arms
 from tuneworthy.verdict.unmeasured import in_labels
@@ -209,6 +209,24 @@ def test_no_verdict_is_firm_while_training_that_may_win_was_left_out():
         other = reader.model_copy(update=change)
         kept = found.model_copy(update={"arms": (*tools, other)})
         assert decide(kept, (), PLAIN).status == "firm"
+
+
+def test_a_stopped_run_names_what_is_open_and_goes_on():
+    found = scenes.ladder_up_to("prompt")
+    stopped = Reason(why=Why.STOPPED)
+    tuned = next(arm for arm in found.arms if arm.tool == "tune")
+    blank = left_out(tuned.name, "tune", LORA, because=stopped)
+    arms = tuple(blank if arm is tuned else arm for arm in found.arms)
+    told = decide(found.model_copy(update={"arms": arms}), (), PLAIN)
+    assert told.status == "provisional"
+    name = tuned.name
+    assert f"Whether `{name}` would be better is not known: the run was stopped before it." in (
+        told.because
+    )
+    assert told.next.do == "run"
+    assert told.next.why == (
+        f"the run was stopped with `{name}` still open: `tuneworthy run` goes on"
+    )
 
 
 def in_part(found, whole=41.3):

@@ -95,6 +95,17 @@ def test_the_speed_is_that_of_a_full_batch_of_the_model(monkeypatch, full, asked
     assert sizes == [1, *[asked] * 2 * timing.TIMED_CALLS]
 
 
+def test_a_long_call_is_not_made_twice(monkeypatch):
+    model = Scripted("scripted:timed", lambda prompt, limits: "one")
+    right, sizes = model.reply, []
+    monkeypatch.setattr(
+        model, "reply", lambda prompts, *rest: sizes.append(len(prompts)) or right(prompts, *rest)
+    )
+    monkeypatch.setattr(timing, "_LONG_CALL_SECONDS", -1.0)
+    timing.measure_speed(TASK, CASES, model)
+    assert sizes == [1, 32, 32]
+
+
 def test_a_model_on_this_machine_is_said_to_be_timed_and_each_call_is_told(monkeypatch):
     """Without it, plan is silent for as long as a busy machine takes."""
     told = []
@@ -106,7 +117,7 @@ def test_a_model_on_this_machine_is_said_to_be_timed_and_each_call_is_told(monke
     timing.measure_speed(TASK, CASES, model, lambda *event: told.append(event))
     assert [event for event, _ in told] == ["say", "at", "at", "at"]
     assert told[0][1].startswith("timing scripted:timed on a few of your rows")
-    assert "2 times one token each" in told[2][1]
+    assert "rows, one token each" in told[2][1]
 
 
 def test_plan_shows_what_goes_on_on_a_terminal_and_prints_lines_elsewhere(monkeypatch, capsys):

@@ -67,6 +67,11 @@ def test_what_may_be_left_is_told_in_words():
     assert said.endswith("none, what it leaves is not known yet")
 
 
+def test_bounds_that_fall_are_told_as_a_path():
+    assert phrases.bounds_path([0.3, 0.2, 0.2, 0.11, 0.1, 0.09]) == "30 → 11 → 10 → 9"
+    assert phrases.bounds_path([0.3, 0.2]) == "30 → 20"
+
+
 def test_a_first_look_says_the_arm_its_score_and_what_was_not_measured():
     score = Interval(mean=0.5, low=0.4, high=0.6)
     arm = phrases.ArmResult(name="now", tool="keep", role="candidate", simplicity=0, options={},

@@ -70,6 +70,7 @@ class ScheduleRunner:
     _pace: PaceCorrection = field(default_factory=PaceCorrection)
     _taken: int = 0
     _looked: bool = False
+    _ended: bool = False
 
     @cached_property
     def _ledger(self) -> KeptMinutes:
@@ -94,13 +95,17 @@ class ScheduleRunner:
         self._looked = True
         yield FIRST_LOOK
         yield from self._take_steps()
+        yield from self._complete_first_folds()
+        self.end()
         yield from self._explain()
         self.plan = at_measured_pace(self.plan, self.runs, self._pace.corrected)
         self._ledger.end(self.minutes, self.spent)
 
     def end(self, why: Reason | None = None) -> None:
-        """Say of each arm that has steps left why they were not taken: no minutes, or `why`."""
-        schedule = self._schedule()
+        """Say once of each arm with steps left why they were not taken: no minutes, or `why`."""
+        if self._ended:
+            return
+        schedule, self._ended = self._schedule(), True
         if [arm for arm in schedule.open_arms() if not schedule.is_named(arm)] == []:
             why = Reason(text="no further row could change which arm is named")
         for arm in self.plan.arms:
@@ -150,7 +155,6 @@ class ScheduleRunner:
             step = self._needed_before(step)
             self._take(step.arm, step.number, _why_step(step, schedule))
             yield ""
-        self.end()
 
     def _needed_before(self, step: Step) -> Step:
         """Return the step of a teacher or prompt that this one builds on, else the step itself."""
@@ -184,21 +188,21 @@ class ScheduleRunner:
     def _measure_first(self, arm: PlannedArm) -> None:
         if arm.scheduled:
             self._measure_step(arm, 0)
-        else:
-            self._measure(self.runner, arm, f"all of {arm.spec.name}", arm.minutes)
+        elif not self._measure(self.runner, arm, f"all of {arm.spec.name}", arm.minutes):
+            self._leave_out(arm, NO_ROOM)
 
     @cached_property
     def _quick(self) -> Runner:
-        """Return the runner that asks no cut answer again, and times only what a limit needs."""
-        tail = self.runner.task.success.limits.p95_ms is not None
-        return replace(self.runner, longer=False, timed=tail)
+        """Return the runner of a part of a fold: it asks no cut answer again, and times nothing."""
+        return replace(self.runner, longer=False, timed=False)
 
     def _measure_step(self, arm: PlannedArm, number: int) -> None:
         what, planned = f"step {number} of {arm.spec.name}", arm.unit_minutes[number]
         fold, cases = arm.units[number]
         left = f"{self.left:.0f} of {self.minutes:g} minutes left"
         self.tell("at", f"{arm.spec.name}: fold {fold + 1}, {cases:,} rows; {left}")
-        new = self._measure(self._quick, arm.up_to(number), what, planned)
+        runner = self._quick if cases < dict(arm.units)[fold] else self.runner
+        new = self._measure(runner, arm.up_to(number), what, planned)
         measured = all(run.state == "measured" for run in new)
         if new:  # else the minutes ended in it
             self._done[arm.spec.name] = number + 1 if measured else len(arm.units)
@@ -248,9 +252,10 @@ class ScheduleRunner:
             self.time_up, self.spent = True, self.minutes
         return self.spent - before
 
-    def _explain(self) -> Iterator[str]:
-        """Measure what explains the verdict, as far as the minutes go: the named arm's first fold,
-        ceilings, the time of an answer, cut answers asked again, and placebos of what may be named.
+    def _complete_first_folds(self) -> Iterator[str]:
+        """Measure the rest of the first fold of the base prompt and of the arm named so far.
+
+        Causes are read of its failures, and it is timed.
         """
         planned = {arm.spec.name: arm for arm in self.plan.arms}
         for name in self._explained():
@@ -260,17 +265,21 @@ class ScheduleRunner:
                 if self._expected(arm.unit_minutes[number], arm.pace) > self.left:
                     break
                 self._measure_step(arm, number)
+                if self.time_up:
+                    break
                 number = self._done[name]
                 yield ""
+
+    def _explain(self) -> Iterator[str]:
+        """Measure ceilings and the probes of the diagnosis, as far as the minutes go."""
         for arm in self.plan.arms:
-            if arm.spec.role == "ceiling" and not arm.because and not self._done.get(arm.spec.name):
+            if arm.spec.role == "ceiling" and arm.scheduled and not self._done.get(arm.spec.name):
                 fits = self._expected(arm.first_minutes, arm.pace) <= self.left
                 if not fits or self.time_up:
                     self._leave_out(arm, NO_ROOM)
                     continue
                 self._measure_first(arm)
                 yield ""
-        self._time_arms()
         if not self._run_probes():
             self.plan = without_diagnosis(self.plan)
 
@@ -280,22 +289,6 @@ class ScheduleRunner:
         base = [arm.spec.name for arm in self.plan.arms
                 if arm.scheduled and always_runs(arm, self.plan.arms)]  # fmt: skip
         return list(dict.fromkeys([*base, *([leader.spec.name] if leader else [])]))
-
-    def _time_arms(self) -> None:
-        """Score the first fold of arms with steps again: their latency, and cut answers anew."""
-        for arm in self.plan.arms:
-            old = [run for run in self.runs if run.spec == arm.spec and run.state == "measured"]
-            if self.left <= 0 or not old or not arm.scheduled:
-                continue
-            steps = [at for at in range(self._done[arm.spec.name]) if not arm.units[at][0]]
-            part = arm.up_to(steps[-1])
-            self._measure(self.runner, part, f"the time of {arm.spec.name}", 0.0)
-            told = {run.fold: run.because for run in old if run.because}
-            for at, run in enumerate(self.runs):
-                if run.spec == arm.spec and run.fold in told and not run.because:
-                    because = told[run.fold]
-                    change = {"because": because, "notes": (*run.notes, str(because))}
-                    self.runs[at] = run.model_copy(update=change)
 
     def _run_probes(self) -> bool:
         """Run the placebos and pilots that the diagnosis needs and that fit.

@@ -321,6 +321,9 @@ def test_what_a_stop_left_out_says_so():
     found = followed({"zero_shot": 0.45, "few_shot": 0.5, "lora": 0.9}, minutes=0.001)
     found.steps.clear()
     found.end(Reason(why=Why.STOPPED))
+    assert not found.steps, "it was said already"
+    found._ended = False
+    found.end(Reason(why=Why.STOPPED))
     assert "`tuneworthy run` goes on" in why(found, "zero_shot")
     assert "`tuneworthy run` goes on" in why(found, "lora")
 
@@ -412,3 +415,27 @@ def test_an_arm_that_went_on_after_two_folds_is_measured_to_its_end():
     right = {"zero_shot": 0.1, "nearest_shots": 0.5, "rag": 0.52}
     found = followed(right)
     assert {rows(found, arm) for arm in right} <= {32, 80, 160, 400}
+
+
+def test_a_whole_fold_is_timed_and_a_part_of_one_is_not():
+    class Told(Drawn):
+        asked: tuple = ()
+
+        def _measure(self, runner, part, what, planned):
+            self.asked += ((part.spec.name, runner is not None, what),)
+            return super()._measure(runner, part, what, planned)
+
+    found = followed({"zero_shot": 0.1, "few_shot": 0.9}, cls=Told)
+    timed = {(name, what.split()[1]): whole for name, whole, what in found.asked}
+    assert timed["zero_shot", "0"] is False
+    assert timed["zero_shot", "1"] is True
+
+
+def test_what_runs_at_once_and_was_stopped_by_the_minutes_is_left_out():
+    class Endless(Drawn):
+        def _measure(self, runner, part, what, planned):
+            if part.spec.name == "tfidf":
+                return []
+            return super()._measure(runner, part, what, planned)
+
+    assert did(followed({"tfidf": 0.9, "zero_shot": 0.5}, cls=Endless))["tfidf"] == "leave out"

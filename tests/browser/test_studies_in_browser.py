@@ -127,7 +127,7 @@ def test_a_running_study_is_followed_without_a_reload(chromium, served):
         tell("arm", arm("a later arm"))
         until(tab, "document.querySelector('#arms-now').textContent.includes('a later arm')")
         assert tab.evaluate("window.mark") == 1
-        assert "may leave 14 → 9 points" in tab.locator("#sentence").text_content()
+        assert "at most 9 points may be left" in tab.locator("#sentence").text_content()
         assert tab.locator("#log-now b").count() == 0, "a message is text"
     until(tab, "document.querySelector('#live').dataset.state !== 'running'")
     assert tab.said == []

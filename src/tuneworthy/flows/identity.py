@@ -18,6 +18,7 @@ from tuneworthy.records.code import ALL_SOURCES, code_version
 from tuneworthy.records.errors import TaskError
 from tuneworthy.records.reason import Reason
 from tuneworthy.records.record import digest
+from tuneworthy.records.run import RunOptions
 from tuneworthy.records.specs import (
     Available,
     needs_of,
@@ -53,13 +54,10 @@ def input_digests(loaded: Loaded) -> dict[str, str]:
     if task.present:
         files |= {"present": task.present.answers or "", "prompt": task.present.prompt or ""}
     files |= {"grades": task.success.judge.grades} if task.success.judge else {}
+    learnt = any(reads_unlabelled(spec.arm) for spec in specs(task))  # not by settling alone
     return {
         **{kind: rows_digest(cases) for kind, cases in kinds.items() if cases is not None},
-        **(
-            {"unlabelled": digest([query.plain() for query in loaded.unlabelled])}
-            if any(reads_unlabelled(spec.arm) for spec in specs(task))
-            else {}
-        ),  # inputs used by settling alone are left out
+        **({"unlabelled": digest([q.plain() for q in loaded.unlabelled])} if learnt else {}),
         "docs": docs_digest(loaded.docs),
         "metric": digest(fingerprint(task)),
         **{f"file {name}": file_digest(task.folder / file) for name, file in files.items() if file},
@@ -71,8 +69,7 @@ def needs_met(
 ) -> dict[str, Reason | None]:
     """Return {need of an arm: why it is not met here, None if it is} for a task and its rows.
 
-    MiniLM may be fetched first (see `missing`), and only if an arm would use it: a study in which
-    none does is the same with and without it.
+    MiniLM counts, and may be fetched first (see `missing`), only if an arm would use it.
     """
     task = loaded.task
     absent = model_absent(task)
@@ -90,6 +87,15 @@ def competing_arms(task: Task, available: Available) -> int:
     """Return how many arms of a task may be compared: its candidates whose needs are met here."""
     candidates = [spec for spec in specs(task) if spec.role == "candidate"]
     return sum(not unmet_needs(spec, available) for spec in candidates)
+
+
+def fetches(ledger: Ledger, identity: dict[str, Any], task: Task, options: RunOptions) -> bool:
+    """Return whether `run` fetches what is missing: for arms that run here, in a new study.
+
+    A study that has begun without it goes on so: with another arm it would be another look.
+    """
+    begun = any(ledger.frozen(digest(identity), mark) for mark in ("plan", "fresh-1"))
+    return (options.on or task.executor) == "local" and (options.fresh or not begun)
 
 
 def study_and_salt(ledger: Ledger, identity: dict[str, Any], fresh: bool) -> tuple[str, str]:

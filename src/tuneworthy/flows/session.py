@@ -16,6 +16,7 @@ from tuneworthy.explain.metric_ladder import blocking_reasons
 from tuneworthy.explain.two_studies import METRIC_SOURCE_KEY
 from tuneworthy.flows.identity import (
     competing_arms,
+    fetches,
     more_minutes,
     needs_met,
     results_key,
@@ -370,10 +371,12 @@ def open_session(
         empty_side = Sealed((), lambda door, purpose: None)
         session = Session(task, loaded, parts, empty_side, ledger, options, "", tell)
         session.metric_source = own_source(task)
-        local = (options.on or task.executor) == "local"  # what is fetched here is on no other node
-        session.available = needs_met(loaded, get if local else "never", session.say)
+        session.available = needs_met(loaded)
         flags = {key: True for key in ("brief", "unlock") if getattr(options, key)}
         identity = study_identity(loaded, session.available) | {"limit": options.limit, **flags}
+        if session.available["vectors"] and fetches(ledger, identity, task, options):
+            session.available = needs_met(loaded, get, session.say)
+            identity |= study_identity(loaded, session.available)
         check_device(task, session.models.specs)
         session.study, session.salt = study_and_salt(ledger, identity, options.fresh)
         session.sealed = Sealed(scored_cases(loaded, parts), partial(ledger.door, session.study))

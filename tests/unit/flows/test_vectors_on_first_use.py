@@ -82,10 +82,21 @@ def test_run_fetches_it_once_and_goes_on_without_it_where_that_fails(tmp_path, f
     (why,) = skipped(first.results)
     assert why == "needs MiniLM: tuneworthy models get minilm (84 MB, once)"
     assert first.results.verdict.arm == "tfidf"
-    again = run(path, watch=fetches.watch)
-    assert (fetches.count, again.folder) == (2, first.folder), "a later run tries once more"
     fetches.down = False
-    assert name_of(path, "first") != first.results.reproduce["study"], "it has one arm more"
+    again = run(path, watch=fetches.watch)
+    assert (fetches.count, again.folder) == (1, first.folder), "a study that has begun goes on"
+    assert name_of(path, "later") == name_of(path, "first") == first.results.reproduce["study"]
+    fresh = run(path, RunOptions(fresh=True), fetches.watch)
+    assert fetches.count == 2
+    assert "needs MiniLM" not in "".join(skipped(fresh.results))
+
+
+def test_a_study_that_began_without_it_gets_the_arm_by_the_command(tmp_path, fetches):
+    fetches.down = True
+    before = run(write(tmp_path))
+    fetches.down = False
+    encoder.fetch(lambda text: None)
+    assert name_of(tmp_path / "task.yaml") != before.results.reproduce["study"]
 
 
 @pytest.mark.parametrize("value", ["1", "true"])

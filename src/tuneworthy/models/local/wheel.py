@@ -150,10 +150,8 @@ def publish(made: Path, folder: Path, source: str) -> Path:
         shutil.rmtree(folder)  # an incomplete model: a complete one would have been used
     try:
         os.replace(made, folder)
-    except OSError:
-        if (
-            complete_folder(folder) is None
-        ):  # otherwise another process has published the same model
+    except OSError:  # another process may have published the same model
+        if complete_folder(folder) is None:
             raise
     return folder
 

@@ -24,6 +24,7 @@ CACHE = Path(tempfile.mkdtemp(prefix="tuneworthy-cache-"))
 if MODELS.is_dir():
     (CACHE / "models").symlink_to(MODELS.resolve())
 os.environ["TUNEWORTHY_CACHE"] = str(CACHE)
+os.environ["HF_HUB_OFFLINE"] = "1"  # a study fetches what is not there
 # On a busy machine a draw of six numbers once took a second.
 settings.register_profile("busy", suppress_health_check=[HealthCheck.too_slow], deadline=None)
 settings.load_profile("busy")

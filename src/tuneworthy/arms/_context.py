@@ -20,9 +20,8 @@ from tuneworthy.records.model import Model, limits_for, reasoning_tokens, scaled
 
 _RECALL_ROWS = 200  # training rows on which recall is measured
 _SPARE_TOKENS = 8  # tokens for the words around the passages
-_INDEX_CACHE: list[
-    tuple[Any, Any, Index]
-] = []  # cache of the last 4: folds and arms share documents
+# The last 4: folds and arms share documents.
+_INDEX_CACHE: list[tuple[Any, Any, Index]] = []
 _PassageSearch = Callable[[Sequence[Query]], list[list[Chunk]]]
 
 

@@ -34,8 +34,8 @@ VARIANTS = ({"k": 4},)  # a small model reads one passage better than four (meas
 class Options(Record):
     """`k` passages within `tokens`, from documents cut into at most `size` characters.
 
-    `dense`: vectors take part where the encoder is on this machine (`models get minilm`), else and
-    without it BM25 searches alone. `random`: random passages of the same length (the placebo).
+    `dense`: vectors of MiniLM take part, which `run` fetches on first use; without MiniLM, or with
+    `dense` false, BM25 searches alone. `random`: random passages of the same length (the placebo).
     """
 
     k: Annotated[int, Field(ge=1, le=100)] = 1

@@ -38,14 +38,12 @@ def command(
     if recorded:
         return _run_recorded(folder / "recorded", only, open_it and sys.stdout.isatty())
     from tuneworthy.flows.study import RunOptions, run
-    from tuneworthy.models.local.wheel import fetch
     from tuneworthy.report.screen import terminal_size
     from tuneworthy.report.terminal import ladder_screen
     from tuneworthy.store.signals import stoppable
     from tuneworthy.suite import write
 
     os.environ.setdefault("TUNEWORTHY_LOOKS", "folder")  # nobody decides on these rows
-    fetch(print_stderr)
     for name in (only,) if only else TASKS:
         target = folder / name
         if not (target / "task.yaml").exists():

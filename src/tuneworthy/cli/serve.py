@@ -196,7 +196,7 @@ def _load_models(
     if notice := next(filter(None, map(first_use, filter(None, opened))), ""):
         print_stderr(notice)
     for spec in specs:
-        models.add_model(spec, open_model(spec, folder=Path()))
+        models.add_model(spec, open_model(spec, folder=Path(), say=print_stderr))
     openers = Openers(
         lambda version, base: open_artefact(version.folder, base=base),
         lambda version: open_base(version.artefact, task_of(version.artefact, version.home)),

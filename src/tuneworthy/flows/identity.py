@@ -5,7 +5,7 @@ If any part of the identity changes, it is another study. Opens no model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ from tuneworthy.measure.plan_cuts import spent_key
 from tuneworthy.metrics import fingerprint
 from tuneworthy.models import content_of
 from tuneworthy.models._roles import model_absent, untrainable, unusable
-from tuneworthy.models.encoder.encoder import missing
+from tuneworthy.models.encoder.encoder import Fetched, missing
 from tuneworthy.records.code import ALL_SOURCES, code_version
 from tuneworthy.records.errors import TaskError
 from tuneworthy.records.reason import Reason
 from tuneworthy.records.record import digest
+from tuneworthy.records.run import RunOptions
 from tuneworthy.records.specs import (
     Available,
     needs_of,
@@ -25,6 +26,7 @@ from tuneworthy.records.specs import (
     reads_unlabelled,
     specs,
     unmet_needs,
+    uses_vectors,
 )
 from tuneworthy.records.task import Task
 from tuneworthy.rows.fingerprint import docs_digest, file_digest, rows_digest
@@ -37,9 +39,12 @@ _FOLDER_SCOPE = "all studies of this folder"
 
 def study_identity(loaded: Loaded, available: Available) -> dict[str, Any]:
     """Return what makes a study itself, as a dict: hashes of task and inputs, unmet needs."""
-    needed = _needs_of_arms(loaded.task)
+    needed = {need for spec in specs(loaded.task) for need in needs_of_arm(spec)}
     met = {need: str(why or "") for need, why in available.items() if need in needed}
-    return {"task": loaded.task.hash, "read": input_digests(loaded), "here": met}
+    read = input_digests(loaded)
+    if loaded.docs:  # other passages are found with the encoder
+        read["encoder"] = str(available["vectors"] or "")
+    return {"task": loaded.task.hash, "read": read, "here": met}
 
 
 def input_digests(loaded: Loaded) -> dict[str, str]:
@@ -49,31 +54,33 @@ def input_digests(loaded: Loaded) -> dict[str, str]:
     if task.present:
         files |= {"present": task.present.answers or "", "prompt": task.present.prompt or ""}
     files |= {"grades": task.success.judge.grades} if task.success.judge else {}
+    learnt = any(reads_unlabelled(spec.arm) for spec in specs(task))  # not by settling alone
     return {
         **{kind: rows_digest(cases) for kind, cases in kinds.items() if cases is not None},
-        **(
-            {"unlabelled": digest([query.plain() for query in loaded.unlabelled])}
-            if any(reads_unlabelled(spec.arm) for spec in specs(task))
-            else {}
-        ),  # inputs used by settling alone are left out
+        **({"unlabelled": digest([q.plain() for q in loaded.unlabelled])} if learnt else {}),
         "docs": docs_digest(loaded.docs),
-        **(
-            {"encoder": str(missing() or "")} if loaded.docs else {}
-        ),  # a newly installed encoder retrieves other passages
         "metric": digest(fingerprint(task)),
         **{f"file {name}": file_digest(task.folder / file) for name, file in files.items() if file},
     }
 
 
-def needs_met(loaded: Loaded) -> dict[str, Reason | None]:
-    """Return {need of an arm: why it is not met here, None if it is} for a task and its rows."""
+def needs_met(
+    loaded: Loaded, fetched: Fetched = "never", say: Callable[[str], None] = lambda text: None
+) -> dict[str, Reason | None]:
+    """Return {need of an arm: why it is not met here, None if it is} for a task and its rows.
+
+    MiniLM counts, and may be fetched first (see `missing`), only if an arm would use it.
+    """
     task = loaded.task
     absent = model_absent(task)
     training = untrainable(task) or (absent if task.tune in (None, task.model) else None)
     gold = any(case.context for case in loaded.everyone)
-    met = needs_of(task, model=absent, training=training, gold=gold, vectors=missing(),
+    met = needs_of(task, model=absent, training=training, gold=gold,
                    bigger=unusable(task.bigger) if task.bigger else None)  # fmt: skip
-    return met | {"teacher": unusable(task.teacher)} if task.teacher else met
+    met |= {"teacher": unusable(task.teacher)} if task.teacher else {}
+    if any(uses_vectors(spec) and not unmet_needs(spec, met) for spec in specs(task)):
+        met["vectors"] = missing(fetched, say)
+    return met
 
 
 def competing_arms(task: Task, available: Available) -> int:
@@ -82,9 +89,13 @@ def competing_arms(task: Task, available: Available) -> int:
     return sum(not unmet_needs(spec, available) for spec in candidates)
 
 
-def _needs_of_arms(task: Task) -> set[str]:
-    """Return the names of what a task's arms need to run ("model", "training", "docs", ...)."""
-    return {need for spec in specs(task) for need in needs_of_arm(spec)}
+def fetches(ledger: Ledger, identity: dict[str, Any], task: Task, options: RunOptions) -> bool:
+    """Return whether `run` fetches what is missing: for arms that run here, in a new study.
+
+    A study that has begun without it goes on so: with another arm it would be another look.
+    """
+    begun = any(ledger.frozen(digest(identity), mark) for mark in ("plan", "fresh-1"))
+    return (options.on or task.executor) == "local" and (options.fresh or not begun)
 
 
 def study_and_salt(ledger: Ledger, identity: dict[str, Any], fresh: bool) -> tuple[str, str]:

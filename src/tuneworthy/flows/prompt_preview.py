@@ -86,7 +86,7 @@ def first_prompts(path: Path, options: RunOptions = RunOptions()) -> list[Prompt
 
     Raises the errors that `plan` would raise for the task file and its rows.
     """
-    with open_session(path, options) as session:
+    with open_session(path, options, get="later") as session:
         found: list[PromptPreview] = []
         for spec in specs(session.task):
             made = _preview_of_arm(session, spec)

@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tuneworthy.explain.metric_ladder import blocking_reasons
 from tuneworthy.explain.two_studies import METRIC_SOURCE_KEY
 from tuneworthy.flows.identity import (
     competing_arms,
+    fetches,
     more_minutes,
     needs_met,
     results_key,
@@ -25,7 +26,6 @@ from tuneworthy.flows.identity import (
 from tuneworthy.flows.look_count import bounds_pay_for, spent_before
 from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.measure import planning, timing
-from tuneworthy.measure import timing as machine_speed
 from tuneworthy.measure.answering import THIS_PROCESS, Executor, Runner
 from tuneworthy.measure.calibration import grades_of, judge_refusal, metric_digest, metric_of
 from tuneworthy.measure.executors import executor_of
@@ -44,6 +44,7 @@ from tuneworthy.models._roles import (
     unusable,
     wanted_models,
 )
+from tuneworthy.models.encoder.encoder import Fetched
 from tuneworthy.models.local.machine import installed
 from tuneworthy.models.remote.request import RequestOptions
 from tuneworthy.records import __version__
@@ -103,6 +104,7 @@ class Session:
     salt: str = ""
     executor: Executor = THIS_PROCESS
     metric_source: str = ""  # hash of the user's own metric file as it was opened
+    available: Available = field(default_factory=dict)
 
     def say(self, text: str) -> None:
         """Pass a message for the user to `tell`."""
@@ -122,21 +124,16 @@ class Session:
 
         def opened(spec: str, fields: Mapping[str, Any]) -> Model:
             if notice := first_use(spec):
-                self.tell("say", notice)
+                self.say(notice)
             request_options = RequestOptions(fields, task.max_connections, self.say, rank)
             model = open_model(spec, folder=task.folder, purse=self.purse,
                                prices=task.economics.prices, requests=request_options,
-                               place=placement(task))  # fmt: skip
+                               place=placement(task), say=self.say)  # fmt: skip
             for notice in notices(model):
-                self.tell("say", notice)
+                self.say(notice)
             return model
 
         return Models(usable, opened, request_fields(task))
-
-    @cached_property
-    def available(self) -> Available:
-        """Return {need of an arm: why it is not met here, None if it is}."""
-        return needs_met(self.loaded)
 
     @cached_property
     def audit(self) -> Audit:
@@ -179,7 +176,7 @@ class Session:
         """Count a look at the scored cases under the name `study`, once; return its number."""
         looks = record_look(self.ledger, study, *self.scored_rows_identity())
         if looks.trouble:
-            self.tell("say", looks.trouble)
+            self.say(looks.trouble)
         return looks
 
     def uncounted_look(self) -> LookCount:
@@ -206,7 +203,7 @@ class Session:
         minutes = self.minutes if self.task.budget.stages else None
         return Plan.model_validate(stored).with_caps(self.task.budget, free, volume, minutes)
 
-    def plan_inputs(self, speed: machine_speed.Speed | None = None) -> planning.PlanInputs:
+    def plan_inputs(self, speed: timing.Speed | None = None) -> planning.PlanInputs:
         """Return the inputs of a plan; time a local base model unless its `speed` is given."""
         task, docs = self.task, self.loaded.docs
         part = max(self.split.parts, key=lambda p: len(p.train), default=None)
@@ -215,7 +212,7 @@ class Session:
         if speed is None and model:
             speed = timing.measure_speed(task, self.loaded.cases, model, self.tell)
             if warning := timing.busy_warning(speed):
-                self.tell("say", warning)
+                self.say(warning)
         lengths = timing.mean_sizes(task, self.loaded.cases, train, dev, model, docs)
         sizes = lengths.model_copy(update={"unlabelled": len(self.unlabelled)})
         waits = reply_seconds(self.ledger.home)
@@ -365,21 +362,24 @@ def read(
 
 @contextmanager
 def open_session(
-    path: Path, options: RunOptions, tell: Tell = lambda event, data: None
+    path: Path, options: RunOptions, tell: Tell = lambda event, data: None, get: Fetched = "never"
 ) -> Iterator[Session]:
-    """Yield the open session of a task, as the one writer of its ledger; close it afterwards."""
+    """Yield a task's open session, its ledger's one writer; `get` MiniLM as `missing` fetches."""
     loaded, parts = read(path, options, tell)
     task, budget = loaded.task, loaded.task.budget
     with open_ledger(task.folder) as ledger:
         empty_side = Sealed((), lambda door, purpose: None)
         session = Session(task, loaded, parts, empty_side, ledger, options, "", tell)
         session.metric_source = own_source(task)
+        session.available = needs_met(loaded)
         flags = {key: True for key in ("brief", "unlock") if getattr(options, key)}
         identity = study_identity(loaded, session.available) | {"limit": options.limit, **flags}
+        if session.available["vectors"] and fetches(ledger, identity, task, options):
+            session.available = needs_met(loaded, get, session.say)
+            identity |= study_identity(loaded, session.available)
         check_device(task, session.models.specs)
         session.study, session.salt = study_and_salt(ledger, identity, options.fresh)
-        door = partial(ledger.door, session.study)
-        session.sealed = Sealed(scored_cases(loaded, parts), door)
+        session.sealed = Sealed(scored_cases(loaded, parts), partial(ledger.door, session.study))
         session.purse = SpendingCap(ledger, budget.usd, budget.tokens, session.study, session.salt)
         session.task = _with_answer_limit(session)
         with executor_of(task, options.on, session.say) as session.executor:

@@ -84,7 +84,7 @@ def check(path: Path, options: RunOptions = RunOptions(), watch: Watch | None = 
     odd = answer_observations(loaded, recorded_answers(loaded, cases), parts.early)
     looks = list(looks_so_far(loaded, cases))
     look = 1 + sum(observation.count for observation in looks if observation.kind == "looks")
-    arms = competing_arms(loaded.task, needs_met(loaded))
+    arms = competing_arms(loaded.task, needs_met(loaded, "later"))
     observations = [*odd, *looks, *key_observations(loaded.task)]
     audited = with_observations(audit(loaded, parts, arms=arms, look=look), observations)
     known_texts = {observation.text for observation in audited.observations}
@@ -98,7 +98,7 @@ def check(path: Path, options: RunOptions = RunOptions(), watch: Watch | None = 
 def plan(path: Path, options: RunOptions = RunOptions(), watch: Watch | None = None) -> Plan:
     """Return the plan that `run` would follow: the frozen one if the study has begun."""
     tell = watch or (lambda event, data: None)
-    with open_session(path, options, tell) as session:
+    with open_session(path, options, tell, "later") as session:
         if notice := key_notice(session.task, session.available):
             tell("say", notice)
         return session.plan(keep=False)
@@ -110,7 +110,7 @@ def run(path: Path | str, options: RunOptions = RunOptions(), watch: Watch | Non
     Raises a TuneworthyError; everything measured before stays in the ledger.
     """
     tell = watch or (lambda event, data: None)
-    with open_session(Path(path), options, tell) as session:
+    with open_session(Path(path), options, tell, "first") as session:
         return _run_session(session, watch)
 
 
@@ -124,7 +124,7 @@ def run_again(
     changed since, or if the two are not scored by the same metric.
     """
     tell = watch or (lambda event, data: None)
-    with open_session(Path(path), options, tell) as session:
+    with open_session(Path(path), options, tell, "first") as session:
         before = _study_to_repeat(session)
         study = _run_session(session, watch)
     return study, compare_repetition(before, study.results)

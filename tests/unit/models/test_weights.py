@@ -149,8 +149,9 @@ def test_the_cache_lies_where_the_user_keeps_caches(tmp_path, monkeypatch):
 def test_a_missing_embedded_model_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setenv("TUNEWORTHY_CACHE", str(tmp_path))
     assert _embedded.locate() is None
-    with pytest.raises(ModelError, match="models get"):
+    with pytest.raises(ModelError, match="models get") as caught:
         open_model("smollm2-135m", folder=tmp_path)
+    assert caught.value.got == "HF_HUB_OFFLINE is set"
     listed = _embedded.known()
     assert (listed.present, listed.verified, listed.licence) == (False, False, "Apache-2.0")
 
@@ -172,6 +173,7 @@ def test_a_half_embedded_model_is_none(tmp_path, monkeypatch):
 
 def test_a_download_of_other_bytes_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("TUNEWORTHY_CACHE", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_OFFLINE")
 
     def other(command, **options):
         work = next(path for path in tmp_path.iterdir() if path.name.startswith(".fetch"))
@@ -187,6 +189,7 @@ def test_a_download_of_other_bytes_is_refused(tmp_path, monkeypatch):
 
 def test_no_network_is_a_model_error(tmp_path, monkeypatch):
     monkeypatch.setenv("TUNEWORTHY_CACHE", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_OFFLINE")
     done = type("Done", (), {"returncode": 1, "stderr": "ERROR: no route"})
     monkeypatch.setattr(_embedded.subprocess, "run", lambda *a, **k: done)
     with pytest.raises(ModelError, match="no route"):

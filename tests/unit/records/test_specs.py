@@ -12,6 +12,7 @@ from tuneworthy.records.specs import (
     specs,
     trainer_command,
     trains,
+    uses_vectors,
     variant_of,
 )
 from tuneworthy.records.task import Data, Task
@@ -116,3 +117,9 @@ def test_a_trainers_command_stands_in_the_name_without_folders_and_placeholders(
     assert spec.name == "lora(trainer=python trl.py)"
     assert trainer_command(spec.options) == "python tools/trl.py {options}"
     assert trainer_command({}) == ""
+
+
+def test_arms_that_compute_sentence_vectors_are_known_by_need_or_option():
+    arms = ["tfidf", "embedding_head", "rag", {"rag": {"dense": False}}, "rag_lora", "oracle"]
+    using = {spec.name for spec in specs(task(arms)) if uses_vectors(spec)}
+    assert using == {"embedding_head", "rag", "rag_lora"}

@@ -131,26 +131,12 @@ class Encoder(Protocol):
         ...
 
 
-class MiniLM:
-    """The downloaded sentence encoder, as an Encoder."""
-
-    def __init__(self) -> None:
-        """Open the encoder. Raises ModelError if it is not on this machine."""
-        from tuneworthy.models.encoder import encoder as _minilm
-        from tuneworthy.models.encoder import vectors as _vectors
-
-        self._opened = _vectors.encoder()
-        self.fingerprint: Mapping[str, str] = {"encoder": _minilm.NAME, "weights": _minilm.WEIGHTS}
-
-    def encode(self, texts: Sequence[str]) -> Array:
-        """Return [len(texts), 384] float32, each row of length 1."""
-        return self._opened.encode(texts)
-
-
 def encoder_here() -> tuple[Encoder | None, str]:
     """Return (encoder of this machine, ""), or (None, why there is none). Sends no request."""
+    from tuneworthy.models.encoder.vectors import encoder
+
     try:
-        return MiniLM(), ""
+        return encoder(), ""
     except ModelError as error:
         return None, f"{error.what}: {error.fix}"
 

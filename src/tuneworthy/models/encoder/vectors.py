@@ -6,7 +6,7 @@ A text's vector has the same bits whatever other texts are in the batch. Knows n
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuneworthy.models.encoder.encoder import Bert, WordPiece, locate, missing
+from tuneworthy.models.encoder.encoder import NAME, WEIGHTS, Bert, WordPiece, locate, missing
 from tuneworthy.models.local.model_files import check_files
 from tuneworthy.models.local.weights import check_safetensors
 from tuneworthy.records.errors import ModelError
@@ -40,6 +40,7 @@ class Encoder:
                 "the encoder can't be opened", where=str(folder), got=f"{error}", fix=str(missing())
             ) from error
         self.size = self._net.size
+        self.fingerprint: Mapping[str, str] = {"encoder": NAME, "weights": WEIGHTS}
         self._most = min(MOST_TOKENS, self._net.longest)
         self._kept: dict[str, NDArray[np.float32]] = {}
 

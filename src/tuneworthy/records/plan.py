@@ -244,8 +244,7 @@ class Plan(Record):
 
         Half of the diagnosis is expected to run, and all steps of all arms.
         """
-        kept = [arm for arm in self.arms if arm.sent and not arm.because]
-        arms = [arm.sent for arm in kept if arm.sent]
+        arms = [arm.sent for arm in self.arms if arm.sent and not arm.because]
         across = [arm.sent for arm in self.across if arm.sent]
         every = [*arms, *across, *self.others]
         if not every:

@@ -21,6 +21,7 @@ _SCHEDULE = (
     "In full; after a first look `run` takes them step by step, the step first that can change the"
     " verdict most a minute, and ends where none can (docs/why/stages.md). The bounds pay for all."
 )
+_HALF = "What shows what was wrong: in full above; half of it is expected to run."
 _TableSums = tuple[float, float, float, float | None, float | None]
 
 
@@ -51,7 +52,7 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
         screen.add(_table_line(screen, one.what, _endpoint_sums(one)))
     _optional_rows(screen, plan.beside)
     prices = (f"{text[:1].upper()}{text[1:]}." for text in plan.prices)
-    screen.say(_half_expected_line(plan), *_endpoint_lines(plan), *prices)
+    screen.say(_HALF * bool(plan.across), *_endpoint_lines(plan), *prices)
     _running_cost_rows(screen, plan)
     paces = f"Minutes of training: {'; '.join(plan.paces)}. Its first folds correct them."
     screen.say(paces if plan.paces else "", plan.again, _cuts_line(plan))
@@ -102,13 +103,6 @@ def money_line(sent: EndpointLoad) -> str:
     if sent.usd is None or sent.most_usd is None:
         return f"no price (economics.prices: {{NAME: {PRICE_EXAMPLE}}}, USD per million tokens)"
     return f"about ${amount(sent.usd)}, at most ${amount(sent.most_usd)}"
-
-
-def _half_expected_line(plan: Plan) -> str:
-    """Return the sentence that what stands below `together` counts half; "" if nothing does."""
-    if not plan.across:
-        return ""
-    return "What shows what was wrong: in full above; half of it is expected to run."
 
 
 def _endpoint_lines(plan: Plan) -> Iterator[str]:

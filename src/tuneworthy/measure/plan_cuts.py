@@ -11,7 +11,7 @@ from tuneworthy.matrix.columns import PRESENT_ARM, by_spec
 from tuneworthy.metrics import scores_by_set
 from tuneworthy.records.errors import StoreError
 from tuneworthy.records.plan import LEAST_DIAGNOSED_CASES, NO_DIAGNOSIS_CUT, Plan, PlannedArm
-from tuneworthy.records.reason import NO_ROOM
+from tuneworthy.records.reason import NO_ROOM, Reason
 from tuneworthy.records.run import Run, Spec
 from tuneworthy.records.specs import (
     builds_on_prompt,
@@ -32,6 +32,9 @@ SEARCH_SHARE = 0.15  # share of the minutes that a prompt search may be planned 
 EXPLAIN_SHARE = 0.15  # share of the minutes kept for what explains the verdict
 
 MINUTES_SAFETY = 1.2  # times the minutes that a step is expected to take must fit
+
+# Minutes that the first look, reading a finished step again, or what explains may take at least.
+LEAST_MINUTES = 1.0
 
 _LEAST_TRAINING_ROWS = 100  # the fewest rows that training is cut to
 
@@ -189,6 +192,22 @@ def fit_extras(plan: Plan, left: float) -> Plan:
     return plan.model_copy(update={"beside": tuple(extras)})
 
 
+def minutes_beside(plan: Plan, left: float) -> float | None:
+    """Return the most minutes of what is measured after the arms; None without a limit.
+
+    There is none without the schedule, nor for what a limit of the task needs. Else it may take a
+    minute, as the first look may.
+    """
+    needed = any(extra.needed and not extra.because for extra in plan.beside)
+    return None if needed or not plan.staged else max(left, LEAST_MINUTES)
+
+
+def without_extras(plan: Plan, why: Reason) -> Plan:
+    """Return the plan with no optional measurement, for this reason; it overrules no other one."""
+    extras = [e if e.because else e.model_copy(update={"because": str(why)}) for e in plan.beside]
+    return plan.model_copy(update={"beside": tuple(extras)})
+
+
 def without_diagnosis(plan: Plan) -> Plan:
     """Return the plan with no cause read: there were no minutes for placebos."""
     cuts = (*(line for line in plan.cuts if line != NO_DIAGNOSIS_CUT), NO_DIAGNOSIS_CUT)
@@ -296,6 +315,10 @@ class KeptMinutes:
                 self._keep(f"{what}, stopped {len(stopped) + 1}", _minutes_since(begun))
             raise
         minutes.append(self._keep(what, sum(stopped) + _minutes_since(begun)))
+
+    def known(self, what: str) -> tuple[float | None, float]:
+        """Return (minutes of a block, None before it ended; those of its stopped runs)."""
+        return self._kept(what), sum(self._stopped_minutes(what))
 
     def _stopped_minutes(self, what: str) -> list[float]:
         parts: list[float] = []

@@ -37,7 +37,7 @@ from tuneworthy.records.specs import is_recorded, variant_of
 from tuneworthy.records.split import Split
 from tuneworthy.records.task import Task
 
-NO_TIME_TO_DIAGNOSE = "the minutes have no room to read the matrix across (budget.minutes)"
+NO_TIME_TO_DIAGNOSE = "no time was left to read the matrix across (budget.minutes, or a stop)"
 
 _TRIAL_DESIGN = Design.independent(
     "it only chooses what is tried next; a wide bound would try less"

@@ -1,6 +1,6 @@
 """The schedule: which step comes next, what ends an arm, and what the minutes leave out."""
 
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -461,6 +461,50 @@ def test_what_ended_in_an_earlier_run_is_read_whatever_minutes_are_left(resting)
     assert (less.spent, less.time_up) == (30.0, False)
     assert not timed(less, "another"), "nothing begins after the minutes"
     assert less.time_up
+
+
+@pytest.mark.parametrize("slower", [0.3, 3.0, 10.0, 40.0])
+def test_a_machine_that_is_slower_than_planned_keeps_the_cap(slower, monkeypatch):
+    """The step that shows it is stopped at its next safe point, a second later at most."""
+    clock, ends = [0.0], []
+
+    @contextmanager
+    def stop_after(seconds, code):
+        ends.append((clock[0] + seconds, code))
+        yield
+        ends.pop()
+
+    monkeypatch.setattr(plan_cuts.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(signals, "stop_after", stop_after)
+
+    class Clocked(Drawn):
+        def _measure(self, runner, part, what, planned):
+            new = []
+
+            def work():
+                left = 60 * slower * planned
+                while left > 0:
+                    clock[0] += min(1.0, left)
+                    left -= 1.0
+                    if clock[0] >= ends[-1][0]:
+                        raise signals.StopRequested(ends[-1][1])
+                new.append(part)
+
+            took = self._timed(what, work)
+            if not new:
+                return []
+            self._pace.add(part.pace, planned, took)
+            self.slower, spent = 0.0, self.spent
+            runs = super()._measure(runner, part, f"{what}, scored", planned)
+            self.spent = spent
+            return runs
+
+    right = {"tfidf": 0.7, "zero_shot": 0.2, "few_shot": 0.5, "lora": 0.76}
+    found = followed(right, minutes=6.0, cost={"tfidf": 0.01}, cls=Clocked)
+    assert clock[0] <= 6.0 * 60 + 1
+    assert found.spent <= 6.0 + 1 / 60
+    assert set(right) == ran(found) | {step.arm for step in found.steps}
+    assert ("lora" in ran(found)) == (slower < 10)
 
 
 def test_the_first_look_has_one_minute_and_not_one_an_arm(resting, monkeypatch):

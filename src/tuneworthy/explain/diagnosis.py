@@ -212,7 +212,7 @@ def _untried_remedies(
     for run in runs:
         remedy = getattr(load("arms", run.spec.arm), "REMEDY", None)
         stopped = run.state == "failed" or is_reason(
-            run.because, Why.NO_ROOM, Why.MODEL_UNAVAILABLE
+            run.because, Why.NO_ROOM, Why.STOPPED, Why.MODEL_UNAVAILABLE
         )
         if run.state not in {"skipped", "failed"} or not stopped or run.spec.of:
             continue
@@ -341,7 +341,7 @@ def _with_minutes_of_folds(
     arm: ArmResult, evidence: Evidence, planned: Mapping[str, PlannedArm]
 ) -> ArmResult:
     plan_arm = planned.get(arm.name)
-    short = is_reason(arm.because, Why.NO_ROOM_FOR_FOLDS)
+    short = is_reason(arm.because, Why.NO_ROOM_FOR_FOLDS, Why.STOPPED)
     if plan_arm is None or not short or not arm.score:
         return arm
     left = (1 - arm.n / evidence.n) * plan_arm.minutes

@@ -158,8 +158,8 @@ class ArmResult(Record):
 
     @property
     def left_out_for_time(self) -> bool:
-        """Return whether the arm has no score because the minutes had no room for it."""
-        return not self.score and is_reason(self.because, Why.NO_ROOM)
+        """Return whether the arm has no score for want of minutes, or since the run was stopped."""
+        return not self.score and is_reason(self.because, Why.NO_ROOM, Why.STOPPED)
 
     @property
     def rows_learnt(self) -> str:

@@ -10,7 +10,7 @@ from tuneworthy.records.escape import quoted
 from tuneworthy.records.evidence import ArmResult, Evidence, Policy
 from tuneworthy.records.task import TRAINED_TOOLS
 from tuneworthy.verdict import drift
-from tuneworthy.verdict.phrases import cut_answers_clause, ticked, tool_with_name
+from tuneworthy.verdict.phrases import cut_answers_clause, ticked, tool_with_name, why_short
 from tuneworthy.verdict.prices import known_prices, monthly_cost, rival
 from tuneworthy.verdict.rule import LadderDecision, untrained_arms
 from tuneworthy.verdict.rungs import (
@@ -283,7 +283,8 @@ def _untrained_sentence(ruling: LadderDecision) -> str:
     arm = ticked(ruling.untrained)
     if ruling.untrained.whole_minutes is not None:
         return f"What {arm} would score if it learnt from all rows is not known."
-    return f"Whether {arm} would be better is not known: the minutes had no room to measure it."
+    why = why_short([ruling.untrained])
+    return f"Whether {arm} would be better is not known: {why} measure it."
 
 
 def _refused_sentence(evidence: Evidence, ruling: LadderDecision) -> str:

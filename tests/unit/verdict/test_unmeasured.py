@@ -6,7 +6,7 @@ import verdict_scenes as scenes
 from tuneworthy.records.causes import Diagnosis, Wrong
 from tuneworthy.records.evidence import Policy
 from tuneworthy.records.further import UntriedSearch
-from tuneworthy.records.reason import NO_ROOM, Reason
+from tuneworthy.records.reason import NO_ROOM, Reason, Why
 from tuneworthy.verdict.decide import decide
 from tuneworthy.verdict.rule import untrained_arms
 from tuneworthy.verdict.unmeasured import in_labels
@@ -382,3 +382,31 @@ def test_a_search_that_did_not_run_leaves_a_cheaper_trained_arm_firm():
     search = UntriedSearch(arm="a search", prompts=8, how="write a line")
     after = decide(found.model_copy(update={"untried_search": search}), (), policy)
     assert (after.use, after.status) == (before.use, before.status)
+
+
+STOPPED = Reason(why=Why.STOPPED)
+
+
+def test_a_stopped_run_is_to_be_finished_and_names_nothing_firmly():
+    """Ctrl-C before the training left a firm verdict on prompts; now it is as without minutes."""
+    reader = left_out("rag_lora", "tune", READER, minutes=11.2, because=STOPPED)
+    found = step(study(READING, reader))
+    assert (found.do, found.minutes) == ("finish the run", 12)
+    assert found.why.endswith(
+        "and the run was stopped before it could measure it: `tuneworthy run`"
+    )
+    columns = {
+        "copy_input": (None, scenes.scores(400, 0.1, 1, 0.6)),
+        "tfidf": ("classifier", scenes.scores(400, 0.7, 2, 0.6)),
+        "zero_shot": ("prompt", scenes.scores(400, 0.6, 2, 0.6)),
+    }
+    measured = scenes.evidence(columns)
+
+    def with_arm(because):
+        arm = left_out("lora", "tune", LORA, 5.0, because=because)
+        return decide(measured.model_copy(update={"arms": (*measured.arms, arm)}), (), PLAIN)
+
+    assert with_arm(Reason.needs("a GPU")).status == "firm"
+    assert [with_arm(why).status for why in (NO_ROOM, STOPPED)] == ["provisional"] * 2
+    assert "the run was stopped before it could measure" in str(with_arm(STOPPED))
+    assert "the minutes had no room to measure" in str(with_arm(NO_ROOM))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from tests import studies
@@ -229,6 +230,23 @@ def test_the_command_says_how_a_stopped_study_goes_on(tmp_path, monkeypatch, cap
     with interrupted(monkeypatch, "zero_shot"):
         assert command(["run", str(task), "--no-progress", *words]) == 130
     assert "`tuneworthy run --minutes 5m --brief` continues" in capsys.readouterr().err
+
+
+def test_the_demo_ends_with_its_stopped_study(tmp_path, monkeypatch, capsys):
+    """It went on with its next task."""
+    made = run(studies.write(tmp_path, arms=ARMS))
+    begun = []
+
+    def stopped(path, *more):
+        begun.append(path)
+        return replace(made, stopped=StopRequested(130))
+
+    monkeypatch.setattr("tuneworthy.flows.study.run", stopped)
+    monkeypatch.setattr("tuneworthy.models.local.wheel.fetch", lambda say: None)
+    monkeypatch.setenv("TUNEWORTHY_LOOKS", "folder")
+    assert command(["demo", "--folder", str(tmp_path / "demo")]) == 130
+    assert len(begun) == 1
+    assert "`tuneworthy demo` continues" in capsys.readouterr().err
 
 
 CODE = """

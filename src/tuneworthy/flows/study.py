@@ -60,7 +60,7 @@ from tuneworthy.records.errors import TaskError
 from tuneworthy.records.evidence import Evidence
 from tuneworthy.records.plan import Plan
 from tuneworthy.records.reason import NO_ROOM, Reason, Why
-from tuneworthy.records.results import Grade, Results
+from tuneworthy.records.results import Grade, Results, as_read_back
 from tuneworthy.records.run import Run, RunOptions
 from tuneworthy.records.specs import specs
 from tuneworthy.records.verdict import Standing, Verdict
@@ -196,8 +196,7 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
         planned = without_extras(planned, _STOPPED)
         results = _results_of_runs(session, planned, (runs, recipes), read, 0.0)
     results = results.model_copy(update={"steps": tuple(steps.steps)})
-    if not stopped:
-        results = session.finish(results)
+    results = as_read_back(results) if stopped else session.finish(results)
     tell("done", results)
     return Study(results, session.write(results), stopped=stopped)
 
@@ -215,7 +214,7 @@ def _study_to_repeat(session: Session) -> Results:
                         fix="run this task once without --again")  # fmt: skip
     check_same_metric(Scoring.of(before), Scoring(session.task, session.metric_source))
     if before.reproduce.get("study") == session.study and "stored" not in before.reproduce:
-        raise TaskError("the latest study was stopped before its end", where=str(folder),
+        raise TaskError("the latest study did not come to its end", where=str(folder),
                         fix="`tuneworthy run` goes on with it; then --again")  # fmt: skip
     if before.reproduce.get("study") == session.study and session.finished() is not None:
         raise TaskError(

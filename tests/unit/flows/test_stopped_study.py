@@ -19,6 +19,7 @@ from tuneworthy.measure.further import runner as further
 from tuneworthy.measure.schedule_runner import ScheduleRunner
 from tuneworthy.records.errors import TaskError
 from tuneworthy.records.reason import NO_ROOM, Reason, Why
+from tuneworthy.report.results_folder import recompute
 from tuneworthy.store import signals
 from tuneworthy.store.signals import StopRequested, stoppable
 
@@ -73,7 +74,7 @@ def test_a_stop_between_steps_gives_a_verdict_and_a_second_run_goes_on(tmp_path,
     assert states(stopped)["nearest_shots"] == ("skipped", STOPPED)
     assert states(stopped)["zero_shot"][0] != "skipped"
     assert {p.name for p in stopped.folder.iterdir()} >= {"verdict.json", "report.html"}
-    assert "causes" not in stopped.results.evidence.missing
+    assert recompute(stopped.folder).differs == ()
     ended = run(task, watch=asked(second))
     assert ended.stopped is None
     assert states(ended)["nearest_shots"][0] == "measured"
@@ -133,6 +134,7 @@ def test_a_stop_among_the_further_measurements_keeps_the_verdict(tmp_path, monke
     assert stopped.stopped.exit_code == 130
     assert stopped.results.evidence.missing["curves"] == str(STOPPED)
     assert stopped.results.evidence.diagnosis.effects
+    assert recompute(stopped.folder).differs == ()
     ended = run(task)
     assert ended.stopped is None
     assert ended.verdict.arm == stopped.verdict.arm
@@ -190,7 +192,7 @@ def test_a_stopped_study_is_not_compared_with_itself(tmp_path, monkeypatch):
     task = studies.write(tmp_path, arms=ARMS)
     with interrupted(monkeypatch, "few_shot"):
         run(task)
-    with pytest.raises(TaskError, match="the latest study was stopped before its end"):
+    with pytest.raises(TaskError, match="the latest study did not come to its end"):
         run_again(task)
     run(task)
     with pytest.raises(TaskError, match="nothing changed since that verdict"):

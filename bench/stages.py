@@ -135,9 +135,6 @@ class Simulated(ScheduleRunner):
         self.spent += planned
         return new
 
-    def _complete_first_folds(self) -> Iterator[str]:
-        yield from ()
-
     def _explain(self) -> Iterator[str]:
         yield from ()  # a diagnosis names no arm
 

@@ -104,12 +104,17 @@ def _json_lines(rows: Sequence[dict[str, Any]] | tuple[dict[str, Any], ...]) -> 
 def run_cell(
     cell: Cell, working: Path, options: CellOptions = CellOptions(), watch: Watch | None = None
 ) -> Entry:
-    """Run a cell or continue its run; check its entry, write it into the atlas and return it."""
+    """Run a cell or continue its run; check its entry, write it into the atlas and return it.
+
+    A stopped study makes no entry: its StopRequested is raised.
+    """
     _refuse_absent_model(cell, options)
     path = write_cell(cell, working, options)
     with _count_looks_per_cell():
         _freeze_without_diagnosis(path, options, watch)
         study = run(path, options.run_options, watch)
+    if study.stopped:
+        raise study.stopped
     sample = sample_task(cell)
     named = EntryLabels(
         key=cell.key(options.model),

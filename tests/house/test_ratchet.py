@@ -6,7 +6,7 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 85_440,
+    "lines": 85_560,
     "files": 483,
     "public names": 2247,
     "modules outside the matrix that import stats": 0,

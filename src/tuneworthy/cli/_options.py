@@ -63,7 +63,7 @@ def minutes(text: str, option: str = "--more") -> float:
         value = 0.0
     if not 0 < value <= 100_000:
         raise TaskError(
-            "that is no time to go on for", where=option, got=text, fix="write 10m, 90s or 1h"
+            "that is no length of time", where=option, got=text, fix="write 10m, 90s or 1h"
         )
     return value
 

@@ -40,7 +40,7 @@ def command(
     from tuneworthy.flows.study import RunOptions, run
     from tuneworthy.report.screen import terminal_size
     from tuneworthy.report.terminal import ladder_screen
-    from tuneworthy.store.signals import stoppable
+    from tuneworthy.store.signals import StopRequested, stoppable
     from tuneworthy.suite import write
 
     os.environ.setdefault("TUNEWORTHY_LOOKS", "folder")  # nobody decides on these rows
@@ -53,6 +53,8 @@ def command(
             study = run(target / "task.yaml", RunOptions(brief=True), watch)
         show(ladder_screen(study.results, *terminal_size()))
         print_line(f"\n  report   {study.folder / 'report.html'}")
+        if study.stopped:
+            raise StopRequested(study.stopped.exit_code, "tuneworthy demo")
 
 
 def _run_recorded(folder: Path, only: str | None, open_it: bool) -> None:

@@ -97,7 +97,7 @@ def command(
     from tuneworthy.flows.study import run as run_study
     from tuneworthy.flows.study import run_again
     from tuneworthy.records.run import RunOptions
-    from tuneworthy.store.signals import stoppable
+    from tuneworthy.store.signals import StopRequested, stoppable
     from tuneworthy.verdict.decide import exit_code
 
     options = RunOptions(bad_rows, share(max_bad), limit, fresh=fresh, pay=pay, brief=brief, on=on,
@@ -105,17 +105,28 @@ def command(
                         minutes=None if cap is None else minutes(cap, "--minutes"))  # fmt: skip
     if dry:
         return _print_dry_run(task_path(task), options, json)
-    repeated = None
+    repeated, goes_on = None, _goes_on(options, cap, again)
     with stoppable(), progress_view(json or no_progress) as watch:
-        if again:
-            study, repeated = run_again(task_path(task), options, watch)
-        else:
-            study = run_study(task_path(task), options, watch)
+        try:
+            if again:
+                study, repeated = run_again(task_path(task), options, watch)
+            else:
+                study = run_study(task_path(task), options, watch)
+        except StopRequested as stop:
+            raise StopRequested(stop.exit_code, goes_on) from None
     _print_study(study, repeated, json)
     if study.stopped:
-        print_stderr(study.stopped)
+        print_stderr(StopRequested(study.stopped.exit_code, goes_on))
         return study.stopped.exit_code
     return exit_code(study.verdict, require_firm)
+
+
+def _goes_on(options: RunOptions, cap: str | None, again: bool) -> str:
+    """Return the command that goes on with a stopped run: other options are another study."""
+    said = {f"--limit {options.limit}": options.limit, f"--minutes {cap}": cap,
+            "--bad-rows exclude": options.bad_rows == "exclude", "--brief": options.brief,
+            "--unlock": options.unlock, "--again": again}  # fmt: skip
+    return " ".join(["tuneworthy run", *(word for word, given in said.items() if given)])
 
 
 def _print_dry_run(path: Path, options: RunOptions, json: bool) -> int:

@@ -37,7 +37,7 @@ from tuneworthy.records.specs import is_recorded, variant_of
 from tuneworthy.records.split import Split
 from tuneworthy.records.task import Task
 
-NO_TIME_TO_DIAGNOSE = "the minutes have no room to read the matrix across (budget.minutes)"
+NO_TIME_TO_DIAGNOSE = "no time was left to read the matrix across (budget.minutes, or a stop)"
 
 _TRIAL_DESIGN = Design.independent(
     "it only chooses what is tried next; a wide bound would try less"
@@ -341,7 +341,7 @@ def _with_minutes_of_folds(
     arm: ArmResult, evidence: Evidence, planned: Mapping[str, PlannedArm]
 ) -> ArmResult:
     plan_arm = planned.get(arm.name)
-    short = is_reason(arm.because, Why.NO_ROOM_FOR_FOLDS)
+    short = is_reason(arm.because, Why.NO_ROOM_FOR_FOLDS, Why.STOPPED)
     if plan_arm is None or not short or not arm.score:
         return arm
     left = (1 - arm.n / evidence.n) * plan_arm.minutes

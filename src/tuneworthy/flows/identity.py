@@ -129,24 +129,26 @@ def more_minutes(ledger: Ledger, study: str) -> list[float]:
 
 
 def add_minutes(ledger: Ledger, study: str, minutes: float, budget: float) -> None:
-    """Store that a study gets more minutes, so that its stage rule goes on with arms it cut.
+    """Store that a study gets more minutes, so that its schedule goes on with arms it cut.
 
     They are added to the minutes spent so far, which may exceed `budget`. It remains one study:
     its bounds already account for every arm that the rule may run. Raises TaskError if there is no
-    finished study to continue, or no stage rule to use the minutes.
+    finished study to continue, or no schedule to use the minutes.
     """
     stored = ledger.frozen(study, "plan")
     before = more_minutes(ledger, study)
     limit = budget + sum(before)
     spent = ledger.frozen(study, spent_key(limit))
     if stored is None or not stored["staged"] or spent is None:
-        unstaged = stored is not None and not stored["staged"]
-        raise TaskError(
-            "there is no finished study that more minutes could continue",
-            where="--more",
-            got="a plan without the stage rule" if unstaged else "none of this task and these rows",
-            fix="raise budget.minutes" if unstaged else "run it first without --more",
-        )
+        got = "none of this task, these rows and these options"
+        fix = "run it first without --more, and then with the same other options"
+        if stored is not None:
+            got = "a study that was stopped before its end"
+            fix = "run it to its end without --more: it goes on where it stopped"
+            if not stored["staged"]:
+                got, fix = "a plan without the schedule (budget.stages)", "raise budget.minutes"
+        what = "there is no finished study that more minutes could continue"
+        raise TaskError(what, where="--more", got=got, fix=fix)
     added = minutes + max(0.0, float(spent["minutes"]) - limit)
     ledger.freeze(study, f"more-{len(before) + 1}", {"minutes": round(added, 4)})
 

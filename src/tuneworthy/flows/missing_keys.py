@@ -1,16 +1,17 @@
-"""Refuse a run without a key or a price that it needs, before it asks or spends a look."""
+"""Refuse a run without a key or a price that it needs; say why no candidate was measured."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tuneworthy.measure.model_roles import BASE_ROLE, ROLE_OF_NEED
 from tuneworthy.models import is_paid, lacks_key
 from tuneworthy.models._roles import wanted_models
 from tuneworthy.records.audit_report import Observation
-from tuneworthy.records.errors import ProviderError, TaskError
-from tuneworthy.records.reason import Reason
+from tuneworthy.records.errors import DataError, ModelError, ProviderError, TaskError
+from tuneworthy.records.reason import Reason, Why, is_reason
+from tuneworthy.records.run import Run
 from tuneworthy.records.specs import Available, needs_of_arm, specs, unmet_needs
 from tuneworthy.records.task import Task
 
@@ -81,3 +82,20 @@ def _asked_roles(task: Task, available: Available) -> set[str]:
         if not unmet_needs(spec, available):
             asked |= {ROLE_OF_NEED[need] for need in needs if need in ROLE_OF_NEED}
     return asked
+
+
+def nothing_measured_error(runs: Sequence[Run]) -> Exception:
+    """Return the error of a study without a measured candidate."""
+    reasons = "; ".join(f"{run.spec.name}: {run.because}" for run in runs if run.because)
+    if any(run.state == "failed" or is_reason(run.because, Why.MODEL_UNAVAILABLE) for run in runs):
+        return ModelError("no candidate could be measured", where="task.yaml arms", got=reasons,
+                          fix="see the reasons")  # fmt: skip
+    if any(is_reason(run.because, Why.NO_ROOM) for run in runs):
+        return TaskError("no candidate could be measured in the minutes", where="budget.minutes",
+                         got=reasons, fix="`tuneworthy run --more 10m` goes on")  # fmt: skip
+    return DataError(
+        "no arm applies to these rows",
+        where="task.yaml arms",
+        got=reasons,
+        fix="`tuneworthy check` says what the rows can show; add recorded answers or a model",
+    )

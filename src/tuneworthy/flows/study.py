@@ -33,12 +33,22 @@ from tuneworthy.flows.look_count import (
     look_warning,
     looks_so_far,
 )
-from tuneworthy.flows.missing_keys import key_notice, key_observations, refuse_without_key
+from tuneworthy.flows.missing_keys import (
+    key_notice,
+    key_observations,
+    nothing_measured_error,
+    refuse_without_key,
+)
 from tuneworthy.flows.session import UNLOCKED_SUFFIX, Session, open_session, read
 from tuneworthy.matrix.look_text import look_line
 from tuneworthy.measure.calibration import blocks_ahead
 from tuneworthy.measure.further.runner import ExtrasInputs, with_extras, with_slices
-from tuneworthy.measure.plan_cuts import fit_extras, without_diagnosis
+from tuneworthy.measure.plan_cuts import (
+    fit_extras,
+    minutes_beside,
+    without_diagnosis,
+    without_extras,
+)
 from tuneworthy.measure.schedule_runner import FIRST_LOOK, ScheduleRunner
 from tuneworthy.models.remote.price_list import misspelt, outdated
 from tuneworthy.records.artefact import Recipe
@@ -46,11 +56,11 @@ from tuneworthy.records.audit_report import Audit, Observation
 from tuneworthy.records.case import Case, LabelDoubt
 from tuneworthy.records.causes import Diagnosis
 from tuneworthy.records.counting import count_noun
-from tuneworthy.records.errors import DataError, ModelError, TaskError
+from tuneworthy.records.errors import TaskError
 from tuneworthy.records.evidence import Evidence
 from tuneworthy.records.plan import Plan
-from tuneworthy.records.reason import Reason, Why, is_reason
-from tuneworthy.records.results import Grade, Results
+from tuneworthy.records.reason import NO_ROOM, Reason, Why
+from tuneworthy.records.results import Grade, Results, as_read_back
 from tuneworthy.records.run import Run, RunOptions
 from tuneworthy.records.specs import specs
 from tuneworthy.records.verdict import Standing, Verdict
@@ -65,6 +75,7 @@ from tuneworthy.verdict.rungs import policy_of
 
 __all__ = ["RunOptions", "Study", "Watch", "check", "plan", "run"]
 
+_STOPPED = Reason(why=Why.STOPPED)
 Watch = Callable[[str, Any], None]
 
 """Called as (event, data); events: look (a warning, before a second look is spent), audit, plan,
@@ -169,17 +180,23 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
             raise
         stopped = stop
         go_on()
-        steps.end(Reason(why=Why.STOPPED))
+        steps.end(_STOPPED)
         charge_look(session, runs)
     if not _any_measured(runs):
-        raise _nothing_measured_error(runs)
-    planned = fit_extras(steps.plan, 0.0 if stopped else steps.left)
-    if stopped:
-        planned = without_diagnosis(planned)
-    results = _results_of_runs(session, planned, runs, recipes, read)
-    results = results.model_copy(update={"steps": tuple(steps.steps)})
+        raise nothing_measured_error(runs)
+    planned = without_diagnosis(steps.plan) if stopped else fit_extras(steps.plan, steps.left)
     if not stopped:
-        results = session.finish(results)
+        try:
+            most = minutes_beside(planned, steps.left)
+            results = _results_of_runs(session, planned, (runs, recipes), read, most)
+        except StopRequested as stop:  # what explains the verdict is not worth losing it
+            stopped = stop
+            go_on()
+    if stopped:
+        planned = without_extras(planned, _STOPPED)
+        results = _results_of_runs(session, planned, (runs, recipes), read, 0.0)
+    results = results.model_copy(update={"steps": tuple(steps.steps)})
+    results = as_read_back(results) if stopped else session.finish(results)
     tell("done", results)
     return Study(results, session.write(results), stopped=stopped)
 
@@ -196,6 +213,9 @@ def _study_to_repeat(session: Session) -> Results:
                         got=f"{before.task.name}, not {session.task.name}",
                         fix="run this task once without --again")  # fmt: skip
     check_same_metric(Scoring.of(before), Scoring(session.task, session.metric_source))
+    if before.reproduce.get("study") == session.study and "stored" not in before.reproduce:
+        raise TaskError("the latest study did not come to its end", where=str(folder),
+                        fix="`tuneworthy run` goes on with it; then --again")  # fmt: skip
     if before.reproduce.get("study") == session.study and session.finished() is not None:
         raise TaskError(
             "nothing changed since that verdict, so there is nothing to repeat",
@@ -269,13 +289,17 @@ class _LiveLine:
 def _results_of_runs(
     session: Session,
     planned: Plan,
-    runs: Sequence[Run],
-    recipes: Sequence[Recipe],
+    measured: tuple[Sequence[Run], Sequence[Recipe]],
     read: _Diagnosing,
+    minutes: float | None,
 ) -> Results:
-    """Return the study's results: evidence with diagnosis and optional measurements, verdict."""
+    """Return the study's results: evidence with diagnosis and optional measurements, verdict.
+
+    These take at most `minutes` (None: no limit); with 0 nothing is asked, since a stop was.
+    """
     from tuneworthy.verdict.decide import decide, grid
 
+    runs, recipes = measured
     cases, policy = tuple(session.sealed.open("compare").values()), policy_of(session.task)
     evidence = with_fits_and_trends(
         session.inputs, cases, runs, compare(session.inputs, cases, runs)
@@ -287,7 +311,8 @@ def _results_of_runs(
         }
     )
     evidence = with_minutes(evidence, planned)
-    asking = ExtrasInputs(session.runner(), session.loaded, cases, planned, runs, recipes)
+    asking = ExtrasInputs(session.runner(), session.loaded, cases, planned, runs, recipes, minutes,
+                          NO_ROOM if minutes or minutes is None else _STOPPED)  # fmt: skip
     evidence = with_extras(asking, evidence)
     findings = ask_all(evidence, session.task)
     evidence = with_slices(
@@ -367,17 +392,3 @@ def _named_and_best_other(verdict: Verdict) -> tuple[str | None, str | None]:
     others = [a for a in verdict.arms if a.delta and a.score and a.role == "candidate"]
     best = max(others, key=lambda arm: arm.delta.mean if arm.delta else 0.0, default=None)
     return verdict.arm, best.name if best else None
-
-
-def _nothing_measured_error(runs: Sequence[Run]) -> Exception:
-    """Return the error of a study without a measured candidate."""
-    reasons = "; ".join(f"{run.spec.name}: {run.because}" for run in runs if run.because)
-    if any(run.state == "failed" or is_reason(run.because, Why.MODEL_UNAVAILABLE) for run in runs):
-        return ModelError("no candidate could be measured", where="task.yaml arms", got=reasons,
-                          fix="see the reasons")  # fmt: skip
-    return DataError(
-        "no arm applies to these rows",
-        where="task.yaml arms",
-        got=reasons,
-        fix="`tuneworthy check` says what the rows can show; add recorded answers or a model",
-    )

@@ -11,7 +11,7 @@ from tuneworthy.matrix.columns import PRESENT_ARM, by_spec
 from tuneworthy.metrics import scores_by_set
 from tuneworthy.records.errors import StoreError
 from tuneworthy.records.plan import LEAST_DIAGNOSED_CASES, NO_DIAGNOSIS_CUT, Plan, PlannedArm
-from tuneworthy.records.reason import NO_ROOM
+from tuneworthy.records.reason import NO_ROOM, Reason
 from tuneworthy.records.run import Run, Spec
 from tuneworthy.records.specs import (
     builds_on_prompt,
@@ -32,6 +32,9 @@ SEARCH_SHARE = 0.15  # share of the minutes that a prompt search may be planned 
 EXPLAIN_SHARE = 0.15  # share of the minutes kept for what explains the verdict
 
 MINUTES_SAFETY = 1.2  # times the minutes that a step is expected to take must fit
+
+# Minutes that the first look, reading a finished step again, or what explains may take at least.
+LEAST_MINUTES = 1.0
 
 _LEAST_TRAINING_ROWS = 100  # the fewest rows that training is cut to
 
@@ -87,30 +90,25 @@ def needed_minutes(arms: Sequence[PlannedArm]) -> float:
 
     Before it come the arms that run at once, and the first step of one prompt.
     """
-    dearest = dearest_fold(arms)
+    dearest = _dearest_fold(arms)
     asked = [arm.unit_minutes[0] for arm in arms if arm.scheduled and not trains(arm.spec)]
     at_once = sum(arm.minutes for arm in arms if not arm.scheduled and not trains(arm.spec))
     return dearest + at_once + min(asked, default=0.0)
 
 
-def dearest_fold(arms: Sequence[PlannedArm]) -> float:
+def _dearest_fold(arms: Sequence[PlannedArm]) -> float:
     """Return the minutes of the dearest first fold of a training arm, 0 without one."""
     return max((arm.first_minutes for arm in arms if trains(arm.spec)), default=0.0)
 
 
-def affordable_folds(arms: Sequence[PlannedArm], room: float) -> int:
-    """Return on how many folds the dearest training arm fits into these minutes, 1 or more.
+def affordable_folds(arms: Sequence[PlannedArm], room: float) -> tuple[int, float]:
+    """Return on how many folds the dearest training arm fits, 1 or more; minutes of all but one.
 
     An arm that can't be scored on all folds spends its error on those that it can be scored on.
     """
-    dearest, most = dearest_fold(arms), max((len(arm.folds) for arm in arms), default=1)
-    rest = room - needed_minutes(arms)
-    return min(most, 1 + int(max(rest, 0.0) / dearest)) if dearest else most
-
-
-def uses_schedule(task: Task) -> bool:
-    """Return whether the schedule decides which arms run, and how far."""
-    return task.budget.stages
+    dearest, most = _dearest_fold(arms), max((len(arm.folds) for arm in arms), default=1)
+    rest = max(room - needed_minutes(arms), 0.0)
+    return min(most, 1 + int(rest / dearest)) if dearest else most, (most - 1) * dearest
 
 
 def units_of(
@@ -186,6 +184,22 @@ def fit_extras(plan: Plan, left: float) -> Plan:
         elif not extra.because:
             room -= extra.minutes
         extras.append(extra)
+    return plan.model_copy(update={"beside": tuple(extras)})
+
+
+def minutes_beside(plan: Plan, left: float) -> float | None:
+    """Return the most minutes of what is measured after the arms; None without a limit.
+
+    There is none without the schedule, nor for what a limit of the task needs. Else it may take a
+    minute, as the first look may.
+    """
+    needed = any(extra.needed and not extra.because for extra in plan.beside)
+    return None if needed or not plan.staged else max(left, LEAST_MINUTES)
+
+
+def without_extras(plan: Plan, why: Reason) -> Plan:
+    """Return the plan with no optional measurement, for this reason; it overrules no other one."""
+    extras = [e if e.because else e.model_copy(update={"because": str(why)}) for e in plan.beside]
     return plan.model_copy(update={"beside": tuple(extras)})
 
 
@@ -296,6 +310,10 @@ class KeptMinutes:
                 self._keep(f"{what}, stopped {len(stopped) + 1}", _minutes_since(begun))
             raise
         minutes.append(self._keep(what, sum(stopped) + _minutes_since(begun)))
+
+    def known(self, what: str) -> tuple[float | None, float]:
+        """Return (minutes of a block, None before it ended; those of its stopped runs)."""
+        return self._kept(what), sum(self._stopped_minutes(what))
 
     def _stopped_minutes(self, what: str) -> list[float]:
         parts: list[float] = []

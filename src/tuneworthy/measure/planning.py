@@ -20,14 +20,12 @@ from tuneworthy.measure.plan_cuts import (
     affordable_folds,
     asked_again_line,
     cuttable_rows,
-    dearest_fold,
     diagnosis_size,
     fewer_rows,
     looked_after,
     needed_minutes,
     prompts_tried,
     units_of,
-    uses_schedule,
 )
 from tuneworthy.measure.price_notes import command_notes
 from tuneworthy.measure.request_costs import (
@@ -84,7 +82,7 @@ class PlanInputs:
 
 def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Plan:
     """Return the plan of these arms; they learn from fewer rows if no training fits the minutes."""
-    scheduled, minutes = uses_schedule(facts.task), facts.task.budget.minutes
+    scheduled, minutes = facts.task.budget.stages, facts.task.budget.minutes
     choice = PlanLimits(_seed_count(facts.task))
     if scheduled:
         choice = replace(choice, tried=_affordable_trials(facts, arms, choice))
@@ -97,9 +95,10 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
         choice, line = replace(choice, rows=learnt), text
         shown, planned = _plan_arms(facts, arms, choice)
     few = ""
-    if scheduled and (folds := affordable_folds(planned, room)) < len(facts.split.learning):
+    folds, others = affordable_folds(planned, room)
+    if scheduled and folds < len(facts.split.learning):
         few = f"training arms on at most {folds} of {len(facts.split.learning)} folds"
-        uncut += (len(facts.split.learning) - 1) * dearest_fold(planned)
+        uncut += others
         shown, planned = _plan_arms(facts, arms, choice := replace(choice, folds=folds))
 
     if scheduled and (least := needed_minutes(planned)) > room:
@@ -166,7 +165,7 @@ def _affordable_trials(facts: PlanInputs, arms: list[Spec], choice: PlanLimits) 
 
 def _seed_count(task: Task) -> int:
     """Return how many seeds training arms get: one under the schedule unless the task sets it."""
-    return task.seeds if not uses_schedule(task) or "seeds" in task.model_fields_set else 1
+    return task.seeds if not task.budget.stages or "seeds" in task.model_fields_set else 1
 
 
 def diagnosis_minutes(across: Sequence[PlannedArm], scheduled: bool) -> float:
@@ -360,7 +359,7 @@ def _plan_arm(facts: PlanInputs, spec: Spec, choice: PlanLimits, arms: list[Spec
     training, parts = trains(spec), facts.split.learning
     if training and choice.folds is not None:
         parts = parts[: choice.folds]
-    scheduled = uses_schedule(facts.task) and not is_recorded(facts.task, spec)
+    scheduled = facts.task.budget.stages and not is_recorded(facts.task, spec)
     if scheduled and prompts_tried(spec):  # a search answers dev rows with every prompt
         parts = parts[:1]
     if is_recorded(facts.task, spec):

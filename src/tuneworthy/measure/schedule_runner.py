@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import inf
 from typing import Any
 
 from tuneworthy.matrix.columns import columns_of
@@ -19,6 +20,7 @@ from tuneworthy.measure.answering import Runner
 from tuneworthy.measure.placebos import Probe, probes
 from tuneworthy.measure.plan_cuts import (
     EXPLAIN_SHARE,
+    LEAST_MINUTES,
     MINUTES_SAFETY,
     KeptMinutes,
     PaceCorrection,
@@ -27,7 +29,7 @@ from tuneworthy.measure.plan_cuts import (
     without_diagnosis,
 )
 from tuneworthy.measure.step_choice import Schedule, Step
-from tuneworthy.measure.teacher_gate import why_not_taught
+from tuneworthy.measure.teacher_gate import is_teacher, why_not_taught
 from tuneworthy.measure.units import measure
 from tuneworthy.models import is_paid
 from tuneworthy.records.arm import Recipe
@@ -38,12 +40,9 @@ from tuneworthy.records.specs import (
     builds_on_prompt,
     learns_from_teacher,
     needs_dev_scores,
-    needs_of_arm,
     trains,
 )
 from tuneworthy.store import signals
-
-_FIRST_LOOK_MINUTES = 1.0  # minutes that the first look may take however few a study has
 
 FIRST_LOOK = "first look"  # what `ScheduleRunner.run` yields after the arms that take seconds
 
@@ -70,6 +69,7 @@ class ScheduleRunner:
     _pace: PaceCorrection = field(default_factory=PaceCorrection)
     _taken: int = 0
     _looked: bool = False
+    _settled: bool = False
     _ended: bool = False
 
     @cached_property
@@ -95,29 +95,30 @@ class ScheduleRunner:
         self._looked = True
         yield FIRST_LOOK
         yield from self._take_steps()
-        yield from self._complete_first_folds()
-        self.end()
         yield from self._explain()
+        self.end()
+        if not self._run_probes():
+            self.plan = without_diagnosis(self.plan)
         self.plan = at_measured_pace(self.plan, self.runs, self._pace.corrected)
         self._ledger.end(self.minutes, self.spent)
 
     def end(self, why: Reason | None = None) -> None:
-        """Say once of each arm with steps left why they were not taken: no minutes, or `why`."""
+        """Say once why arms did not run, or on no more rows: no minutes unless there is a `why`."""
         if self._ended:
             return
-        schedule, self._ended = self._schedule(), True
-        if [arm for arm in schedule.open_arms() if not schedule.is_named(arm)] == []:
+        self._ended, schedule = True, self._schedule()
+        ran, short = {run.spec.name for run in self.runs}, why or NO_ROOM
+        if self._settled:
             why = Reason(text="no further row could change which arm is named")
         for arm in self.plan.arms:
-            done = self._done.get(arm.spec.name, 0)
-            if not arm.scheduled or done >= len(arm.units) or arm.spec.role != "candidate":
-                continue
-            ended = schedule.why_ended(arm)
-            if done:
-                self._add_note(arm, Reason.of(ended) if ended else why or NO_ROOM_FOR_FOLDS)
-            else:
+            candidate = arm.scheduled and arm.spec.role == "candidate"
+            ended = schedule.why_ended(arm) if candidate else ""
+            if arm.spec.name not in ran:
                 untaught = why_not_taught(self.inputs, self.runs, arm.spec)
-                self._leave_out(arm, Reason.of(ended or untaught or why or NO_ROOM))
+                told = ended or untaught or (why if candidate else None) or short
+                self._leave_out(arm, arm.because or Reason.of(told))
+            elif candidate and self._done.get(arm.spec.name, 0) < len(arm.units):
+                self._add_note(arm, Reason.of(ended) if ended else why or NO_ROOM_FOR_FOLDS)
 
     def _measure_all(self) -> Iterator[str]:
         """Measure every arm on all its folds; probes run before the first training."""
@@ -147,10 +148,13 @@ class ScheduleRunner:
             if name in arms:
                 self._take(arms[name], number, "as before")
                 yield ""
+            else:
+                self._taken += 1
         while not self.time_up:
             room = self.left - EXPLAIN_SHARE * self.minutes
             schedule = self._schedule()
             if (step := schedule.next_step(room)) is None:
+                self._settled = schedule.next_step(inf) is None
                 break
             step = self._needed_before(step)
             self._take(step.arm, step.number, _why_step(step, schedule))
@@ -161,7 +165,7 @@ class ScheduleRunner:
         fold, spec = step.arm.units[step.number][0], step.arm.spec
         needed: list[PlannedArm] = []
         if learns_from_teacher(spec):
-            needed = [arm for arm in self.plan.arms if _teaches(arm)]
+            needed = [arm for arm in self.plan.arms if is_teacher(arm.spec)]
         elif builds_on_prompt(spec):
             taken = [(run.fold, run.recipe) for run in self.runs
                      if run.spec == spec and run.recipe]  # fmt: skip
@@ -203,8 +207,8 @@ class ScheduleRunner:
         self.tell("at", f"{arm.spec.name}: fold {fold + 1}, {cases:,} rows; {left}")
         runner = self._quick if cases < dict(arm.units)[fold] else self.runner
         new = self._measure(runner, arm.up_to(number), what, planned)
-        measured = all(run.state == "measured" for run in new)
-        if new:  # else the minutes ended in it
+        if new or not self.time_up:  # a step that the minutes ended is left
+            measured = bool(new) and all(run.state == "measured" for run in new)
             self._done[arm.spec.name] = number + 1 if measured else len(arm.units)
 
     def _measure(self, runner: Runner, part: PlannedArm, what: str, planned: float) -> list[Run]:
@@ -237,51 +241,50 @@ class ScheduleRunner:
     def _timed(self, what: str, do: Callable[[], None]) -> float:
         """Do something, stop it where the minutes end, and return the minutes that it took.
 
-        A plan without the schedule has no end but its own.
+        A plan without the schedule has no end but its own. What ended in an earlier run is read
+        from the store again, whatever minutes are left.
         """
-        most = self.left if self._looked else max(self.left, _FIRST_LOOK_MINUTES - self.spent)
+        cap = self.minutes if self._looked else max(self.minutes, LEAST_MINUTES)
+        ended, stopped = self._ledger.known(what)
+        most = max(cap - self.spent - stopped, 0.0 if ended is None else ended + LEAST_MINUTES)
         limit = signals.stop_after(60 * most, signals.TIME_UP)
         before = self.spent
         try:
+            if self.plan.staged and most <= 0:
+                raise signals.StopRequested(signals.TIME_UP)
             with limit if self.plan.staged else nullcontext(), self._ledger.count(what) as took:
                 do()
             self.spent += took[0]
         except signals.StopRequested as stop:
             if stop.exit_code != signals.TIME_UP:
                 raise
-            self.time_up, self.spent = True, self.minutes
+            self.time_up, self.spent = True, max(cap, self.spent + self._ledger.known(what)[1])
         return self.spent - before
 
-    def _complete_first_folds(self) -> Iterator[str]:
-        """Measure the rest of the first fold of the base prompt and of the arm named so far.
+    def _explain(self) -> Iterator[str]:
+        """Measure the first fold of the base prompt and the named arm, and ceilings, if they fit.
 
-        Causes are read of its failures, and it is timed.
+        Causes are read of these rows, and both are timed; placebos come after them.
         """
         planned = {arm.spec.name: arm for arm in self.plan.arms}
         for name in self._explained():
             arm = planned[name]
             number = self._done.get(name, 0)
             while arm.scheduled and number < len(arm.units) and arm.units[number][0] == 0:
-                if self._expected(arm.unit_minutes[number], arm.pace) > self.left:
+                expected = self._expected(arm.unit_minutes[number], arm.pace)
+                if self.time_up or expected > self.left:
                     break
                 self._measure_step(arm, number)
-                if self.time_up:
-                    break
                 number = self._done[name]
                 yield ""
 
-    def _explain(self) -> Iterator[str]:
-        """Measure ceilings and the probes of the diagnosis, as far as the minutes go."""
         for arm in self.plan.arms:
-            if arm.spec.role == "ceiling" and arm.scheduled and not self._done.get(arm.spec.name):
-                fits = self._expected(arm.first_minutes, arm.pace) <= self.left
-                if not fits or self.time_up:
-                    self._leave_out(arm, NO_ROOM)
-                    continue
+            if arm.spec.role != "ceiling" or not arm.scheduled or self._done.get(arm.spec.name):
+                continue
+            fits = self._expected(arm.first_minutes, arm.pace) <= self.left
+            if fits and not self.time_up:
                 self._measure_first(arm)
                 yield ""
-        if not self._run_probes():
-            self.plan = without_diagnosis(self.plan)
 
     def _explained(self) -> list[str]:
         """Return the names of the base prompt and of the leader, whose first fold is completed."""
@@ -333,7 +336,7 @@ class ScheduleRunner:
             def run(probe: Probe = probe) -> None:
                 self.runs += probe.run(self.runner, self.recipes, self.runs)
 
-            self._timed(f"probe {probe.planned.spec.name}", run)
+            self._timed(f"probe {probe.planned.spec.name} on {len(probe.cases)} rows", run)
         return len(needed) - self.time_up
 
     def _add_note(self, arm: PlannedArm, why: Reason) -> None:
@@ -341,7 +344,7 @@ class ScheduleRunner:
         own = [at for at, run in enumerate(self.runs) if run.spec.name == arm.spec.name]
         if not own or any(self.runs[at].state != "measured" for at in own):
             return
-        rows = sum(len(self.runs[at].answers) for at in own)
+        rows = len({answer.case for at in own for answer in self.runs[at].answers})
         size = sum(dict(arm.units).values())
         note = f"scored on {rows:,} of {size:,} rows: {why}"
         self._record_decision(arm, "stop", str(why))
@@ -371,8 +374,3 @@ def _why_step(step: Step, schedule: Schedule) -> str:
         f" beside {leader.spec.name}" if leader and leader.spec.name != step.arm.spec.name else ""
     )
     return f"fold {fold + 1}, {cases:,} rows{beside}: it may change what is named"
-
-
-def _teaches(arm: PlannedArm) -> bool:
-    needs = needs_of_arm(arm.spec)
-    return arm.spec.role == "ceiling" and "teacher" in needs and "training" not in needs

@@ -120,7 +120,7 @@ class Schedule:
             return ""
         if spec.name not in self.columns:
             return self._why_beyond_reach(spec) or self._why_tool_behind(spec)
-        if self.leader is None or self.is_named(arm) or not self._may_end(arm):
+        if self.leader is None or self._is_named(arm) or not self._may_end(arm):
             return ""
         return self._why_behind(spec, self.leader.spec)
 
@@ -228,11 +228,7 @@ class Schedule:
         steps = [step for step in self._steps(room) if step.minutes <= room]
         return max(steps, key=lambda step: step.gain / max(step.minutes, 1e-3), default=None)
 
-    def open_arms(self) -> list[PlannedArm]:
-        """Return the arms that have steps left, and no reason why none could change the verdict."""
-        return [arm for arm in self.arms if _has_step(arm, self.done) and not self.why_ended(arm)]
-
-    def is_named(self, arm: PlannedArm) -> bool:
+    def _is_named(self, arm: PlannedArm) -> bool:
         """Return whether an arm is the one that would be named now."""
         return self.leader is not None and arm.spec.name == self.leader.spec.name
 

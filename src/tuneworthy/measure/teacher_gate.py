@@ -47,13 +47,14 @@ def _own_teacher(measured: Iterable[Spec], student: Spec) -> Spec | None:
 
     If there is none, the first teacher that was measured; None without one.
     """
-    teachers = [spec for spec in measured if _is_teacher(spec)]
+    teachers = [spec for spec in measured if is_teacher(spec)]
     prompt = student.options.get("teacher_prompt")
     own = (spec for spec in teachers if spec.options.get("teacher_prompt") == prompt)
     return next(own, teachers[0] if teachers else None)
 
 
-def _is_teacher(spec: Spec) -> bool:
+def is_teacher(spec: Spec) -> bool:
+    """Return whether an arm is a teacher that answers itself, not a student of one."""
     needs = needs_of_arm(spec)
     return spec.role == "ceiling" and "teacher" in needs and "training" not in needs
 

@@ -95,9 +95,11 @@ def _run_unit(runner: Runner, unit: Unit) -> Run:
     runner.check()
     identity = unit.key_fields(runner)
     scored, times = runner.sealed.digest(unit.part.test), times_asked(runner.task, unit.spec)
+    timed = runner.timed and ("tail" if runner.task.success.limits.p95_ms is not None else True)
     key = digest({"what": "run", "unit": identity, "metric": runner.metric_digest, "dev": unit.dev,
                   "cases": scored, **({"seeds": True} if unit.seeds else {}),
                   **({"repeats": times} if times > 1 else {}),
+                  **({} if timed is True else {"timed": timed}),
                   **({} if runner.longer else {"cut": "not asked again"})})  # fmt: skip
     if stored := runner.ledger.get(key):
         return Run.model_validate(stored)

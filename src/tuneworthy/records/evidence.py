@@ -158,7 +158,7 @@ class ArmResult(Record):
 
     @property
     def left_out_for_time(self) -> bool:
-        """Return whether the arm has no score for want of minutes, or because the run stopped."""
+        """Return whether the arm has no score for want of minutes, or since the run was stopped."""
         return not self.score and is_reason(self.because, Why.NO_ROOM, Why.STOPPED)
 
     @property

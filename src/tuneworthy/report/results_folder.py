@@ -369,7 +369,7 @@ class StoredResults:
         If a model was unavailable nothing is stored, so that the next run tries that model again.
         """
         if any(is_reason(run.because, Why.MODEL_UNAVAILABLE) for run in results.runs):
-            return results
+            return as_read_back(results)
         key = self._key(self._repetitions())
         keyed = results.model_copy(update={"reproduce": {**results.reproduce, "stored": key}})
         self.ledger.put_text(key, "results", canonical_pieces(keyed), study)

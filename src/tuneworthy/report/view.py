@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tuneworthy.records.evidence import ArmResult, Pair
+from tuneworthy.records.reason import Why, is_reason
 from tuneworthy.records.results import Results
 from tuneworthy.records.task import TRAINED_TOOLS
 from tuneworthy.report import fact_lines, recorded_lines
@@ -181,7 +182,9 @@ def _untrained_caution(results: Results) -> Iterator[str]:
     minutes = {arm.spec.name: arm.first_minutes for arm in results.plan.arms}
     least = min(left_out, key=lambda name: minutes.get(name, 0.0))
     need = max(1, math.ceil(minutes.get(least, 0.0)))
+    stopped = any(is_reason(arm.because, Why.STOPPED) for arm in trainable)
     yield (
-        f"No arm was trained: the minutes had no room. {least} alone needs about {need} more:"
+        "No arm was trained: the run was stopped before one: tuneworthy run." if stopped
+        else f"No arm was trained: the minutes had no room. {least} alone needs about {need} more:"
         f" tuneworthy run --more {need}m."
-    )
+    )  # fmt: skip

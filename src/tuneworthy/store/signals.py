@@ -54,20 +54,28 @@ def stoppable() -> Iterator[None]:
 
 @contextmanager
 def stop_after(seconds: float, code: int = 0) -> Iterator[None]:
-    """Request a stop with this exit code at the first safe point after these seconds."""
+    """Request a stop with this exit code at the first safe point after these seconds.
+
+    One block at a time in a process: the request is the whole process's.
+    """
     global _stop_signal
 
     def request_stop() -> None:
         global _stop_signal
         _stop_signal = code if _stop_signal is None else _stop_signal
 
-    timer = threading.Timer(seconds, request_stop)
+    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), request_stop)
     timer.daemon = True
-    timer.start()
+    if seconds > 0:
+        timer.start()
+    else:
+        request_stop()
     try:
         yield
     finally:
         timer.cancel()
+        if seconds > 0:
+            timer.join()  # else it may yet request a stop of what follows
         _stop_signal = None if _stop_signal == code else _stop_signal
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from tuneworthy.matrix.sizing import SampleSize, rows_to_collect
 from tuneworthy.records.counting import chance_text, points
 from tuneworthy.records.evidence import ArmResult, Evidence, Policy
-from tuneworthy.records.reason import Why, is_reason
 from tuneworthy.records.verdict import Finding, Next
 from tuneworthy.verdict.contest import UndecidedPair, find_undecided_pair
 from tuneworthy.verdict.drift import alike_neighbours, decisive_breaks
@@ -48,9 +47,6 @@ def next_step(
         return Next(do="repair", why=evidence.blocks[0])
     if evidence.limited:
         return Next(do="run all rows", why="only some of the rows were run")
-    if left := [ticked(arm) for arm in evidence.arms if is_reason(arm.because, Why.STOPPED)]:
-        why = f"the run was stopped with {', '.join(left)} still open: `tuneworthy run` goes on"
-        return Next(do="run", why=why)
     if ruling.reason == "nothing":
         return Next(do="measure an arm", why="no arm that could be named was measured")
     if (form := refused_answers(evidence)) and form.share > policy.margin:

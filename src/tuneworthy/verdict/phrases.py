@@ -10,6 +10,7 @@ from tuneworthy.records.arm import RETRY_TOKEN_FACTOR
 from tuneworthy.records.counting import Bounded, count_noun, points, score_text, tenths
 from tuneworthy.records.escape import quoted, visible
 from tuneworthy.records.evidence import ArmResult, TruncatedAnswers
+from tuneworthy.records.reason import Why, is_reason
 from tuneworthy.records.verdict import Finding, Next, Standing, Verdict
 
 NOT_MEASURED = "not measured"
@@ -264,3 +265,14 @@ def price_of_next_step(step: Next) -> str:
         f"${amount(step.usd)}" if step.usd else "",
     ]
     return ", ".join(size for size in sizes if size)
+
+
+def any_stopped(arms: Sequence[ArmResult]) -> bool:
+    """Return whether the run was stopped before one of these arms, or before all of its rows."""
+    return any(is_reason(arm.because, Why.STOPPED) for arm in arms)
+
+
+def why_short(arms: Sequence[ArmResult]) -> str:
+    """Return the beginning of a clause on why arms were not measured; a verb follows it."""
+    stopped = any_stopped(arms)
+    return "the run was stopped before it could" if stopped else "the minutes had no room to"

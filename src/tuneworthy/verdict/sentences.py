@@ -8,10 +8,9 @@ from tuneworthy.matrix.look_text import look_line
 from tuneworthy.records.counting import count_noun, points
 from tuneworthy.records.escape import quoted
 from tuneworthy.records.evidence import ArmResult, Evidence, Policy
-from tuneworthy.records.reason import Why, is_reason
 from tuneworthy.records.task import TRAINED_TOOLS
 from tuneworthy.verdict import drift
-from tuneworthy.verdict.phrases import cut_answers_clause, ticked, tool_with_name
+from tuneworthy.verdict.phrases import cut_answers_clause, ticked, tool_with_name, why_short
 from tuneworthy.verdict.prices import known_prices, monthly_cost, rival
 from tuneworthy.verdict.rule import LadderDecision, untrained_arms
 from tuneworthy.verdict.rungs import (
@@ -284,9 +283,8 @@ def _untrained_sentence(ruling: LadderDecision) -> str:
     arm = ticked(ruling.untrained)
     if ruling.untrained.whole_minutes is not None:
         return f"What {arm} would score if it learnt from all rows is not known."
-    stopped = is_reason(ruling.untrained.because, Why.STOPPED)
-    why = "the run was stopped before it" if stopped else "the minutes had no room to measure it"
-    return f"Whether {arm} would be better is not known: {why}."
+    why = why_short([ruling.untrained])
+    return f"Whether {arm} would be better is not known: {why} measure it."
 
 
 def _refused_sentence(evidence: Evidence, ruling: LadderDecision) -> str:

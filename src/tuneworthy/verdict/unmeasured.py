@@ -19,7 +19,7 @@ from tuneworthy.records.causes import (
 from tuneworthy.records.counting import percent
 from tuneworthy.records.evidence import ArmResult, Evidence, Policy
 from tuneworthy.records.verdict import Next
-from tuneworthy.verdict.phrases import ticked
+from tuneworthy.verdict.phrases import any_stopped, ticked, why_short
 from tuneworthy.verdict.rule import untrained_arms
 from tuneworthy.verdict.rungs import ladder_key
 
@@ -88,7 +88,7 @@ def measure_option(
     if not left:
         return _all_rows_option(evidence, policy, taught)
     names = ", ".join(ticked(arm) for arm in left)
-    return _option_to_add_minutes(policy, left, f"the minutes had no room to measure {names}")
+    return _option_to_add_minutes(policy, left, f"{why_short(left)} measure {names}")
 
 
 def _all_rows_option(
@@ -118,7 +118,7 @@ def folds_option(
     if not part:
         return None
     scored = " and ".join(f"{ticked(arm)} on {arm.n:,}" for arm in part)
-    why = f"the minutes had no room to score all {evidence.n:,} rows, {scored}"
+    why = f"{why_short(part)} score all {evidence.n:,} rows, {scored}"
     return _option_to_add_minutes(policy, part, why)
 
 
@@ -227,7 +227,7 @@ def _failure_share(diagnosis: Diagnosis) -> float:
 def _why_measure_clause(evidence: Evidence, arm: ArmResult) -> str:
     return (
         f"{_share_clause(evidence, arm.repairs)} that {ticked(arm)} may repair"
-        f"{_causes_clause(evidence, arm.repairs)}, and the minutes had no room to measure it"
+        f"{_causes_clause(evidence, arm.repairs)}, and {why_short([arm])} measure it"
     )
 
 
@@ -260,11 +260,12 @@ def _minutes_and_command(arms: Sequence[ArmResult]) -> tuple[int | None, str]:
     if any(each is None for each in minutes):
         return None, "; `tuneworthy plan` says what all takes"
     whole = max(1, ceil(sum(each for each in minutes if each is not None)))
-    return whole, f": `tuneworthy run --more {whole}m`"
+    return whole, f": `tuneworthy run{'' if any_stopped(arms) else f' --more {whole}m'}`"
 
 
 def _option_to_add_minutes(policy: Policy, arms: Sequence[ArmResult], why: str) -> StepOption:
     (minutes, how), prices = _minutes_and_command(arms), [arm.more_usd for arm in arms]
     usd = None if any(one is None for one in prices) else sum(one for one in prices if one)
-    step = Next(do="raise budget.minutes", minutes=minutes, usd=usd, why=f"{why}{how}")
+    do = "finish the run" if any_stopped(arms) else "raise budget.minutes"
+    step = Next(do=do, minutes=minutes, usd=usd, why=f"{why}{how}")
     return StepOption(in_labels(minutes, usd, policy.label_each), step)

@@ -1,5 +1,7 @@
 """Cells: fixed test rows, the arms that apply, a study that can be stopped, plans that fit."""
 
+from types import SimpleNamespace
+
 import pytest
 from bench.atlas import cells
 from bench.atlas.atlas_data import read_atlas
@@ -90,6 +92,14 @@ def test_a_cell_is_a_study_whose_entry_is_kept(few, tmp_path):
     assert atlas.entry(card.key) == entry
     assert not atlas.is_measured(cell, "smollm2-135m")  # most arms are still missing
     assert run_cell(cell, tmp_path, QUICK) == entry  # the study is finished: nothing runs again
+
+
+def test_a_study_that_was_stopped_with_a_verdict_makes_no_entry(few, tmp_path, monkeypatch):
+    """A study of a part was written into the atlas as a whole one."""
+    stopped = SimpleNamespace(stopped=StopRequested(0))
+    monkeypatch.setattr("bench.atlas.run_cell.run", lambda *more: stopped)
+    with pytest.raises(StopRequested):
+        run_cell(Cell("clause_type", 20), tmp_path, QUICK)
 
 
 def test_a_stopped_cell_goes_on_where_it_stopped(few, tmp_path):

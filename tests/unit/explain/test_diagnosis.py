@@ -155,7 +155,7 @@ def test_a_study_that_reads_nothing_across_still_decides(study, monkeypatch):
     assert SHOWN not in {run.spec.name for run in done.results.runs}
     assert done.verdict.arm == "nearest_shots"
     assert done.verdict.wrong == ()
-    assert "no room to read the matrix across" in done.verdict.missing["/wrong"]
+    assert "no time was left to read the matrix across" in done.verdict.missing["/wrong"]
 
 
 def _pointer(results, name, field):

@@ -82,5 +82,5 @@ def test_a_time_is_written_in_seconds_minutes_or_hours(text, expected):
 
 @pytest.mark.parametrize("text", ["", "m", "-3m", "0", "nan", "inf", "1e9h", "10 days"])
 def test_what_is_no_time_is_refused(text):
-    with pytest.raises(TaskError, match="no time"):
+    with pytest.raises(TaskError, match="no length of time"):
         minutes(text)

@@ -47,6 +47,13 @@ def test_without_a_limit_the_first_fold_alone_is_timed(tmp_path):
     assert second.latency_ms is None
 
 
+def test_a_limit_that_is_set_later_is_timed_on_the_stored_answers(tmp_path):
+    """The stored scores of the first study, which timed few prompts, were taken for it."""
+    runs_of(tmp_path, made(HardLimits()), 140)
+    runs = runs_of(tmp_path, made(HardLimits(p95_ms=60_000)), 140)
+    assert sum(len(run.latency_ms) for run in runs) >= latency.TAIL_PROMPTS
+
+
 @pytest.mark.parametrize(("slow", "needed"), [(0, 59), (1, latency.TAIL_PROMPTS)])
 def test_the_count_of_prompts_is_the_least_that_can_meet_a_limit(slow, needed):
     assert rate(slow, needed, level=0.10)[1] <= 0.05 < rate(slow, needed - 1, level=0.10)[1]

@@ -1,5 +1,6 @@
 """The schedule: which step comes next, what ends an arm, and what the minutes leave out."""
 
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ from tests.memory_ledger import MemoryLedger
 from tuneworthy.matrix.columns import by_spec, column
 from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.matrix.pairs import PairTable
+from tuneworthy.measure import plan_cuts
 from tuneworthy.measure.placebos import Probe, _probe_plan
 from tuneworthy.measure.plan_cuts import fit_extras, looked_after, units_of
 from tuneworthy.measure.schedule_runner import FIRST_LOOK, ScheduleRunner
@@ -23,6 +25,7 @@ from tuneworthy.records.run import Run, Spec
 from tuneworthy.records.specs import trains
 from tuneworthy.records.split import Part, Split
 from tuneworthy.records.task import Economics, Task
+from tuneworthy.store import signals
 
 FOLDS, N = 5, 400
 IDS = [f"c{i:03}" for i in range(N)]
@@ -274,20 +277,6 @@ def test_a_step_that_may_not_end_in_time_does_not_begin():
     assert 0 < found.spent <= 9.0
 
 
-def test_a_step_that_the_minutes_end_is_left_out_for_want_of_them():
-    class Endless(Drawn):
-        def _measure(self, runner, part, what, planned):
-            if part.spec.name == "lora":
-                self.time_up, self.spent = True, self.minutes
-                return []
-            return super()._measure(runner, part, what, planned)
-
-    found = followed({"zero_shot": 0.1, "few_shot": 0.4, "lora": 0.9}, cls=Endless)
-    assert "lora" not in ran(found)
-    assert (did(found)["lora"], why(found, "lora")) == ("leave out", str(NO_ROOM))
-    assert found.left == 0
-
-
 def test_an_arm_that_fails_gets_no_further_step():
     failing = type("Failing", (Drawn,), {"fails": ("lora",)})
     found = followed({"zero_shot": 0.1, "few_shot": 0.4, "lora": 0.9}, cls=failing)
@@ -317,15 +306,205 @@ def test_a_plan_that_has_lost_an_arm_skips_its_kept_steps():
     assert ran(found) == {"zero_shot"}
 
 
+STOPPED = Reason(why=Why.STOPPED)
+
+
+class Stopping(Drawn):
+    """A stop (130), or the end of the minutes, while a step or an arm runs: {what: code}."""
+
+    at: dict
+
+    def _measure(self, runner, part, what, planned):
+        if what not in self.at:
+            return super()._measure(runner, part, what, planned)
+
+        def stop():
+            raise signals.StopRequested(self.at[what])
+
+        self._timed(what, stop)
+        return []
+
+    def run(self):
+        try:
+            yield from super().run()
+        except signals.StopRequested:
+            self.end(STOPPED)
+
+
+def stopping(at):
+    return type("StoppingAt", (Stopping,), {"at": at})
+
+
 def test_what_a_stop_left_out_says_so():
-    found = followed({"zero_shot": 0.45, "few_shot": 0.5, "lora": 0.9}, minutes=0.001)
-    found.steps.clear()
-    found.end(Reason(why=Why.STOPPED))
-    assert not found.steps, "it was said already"
-    found._ended = False
-    found.end(Reason(why=Why.STOPPED))
-    assert "`tuneworthy run` goes on" in why(found, "zero_shot")
+    right = {"majority": 0.3, "zero_shot": 0.45, "few_shot": 0.5, "oracle": 0.9}
+    found = followed(right | {"lora": 0.9}, cls=stopping({"step 0 of lora": 130}))
     assert "`tuneworthy run` goes on" in why(found, "lora")
+    assert "`tuneworthy run` goes on" in why(found, "oracle")
+    early = followed(right, cls=stopping({"all of majority": 130}))
+    assert set(did(early)) == set(right)
+    assert all(step.why == str(STOPPED) for step in early.steps)
+
+
+def test_a_step_that_the_minutes_end_says_that_there_was_no_room():
+    """Else an arm that had taken the minutes was in no table, and nothing said why."""
+    right = {"tfidf": 0.5, "zero_shot": 0.1, "few_shot": 0.4, "lora": 0.9}
+    first = followed(right, cls=stopping({"step 0 of lora": signals.TIME_UP}))
+    assert (did(first)["lora"], why(first, "lora")) == ("leave out", str(NO_ROOM))
+    assert (first.spent, first.left) == (first.minutes, 0.0)
+    right = {"tfidf": 0.7, "zero_shot": 0.2, "lora": 0.76}
+    later = followed(right, cls=stopping({"step 1 of lora": signals.TIME_UP}))
+    note = f"scored on 80 of 400 rows: {NO_ROOM_FOR_FOLDS}"
+    assert [run.notes for run in later.runs if run.spec.name == "lora"] == [(note,)]
+    look = followed(right, cls=stopping({"all of tfidf": signals.TIME_UP}))
+    assert why(look, "tfidf") == str(NO_ROOM)
+
+
+def test_what_was_said_of_the_base_stays_where_its_first_fold_is_completed():
+    """Else it lost the note with the rows that it was scored on, and why on no more."""
+    found = followed({"tfidf": 0.9, "zero_shot": 0.1, "lora": 0.3})
+    own = [run for run in found.runs if run.spec.name == "zero_shot"]
+    assert own[-1].notes == (f"scored on 80 of 400 rows: {why(found, 'zero_shot')}",)
+    assert own[-1].because == Reason(text=own[-1].notes[-1])
+
+
+def test_rows_of_the_named_arm_that_had_no_room_are_not_said_to_be_needless():
+    """Only the named arm had steps left: it was said that no row could change what is named."""
+    found = followed({"tfidf": 0.7, "zero_shot": 0.2, "lora": 0.76}, minutes=4.0)
+    assert 0 < rows(found, "lora") < N
+    assert why(found, "lora") == str(NO_ROOM_FOR_FOLDS)
+
+
+def test_rows_count_once_whatever_the_seeds():
+    found = followed({"zero_shot": 0.1, "lora": 0.3}, minutes=3.0)
+    arm = next(arm for arm in found.plan.arms if arm.spec.name == "lora")
+    run = next(run for run in found.runs if run.spec.name == "lora")
+    found.runs[:] = [run.model_copy(update={"seed": seed, "notes": ()}) for seed in range(3)]
+    found._add_note(arm, NO_ROOM_FOR_FOLDS)
+    assert found.runs[-1].notes == (f"scored on 80 of 400 rows: {NO_ROOM_FOR_FOLDS}",)
+
+
+def test_a_ceiling_of_the_first_look_is_measured_once():
+    """It was left out where no minutes were left, so the study lost what was measured."""
+    right = {"zero_shot": 0.1, "oracle": 0.9}
+    found = followed(right, minutes=0.001, cost={"oracle": 0.01})
+    assert found.events.count("oracle") == 1
+    assert "oracle" not in did(found)
+
+
+def timed(follow, what="step", minutes=0.0):
+    """Take something that lasts these minutes by the clock of the ledger."""
+    done = []
+
+    def do():
+        done.append(what)
+        follow.clock[0] += 60 * minutes
+        signals.check()
+
+    follow._timed(what, do)
+    return bool(done)
+
+
+@pytest.fixture
+def resting(monkeypatch):
+    """Return a function: the executor of a plan without arms and these minutes, and its clock."""
+    clock = [0.0]
+    monkeypatch.setattr(plan_cuts.time, "perf_counter", lambda: clock[0])
+
+    def made(minutes, ledger=None):
+        follow = Drawn(SimpleNamespace(ledger=ledger or MemoryLedger(), study="s"),
+                       Plan.model_construct(arms=(), staged=True), None, [], [], minutes,
+                       lambda event, data: None)  # fmt: skip
+        follow.clock, follow._looked = clock, True
+        return follow
+
+    return made
+
+
+def test_minutes_of_stopped_runs_count_towards_the_cap(resting, monkeypatch):
+    """A training that was stopped after 50 of 60 minutes had 60 more when it went on."""
+    limits = []
+    monkeypatch.setattr(signals, "stop_after", lambda seconds, code: limits.append(seconds / 60)
+                        or nullcontext())  # fmt: skip
+    first = resting(60.0)
+    monkeypatch.setattr(signals, "_stop_signal", 130)
+    with pytest.raises(signals.StopRequested):
+        timed(first, minutes=50.0)
+    monkeypatch.setattr(signals, "_stop_signal", None)
+    again = resting(60.0, first._ledger.ledger)
+    assert timed(again, minutes=5.0)
+    assert (limits, again.spent) == ([60.0, 10.0], 55.0)
+
+
+def test_what_ended_in_an_earlier_run_is_read_whatever_minutes_are_left(resting):
+    first = resting(60.0)
+    assert timed(first, minutes=30.0)
+    less = resting(5.0, first._ledger.ledger)
+    assert timed(less)
+    assert (less.spent, less.time_up) == (30.0, False)
+    assert not timed(less, "another"), "nothing begins after the minutes"
+    assert less.time_up
+
+
+@pytest.mark.parametrize("slower", [0.3, 3.0, 10.0, 40.0])
+def test_a_machine_that_is_slower_than_planned_keeps_the_cap(slower, monkeypatch):
+    """The step that shows it is stopped at its next safe point, a second later at most."""
+    clock, ends = [0.0], []
+
+    @contextmanager
+    def stop_after(seconds, code):
+        ends.append((clock[0] + seconds, code))
+        yield
+        ends.pop()
+
+    monkeypatch.setattr(plan_cuts.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(signals, "stop_after", stop_after)
+
+    class Clocked(Drawn):
+        def _measure(self, runner, part, what, planned):
+            new = []
+
+            def work():
+                left = 60 * slower * planned
+                while left > 0:
+                    clock[0] += min(1.0, left)
+                    left -= 1.0
+                    if clock[0] >= ends[-1][0]:
+                        raise signals.StopRequested(ends[-1][1])
+                new.append(part)
+
+            took = self._timed(what, work)
+            if not new:
+                return []
+            self._pace.add(part.pace, planned, took)
+            self.slower, spent = 0.0, self.spent
+            runs = super()._measure(runner, part, f"{what}, scored", planned)
+            self.spent = spent
+            return runs
+
+    right = {"tfidf": 0.7, "zero_shot": 0.2, "few_shot": 0.5, "lora": 0.76}
+    found = followed(right, minutes=6.0, cost={"tfidf": 0.01}, cls=Clocked)
+    assert clock[0] <= 6.0 * 60 + 1
+    assert found.spent <= 6.0 + 1 / 60
+    assert set(right) == ran(found) | {step.arm for step in found.steps}
+    assert ("lora" in ran(found)) == (slower < 10)
+
+
+def test_the_first_look_has_one_minute_and_not_one_an_arm(resting, monkeypatch):
+    follow = resting(0.1)
+    follow._looked = False
+    monkeypatch.setattr(signals, "_stop_signal", signals.TIME_UP)
+    monkeypatch.setattr(signals, "stop_after", lambda seconds, code: nullcontext())
+    timed(follow, "slow", minutes=1.0)
+    assert (follow.time_up, follow.spent) == (True, 1.0)
+    assert not timed(follow, "next")
+
+
+def test_without_the_schedule_nothing_is_stopped(resting):
+    follow = resting(1.0)
+    follow.plan = Plan.model_construct(arms=(), staged=False)
+    assert timed(follow, minutes=5.0)
+    assert timed(follow, "more", minutes=5.0)
+    assert follow.spent == 10.0
 
 
 def test_possible_arms_and_steps_widen_bounds():

@@ -1,6 +1,7 @@
 """What was wrong, in words and on the page: counts and shares of all classes add up."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from study_fixture import study
 
 from tuneworthy.records.causes import Diagnosis, UntriedRemedy, Wrong
-from tuneworthy.records.reason import NO_ROOM
+from tuneworthy.records.reason import NO_ROOM, Reason, Why
 from tuneworthy.report.cause_lines import (
     expected_line,
     whole_percents,
@@ -18,6 +19,7 @@ from tuneworthy.report.cause_lines import (
 )
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen
+from tuneworthy.report.view import _untrained_caution
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +172,17 @@ def test_shares_in_whole_per_cent_add_up_to_100_and_none_is_off_by_one(counts):
     found = whole_percents(rows)
     assert sum(found.values()) == 100
     assert all(abs(found[one.cause] - 100 * one.share) < 1 for one in rows)
+
+
+@pytest.mark.parametrize(
+    ("because", "told"),
+    [(NO_ROOM, "run --more 7m."), (Reason(why=Why.STOPPED), "stopped before one: tuneworthy run.")],
+)
+def test_a_training_that_did_not_run_says_how_it_can(because, told):
+    arm = SimpleNamespace(name="lora", tool="tune", present=False, score=None, because=because,
+                          left_out_for_time=True)  # fmt: skip
+    planned = SimpleNamespace(spec=arm, first_minutes=6.2)
+    study = SimpleNamespace(evidence=SimpleNamespace(arms=[arm]),
+                            plan=SimpleNamespace(arms=[planned]))  # fmt: skip
+    (said,) = _untrained_caution(study)
+    assert said.endswith(told)

@@ -137,3 +137,20 @@ def test_a_failpoint_that_can_not_be_read_is_an_error(plant, spec):
     with pytest.raises(TaskError) as error:
         failpoint("put.before")
     assert error.value.exit_code == 2
+
+
+def test_a_time_of_zero_is_over_at_once_and_a_long_one_never():
+    with pytest.raises(signals.StopRequested), signals.stop_after(0.0, signals.TIME_UP):
+        signals.check()
+    with signals.stop_after(1e20, signals.TIME_UP):  # longer than a thread can wait
+        time.sleep(0.05)
+        signals.check()
+    signals.check()
+
+
+def test_a_time_that_is_over_requests_no_stop_of_what_follows():
+    for _ in range(300):
+        with signals.stop_after(1e-5, signals.TIME_UP):
+            pass
+        signals.check()
+    assert threading.active_count() < 20

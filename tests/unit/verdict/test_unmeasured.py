@@ -211,24 +211,6 @@ def test_no_verdict_is_firm_while_training_that_may_win_was_left_out():
         assert decide(kept, (), PLAIN).status == "firm"
 
 
-def test_a_stopped_run_names_what_is_open_and_goes_on():
-    found = scenes.ladder_up_to("prompt")
-    stopped = Reason(why=Why.STOPPED)
-    tuned = next(arm for arm in found.arms if arm.tool == "tune")
-    blank = left_out(tuned.name, "tune", LORA, because=stopped)
-    arms = tuple(blank if arm is tuned else arm for arm in found.arms)
-    told = decide(found.model_copy(update={"arms": arms}), (), PLAIN)
-    assert told.status == "provisional"
-    name = tuned.name
-    assert f"Whether `{name}` would be better is not known: the run was stopped before it." in (
-        told.because
-    )
-    assert told.next.do == "run"
-    assert told.next.why == (
-        f"the run was stopped with `{name}` still open: `tuneworthy run` goes on"
-    )
-
-
 def in_part(found, whole=41.3):
     """Return the study with its tuned arm trained on 100 of 320 rows, for want of minutes."""
     part = {"whole_minutes": whole, "options": {"rows": 100}, "repairs": LORA}
@@ -400,3 +382,31 @@ def test_a_search_that_did_not_run_leaves_a_cheaper_trained_arm_firm():
     search = UntriedSearch(arm="a search", prompts=8, how="write a line")
     after = decide(found.model_copy(update={"untried_search": search}), (), policy)
     assert (after.use, after.status) == (before.use, before.status)
+
+
+STOPPED = Reason(why=Why.STOPPED)
+
+
+def test_a_stopped_run_is_to_be_finished_and_names_nothing_firmly():
+    """Ctrl-C before the training left a firm verdict on prompts; now it is as without minutes."""
+    reader = left_out("rag_lora", "tune", READER, minutes=11.2, because=STOPPED)
+    found = step(study(READING, reader))
+    assert (found.do, found.minutes) == ("finish the run", 12)
+    assert found.why.endswith(
+        "and the run was stopped before it could measure it: `tuneworthy run`"
+    )
+    columns = {
+        "copy_input": (None, scenes.scores(400, 0.1, 1, 0.6)),
+        "tfidf": ("classifier", scenes.scores(400, 0.7, 2, 0.6)),
+        "zero_shot": ("prompt", scenes.scores(400, 0.6, 2, 0.6)),
+    }
+    measured = scenes.evidence(columns)
+
+    def with_arm(because):
+        arm = left_out("lora", "tune", LORA, 5.0, because=because)
+        return decide(measured.model_copy(update={"arms": (*measured.arms, arm)}), (), PLAIN)
+
+    assert with_arm(Reason.needs("a GPU")).status == "firm"
+    assert [with_arm(why).status for why in (NO_ROOM, STOPPED)] == ["provisional"] * 2
+    assert "the run was stopped before it could measure" in str(with_arm(STOPPED))
+    assert "the minutes had no room to measure" in str(with_arm(NO_ROOM))

@@ -18,6 +18,7 @@ from tuneworthy.matrix.sizing import rows_to_collect
 from tuneworthy.records.counting import count_noun, percent, points, points_with_bounds
 from tuneworthy.records.evidence import ArmResult, Evidence
 from tuneworthy.records.further import LearningCurve
+from tuneworthy.records.reason import Why, is_reason
 from tuneworthy.records.task import TRAINED_TOOLS, Task
 from tuneworthy.records.verdict import Finding
 
@@ -196,7 +197,9 @@ def _what_would_tell(
         least = min((arm.more_minutes for arm in left if arm.more_minutes), default=None)
         step = "let `arms` name a training arm: `tuneworthy plan` says what it takes"
         if least is not None:
-            step = f"let a training arm run: `tuneworthy run --more {ceil(least)}m`"
+            stopped = any(is_reason(arm.because, Why.STOPPED) for arm in left)
+            more = "" if stopped else f" --more {ceil(least)}m"
+            step = f"let a training arm run: `tuneworthy run{more}`"
         return "not measured (no model was trained on these rows)", step
     why = (curve.because if curve else "") or "no learning curve of a tuned model"
     said = unmeasured(evidence.missing, "curves", why)

@@ -7,6 +7,7 @@ a reason instead. Knows no arm by name.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,15 +37,20 @@ from tuneworthy.records.errors import ModelError
 from tuneworthy.records.evidence import Evidence
 from tuneworthy.records.further import KnowledgeProbe
 from tuneworthy.records.plan import OptionalMeasurement, Plan, PlannedArm
+from tuneworthy.records.reason import NO_ROOM, Reason
 from tuneworthy.records.run import Run
 from tuneworthy.records.specs import trains
 from tuneworthy.records.task import TRAINED_TOOLS
 from tuneworthy.rows.load import Loaded
+from tuneworthy.store import signals
 
 
 @dataclass(frozen=True)
 class ExtrasInputs:
-    """The inputs of the optional measurements; `recipes` has the best prompt of each fold."""
+    """The inputs of the optional measurements; `recipes` has the best prompt of each fold.
+
+    After `minutes` (None: no limit) nothing more is measured, for the reason `why_ended`.
+    """
 
     runner: Runner
     loaded: Loaded
@@ -52,6 +58,8 @@ class ExtrasInputs:
     plan: Plan
     runs: Sequence[Run]
     recipes: Sequence[Recipe]
+    minutes: float | None = None
+    why_ended: Reason = NO_ROOM
 
     def why_cut(self, what: str) -> str:
         """Return why a kind of measurement (one of `KINDS`) is left out, "" if it is planned."""
@@ -65,7 +73,20 @@ def with_extras(inputs: ExtrasInputs, evidence: Evidence) -> Evidence:
     no longer be called (its alias moved, its weights are gone), the measurement is left out; the
     arms keep their verdict.
     """
-    missing = dict(evidence.missing)
+    missing, most = dict(evidence.missing), inputs.minutes
+    limit = nullcontext() if most is None else signals.stop_after(60 * most, signals.TIME_UP)
+    with limit:
+        evidence = _with_measurements(inputs, evidence, missing)
+    # Again, since the retraining interval is known now.
+    evidence = with_costs(evidence, inputs.runner.task, inputs.runs)
+    evidence = evidence.model_copy(update={"missing": missing})
+    return evidence.model_copy(update={"arms": with_optional_limits(inputs.runner.task, evidence)})
+
+
+def _with_measurements(
+    inputs: ExtrasInputs, evidence: Evidence, missing: dict[str, str]
+) -> Evidence:
+    """Return the evidence with what was measured; add to `missing` why a part was not."""
     for part, names in _MEASUREMENTS:
         values = {}
         try:
@@ -77,11 +98,12 @@ def with_extras(inputs: ExtrasInputs, evidence: Evidence) -> Evidence:
         except ModelError as error:
             why = f"the model could not be asked: {error.what}"
             missing |= {name: f"{why} ({error.got})" for name in names if name not in values}
+        except signals.StopRequested as stop:
+            if stop.exit_code != signals.TIME_UP:
+                raise
+            missing |= {name: str(inputs.why_ended) for name in names if name not in values}
         evidence = evidence.model_copy(update=values)
-    # Again, since the retraining interval is known now.
-    evidence = with_costs(evidence, inputs.runner.task, inputs.runs)
-    evidence = evidence.model_copy(update={"missing": missing})
-    return evidence.model_copy(update={"arms": with_optional_limits(inputs.runner.task, evidence)})
+    return evidence
 
 
 Measured = Iterator[tuple[str, Any]]

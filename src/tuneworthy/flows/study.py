@@ -142,7 +142,7 @@ def run_again(
 
 
 def _run_session(session: Session, watch: Watch | None) -> Study:
-    options, tell = session.options, session.tell
+    options, tell, begun = session.options, session.tell, time.monotonic()
     if options.more is not None:
         add_minutes(session.ledger, session.study, options.more, session.task.budget.minutes)
     if (stored := session.finished()) is not None and not session.repeats(stored):
@@ -165,7 +165,7 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
     recipes = [Recipe() for _ in session.split.parts]
     read, live = _Diagnosing(session), _LiveLine(session)
     steps = _schedule_runner(session, planned, runs, recipes)
-    begun, stopped = time.monotonic(), None
+    stopped = None
     try:
         for moment in steps.run():
             count_look(session, runs)

@@ -138,6 +138,9 @@ class Simulated(ScheduleRunner):
     def _explain(self) -> Iterator[str]:
         yield from ()  # a diagnosis names no arm
 
+    def _run_probes(self) -> bool:
+        return True
+
     def _leave_out(self, arm: PlannedArm, why: Any) -> None:
         del arm, why
 

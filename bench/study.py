@@ -1,7 +1,7 @@
 """A whole study: `tuneworthy run` against the same arms stitched together from today's tools.
 
 usage: study.py [repetitions] [training rows] [--verdict]   clause types; 240 rows to learn from and
-half as many to be scored where nothing else is said; --verdict: only our verdicts by the stage rule
+half as many to be scored where nothing else is said; --verdict: only our verdicts by the schedule
 beside TRL's fine-tune. A repetition takes minutes a side and sums over
 hundreds of answers already, so one is usual. The peer is scikit-learn for the classifier and the
 nearest examples; transformers `generate` for answers (sorted by length, 64 rows a batch, left
@@ -312,7 +312,7 @@ def verdict(
 
 
 def verdicts(n: int, rows: int) -> None:
-    """Run verdicts by the stage rule and TRL's fine-tune in turn; write their ratios."""
+    """Run verdicts by the schedule and TRL's fine-tune in turn; write their ratios."""
     seconds: dict[str, list[float]] = {"all arms": [], "no classifier": [], "trl fine-tune": []}
     said: dict[str, set[str]] = {}
     for _ in range(n):

@@ -129,7 +129,7 @@ def test_an_arm_that_chooses_its_prompt_says_so(name, tmp_path):
 
 @pytest.mark.parametrize("name", ARMS)
 def test_an_arm_that_uses_the_best_prompt_says_so(name):
-    """The stage rule then measures the prompts in every fold of it."""
+    """The schedule then measures the prompts in every fold of it."""
     arm = load("arms", name)
     source = inspect.getsource(arm)
     words = ("setup.recipe", "setup.prompts", "teacher_recipe", "arms._choice")

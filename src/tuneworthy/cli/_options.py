@@ -195,7 +195,7 @@ class Watcher:
                     for text, extras in parts.items()}  # fmt: skip
             more = [text.format(minutes) for text, minutes in sums.items() if minutes >= 0.5]
             cap = data.minutes if data.cap_minutes is None else min(data.minutes, data.cap_minutes)
-            text = f"plan: {count_noun(arms, 'arm')}, at most {cap:.0f} min on this machine"
+            text = f"plan: {count_noun(arms, 'arm')}, about {cap:.0f} min on this machine"
             self._view.say(", ".join((text, *more)))
             self._view.short = data.minutes < _SHORT_MINUTES and data.sent is None
             if needs := needs_line(arm.because for arm in data.arms):

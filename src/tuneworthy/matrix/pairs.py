@@ -2,7 +2,7 @@
 
 Each arm b has one level for its bounds against all its rivals s: whichever arm is named, the best
 arm's bound against it fails in at most the promised share of studies. The error is split over the
-arms that the stage rule could have run too, and over the looks taken at a part of the rows.
+arms that the schedule could have run too, and over the looks taken at a part of the rows.
 """
 
 from __future__ import annotations

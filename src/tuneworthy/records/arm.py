@@ -14,7 +14,7 @@ A module in `arms/` defines
                 says in words what its placebo is. PERMUTED = True: the placebo is its own answers
                 scored against another case's gold
     VARIANTS    (optional) more options, as plain data, that `arms: auto` may run it at: the
-                stage rule decides, once the arm itself was scored
+                schedule decides whether and when
     ON_FAILURES (optional) True: too expensive for every case. Under `arms: auto` it runs on 60 of
                 the failed cases only, for the diagnosis; named in `arms:` it runs on all cases
     CONTEXT     (optional) True: its score is a point of the context curve, at the `kind` and `k` of

@@ -46,7 +46,7 @@ class Results(Record):
     `split` says which rows each fold learnt from and was scored on, `policy` is the user's part of
     the decision rule: with both the verdict can be recomputed from this record alone. `grades` are
     the human grades that correct a judge; None if no judge grades. `course` is the log of settling
-    the study, None if it was not settled. `steps` are the decisions of the stage rule.
+    the study, None if it was not settled. `steps` are the decisions of the schedule.
     """
 
     task: Annotated[Task, BeforeValidator(without_left_keys)]

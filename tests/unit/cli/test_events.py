@@ -14,7 +14,7 @@ SMALL = Some(minutes=0.2, because="")
 @pytest.mark.parametrize(
     ("across", "beside", "said"),
     [
-        ((), (), "plan: 1 arm, at most 12 min on this machine"),
+        ((), (), "plan: 1 arm, about 12 min on this machine"),
         ((Some(minutes=9.3, because=""),), (SMALL,), "machine, at most 9 to see what was wrong"),
         ((), (Some(minutes=2.4, because=""),), "machine, 2 beside the arms"),
         ((), (Some(minutes=25.0, because="no room"), SMALL), "on this machine"),

@@ -69,7 +69,7 @@ def test_rows_that_others_deny_are_left_out_where_labels_are_wrong(tmp_path):
 
 
 def test_an_arm_that_was_scored_on_one_fold_has_its_curve_there(tmp_path):
-    """The stage rule may stop an arm after its first fold: the others were never fitted."""
+    """The schedule may stop an arm after its first fold: the others were never fitted."""
     path = studies.write(tmp_path, 120, arms=["majority", "tfidf", "zero_shot"], present=None)
     with open_session(path, RunOptions()) as desk:
         bench, runs = desk.runner(), []

@@ -242,7 +242,7 @@ def measure_freshness(
     for planned in arms:
         reads = bool(needs_of_arm(planned.spec) & NEEDS_OF_READERS)
         own = [run for run in runs if run.spec.name == planned.spec.name]
-        measured = any(run.state == "measured" for run in own)  # else the stage rule left it out
+        measured = any(run.state == "measured" for run in own)  # else the schedule left it out
         if not measured or (reads and trains(planned.spec)):
             continue
         if reads:

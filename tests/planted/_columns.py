@@ -46,19 +46,15 @@ class PlantCases:
     is_right: AnswerCheck
 
     def select_cases(self, for_placebo: bool, fold: bool = False) -> list[Item]:
-        """Return the cases to run: all; for a placebo <= 60 passed; with `fold` a fifth of each."""
+        """Return the cases to run: all; for a placebo failed ones; with `fold` a fifth of each."""
         rng = Random(f"{self.world.seed} who")
         fails, passes = list(self.fails), list(self.passes)
         rng.shuffle(fails)
         rng.shuffle(passes)
-        if fold:
-            return [*fails[::FOLDS], *passes[::FOLDS]]
-        if self.world.shape.paid:
-            fails = fails[:MOST_SAMPLED_CASES]
-        return [
-            *fails,
-            *(passes[:MOST_SAMPLED_CASES] if for_placebo or self.world.shape.paid else passes),
-        ]
+        if self.world.shape.paid and not fold:
+            fails, passes = fails[:MOST_SAMPLED_CASES], passes[:MOST_SAMPLED_CASES]
+        step = FOLDS if fold else 1
+        return [*fails[::step], *([] if for_placebo else passes[::step])]
 
 
 class RemedyTrial(NamedTuple):

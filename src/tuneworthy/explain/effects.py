@@ -46,9 +46,9 @@ def effect(base: BaseOutcomes, tried: Intervention) -> Effect:
     """Return the effect of an intervention and whether it acts: net, gain and contrast all above 0.
 
     Each lower end is that of a two-sided 95 % interval, clustered by group. A figure that could not
-    be measured is None and is not required, and `because` says so: without a placebo there is no
-    net and no contrast; if no passed case was run there is no net and no gain. In that case the
-    share of FAIL rescued beyond a rerun of the base must be above 0 as well.
+    be measured is None and is not required: a placebo asked of failed cases alone has no net, and
+    without a placebo there is no contrast either; if no passed case was run there is no gain. If
+    gain or contrast is None the share of FAIL rescued beyond a rerun of the base must be above 0.
     """
     rerun, rivals = _rerun_shares(base), _shares_to_beat(tried)
     fails = _cases_in_all(base.fails, tried.passed, *(rivals or [rerun]))
@@ -260,8 +260,6 @@ def _unmeasured_text(result: Effect, tried: Intervention) -> str:
         gaps.append(f"it has no placebo{why}, so gain and rescue alone decide")
     if result.gain is None:
         gaps.append("no passed case was asked, so what it harms is not known")
-    elif result.net is None and result.contrast is not None:
-        gaps.append("no passed case was asked of its placebo, so gain and rescue decide")
     return "; ".join(gaps)
 
 

@@ -1,8 +1,9 @@
 """Select the placebos and pilots that the diagnosis needs, and the cases they run on; run them.
 
 A placebo runs only if its arm passes more cases than the base (otherwise the remedy cannot act) or
-if failures are few. It runs on all failed cases and at most 60 passed ones. An arm that is too dear
-for every case (ON_FAILURES) runs on at most 60 failed ones.
+if failures are few. It runs on failed cases alone: asking it of passed ones too names planted
+causes no better (bench/causes.py). A pilot also runs on at most 60 passed cases, which show what it
+harms. An arm that is too dear for every case (ON_FAILURES) runs on at most 60 failed ones.
 """
 
 from __future__ import annotations
@@ -32,8 +33,7 @@ from tuneworthy.records.run import Run, Spec
 from tuneworthy.records.specs import diagnosis_runs, trains, variant_of
 from tuneworthy.records.task import Task
 
-MOST_PASSED = 60  # the most passed cases that a placebo runs on
-_IN_PART = Reason(text="asked on failed cases and some of the passed ones, to read across")
+_IN_PART = Reason(text="asked on a part of the cases, to read across")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def probes(
 ) -> list[Probe]:
     """Return the placebos, pilots and arms that the diagnosis must still run, with their cases.
 
-    `read`: the most failed and the most passed cases; None for every failed and 60 passed ones.
+    `read`: the most failed cases, and the most passed ones of a pilot; None for every failed and
+    60 passed ones.
     """
     task = runner.task
     table = answer_columns(task, runs)
@@ -93,16 +94,17 @@ def probes(
     if all(base.passed.values()):
         return []
     most = ON_FAILURES if read is None else min(read, ON_FAILURES)
+    failed = ON_FAILURES if paid and read is None else read
+    placebo_cases = _sampled_cases(task, base, failed, 0)
+    pilot_cases = _sampled_cases(task, base, failed, most)
     dear_cases = _sampled_cases(task, base, most, 0)
-    probe_cases = _sampled_cases(
-        task, base, ON_FAILURES if paid and read is None else read, min(most, MOST_PASSED)
-    )
     done = {run.spec.name for run in runs}
     result: list[Probe] = []
     for planned in arms:
         for spec in _arm_and_placebo_specs(task, planned, base, table, rows):
             if spec.name not in done:
-                cases = dear_cases if spec == planned.spec else probe_cases
+                cases = placebo_cases if spec.of else pilot_cases
+                cases = dear_cases if spec == planned.spec else cases
                 share = len(cases) / len(base.passed)
                 result.append(Probe(_probe_plan(planned, spec, share), cases))
     return result

@@ -77,11 +77,11 @@ def fewer_rows(arms: Sequence[Spec], rows: int) -> Iterator[tuple[int, str]]:
 def diagnosis_size(minutes: Callable[[int | None], float], most: float) -> tuple[int | None, str]:
     """Return (`read` of a plan, its printed line) of the largest diagnosis within `most` minutes.
 
-    `minutes` returns what a diagnosis of this size takes. 60 failed and 60 passed cases name
-    planted causes still well; the smallest size stays, and runs as far as the minutes go.
+    `minutes` returns what a diagnosis of this size takes. 60 failed cases name planted causes
+    still well; the smallest size stays, and runs as far as the minutes go.
     """
     read = next((n for n in (None, 60) if minutes(n) <= most), LEAST_DIAGNOSED_CASES)
-    text = f"what was wrong is read on at most {read} failed and {read} passed cases"
+    text = f"what was wrong is read on at most {read} failed cases"
     return read, "" if read is None else text
 
 

@@ -216,7 +216,6 @@ def _diagnosis_arms(
     task, all_folds = facts.task, tuple(range(len(facts.split.learning)))
     if choice.read == 0:
         return
-    most = None if choice.read is None else 2 * choice.read
     few = min(ON_FAILURES, ON_FAILURES if choice.read is None else choice.read)
     before = [arm.spec for arm in planned if not arm.because]
     for spec in failure_only_arms(task):
@@ -227,6 +226,7 @@ def _diagnosis_arms(
             continue
         for spec in diagnosis_runs(arm.spec, facts.sizes.train):
             folds = arm.folds[:1] if trains(spec) else arm.folds
+            most = choice.read and choice.read * (1 if spec.of else 2)  # a pilot: passed ones too
             yield _probe_plan(facts, spec, _Scope(folds, arm.seeds[:1], most), before)
 
 

@@ -18,7 +18,7 @@ from tuneworthy.records.task import Budget
 # The printed line of a plan without diagnosis.
 NO_DIAGNOSIS_CUT = "what was wrong is not read across"
 DIAGNOSIS_STEP = "what was wrong"  # the step a cap stops a run in, if not an arm
-LEAST_DIAGNOSED_CASES = 20  # failed, and as many passed, cases of the smallest diagnosis
+LEAST_DIAGNOSED_CASES = 20  # failed cases of the smallest diagnosis
 
 
 class EndpointLoad(Record):
@@ -148,13 +148,14 @@ class Plan(Record):
 
     `across` are the arms that the diagnosis may run: placebos, pilots, and arms too expensive for
     every case (role candidate). Each is costed as if it had to run: an upper bound, half of which
-    counts towards the budget, and not in `minutes`. They run on at most `read` failed and `read`
-    passed cases (None: every failed and 60 passed ones). `others` is the endpoint load apart from
-    the arms (a judge, changed facts); `assumed` names the assumptions behind minutes of requests,
-    `paces` those behind minutes of training, `prices` are sentences on prices; `cap_usd`,
-    `cap_tokens` and `requests_per_month` are those of the task when it is shown, and `free` says
-    that no request costs money. `beside` are the optional measurements after the arms (harm,
-    knowledge probe, learning curves, temperatures): they are cut first if the minutes run out.
+    counts towards the budget, and not in `minutes`. They run on at most `read` failed cases
+    (None: every failed one), a pilot also on as many passed ones, at most 60. `others` is the
+    endpoint load apart from the arms (a judge, changed facts); `assumed` names the assumptions
+    behind minutes of requests, `paces` those behind minutes of training, `prices` are sentences on
+    prices; `cap_usd`, `cap_tokens` and `requests_per_month` are those of the task when it is shown,
+    and `free` says that no request costs money. `beside` are the optional measurements after the
+    arms (harm, knowledge probe, learning curves, temperatures): they are cut first if the minutes
+    run out.
     `whole` are the minutes that would avoid all `cuts` (None: there are none). `staged`: the
     schedule decides which arms run, and how far; the bounds pay for every arm that it may run
     (`possible_arms`). `minutes` are those of all arms, and `cap_minutes` the most that the study

@@ -11,9 +11,11 @@ import json
 import math
 import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -74,6 +76,20 @@ def machine() -> dict[str, Any]:
         "load": round(os.getloadavg()[0], 2),
         "date": time.strftime("%Y-%m-%d"),
     }
+
+
+@contextmanager
+def program_beside(busy: bool) -> Iterator[None]:
+    """Keep one core busy during the block, or do nothing."""
+    if not busy:
+        yield
+        return
+    program = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        program.kill()
+        program.wait()
 
 
 def exponent(sizes: Sequence[float], figures: Sequence[float]) -> float:

@@ -27,6 +27,8 @@ WORLDS: dict[str, tuple[float, ...]] = {
     "tuning 15 better": (0.5, 0.45, 0.6, 0.65, 0.66, 0.55, 0.8, 0.8, 0.66),
     "reading": (0.1, 0.05, 0.07, 0.08, 0.05, 0.3, 0.1, 0.45, 0.09),
     "closed-book tuning alone": (0.3, 0.2, 0.3, 0.35, 0.3, 0.25, 0.55, 0.4, 0.36),
+    "passages are enough": (0.3, 0.2, 0.25, 0.3, 0.25, 0.8, 0.35, 0.82, 0.3),
+    "nothing works": (0.1, 0.05, 0.08, 0.1, 0.1, 0.06, 0.12, 0.12, 0.1),
 }
 RANDOM = "random"
 PLAIN, GROUPED, GRADED = "0/1", "groups of 4", "graded"

@@ -14,19 +14,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
-from _bench import RESULTS, machine, write
+from _bench import RESULTS, machine, program_beside, write
 
 from tuneworthy.suite import STUDIES, write_recorded
 from tuneworthy.suite import write as write_task
 
 CAPS = (1.0, 2.0, 5.0, 20.0)
-SPIN = "while True: pass"
 FIRST_LOOK = "first look after "
 
 
@@ -55,7 +52,7 @@ def study(kind: str, cap: float, load: str) -> dict[str, Any]:
         folder = Path(home) / kind
         task = made(kind, folder)
         command = ["run", str(task), "--minutes", f"{cap:g}m"]
-        with beside(load == "busy"):
+        with program_beside(load == "busy"):
             begun = time.perf_counter()
             run = [sys.executable, "-m", "tuneworthy", *command]
             done = subprocess.run(run, capture_output=True, text=True, check=False)
@@ -78,20 +75,6 @@ def made(kind: str, folder: Path) -> Path:
         task = yaml.safe_load(path.read_text("utf-8"))
         path.write_text(json.dumps({**task, "arms": ["majority", "tfidf"]}), "utf-8")
     return path
-
-
-@contextmanager
-def beside(busy: bool) -> Iterator[None]:
-    """Keep one core busy during the block, or do nothing."""
-    if not busy:
-        yield
-        return
-    program = subprocess.Popen([sys.executable, "-c", SPIN])
-    try:
-        yield
-    finally:
-        program.kill()
-        program.wait()
 
 
 def summary(studies: dict[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Default studies of real rows: what is named, how firmly, in how many minutes, what is left out.
 
 usage: real_sets.py DATA LABEL [--source FOLDER] [--minutes M] [--sets a,b] [--rows N]
-                    [--keep FOLDER]
+                    [--keep FOLDER] [--busy] [--whole]
 
 DATA holds one folder a public set (`train.jsonl`, `task.json`); of each the first N rows (400) are
 all the labelled rows there are. LABEL names the figures (before, after, full), FOLDER is the `src`
 of the code that runs (this one's unless said). A set that LABEL has is not run again: to go on is
-to call again. Writes bench/results/real_sets.json; without LABEL it prints the table of all.
+to call again. `--busy`: a program keeps one core busy meanwhile. `--whole`: every arm on all rows,
+whatever it takes; the other labels are judged by it. Writes bench/results/real_sets.json; without
+LABEL it prints the table of all.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from _bench import RESULTS, machine
+from _bench import RESULTS, machine, program_beside
 
 SETS: dict[str, dict[str, Any]] = {
     "banking77": {"output": {"type": "label"}, "success": {"metric": "accuracy"}},
@@ -35,22 +37,27 @@ SETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 BESIDE = ("harms", "changes")
 SEARCH = "optimised_prompt"
+WHOLE, MARGIN = "whole", 0.05  # the label of the references, and the margin of the verdicts
 CALL = """
 import json, sys, time
 begun = time.perf_counter()
 import tuneworthy
 from tuneworthy.flows.study import RunOptions, run
-seen = []
+seen, looks = [], []
 def watch(event, data):
     if event == "arm":
         seen.append((time.perf_counter() - begun, data.spec.name))
+    if event == "say" and str(data).startswith("first look after"):
+        looks.append([time.perf_counter() - begun, str(data)])
 study = run(sys.argv[1], RunOptions(), watch)
 where = str(study.folder.resolve())
-print(json.dumps([time.perf_counter() - begun, where, seen, tuneworthy.__version__]))
+print(json.dumps([time.perf_counter() - begun, where, seen, looks, tuneworthy.__version__]))
 """
 
 
-def written(data: Path, name: str, folder: Path, rows: int, minutes: float | None) -> Path:
+def written(
+    data: Path, name: str, folder: Path, rows: int, minutes: float | None, whole: bool = False
+) -> Path:
     """Write the task of a set with its first rows; return the task file."""
     about = json.loads((data / name / "task.json").read_text("utf-8"))
     lines = (data / name / "train.jsonl").read_text("utf-8").splitlines()
@@ -63,6 +70,8 @@ def written(data: Path, name: str, folder: Path, rows: int, minutes: float | Non
     task["data"] = {"train": "rows.jsonl", **how.get("data", {})}
     if minutes is not None:
         task["budget"] = {"minutes": minutes}
+    if whole:
+        task["budget"] = {"minutes": 100_000, "stages": False}
     if "docs" in task["data"]:
         text = (data / name / "docs.jsonl").read_text("utf-8")
         (folder / "docs.jsonl").write_text(text, "utf-8")
@@ -88,7 +97,9 @@ def studied(path: Path, source: Path) -> dict[str, Any]:
     inherited = {**os.environ, "PYTHONPATH": str(source), "TUNEWORTHY_LOOKS": "folder"}
     words = [sys.executable, "-c", CALL, path.name]
     done = subprocess.run(words, cwd=path.parent, stdout=subprocess.PIPE, env=inherited, check=True)
-    seconds, folder, seen, version = json.loads(done.stdout.decode().strip().splitlines()[-1])
+    seconds, folder, seen, looks, version = json.loads(
+        done.stdout.decode().strip().splitlines()[-1]
+    )
     results = json.loads((Path(folder) / "results.json").read_text("utf-8"))
     verdict, evidence, plan = (results[key] for key in ("verdict", "evidence", "plan"))
     named = next((arm for arm in verdict["arms"] if arm["name"] == verdict["arm"]), None)
@@ -101,6 +112,8 @@ def studied(path: Path, source: Path) -> dict[str, Any]:
         "use": verdict["use"], "arm": verdict["arm"], "status": verdict["status"],
         "left": (verdict["left_on_table"] or {}).get("points"),
         "score": named and named["score"], "minutes": round(seconds / 60, 2),
+        "first_look": looks[0] if looks else None,
+        "questions": {one["name"]: one["answer"] for one in verdict["questions"]},
         "arms": {a["name"]: a["score"] for a in verdict["arms"] if a["score"]},
         "deltas": {a["name"]: a["delta"] for a in verdict["arms"] if a["delta"]},
         "left_out": [a["spec"]["name"] for a in plan["arms"] if a["because"]],
@@ -116,6 +129,7 @@ def table(told: dict[str, dict[str, Any]]) -> str:
     """Return one line a set and label."""
     lines = []
     for name in SETS:
+        whole = told.get(WHOLE, {}).get(name)
         for label, sets in told.items():
             if (one := sets.get(name)) is None:
                 continue
@@ -124,9 +138,19 @@ def table(told: dict[str, dict[str, Any]]) -> str:
             points = "-" if left is None else f"{left:.3f}"
             lines.append(
                 f"{name:<13} {label:<7} {one['minutes']:>6.1f} min  {one['arm'] or 'none':<28}"
-                f" {at:<22} {one['status']:<12} left {points:>6}  beside {one['beside']}"
+                f" {at:<22} {one['status']:<12} left {points:>6}  {_judged(one, whole)}"
             )
     return "\n".join(lines)
+
+
+def _judged(one: dict[str, Any], whole: dict[str, Any] | None) -> str:
+    """Return how far the named arm is behind the reference's by the reference's scores."""
+    if whole is None or whole is one:
+        return ""
+    own, best = (whole["arms"].get(study["arm"], {"mean": 0.0})["mean"] for study in (one, whole))
+    behind = best - own
+    word = "within the margin" if behind <= MARGIN else "behind by more"
+    return f"reference {whole['arm'] or 'none'}: {behind:.3f}, {word}"
 
 
 def main() -> None:
@@ -141,6 +165,8 @@ def main() -> None:
     ask.add_argument("--rows", type=int, default=400)
     ask.add_argument("--sets", default=",".join(SETS))
     ask.add_argument("--keep", type=Path)
+    ask.add_argument("--busy", action="store_true")
+    ask.add_argument("--whole", action="store_true")
     given = ask.parse_args()
     path = RESULTS / "real_sets.json"
     told: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
@@ -148,13 +174,16 @@ def main() -> None:
         if name in told.get(given.label, {}):
             continue
         with tempfile.TemporaryDirectory() as home:
-            task = written(given.data.resolve(), name, Path(home), given.rows, given.minutes)
+            data, minutes = given.data.resolve(), given.minutes
+            task = written(data, name, Path(home), given.rows, minutes, given.whole)
             load = round(os.getloadavg()[0], 2)
-            found = studied(task, given.source.resolve())
+            with program_beside(given.busy):
+                found = studied(task, given.source.resolve())
             if given.keep is not None:
                 shutil.copytree(Path(home) / "results", given.keep / name / "results")
-        found |= {"rows": given.rows, "date": time.strftime("%Y-%m-%d"), "cpu": machine()["cpu"],
-                  "load_before": load}  # fmt: skip
+        found |= {"rows": given.rows, "date": time.strftime("%Y-%m-%d"), "busy": given.busy,
+                  "load_before": load,
+                  **{key: machine()[key] for key in ("cpu", "precision", "features")}}  # fmt: skip
         told = json.loads(path.read_text("utf-8")) if path.exists() else {}
         told.setdefault(given.label, {})[name] = found
         path.write_text(json.dumps(told, indent=1) + "\n", "utf-8")

@@ -1,6 +1,7 @@
 """How often the schedule errs: many simulated studies with the rule itself in the loop.
 
-usage: stages.py [studies a cell]   1,000 unless said; every cell is stored when it is done.
+usage: stages.py [studies a cell] [processes]   1,000 and 2 unless said; every cell is stored when
+it is done.
 A study is drawn: scores of arms of known truth on the same rows, 0/1 or graded, alone or in groups;
 five folds; fitted arms scatter from fold to fold. Then `measure/schedule_runner.py` takes its steps
 by the shipped rule, and the shipped comparison and ladder name one. Beside it stands the fixed plan
@@ -63,6 +64,7 @@ COST = {"lora": 4.0, "rag_lora": 6.0}  # of an arm that only asks, on all folds
 def main() -> None:
     """Run what is not stored yet; write bench/results/stages.json."""
     studies = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
+    processes = int(sys.argv[2]) if len(sys.argv) > 2 else 2
     path = RESULTS / "stages.json.part"
     told = stored(path, studies)
     rows = [(w, *one) for w in (*WORLDS, RANDOM) for one in ((150, 0.0, PLAIN), (400, 0.02, PLAIN))]
@@ -70,7 +72,7 @@ def main() -> None:
     todo = [*rows, *((w, 400, 0.0, PLAIN) for w in HARD)]
     todo += [(w, 400, 0.02, kind, True) for w in (*WORLDS, RANDOM) for kind in (PLAIN, GRADED)]
     begun = time.time()
-    with ProcessPoolExecutor(2, initializer=alone) as pool:
+    with ProcessPoolExecutor(processes, initializer=alone) as pool:
         jobs = {
             pool.submit(cell, *one, studies=studies): one
             for one in todo

@@ -95,9 +95,10 @@ def probes(
         return []
     most = ON_FAILURES if read is None else min(read, ON_FAILURES)
     failed = ON_FAILURES if paid and read is None else read
-    placebo_cases = _sampled_cases(task, base, failed, 0)
-    pilot_cases = _sampled_cases(task, base, failed, most)
-    dear_cases = _sampled_cases(task, base, most, 0)
+    fold = {case: at for at, part in enumerate(runner.split.parts) for case in part.test}
+    placebo_cases = _sampled_cases(task, base, fold, failed, 0)
+    pilot_cases = _sampled_cases(task, base, fold, failed, most)
+    dear_cases = _sampled_cases(task, base, fold, most, 0)
     done = {run.spec.name for run in runs}
     result: list[Probe] = []
     for planned in arms:
@@ -111,18 +112,19 @@ def probes(
 
 
 def _sampled_cases(
-    task: Task, base: AnswerColumn, failed: int | None, passed: int
+    task: Task, base: AnswerColumn, fold: Mapping[str, int], failed: int | None, passed: int
 ) -> frozenset[str]:
-    """Return ids of at most `failed` failed (None: all) and `passed` passed cases, by a hash.
+    """Return ids of at most `failed` failed (None: all) and `passed` passed cases.
 
-    Returns every case for a metric that scores all answers together, since a subset would score
-    differently.
+    Those of the first folds come first, since training is probed there alone; within a fold a hash
+    chooses. Returns every case for a metric that scores all answers together, since a subset would
+    score differently.
     """
     if scores_by_set(task):
         return frozenset(base.passed)
 
     def first(ids: list[str], most: int | None) -> list[str]:
-        return sorted(ids, key=lambda i: digest([task.seed, "across", i]))[:most]
+        return sorted(ids, key=lambda i: (fold[i], digest([task.seed, "across", i])))[:most]
 
     fails = [i for i, right in base.passed.items() if not right]
     passes = [i for i, right in base.passed.items() if right]

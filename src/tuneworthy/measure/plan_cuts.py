@@ -46,6 +46,10 @@ _MOST_LOOKED_FOLDS = 2  # folds after which an arm that goes on is measured to i
 
 _FIRST_STEP = 32  # cases that an arm without training is scored on first: one batch
 
+_STEP_GROWTH = (
+    4  # times as many cases of the first fold has each further step, up to the whole fold
+)
+
 
 @dataclass(frozen=True)
 class PlanLimits:
@@ -74,13 +78,18 @@ def fewer_rows(arms: Sequence[Spec], rows: int) -> Iterator[tuple[int, str]]:
         yield learnt, f"training on {learnt} of {rows} rows"
 
 
-def diagnosis_size(minutes: Callable[[int | None], float], most: float) -> tuple[int | None, str]:
-    """Return (`read` of a plan, its printed line) of the largest diagnosis within `most` minutes.
+def diagnosis_size(
+    minutes: Callable[[int | None], float], most: float, scheduled: bool
+) -> tuple[int | None, str]:
+    """Return (`read` of a plan, its printed line if cut) of the largest diagnosis within `most`.
 
-    `minutes` returns what a diagnosis of this size takes. 60 failed cases name planted causes
-    still well; the smallest size stays, and runs as far as the minutes go.
+    `minutes` returns what a diagnosis of this size takes. The schedule reads 60 failed cases, which
+    name planted causes (docs/evidence/causes.md); without it all are read. The smallest size stays,
+    and runs as far as the minutes go.
     """
-    read = next((n for n in (None, 60) if minutes(n) <= most), LEAST_DIAGNOSED_CASES)
+    read = next((n for n in (None, 60)[scheduled:] if minutes(n) <= most), LEAST_DIAGNOSED_CASES)
+    if scheduled and read == 60:
+        return read, ""
     text = f"what was wrong is read on at most {read} failed cases"
     return read, "" if read is None else text
 
@@ -118,8 +127,8 @@ def units_of(
 
     References, recorded systems, classifiers and whatever else takes seconds run at once; arms that
     train, search or vary another never do. An arm that trains, or uses the prompt of another, takes
-    whole folds; any other begins with a few cases. Rows in time order are scored in whole folds
-    too, since the first ones do not represent all.
+    whole folds; any other begins with 32 cases, then four times as many and so on. Rows in time
+    order are scored in whole folds too, since the first ones do not represent all.
     """
     taught = trains(spec) or learns_from_teacher(spec)
     chosen = taught or prompts_tried(spec) > 0 or variant_of(task, spec) >= 0
@@ -129,8 +138,11 @@ def units_of(
         return ()
     sizes = [len(part.test) for part in split.learning[:folds]]
     alike = not (split.by_time or scores_by_set(task))
-    whole = taught or builds_on_prompt(spec) or not alike or sizes[0] <= _FIRST_STEP
-    first = [] if whole else [(0, _FIRST_STEP)]
+    whole = taught or builds_on_prompt(spec) or not alike
+    first, cases = list[tuple[int, int]](), _FIRST_STEP
+    while not whole and cases < sizes[0]:
+        first.append((0, cases))
+        cases *= _STEP_GROWTH
     return (*first, *enumerate(sizes))
 
 

@@ -113,7 +113,9 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
         return tuple(_diagnosis_arms(shown, planned, replace(choice, read=read)))
 
     most = EXPLAIN_SHARE * minutes if scheduled else minutes - needed_minutes(planned)
-    read, what = diagnosis_size(lambda read: diagnosis_minutes(diagnosed(read), scheduled), most)
+    read, what = diagnosis_size(
+        lambda read: diagnosis_minutes(diagnosed(read), scheduled), most, scheduled
+    )
     across = diagnosed(read)
     cuts = tuple(filter(None, (line, few, what if across else "")))
     whole = uncut * MINUTES_SAFETY / (1 - EXPLAIN_SHARE)

@@ -11,7 +11,7 @@ from tests import studies
 from tuneworthy.explain.diagnosis import _prompt_alone_passes, answer_columns, diagnose_runs
 from tuneworthy.explain.label_errors import label_doubts
 from tuneworthy.flows.study import RunOptions, plan, run
-from tuneworthy.measure import planning
+from tuneworthy.measure import placebos, planning
 from tuneworthy.measure.placebos import probes
 from tuneworthy.measure.schedule_runner import ScheduleRunner
 from tuneworthy.metrics import scorer
@@ -333,9 +333,21 @@ def test_the_plan_says_what_reading_across_may_ask_at_most(study, tmp_path):
     study()
     planned = plan(tmp_path / "task.yaml")
     assert [(arm.spec.name, arm.spec.of, arm.requests) for arm in planned.across] == [
-        (SHOWN, "nearest_shots", 180)
+        (SHOWN, "nearest_shots", 60)
     ]
     assert "half of it is expected to run" in plan_screen(planned, 120).plain
+
+
+def test_a_sample_of_failed_cases_begins_with_the_first_fold_where_training_is_probed():
+    passed = {f"c{at:02}": at % 4 == 0 for at in range(40)}
+    fold = {case: int(case[1:]) % 5 for case in passed}
+    base = placebos.AnswerColumn(Spec(name="zero_shot", arm="zero_shot"), {}, passed, {})
+    task = Task(data={"file": "rows.jsonl"}, success={"metric": "exact"})
+    chosen = placebos._sampled_cases(task, base, fold, 10, 3)
+    fails = [case for case in chosen if not passed[case]]
+    assert len(fails) == 10
+    assert {case for case in passed if fold[case] == 0 and not passed[case]} < set(fails)
+    assert {fold[case] for case in chosen if passed[case]} == {0, 1}
 
 
 @pytest.mark.long

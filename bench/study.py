@@ -53,13 +53,16 @@ import json, sys, time
 begun = time.perf_counter()
 sys.path[:0] = [sys.argv[1]]
 from tuneworthy.flows.study import RunOptions, run
-seen = []
+seen, steps = [], []
 def watch(event, data):
     if event == "arm":
         probe = data.spec.role in ("placebo", "ceiling")
         seen.append((time.perf_counter() - begun, probe))
+    if event == "say" and str(data).startswith("last step after"):
+        steps.append(time.perf_counter() - begun)
 study = run(sys.argv[2], RunOptions(brief=True), watch)
-print(json.dumps([seen, time.perf_counter() - begun, str(study.folder)]))
+end = time.perf_counter() - begun
+print(json.dumps([seen, end, end - steps[0] if steps else 0.0, str(study.folder)]))
 """
 START = """
 import torch
@@ -94,8 +97,18 @@ def made(folder: Path, rows: int, **budget: Any) -> Path:
     return path
 
 
-def ours(path: Path) -> tuple[float, float, Results]:
-    """Run the study in a process of its own; return its seconds, those of its placebos, and it.
+@dataclass(frozen=True)
+class Ours:
+    """Our study: its seconds, those of its placebos, those that only explain it, and it."""
+
+    seconds: float
+    placebos: float
+    explaining: float
+    results: Results
+
+
+def ours(path: Path) -> Ours:
+    """Run the study in a process of its own.
 
     The peer reads nothing across, so placebos are told apart: they are no work that both do.
     """
@@ -104,11 +117,11 @@ def ours(path: Path) -> tuple[float, float, Results]:
     begun = time.perf_counter()
     done = subprocess.run(words, cwd=path.parent, stdout=subprocess.PIPE, check=True)
     seconds = time.perf_counter() - begun
-    seen, end, folder = json.loads(done.stdout.decode().strip().splitlines()[-1])
+    seen, end, explaining, folder = json.loads(done.stdout.decode().strip().splitlines()[-1])
     ends = [*(start for start, _ in seen[1:]), end]
     probed = sum(end - start for (start, probe), end in zip(seen, ends, strict=True) if probe)
     text = (path.parent / folder / "results.json").read_text("utf-8")
-    return seconds, probed, Results.model_validate_json(text)
+    return Ours(seconds, probed, explaining, Results.model_validate_json(text))
 
 
 @dataclass
@@ -294,8 +307,8 @@ def peer(path: Path, results: Results) -> Peer:
 
 def verdict(
     rows: int, without: Sequence[str] = (), tune: bool = False, **budget: Any
-) -> tuple[float, str, float]:
-    """Return (seconds of a whole verdict with its placebos, what it says, seconds of TRL).
+) -> tuple[Ours, str, float]:
+    """Return (a study with its placebos, what it says, seconds of TRL).
 
     TRL trains and answers once on the same rows if `tune`; its seconds are 0 if not.
     """
@@ -304,22 +317,24 @@ def verdict(
         task = json.loads(path.read_text("utf-8"))
         task["arms"] = [arm for arm in task["arms"] if arm not in without]
         path.write_text(json.dumps(task), "utf-8")
-        took, _, results = ours(path)
-        said = results.verdict
-        print(f"  verdict: {took:.1f} s, {said.use} {said.arm} {said.status}", file=sys.stderr)
-        tuned = peer(path, results).fine_tune() if tune else 0.0
-        return took, f"{said.use}: {said.arm}, {said.status}", tuned
+        own = ours(path)
+        said = f"{own.results.verdict.use}: {own.results.verdict.arm}, {own.results.verdict.status}"
+        print(f"  {said}: {own.seconds:.1f} s, {own.explaining:.1f} explain it", file=sys.stderr)
+        tuned = peer(path, own.results).fine_tune() if tune else 0.0
+        return own, said, tuned
 
 
 def verdicts(n: int, rows: int) -> None:
     """Run verdicts by the schedule and TRL's fine-tune in turn; write their ratios."""
-    seconds: dict[str, list[float]] = {"all arms": [], "no classifier": [], "trl fine-tune": []}
+    names = ("all arms", "no classifier", "no classifier, until its last step", "trl fine-tune")
+    seconds: dict[str, list[float]] = {name: [] for name in names}
     said: dict[str, set[str]] = {}
     for _ in range(n):
         for name, without in (("all arms", ()), ("no classifier", ("tfidf",))):
-            took, told_so, tuned = verdict(rows, without, tune=bool(without))
-            seconds[name].append(round(took, 2))
+            own, told_so, tuned = verdict(rows, without, tune=bool(without))
+            seconds[name].append(round(own.seconds, 2))
             said.setdefault(name, set()).add(told_so)
+        seconds[names[2]].append(round(own.seconds - own.explaining, 2))
         seconds["trl fine-tune"].append(round(tuned, 2))
     ratio = {name: round(value, 2)
              for name, value in ratios(medians(seconds), "trl fine-tune").items()}  # fmt: skip
@@ -352,7 +367,8 @@ def main() -> None:
     for _ in range(n):
         with tempfile.TemporaryDirectory() as folder:
             path = made(Path(folder), rows, stages=False)
-            took, probed, results = ours(path)
+            own = ours(path)
+            took, probed, results = own.seconds, own.placebos, own.results
             other = peer(path, results)
             seconds["ours"].append(round(took - probed, 2))
             placebos.append(round(probed, 2))
@@ -360,16 +376,16 @@ def main() -> None:
             task = json.loads(path.read_text("utf-8"))
             task["arms"].append({"few_shot": {"k": SHOTS // 2, "draws": 1}})
             path.write_text(json.dumps(task), "utf-8")
-            took, probed, _ = ours(path)
-            again.append(round(took - probed, 2))
+            own = ours(path)
+            again.append(round(own.seconds - own.placebos, 2))
             begun = time.perf_counter()
             subprocess.run([sys.executable, "-c", START], check=True)
             starts.append(round(time.perf_counter() - begun, 2))
             seconds["stitched"].append(round(other.run() + starts[-1], 2))
             trl.append(round(other.seconds["lora"], 2))
         for name, without in (("all arms", ()), ("no classifier", ("tfidf",))):
-            took, told_so, _ = verdict(rows, without)
-            whole[name].append(round(took, 2))
+            own, told_so, _ = verdict(rows, without)
+            whole[name].append(round(own.seconds, 2))
             said[name].add(told_so)
     median = medians(seconds)
     ratio = ratios(median, "ours")["stitched"]

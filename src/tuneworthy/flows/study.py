@@ -49,7 +49,7 @@ from tuneworthy.measure.plan_cuts import (
     without_diagnosis,
     without_extras,
 )
-from tuneworthy.measure.schedule_runner import FIRST_LOOK, ScheduleRunner
+from tuneworthy.measure.schedule_runner import FIRST_LOOK, LAST_STEP, ScheduleRunner
 from tuneworthy.models.remote.price_list import misspelt, outdated
 from tuneworthy.records.artefact import Recipe
 from tuneworthy.records.audit_report import Audit, Observation
@@ -70,7 +70,7 @@ from tuneworthy.rows.recorded import answer_observations, recorded_answers
 from tuneworthy.rows.sealed import scored_cases
 from tuneworthy.store.signals import StopRequested, go_on
 from tuneworthy.store.study_events import StudyEvents
-from tuneworthy.verdict.phrases import first_look_line
+from tuneworthy.verdict.phrases import moment_line
 from tuneworthy.verdict.rungs import policy_of
 
 __all__ = ["RunOptions", "Study", "Watch", "check", "plan", "run"]
@@ -80,7 +80,7 @@ Watch = Callable[[str, Any], None]
 
 """Called as (event, data); events: look (a warning, before a second look is spent), audit, plan,
 arm, answers (number of new ones), say, step (Standing or None), done (Results). After the arms that
-take seconds a `say` tells the first look."""
+take seconds a `say` tells the first look, and one tells the last step before what explains it."""
 
 
 def check(path: Path, options: RunOptions = RunOptions(), watch: Watch | None = None) -> Audit:
@@ -169,8 +169,8 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
     try:
         for moment in steps.run():
             count_look(session, runs)
-            if moment == FIRST_LOOK and planned.staged:
-                if text := live.first_look(planned, runs, time.monotonic() - begun):
+            if moment in (FIRST_LOOK, LAST_STEP):
+                if text := live.line(moment, planned, runs, time.monotonic() - begun):
                     session.say(text)
             elif watch and _any_measured(runs):
                 tell("step", live.standing(planned, runs))
@@ -265,16 +265,19 @@ class _LiveLine:
         self._due = time.monotonic() + 9 * (time.monotonic() - begun)
         return standing
 
-    def first_look(self, planned: Plan, runs: Sequence[Run], seconds: float) -> str:
-        """Return the sentence of the first look after so many seconds; "" if nothing was scored."""
+    def line(self, moment: str, planned: Plan, runs: Sequence[Run], seconds: float) -> str:
+        """Return the sentence of a moment after so many seconds; "" if nothing was scored."""
         if not _any_measured(runs):
             return ""
         done = {run.spec.name for run in runs}
-        open_arms = [
+        waiting = [
             arm.spec.name for arm in planned.arms
             if arm.scheduled and arm.spec.role == "candidate" and arm.spec.name not in done
         ]  # fmt: skip
-        return first_look_line(self._computed(planned, runs), open_arms, seconds)
+        then = f"not measured yet: {', '.join(waiting)}" if waiting else ""
+        if moment == LAST_STEP:
+            then = "what follows explains it"
+        return moment_line(moment, self._computed(planned, runs), then, seconds)
 
     def _computed(self, planned: Plan, runs: Sequence[Run]) -> Standing:
         from tuneworthy.verdict.decide import standing_so_far

@@ -44,7 +44,9 @@ from tuneworthy.records.specs import (
 )
 from tuneworthy.store import signals
 
-FIRST_LOOK = "first look"  # what `ScheduleRunner.run` yields after the arms that take seconds
+# What `ScheduleRunner.run` yields after the arms that take seconds, and where only what explains
+# the verdict is left.
+FIRST_LOOK, LAST_STEP = "first look", "last step"
 
 
 @dataclass
@@ -82,7 +84,7 @@ class ScheduleRunner:
         return 0.0 if self.time_up else max(0.0, self.minutes - self.spent)
 
     def run(self) -> Iterator[str]:
-        """Measure the plan's arms and probes; yield FIRST_LOOK after it, "" after each step."""
+        """Measure the plan's arms and probes; yield the moments, "" after each step."""
         if not self.plan.staged:
             yield from self._measure_all()
             return
@@ -95,6 +97,8 @@ class ScheduleRunner:
         self._looked = True
         yield FIRST_LOOK
         yield from self._take_steps()
+        if self._taken:
+            yield LAST_STEP
         yield from self._explain()
         self.end()
         if not self._run_probes():

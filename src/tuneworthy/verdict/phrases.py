@@ -198,16 +198,15 @@ def verdict_so_far(use: str, arm: str | None, left: float | None) -> str:
     return f"if you stopped now: {named}, {bound}"
 
 
-def first_look_line(standing: Standing, open_arms: Sequence[str], seconds: float) -> str:
-    """Return the sentence of a first look after so many seconds: arm, score, what may still win."""
+def moment_line(moment: str, standing: Standing, then: str, seconds: float) -> str:
+    """Return the sentence of a moment (`first look`) after so many seconds: arm, score, `then`."""
     said = verdict_so_far(standing.use, standing.arm, standing.left)
     arm = next((one for one in standing.arms if one.name == standing.arm), None)
     score = ""
     if arm is not None and arm.score is not None:
         one = arm.score
         score = f"; it scores {one.mean:.2f} ({one.low:.2f} to {one.high:.2f}, n {arm.n})"
-    wins = f"; not measured yet: {', '.join(open_arms)}" if open_arms else ""
-    return f"first look after {duration(seconds)}: {said}{score}{wins}"
+    return f"{moment} after {duration(seconds)}: {said}{score}{then and f'; {then}'}"
 
 
 def amount(value: float) -> str:

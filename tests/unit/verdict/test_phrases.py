@@ -76,15 +76,19 @@ def test_a_first_look_says_the_arm_its_score_and_what_was_not_measured():
     score = Interval(mean=0.5, low=0.4, high=0.6)
     arm = phrases.ArmResult(name="now", tool="keep", role="candidate", simplicity=0, options={},
                             state="measured", score=score, n=32)  # fmt: skip
-    said = phrases.first_look_line(phrases.Standing("keep", "now", 0.09, (arm,)), ["lora"], 46)
+    stand, then = phrases.Standing("keep", "now", 0.09, (arm,)), "not measured yet: lora"
+    said = phrases.moment_line("first look", stand, then, 46)
     assert said == (
         "first look after 46 s: if you stopped now: KEEP (now), at most 9 points may be left;"
         " it scores 0.50 (0.40 to 0.60, n 32); not measured yet: lora"
     )
-    none = phrases.first_look_line(phrases.Standing("none", None, None, (arm,)), [], 46)
+    none = phrases.moment_line("last step", phrases.Standing("none", None, None, (arm,)), "", 46)
+    assert none.startswith("last step after 46 s: ")
     assert none.endswith("none, what it leaves is not known yet")
     unscored = arm.model_copy(update={"score": None})
-    said = phrases.first_look_line(phrases.Standing("keep", "now", 0.1, (unscored,)), [], 1)
+    said = phrases.moment_line(
+        "first look", phrases.Standing("keep", "now", 0.1, (unscored,)), "", 1
+    )
     assert said.endswith("points may be left")
 
 

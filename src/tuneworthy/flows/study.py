@@ -164,7 +164,7 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
     runs: list[Run] = []
     recipes = [Recipe() for _ in session.split.parts]
     read, live = _Diagnosing(session), _LiveLine(session)
-    steps = _schedule_runner(session, planned, runs, recipes)
+    steps = _schedule_runner(session, planned, (runs, recipes), time.monotonic() - begun)
     stopped = None
     try:
         for moment in steps.run():
@@ -236,13 +236,18 @@ def unlock(session: Session) -> None:
 
 
 def _schedule_runner(
-    session: Session, planned: Plan, runs: list[Run], recipes: list[Recipe]
+    session: Session, planned: Plan, into: tuple[list[Run], list[Recipe]], seconds: float
 ) -> ScheduleRunner:
-    """Return the runner of a plan; it adds to `runs` and `recipes` (each fold's best prompt)."""
+    """Return the runner of a plan; it adds to the runs and recipes (each fold's best prompt).
+
+    Planning took so many seconds of its minutes.
+    """
+    runs, recipes = into
     runner = replace(session.runner(), runs=runs)  # shares the list, which grows
     return ScheduleRunner(
-        runner, planned, session.inputs, runs, recipes, session.minutes, session.tell
-    )
+        runner, planned, session.inputs, runs, recipes, session.minutes, session.tell,
+        planning=seconds / 60,
+    )  # fmt: skip
 
 
 def _any_measured(runs: Sequence[Run]) -> bool:

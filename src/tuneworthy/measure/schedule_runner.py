@@ -53,7 +53,8 @@ FIRST_LOOK, LAST_STEP = "first look", "last step"
 class ScheduleRunner:
     """Executes a plan, and adds to `runs` and `recipes` (the best prompt by fold) as it goes.
 
-    `minutes` is the total time limit, `spent` the minutes so far; `tell` gets ("arm", the planned
+    `minutes` is the total time limit, `planning` the minutes of it that the plan took, `spent`
+    those so far; `tell` gets ("arm", the planned
     arm) before each step; `time_up`: a step was stopped because the minutes were over.
     """
 
@@ -64,8 +65,9 @@ class ScheduleRunner:
     recipes: list[Recipe]
     minutes: float
     tell: Callable[[str, Any], None]
+    planning: float = 0.0
     steps: list[StageDecision] = field(default_factory=list)
-    spent: float = 0.0
+    spent: float = field(init=False)
     time_up: bool = False
     _done: dict[str, int] = field(default_factory=dict)
     _pace: PaceCorrection = field(default_factory=PaceCorrection)
@@ -73,6 +75,9 @@ class ScheduleRunner:
     _looked: bool = False
     _settled: bool = False
     _ended: bool = False
+
+    def __post_init__(self) -> None:
+        self.spent = self.planning
 
     @cached_property
     def _ledger(self) -> KeptMinutes:
@@ -248,7 +253,7 @@ class ScheduleRunner:
         A plan without the schedule has no end but its own. What ended in an earlier run is read
         from the store again, whatever minutes are left.
         """
-        cap = self.minutes if self._looked else max(self.minutes, LEAST_MINUTES)
+        cap = self.minutes if self._looked else max(self.minutes, self.planning + LEAST_MINUTES)
         ended, stopped = self._ledger.known(what)
         most = max(cap - self.spent - stopped, 0.0 if ended is None else ended + LEAST_MINUTES)
         limit = signals.stop_after(60 * most, signals.TIME_UP)

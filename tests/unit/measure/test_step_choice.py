@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from tuneworthy.matrix.pairs import PairTable
 from tuneworthy.measure import plan_cuts
 from tuneworthy.measure.placebos import Probe, _probe_plan
 from tuneworthy.measure.plan_cuts import fit_extras, looked_after, units_of
-from tuneworthy.measure.schedule_runner import FIRST_LOOK, ScheduleRunner
+from tuneworthy.measure.schedule_runner import FIRST_LOOK, LAST_STEP, ScheduleRunner
 from tuneworthy.measure.step_choice import Schedule
 from tuneworthy.records.answer import Answer, Score
 from tuneworthy.records.arm import Recipe
@@ -497,6 +498,17 @@ def test_the_first_look_has_one_minute_and_not_one_an_arm(resting, monkeypatch):
     timed(follow, "slow", minutes=1.0)
     assert (follow.time_up, follow.spent) == (True, 1.0)
     assert not timed(follow, "next")
+
+
+def test_the_minutes_that_the_plan_took_are_part_of_the_cap():
+    right = {"tfidf": 0.7, "zero_shot": 0.2, "few_shot": 0.5, "lora": 0.76}
+    whole, less = (
+        followed(right, minutes=6.0, cost={"tfidf": 0.01}, cls=partial(Drawn, planning=planning))
+        for planning in (0.0, 4.0)
+    )
+    assert 4.0 < less.spent <= 6.0
+    assert len(less.steps) < len(whole.steps)
+    assert whole.moments[-1] != LAST_STEP in whole.moments
 
 
 def test_without_the_schedule_nothing_is_stopped(resting):

@@ -164,7 +164,11 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
     runs: list[Run] = []
     recipes = [Recipe() for _ in session.split.parts]
     read, live = _Diagnosing(session), _LiveLine(session)
-    steps = _schedule_runner(session, planned, (runs, recipes), time.monotonic() - begun)
+    steps = ScheduleRunner(
+        replace(session.runner(), runs=runs),  # shares the list, which grows
+        planned, session.inputs, runs, recipes, session.minutes, tell,
+        planning=(time.monotonic() - begun) / 60,
+    )  # fmt: skip
     stopped = None
     try:
         for moment in steps.run():
@@ -235,21 +239,6 @@ def unlock(session: Session) -> None:
     session.tell("say", f"{rows} unlocked: {'look ' if session.looks.look < 2 else ''}{look}")
 
 
-def _schedule_runner(
-    session: Session, planned: Plan, into: tuple[list[Run], list[Recipe]], seconds: float
-) -> ScheduleRunner:
-    """Return the runner of a plan; it adds to the runs and recipes (each fold's best prompt).
-
-    Planning took so many seconds of its minutes.
-    """
-    runs, recipes = into
-    runner = replace(session.runner(), runs=runs)  # shares the list, which grows
-    return ScheduleRunner(
-        runner, planned, session.inputs, runs, recipes, session.minutes, session.tell,
-        planning=seconds / 60,
-    )  # fmt: skip
-
-
 def _any_measured(runs: Sequence[Run]) -> bool:
     """Return whether a candidate was measured."""
     return any(run.state == "measured" and run.spec.role == "candidate" for run in runs)
@@ -279,9 +268,8 @@ class _LiveLine:
             arm.spec.name for arm in planned.arms
             if arm.scheduled and arm.spec.role == "candidate" and arm.spec.name not in done
         ]  # fmt: skip
-        then = f"not measured yet: {', '.join(waiting)}" if waiting else ""
-        if moment == LAST_STEP:
-            then = "what follows explains it"
+        then = waiting and f"not measured yet: {', '.join(waiting)}"
+        then = "what follows explains it" if moment == LAST_STEP else then or ""
         return moment_line(moment, self._computed(planned, runs), then, seconds)
 
     def _computed(self, planned: Plan, runs: Sequence[Run]) -> Standing:

@@ -48,6 +48,8 @@ from tuneworthy.store import signals
 # the verdict is left.
 FIRST_LOOK, LAST_STEP = "first look", "last step"
 
+_READ_ROWS = 128  # rows of the first fold on which an arm is timed, and its failures are read
+
 
 @dataclass
 class ScheduleRunner:
@@ -214,7 +216,7 @@ class ScheduleRunner:
         fold, cases = arm.units[number]
         left = f"{self.left:.0f} of {self.minutes:g} minutes left"
         self.tell("at", f"{arm.spec.name}: fold {fold + 1}, {cases:,} rows; {left}")
-        runner = self._quick if cases < dict(arm.units)[fold] else self.runner
+        runner = self._quick if cases < min(dict(arm.units)[fold], _READ_ROWS) else self.runner
         new = self._measure(runner, arm.up_to(number), what, planned)
         if new or not self.time_up:  # a step that the minutes ended is left
             measured = bool(new) and all(run.state == "measured" for run in new)
@@ -273,13 +275,16 @@ class ScheduleRunner:
     def _explain(self) -> Iterator[str]:
         """Measure the first fold of the base prompt and the named arm, and ceilings, if they fit.
 
-        Causes are read of these rows, and both are timed; placebos come after them.
+        Of a large fold 128 rows do. Causes are read of these rows, and both are timed; placebos
+        come after them.
         """
         planned = {arm.spec.name: arm for arm in self.plan.arms}
         for name in self._explained():
             arm = planned[name]
             number = self._done.get(name, 0)
             while arm.scheduled and number < len(arm.units) and arm.units[number][0] == 0:
+                if number and arm.units[number - 1][1] >= _READ_ROWS:
+                    break
                 expected = self._expected(arm.unit_minutes[number], arm.pace)
                 if self.time_up or expected > self.left:
                     break

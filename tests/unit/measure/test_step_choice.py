@@ -500,6 +500,17 @@ def test_the_first_look_has_one_minute_and_not_one_an_arm(resting, monkeypatch):
     assert not timed(follow, "next")
 
 
+def test_of_a_large_fold_128_rows_of_the_base_are_read_to_explain(monkeypatch):
+    ids = [f"c{at:04}" for at in range(2000)]
+    split = Split(k=1, parts=(Part(train=("other",), dev=(), test=tuple(ids)),))
+    for name, value in {"N": 2000, "IDS": ids, "FOLDS": 1, "SPLIT": split}.items():
+        monkeypatch.setitem(globals(), name, value)
+    found = followed({"zero_shot": 0.1, "few_shot": 0.9, "lora": 0.5})
+    rows = {run.spec.name: len(run.answers) for run in found.runs}
+    assert rows["zero_shot"] == 128
+    assert rows["few_shot"] >= 128
+
+
 def test_the_minutes_that_the_plan_took_are_part_of_the_cap():
     right = {"tfidf": 0.7, "zero_shot": 0.2, "few_shot": 0.5, "lora": 0.76}
     whole, less = (

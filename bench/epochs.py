@@ -32,6 +32,7 @@ LEARN, TEST = 168, 80  # a quarter of the first is kept for dev
 SUITE = ("clause_type", "house_voice", "support_tickets")
 REAL = ("snips_json", "e2e_style", "xquad_docs", "banking77")
 NEAR = 0.05  # epochs whose dev loss is this share above the lowest are scored by answers
+_POINTS = "points beside today's rule"
 Epoch = dict[str, float]
 
 
@@ -51,7 +52,9 @@ def main() -> None:
                 trainings[key] = trained(name, seed, given.data)
                 print(f"  {key}: {trainings[key]}", file=sys.stderr, flush=True)
                 about = {"rows": LEARN, "test": TEST, "machine": machine()}
-                write("epochs", {**about, "trainings": trainings, "rules": rules(trainings)})
+                found = rules(trainings)
+                told = {**about, "trainings": trainings, "rules": found}
+                write("epochs", {**told, "summary": summary(found)})
     for rule, found in rules(trainings).items():
         print(f"{rule}: {found}")
 
@@ -175,7 +178,7 @@ def rules(trainings: dict[str, Any]) -> dict[str, dict[str, Any]]:
         sd = statistics.stdev(costs) if n > 1 else 0.0
         found[name] = {
             "n": n, "another epoch kept": other,
-            "points beside today's rule": round(100 * statistics.mean(costs), 2),
+            _POINTS: round(100 * statistics.mean(costs), 2),
             "standard error, points": round(100 * sd / n**0.5, 2),
             "worst, points": round(100 * min(costs), 1),
             "share of training's seconds for dev answers": round(statistics.mean(share), 3),
@@ -185,6 +188,15 @@ def rules(trainings: dict[str, Any]) -> dict[str, dict[str, Any]]:
              for one in trainings.values()]  # fmt: skip
     found["stop where the dev loss rises"]["would have saved an epoch"] = sum(early)
     return found
+
+
+def summary(found: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Return a line a rule."""
+    return {
+        rule: f"{one[_POINTS]:+.2f} points"
+        f" (standard error {one['standard error, points']}, n {one['n']})"
+        for rule, one in found.items()
+    }
 
 
 if __name__ == "__main__":

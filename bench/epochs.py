@@ -120,19 +120,22 @@ def _lines(path: Path) -> list[str]:
     return path.read_text("utf-8").splitlines(keepends=True)
 
 
+# A rule returns (the number, from 0, of the epoch that it keeps; on how many it asks dev rows).
+
+
 def by_answers(epochs: Sequence[Epoch]) -> tuple[int, int]:
-    """Return (the epoch with the best dev answers, how many epochs were answered)."""
+    """Keep the epoch with the best dev answers; every epoch is answered."""
     best = min(range(len(epochs)), key=lambda e: (-epochs[e]["dev"], epochs[e]["loss"], e))
     return best, len(epochs)
 
 
 def by_loss(epochs: Sequence[Epoch]) -> tuple[int, int]:
-    """Return (the epoch with the lowest dev loss, 0)."""
+    """Keep the epoch with the lowest dev loss."""
     return min(range(len(epochs)), key=lambda e: epochs[e]["loss"]), 0
 
 
 def by_answers_if_near(epochs: Sequence[Epoch]) -> tuple[int, int]:
-    """Return (the best dev answers among epochs whose loss is near the lowest, those answered)."""
+    """Keep the best dev answers among the epochs whose loss is near the lowest."""
     least = min(epoch["loss"] for epoch in epochs)
     near = [e for e, epoch in enumerate(epochs) if epoch["loss"] <= (1 + NEAR) * least]
     if len(near) == 1:
@@ -141,12 +144,12 @@ def by_answers_if_near(epochs: Sequence[Epoch]) -> tuple[int, int]:
 
 
 def last(epochs: Sequence[Epoch]) -> tuple[int, int]:
-    """Return (the last epoch, 0)."""
+    """Keep the last epoch."""
     return len(epochs) - 1, 0
 
 
 def stopped(epochs: Sequence[Epoch]) -> tuple[int, int]:
-    """Return (the epoch before the first one whose dev loss rose, 0)."""
+    """Keep the epoch before the first one whose dev loss rose."""
     rose = [e for e in range(1, len(epochs)) if epochs[e]["loss"] > epochs[e - 1]["loss"]]
     return (rose[0] - 1 if rose else len(epochs) - 1), 0
 

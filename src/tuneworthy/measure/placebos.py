@@ -95,7 +95,8 @@ def probes(
         return []
     most = ON_FAILURES if read is None else min(read, ON_FAILURES)
     failed = ON_FAILURES if paid and read is None else read
-    fold = {case: at for at, part in enumerate(runner.split.parts) for case in part.test}
+    parts = () if runner.split.by_time else runner.split.parts  # early rows do not represent all
+    fold = {case: at for at, part in enumerate(parts) for case in part.test}
     placebo_cases = _sampled_cases(task, base, fold, failed, 0)
     pilot_cases = _sampled_cases(task, base, fold, failed, most)
     dear_cases = _sampled_cases(task, base, fold, most, 0)
@@ -116,7 +117,7 @@ def _sampled_cases(
 ) -> frozenset[str]:
     """Return ids of at most `failed` failed (None: all) and `passed` passed cases.
 
-    Those of the first folds come first, since training is probed there alone; within a fold a hash
+    The first folds (`fold`: by case) come first, since training is probed there alone; then a hash
     chooses. Returns every case for a metric that scores all answers together, since a subset would
     score differently.
     """
@@ -124,7 +125,7 @@ def _sampled_cases(
         return frozenset(base.passed)
 
     def first(ids: list[str], most: int | None) -> list[str]:
-        return sorted(ids, key=lambda i: (fold[i], digest([task.seed, "across", i])))[:most]
+        return sorted(ids, key=lambda i: (fold.get(i, 0), digest([task.seed, "across", i])))[:most]
 
     fails = [i for i, right in base.passed.items() if not right]
     passes = [i for i, right in base.passed.items() if right]

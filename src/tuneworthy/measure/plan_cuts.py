@@ -46,9 +46,7 @@ _MOST_LOOKED_FOLDS = 2  # folds after which an arm that goes on is measured to i
 
 _FIRST_STEP = 32  # cases that an arm without training is scored on first: one batch
 
-_STEP_GROWTH = (
-    4  # times as many cases of the first fold has each further step, up to the whole fold
-)
+_STEP_GROWTH = 4  # times as many cases has each further step, up to the whole first fold
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,8 @@ class ScheduleRunner:
     """Executes a plan, and adds to `runs` and `recipes` (the best prompt by fold) as it goes.
 
     `minutes` is the total time limit, `planning` the minutes of it that the plan took, `spent`
-    those so far; `tell` gets ("arm", the planned
-    arm) before each step; `time_up`: a step was stopped because the minutes were over.
+    those so far; `tell` gets ("arm", the planned arm) before each step; `time_up`: a step was
+    stopped because the minutes were over.
     """
 
     runner: Runner
@@ -91,7 +91,7 @@ class ScheduleRunner:
         return 0.0 if self.time_up else max(0.0, self.minutes - self.spent)
 
     def run(self) -> Iterator[str]:
-        """Measure the plan's arms and probes; yield the moments, "" after each step."""
+        """Measure the plan's arms and probes; yield FIRST_LOOK and LAST_STEP, "" after a step."""
         if not self.plan.staged:
             yield from self._measure_all()
             return

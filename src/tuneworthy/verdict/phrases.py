@@ -199,7 +199,7 @@ def verdict_so_far(use: str, arm: str | None, left: float | None) -> str:
 
 
 def moment_line(moment: str, standing: Standing, then: str, seconds: float) -> str:
-    """Return the sentence of a moment (`first look`) after so many seconds: arm, score, `then`."""
+    """Return what would be named after so many seconds, its score, and what comes `then`."""
     said = verdict_so_far(standing.use, standing.arm, standing.left)
     arm = next((one for one in standing.arms if one.name == standing.arm), None)
     score = ""

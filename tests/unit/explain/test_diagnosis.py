@@ -348,6 +348,8 @@ def test_a_sample_of_failed_cases_begins_with_the_first_fold_where_training_is_p
     assert len(fails) == 10
     assert {case for case in passed if fold[case] == 0 and not passed[case]} < set(fails)
     assert {fold[case] for case in chosen if passed[case]} == {0, 1}
+    drawn = placebos._sampled_cases(task, base, {}, 10, 0)  # rows in time order have no fold here
+    assert len({fold[case] for case in drawn}) > 2
 
 
 @pytest.mark.long

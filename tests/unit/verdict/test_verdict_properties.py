@@ -115,7 +115,10 @@ def test_the_order_of_arms_and_pairs_is_nothing(study, rng):
 @settings(max_examples=40, deadline=None)
 @given(studies())
 def test_a_larger_margin_never_climbs_higher(study):
-    """Where means agree, as on shared rows: else the best arm may be beaten, and passed over."""
+    """Each pair's mean is the difference of two scores, as on shared rows.
+
+    Means that contradict each other (A above B, B above C, C above A) leave no best arm.
+    """
     found, policy = study
     plain = policy.model_copy(update={"motive": "quality"})
     bare = found.model_copy(update={"blocks": (), "pairs": agreeing(found), "arms": tuple(

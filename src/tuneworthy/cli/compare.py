@@ -1,11 +1,11 @@
-"""Compare two systems by their recorded answers, or two studies on the cases they share.
+"""Compare two systems, logged or asked now, or two studies on the cases they share.
 
 Exit code 2 for a wrong command line or two metrics, 5 where rows or answers can't be used.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
@@ -19,18 +19,23 @@ if TYPE_CHECKING:
     from tuneworthy.rows.table_columns import Choice
 
 EPILOG = (
-    "Exit codes: 0 a comparison was printed, whatever it shows; 2 the command line is wrong, no"
-    " such study, or two studies with two metrics; 5 rows or answers that can't be used, or no row"
-    " in common."
+    "Exit codes: 0 a comparison was printed, whatever it shows; 1 a model or an"
+    " adapter can't be used; 2 the command line is wrong, no such study, or two studies with two"
+    " metrics; 3 --export found a faulty step; 5 rows or answers that can't be used, or no row in"
+    " common; 6 --budget is used up."
 )
-_FIRST_HELP = "A: a file of answers, one table with both, or a study (folder, name, hash)."
-_SECOND_HELP = "B: the other file of answers, or the other study."
+_FIRST_HELP = (
+    "A: a file of answers, a system (hf:MODEL, an adapter, a model folder, a .gguf file,"
+    " ollama:NAME, openai:NAME@URL, an artefact, a prompt file; NAME=… names it), one table with"
+    " both, or a study."
+)
+_SECOND_HELP = "B: the other one."
 COLUMNS = "rows.csv --a COLUMN --b COLUMN --gold-column COLUMN"
 
 
 def command(
-    first: Annotated[Path, typer.Argument(help=_FIRST_HELP)],
-    second: Annotated[Path | None, typer.Argument(help=_SECOND_HELP, show_default=False)] = None,
+    first: Annotated[str, typer.Argument(help=_FIRST_HELP)],
+    second: Annotated[str | None, typer.Argument(help=_SECOND_HELP, show_default=False)] = None,
     gold: Annotated[
         Path | None, typer.Option("--gold", help="The rows with the right answers.")
     ] = None,
@@ -56,37 +61,71 @@ def command(
         Literal["id", "input", "order"] | None,
         typer.Option("--match", help="How answers match rows (else by id, else by input)."),
     ] = None,
+    cases: Annotated[
+        int | None, typer.Option("--cases", min=1, help="Compare at most so many rows (by a hash).")
+    ] = None,
+    repeats: Annotated[
+        int, typer.Option("--repeats", min=1, max=100, help="Ask each row so often.")
+    ] = 1,
+    temperature: Annotated[
+        float, typer.Option("--temperature", min=0, help="Of systems that are asked (0: greedy).")
+    ] = 0.0,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option("--max-tokens", min=1, help="Of an answer (else by the right answers)."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Answers a prompt file; the base of an adapter.")
+    ] = None,
+    prompt: Annotated[
+        Path | None,
+        typer.Option("--prompt", help="A template for both models: a text, {input} in it."),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", help="The most paid endpoints may cost: 2 (USD), 90000tokens."),
+    ] = None,
+    export: Annotated[
+        bool,
+        typer.Option("--export", help="Trace an export (B) back to its adapter (A), step by step."),
+    ] = False,
     bad_rows: BadRows = "stop",
     max_bad: MaxBad = "1%",
     json: Json = False,
 ) -> None:
-    """Compare two systems by their recorded answers, or two studies: B minus A, paired.
+    """Compare two systems, or two studies: B minus A, paired.
 
-    Two files with --gold, the file of the right answers; or two columns of one table with --a, --b
-    and --gold-column; or two finished studies.
+    Two systems with --gold, the file of the right answers; or two columns of one table with --a,
+    --b and --gold-column; or two finished studies.
     """
     from tuneworthy.flows.comparing import CompareOptions
     from tuneworthy.records.errors import TuneworthyError
     from tuneworthy.rows.table_columns import Choice
 
-    options = CompareOptions(metric, match, bad_rows, share(max_bad))
+    options = CompareOptions(metric, match, bad_rows, share(max_bad), cases)
     columns = [a, b, gold_column]
     named = Choice(input_column, gold_column, answer_column, id=id_column)
+    asking = _Asking(model, prompt, repeats, temperature, max_tokens, budget)
+    if export:
+        return _print_trace(first, second, gold, options, asking, json)
     if gold is None and not any(columns):
-        second = _require_studies(first, second)
+        studies = _require_studies(first, second)
         _refuse_for_studies(
             input_column=input_column, answer_column=answer_column, id_column=id_column,
             metric=metric, match=match,
         )  # fmt: skip
-        return _print_studies(first, second, json)
+        return _print_studies(*studies, json)
     try:
         if gold is not None:
             _refuse_columns(gold, {"--a": a, "--b": b})
-            compared = _compare_two_logs(first, second, gold, options, named)
+            compared = _compare_two_systems(first, second, gold, options, named, asking)
         else:
-            compared = _compare_two_columns(first, second, (a, b), named, options)
+            other = None if second is None else Path(second)
+            compared = _compare_two_columns(Path(first), other, (a, b), named, options)
     except TuneworthyError as error:
         error.kept = "your files; nothing was written"
+        if budget is not None:
+            error.kept = "your files, and the replies that were paid for: no answer is paid twice"
         raise
     _print_logs(compared, json)
 
@@ -101,11 +140,12 @@ def _print_logs(compared: LogComparison, json: bool) -> None:
         show(two_logs_screen(compared, *terminal_size()))
 
 
-def _require_studies(first: Path, second: Path | None) -> Path:
-    """Return `second`; raise TaskError if the two paths are not those of two studies."""
+def _require_studies(one: str, other: str | None) -> tuple[Path, Path]:
+    """Return the paths of both studies; raise TaskError if they are no studies."""
     from tuneworthy.records.errors import TaskError
     from tuneworthy.report.results_folder import RESULTS_FILE
 
+    first, second = Path(one), None if other is None else Path(other)
     rows = [path for path in (first, second) if path and path.is_file()
             and not (path.name == "latest" or (path.parent / RESULTS_FILE).exists())
             and path.suffix.lower() not in {".yaml", ".yml"}]  # fmt: skip
@@ -123,7 +163,7 @@ def _require_studies(first: Path, second: Path | None) -> Path:
             "one study alone can't be compared", where="command line", got=str(first),
             fix="name a second one: tuneworthy compare A B", kept="everything",
         )  # fmt: skip
-    return second
+    return first, second
 
 
 def _refuse_for_studies(**given: str | None) -> None:
@@ -135,14 +175,63 @@ def _refuse_for_studies(**given: str | None) -> None:
                         where=f"--{named[0]}", fix="leave it out")  # fmt: skip
 
 
-def _compare_two_logs(
-    first: Path, second: Path | None, gold: Path, options: CompareOptions, named: Choice
+@dataclass(frozen=True)
+class _Asking:
+    """The options of systems that are asked, as they were given."""
+
+    model: str | None
+    prompt: Path | None
+    repeats: int
+    temperature: float
+    max_tokens: int | None
+    budget: str | None
+
+
+def _compare_two_systems(
+    first: str, second: str | None, gold: Path, options: CompareOptions, named: Choice, how: _Asking
 ) -> LogComparison:
-    from tuneworthy.flows.comparing import compare_files
+    from tuneworthy.handover.compared_systems import Asking, capped, compare_systems
+    from tuneworthy.handover.named_systems import parse_system
+    from tuneworthy.records.errors import TaskError
 
     if second is None:
-        _not_two_files(gold, f"one file, {first}")
-    return compare_files(first, second, gold, options, named)
+        _not_two_files(gold, f"one system, {first}")
+    names = (
+        parse_system(first, how.model is not None), parse_system(second, how.model is not None)
+    )  # fmt: skip
+    if how.repeats > 1 and not how.temperature:
+        raise TaskError("at temperature 0 a model gives the same answer each time",
+                        where="--repeats", got=str(how.repeats), fix="add --temperature 0.7",
+                        kept="everything")  # fmt: skip
+    with capped(gold.parent, how.budget, [first, second, str(gold)]) as purse:
+        asking = Asking(how.model, how.prompt, how.repeats, how.temperature, how.max_tokens,
+                        purse=purse, say=print_stderr)  # fmt: skip
+        return compare_systems(names, gold, asking, options, named)
+
+
+def _print_trace(
+    first: str, second: str | None, gold: Path | None, options: CompareOptions, how: _Asking,
+    json: bool,
+) -> None:  # fmt: skip
+    """Print the steps from an adapter to its export; exit 3 where one of them is faulty."""
+    from tuneworthy.handover.export_trace import trace_files
+    from tuneworthy.handover.named_systems import parse_system
+    from tuneworthy.records.errors import TaskError
+    from tuneworthy.records.record import canonical
+    from tuneworthy.report.comparisons import trace_screen
+    from tuneworthy.report.screen import terminal_size
+
+    if second is None:
+        raise TaskError("--export takes an adapter and its export", where="command line", got=first,
+                        fix="tuneworthy compare --export ADAPTER EXPORT [--gold ROWS]",
+                        kept="everything")  # fmt: skip
+    trace = trace_files(parse_system(first), parse_system(second), gold, options, how.model)
+    if json:
+        show_json(canonical(trace.plain()))
+    else:
+        show(trace_screen(trace, *terminal_size()))
+    if trace.fault is not None:
+        raise typer.Exit(3)
 
 
 def _refuse_columns(gold: Path, given: dict[str, str | None]) -> None:

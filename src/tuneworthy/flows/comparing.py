@@ -5,7 +5,7 @@ No ledger is opened and no look is counted: nothing of a study is read or writte
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,7 @@ from tuneworthy.records.case import Case
 from tuneworthy.records.counting import count_noun, with_verb
 from tuneworthy.records.errors import DataError, TaskError
 from tuneworthy.records.escape import quoted
+from tuneworthy.records.record import digest
 from tuneworthy.records.task import Data, Match, Recorded, Success, Task
 from tuneworthy.rows.answer_form import choose_answer_form, propose_metric, with_form
 from tuneworthy.rows.answers import AlignedAnswers, align_answers
@@ -40,12 +41,29 @@ _NOTED_SHARE = 0.1  # a note is given if more of a side's answers contain a righ
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """Options of `compare`: metric (None: as `init` proposes), matching of rows, bad rows."""
+    """Options of `compare`: metric (None: as `init` proposes), matching of rows, bad rows.
+
+    `cases` limits the rows that are compared, chosen by a hash of their ids (None: all).
+    """
 
     metric: str | None = None
     match: Match | None = None
     bad_rows: Literal["stop", "exclude"] = "stop"
     max_bad: float = 0.01
+    cases: int | None = None
+
+
+@dataclass(frozen=True)
+class Side:
+    """A system that is compared: the file of its answers, or a function that asks it the cases.
+
+    `paid`: its requests may cost money, so it is asked last.
+    """
+
+    name: str
+    file: Path | None = None
+    ask: Callable[[Task, Sequence[Case]], Sequence[Answer]] | None = None
+    paid: bool = False
 
 
 def compare_files(
@@ -62,11 +80,26 @@ def compare_files(
     answer is a failed one and scores 0. Raises DataError for rows that can't be used, files that
     can't be matched or no common row, TaskError for a metric or a column that is not there.
     """
-    _refuse_missing(first, second, gold)
-    found = compared_files(gold, (first, second), named)
+    sides = Side(str(first), first), Side(str(second), second)
+    return compare_sides(sides, gold, options, named)
+
+
+def compare_sides(
+    sides: tuple[Side, Side],
+    gold: Path,
+    options: CompareOptions = CompareOptions(),
+    named: Choice = Choice(),
+) -> LogComparison:
+    """Return the comparison of two systems, files of answers or asked ones, on the rows of `gold`.
+
+    As `compare_files`. A system is asked the rows that the other one's file answers.
+    """
+    files = [side.file for side in sides if side.file is not None]
+    _refuse_missing(*files, gold)
+    found = compared_files(gold, files, named)
     loaded = _loaded_rows(gold, found, options)
-    refuse_gold(loaded.task, [str(first), str(second)])
-    return _compare_found(loaded, found, (first, second), (str(first), str(second)), options)
+    refuse_gold(loaded.task, [str(file) for file in files])
+    return _compare_found(loaded, found, sides, options)
 
 
 def compare_columns(
@@ -79,10 +112,19 @@ def compare_columns(
     _refuse_missing(path)
     found = compared_columns(path, named)
     loaded = _loaded_rows(path, found, options)
-    names = named.answers["a"], named.answers["b"]
+    sides = Side(named.answers["a"], path), Side(named.answers["b"], path)
     right = f"no right answer in `{quoted(str(named.output), 40)}`"
     counted = {right: found.unlabelled} if found.unlabelled else {}
-    return _compare_found(loaded, found, (path, path), names, options, counted)
+    return _compare_found(loaded, found, sides, options, counted)
+
+
+def loaded_gold(gold: Path, options: CompareOptions = CompareOptions()) -> Loaded:
+    """Return the rows of a file of right answers, with the task's metric and answer form."""
+    _refuse_missing(gold)
+    loaded = _loaded_rows(gold, compared_files(gold, (), Choice()), options)
+    loaded = _sampled(loaded, options.cases)
+    task, _ = _with_metric(loaded, (loaded.cases, (), ()), options)
+    return replace(loaded, task=task)
 
 
 def _loaded_rows(gold: Path, found: ComparedFiles, options: CompareOptions) -> Loaded:
@@ -93,36 +135,66 @@ def _loaded_rows(gold: Path, found: ComparedFiles, options: CompareOptions) -> L
 def _compare_found(
     loaded: Loaded,
     found: ComparedFiles,
-    files: tuple[Path, Path],
-    names: tuple[str, str],
+    sides: tuple[Side, Side],
     options: CompareOptions,
     left_out: Mapping[str, int] = {},
 ) -> LogComparison:
-    """Return the comparison of two logs on loaded rows; `left_out`: {reason: rows left out}."""
-    wanted = {name: Recorded(file=str(file), match=options.match)
-              for name, file in zip((A, B), files, strict=True)}  # fmt: skip
+    """Return the comparison of two systems on loaded rows; `left_out`: {reason: rows left out}."""
+    names = sides[0].name, sides[1].name
+    files = {letter: side.file for letter, side in zip((A, B), sides, strict=True) if side.file}
+    wanted = {name: Recorded(file=str(file), match=options.match) for name, file in files.items()}
     loaded = replace(loaded, task=loaded.task.model_copy(update={"answers": wanted}).at(Path()))
-    aligned = {
-        name: align_answers(file, loaded.cases, loaded.everyone, options.match, "", records)
-        for name, file, records in zip((A, B), files, found.logs, strict=True)
+    everyone, loaded = loaded.everyone, _sampled(loaded, options.cases)
+    logged = {
+        name: align_answers(file, loaded.cases, everyone, options.match, "", records)
+        for (name, file), records in zip(files.items(), found.logs, strict=True)
     }
     gold = Path(loaded.task.data.file or "")
-    notes = [*found.notes, *_encoding_notes(gold, *files)]
+    notes = [*found.notes, *_encoding_notes(gold, *files.values())]
     notes += [
         f"{o.text}: {o.fix}" if o.fix else o.text
-        for o in answer_observations(loaded, aligned)
+        for o in answer_observations(loaded, logged)
         if o.kind in _REPORTED_KINDS
     ]
+    aligned = logged | _asked_answers(loaded, sides, logged)
     counted = {f"gold row left out: {why}": n for why, n in loaded.excluded.items()}
     for name, file in zip((A, B), names, strict=True):
         if lost := sum(answer.lost == "not recorded" for answer in aligned[name].answers):
             counted[f"no answer in {quoted(file, 60)}"] = lost
-    if names[0] == names[1]:
+    if names[0] == names[1] and files:
         notes.append("A and B are one file: every difference is 0")
     both = _rows_answered_by_both(loaded.cases, aligned, dict(zip((A, B), names, strict=True)))
     cases, one, two = (tuple(part) for part in zip(*both, strict=True))
     said = {**left_out, **counted}, notes
     return _compare_rows(loaded, names, (cases, one, two), options, said)
+
+
+def _sampled(loaded: Loaded, most: int | None) -> Loaded:
+    """Return the rows with at most so many cases, chosen by a hash of their ids."""
+    if most is None or most >= len(loaded.cases):
+        return loaded
+    chosen = sorted(loaded.cases, key=lambda case: digest(["compared", case.id]))[:most]
+    kept = {case.id for case in chosen}
+    return replace(loaded, cases=tuple(case for case in loaded.cases if case.id in kept))
+
+
+def _asked_answers(
+    loaded: Loaded, sides: tuple[Side, Side], logged: Mapping[str, AlignedAnswers]
+) -> dict[str, AlignedAnswers]:
+    """Return the answers of the systems that are asked, one after the other.
+
+    A case that the other side's file does not answer is not asked: it could not be compared.
+    """
+    lacking = {a.case for one in logged.values() for a in one.answers if a.lost == "not recorded"}
+    cases = [case for case in loaded.cases if case.id not in lacking]
+    found: dict[str, AlignedAnswers] = {}
+    for letter, side in sorted(zip((A, B), sides, strict=True), key=lambda pair: pair[1].paid):
+        if side.ask is not None and cases:
+            told = {answer.case: answer for answer in side.ask(loaded.task, cases)}
+            answers = (told.get(case.id) or Answer.missing(case.id, "not recorded")
+                       for case in loaded.cases)  # fmt: skip
+            found[letter] = AlignedAnswers(tuple(answers))
+    return found
 
 
 def _refuse_missing(*files: Path) -> None:
@@ -245,10 +317,10 @@ def _with_metric(
         )  # fmt: skip
     if options.metric is not None:
         return task, []
-    said = {
-        case.id: [answer.text for answer in both if answer.error is None]
-        for case, *both in zip(*rows, strict=True)
-    }
+    cases, *sides = rows
+    said: dict[str, list[str]] = {case.id: [] for case in cases}
+    for answer in (answer for side in sides for answer in side if answer.error is None):
+        said[answer.case].append(answer.text)
     if form := choose_answer_form(loaded.cases, said, task.output.type or "text"):
         return with_form(task, form), [form.sentence]
     better = propose_metric(loaded.cases) if task.output.type == "text" else None

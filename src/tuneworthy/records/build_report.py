@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from tuneworthy.records.artefact import Artefact
 from tuneworthy.records.interval import Interval
@@ -99,3 +99,34 @@ class BuildReport(Record):
         record = super().plain()
         record["artefact"].pop("pack")
         return record
+
+
+StepName = Literal[
+    "base", "adapter", "merge", "precision", "quantisation", "template", "stop token", "answers"
+]
+
+
+class ExportStep(Record):
+    """One step of an export. `sound` is None where it could not be checked; `text` says why."""
+
+    name: StepName
+    sound: bool | None
+    text: str
+
+
+class ExportTrace(Record):
+    """The steps between a tuned model and its export, in the order in which an export does them.
+
+    `asked` is the number of rows that both answered, `equal` the number of equal answers.
+    """
+
+    source: str
+    export: str
+    steps: tuple[ExportStep, ...]
+    asked: int = 0
+    equal: int = 0
+
+    @property
+    def fault(self) -> ExportStep | None:
+        """Return the first step that is not sound; None if none is."""
+        return next((step for step in self.steps if step.sound is False), None)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from tuneworthy.explain.two_studies import Scoring, other_tasks_line, unknown_source
+from tuneworthy.records.build_report import ExportTrace
 from tuneworthy.records.counting import chance_text, count_noun, score_text, tenths, with_verb
 from tuneworthy.records.evidence import Pair
 from tuneworthy.records.results import Results
@@ -148,6 +149,20 @@ def two_logs_screen(compared: LogComparison, width: int = 80, plain: bool = Fals
     left_out = compared.left_out.items()
     screen.say(*(f"Not counted: {count_noun(n, 'row')}, {why}." for why, n in left_out),
                *map(phrases.as_sentence, compared.notes), style="yellow")  # fmt: skip
+    return screen.text()
+
+
+def trace_screen(trace: ExportTrace, width: int = 80, plain: bool = False) -> Text:
+    """Return the screen on the steps of an export: which of them is at fault, and each finding."""
+    screen, fault = Screen(width, plain), trace.fault
+    head = "no fault found" if fault is None else f"faulty step: {fault.name}"
+    screen.add(Text(f"  {head}", "bold"))
+    screen.say(f"from {trace.source} to {trace.export}", style="dim")
+    screen.add()
+    words = {True: "sound", False: "FAULT", None: "open"}
+    for step in trace.steps:
+        screen.say(f"{words[step.sound]:<5}  {step.name}: {step.text}",
+                   style="bold" if step.sound is False else "")  # fmt: skip
     return screen.text()
 
 

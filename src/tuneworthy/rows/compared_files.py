@@ -327,5 +327,5 @@ def _column_notes(roles: Roles, logs: Sequence[LogRoles]) -> Iterator[str]:
         parts.append(f"the answers from {listed}")
     if parts:
         yield f"read by their column names: {', '.join(parts)}"
-    if logs[0].id not in ("", "id"):
+    if logs and logs[0].id not in ("", "id"):
         yield f"rows are matched by `{quoted(logs[0].id, 40)}`"

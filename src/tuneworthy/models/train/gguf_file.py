@@ -17,7 +17,7 @@ import torch
 
 from tuneworthy.store import signals
 
-_GGUF_NAMES_IN_LAYER = {
+GGUF_NAMES_IN_LAYER = {
     "self_attn.q_proj": "attn_q",
     "self_attn.k_proj": "attn_k",
     "self_attn.v_proj": "attn_v",
@@ -28,7 +28,7 @@ _GGUF_NAMES_IN_LAYER = {
     "input_layernorm": "attn_norm",
     "post_attention_layernorm": "ffn_norm",
 }
-_GGUF_NAMES_OUTSIDE_LAYERS = {
+GGUF_NAMES_OUTSIDE_LAYERS = {
     "model.embed_tokens": "token_embd",
     "model.norm": "output_norm",
     "lm_head": "output",
@@ -131,12 +131,12 @@ def permuted(weight: torch.Tensor, heads: int) -> torch.Tensor:
 
 def _gguf_name(name: str) -> str:
     stem = name.removesuffix(".weight")
-    if stem in _GGUF_NAMES_OUTSIDE_LAYERS:
-        return f"{_GGUF_NAMES_OUTSIDE_LAYERS[stem]}.weight"
+    if stem in GGUF_NAMES_OUTSIDE_LAYERS:
+        return f"{GGUF_NAMES_OUTSIDE_LAYERS[stem]}.weight"
     _, layers, number, rest = [*stem.split(".", 3), "", "", ""][:4]
-    if layers != "layers" or rest not in _GGUF_NAMES_IN_LAYER or stem == name:
+    if layers != "layers" or rest not in GGUF_NAMES_IN_LAYER or stem == name:
         raise ValueError(f"GGUF's llama has no tensor for {name}")
-    return f"blk.{number}.{_GGUF_NAMES_IN_LAYER[rest]}.weight"
+    return f"blk.{number}.{GGUF_NAMES_IN_LAYER[rest]}.weight"
 
 
 def _add_config(writer: Any, config: Any, kind: str) -> None:

@@ -85,6 +85,13 @@ def command(
         str | None,
         typer.Option("--budget", help="The most paid endpoints may cost: 2 (USD), 90000tokens."),
     ] = None,
+    grade: Annotated[
+        int | None,
+        typer.Option("--grade", min=1, help="Grade so many rows whose answers differ, blind."),
+    ] = None,
+    grades: Annotated[
+        Path | None, typer.Option("--grades", help="The file of grades (else beside --gold).")
+    ] = None,
     export: Annotated[
         bool,
         typer.Option("--export", help="Trace an export (B) back to its adapter (A), step by step."),
@@ -127,7 +134,21 @@ def command(
         if budget is not None:
             error.kept = "your files, and the replies that were paid for: no answer is paid twice"
         raise
+    if grade is not None or grades is not None:
+        path = grades or (gold or Path(first)).parent / "grades.jsonl"
+        compared = _graded(compared, grade, path)
     _print_logs(compared, json)
+
+
+def _graded(compared: LogComparison, most: int | None, path: Path) -> LogComparison:
+    """Return the comparison corrected by the grades in a file, after asking for `most` of them."""
+    from tuneworthy.cli._grading import grade_rows
+    from tuneworthy.flows.comparing import with_grades_of
+    from tuneworthy.rows.answers import read_grades
+
+    if most is not None:
+        grade_rows(compared, most, path, read_grades(path) if path.exists() else {})
+    return with_grades_of(compared, read_grades(path) if path.exists() else {})
 
 
 def _print_logs(compared: LogComparison, json: bool) -> None:

@@ -6,8 +6,10 @@ at 95 %. The bounds of slices pay for all slices together (Bonferroni).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from tuneworthy.explain.arm_slices import ONE_GROUP_DESIGN, named_parts, slice_parts
 from tuneworthy.explain.interval_width import EXPLAINED_RATIO
@@ -18,14 +20,18 @@ from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.matrix.matrix import Matrix
 from tuneworthy.matrix.sizing import Assurance, SampleSize
 from tuneworthy.records.answer import Answer, Score, Unscored, value_or_zero
-from tuneworthy.records.case import Case
+from tuneworthy.records.case import Case, right_answers
 from tuneworthy.records.evidence import Pair
 from tuneworthy.records.further import SMALL_SLICE
 from tuneworthy.records.interval import Interval
+from tuneworthy.records.record import digest
 from tuneworthy.records.run import Spec
 from tuneworthy.records.split import TREND_ALPHA, Neighbours, Split
 from tuneworthy.records.task import Task
 
+Scores = Sequence[Score | Unscored]
+Grades = Mapping[tuple[str, str], float]
+NO_GRADES: Grades = MappingProxyType({})
 ALONE = Design.independent("how wide the interval would be if no row depended on another")
 _MOST_META_VALUES = 12  # a field of `meta` with more distinct values makes no slices
 
@@ -77,7 +83,8 @@ class TwoLogs:
     or if all answers are the same. `looked_at` counts all slices, `slices` are those of 20 rows or
     more, shown differences first, then by size. `grouped` is None where groups of rows hardly widen
     the interval. `dependent` is the test that shows that rows depend on their neighbours in the
-    file, so that no interval holds; else None.
+    file, so that no interval holds; else None. If people graded rows where the two differ, `graded`
+    counts those rows, `pair` is corrected by their grades, and `automatic` is the metric's own.
     """
 
     names: tuple[str, str]
@@ -89,6 +96,8 @@ class TwoLogs:
     cases: tuple[AnsweredCase, ...]
     grouped: _GroupEffect | None = None
     dependent: Neighbours | None = None
+    graded: int = 0
+    automatic: Pair | None = None
 
     @property
     def is_shown(self) -> bool:
@@ -111,7 +120,8 @@ class LogComparison:
     """The comparison of two logs, its metric, and whether that was guessed.
 
     `left_out` maps a reason to the number of rows that the comparison does not count; `notes` are
-    sentences that the user must know.
+    sentences that the user must know. `open_rows` are those that a person's grades can tell apart,
+    in the order in which they are graded; `with_grades` returns the result corrected by them.
     """
 
     result: TwoLogs
@@ -120,9 +130,13 @@ class LogComparison:
     guessed: bool
     left_out: dict[str, int]
     notes: tuple[str, ...]
+    open_rows: tuple[AnsweredCase, ...] = ()
+    with_grades: Callable[[Grades], TwoLogs] | None = None
 
-
-Scores = Sequence[Score | Unscored]
+    @property
+    def is_open(self) -> bool:
+        """Return whether answers are free text: then a metric's score is not a person's."""
+        return self.type == "text"
 
 
 def compare_answers(
@@ -132,11 +146,13 @@ def compare_answers(
     first: tuple[Sequence[Answer], Scores],
     second: tuple[Sequence[Answer], Scores],
     groups: Mapping[str, str],
+    grades: Grades = NO_GRADES,
 ) -> TwoLogs:
     """Return scores, difference and slices of two systems that both answered these cases.
 
     `first` and `second` are answers and scores in case order; an answer without a score counts 0.
-    `groups` maps a case to its group (copies, one conversation), {} for independent rows. Raises
+    `groups` maps a case to its group (copies, one conversation), {} for independent rows. `grades`
+    are those of both answers of rows that were drawn at random among those that differ. Raises
     ValueError for no cases.
     """
     both = tuple(
@@ -148,20 +164,23 @@ def compare_answers(
         for i, case in enumerate(cases)
     )
     matrix = _matrix_of(task, cases, (first, second), groups)
-    pair = matrix.difference("B", "A", TAIL).model_copy(
-        update={"arm": names[1], "versus": names[0]}
-    )
+    named = {"arm": names[1], "versus": names[0]}
+    pair = automatic = matrix.difference("B", "A", TAIL).model_copy(update=named)
+    if grades:
+        pair = with_grades(task, cases, (first, second), groups, grades).model_copy(update=named)
     slices = list(_slice_differences(task, cases, matrix))
     return TwoLogs(
         names=names,
         score_intervals=(matrix.mean("A", 2 * TAIL).interval, matrix.mean("B", 2 * TAIL).interval),
         pair=pair,
-        more=None if _same_answers(both) else more_rows(pair),
+        more=None if _same_answers(both) or grades else more_rows(pair),
         slices=tuple(sorted(slices, key=_slice_sort_key)),
         looked_at=len(slices),
         cases=both,
         grouped=_group_effect(matrix, pair),
         dependent=_shown_dependence(both, groups),
+        graded=len({case for case, _ in grades}),
+        automatic=automatic if grades else None,
     )
 
 
@@ -176,10 +195,11 @@ def _matrix_of(
     cases: Sequence[Case],
     sides: tuple[tuple[Sequence[Answer], Scores], ...],
     groups: Mapping[str, str],
+    grades: Grades | None = None,
 ) -> Matrix:
     """Return the matrix of a study with two recorded arms, "A" and "B".
 
-    Where no case names a group, groups are copies.
+    Where no case names a group, groups are copies. With `grades`, scores are those of a judge.
     """
     copies = all(case.group is None for case in cases)
     split = Split(k=1, parts=(), groups=groups, only_copies=copies)
@@ -191,7 +211,60 @@ def _matrix_of(
         )
         for name, side in zip("AB", sides, strict=True)
     }  # fmt: skip
-    return Matrix(ComparisonInputs(task, "", split), columns)
+    right = frozenset() if grades is None else right_answers(cases)
+    inputs = ComparisonInputs(task, "", split, grades=grades, right=right, sloped=True)
+    return Matrix(inputs, columns)
+
+
+def with_grades(
+    task: Task,
+    cases: Sequence[Case],
+    sides: tuple[tuple[Sequence[Answer], Scores], ...],
+    groups: Mapping[str, str],
+    grades: Grades,
+) -> Pair:
+    """Return the metric's difference B - A, corrected by the grades of rows drawn at random."""
+    return _matrix_of(task, cases, sides, groups, grades).difference("B", "A", TAIL)
+
+
+def grading_order(cases: Sequence[Case], one: Sequence[Answer], two: Sequence[Answer]) -> list[int]:
+    """Return the positions of rows that a person's grades can tell apart, in a random order.
+
+    Those are the rows whose answers differ and need a person on one side at least. The order is by
+    a hash, so that its first rows are a random part, and further ones continue it.
+    """
+    right = right_answers(cases)
+    open_rows = [
+        at for at, pair in enumerate(zip(one, two, strict=True))
+        if pair[0].text.strip() != pair[1].text.strip() and answers_to_grade(pair, right)
+    ]  # fmt: skip
+    return sorted(open_rows, key=lambda at: digest(["graded", cases[at].id]))
+
+
+def answers_to_grade(pair: Iterable[Answer], right: AbstractSet[tuple[str, str]]) -> list[Answer]:
+    """Return those answers that need a person: neither right by their text, nor empty or failed."""
+    return [
+        answer for answer in pair
+        if answer.error is None and answer.text.strip()
+        and (answer.case, answer.text.strip()) not in right
+    ]  # fmt: skip
+
+
+def grades_in_order(
+    cases: Sequence[Case], one: Sequence[Answer], two: Sequence[Answer], grades: Grades
+) -> dict[tuple[str, str], float]:
+    """Return the grades of the first rows of the order, up to the first row that lacks one.
+
+    Grades of rows that somebody chose would be no random part of the rows, so they do not count.
+    """
+    used: dict[tuple[str, str], float] = {}
+    right = right_answers(cases)
+    for at in grading_order(cases, one, two):
+        keys = [(a.case, a.text.strip()) for a in answers_to_grade((one[at], two[at]), right)]
+        if any(key not in grades for key in keys):
+            break
+        used |= {key: grades[key] for key in keys}
+    return used
 
 
 def _same_answers(both: Sequence[AnsweredCase]) -> bool:

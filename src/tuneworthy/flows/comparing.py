@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Literal
 
 from tuneworthy.explain.metric_ladder import MOST_CASES, TOLERATED_UNSCORED, why_metric_is_broken
-from tuneworthy.explain.two_logs import LogComparison, compare_answers
+from tuneworthy.explain.two_logs import (
+    NO_GRADES,
+    Grades,
+    LogComparison,
+    TwoLogs,
+    compare_answers,
+    grades_in_order,
+    grading_order,
+)
 from tuneworthy.metrics import JUDGE, metric_name, score_all, scorer
 from tuneworthy.records.answer import Answer, Score, Unscored, lacks_score, value_or_zero
 from tuneworthy.records.case import Case
@@ -254,9 +262,13 @@ def _compare_rows(
         rows = cases, one, two
         scores = [[own[at] for at in keep] for own in scores]
         said[0]["row with an answer that the metric gave no score"] = len(unscored)
-    found = compare_answers(
-        task, names, cases, (one, scores[0]), (two, scores[1]), _group_of_each_case(loaded)
-    )
+    sides, groups = ((one, scores[0]), (two, scores[1])), _group_of_each_case(loaded)
+
+    def graded(grades: Grades) -> TwoLogs:
+        used = grades_in_order(cases, one, two, grades)
+        return compare_answers(task, names, cases, *sides, groups, used)
+
+    found = graded(NO_GRADES)
     alike = found.gave_same_answers and names[0] != names[1]
     notes = [
         *said[1],
@@ -267,9 +279,28 @@ def _compare_rows(
         *([drift.neighbours_line(found.dependent)] if found.dependent else ()),
     ]
     kind = task.output.type or "text"
-    return LogComparison(
-        found, metric_name(task), kind, options.metric is None, said[0], tuple(notes)
-    )
+    order = tuple(found.cases[at] for at in grading_order(cases, one, two))
+    told = said[0], tuple(notes), order, graded
+    return LogComparison(found, metric_name(task), kind, options.metric is None, *told)
+
+
+def with_grades_of(compared: LogComparison, grades: Grades) -> LogComparison:
+    """Return a comparison whose difference is corrected by people's grades of answers.
+
+    They are grades of the rows in `open_rows`, from the first on; others do not count, and a note
+    says how many.
+    """
+    if compared.with_grades is None or not grades:
+        return compared
+    result = compared.with_grades(grades)
+    notes = compared.notes
+    if ignored := len({case for case, _ in grades}) - result.graded:
+        notes = (
+            *notes,
+            f"{count_noun(ignored, 'graded row')} outside the order in which rows are drawn"
+            " not counted: rows that somebody chose are no random part",
+        )
+    return replace(compared, result=result, notes=notes)
 
 
 def _unscored_rows(

@@ -35,7 +35,8 @@ class ComparisonInputs:
     which it was looked at, those of its schedule first. `earlier` has (look, rows) of each
     earlier look at a part of these rows that showed the same answers. `refits` has, by arm that was
     fitted on several partitions, the mean variance of a row's score over them. `own_design` is how
-    rows depend on each other where it is not what task and split say.
+    rows depend on each other where it is not what task and split say. `sloped`: the scores are a
+    metric's, and count by the slope of the grades on them.
     """
 
     task: Task
@@ -53,6 +54,7 @@ class ComparisonInputs:
     earlier: Sequence[tuple[int, float]] = ()
     refits: Mapping[str, float] = field(default_factory=dict)
     own_design: Design | None = None
+    sloped: bool = False
 
     def error_multiple(self, column: Column, rivals: int = 1) -> float:
         """Return the multiple of the error `tail` that an arm's bounds may spend at this look.
@@ -110,4 +112,4 @@ class ComparisonInputs:
         if self.grades is None:
             return None
         answers = [column.cells[i][0] for i in ids]
-        return GradedRows.of(column.values(ids), answers, self.grades, self.right)
+        return GradedRows.of(column.values(ids), answers, self.grades, self.right, self.sloped)

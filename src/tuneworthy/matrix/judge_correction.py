@@ -2,7 +2,7 @@
 
 An answer that is right, empty or failed needs no judge: its score is certain. The scores of the
 others are the judge's, corrected by prediction-powered inference (see stats/prediction_powered.py):
-a biased judge widens an interval but cannot bias it. Below 50 human grades of answers that need a
+a biased judge widens an interval but cannot bias it. Below 30 human grades of answers that need a
 judge the bounds cover the whole range.
 """
 
@@ -19,7 +19,7 @@ from tuneworthy.records.answer import Answer
 from tuneworthy.stats.prediction_powered import PredictionPoweredMean, prediction_powered_mean
 
 Array = np.ndarray[Any, Any]
-LEAST_GRADES = 50  # the fewest human grades of answers that need a judge that give a bound
+LEAST_GRADES = 30  # the fewest human grades of answers that need a judge that give a bound
 Grades = Mapping[tuple[str, str], float]
 _RightAnswers = AbstractSet[tuple[str, str]]
 
@@ -31,7 +31,9 @@ class GradedRows:
     `low` and `high` are equal where the value is known: where it is `certain` without a judge, or
     graded by a human. `drawn`: humans graded answers of this case. They grade cases drawn at
     random, so a drawn case whose answer lacks a grade is not left out: that would keep a part of
-    the draw that the answers decide (those that equal another arm's, say).
+    the draw that the answers decide (those that equal another arm's, say). `texts` are the answers:
+    where two arms gave the same one, their difference is 0 for judge and human. `sloped`: the judge
+    counts by the slope of the humans on it (see `prediction_powered_mean`).
     """
 
     judge: Array
@@ -39,11 +41,14 @@ class GradedRows:
     high: Array
     certain: Array
     drawn: Array
+    texts: Array
+    sloped: bool = False
 
     @classmethod
     def of(
-        cls, scores: Array, answers: Sequence[Answer], grades: Grades, right: _RightAnswers
-    ) -> GradedRows:
+        cls, scores: Array, answers: Sequence[Answer], grades: Grades, right: _RightAnswers,
+        sloped: bool = False,
+    ) -> GradedRows:  # fmt: skip
         """Return the rows of one arm; `scores` are the judge's, 0 for an unscored answer."""
         sure = np.array([_certain_score(answer, right) for answer in answers])
         certain = np.isfinite(sure)
@@ -56,6 +61,8 @@ class GradedRows:
             high=np.where(np.isfinite(known), known, 1.0),
             certain=certain,
             drawn=np.array([answer.case in cases for answer in answers]),
+            texts=np.array([answer.text.strip() for answer in answers], dtype=object),
+            sloped=sloped,
         )
 
     def minus(self, other: GradedRows) -> GradedRows:
@@ -63,12 +70,15 @@ class GradedRows:
 
         Where one of both answers is certain, the human's grade of the other gives the difference.
         """
+        same = self.texts == other.texts
         return GradedRows(
-            judge=self.judge - other.judge,
-            low=self.low - other.high,
-            high=self.high - other.low,
-            certain=self.certain & other.certain,
+            judge=np.where(same, 0.0, self.judge - other.judge),
+            low=np.where(same, 0.0, self.low - other.high),
+            high=np.where(same, 0.0, self.high - other.low),
+            certain=(self.certain & other.certain) | same,
             drawn=self.drawn & other.drawn,
+            texts=self.texts,
+            sloped=self.sloped,
         )
 
     @property
@@ -97,6 +107,7 @@ class GradedRows:
                 (self.judge, np.where(graded, human, np.nan), self.certain),
                 level,
                 lowest=lowest,
+                sloped=self.sloped,
                 width=width,
             )
             for human in (self.low, self.high)

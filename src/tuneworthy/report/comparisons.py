@@ -132,7 +132,8 @@ def two_logs_screen(compared: LogComparison, width: int = 80, plain: bool = Fals
     """Return the screen: who leads and by how much, rows to show it, slices, rows to read."""
     screen, result = Screen(width, plain), compared.result
     pair, count = result.pair, count_noun(result.pair.n, "row")
-    lead = lead_line(pair.mean, pair.low, pair.high, ("A", "B"), result.dependent is None)
+    by = "your grades" if result.graded else f"`{compared.metric}`" * compared.is_open
+    lead = lead_line(pair.mean, pair.low, pair.high, ("A", "B"), result.dependent is None, by=by)
     head = screen.safe(cell(lead, width - len(count) - 4))
     screen.add(Text("  ").append(head, "bold").append(count, "dim"))
     interval = (
@@ -141,6 +142,7 @@ def two_logs_screen(compared: LogComparison, width: int = 80, plain: bool = Fals
     if result.dependent:
         interval = "Rows depend on their neighbours in the file, so no interval holds."
     screen.say(" ".join(f"{interval} {wide_line(result)} {_more_line(result)}".split()))
+    screen.say(*_grading_lines(compared))
     screen.add()
     _system_rows(screen, compared)
     screen.add()
@@ -166,28 +168,44 @@ def trace_screen(trace: ExportTrace, width: int = 80, plain: bool = False) -> Te
     return screen.text()
 
 
+def _grading_lines(compared: LogComparison) -> list[str]:
+    """Return sentences on what a person's grades say, or would say, of open answers."""
+    result, pair, rows = compared.result, compared.result.automatic, len(compared.open_rows)
+    if pair is not None:
+        return [
+            f"{count_noun(result.graded, 'row')} of the {rows:,} whose answers differ were graded."
+            f" `{compared.metric}` alone says: B − A is {phrases.span(pair)}."
+        ]
+    if not compared.is_open or not rows:
+        return []
+    return [f"A score of open answers is not a person's verdict: --grade {min(60, rows)} shows you"
+            f" rows whose answers differ, blind, and corrects the difference."]  # fmt: skip
+
+
 def lead_line(
     mean: float, low: float, high: float, names: tuple[str, str], holds: bool = True,
-    of_several: bool = False,
+    of_several: bool = False, by: str = "",
 ) -> str:  # fmt: skip
     """Return the sentence on who leads, `B leads by 5 points, not shown (−1 to +11)`.
 
     mean, low, high are of the second name minus the first; the text shows leader minus other.
-    Where no bound holds (`holds`), none is printed. `of_several`: it names the other one too.
+    Where no bound holds (`holds`), none is printed. `of_several`: it names the other one too. `by`
+    is what shows it, where that is not plain.
     """
     first, second = names
     shown = holds and (low > 0 or high < 0)
     if tenths(mean) == "0" and not shown:
         ends = f" ({phrases.signed(low)} to {phrases.signed(high)})" if holds else ""
-        return f"{first} and {second} score the same: no difference shown{ends}"
+        shows = f" by {by}" if by else ""
+        return f"{first} and {second} score the same: no difference shown{shows}{ends}"
     leader, other = (second, first) if mean > 0 else (first, second)
     if mean < 0:
         mean, low, high = -mean, -high, -low
     size, *bounds = tenths(mean), phrases.signed(low), phrases.signed(high)
     if size == "0":  # a shown difference below a tenth of a point
         size, *bounds = f"{100 * mean:.2g}", f"+{100 * low:.2g}", f"+{100 * high:.2g}"
-    ends = f"{'shown' if shown else 'not shown'} ({bounds[0]} to {bounds[1]})"
-    ends = ends if holds else "not shown"
+    ends = f"{'shown' if shown else 'not shown'}{f' by {by}' if by else ''}"
+    ends += f" ({bounds[0]} to {bounds[1]})" if holds else ""
     leads = f"leads {other}" if of_several else "leads"
     return f"{leader} {leads} by {size} point{'s' * (size != '1')}, {ends}"
 
@@ -306,6 +324,8 @@ def two_logs_json(compared: LogComparison) -> str:
         "mean": result.pair.mean,
         "low": result.pair.low,
         "high": result.pair.high,
+        "graded": result.graded,
+        "automatic": None if result.automatic is None else result.automatic.interval.plain(),
         "shown": result.is_shown,
         "holds": result.dependent is None,
         "grouped": None if result.grouped is None else asdict(result.grouped),

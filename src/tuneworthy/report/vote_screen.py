@@ -24,8 +24,11 @@ def question_screen(
     width: int = 80,
     plain: bool = False,
     preference: bool = False,
+    keys: str = "",
 ) -> Text:
     """Return the screen of one question: the input, two answers without names, the keys.
+
+    `keys` are those of another question than which answer is right or better.
 
     JSON is shown in a canonical form, so its formatting cannot reveal the arm.
     """
@@ -39,7 +42,7 @@ def question_screen(
     _labelled_rows(screen, "left", blind_form(question.left))
     _labelled_rows(screen, "right", blind_form(question.right))
     screen.add()
-    screen.say(_PREFERENCE_KEYS if preference else _CHOICE_KEYS, style="dim")
+    screen.say(keys or (_PREFERENCE_KEYS if preference else _CHOICE_KEYS), style="dim")
     return screen.text()
 
 

@@ -173,7 +173,7 @@ def test_a_sound_judge_counts():
 
 
 def test_b20_a_judge_is_refused_with_its_reason():
-    few = dict(list(grades().items())[:49])
+    few = dict(list(grades().items())[:29])
     assert "50 are needed" in calibrate(judging(by_truth), CASES, few).refused
     assert "both orders" in calibrate(judging(always_first), CASES, grades()).refused
     assert "kappa" in calibrate(judging(by_truth), CASES, grades(flip=30)).refused
@@ -260,12 +260,12 @@ def plain_width(values):
     return 1.0
 
 
-def test_without_fifty_grades_a_score_shows_nothing():
+def test_without_thirty_grades_a_score_shows_nothing():
     human = {(a.case, a.text): 1.0 for a in answers()}
-    few = dict(list(human.items())[:49])
+    few = dict(list(human.items())[:29])
     assert rows_of(answers(), {}).bound(0.025, 0.0, plain_width) == (1.0, 0.0, 1.0)
     assert rows_of(answers(), few).bound(0.025, 0.0, plain_width) == (1.0, 0.0, 1.0)
-    more = rows_of(answers(), dict(list(human.items())[:50])).bound(0.025, 0.0, plain_width)
+    more = rows_of(answers(), dict(list(human.items())[:30])).bound(0.025, 0.0, plain_width)
     assert more.low > 0.8
     gold = [Answer(case=c.id, text=c.output) for c in CASES]
     mixed = rows_of([*gold[:40], *answers()[40:]], few)
@@ -352,7 +352,7 @@ def test_p19_a_biased_judge_shows_a_difference_alone_and_none_beside_humans():
     assert corrected.high - corrected.low > alone.high - alone.low
     plain = {a.name: a.score for a in evidence.arms}
     assert plain["a"].low < mean["a"] < plain["a"].high
-    few = judged_pair(True, 0.5, 49)[0]
+    few = judged_pair(True, 0.5, 29)[0]
     assert (few.low, few.high) == (-1, 1)
     assert judged_pair(True, 0.5, 80)[1].hash != judged_pair(False, 0.5, 80)[1].hash
 

@@ -6,7 +6,11 @@ from sklearn.metrics import cohen_kappa_score
 
 from tuneworthy.measure.calibration import slope, weighted_kappa
 from tuneworthy.stats.clusters import cluster_width_factor
-from tuneworthy.stats.prediction_powered import corrected_values, prediction_powered_mean
+from tuneworthy.stats.prediction_powered import (
+    corrected_values,
+    prediction_powered_mean,
+    slope_on_judge,
+)
 
 
 def world(rng, n, bias):
@@ -43,7 +47,7 @@ def test_p19_a_biased_judge_is_corrected_and_alone_it_is_not():
 
 @pytest.mark.full
 @pytest.mark.parametrize("bias", [0.0, 0.1, 0.3])
-@pytest.mark.parametrize(("m", "n"), [(50, 200), (50, 1000), (100, 500), (200, 200)])
+@pytest.mark.parametrize(("m", "n"), [(30, 200), (50, 200), (50, 1000), (100, 500), (200, 200)])
 def test_p19_coverage_by_cell(bias, m, n):
     assert shares(bias, m, n, 2000, seed=1)[0] >= 0.95 - 3 * (0.95 * 0.05 / 2000) ** 0.5
 
@@ -134,3 +138,25 @@ def test_a_width_without_end_bounds_nothing():
     found = prediction_powered_mean(rows(human, human, 4), 0.05, width=lambda values: np.inf)
     assert (found.low, found.high) == (-1.0, 1.0)
     assert prediction_powered_mean(rows(human, human, 4), 0.05).low > -1.0
+
+
+def test_a_judge_that_knows_nothing_costs_nothing_by_its_slope():
+    """With the slope the bounds are those of the grades alone; in full the judge widens them."""
+    rng = np.random.default_rng(4)
+    human, judge = (rng.choice([-1.0, 0.0, 1.0], size=400) for _ in range(2))
+    table = rows(judge, human, 60)
+    sloped, full = (prediction_powered_mean(table, 0.025, sloped=on) for on in (True, False))
+    assert sloped.high - sloped.low < 0.85 * (full.high - full.low)
+    assert slope_on_judge(human[:60], human[:60]) == 1
+    assert slope_on_judge(-human[:60], human[:60]) == 0
+    assert slope_on_judge(judge[:19], human[:19]) == 1, "too few rows to estimate a slope"
+    assert slope_on_judge(np.zeros(60), human[:60]) == 1, "a judge that says one thing"
+
+
+def test_p19_the_slope_keeps_the_coverage():
+    rng, inside = np.random.default_rng(8), 0
+    for _ in range(400):
+        judge, human = world(rng, 300, 0.3)
+        found = prediction_powered_mean(rows(judge, human, 40), 0.025, sloped=True)
+        inside += found.low <= 0.1 <= found.high
+    assert inside / 400 >= 0.95 - 3 * (0.95 * 0.05 / 400) ** 0.5

@@ -143,12 +143,11 @@ def command(
 def _graded(compared: LogComparison, most: int | None, path: Path) -> LogComparison:
     """Return the comparison corrected by the grades in a file, after asking for `most` of them."""
     from tuneworthy.cli._grading import grade_rows
-    from tuneworthy.flows.comparing import with_grades_of
     from tuneworthy.rows.answers import read_grades
 
     if most is not None:
         grade_rows(compared, most, path, read_grades(path) if path.exists() else {})
-    return with_grades_of(compared, read_grades(path) if path.exists() else {})
+    return compared.corrected(read_grades(path) if path.exists() else {})
 
 
 def _print_logs(compared: LogComparison, json: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from tuneworthy.explain.arm_slices import ONE_GROUP_DESIGN, named_parts, slice_parts
@@ -21,6 +21,7 @@ from tuneworthy.matrix.matrix import Matrix
 from tuneworthy.matrix.sizing import Assurance, SampleSize
 from tuneworthy.records.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.records.case import Case, right_answers
+from tuneworthy.records.counting import count_noun
 from tuneworthy.records.evidence import Pair
 from tuneworthy.records.further import SMALL_SLICE
 from tuneworthy.records.interval import Interval
@@ -137,6 +138,23 @@ class LogComparison:
     def is_open(self) -> bool:
         """Return whether answers are free text: then a metric's score is not a person's."""
         return self.type == "text"
+
+    def corrected(self, grades: Grades) -> LogComparison:
+        """Return the comparison with its difference corrected by people's grades of answers.
+
+        They are grades of the rows in `open_rows`, from the first on; others do not count, and a
+        note says how many.
+        """
+        if self.with_grades is None or not grades:
+            return self
+        result, notes = self.with_grades(grades), self.notes
+        if ignored := len({case for case, _ in grades}) - result.graded:
+            notes = (
+                *notes,
+                f"{count_noun(ignored, 'graded row')} outside the order in which rows are drawn"
+                " not counted: rows that somebody chose are no random part",
+            )
+        return replace(self, result=result, notes=notes)
 
 
 def compare_answers(

@@ -284,25 +284,6 @@ def _compare_rows(
     return LogComparison(found, metric_name(task), kind, options.metric is None, *told)
 
 
-def with_grades_of(compared: LogComparison, grades: Grades) -> LogComparison:
-    """Return a comparison whose difference is corrected by people's grades of answers.
-
-    They are grades of the rows in `open_rows`, from the first on; others do not count, and a note
-    says how many.
-    """
-    if compared.with_grades is None or not grades:
-        return compared
-    result = compared.with_grades(grades)
-    notes = compared.notes
-    if ignored := len({case for case, _ in grades}) - result.graded:
-        notes = (
-            *notes,
-            f"{count_noun(ignored, 'graded row')} outside the order in which rows are drawn"
-            " not counted: rows that somebody chose are no random part",
-        )
-    return replace(compared, result=result, notes=notes)
-
-
 def _unscored_rows(
     task: Task, rows: _AlignedRows, scores: Sequence[Sequence[Score | Unscored]], most: float
 ) -> set[int]:

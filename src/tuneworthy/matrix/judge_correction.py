@@ -19,7 +19,7 @@ from tuneworthy.records.answer import Answer
 from tuneworthy.stats.prediction_powered import PredictionPoweredMean, prediction_powered_mean
 
 Array = np.ndarray[Any, Any]
-LEAST_GRADES = 30  # the fewest human grades of answers that need a judge that give a bound
+_LEAST_GRADED = 30  # the fewest human grades of answers that need a judge that give a bound
 Grades = Mapping[tuple[str, str], float]
 _RightAnswers = AbstractSet[tuple[str, str]]
 
@@ -100,7 +100,7 @@ class GradedRows:
         row without a grade counts at its low end below and at its high end above.
         """
         graded = self.drawn & ~self.certain
-        if graded.sum() - self.lacking < LEAST_GRADES:
+        if graded.sum() - self.lacking < _LEAST_GRADED:
             return PredictionPoweredMean(float(self.judge.mean()), lowest, 1.0)
         below, above = (
             prediction_powered_mean(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 87_210,
+    "lines": 87_240,
     "files": 489,
     "public names": 2276,
     "modules outside the matrix that import stats": 0,

@@ -17,6 +17,7 @@ import numpy as np
 from tuneworthy.explain.arm_figures import ValidAnswers, cut_summary, valid_answers
 from tuneworthy.explain.costs import cost_per_1000_requests, with_costs
 from tuneworthy.explain.hard_limits import limit_states, request_times, why_p95_open
+from tuneworthy.explain.metric_ladder import MOST_UNSCORED_GOLD, TOLERATED_UNSCORED
 from tuneworthy.matrix.columns import (
     PRESENT_ARM,
     Column,
@@ -76,7 +77,7 @@ def compare(inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]
         alpha=ALPHA,
         arms=tuple(arms),
         pairs=tuple(all_pairs),
-        blocks=inputs.blocks,
+        blocks=(*inputs.blocks, *_metric_failures(runs)),
         d=round(float(np.mean(differ)), 6) if differ else None,
         pool=inputs.pool,
         limited=inputs.limited,
@@ -228,6 +229,20 @@ def _limit_states(
             missing["limits.valid"] = why
     missing |= _why_p95_open(task, runs, states)
     return states
+
+
+def _metric_failures(runs: Sequence[Run]) -> list[str]:
+    """Return [a sentence on the arm whose answers the user's metric fails on], [] if it does not.
+
+    A single answer is tolerated, and one in a hundred: a metric can time out once.
+    """
+    for name, own in by_spec(runs).items():
+        scores = [score for run in own for score in run.scores]
+        failed = [s.reason for s in scores if isinstance(s, Unscored) and s.raised]
+        if len(failed) > max(TOLERATED_UNSCORED, MOST_UNSCORED_GOLD * len(scores)):
+            return [f"the metric fails on {len(failed):,} of {count_noun(len(scores), 'answer')} of"
+                    f" `{name}`: {failed[0]}"]  # fmt: skip
+    return []
 
 
 def _unscored_share(column: Column, ids: Sequence[str]) -> float:

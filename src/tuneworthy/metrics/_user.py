@@ -83,7 +83,7 @@ def load_user_metric(
         try:
             value = breaker.call(key, lambda: child.call(plain_case, answer.text))
         except ChildFailed as error:
-            return Unscored(reason=f"{name}: {quoted(str(error))}")
+            return Unscored(reason=f"{name}: {quoted(str(error))}", raised=True)
         except MetricBroken as error:
             raise _broken_metric_error(path, function, case, error) from None
         return _score_of_value(name, value)

@@ -88,10 +88,14 @@ HALF_OF_REPEATS = 0.5  # of several right or wrong answers to a case: from here 
 
 
 class Unscored(Record):
-    """Why an answer has no score; the mean is then bounded by "all wrong" and "all right"."""
+    """Why an answer has no score; the mean is then bounded by "all wrong" and "all right".
+
+    `raised`: the user's own metric failed on the answer, with an exception or in time.
+    """
 
     reason: Text
     lost: Lost | None = None
+    raised: bool = Field(default=False, exclude_if=lambda value: not value)
 
     _older = told_before(
         lost=lambda told: "for now" if LOST_WORDS["for now"] in told.get("reason", "") else None

@@ -29,7 +29,7 @@ def unanswered_line(arm: ArmResult) -> str:
     most = score_text(arm.score_if_right or 0.0)
     tells = arm.score and arm.score_if_right is not None and most != score_text(arm.score.mean)
     most_text = f" ({most} at most if right)" if tells else ""
-    return f"{arm.errors:,} of {arm.n:,} unanswered: counted as wrong{most_text}"
+    return f"{arm.errors:,} of {arm.n:,} without an answer or a score: counted as wrong{most_text}"
 
 
 def cut_line(cut: TruncatedAnswers, n: int) -> str:

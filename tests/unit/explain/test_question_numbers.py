@@ -19,7 +19,7 @@ from tuneworthy.explain.questions.knowledge_still import facts_needed
 from tuneworthy.matrix.detectable import rows_to_reach
 from tuneworthy.records.causes import Diagnosis, Effect, Wrong
 from tuneworthy.records.evidence import Evidence
-from tuneworthy.records.further import Freshness, Proportion, UntriedSearch
+from tuneworthy.records.further import Freshness, PromptSearch, Proportion, UntriedSearch
 from tuneworthy.records.interval import Interval
 from tuneworthy.records.plugins import catalogue, load
 from tuneworthy.records.task import Data, Economics, Output, Success, Task
@@ -206,3 +206,13 @@ def test_no_search_is_asked_for_where_a_simpler_arm_leaves_prompts_too_little_to
     asked = prompt_exhausted.ask(found.model_copy(update={"untried_search": search}), task())
     assert asked.answer == "no"
     assert asked.next.startswith("stay with `words`: even a perfect prompt would gain")
+
+
+@pytest.mark.parametrize(("budget", "answer"), [(2, "no"), (4, "not_measured")])
+def test_a_search_of_two_prompts_exhausts_nothing(budget, answer):
+    found = scenes.evidence({"prompt": ("prompt", scenes.scores(400, 0.5))})
+    gain = Interval(mean=0.0, low=-0.07, high=0.07)
+    search = PromptSearch(arm="prompt", budget=budget, gain=gain, optimised=True)
+    asked = prompt_exhausted.ask(found.model_copy(update={"search": search}), task())
+    assert asked.answer == answer
+    assert ("only 2 prompts were tried" in asked.because) == (budget == 2)

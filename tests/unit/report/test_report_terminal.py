@@ -70,7 +70,10 @@ def test_the_ladder_says_of_an_arm_how_many_answers_are_missing(results):
     arms = tuple(arm.model_copy(update=lost if arm.name == "constrained" else {})
                  for arm in results.evidence.arms)  # fmt: skip
     evidence = results.evidence.model_copy(update={"arms": arms})
-    assert "8 of 250 unanswered: counted as wrong" in ladder_screen(results, 80).plain
+    assert (
+        "8 of 250 without an answer or a score: counted as wrong"
+        in ladder_screen(results, 80).plain
+    )
     text = ladder_screen(results.model_copy(update={"evidence": evidence}), 80).plain
     assert "50 of 250 unanswered: counted as wrong (.78 at most if right)" in " ".join(text.split())
     assert max(cell_len(line) for line in text.split("\n")) <= 80
@@ -371,6 +374,6 @@ def test_failed_answers_are_named_beside_a_share_of_valid_ones_and_its_open_limi
     )
     told = " ".join(table(lost, 80).plain.split())
     assert told.count("`valid` is the share of the others") == 1
-    assert f"{named}: 75 of 250 unanswered" in told
+    assert f"{named}: 75 of 250 without an answer" in told
     limits = " ".join(ladder_screen(lost, 80).plain.split())
     assert "75 of 250 answers failed" in limits

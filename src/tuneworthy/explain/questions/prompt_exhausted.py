@@ -27,6 +27,7 @@ WRONG = (
     " anything is trained."
 )
 UNIT = "points"
+LEAST_SEARCH = 4  # prompts; fewer are no search: they compare a prompt with one other
 _ASK_WRITER = "ask whoever wrote these prompts what else was tried, or let a model here search"
 _MEASURE_ONE = "let `arms` name a prompt that `model` runs, or record its answers under `answers`"
 _finding = partial(finding, "prompt_exhausted", PRIOR)
@@ -36,6 +37,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     """Answer yes if doubling the prompt budget is shown to gain less than the margin.
 
     Yes too if even the most that the last doubling may have gained leaves prompts behind tuning.
+    No if it is shown to gain, and where the search tried less than LEAST_SEARCH prompts.
 
     Without a search: yes if a prompt is within the margin of a perfect score, no if prompts were
     only tried as they are written. `value` is the gain of the last doubling on dev rows.
@@ -63,6 +65,9 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         return _finding("yes", f"{said}; {far}", "", gain)
     if gain.low > 0:
         return _finding("no", said, step, gain)
+    if search.budget < LEAST_SEARCH:
+        tried_few = f"only {count_noun(search.budget, 'prompt')} were tried"
+        return _finding("no", f"{tried_few}; {said}{_behind_clause(evidence, tried)}", step, gain)
     need = rows_needed_clause(gain, n, margin, 0.0, "dev rows")
     return _finding("not_measured", f"{need}; {said}{_behind_clause(evidence, tried)}", step, gain)
 

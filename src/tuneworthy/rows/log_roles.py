@@ -45,6 +45,7 @@ _MEASURE_NAMES: Mapping[str, tuple[str, ...]] = {
     "tokens_out": ("completion_tokens", "output_tokens", "usage.completion_tokens",
                    "usage.output_tokens"),
 }  # fmt: skip
+_REPEAT_NAMES = ("repeat", "repetition", "run", "epoch", "trial", "attempt", "iteration")
 _ANSWER_KEYS = ("answer", "output")
 _AMBIGUOUS_KEYS = {"output"}  # may be the right answer of a row as well as a system's answer
 _KEPT_KEYS = ("seconds", "usd", "tokens_in", "tokens_out", "finish", "repeat", "input", "id")
@@ -59,7 +60,8 @@ class LogRoles:
     """The columns of a log, "" for a role that no column has; `a.0.b` is a field inside.
 
     `measured` maps our name of a measured value to its column. `needs` is a field without which a
-    record is no answer of the system, but a request that failed: it is left out.
+    record is no answer of the system, but a request that failed: it is left out. `repeat` numbers
+    the answers to one row.
     """
 
     answer: str
@@ -67,6 +69,7 @@ class LogRoles:
     input: str = ""
     measured: Mapping[str, str] = field(default_factory=dict)
     needs: str = ""
+    repeat: str = ""
 
     def renamed(
         self, records: Iterable[RawRow | RowFault], cells: bool, option: str = ""
@@ -88,8 +91,10 @@ class LogRoles:
                 continue
             fields = {key: own[key] for key in _KEPT_KEYS if key in own}
             fields["answer"] = None if is_empty(answer) else answer
-            if (name := id_text(own.get(self.id))) is not None:
+            if (name := id_text(value_of(own, self.id))) is not None:
                 fields["id"] = name
+            if (number := value_of(own, self.repeat)) is not None:
+                fields["repeat"] = number
             if (asked := value_of(own, self.input)) is not None:
                 fields["input"] = asked
             ours = {key: key for key in _MEASURE_NAMES if cells and key in own}  # numbers as text
@@ -147,6 +152,12 @@ def answer_column(
     if len(texts) > 1:
         texts = {name: found for name, found in texts.items() if any(map(has_letter, found))}
     return next(iter(texts)) if alone and len(texts) == 1 else ""
+
+
+def repeat_column(columns: Sequence[str]) -> str:
+    """Return the column that numbers the answers to one row, "" if there is none."""
+    lowered = {name.lower(): name for name in reversed(columns)}
+    return next((lowered[name] for name in _REPEAT_NAMES if name in lowered), "")
 
 
 def measured_columns(columns: Sequence[str]) -> dict[str, str]:
@@ -266,7 +277,8 @@ def find_answer_log(place: str, choice: Choice) -> AnswerLog:
         return AnswerLog(path, as_it_is=True)
     if usual:
         key, asked = (name if name in columns else "" for name in ("id", "input"))
-        return AnswerLog(path, table, LogRoles(said, key, asked), as_it_is=True)
+        roles = LogRoles(said, key, asked, repeat=repeat_column(columns))
+        return AnswerLog(path, table, roles, as_it_is=True)
     ids = _id_columns(table, columns)
     option = f"--answers NAME={path.name}:COLUMN, or call it `answer`"
     answer = column or answer_column(table, [*table.columns], alone=bool(ids), ask=option)
@@ -287,7 +299,8 @@ def find_answer_log(place: str, choice: Choice) -> AnswerLog:
         )  # fmt: skip
     own = own if own in others else next(iter(keys), "")
     asked = "input" if "input" in others else _likely_input(table, choice, answer)
-    return AnswerLog(path, table, LogRoles(answer, own, asked, measured))
+    again = repeat_column(columns)
+    return AnswerLog(path, table, LogRoles(answer, own, asked, measured, repeat=again))
 
 
 def _id_columns(table: Table, columns: Sequence[str]) -> list[str]:

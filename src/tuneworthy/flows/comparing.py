@@ -24,6 +24,7 @@ from tuneworthy.rows.answers import AlignedAnswers, align_answers
 from tuneworthy.rows.compared_files import ComparedFiles, compared_columns, compared_files
 from tuneworthy.rows.copies import copy_groups
 from tuneworthy.rows.load import Loaded, load_records
+from tuneworthy.rows.matching import MOST_WITHOUT_ROW
 from tuneworthy.rows.recorded import answer_observations, refuse_gold
 from tuneworthy.rows.table import open_table
 from tuneworthy.rows.table_columns import Choice
@@ -31,7 +32,7 @@ from tuneworthy.verdict import drift
 
 A, B = "A", "B"
 _REPORTED_KINDS = {"answers_are_gold", "matched_by_order", "inputs_differ", "answers_unknown",
-                  "answers_alike", "answers_repeated"}  # fmt: skip
+                  "answers_alike", "matched_by_input"}  # fmt: skip
 _FILES_KEPT = "your files; nothing was written"
 _WHOLE_ANSWER_METRICS = {"accuracy", "exact", "exact_words", "token_f1"}
 """The metrics that score below 1 where a right answer stands inside a longer text."""
@@ -65,7 +66,8 @@ def compare_files(
     _refuse_missing(first, second, gold)
     found = compared_files(gold, (first, second), named)
     loaded = _loaded_rows(gold, found, options)
-    refuse_gold(loaded.task, [str(first), str(second)])
+    if not found.exported:
+        refuse_gold(loaded.task, [str(first), str(second)])
     return _compare_found(loaded, found, (first, second), (str(first), str(second)), options)
 
 
@@ -102,8 +104,9 @@ def _compare_found(
     wanted = {name: Recorded(file=str(file), match=options.match)
               for name, file in zip((A, B), files, strict=True)}  # fmt: skip
     loaded = replace(loaded, task=loaded.task.model_copy(update={"answers": wanted}).at(Path()))
+    most = max(MOST_WITHOUT_ROW, options.max_bad) if options.bad_rows == "exclude" else 0.0
     aligned = {
-        name: align_answers(file, loaded.cases, loaded.everyone, options.match, "", records)
+        name: align_answers(file, loaded.cases, loaded.everyone, options.match, "", records, most)
         for name, file, records in zip((A, B), files, found.logs, strict=True)
     }
     gold = Path(loaded.task.data.file or "")
@@ -113,10 +116,16 @@ def _compare_found(
         for o in answer_observations(loaded, aligned)
         if o.kind in _REPORTED_KINDS
     ]
+    often = {name: found.often for name, found in aligned.items()}
+    if max(found.times[1] for found in aligned.values()) > 1:
+        notes.append(f"A answers each row {often[A]}, B {often[B]}: the mean of a row's answers"
+                     " counts, so that the row is the unit")  # fmt: skip
     counted = {f"gold row left out: {why}": n for why, n in loaded.excluded.items()}
     for name, file in zip((A, B), names, strict=True):
         if lost := sum(answer.lost == "not recorded" for answer in aligned[name].answers):
             counted[f"no answer in {quoted(file, 60)}"] = lost
+        if gone := len(aligned[name].lost):
+            counted[f"answer in {quoted(file, 60)} that nothing matches to a row"] = gone
     if names[0] == names[1]:
         notes.append("A and B are one file: every difference is 0")
     both = _rows_answered_by_both(loaded.cases, aligned, dict(zip((A, B), names, strict=True)))

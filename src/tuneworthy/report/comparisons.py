@@ -280,8 +280,10 @@ def two_logs_json(compared: LogComparison) -> str:
     """Return the whole comparison as JSON; `difference` is b - a."""
     result = compared.result
     systems = {
-        key: {"name": name, "score": score.plain()}
-        for key, name, score in zip("ab", result.names, result.score_intervals, strict=True)
+        key: {"name": name, "score": score.plain(), "answers_per_row": result.answers_per_row(at)}
+        for at, (key, name, score) in enumerate(
+            zip("ab", result.names, result.score_intervals, strict=True)
+        )
     }
     body: dict[str, Any] = {
         **systems,

@@ -126,7 +126,7 @@ class ImportFiles:
             if isinstance(case, RowFault):
                 self._leave_out(case.why, where)
                 return
-        key = row.key or (normalised_text(_input_text(fields)) if self._merge else "")
+        key = row.key or (normalised_text(input_of(fields)) if self._merge else "")
         self.shared += key in self._keys or key in self._held_answers
         if key in self._keys:
             if answered and not answers:
@@ -244,7 +244,7 @@ def _are_plain_turns(turns: Any) -> bool:
     return in_turn and bool(spoken) and all(one["content"].strip() for one in turns)
 
 
-def _input_text(fields: Mapping[str, Any]) -> str:
+def input_of(fields: Mapping[str, Any]) -> str:
     """Return the text of the input, or of the last user turn."""
     turns = fields.get("messages") or []
     users = (str(turn["content"]) for turn in reversed(turns) if turn.get("role") == "user")

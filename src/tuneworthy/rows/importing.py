@@ -18,7 +18,7 @@ from tuneworthy.records.counting import count_noun
 from tuneworthy.records.errors import DataError
 from tuneworthy.records.escape import quoted
 from tuneworthy.records.plugins import catalogue
-from tuneworthy.rows.bad_rows import MOST_UNREAD, BadRow, ImportedRow, RawRow, RowFault
+from tuneworthy.rows.bad_rows import MOST_UNREAD, ImportedRow, RawRow, RowFault
 from tuneworthy.rows.column_roles import Roles, answers_of, row_of
 from tuneworthy.rows.draft import DraftFacts
 from tuneworthy.rows.import_files import NO_ANSWER, ImportFiles
@@ -30,7 +30,7 @@ from tuneworthy.rows.import_lines import (
 from tuneworthy.rows.recognising import (
     AskForColumns,
     RecognisedFile,
-    has_field,
+    foreign_rows,
     recognise,
     with_one_gold_file,
 )
@@ -168,38 +168,24 @@ def _has_right_answers(source: RecognisedFile) -> bool:
 def _imported_rows(source: RecognisedFile, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]]:
     """Yield (place, row) for each row of a file; count the other records in `made`."""
     notes: dict[str, Any] = {"path": source.path}
-    if source.format and source.format.learn:
-        source.format.learn(list(filter(source.format.fits, source.table.sampled)), notes)
+    roles = source.roles
+    elsewhere: Counter[str] = Counter()
+    if source.format and roles is None:
+        yield from foreign_rows(source, notes, made.count_lost)
+    for record in source.table.records() if roles else ():
+        if isinstance(record, RowFault):
+            made.count_lost(record.why, record.where, record)
+        elif record.at != source.at or roles is None:
+            elsewhere[".".join(map(str, record.at))] += 1
+        elif _has_other_shape(source, roles, record):
+            keys = ", ".join(f"`{key[:20]}`" for key in list(record.fields)[:4])
+            why = f"another shape than most: {keys or 'no fields'}"
+            made.count_lost(why, record.where)
+        else:
+            yield from _imported_table_row(record, roles, made, source.table.has_cells)
     if told := notes.get("told"):
         names = ", ".join(f"`{name}`" for name in sorted(told))
         made.remarks.append(f"  not the input {names}: it tells the right answer")
-    found, roles = source.format, source.roles
-    elsewhere: Counter[str] = Counter()
-    for record in source.table.records():
-        if isinstance(record, RowFault):
-            made.count_lost(record.why, record.where, record)
-        elif found is None or roles is not None:
-            if record.at != source.at or roles is None:
-                elsewhere[".".join(map(str, record.at))] += record.at != source.at
-                continue
-            if _has_other_shape(source, roles, record):
-                keys = ", ".join(f"`{key[:20]}`" for key in list(record.fields)[:4])
-                why = f"another shape than most: {keys or 'no fields'}"
-                made.count_lost(why, record.where)
-            else:
-                yield from _imported_table_row(record, roles, made, source.table.has_cells)
-        elif found.fits(record):
-            try:
-                for row in found.rows(record, notes):
-                    yield record.where, row
-            except BadRow as error:
-                made.count_lost(str(error.args[0]), record.where)
-        elif found.note is not None and record.at != source.at:
-            found.note(record, notes)
-        elif record.at == source.at:
-            lacks = ", ".join(need for need in found.needs if not has_field(record, need))
-            why = f"not as {found.name} are" + (f": no {lacks}" if lacks else "")
-            made.count_lost(why, record.where)
     if remark := notes.get("remark"):
         made.remarks.append(f"  {remark}")
     for place, count in elsewhere.items():

@@ -177,7 +177,9 @@ def measured_values(record: Mapping[str, Any], columns: Mapping[str, str]) -> di
     for ours, column in columns.items():
         value = _number(value_of(record, column))
         if value is not None:
-            value = value / 1000 if column.lower() in _MILLISECOND_NAMES else value
+            value = (
+                value / 1000 if column.lower().rpartition(".")[2] in _MILLISECOND_NAMES else value
+            )
             found[ours] = int(value) if ours.startswith("tokens") else value
     return found
 

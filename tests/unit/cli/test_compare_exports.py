@@ -1,0 +1,116 @@
+"""Exports that eight evaluation tools wrote of a toy task: read by `compare` and `init` as is."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.studies import lines
+
+from tuneworthy.cli._frame import run
+
+SAMPLES = Path(__file__).parents[2] / "samples" / "exports"
+PAIRS = {
+    "braintrust": ("braintrust_today.jsonl", "braintrust_tuned.jsonl"),
+    "deepeval": ("deepeval_today.json", "deepeval_tuned.json"),
+    "langsmith": ("langsmith_today.jsonl", "langsmith_tuned.csv"),
+    "mlflow": ("mlflow_eval_today.jsonl", "mlflow_eval_tuned.csv"),
+    "mlflow traces": ("mlflow_traces_today.jsonl", "mlflow_eval_tuned.csv"),
+    "opik": ("opik_experiment_today.json", "opik_experiment_tuned.json"),
+    "phoenix": ("phoenix_experiment_today.json", "phoenix_experiment_tuned.csv"),
+    "pydantic-evals": ("pydantic_evals_today.json", "pydantic_evals_tuned.json"),
+    "weave": ("weave_today.jsonl", "weave_tuned.jsonl"),
+}
+GOLD = [("red lamps", "Shelf 4"), ("blue rugs", "Hall B"), ("tents", "Shelf 9"),
+        ("garden chairs", "Yard"), ("mirrors", "Hall A"), ("screws", "Shelf 2")]  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    for path in SAMPLES.iterdir():
+        shutil.copy(path, tmp_path)
+    rows = [{"question": f"Where are the {thing}?", "place": place} for thing, place in GOLD]
+    lines(tmp_path / "gold.jsonl", rows)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def means(capsys, *words):
+    """Return the number of rows and both mean scores of a comparison."""
+    assert run(["compare", *words, "--metric", "exact", "--json"]) == 0, capsys.readouterr().err
+    found = json.loads(capsys.readouterr().out)
+    return found["n"], found["a"]["score"]["mean"], found["b"]["score"]["mean"]
+
+
+def right_shares():
+    """Three of six answers of today's system are right, and five of the tuned one's."""
+    return 6, pytest.approx(0.5), pytest.approx(5 / 6)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_two_exports_are_compared_without_naming_a_column(folder, capsys, pair):
+    """The right answers stand in a file of rows, or in one of the exports."""
+    for gold in ("gold.jsonl", PAIRS[pair][0]):
+        assert means(capsys, *PAIRS[pair], "--gold", gold) == right_shares()
+
+
+def test_exports_of_two_tools_are_matched_by_their_inputs(folder, capsys):
+    words = [
+        "opik_experiment_today.json",
+        "weave_tuned.jsonl",
+        "--gold",
+        "pydantic_evals_cases.yaml",
+    ]
+    assert means(capsys, *words) == right_shares()
+    words = ["langsmith_runs_today.jsonl", "braintrust_tuned.jsonl", "--gold"]
+    for gold in ("langsmith_examples.jsonl", "phoenix_dataset.jsonl", "phoenix_dataset.csv",
+                 "deepeval_goldens.json"):  # fmt: skip
+        assert means(capsys, *words, gold) == right_shares()
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_two_exports_become_a_task_with_two_systems(folder, capsys, pair):
+    assert run(["init", *PAIRS[pair]]) == 0, capsys.readouterr().err
+    rows = [json.loads(line) for line in Path("task.rows.jsonl").read_text().splitlines()]
+    assert {(row["input"], row["output"]) for row in rows} == {
+        (f"Where are the {thing}?", place) for thing, place in GOLD
+    }
+    logs = [path for path in folder.glob("task.*.jsonl") if path.name != "task.rows.jsonl"]
+    assert [len(path.read_text().splitlines()) for path in logs] == [6, 6]
+
+
+def test_an_export_with_several_systems_asks_for_one(folder, capsys):
+    both = [*json.loads(Path("opik_experiment_today.json").read_text())["items"]]
+    rows = [json.loads(line) for name in ("weave_today.jsonl", "weave_tuned.jsonl")
+            for line in Path(name).read_text().splitlines()]  # fmt: skip
+    lines(Path("both.jsonl"), rows)
+    assert len(both) == 6
+    words = ["both.jsonl", "weave_tuned.jsonl", "--gold", "gold.jsonl"]
+    assert run(["compare", *words]) == 5
+    told = " ".join(capsys.readouterr().err.split())
+    assert "the file holds the answers of several systems" in told
+    assert "--answer-column A.today,B.tuned" in told
+    assert means(capsys, *words, "--answer-column", "A.today") == right_shares()
+    words = ["both.jsonl", "both.jsonl", "--gold", "gold.jsonl"]
+    assert means(capsys, *words, "--answer-column", "A.today,B.tuned") == right_shares()
+
+
+def test_an_experiment_that_was_repeated_answers_each_row_again(folder, capsys):
+    rows = [json.loads(line) for line in Path("langsmith_today.jsonl").read_text().splitlines()]
+    lines(Path("thrice.jsonl"), rows * 3)
+    words = ["thrice.jsonl", "langsmith_tuned.csv", "--gold", "gold.jsonl"]
+    assert means(capsys, *words) == right_shares()
+    assert run(["init", "thrice.jsonl"]) == 0
+    made = [json.loads(line) for line in Path("task.rows.jsonl").read_text().splitlines()]
+    assert len(made) == 6
+    said = [json.loads(line) for line in Path("task.thrice.jsonl").read_text().splitlines()]
+    assert [one.get("repeat") for one in said] == [None] * 6 + [2] * 6 + [3] * 6
+
+
+def test_a_call_of_weave_whose_example_is_a_reference_says_how_to_export_it(folder, capsys):
+    rows = [json.loads(line) for line in Path("weave_today.jsonl").read_text().splitlines()]
+    for row in rows:
+        row["inputs"]["example"] = "weave:///us/where/object/Dataset:1/attr/rows/id/2"
+    lines(Path("raw.jsonl"), rows)
+    assert run(["init", "raw.jsonl"]) == 5
+    assert 'expand_columns=["inputs.example"]' in " ".join(capsys.readouterr().err.split())

@@ -40,14 +40,16 @@ def command(
         str | None, typer.Option("--gold-column", help="The column of the right answers.")
     ] = None,
     input_column: Annotated[
-        str | None, typer.Option("--input-column", help="The column of the input (else guessed).")
+        str | None,
+        typer.Option("--input-column", help="The input: COL, or A.COL,gold.COL (else guessed)."),
     ] = None,
     answer_column: Annotated[
         str | None,
-        typer.Option("--answer-column", help="In both logs: the answers (else guessed)."),
+        typer.Option("--answer-column", help="The answers: COL, or A.COL,B.COL (else guessed)."),
     ] = None,
     id_column: Annotated[
-        str | None, typer.Option("--id-column", help="In all files: what matches their rows.")
+        str | None,
+        typer.Option("--id-column", help="What matches rows: COL, or A.COL,B.COL,gold.COL."),
     ] = None,
     metric: Annotated[
         str | None, typer.Option("--metric", help="How an answer is scored (else guessed).")
@@ -56,6 +58,10 @@ def command(
         Literal["id", "input", "order"] | None,
         typer.Option("--match", help="How answers match rows (else by id, else by input)."),
     ] = None,
+    copies: Annotated[
+        Literal["off", "exact", "near"],
+        typer.Option("--copies", help="Which alike inputs count as one: near-copies, exact, none."),
+    ] = "near",
     bad_rows: BadRows = "stop",
     max_bad: MaxBad = "1%",
     json: Json = False,
@@ -69,7 +75,7 @@ def command(
     from tuneworthy.records.errors import TuneworthyError
     from tuneworthy.rows.table_columns import Choice
 
-    options = CompareOptions(metric, match, bad_rows, share(max_bad))
+    options = CompareOptions(metric, match, bad_rows, share(max_bad), copies)
     columns = [a, b, gold_column]
     named = Choice(input_column, gold_column, answer_column, id=id_column)
     if gold is None and not any(columns):

@@ -18,13 +18,14 @@ from tuneworthy.records.case import Case
 from tuneworthy.records.counting import count_noun, with_verb
 from tuneworthy.records.errors import DataError, TaskError
 from tuneworthy.records.escape import quoted
-from tuneworthy.records.task import Data, Match, Recorded, Success, Task
+from tuneworthy.records.task import CopyRule, Data, Match, Recorded, Success, Task
 from tuneworthy.rows.answer_form import choose_answer_form, propose_metric, with_form
 from tuneworthy.rows.answers import AlignedAnswers, align_answers
 from tuneworthy.rows.compared_files import ComparedFiles, compared_columns, compared_files
 from tuneworthy.rows.copies import copy_groups
 from tuneworthy.rows.load import Loaded, load_records
 from tuneworthy.rows.matching import MOST_WITHOUT_ROW
+from tuneworthy.rows.observations import rule_text
 from tuneworthy.rows.recorded import answer_observations, refuse_gold
 from tuneworthy.rows.table import open_table
 from tuneworthy.rows.table_columns import Choice
@@ -41,12 +42,13 @@ _NOTED_SHARE = 0.1  # a note is given if more of a side's answers contain a righ
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """Options of `compare`: metric (None: as `init` proposes), matching of rows, bad rows."""
+    """Options of `compare`: metric (None: as `init` proposes), matching, bad rows, copies."""
 
     metric: str | None = None
     match: Match | None = None
     bad_rows: Literal["stop", "exclude"] = "stop"
     max_bad: float = 0.01
+    copies: CopyRule = "near"
 
 
 def compare_files(
@@ -88,7 +90,8 @@ def compare_columns(
 
 
 def _loaded_rows(gold: Path, found: ComparedFiles, options: CompareOptions) -> Loaded:
-    task = Task(data=Data(file=str(gold)), success=Success(metric=options.metric)).at(Path())
+    data = Data(file=str(gold), copies=options.copies)
+    task = Task(data=data, success=Success(metric=options.metric)).at(Path())
     return load_records(task, found.gold, options.bad_rows, options.max_bad)
 
 
@@ -111,6 +114,8 @@ def _compare_found(
     }
     gold = Path(loaded.task.data.file or "")
     notes = [*found.notes, *_encoding_notes(gold, *files)]
+    if options.copies != "near":
+        notes.append(rule_text(options.copies))
     notes += [
         f"{o.text}: {o.fix}" if o.fix else o.text
         for o in answer_observations(loaded, aligned)

@@ -30,6 +30,7 @@ from tuneworthy.rows.table_columns import (
     has_parts,
     joined_input,
     likely_mark,
+    part_of,
     system_name,
     value_of,
     words_of,
@@ -98,6 +99,8 @@ def recognise(
             fix="save it as CSV, JSON Lines, Parquet or Excel",
         )  # fmt: skip
     _check_table(table, choice)
+    if table.split and not choice.split:
+        choice = replace(choice, split=table.split)
     source = format_of(table, choice, several)
     if source is None and (document := table.as_document()) is not table:
         table, source = document, format_of(document, choice, several)
@@ -213,7 +216,7 @@ def foreign_rows(
     `leave_out` gets the reason and the place of each record that makes none, with its fault if it
     can't be read. `notes` has the file's "path" and takes what holds for the whole file.
     """
-    found = source.format
+    found, split = source.format, source.table.split
     assert found is not None
     if found.learn:
         found.learn(list(filter(found.fits, source.table.sampled)), notes)
@@ -222,8 +225,9 @@ def foreign_rows(
             leave_out(record.why, record.where, record)
         elif found.fits(record):
             try:
+                part = part_of(record.fields.get(split)) if split else ""
                 for row in found.rows(record, notes):
-                    yield record.where, row
+                    yield record.where, replace(row, part=part) if part else row
             except BadRow as error:
                 leave_out(str(error.args[0]), record.where, None)
         elif found.note is not None and record.at != source.at:

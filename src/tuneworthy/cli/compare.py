@@ -5,6 +5,7 @@ Exit code 2 for a wrong command line or two metrics, 5 where rows or answers can
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
@@ -68,8 +69,8 @@ def command(
 ) -> None:
     """Compare two systems by their recorded answers, or two studies: B minus A, paired.
 
-    Two files with --gold, the file of the right answers; or two columns of one table with --a, --b
-    and --gold-column; or two finished studies.
+    Two files with --gold, the file of the right answers (not needed where an export holds them);
+    or two columns of one table with --a, --b and --gold-column; or two finished studies.
     """
     from tuneworthy.flows.comparing import CompareOptions
     from tuneworthy.records.errors import TuneworthyError
@@ -78,6 +79,8 @@ def command(
     options = CompareOptions(metric, match, bad_rows, share(max_bad), copies)
     columns = [a, b, gold_column]
     named = Choice(input_column, gold_column, answer_column, id=id_column)
+    if gold is None and second and not any(columns):
+        gold = _right_answers_among([first, second])
     if gold is None and not any(columns):
         second = _require_studies(first, second)
         _refuse_for_studies(
@@ -107,15 +110,27 @@ def _print_logs(compared: LogComparison, json: bool) -> None:
         show(two_logs_screen(compared, *terminal_size()))
 
 
+def _right_answers_among(paths: Sequence[Path]) -> Path | None:
+    """Return the file that holds the right answers too, as the exports of many tools do."""
+    from tuneworthy.rows.compared_files import right_answers_file
+
+    return right_answers_file(paths) if len(_row_files(paths)) == len(paths) else None
+
+
+def _row_files(paths: Sequence[Path | None]) -> list[Path]:
+    """Return the paths that are files of rows, not studies."""
+    from tuneworthy.report.results_folder import RESULTS_FILE
+
+    return [path for path in paths if path and path.is_file()
+            and not (path.name == "latest" or (path.parent / RESULTS_FILE).exists())
+            and path.suffix.lower() not in {".yaml", ".yml"}]  # fmt: skip
+
+
 def _require_studies(first: Path, second: Path | None) -> Path:
     """Return `second`; raise TaskError if the two paths are not those of two studies."""
     from tuneworthy.records.errors import TaskError
-    from tuneworthy.report.results_folder import RESULTS_FILE
 
-    rows = [path for path in (first, second) if path and path.is_file()
-            and not (path.name == "latest" or (path.parent / RESULTS_FILE).exists())
-            and path.suffix.lower() not in {".yaml", ".yml"}]  # fmt: skip
-    if rows:
+    if rows := _row_files([first, second]):
         fix = (
             f"tuneworthy compare {COLUMNS}"
             if second is None

@@ -70,7 +70,9 @@ def compare_files(
     loaded = _loaded_rows(gold, found, options)
     if not found.exported:
         refuse_gold(loaded.task, [str(first), str(second)])
-    return _compare_found(loaded, found, (first, second), (str(first), str(second)), options)
+    counted = {f"no right answer in {quoted(str(gold), 60)}": found.unlabelled}
+    return _compare_found(loaded, found, (first, second), (str(first), str(second)), options,
+                          counted if found.unlabelled else {})  # fmt: skip
 
 
 def compare_columns(

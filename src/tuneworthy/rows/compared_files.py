@@ -5,13 +5,14 @@ A file of another tool is read by its format, any other by its columns (`compare
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.records.counting import count_noun
+from tuneworthy.records.counting import count_noun, with_verb
 from tuneworthy.records.errors import DataError, TaskError
 from tuneworthy.records.escape import quoted
 from tuneworthy.rows.bad_rows import ImportedRow, RawRow, RowFault
@@ -59,24 +60,24 @@ def compared_files(gold: Path, logs: Sequence[Path], named: Choice) -> ComparedF
     answer or the answer.
     """
     systems = dict(zip(SYSTEMS, logs, strict=True))
-    wanted = _wanted_systems(named.present)
-    files = [_read_side(GOLD, gold), *(_read_side(name, path, wanted.get(name, wanted.get("")))
-                                       for name, path in systems.items())]  # fmt: skip
-    if any(side.exported for side in files[1:]) and named.present:
-        named = replace(named, present=None)  # it names a system, which is read alone
-    rows, *read = files
+    rows, *read = files = [_read_side(GOLD, gold, named),
+                           *(_read_side(name, path, named) for name, path in systems.items())
+                           ]  # fmt: skip
+    if named.present and any(side.exported for side in read):
+        named = replace(named, present=None)  # it names systems, which are read alone
     own = columns_by_side(named, rows, read)
     roles = gold_roles(rows, own[rows.name])
     found, key = log_roles(rows, read, roles, own)
     records: Records = [one if isinstance(one, RowFault) else _gold_record(one, roles, key)
                         for one in rows.records]  # fmt: skip
-    merged = _with_several_answers(records)
+    merged, several = _with_several_answers(records)
     notes = [note for side in files for note in side.notes]
-    if len(merged) < len(records):
-        text = "rows of one id hold several right answers: each of them counts"
+    if several:
+        text = f"{with_verb(several, 'id', 'have')} several rows: each of their answers is right"
         notes.append(f"{quoted(gold.name, 60)}: {text}")
     return ComparedFiles(
         gold=merged,
+        unlabelled=rows.unlabelled,
         logs=tuple(list(one.renamed(log.records, log.table.has_cells, "--answer-column"))
                    for one, log in zip(found, read, strict=True)),
         notes=(*notes, *column_notes(roles, found, key)),
@@ -84,27 +85,32 @@ def compared_files(gold: Path, logs: Sequence[Path], named: Choice) -> ComparedF
     )  # fmt: skip
 
 
-def _wanted_systems(text: str | None) -> dict[str, str]:
-    """Return {side: the system of an export}, "" for both sides, by `--answer-column`."""
-    found: dict[str, str] = {}
-    for part in (text or "").split(","):
-        side, _, name = part.strip().partition(".")
-        found |= {side: name} if side in SYSTEMS and name else {"": part.strip()}
-    return found
+def right_answers_file(files: Sequence[Path]) -> Path | None:
+    """Return the first file that is an export with right answers, None if none is."""
+    return next((path for path in files if _read_side(GOLD, path, Choice()).exported), None)
 
 
-def _read_side(name: str, path: Path, system: str | None = None) -> Side:
+def _named_for(side: str, text: str | None) -> str:
+    """Return the part of an option that is for a side: `A.NAME` for `A`, a name alone for all."""
+    parts = [part.strip().partition(".") for part in (text or "").split(",")]
+    mine = next((name for other, _, name in parts if other == side and name), "")
+    other = any(each in (GOLD, *SYSTEMS) and name for each, _, name in parts)
+    return mine or ("" if other else text or "")
+
+
+def _read_side(name: str, path: Path, named: Choice) -> Side:
     """Return a file of one side; the export of another tool under the usual names.
 
-    An export counts as one if its records hold what the side needs: right answers, or answers. Of
-    several systems `system` is read. Raises DataError for a file without a row, or with several
-    systems none of which is named.
+    An export counts as one if its records hold what the side needs, right answers or answers, and
+    the user named none of its columns. Of several systems the one that `present` names is read.
+    Raises DataError for a file without a row, or with several systems none of which is named.
     """
     table = open_rows(path)
     side = Side(name, table)
-    source = format_of(table, Choice(), several=True)
-    if source is None and (document := table.as_document()) is not table:
-        source = format_of(document, Choice(), several=True)
+    texts = (named.id, named.input, named.output if name == GOLD else None,
+             None if name == GOLD else named.present)  # fmt: skip
+    by_column = {_named_for(name, text) for text in texts} & {*side.columns}
+    source = None if by_column else format_of(table, Choice(), several=True)
     if source is None or source.format is None or source.format.name in _OWN_FORMATS:
         _refuse_without_rows(side)
         return side
@@ -120,29 +126,32 @@ def _read_side(name: str, path: Path, system: str | None = None) -> Side:
 
     rows = list(foreign_rows(source, {"path": path}, leave_out))
     if name == GOLD:
-        records += [RawRow(where, _gold_fields(row)) for where, row in rows
-                    if "output" in row.fields or "messages" in row.fields]  # fmt: skip
-        used = any("output" in row.fields for _, row in rows)
+        made = [RawRow(where, _gold_fields(row)) for where, row in rows
+                if row.fields.get("output") not in (None, "")]  # fmt: skip
     else:
-        records += _answers_of_system(path, rows, system)
-        used = any(row.answers for _, row in rows)
-    if not used:
+        made = _answers_of_system(path, rows, _named_for(name, named.present))
+    if not made:
         _refuse_without_rows(side)
         return side
+    records += made
     notes = [f"{quoted(path.name, 60)} is read as {source.format.name}"]
     notes += [f"{count_noun(count, 'record')} left out: {why} (first {first})"
               for why, (count, first) in left.items()]  # fmt: skip
-    return Side(name, Table(path, "json_lines", tuple(records[:1_000])), records, tuple(notes))
+    return Side(name, Table(path, "json_lines", tuple(records[:1_000])), records, tuple(notes),
+                len(rows) - len(made) if name == GOLD else 0)  # fmt: skip
 
 
 def _gold_fields(row: ImportedRow) -> dict[str, Any]:
+    """Return a row's fields; a tool's key of the row is its id, unless it is the input."""
     fields = {key: value for key, value in row.fields.items() if value is not None}
-    return {"id": row.key, **fields} if row.key else fields
+    is_id = 0 < len(row.key) <= MOST_ID_CHARACTERS
+    own = is_id and row.key != normalised_text(input_of(fields))
+    return {"id": row.key, **fields} if own else fields
 
 
 def _answers_of_system(
-    path: Path, rows: Sequence[tuple[str, ImportedRow]], system: str | None
-) -> Records:
+    path: Path, rows: Sequence[tuple[str, ImportedRow]], system: str
+) -> list[RawRow]:
     """Return the answers of an export's only system, or of the one that is named."""
     names = list(dict.fromkeys(name for _, row in rows for name in row.answers))
     if system not in names and len(names) > 1:
@@ -151,7 +160,7 @@ def _answers_of_system(
                         got=listed, fix=f"name one: --answer-column A.{names[0]},B.{names[1]}",
                         kept="your files")  # fmt: skip
     name = system if system in names else next(iter(names), "")
-    found: Records = []
+    found: list[RawRow] = []
     for where, row in rows:
         if name in row.answers:
             fields = {key: value for key, value in _gold_fields(row).items() if key == "id"}
@@ -173,11 +182,11 @@ def _gold_record(record: RawRow, roles: Roles, key: str) -> RawRow:
     return RawRow(record.where, fields)
 
 
-def _with_several_answers(records: Records) -> Records:
-    """Return the gold records, those of one id and input as one: each of their answers is right.
+def _with_several_answers(records: Records) -> tuple[Records, int]:
+    """Return (the gold records, those of one id and input as one; how many have other answers).
 
-    Only if at least half of the ids have several rows: else a second row of an id is a conflict,
-    which the reader of the rows tells.
+    Only if at least half of the ids have several rows: else another answer to an id is a conflict,
+    which counts as a bad row.
     """
     rows_of = defaultdict[tuple[str, str], list[RawRow]](list)
     for one in records:
@@ -185,11 +194,26 @@ def _with_several_answers(records: Records) -> Records:
             text = as_text(one.fields.get("input") or one.fields.get("messages") or "")
             rows_of[name, normalised_text(text)].append(one)
     several = {id(rows[0]): rows for rows in rows_of.values() if len(rows) > 1}
-    if not several or 2 * len(several) < len(rows_of):
-        return records
+    if 2 * len(several) < len(rows_of):
+        faults = {id(row): fault for rows in several.values() for row in rows[1:]
+                  if (fault := _conflict(rows[0], row))}  # fmt: skip
+        return [faults.get(id(one), one) for one in records], 0
     later = {id(row) for rows in several.values() for row in rows[1:]}
-    return [_merged(several[id(one)]) if id(one) in several else one
-            for one in records if id(one) not in later]  # fmt: skip
+    merged = {key: _merged(rows) for key, rows in several.items()}
+    kept = [merged.get(id(one), one) for one in records if id(one) not in later]
+    return kept, sum(bool(one.fields["accepted"]) for one in merged.values())
+
+
+def _conflict(first: RawRow, row: RawRow) -> RowFault | None:
+    """Return the fault of a second gold row of an id with another right answer, else None."""
+    one, other = (as_text(each.fields.get("output")) for each in (first, row))
+    if one == other:
+        return None
+    both = json.dumps([one, other], ensure_ascii=False)
+    return RowFault(row.where, "another right answer to an id of an earlier row",
+                    f"{quoted(other, 60)}, and {quoted(one, 60)} at {first.where}",
+                    f"remove one; if both are right, write them as a list in one row: {both[:200]}",
+                    id=str(row.fields.get("id")))  # fmt: skip
 
 
 def _merged(rows: Sequence[RawRow]) -> RawRow:

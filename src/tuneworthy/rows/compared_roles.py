@@ -22,7 +22,7 @@ from tuneworthy.rows.log_roles import (
     repeat_column,
     tool_log_roles,
 )
-from tuneworthy.rows.rows import id_text
+from tuneworthy.rows.rows import as_text, id_text
 from tuneworthy.rows.table import Table
 from tuneworthy.rows.table_columns import (
     Choice,
@@ -44,13 +44,14 @@ class Side:
     """A file of a comparison, by its name there: `gold`, `A` or `B`.
 
     `converted` are the records under the usual names if the file is another tool's export, and
-    `notes` say so.
+    `notes` say so. Its `unlabelled` records hold no right answer.
     """
 
     name: str
     table: Table
     converted: Records | None = None
     notes: tuple[str, ...] = ()
+    unlabelled: int = 0
 
     @property
     def path(self) -> Path:
@@ -170,8 +171,8 @@ def log_roles(
         or LogRoles(_log_answer(log, named[log.name], roles))
         for log in logs
     ]
-    key, keys = _id_columns(gold, logs, named, {roles.input, roles.output,
-                                                *(one.answer for one in found)})  # fmt: skip
+    taken = {roles.input, roles.output, *(one.answer for one in found)}
+    key, keys = _id_columns(gold, logs, named, taken, roles.input)
     return [
         replace(one, id=one.id or own, input=_log_input(log, gold, roles, named, one.answer),
                 measured=one.measured or measured_columns(log.table.columns),
@@ -199,19 +200,19 @@ def _log_answer(log: Side, named: Choice, gold: Roles) -> str:
 
 
 def _id_columns(
-    gold: Side, logs: Sequence[Side], named: Mapping[str, Choice], taken: set[str]
+    gold: Side, logs: Sequence[Side], named: Mapping[str, Choice], taken: set[str], asked: str
 ) -> tuple[str, list[str]]:
     """Return the id column of the gold rows, and that of each log; "" where none is shared.
 
-    A column named by the user counts as it is. Else it is unique in the gold rows, most rows of
-    each file have a value, and at least half of a log's values (or of the gold rows') stand in
+    A column named by the user counts as it is. Else it names the gold rows, most rows of each
+    file have a value, and at least half of a log's values (or of the gold rows') stand in
     both.
     """
     mine = [named[side.name].id for side in logs]
     if (key := named[gold.name].id) and all(mine):
         return key, [str(name) for name in mine]
-    free = [key] if key else [name for name in gold.table.columns
-                              if name not in taken and _is_unique(gold, name)]  # fmt: skip
+    free = [key] if key else [name for name in gold.table.columns if name not in taken
+                              and _names_rows(gold, name, asked)]  # fmt: skip
     for name in sorted(free, key=lambda each: (each != "id", not is_key_name(each))):
         known = set(gold.ids(name))
         found = [own or _shared_id_column(log, name, known, taken)
@@ -228,15 +229,17 @@ def _id_columns(
     return "", [""] * len(logs)
 
 
-def _is_unique(gold: Side, name: str) -> bool:
-    """Return whether a column names the gold rows: most have a value, and no two rows share one.
+def _names_rows(gold: Side, name: str, asked: str) -> bool:
+    """Return whether a column names the gold rows: most have a value, and equal ones are one row.
 
-    Rows of one id that each hold a right answer share a value: then most values stand twice.
+    In a column that is called a key, rows of one id and one input are one row: each holds a right
+    answer, or one is a mistake. `asked` is the column of the input.
     """
-    values = gold.ids(name)
-    different = len(set(values))
-    several = is_key_name(name) and 2 * different <= len(values)
-    return len(values) >= _LEAST_FILLED * len(gold.rows) and (different == len(values) or several)
+    found = [(key, as_text(value_of(row.fields, asked))) for row in gold.rows
+             if (key := id_text(value_of(row.fields, name))) is not None]  # fmt: skip
+    ids = {key for key, _ in found}
+    whole = len(ids) == len(found) or (is_key_name(name) and len(ids) == len({*found}))
+    return whole and len(found) >= _LEAST_FILLED * len(gold.rows)
 
 
 def _shared_id_column(log: Side, name: str, known: set[str], taken: set[str]) -> str:

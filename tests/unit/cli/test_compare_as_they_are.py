@@ -214,16 +214,16 @@ def test_rows_of_one_id_each_hold_a_right_answer(files, capsys):
     assert found["n"] == 100
     assert found["cases"][0]["right"][1].startswith("the town of")
     assert means == (pytest.approx(0.9, abs=0.07), pytest.approx(0.6, abs=0.12))
-    assert "rows of one id hold several right answers: each of them counts" in " ".join(
-        found["notes"]
-    )
+    assert "100 ids have several rows: each of their answers is right" in " ".join(found["notes"])
 
 
 def test_a_second_row_of_a_few_ids_is_a_conflict(files, capsys):
     write(Path(), {"gold": [*files["gold"], {**files["gold"][0], "gold": "Rome"}]})
     code, said = refused(capsys, "--id-column", "question_id")
     assert code == 5
-    assert "duplicate id" in said
+    assert "another right answer to an id of an earlier row" in said
+    assert 'if both are right, write them as a list in one row: ["Oslo", "Rome"]' in said
+    assert compared(capsys, "--bad-rows", "exclude")[0]["n"] == 100
 
 
 # Repeats.
@@ -259,3 +259,16 @@ def test_a_side_that_answers_once_and_one_that_answers_unevenly_are_told(files, 
     found, _ = compared(capsys)
     assert found["n"] == 100
     assert "A answers each row 1 to 2 times, B once" in " ".join(found["notes"])
+
+
+def test_a_column_that_several_questions_share_is_no_key(files, capsys):
+    """Rows of one document have its id, and are matched by their inputs."""
+    place = {row["question"]: at // 4 for at, row in enumerate(files["gold"])}
+    for rows in files.values():
+        for row in rows:
+            row["doc_id"] = f"d{place[row['question']]}"
+            del row["question_id"]
+    write(Path(), files)
+    found, means = compared(capsys)
+    assert (found["n"], means) == (100, pytest.approx(shares(files)))
+    assert not any("matched by" in note for note in found["notes"])

@@ -50,8 +50,8 @@ def right_shares():
 @pytest.mark.parametrize("pair", PAIRS)
 def test_two_exports_are_compared_without_naming_a_column(folder, capsys, pair):
     """The right answers stand in a file of rows, or in one of the exports."""
-    for gold in ("gold.jsonl", PAIRS[pair][0]):
-        assert means(capsys, *PAIRS[pair], "--gold", gold) == right_shares()
+    for gold in (["--gold", "gold.jsonl"], ["--gold", PAIRS[pair][0]], []):
+        assert means(capsys, *PAIRS[pair], *gold) == right_shares()
 
 
 def test_exports_of_two_tools_are_matched_by_their_inputs(folder, capsys):
@@ -98,7 +98,8 @@ def test_an_export_with_several_systems_asks_for_one(folder, capsys):
 def test_an_experiment_that_was_repeated_answers_each_row_again(folder, capsys):
     rows = [json.loads(line) for line in Path("langsmith_today.jsonl").read_text().splitlines()]
     lines(Path("thrice.jsonl"), rows * 3)
-    words = ["thrice.jsonl", "langsmith_tuned.csv", "--gold", "gold.jsonl"]
+    words = ["thrice.jsonl", "langsmith_tuned.csv"]
+    assert means(capsys, *words, "--gold", "gold.jsonl") == right_shares()
     assert means(capsys, *words) == right_shares()
     assert run(["init", "thrice.jsonl"]) == 0
     made = [json.loads(line) for line in Path("task.rows.jsonl").read_text().splitlines()]

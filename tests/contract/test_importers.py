@@ -133,6 +133,7 @@ MADE = {
     "otel": (written("o.jsonl", otlp.EXAMPLE), 0, {"tune-1f0c": 1}, 1),
     "phoenix_dataset": (export("phoenix_dataset.csv"), 6, {}, 0),
     "phoenix_experiment": (export("phoenix_experiment_tuned.csv"), 6, {"phoenix": 6}, 0),
+    "phoenix_spans": (export("phoenix_spans.jsonl"), 0, {"m-1": 6}, 12),
     "pydantic_evals": (export("pydantic_evals_today.json"), 6, {"pydantic_evals_today": 6}, 0),
     "promptfoo_results": (sample("promptfoo_results.json"), 3, {"today": 3}, 1),
     "promptfoo_tests": (sample("promptfoo_tests.yaml"), 3, {}, 1),

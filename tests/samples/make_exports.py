@@ -284,8 +284,37 @@ def deepeval(folder):
     EvaluationDataset(goldens=goldens).save_as("json", str(folder), file_name="deepeval_goldens")
 
 
+def traced(place):
+    """Send a chain with a request to a model for each question, as instrumented code does."""
+    from phoenix.otel import register
+
+    provider = register(project_name="shop", endpoint=f"{place}/v1/traces", batch=False,
+                        protocol="http/protobuf", set_global_tracer_provider=False)  # fmt: skip
+    tracer = provider.get_tracer("shop")
+    for question, _ in ROWS:
+        said = answer("today", question)
+        with tracer.start_as_current_span("ask", openinference_span_kind="chain") as chain:
+            chain.set_input(question)
+            with tracer.start_as_current_span("model", openinference_span_kind="llm") as span:
+                span.set_input(question)
+                span.set_output(said)
+                about = {
+                    "model_name": "m-1", "token_count.prompt": 12, "token_count.completion": 3,
+                    "input_messages.0.message.role": "system",
+                    "input_messages.0.message.content": "Answer with the place.",
+                    "input_messages.1.message.role": "user",
+                    "input_messages.1.message.content": question,
+                    "output_messages.0.message.role": "assistant",
+                    "output_messages.0.message.content": said,
+                }  # fmt: skip
+                span.set_attributes({f"llm.{name}": value for name, value in about.items()})
+            chain.set_output(said)
+    provider.force_flush()
+    time.sleep(5)
+
+
 def phoenix(folder):
-    """Experiments (JSON, CSV) and a data set (JSON Lines, CSV) of a server started for it."""
+    """Experiments, a data set and spans of a server that is started for it."""
     import httpx
     from phoenix.client import Client
 
@@ -321,6 +350,13 @@ def phoenix(folder):
             for form in ("json", "csv"):
                 name = f"experiment_{system}.{form}"
                 found[name] = f"experiments/{run['experiment_id']}/{form}"
+        traced(place)
+        listed = httpx.get(f"{place}/v1/projects").json()["data"]
+        project = next(one["id"] for one in listed if one["name"] == "shop")
+        found["spans.json"] = f"projects/{project}/spans?limit=50"
+        table = client.spans.get_spans_dataframe(project_identifier="shop")
+        table.to_json(folder / "phoenix_spans.jsonl", orient="records", lines=True,
+                      date_format="iso")  # fmt: skip
         for name, path in found.items():
             (folder / f"phoenix_{name}").write_bytes(httpx.get(f"{place}/v1/{path}").content)
     finally:

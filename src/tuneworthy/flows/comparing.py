@@ -208,6 +208,7 @@ def _compare_rows(
         *guess,
         *_contained_answer_notes(task, rows, scores),
         *_null_answer_notes(names, (one, two)),
+        *([found.pair.repeats.text] if found.pair.repeats else ()),
         *([drift.neighbours_line(found.dependent)] if found.dependent else ()),
     ]
     kind = task.output.type or "text"

@@ -126,19 +126,25 @@ def _read_side(name: str, path: Path, named: Choice) -> Side:
 
     rows = list(foreign_rows(source, {"path": path}, leave_out))
     if name == GOLD:
-        made = [RawRow(where, _gold_fields(row)) for where, row in rows
-                if row.fields.get("output") not in (None, "")]  # fmt: skip
+        made = [RawRow(where, _gold_fields(row)) for where, row in rows if _is_labelled(row)]
     else:
         made = _answers_of_system(path, rows, _named_for(name, named.present))
     if not made:
         _refuse_without_rows(side)
         return side
     records += made
-    notes = [f"{quoted(path.name, 60)} is read as {source.format.name}"]
+    what = "right answers" if name == GOLD else f"answers of {name}"
+    notes = [f"the {what} are read from {quoted(path.name, 60)}: {source.format.name}"]
     notes += [f"{count_noun(count, 'record')} left out: {why} (first {first})"
               for why, (count, first) in left.items()]  # fmt: skip
     return Side(name, Table(path, "json_lines", tuple(records[:1_000])), records, tuple(notes),
                 len(rows) - len(made) if name == GOLD else 0)  # fmt: skip
+
+
+def _is_labelled(row: ImportedRow) -> bool:
+    turns = row.fields.get("messages")
+    ends = isinstance(turns, list) and bool(turns) and turns[-1].get("role") == "assistant"
+    return ends or row.fields.get("output") not in (None, "")
 
 
 def _gold_fields(row: ImportedRow) -> dict[str, Any]:

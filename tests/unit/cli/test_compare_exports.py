@@ -17,6 +17,7 @@ PAIRS = {
     "mlflow": ("mlflow_eval_today.jsonl", "mlflow_eval_tuned.csv"),
     "mlflow traces": ("mlflow_traces_today.jsonl", "mlflow_eval_tuned.csv"),
     "opik": ("opik_experiment_today.json", "opik_experiment_tuned.json"),
+    "phoenix spans": ("phoenix_spans.jsonl", "phoenix_experiment_tuned.csv"),
     "phoenix": ("phoenix_experiment_today.json", "phoenix_experiment_tuned.csv"),
     "pydantic-evals": ("pydantic_evals_today.json", "pydantic_evals_tuned.json"),
     "weave": ("weave_today.jsonl", "weave_tuned.jsonl"),
@@ -50,8 +51,17 @@ def right_shares():
 @pytest.mark.parametrize("pair", PAIRS)
 def test_two_exports_are_compared_without_naming_a_column(folder, capsys, pair):
     """The right answers stand in a file of rows, or in one of the exports."""
-    for gold in (["--gold", "gold.jsonl"], ["--gold", PAIRS[pair][0]], []):
+    for gold in (["--gold", "gold.jsonl"], ["--gold", PAIRS[pair][1]], []):
         assert means(capsys, *PAIRS[pair], *gold) == right_shares()
+
+
+def test_the_screen_says_which_file_holds_the_right_answers(folder, capsys):
+    assert run(["compare", "langsmith_today.jsonl", "opik_experiment_tuned.json"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "right answers are read from langsmith_today.jsonl: LangSmith experiment results" in told
+    assert "answers of B are read from opik_experiment_tuned.json: an Opik experiment" in told
+    assert run(["compare", "opik_trace.json", "langsmith_runs_today.jsonl"]) == 2
+    assert "can't be compared without the right answers" in capsys.readouterr().err
 
 
 def test_exports_of_two_tools_are_matched_by_their_inputs(folder, capsys):
@@ -62,6 +72,7 @@ def test_exports_of_two_tools_are_matched_by_their_inputs(folder, capsys):
         "pydantic_evals_cases.yaml",
     ]
     assert means(capsys, *words) == right_shares()
+    assert means(capsys, "phoenix_spans.json", "mlflow_eval_tuned.csv") == right_shares()
     words = ["langsmith_runs_today.jsonl", "braintrust_tuned.jsonl", "--gold"]
     for gold in ("langsmith_examples.jsonl", "phoenix_dataset.jsonl", "phoenix_dataset.csv",
                  "deepeval_goldens.json"):  # fmt: skip
@@ -72,7 +83,8 @@ def test_exports_of_two_tools_are_matched_by_their_inputs(folder, capsys):
 def test_two_exports_become_a_task_with_two_systems(folder, capsys, pair):
     assert run(["init", *PAIRS[pair]]) == 0, capsys.readouterr().err
     rows = [json.loads(line) for line in Path("task.rows.jsonl").read_text().splitlines()]
-    assert {(row["input"], row["output"]) for row in rows} == {
+    asked = [row.get("input") or row["messages"][-1]["content"] for row in rows]
+    assert {(text, row["output"]) for text, row in zip(asked, rows, strict=True)} == {
         (f"Where are the {thing}?", place) for thing, place in GOLD
     }
     logs = [path for path in folder.glob("task.*.jsonl") if path.name != "task.rows.jsonl"]

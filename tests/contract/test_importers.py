@@ -129,7 +129,7 @@ MADE = {
         "input": {"messages": turns(ASKED)}, "preferred_output": turns("", "Shelf 4")[1:],
         "non_preferred_output": turns("", "no idea")[1:]}), 1, {}, 0),
     "opik_experiment": (export("opik_experiment_today.json"), 6, {"opik_experiment_today": 6}, 0),
-    "opik_trace": (export("opik_trace.json"), 0, {"opik_trace": 1}, 1),
+    "opik_trace": (export("opik_trace.json"), 0, {"evaluation_task": 1}, 1),
     "otel": (written("o.jsonl", otlp.EXAMPLE), 0, {"tune-1f0c": 1}, 1),
     "phoenix_dataset": (export("phoenix_dataset.csv"), 6, {}, 0),
     "phoenix_experiment": (export("phoenix_experiment_tuned.csv"), 6, {"phoenix": 6}, 0),

@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 86_157,
+    "lines": 86_167,
     "files": 483,
-    "public names": 2260,
+    "public names": 2261,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

@@ -63,8 +63,10 @@ def compared_files(gold: Path, logs: Sequence[Path], named: Choice) -> ComparedF
     rows, *read = files = [_read_side(GOLD, gold, named),
                            *(_read_side(name, path, named) for name, path in systems.items())
                            ]  # fmt: skip
-    if named.present and any(side.exported for side in read):
-        named = replace(named, present=None)  # it names systems, which are read alone
+    if named.present and any(side.exported for side in read):  # it names their systems
+        columns = ",".join(f"{side.name}.{column}" for side in read if not side.exported
+                           and (column := _named_for(side.name, named.present)))  # fmt: skip
+        named = replace(named, present=columns or None)
     own = columns_by_side(named, rows, read)
     roles = gold_roles(rows, own[rows.name])
     found, key = log_roles(rows, read, roles, own)
@@ -207,7 +209,8 @@ def _with_several_answers(records: Records) -> tuple[Records, int]:
     later = {id(row) for rows in several.values() for row in rows[1:]}
     merged = {key: _merged(rows) for key, rows in several.items()}
     kept = [merged.get(id(one), one) for one in records if id(one) not in later]
-    return kept, sum(bool(one.fields["accepted"]) for one in merged.values())
+    outputs = ({as_text(row.fields.get("output")) for row in rows} for rows in several.values())
+    return kept, sum(len(texts) > 1 for texts in outputs)
 
 
 def _conflict(first: RawRow, row: RawRow) -> RowFault | None:

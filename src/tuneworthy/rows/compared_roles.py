@@ -22,7 +22,7 @@ from tuneworthy.rows.log_roles import (
     repeat_column,
     tool_log_roles,
 )
-from tuneworthy.rows.rows import as_text, id_text
+from tuneworthy.rows.rows import as_text, key_text
 from tuneworthy.rows.table import Table
 from tuneworthy.rows.table_columns import (
     Choice,
@@ -81,7 +81,7 @@ class Side:
 
     def ids(self, name: str) -> list[str]:
         """Return the values of a column that can be ids, as text."""
-        found = (id_text(value_of(row.fields, name)) for row in self.rows)
+        found = (key_text(value_of(row.fields, name)) for row in self.rows)
         return [value for value in found if value is not None]
 
 
@@ -236,7 +236,7 @@ def _names_rows(gold: Side, name: str, asked: str) -> bool:
     answer, or one is a mistake. `asked` is the column of the input.
     """
     found = [(key, as_text(value_of(row.fields, asked))) for row in gold.rows
-             if (key := id_text(value_of(row.fields, name))) is not None]  # fmt: skip
+             if (key := key_text(value_of(row.fields, name))) is not None]  # fmt: skip
     ids = {key for key, _ in found}
     whole = len(ids) == len(found) or (is_key_name(name) and len(ids) == len({*found}))
     return whole and len(found) >= _LEAST_FILLED * len(gold.rows)

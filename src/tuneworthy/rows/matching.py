@@ -23,7 +23,7 @@ from tuneworthy.records.task import Match
 from tuneworthy.rows.bad_rows import RawRow
 from tuneworthy.rows.copies import normalised_text
 from tuneworthy.rows.order_fit import order_misfit
-from tuneworthy.rows.rows import as_text, id_text
+from tuneworthy.rows.rows import as_text, id_text, key_text
 
 MOST_WITHOUT_ROW = 0.05
 """Largest share of a log's answers that `--bad-rows exclude` leaves out because nothing says which
@@ -89,11 +89,11 @@ def match_answers(
     scored = {case.id for case in cases}
     known = [*_in_file_order(cases), *(other for other in others if other.id not in scored)]
     by_name = {getattr(case, "where", ""): case for case in known}
-    by_name |= {case.id: case for case in known}
+    by_name |= {key_text(case.id) or "": case for case in known} | {c.id: c for c in known}
     rows_of, rest, differ = defaultdict[str, list[RawRow]](list), list[RawRow](), list[str]()
     for row in log.rows:
         name = None if log.match == "input" else row_text(row, "id")
-        case = None if name is None else by_name.get(name)
+        case = None if name is None else by_name.get(name) or by_name.get(key_text(name) or "")
         if case is None:
             rest.append(row)
             continue

@@ -1,5 +1,6 @@
 """Logs as people have them: columns of each file's own, ids that are missing, answers repeated."""
 
+import csv
 import json
 import random
 from pathlib import Path
@@ -158,6 +159,28 @@ def test_two_logs_keyed_question_id_in_another_order_with_5_percent_of_the_ids_m
     write(Path(), {"gold": without_ids(files["gold"], 20)})
     found, means = compared(capsys)
     assert (found["n"], means) == (100, pytest.approx(shares(files)))
+
+
+@pytest.mark.parametrize("broken", ["one", "gold"])
+def test_numbers_as_ids_may_be_written_with_a_point_where_one_is_missing(files, capsys, broken):
+    """A table with an empty cell writes the whole numbers of its column as 12.0."""
+    for rows in files.values():
+        for row in rows:
+            row["question_id"] = int(row["question_id"][1:])
+    write(Path(), files)
+    gaps = without_ids(files[broken], 20)
+    columns = [*files[broken][0]]
+    with Path("table.csv").open("w") as file:
+        out = csv.DictWriter(file, columns)
+        out.writeheader()
+        out.writerows({**row, "question_id": f"{row['question_id']}.0"}
+                      if row.get("question_id") else row for row in gaps)  # fmt: skip
+    words = [f"{name}.jsonl" if name != broken else "table.csv" for name in ("one", "two", "gold")]
+    assert run(["compare", *words[:2], "--gold", words[2], "--json"]) == 0, capsys.readouterr().err
+    found = json.loads(capsys.readouterr().out)
+    assert found["n"] == 100
+    assert found["a"]["score"]["mean"] == pytest.approx(shares(files)[0])
+    assert "rows are matched by `question_id`" in " ".join(found["notes"])
 
 
 def test_an_id_that_no_row_has_is_matched_by_its_input(files, capsys):

@@ -91,6 +91,24 @@ def test_two_exports_become_a_task_with_two_systems(folder, capsys, pair):
     assert [len(path.read_text().splitlines()) for path in logs] == [6, 6]
 
 
+def test_a_named_column_is_read_instead_of_the_format(folder, capsys):
+    words = ["deepeval_today.json", "deepeval_tuned.json", "--gold", "gold.jsonl"]
+    for column in ("A.actualOutput", "A.actualOutput,B.actualOutput", "actualOutput"):
+        assert means(capsys, *words, "--answer-column", column) == right_shares()
+    assert means(capsys, *words, "--answer-column", "A.expectedOutput")[1] == 1
+    assert run(["compare", *words[:-1], "deepeval_tuned.json", "--gold-column", "input"]) == 5
+    assert "is the file of right answers" in capsys.readouterr().err
+
+
+def test_epochs_of_inspect_hold_one_right_answer_a_row(folder, capsys):
+    shutil.copy(SAMPLES.parent / "inspect_where.eval", folder)
+    pytest.importorskip("pyarrow")
+    assert run(["compare", *["inspect_where.eval"] * 2, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n"] == 3
+    assert not any("each of their answers is right" in note for note in found["notes"])
+
+
 def test_an_export_with_several_systems_asks_for_one(folder, capsys):
     both = [*json.loads(Path("opik_experiment_today.json").read_text())["items"]]
     rows = [json.loads(line) for name in ("weave_today.jsonl", "weave_tuned.jsonl")
@@ -105,6 +123,18 @@ def test_an_export_with_several_systems_asks_for_one(folder, capsys):
     assert means(capsys, *words, "--answer-column", "A.today") == right_shares()
     words = ["both.jsonl", "both.jsonl", "--gold", "gold.jsonl"]
     assert means(capsys, *words, "--answer-column", "A.today,B.tuned") == right_shares()
+
+
+def test_traces_in_a_file_each_are_of_one_system(folder, capsys):
+    whole = json.loads(Path("opik_trace.json").read_text())
+    names = [f"trace_{at}.json" for at in range(len(GOLD))]
+    for name, (thing, place) in zip(names, GOLD, strict=True):
+        trace = {**whole["trace"], "input": {"question": f"Where are the {thing}?"},
+                 "output": {"output": place}}  # fmt: skip
+        Path(name).write_text(json.dumps({**whole, "trace": trace}, indent=2))
+    assert run(["init", *names, "gold.jsonl"]) == 0, capsys.readouterr().err
+    said = Path("task.evaluation_task.jsonl").read_text().splitlines()
+    assert [json.loads(line)["answer"] for line in said] == [place for _, place in GOLD]
 
 
 def test_an_experiment_that_was_repeated_answers_each_row_again(folder, capsys):

@@ -240,7 +240,7 @@ BY_PATHS: Mapping[str, _PathFormat] = {
     "opik_trace": _PathFormat(
         "an Opik trace", ("the values of `input`", "nothing: traces hold what was said"),
         needs=(("input",), ("output",), ("project_id",), ("ttft",)), lacks=("trace_id",),
-        right=("expected_output",), answer="output", id=(), named=True,
+        right=("expected_output",), answer="output", system=("name",), id=(), named=True,
         measured={"usd": ("total_estimated_cost",), "tokens_in": ("usage.prompt_tokens",),
                   "tokens_out": ("usage.completion_tokens",)},
     ),

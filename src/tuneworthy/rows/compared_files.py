@@ -29,8 +29,14 @@ from tuneworthy.rows.copies import normalised_text
 from tuneworthy.rows.import_files import input_of
 from tuneworthy.rows.recognising import foreign_rows, format_of
 from tuneworthy.rows.rows import MOST_ID_CHARACTERS, as_text, id_text
-from tuneworthy.rows.table import Table, open_rows
-from tuneworthy.rows.table_columns import Choice, is_empty, raise_no_column, value_of
+from tuneworthy.rows.table import Table, open_rows, open_table
+from tuneworthy.rows.table_columns import (
+    Choice,
+    column_like,
+    is_empty,
+    raise_no_column,
+    value_of,
+)
 
 GOLD, SYSTEMS = "gold", ("A", "B")
 _OWN_FORMATS = {"OpenAI chat rows"}  # read by their columns, as a task's rows are
@@ -111,8 +117,11 @@ def _read_side(name: str, path: Path, named: Choice) -> Side:
     side = Side(name, table)
     texts = (named.id, named.input, named.output if name == GOLD else None,
              None if name == GOLD else named.present)  # fmt: skip
-    by_column = {_named_for(name, text) for text in texts} & {*side.columns}
-    source = None if by_column else format_of(table, Choice(), several=True)
+    by_column = {column_like(_named_for(name, text), side.columns) for text in texts}
+    source = None
+    if not by_column & {*side.columns}:
+        found = (format_of(one, Choice(), several=True) for one in (open_table(path), table))
+        source = next(filter(None, found), None)
     if source is None or source.format is None or source.format.name in _OWN_FORMATS:
         _refuse_without_rows(side)
         return side

@@ -95,7 +95,7 @@ def test_a_named_column_is_read_instead_of_the_format(folder, capsys):
     words = ["deepeval_today.json", "deepeval_tuned.json", "--gold", "gold.jsonl"]
     for column in ("A.actualOutput", "A.actualOutput,B.actualOutput", "actualOutput"):
         assert means(capsys, *words, "--answer-column", column) == right_shares()
-    assert means(capsys, *words, "--answer-column", "A.expectedOutput")[1] == 1
+    assert means(capsys, *words, "--answer-column", "A.EXPECTEDOUTPUT")[1] == 1
     assert run(["compare", *words[:-1], "deepeval_tuned.json", "--gold-column", "input"]) == 5
     assert "is the file of right answers" in capsys.readouterr().err
 

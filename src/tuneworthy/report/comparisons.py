@@ -198,7 +198,7 @@ def wide_line(result: TwoLogs) -> str:
     half = tenths((why.high - why.low) / 2)
     named = any(row.case.group is not None for row in result.cases)
     way_out = "" if named else (
-        " If the rows are made from a template and independent, say --copies exact."
+        " If rows of a template are independent, say --copies exact; if equal inputs are: off."
     )  # fmt: skip
     return (
         f"It is wide because the {result.pair.n:,} rows come in {why.groups:,} groups"

@@ -213,6 +213,28 @@ def test_answers_that_nothing_matches_are_left_out_on_request(files, capsys):
     assert compared(capsys, *words)[0]["n"] == 90
 
 
+def test_answers_to_an_input_of_two_rows_are_left_out_on_request(files, capsys):
+    """Two rows have one input and other right answers: without ids nothing says whose each is."""
+    first, second = files["gold"][0], files["gold"][2]
+    for name in ("one", "two"):
+        for row in files[name]:
+            if row["question"] in (first["question"], second["question"]):
+                row["answer"] = row["question_id"]
+                if name == "one":
+                    del row["question_id"]
+            if row["question"] == second["question"]:
+                row["question"] = first["question"]
+    second["question"] = first["question"]
+    write(Path(), files)
+    code, said = refused(capsys)
+    assert code == 5
+    assert "1 input with 2 answers" in said
+    assert "or leave them out: --bad-rows exclude" in said
+    found, _ = compared(capsys, "--bad-rows", "exclude")
+    assert found["n"] == 98
+    assert found["left_out"]["answer in one.jsonl that nothing matches to a row"] == 2
+
+
 def test_a_log_of_many_more_rows_than_those_with_a_right_answer_is_matched_by_its_key(
     files, capsys
 ):

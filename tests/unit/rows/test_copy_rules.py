@@ -110,4 +110,5 @@ def test_compare_takes_the_rule_and_says_it(tmp_path, monkeypatch, capsys):
     assert found["near"]["grouped"] is not None
     assert any("(data.copies: exact)" in note for note in found["exact"]["notes"])
     assert run(words[:-1]) == 0
-    assert "independent, say --copies exact" in " ".join(capsys.readouterr().out.split())
+    told = " ".join(capsys.readouterr().out.split())
+    assert "independent, say --copies exact; if equal inputs are: off." in told

@@ -6,7 +6,7 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 86_178,
+    "lines": 86_184,
     "files": 483,
     "public names": 2261,
     "modules outside the matrix that import stats": 0,

@@ -137,6 +137,16 @@ def test_traces_in_a_file_each_are_of_one_system(folder, capsys):
     assert [json.loads(line)["answer"] for line in said] == [place for _, place in GOLD]
 
 
+def test_a_file_of_right_answers_that_differ_from_those_of_an_export_is_told(folder, capsys):
+    rows = [{"question": f"Where are the {thing}?", "answer": "Cellar" if at == 2 else place}
+            for at, (thing, place) in enumerate(GOLD)]  # fmt: skip
+    lines(Path("gold.jsonl"), rows)
+    assert run(["init", "opik_experiment_today.json", "gold.jsonl"]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "left out 1 record: another right answer than that of an earlier record" in told
+    assert "(first gold.jsonl:3)" in told
+
+
 def test_an_experiment_that_was_repeated_answers_each_row_again(folder, capsys):
     rows = [json.loads(line) for line in Path("langsmith_today.jsonl").read_text().splitlines()]
     lines(Path("thrice.jsonl"), rows * 3)

@@ -16,10 +16,11 @@ from tuneworthy.records.errors import DataError, TaskError
 from tuneworthy.records.task import Match
 from tuneworthy.rows.bad_rows import RawRow, RowFault
 from tuneworthy.rows.csv_rows import DELIMITER_OF
-from tuneworthy.rows.log_roles import AnswerLog, UndecidedColumn, find_answer_log
+from tuneworthy.rows.log_roles import AnswerLog, find_answer_log
 from tuneworthy.rows.matching import LogRows, match_answers
 from tuneworthy.rows.rows import as_text, read_records
 from tuneworthy.rows.table_columns import Choice, is_empty
+from tuneworthy.rows.tool_exports import UndecidedColumn
 
 _WHOLE_NUMBER = re.compile(r"-?\d+(\.0)?")
 _KNOWN_FINISHES = ("stop", "length", "error")

@@ -10,15 +10,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from tuneworthy.records.counting import count_noun, with_verb
+from tuneworthy.records.counting import with_verb
 from tuneworthy.records.errors import DataError, TaskError
 from tuneworthy.records.escape import quoted
-from tuneworthy.rows.bad_rows import ImportedRow, RawRow, RowFault
+from tuneworthy.rows.bad_rows import RawRow, RowFault
 from tuneworthy.rows.column_roles import Roles, answers_of, propose_roles, row_of
 from tuneworthy.rows.compared_roles import (
-    Records,
     Side,
     column_notes,
     columns_by_side,
@@ -26,20 +24,12 @@ from tuneworthy.rows.compared_roles import (
     log_roles,
 )
 from tuneworthy.rows.copies import normalised_text
-from tuneworthy.rows.import_files import input_of
-from tuneworthy.rows.recognising import foreign_rows, format_of
 from tuneworthy.rows.rows import MOST_ID_CHARACTERS, as_text, id_text
-from tuneworthy.rows.table import Table, open_rows, open_table
-from tuneworthy.rows.table_columns import (
-    Choice,
-    column_like,
-    is_empty,
-    raise_no_column,
-    value_of,
-)
+from tuneworthy.rows.table import open_rows
+from tuneworthy.rows.table_columns import Choice, is_empty, raise_no_column, value_of
+from tuneworthy.rows.tool_exports import Records, read_export
 
 GOLD, SYSTEMS = "gold", ("A", "B")
-_OWN_FORMATS = {"OpenAI chat rows"}  # read by their columns, as a task's rows are
 
 
 @dataclass(frozen=True)
@@ -69,8 +59,8 @@ def compared_files(gold: Path, logs: Sequence[Path], named: Choice) -> ComparedF
     rows, *read = files = [_read_side(GOLD, gold, named),
                            *(_read_side(name, path, named) for name, path in systems.items())
                            ]  # fmt: skip
-    if named.present and any(side.exported for side in read):  # it names their systems
-        columns = ",".join(f"{side.name}.{column}" for side in read if not side.exported
+    if named.present and any(side.export for side in read):  # it names their systems
+        columns = ",".join(f"{side.name}.{column}" for side in read if not side.export
                            and (column := _named_for(side.name, named.present)))  # fmt: skip
         named = replace(named, present=columns or None)
     own = columns_by_side(named, rows, read)
@@ -79,23 +69,25 @@ def compared_files(gold: Path, logs: Sequence[Path], named: Choice) -> ComparedF
     records: Records = [one if isinstance(one, RowFault) else _gold_record(one, roles, key)
                         for one in rows.records]  # fmt: skip
     merged, several = _with_several_answers(records)
-    notes = [note for side in files for note in side.notes]
+    notes = [note for side in files if side.export
+             for note in side.export.notes("right answers" if side is rows else
+                                           f"answers of {side.name}")]  # fmt: skip
     if several:
         text = f"{with_verb(several, 'id', 'have')} several rows: each of their answers is right"
         notes.append(f"{quoted(gold.name, 60)}: {text}")
     return ComparedFiles(
         gold=merged,
-        unlabelled=rows.unlabelled,
+        unlabelled=rows.export.unlabelled if rows.export else 0,
         logs=tuple(list(one.renamed(log.records, log.table.has_cells, "--answer-column"))
                    for one, log in zip(found, read, strict=True)),
         notes=(*notes, *column_notes(roles, found, key)),
-        exported=rows.exported,
+        exported=rows.export is not None,
     )  # fmt: skip
 
 
 def right_answers_file(files: Sequence[Path]) -> Path | None:
     """Return the first file that is an export with right answers, None if none is."""
-    return next((path for path in files if _read_side(GOLD, path, Choice()).exported), None)
+    return next((path for path in files if read_export(path, gold=True)), None)
 
 
 def _named_for(side: str, text: str | None) -> str:
@@ -107,84 +99,18 @@ def _named_for(side: str, text: str | None) -> str:
 
 
 def _read_side(name: str, path: Path, named: Choice) -> Side:
-    """Return a file of one side; the export of another tool under the usual names.
+    """Return a file of one side; the export of another tool unless the user named a column of it.
 
-    An export counts as one if its records hold what the side needs, right answers or answers, and
-    the user named none of its columns. Of several systems the one that `present` names is read.
     Raises DataError for a file without a row, or with several systems none of which is named.
     """
-    table = open_rows(path)
-    side = Side(name, table)
-    texts = (named.id, named.input, named.output if name == GOLD else None,
-             None if name == GOLD else named.present)  # fmt: skip
-    by_column = {column_like(_named_for(name, text), side.columns) for text in texts}
-    source = None
-    if not by_column & {*side.columns}:
-        found = (format_of(one, Choice(), several=True) for one in (open_table(path), table))
-        source = next(filter(None, found), None)
-    if source is None or source.format is None or source.format.name in _OWN_FORMATS:
-        _refuse_without_rows(side)
-        return side
-    left: dict[str, tuple[int, str]] = {}  # {reason: how many, the first place}
-    records: Records = []
-
-    def leave_out(why: str, where: str, fault: RowFault | None) -> None:
-        if fault is not None:
-            records.append(fault)
-        else:
-            count, first = left.get(why, (0, where))
-            left[why] = count + 1, first
-
-    rows = list(foreign_rows(source, {"path": path}, leave_out))
-    if name == GOLD:
-        made = [RawRow(where, _gold_fields(row)) for where, row in rows if _is_labelled(row)]
-    else:
-        made = _answers_of_system(path, rows, _named_for(name, named.present))
-    if not made:
-        _refuse_without_rows(side)
-        return side
-    records += made
-    what = "right answers" if name == GOLD else f"answers of {name}"
-    notes = [f"the {what} are read from {quoted(path.name, 60)}: {source.format.name}"]
-    notes += [f"{count_noun(count, 'record')} left out: {why} (first {first})"
-              for why, (count, first) in left.items()]  # fmt: skip
-    return Side(name, Table(path, "json_lines", tuple(records[:1_000])), records, tuple(notes),
-                len(rows) - len(made) if name == GOLD else 0)  # fmt: skip
-
-
-def _is_labelled(row: ImportedRow) -> bool:
-    turns = row.fields.get("messages")
-    ends = isinstance(turns, list) and bool(turns) and turns[-1].get("role") == "assistant"
-    return ends or row.fields.get("output") not in (None, "")
-
-
-def _gold_fields(row: ImportedRow) -> dict[str, Any]:
-    """Return a row's fields; a tool's key of the row is its id, unless it is the input."""
-    fields = {key: value for key, value in row.fields.items() if value is not None}
-    is_id = 0 < len(row.key) <= MOST_ID_CHARACTERS
-    own = is_id and row.key != normalised_text(input_of(fields))
-    return {"id": row.key, **fields} if own else fields
-
-
-def _answers_of_system(
-    path: Path, rows: Sequence[tuple[str, ImportedRow]], system: str
-) -> list[RawRow]:
-    """Return the answers of an export's only system, or of the one that is named."""
-    names = list(dict.fromkeys(name for _, row in rows for name in row.answers))
-    if system not in names and len(names) > 1:
-        listed = ", ".join(f"`{quoted(name, 40)}`" for name in names)
-        raise DataError("the file holds the answers of several systems", where=str(path),
-                        got=listed, fix=f"name one: --answer-column A.{names[0]},B.{names[1]}",
-                        kept="your files")  # fmt: skip
-    name = system if system in names else next(iter(names), "")
-    found: list[RawRow] = []
-    for where, row in rows:
-        if name in row.answers:
-            fields = {key: value for key, value in _gold_fields(row).items() if key == "id"}
-            again = {"repeat": row.repeat} if row.repeat > 1 else {}
-            asked = {"input": input_of(row.fields)} if input_of(row.fields) else {}
-            found.append(RawRow(where, {**fields, **asked, **again, **row.answers[name]}))
-    return found
+    gold = name == GOLD
+    texts = (named.id, named.input, named.output if gold else named.present)
+    columns = {_named_for(name, text) for text in texts}
+    system = "" if gold else _named_for(name, named.present)
+    export = read_export(path, columns, gold, system, f"--answer-column {name}.{{}}")
+    side = Side(name, export.table if export else open_rows(path), export)
+    _refuse_without_rows(side)
+    return side
 
 
 def _gold_record(record: RawRow, roles: Roles, key: str) -> RawRow:

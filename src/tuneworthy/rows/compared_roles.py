@@ -12,16 +12,15 @@ from pathlib import Path
 
 from tuneworthy.records.errors import DataError, TaskError
 from tuneworthy.records.escape import quoted
-from tuneworthy.rows.bad_rows import RawRow, RowFault
+from tuneworthy.rows.bad_rows import RawRow
 from tuneworthy.rows.column_roles import Roles, propose_roles, refuse_undecided
 from tuneworthy.rows.log_roles import (
     ANSWER_NAMES,
     LogRoles,
     answer_column,
-    measured_columns,
     repeat_column,
-    tool_log_roles,
 )
+from tuneworthy.rows.measures import measured_columns
 from tuneworthy.rows.rows import as_text, key_text
 from tuneworthy.rows.table import Table
 from tuneworthy.rows.table_columns import (
@@ -32,41 +31,30 @@ from tuneworthy.rows.table_columns import (
     raise_no_column,
     value_of,
 )
+from tuneworthy.rows.tool_exports import Export, Records
 
 _LEAST_OVERLAP = 0.5  # least share of a log's values that the column of the gold rows has too
 _LEAST_FILLED = 0.5  # least share of a file's rows that have an id, for a column to be theirs
 _LOG_ANSWER_NAMES = (*ANSWER_NAMES, "result", "content", "text", "ergebnis")
-Records = list[RawRow | RowFault]
 
 
 @dataclass(frozen=True)
 class Side:
-    """A file of a comparison, by its name there: `gold`, `A` or `B`.
-
-    `converted` are the records under the usual names if the file is another tool's export, and
-    `notes` say so. Its `unlabelled` records hold no right answer.
-    """
+    """A file of a comparison, by its name there: `gold`, `A` or `B`; `export` of another tool."""
 
     name: str
     table: Table
-    converted: Records | None = None
-    notes: tuple[str, ...] = ()
-    unlabelled: int = 0
+    export: Export | None = None
 
     @property
     def path(self) -> Path:
         """Return the path of the file."""
         return self.table.path
 
-    @property
-    def exported(self) -> bool:
-        """Return whether the file is another tool's export."""
-        return self.converted is not None
-
     @cached_property
     def records(self) -> Records:
         """Return all records and faults of the file."""
-        return list(self.table.rows()) if self.converted is None else self.converted
+        return list(self.table.rows()) if self.export is None else self.export.records
 
     @cached_property
     def rows(self) -> list[RawRow]:
@@ -166,16 +154,12 @@ def log_roles(
 
     `named` has the columns that the user named, by side.
     """
-    found = [
-        (None if named[log.name].present else tool_log_roles(log.table))
-        or LogRoles(_log_answer(log, named[log.name], roles))
-        for log in logs
-    ]
+    found = [LogRoles(_log_answer(log, named[log.name], roles)) for log in logs]
     taken = {roles.input, roles.output, *(one.answer for one in found)}
     key, keys = _id_columns(gold, logs, named, taken, roles.input)
     return [
-        replace(one, id=one.id or own, input=_log_input(log, gold, roles, named, one.answer),
-                measured=one.measured or measured_columns(log.table.columns),
+        replace(one, id=own, input=_log_input(log, gold, roles, named, one.answer),
+                measured=measured_columns(log.table.columns),
                 repeat=repeat_column(log.table.columns))
         for one, own, log in zip(found, keys, logs, strict=True)
     ], key  # fmt: skip

@@ -174,7 +174,8 @@ class ImportFiles:
                     continue
                 self._answered_pairs.add((system, row, repeat))
             self.answers[system] += 1
-            if row in self.said or len(self.said) < _MOST_SAMPLED_ROWS:
+            sampled = row in self.said or len(self.said) < _MOST_SAMPLED_ROWS
+            if sampled and found["answer"] is not None:
                 self.said.setdefault(row, []).append(as_text(found["answer"]))
             again = {"repeat": repeat} if repeat > 1 else {}
             self._write_line(system, {"id": row, **again, **found})

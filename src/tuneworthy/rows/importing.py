@@ -104,7 +104,7 @@ def import_rows(files: Sequence[Path], options: ImportOptions, folder: Path, ste
         said = (*read_in_place_lines(single), system_prompt_line(made)) if made.rows else ()
         return Imported(rows=single.path, printed_lines=said, count=made.rows)
     if not made.rows:
-        _refuse_without_rows(files, made)
+        _refuse_without_rows(sources, made)
     return _import_result(sources, made, written, choice)
 
 
@@ -276,11 +276,14 @@ def _name_of_system(plain: str, present: str | None) -> str:
     return f"{plain}-answers" if plain in catalogue("arms") and not free else plain
 
 
-def _refuse_without_rows(files: Sequence[Path], made: ImportFiles) -> NoReturn:
+def _refuse_without_rows(sources: Sequence[RecognisedFile], made: ImportFiles) -> NoReturn:
     """Raise DataError that says why no record became a row."""
     why = "; ".join(f"{count:,} × {why} (first {made.left_at[why]})"
                     for why, count in made.left.most_common(3))  # fmt: skip
+    files = [one.path for one in sources]
     fix = "correct the records, or name the columns: --input COL --output COL"
+    if not any(one.format is None or one.format.has_inputs for one in sources):
+        fix = f"give the file of rows first: tuneworthy init ROWS --answers NAME={files[0].name}"
     if made.left.get(NO_ANSWER):
         who = ", ".join(f"`{name}`" for name in made.rowless) or "nobody"
         fix = (

@@ -119,7 +119,7 @@ def test_an_export_with_several_systems_asks_for_one(folder, capsys):
     assert run(["compare", *words]) == 5
     told = " ".join(capsys.readouterr().err.split())
     assert "the file holds the answers of several systems" in told
-    assert "--answer-column A.today,B.tuned" in told
+    assert "name one: --answer-column A.today" in told
     assert means(capsys, *words, "--answer-column", "A.today") == right_shares()
     words = ["both.jsonl", "both.jsonl", "--gold", "gold.jsonl"]
     assert means(capsys, *words, "--answer-column", "A.today,B.tuned") == right_shares()
@@ -145,6 +145,32 @@ def test_a_file_of_right_answers_that_differ_from_those_of_an_export_is_told(fol
     told = " ".join(capsys.readouterr().err.split())
     assert "left out 1 record: another right answer than that of an earlier record" in told
     assert "(first gold.jsonl:3)" in told
+
+
+def test_exports_are_logs_for_init_too(folder, capsys):
+    words = ["init", "gold.jsonl", "--input", "question", "--output", "place"]
+    logs = ["--answers", "A=langsmith_today.jsonl", "--answers", "B=opik_experiment_tuned.json"]
+    assert run([*words, *logs]) == 0
+    capsys.readouterr()
+    words = ["compare", "task.A.jsonl", "task.B.jsonl", "--gold", "task.rows.jsonl"]
+    assert means(capsys, *words[1:]) == right_shares()
+    lines(Path("both.jsonl"), [json.loads(line) for name in ("weave_today.jsonl",
+          "weave_tuned.jsonl") for line in Path(name).read_text().splitlines()])  # fmt: skip
+    words = ["init", "gold.jsonl", "--input", "question", "--output", "place", "--force"]
+    assert run([*words, "--answers", "A=both.jsonl"]) == 5
+    assert "name one: --answers NAME=both.jsonl:today" in capsys.readouterr().err
+    assert run([*words, "--answers", "A=both.jsonl:tuned"]) == 0
+
+
+def test_an_answer_that_did_not_come_counts_as_wrong(folder, capsys):
+    rows = [json.loads(line) for line in Path("langsmith_today.jsonl").read_text().splitlines()]
+    rows[0] |= {"outputs.output": None, "error": "TimeoutError()"}
+    lines(Path("langsmith_today.jsonl"), rows)
+    table = Path("langsmith_tuned.csv").read_text().splitlines()
+    table[1] = table[1].replace("Shelf 4,,", ",TimeoutError(),", 1)
+    Path("langsmith_tuned.csv").write_text("\n".join(table) + "\n")
+    found = means(capsys, "langsmith_today.jsonl", "langsmith_tuned.csv")
+    assert found == (6, pytest.approx(2 / 6), pytest.approx(4 / 6))
 
 
 def test_an_experiment_that_was_repeated_answers_each_row_again(folder, capsys):

@@ -272,6 +272,14 @@ def test_a_broken_array_is_refused(here, capsys):
     assert "the document ends or breaks here" in capsys.readouterr().err
 
 
+def test_responses_alone_ask_for_the_file_of_rows(here, capsys):
+    response = {"body": {"choices": [{"message": {"role": "assistant", "content": "Konto"}}]}}
+    rows = [{"custom_id": f"q{k}", "response": response, "error": None} for k in range(3)]
+    as_jsonl(here / "batch.jsonl", rows)
+    assert run(["init", "batch.jsonl"]) == 5
+    assert "tuneworthy init ROWS --answers NAME=batch.jsonl" in capsys.readouterr().err
+
+
 # A folder as on the hub: its files are named by their split.
 
 

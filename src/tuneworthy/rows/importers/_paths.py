@@ -24,7 +24,7 @@ from tuneworthy.rows.importers._values import (
     right_answer_fields,
     unwrapped,
 )
-from tuneworthy.rows.log_roles import measured_values
+from tuneworthy.rows.measures import measured_values
 from tuneworthy.rows.rows import as_text
 from tuneworthy.rows.table_columns import value_of
 
@@ -40,13 +40,14 @@ class _PathFormat:
     below it, `prompt` is a system prompt in front of it. `right` may be a list: each of its texts
     is right, unless it is turns. `system` names who gave the `answer`. `only` maps a path to the
     values that a record must have there, if it has any, and the reason why others are left out.
-    `refused`: no record of this format is a row, for this reason.
+    Without `input` the format is one of answers alone, which `id` leads to their rows.
 
     `named`: inputs and answers are objects of named values, as evaluation tools keep them: an
     answer is the only value or the one called so, and `input` holds the right answer too where
     `right` names none. Such a record is one of an experiment: those of one `id` and input are
     answers to one row, and without a `system` the file's name is that of the system. `example`
-    says why one is left out whose input is no such object.
+    says why one is left out whose input is no such object. A record whose `answer` is null, or with
+    a text under `failed`, is an answer that did not come.
     """
 
     name: str
@@ -63,9 +64,9 @@ class _PathFormat:
     measured: Mapping[str, _Paths] = field(default_factory=dict)
     id: _Paths = ("id",)
     only: Mapping[str, tuple[frozenset[str], str]] = field(default_factory=dict)
-    refused: str = ""
     named: bool = False
     example: str = ""
+    failed: str = ""
 
     def fits(self, record: RawRow) -> bool:
         """Return whether a record has this format."""
@@ -78,8 +79,6 @@ class _PathFormat:
     def rows(self, record: RawRow, notes: dict[str, Any]) -> Iterator[ImportedRow]:
         """Yield the row of a record. Raises BadRow for one that makes none."""
         own = record.fields
-        if self.refused:
-            raise BadRow(self.refused)
         for path, (kept, why) in self.only.items():
             value = value_of(own, path)
             if value is not None and str(value).upper() not in kept:
@@ -105,6 +104,8 @@ class _PathFormat:
                    if value_of(own, path) is not None}  # fmt: skip
         found = answer_fields(answer_text(unwrapped(said) if self.named else said),
                               **measured_values(own, columns))  # fmt: skip
+        if self.named and (_has(own, self.answer) or own.get(self.failed)):
+            found = found or {"answer": None}
         name = _first(own, self.system) or (notes["path"].stem if self.named else "model")
         fields |= right_answer_fields(right) | {"id": _first(own, self.id)}
         key, repeat = _asked_before(fields, notes) if self.named else ("", 1)
@@ -202,6 +203,7 @@ BY_PATHS: Mapping[str, _PathFormat] = {
         needs=(("inputs",), ("outputs", "error"), ("example_id",)),
         input=("inputs",), right=("reference",), answer="outputs",
         measured={"seconds": ("execution_time",)}, id=("example_id",), named=True,
+        failed="error",
     ),
     "langsmith_runs": _PathFormat(
         "LangSmith runs", (_GIVEN, "nothing: the examples hold it"),
@@ -219,9 +221,10 @@ BY_PATHS: Mapping[str, _PathFormat] = {
     ),
     "openai_batch_output": _PathFormat(
         "OpenAI Batch API responses", ("no input stands in such a file", "no right answer either"),
-        needs=(("custom_id",), ("response",), ("error",)),
-        refused="a response of the Batch API, without its input (give the file of rows first,"
-        " and this one as --answers NAME=FILE)",
+        needs=(("custom_id",), ("response",), ("error",)), input=(),
+        answer="response.body.choices.0.message.content", id=("custom_id",), named=True,
+        measured={"tokens_in": ("response.body.usage.prompt_tokens",),
+                  "tokens_out": ("response.body.usage.completion_tokens",)},
     ),
     "openai_evals": _PathFormat(
         "OpenAI Evals samples", ("`input`", "`ideal`"),
@@ -254,7 +257,7 @@ BY_PATHS: Mapping[str, _PathFormat] = {
         answer="output", measured={
             "seconds": ("latency_ms",), "tokens_in": ("prompt_token_count",),
             "tokens_out": ("completion_token_count",),
-        }, id=("example_id",), named=True,
+        }, id=("example_id",), named=True, failed="error",
     ),
     "pydantic_evals": _PathFormat(
         "pydantic-evals cases", ("`inputs`", "`expected_output`"),

@@ -49,6 +49,8 @@ def rows(record: RawRow, notes: dict[str, Any]) -> Iterator[ImportedRow]:
         tokens_in=nested_value(usage, "input_tokens"),
         tokens_out=nested_value(usage, "output_tokens"),
     )
+    if info.get("state") == "ERROR":
+        found = found or {"answer": None}
     assessments = info.get("assessments")
     expected = {
         str(one.get("assessment_name")): nested_value(one, "expectation", "value")

@@ -7,7 +7,7 @@ from typing import Any
 
 from tuneworthy.rows.bad_rows import BadRow, ImportedRow, RawRow
 from tuneworthy.rows.importers._values import answer_fields, answer_text, input_fields
-from tuneworthy.rows.log_roles import measured_values
+from tuneworthy.rows.measures import measured_values
 
 FORMAT = "Phoenix spans"
 NEEDS = ("span_kind", "attributes.input.value")
@@ -29,6 +29,8 @@ def rows(record: RawRow, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     said = _turns(own, "llm.output_messages") or own.get("output.value")
     counts = {"tokens_in": "llm.token_count.prompt", "tokens_out": "llm.token_count.completion"}
     found = answer_fields(answer_text(said), **measured_values(own, counts))
+    if record.fields.get("status_code") == "ERROR":
+        found = found or {"answer": None}
     name = str(own.get("llm.model_name") or "model")
     yield ImportedRow(input_fields(asked) or {}, {name: found} if found else {})
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 86_238,
+    "lines": 86_241,
     "files": 485,
     "public names": 2263,
     "modules outside the matrix that import stats": 0,

@@ -37,6 +37,15 @@ def answer(system, question):
     return "Hall C" if question in WRONG[system] else dict(ROWS)[question]
 
 
+def answering(system):
+    """Return a function of one argument, `question`, that answers as the system does."""
+
+    def predict(question):
+        return answer(system, question)
+
+    return predict
+
+
 def name_of(*parts):
     return str(uuid.uuid5(uuid.UUID(int=9), "/".join(parts)))
 
@@ -87,10 +96,7 @@ def mlflow(folder):
     data = [{"inputs": {"question": question}, "expectations": {"expected_response": place}}
             for question, place in ROWS]  # fmt: skip
     for system in WRONG:
-        found = mlflow.genai.evaluate(
-            data=data, scorers=[right],
-            predict_fn=lambda question, system=system: answer(system, question),
-        )  # fmt: skip
+        found = mlflow.genai.evaluate(data=data, scorers=[right], predict_fn=answering(system))
         table = found.result_df
         table.to_json(folder / f"mlflow_eval_{system}.jsonl", orient="records", lines=True)
         table.to_csv(folder / f"mlflow_eval_{system}.csv", index=False)
@@ -99,7 +105,7 @@ def mlflow(folder):
 
 
 def pydantic_evals(folder):
-    """Reports, and the cases as YAML."""
+    """Reports, one of them with repetitions and failures, and the cases as YAML."""
     from pydantic_evals import Case, Dataset
     from pydantic_evals.evaluators import EqualsExpected
     from pydantic_evals.reporting import EvaluationReportAdapter
@@ -117,6 +123,17 @@ def pydantic_evals(folder):
         report = data.evaluate_sync(task, progress=False)
         file = folder / f"pydantic_evals_{system}.json"
         file.write_bytes(EvaluationReportAdapter.dump_json(report, indent=1))
+
+    async def fails_at_times(question: str) -> str:
+        if "tents" in question:
+            raise TimeoutError("no answer in 30 s")
+        return answer("today", question)
+
+    report = data.evaluate_sync(fails_at_times, progress=False, repeat=2)
+    text = json.loads(EvaluationReportAdapter.dump_json(report))
+    for failure in text["failures"]:
+        failure["error_stacktrace"] = ""  # names the folders of a machine
+    (folder / "pydantic_evals_failures.json").write_text(json.dumps(text, indent=1))
     data.to_file(folder / "pydantic_evals_cases.yaml")
 
 
@@ -236,11 +253,8 @@ def braintrust(folder):
         return [{"input": question, "expected": place, "metadata": {"n": at}}
                 for at, (question, place) in enumerate(ROWS)]  # fmt: skip
 
-    def task_of(system):
-        return lambda question: answer(system, question)
-
     for system in WRONG:
-        found = Eval("where", data=data, scores=[right], no_send_logs=True, task=task_of(system))
+        found = Eval("where", data=data, scores=[right], no_send_logs=True, task=answering(system))
         write_lines(folder / f"braintrust_{system}.jsonl", [one.as_json() for one in found.results])
 
 

@@ -169,8 +169,24 @@ def test_an_answer_that_did_not_come_counts_as_wrong(folder, capsys):
     table = Path("langsmith_tuned.csv").read_text().splitlines()
     table[1] = table[1].replace("Shelf 4,,", ",TimeoutError(),", 1)
     Path("langsmith_tuned.csv").write_text("\n".join(table) + "\n")
-    found = means(capsys, "langsmith_today.jsonl", "langsmith_tuned.csv")
-    assert found == (6, pytest.approx(2 / 6), pytest.approx(4 / 6))
+    expected = (6, pytest.approx(2 / 6), pytest.approx(4 / 6))
+    assert means(capsys, "langsmith_today.jsonl", "langsmith_tuned.csv") == expected
+    runs = [json.loads(one) for one in Path("langsmith_runs_today.jsonl").read_text().splitlines()]
+    runs[0] |= {"outputs": {"output": None}, "error": "TimeoutError()"}
+    lines(Path("runs.jsonl"), runs)
+    assert means(capsys, "runs.jsonl", "langsmith_tuned.csv") == expected
+
+
+def test_a_case_that_failed_in_each_repetition_counts_as_wrong(folder, capsys):
+    words = ["pydantic_evals_failures.json", "pydantic_evals_tuned.json"]
+    assert means(capsys, *words) == right_shares()
+    assert means(capsys, *words, "--gold", "pydantic_evals_cases.yaml") == right_shares()
+    assert run(["init", words[0]]) == 0
+    rows = Path("task.rows.jsonl").read_text().splitlines()
+    said = [json.loads(line) for line in
+            Path("task.pydantic_evals_failures.jsonl").read_text().splitlines()]  # fmt: skip
+    assert (len(rows), len(said)) == (6, 12)
+    assert sum(one["answer"] is None for one in said) == 2
 
 
 def test_an_experiment_that_was_repeated_answers_each_row_again(folder, capsys):

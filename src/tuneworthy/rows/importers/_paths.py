@@ -172,9 +172,8 @@ BY_PATHS: Mapping[str, _PathFormat] = {
     ),
     "deepeval": _PathFormat(
         "a DeepEval test run", ("`input`", "`expectedOutput`"),
-        needs=(("input",), ("actualOutput", "actual_output"),
-               ("expectedOutput", "expected_output")),
-        right=("expectedOutput", "expected_output"), answer="actualOutput",
+        needs=(("input",), ("actualOutput",), ("expectedOutput",)),
+        right=("expectedOutput",), answer="actualOutput",
         measured={"usd": ("tokenCost",), "seconds": ("completionTime",),
                   "tokens_in": ("inputTokenCount",), "tokens_out": ("outputTokenCount",)},
         id=(), named=True,
@@ -261,9 +260,11 @@ BY_PATHS: Mapping[str, _PathFormat] = {
     ),
     "pydantic_evals": _PathFormat(
         "pydantic-evals cases", ("`inputs`", "`expected_output`"),
-        needs=(("inputs",), ("expected_output", "output"), ("evaluators", "assertions")),
+        needs=(("inputs",), ("expected_output", "output"),
+               ("evaluators", "assertions", "error_message")),
         input=("inputs",), right=("expected_output",), answer="output",
         measured={"seconds": ("task_duration",)}, id=("source_case_name", "name"), named=True,
+        failed="error_message",
     ),
     "sharegpt": _PathFormat(
         "ShareGPT rows",

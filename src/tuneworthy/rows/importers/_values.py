@@ -58,6 +58,8 @@ def unwrapped(value: Any) -> Any:
     if not isinstance(value, dict) or "role" in value or are_turns(value.get("messages")):
         return value
     kept = {key: one for key, one in value.items() if one is not None}
+    if not kept:
+        return None
     lowered = {key.lower(): key for key in reversed(kept)}
     names = [lowered[name] for name in (*TRUTHS, *_ANSWERS) if name in lowered]
     name = next(iter(kept)) if len(kept) == 1 else next(iter(names), None)

@@ -93,6 +93,11 @@ def sample(name):
     return lambda folder: Path(shutil.copy(SAMPLES / name, folder))
 
 
+def export(name):
+    """Return how a sample that the tool itself wrote is made (see `samples/make_exports.py`)."""
+    return sample(f"exports/{name}")
+
+
 def written(name, *rows):
     return lambda folder: write(folder, name, lines(*rows))
 
@@ -101,11 +106,17 @@ RIGHT = {"instruction": "Say where.", "input": ASKED, "output": "Shelf 4"}
 # format -> how its sample is made, rows with a right answer, systems, records left out
 MADE = {
     "alpaca": (written("a.jsonl", RIGHT, {**RIGHT, "input": "", "instruction": "Hi"}), 2, {}, 0),
+    "braintrust": (export("braintrust_today.jsonl"), 6, {"braintrust_today": 6}, 0),
+    "deepeval": (export("deepeval_today.json"), 6, {"deepeval_today": 6}, 0),
     "dspy": (sample("dspy_program.json"), 3, {}, 0),
     "inspect_log": (sample("inspect_where.eval"), 3, {"mockllm/model": 6}, 0),
     "kiln": (kiln, 3, {"gpt_4o": 2}, 1),
     "langfuse": (sample("langfuse_items.jsonl"), 3, {}, 0),
+    "langsmith_examples": (export("langsmith_examples.jsonl"), 6, {}, 0),
+    "langsmith_results": (export("langsmith_tuned.csv"), 6, {"langsmith_tuned": 6}, 0),
+    "langsmith_runs": (export("langsmith_runs_today.jsonl"), 0, {"today-2810cdc3": 6}, 6),
     "lm_eval": (lm_eval, 2, {"org__model": 2}, 1),
+    "mlflow": (export("mlflow_traces_today.jsonl"), 6, {"mlflow_traces_today": 6}, 0),
     "openai_batch": (written("b.jsonl", {"custom_id": "1", "method": "POST", "url": "/v1/x", "body":
                      {"model": "m", "messages": turns(ASKED, system="Be short.")}}), 0, {}, 1),
     "openai_batch_output": (written("b.jsonl", {"custom_id": "1", "response": {"body": {}},
@@ -117,13 +128,20 @@ MADE = {
     "openai_preference": (written("p.jsonl", {
         "input": {"messages": turns(ASKED)}, "preferred_output": turns("", "Shelf 4")[1:],
         "non_preferred_output": turns("", "no idea")[1:]}), 1, {}, 0),
+    "opik_experiment": (export("opik_experiment_today.json"), 6, {"opik_experiment_today": 6}, 0),
+    "opik_trace": (export("opik_trace.json"), 0, {"evaluation_task": 1}, 1),
     "otel": (written("o.jsonl", otlp.EXAMPLE), 0, {"tune-1f0c": 1}, 1),
+    "phoenix_dataset": (export("phoenix_dataset.csv"), 6, {}, 0),
+    "phoenix_experiment": (export("phoenix_experiment_tuned.csv"), 6, {"phoenix": 6}, 0),
+    "phoenix_spans": (export("phoenix_spans.jsonl"), 0, {"m-1": 6}, 12),
+    "pydantic_evals": (export("pydantic_evals_today.json"), 6, {"pydantic_evals_today": 6}, 0),
     "promptfoo_results": (sample("promptfoo_results.json"), 3, {"today": 3}, 1),
     "promptfoo_tests": (sample("promptfoo_tests.yaml"), 3, {}, 1),
     "sharegpt": (written("s.jsonl", {"conversations": [{"from": "human", "value": ASKED},
                  {"from": "gpt", "value": "Shelf 4"}]}, {"conversations": [
                      {"from": "narrator", "value": "x"}]}), 1, {}, 1),
     "tensorzero": (tensorzero, 2, {}, 0),
+    "weave": (export("weave_today.jsonl"), 6, {"today": 6}, 0),
 }  # fmt: skip
 
 
@@ -207,7 +225,7 @@ def test_no_value_in_a_record_crashes(name, tmp_path):
                     continue
                 assert all(isinstance(one, ImportedRow) for one in found)
                 outcomes.add("read")
-    assert outcomes or name in {"otel", "sharegpt"}  # of one field that junk makes another format
+    assert outcomes or name in {"mlflow", "otel", "sharegpt"}  # junk makes these another format
     assert "no reason" not in outcomes
 
 
@@ -410,8 +428,8 @@ LIST, RECORD = ["text"], {"text": 1}
         {"function_name": "f", "input": {"messages": 1}, "output": None, "id": "1"},
         {"function_name": "f", "id": "1", "output": [{"type": LIST, "text": "o"}],
          "input": {"messages": [{"role": "user", "content": [{"type": RECORD, "text": "q"}]}]}},
-        {"input": "q", "output": {"output": "o", "source": {"type": LIST}}},
-        {"input": "q", "output": {"output": "o", "rating": {"value": 5, "type": RECORD}}},
+        {"v": 1, "input": "q", "output": {"output": "o", "source": {"type": LIST}}},
+        {"v": 1, "input": "q", "output": {"output": "o", "rating": {"value": 5, "type": RECORD}}},
         {"vars": {"q": "x"}, "assert": [{"type": LIST, "value": "b"}]},
         {"input": {"messages": [{"role": "user", "content": [{"type": LIST, "text": "q"}]}]},
          "preferred_output": "a"},

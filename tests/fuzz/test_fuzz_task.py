@@ -10,7 +10,7 @@ pytestmark = pytest.mark.full
 COUNT = 150
 PATHS = ("data.file", "data.train", "data.test", "data.dev", "data.dev_share", "data.locked",
          "data.folds", "data.unlabelled", "data.docs", "data.largest_group",
-         "data.corrected", "output.type",
+         "data.corrected", "data.copies", "output.type",
          "output.schema", "output.labels", "output.max_tokens", "success.metric", "success.options",
          "success.target", "success.margin", "success.floor", "success.pass_at", "success.motive",
          "success.limits.valid", "success.limits.p95_ms", "success.limits.general_drop",
@@ -80,6 +80,7 @@ SOUND = {
     "data.locked": [0.0, 0.2, 0.49],
     "data.folds": [2, 5, 20],
     "data.largest_group": [1, 10**6],
+    "data.copies": ["off", "exact", "near"],
     "data.unlabelled": ["rows.jsonl", "logged.jsonl"],
     "data.docs": ["rows.jsonl", "logged.jsonl"],
     "data.test": ["rows.jsonl"],

@@ -5,6 +5,7 @@ Exit code 2 for a wrong command line or two metrics, 5 where rows or answers can
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
@@ -45,14 +46,16 @@ def command(
         str | None, typer.Option("--gold-column", help="The column of the right answers.")
     ] = None,
     input_column: Annotated[
-        str | None, typer.Option("--input-column", help="The column of the input (else guessed).")
+        str | None,
+        typer.Option("--input-column", help="The input: COL, or A.COL,gold.COL (else guessed)."),
     ] = None,
     answer_column: Annotated[
         str | None,
-        typer.Option("--answer-column", help="In both logs: the answers (else guessed)."),
+        typer.Option("--answer-column", help="The answers: COL, or A.COL,B.COL (else guessed)."),
     ] = None,
     id_column: Annotated[
-        str | None, typer.Option("--id-column", help="In all files: what matches their rows.")
+        str | None,
+        typer.Option("--id-column", help="What matches rows: COL, or A.COL,B.COL,gold.COL."),
     ] = None,
     metric: Annotated[
         str | None, typer.Option("--metric", help="How an answer is scored (else guessed).")
@@ -96,25 +99,31 @@ def command(
         bool,
         typer.Option("--export", help="Trace an export (B) back to its adapter (A), step by step."),
     ] = False,
+    copies: Annotated[
+        Literal["off", "exact", "near"],
+        typer.Option("--copies", help="Which alike inputs count as one: near-copies, exact, none."),
+    ] = "near",
     bad_rows: BadRows = "stop",
     max_bad: MaxBad = "1%",
     json: Json = False,
 ) -> None:
     """Compare two systems, or two studies: B minus A, paired.
 
-    Two systems with --gold, the file of the right answers; or two columns of one table with --a,
-    --b and --gold-column; or two finished studies.
+    Two systems with --gold, the file of the right answers (not needed where an export holds them);
+    or two columns of one table with --a, --b and --gold-column; or two finished studies.
     """
     from tuneworthy.flows.comparing import CompareOptions
     from tuneworthy.records.errors import TuneworthyError
     from tuneworthy.rows.table_columns import Choice
 
-    options = CompareOptions(metric, match, bad_rows, share(max_bad), cases)
+    options = CompareOptions(metric, match, bad_rows, share(max_bad), copies, cases)
     columns = [a, b, gold_column]
     named = Choice(input_column, gold_column, answer_column, id=id_column)
     asking = _Asking(model, prompt, repeats, temperature, max_tokens, budget)
     if export:
         return _print_trace(first, second, gold, options, asking, json)
+    if gold is None and second and not any(columns):
+        gold = _right_answers_among([Path(first), Path(second)])
     if gold is None and not any(columns):
         studies = _require_studies(first, second)
         _refuse_for_studies(
@@ -160,16 +169,28 @@ def _print_logs(compared: LogComparison, json: bool) -> None:
         show(two_logs_screen(compared, *terminal_size()))
 
 
+def _right_answers_among(paths: Sequence[Path]) -> Path | None:
+    """Return the file that holds the right answers too, as the exports of many tools do."""
+    from tuneworthy.rows.compared_files import right_answers_file
+
+    return right_answers_file(paths) if len(_row_files(paths)) == len(paths) else None
+
+
+def _row_files(paths: Sequence[Path | None]) -> list[Path]:
+    """Return the paths that are files of rows, not studies."""
+    from tuneworthy.report.results_folder import RESULTS_FILE
+
+    return [path for path in paths if path and path.is_file()
+            and not (path.name == "latest" or (path.parent / RESULTS_FILE).exists())
+            and path.suffix.lower() not in {".yaml", ".yml"}]  # fmt: skip
+
+
 def _require_studies(one: str, other: str | None) -> tuple[Path, Path]:
     """Return the paths of both studies; raise TaskError if they are no studies."""
     from tuneworthy.records.errors import TaskError
-    from tuneworthy.report.results_folder import RESULTS_FILE
 
     first, second = Path(one), None if other is None else Path(other)
-    rows = [path for path in (first, second) if path and path.is_file()
-            and not (path.name == "latest" or (path.parent / RESULTS_FILE).exists())
-            and path.suffix.lower() not in {".yaml", ".yml"}]  # fmt: skip
-    if rows:
+    if rows := _row_files([first, second]):
         fix = (
             f"tuneworthy compare {COLUMNS}"
             if second is None

@@ -73,8 +73,10 @@ def command(
     """Look at the rows and write a commented task.yaml.
 
     Reads CSV, TSV, Excel, Parquet, JSON, JSON Lines; OpenAI chat files, promptfoo, Inspect,
-    lm-eval, Langfuse, OpenTelemetry, Kiln, TensorZero, DSPy, Alpaca, ShareGPT, saved Hugging Face
-    data sets. Columns: tuneworthy init tickets.csv --input message --output team
+    lm-eval, Langfuse, LangSmith, MLflow, Weave, Opik, Braintrust, DeepEval, Phoenix,
+    pydantic-evals, OpenTelemetry, Kiln, TensorZero, DSPy, Alpaca, ShareGPT, Hugging Face data sets
+    (saved, or a folder with train-*.parquet). Columns: tuneworthy init tickets.csv --input message
+    --output team
     """
     from tuneworthy.records.errors import TuneworthyError
     from tuneworthy.rows.importing import ImportOptions

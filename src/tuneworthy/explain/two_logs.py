@@ -110,6 +110,11 @@ class TwoLogs:
         """Return whether both systems gave the same answer to each row, as copies of a log do."""
         return _same_answers(self.cases)
 
+    def answers_per_row(self, side: int) -> tuple[int, int]:
+        """Return how often the first (0) or second (1) system answered a row: least and most."""
+        counts = [1 + len(row.answers[side].repeats) for row in self.cases]
+        return min(counts), max(counts)
+
     @property
     def rows_scored_equal(self) -> int:
         """Return the number of rows on which both score the same."""

@@ -27,12 +27,14 @@ from tuneworthy.records.counting import count_noun, with_verb
 from tuneworthy.records.errors import DataError, TaskError
 from tuneworthy.records.escape import quoted
 from tuneworthy.records.record import digest
-from tuneworthy.records.task import Data, Match, Recorded, Success, Task
+from tuneworthy.records.task import CopyRule, Data, Match, Recorded, Success, Task
 from tuneworthy.rows.answer_form import choose_answer_form, propose_metric, with_form
 from tuneworthy.rows.answers import AlignedAnswers, align_answers
 from tuneworthy.rows.compared_files import ComparedFiles, compared_columns, compared_files
 from tuneworthy.rows.copies import copy_groups
 from tuneworthy.rows.load import Loaded, load_records
+from tuneworthy.rows.matching import MOST_WITHOUT_ROW
+from tuneworthy.rows.observations import rule_text
 from tuneworthy.rows.recorded import answer_observations, refuse_gold
 from tuneworthy.rows.table import open_table
 from tuneworthy.rows.table_columns import Choice
@@ -40,7 +42,7 @@ from tuneworthy.verdict import drift
 
 A, B = "A", "B"
 _REPORTED_KINDS = {"answers_are_gold", "matched_by_order", "inputs_differ", "answers_unknown",
-                  "answers_alike", "answers_repeated"}  # fmt: skip
+                  "answers_alike", "matched_by_input"}  # fmt: skip
 _FILES_KEPT = "your files; nothing was written"
 _WHOLE_ANSWER_METRICS = {"accuracy", "exact", "exact_words", "token_f1"}
 """The metrics that score below 1 where a right answer stands inside a longer text."""
@@ -49,7 +51,7 @@ _NOTED_SHARE = 0.1  # a note is given if more of a side's answers contain a righ
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """Options of `compare`: metric (None: as `init` proposes), matching of rows, bad rows.
+    """Options of `compare`: metric (None: as `init` proposes), matching, bad rows, copies.
 
     `cases` limits the rows that are compared, chosen by a hash of their ids (None: all).
     """
@@ -58,6 +60,7 @@ class CompareOptions:
     match: Match | None = None
     bad_rows: Literal["stop", "exclude"] = "stop"
     max_bad: float = 0.01
+    copies: CopyRule = "near"
     cases: int | None = None
 
 
@@ -106,8 +109,10 @@ def compare_sides(
     _refuse_missing(*files, gold)
     found = compared_files(gold, files, named)
     loaded = _loaded_rows(gold, found, options)
-    refuse_gold(loaded.task, [str(file) for file in files])
-    return _compare_found(loaded, found, sides, options)
+    if not found.exported:
+        refuse_gold(loaded.task, [str(file) for file in files])
+    counted = {f"no right answer in {quoted(str(gold), 60)}": found.unlabelled}
+    return _compare_found(loaded, found, sides, options, counted if found.unlabelled else {})
 
 
 def compare_columns(
@@ -136,7 +141,8 @@ def loaded_gold(gold: Path, options: CompareOptions = CompareOptions()) -> Loade
 
 
 def _loaded_rows(gold: Path, found: ComparedFiles, options: CompareOptions) -> Loaded:
-    task = Task(data=Data(file=str(gold)), success=Success(metric=options.metric)).at(Path())
+    data = Data(file=str(gold), copies=options.copies)
+    task = Task(data=data, success=Success(metric=options.metric)).at(Path())
     return load_records(task, found.gold, options.bad_rows, options.max_bad)
 
 
@@ -153,22 +159,31 @@ def _compare_found(
     wanted = {name: Recorded(file=str(file), match=options.match) for name, file in files.items()}
     loaded = replace(loaded, task=loaded.task.model_copy(update={"answers": wanted}).at(Path()))
     everyone, loaded = loaded.everyone, _sampled(loaded, options.cases)
+    most = max(MOST_WITHOUT_ROW, options.max_bad) if options.bad_rows == "exclude" else 0.0
     logged = {
-        name: align_answers(file, loaded.cases, everyone, options.match, "", records)
+        name: align_answers(file, loaded.cases, everyone, options.match, "", records, most)
         for (name, file), records in zip(files.items(), found.logs, strict=True)
     }
     gold = Path(loaded.task.data.file or "")
     notes = [*found.notes, *_encoding_notes(gold, *files.values())]
+    if options.copies != "near":
+        notes.append(rule_text(options.copies))
     notes += [
         f"{o.text}: {o.fix}" if o.fix else o.text
         for o in answer_observations(loaded, logged)
         if o.kind in _REPORTED_KINDS
     ]
     aligned = logged | _asked_answers(loaded, sides, logged)
+    often = {name: found.often for name, found in aligned.items()}
+    if max(found.times[1] for found in aligned.values()) > 1:
+        notes.append(f"A answers each row {often[A]}, B {often[B]}: the mean of a row's answers"
+                     " counts, so that the row is the unit")  # fmt: skip
     counted = {f"gold row left out: {why}": n for why, n in loaded.excluded.items()}
     for name, file in zip((A, B), names, strict=True):
         if lost := sum(answer.lost == "not recorded" for answer in aligned[name].answers):
             counted[f"no answer in {quoted(file, 60)}"] = lost
+        if gone := len(aligned[name].lost):
+            counted[f"answer in {quoted(file, 60)} that nothing matches to a row"] = gone
     if names[0] == names[1] and files:
         notes.append("A and B are one file: every difference is 0")
     both = _rows_answered_by_both(loaded.cases, aligned, dict(zip((A, B), names, strict=True)))
@@ -276,6 +291,7 @@ def _compare_rows(
         *guess,
         *_contained_answer_notes(task, rows, scores),
         *_null_answer_notes(names, (one, two)),
+        *([found.pair.repeats.text] if found.pair.repeats else ()),
         *([drift.neighbours_line(found.dependent)] if found.dependent else ()),
     ]
     kind = task.output.type or "text"

@@ -53,7 +53,7 @@ def _look_observations(
     if observation := look_observation(scored.look - 1, len(cases), scored.scope):
         yield observation
     if loaded.task.data.locked:
-        yield locked_observation(loaded.aside, locked.look - 1)
+        yield locked_observation(loaded.aside, locked.look - 1, loaded.task.data.copies)
     if scored.trouble:
         yield Observation(kind="looks_unknown", level="note", text=scored.trouble, count=0)
 

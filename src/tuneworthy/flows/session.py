@@ -264,8 +264,8 @@ class Session:
     def unlabelled(self) -> list[Query]:
         """Return the unlabelled inputs that arms may learn from; [] if no arm reads them."""
         reads = any(reads_unlabelled(spec.arm) for spec in specs(self.task))
-        rows = (*self.loaded.everyone, *self.loaded.aside)
-        return learnable_inputs(self.loaded.unlabelled, rows, self.say) if reads else []
+        rows, rule = (*self.loaded.everyone, *self.loaded.aside), self.task.data.copies
+        return learnable_inputs(self.loaded.unlabelled, rows, self.say, rule) if reads else []
 
     @cached_property
     def _logged(self) -> dict[str, AlignedAnswers]:

@@ -33,12 +33,15 @@ _Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 
 Positive = Annotated[float, Field(gt=0, le=1e15, allow_inf_nan=False)]
 
+CopyRule = Literal["off", "exact", "near"]
+
 
 class Data(Record):
     """The files with rows: `file` (cross-fitted), or the user's own `train` and `test`.
 
     `locked` is the share of the scored rows that stay hidden until `run --unlock`. `corrected`:
     whether the right answers were written by correcting those of what runs today; None: not said.
+    `copies`: which inputs count as one because their texts are alike (see `rows.copies`).
     """
 
     file: str | None = None
@@ -52,6 +55,7 @@ class Data(Record):
     docs: str | None = None
     largest_group: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     corrected: bool | None = None
+    copies: CopyRule = "near"
 
 
 class Output(Record):
@@ -272,6 +276,7 @@ class Task(Record):
         nothing = set() if data.locked else {"locked"}
         nothing |= set() if data.largest_group else {"largest_group"}
         nothing |= set() if data.corrected else {"corrected"}
+        nothing |= {"copies"} if data.copies == "near" else set()
         unset = set() if success.finalists else {"finalists"}
         logs = {name for name, log in self.answers.items() if log.match is None}
         left_out: dict[str, Any] = {"budget": {"usd", "tokens"} | early, "executor": True,

@@ -231,7 +231,7 @@ def wide_line(result: TwoLogs) -> str:
     half = tenths((why.high - why.low) / 2)
     named = any(row.case.group is not None for row in result.cases)
     way_out = "" if named else (
-        " If the rows are made from a template and independent, give each its own `group`."
+        " If rows of a template are independent, say --copies exact; if equal inputs are: off."
     )  # fmt: skip
     return (
         f"It is wide because the {result.pair.n:,} rows come in {why.groups:,} groups"
@@ -313,8 +313,10 @@ def two_logs_json(compared: LogComparison) -> str:
     """Return the whole comparison as JSON; `difference` is b - a."""
     result = compared.result
     systems = {
-        key: {"name": name, "score": score.plain()}
-        for key, name, score in zip("ab", result.names, result.score_intervals, strict=True)
+        key: {"name": name, "score": score.plain(), "answers_per_row": result.answers_per_row(at)}
+        for at, (key, name, score) in enumerate(
+            zip("ab", result.names, result.score_intervals, strict=True)
+        )
     }
     body: dict[str, Any] = {
         **systems,

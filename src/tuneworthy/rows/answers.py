@@ -7,7 +7,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tuneworthy.records.answer import Answer
@@ -15,12 +15,12 @@ from tuneworthy.records.case import Case, Query
 from tuneworthy.records.errors import DataError, TaskError
 from tuneworthy.records.task import Match
 from tuneworthy.rows.bad_rows import RawRow, RowFault
-from tuneworthy.rows.copies import normalised_text
 from tuneworthy.rows.csv_rows import DELIMITER_OF
-from tuneworthy.rows.log_roles import AnswerLog, UndecidedColumn, find_answer_log
-from tuneworthy.rows.matching import LogRows, MatchResult, input_texts, match_answers, row_text
+from tuneworthy.rows.log_roles import AnswerLog, find_answer_log
+from tuneworthy.rows.matching import LogRows, match_answers
 from tuneworthy.rows.rows import as_text, read_records
 from tuneworthy.rows.table_columns import Choice, is_empty
+from tuneworthy.rows.tool_exports import UndecidedColumn
 
 _WHOLE_NUMBER = re.compile(r"-?\d+(\.0)?")
 _KNOWN_FINISHES = ("stop", "length", "error")
@@ -33,10 +33,12 @@ _MAX_VALUES = {"seconds": 2.7e6, "usd": 1e6, "tokens_in": 10**9, "tokens_out": 1
 class AlignedAnswers:
     """One answer per case, in case order.
 
-    `unmatched` are the places (file:line) of answers that belong to no row. `matched_by` is the key
-    that matched the answers; `other_inputs` are places of answers with the id of a row but another
-    input (only if the task file says to match by id). `alike`: how often each row was answered, if
-    all answers of a row are one text; they count once. `columns` says which columns were read, ""
+    `unmatched` are the places (file:line) of answers that belong to no row, `lost` those of answers
+    that are left out because nothing says whose they are. `matched_by` is the key that matched the
+    answers, `by_input` the places of those that were matched by their input instead of an id.
+    `other_inputs` are places of answers with the id of a row but another input (only if the user
+    says to match by id). `alike`: how often rows were answered, at least and at most, if all
+    answers of each row are one text; they count once. `columns` says which columns were read, ""
     for a file with the usual names.
     """
 
@@ -44,8 +46,24 @@ class AlignedAnswers:
     unmatched: tuple[str, ...] = ()
     matched_by: Match = "id"
     other_inputs: tuple[str, ...] = ()
-    alike: int = 1
+    alike: tuple[int, int] = (1, 1)
     columns: str = ""
+    by_input: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+
+    @property
+    def times(self) -> tuple[int, int]:
+        """Return how often the rows were answered: the least and the most."""
+        counts = [1 + len(one.repeats) for one in self.answers if one.lost != "not recorded"]
+        return min(counts, default=1), max(counts, default=1)
+
+    @property
+    def often(self) -> str:
+        """Return how often the rows were answered: `once`, `3 times`, `1 to 3 times`."""
+        least, most = max(self.times, self.alike)
+        if least < most:
+            return f"{least} to {most} times"
+        return "once" if most == 1 else f"{most} times"
 
 
 def read_answers(
@@ -65,14 +83,16 @@ def align_answers(
     match: Match | None = None,
     key: str = "answers.NAME",
     records: Iterable[RawRow | RowFault] | None = None,
+    most_lost: float = 0.0,
 ) -> AlignedAnswers:
     """Read recorded answers and align them to `cases`; the file may also answer `others`.
 
     Rows are {"id", "answer", "seconds"?, "usd"?, "tokens_in"?, "tokens_out"?, "finish"?}, or have
     an `input` instead of the id; `key` is the task-file key that names them. `records` are the
-    file's records where they were read and renamed already. Raises DataError for a bad row, an
-    impossible number (see _MAX_VALUES), answers that can't be matched (see rows/matching.py) or a
-    file that matches no case.
+    file's records where they were read and renamed already. At most a share `most_lost` of the
+    answers is left out because nothing says to which row they belong. Raises DataError for a bad
+    row, an impossible number (see _MAX_VALUES), answers that can't be matched (see
+    rows/matching.py) or a file that matches no case.
     """
     log = AnswerLog(path, as_it_is=True)
     if records is None:
@@ -83,7 +103,7 @@ def align_answers(
                 raise
         records = log.records()
     rows = _checked_rows(path, records)
-    matches = match_answers(LogRows(path, rows, match, key), cases, others)
+    matches = match_answers(LogRows(path, rows, match, key, most_lost), cases, others)
     if rows and not matches.rows:
         raise DataError(
             "no recorded answer belongs to a row of this task",
@@ -93,21 +113,23 @@ def align_answers(
         )
     missing = [Answer.missing(case.id, "not recorded") for case in cases]
     answers = [
-        _repeated_answer([matches.rows[case.id], *matches.repeats.get(case.id, ())], case)
-        if case.id in matches.rows
-        else none
+        _repeated_answer(matches.rows[case.id], case) if case.id in matches.rows else none
         for case, none in zip(cases, missing, strict=True)
     ]
     answers = _written_as_gold(answers, cases)
-    times = 1 + max(map(len, matches.repeats.values()), default=0)
-    if times > 1 and all(len({a.text, *(b.text for b in a.repeats)}) == 1 for a in answers):
-        answers = [answer.model_copy(update={"repeats": ()}) for answer in answers]
-    strangers = _stranger_places(rows, matches, (*cases, *others))
-    alike = times if not any(answer.repeats for answer in answers) else 1
-    said = "" if log.as_it_is else log.summary()
-    return AlignedAnswers(
-        tuple(answers), strangers, matches.matched_by, matches.other_inputs, alike, said
+    found = AlignedAnswers(
+        tuple(answers),
+        matches.strangers,
+        matches.matched_by,
+        matches.other_inputs,
+        columns="" if log.as_it_is else log.summary(),
+        by_input=matches.by_input,
+        lost=matches.lost,
     )
+    if any(len({answer.text, *(again.text for again in answer.repeats)}) > 1 for answer in answers):
+        return found
+    first = tuple(answer.model_copy(update={"repeats": ()}) for answer in answers)
+    return replace(found, answers=first, alike=found.times)
 
 
 def _written_as_gold(answers: list[Answer], cases: Sequence[Case]) -> list[Answer]:
@@ -129,19 +151,6 @@ def _written_as_gold(answers: list[Answer], cases: Sequence[Case]) -> list[Answe
         return answer if answer.lost else answer.model_copy(update={"text": text, "repeats": again})
 
     return [rewritten(answer) for answer in answers]
-
-
-def _stranger_places(
-    rows: Sequence[RawRow], matches: MatchResult, known: Sequence[Case | Query]
-) -> tuple[str, ...]:
-    """Return the places of answers that belong to none of the known rows."""
-    if matches.matched_by == "order":
-        return ()
-    if matches.matched_by == "id":
-        names = {name for case in known for name in (case.id, getattr(case, "where", ""))}
-        return tuple(row.where for row in rows if row_text(row, "id") not in names)
-    texts = {normalised_text(text) for case in known for text in input_texts(case)}
-    return tuple(r.where for r in rows if normalised_text(row_text(r, "input") or "") not in texts)
 
 
 def _checked_rows(path: Path, records: Iterable[RawRow | RowFault]) -> list[RawRow]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tuneworthy.records.case import Case
 from tuneworthy.records.record import canonical
+from tuneworthy.records.task import CopyRule
 
 # Jaccard similarity of 5-character shingles from which inputs are near-copies.
 _NEAR_COPY_JACCARD = 0.8
@@ -227,26 +228,36 @@ def _candidate_pairs(
 
 @dataclass(frozen=True)
 class Copies:
-    """Normalised inputs of cases, and (position, position, Jaccard) of near copies among them."""
+    """Normalised inputs of cases, and (position, position, Jaccard) of near copies among them.
+
+    The rule says what links two rows: `near` copies, `exact` ones alone, or (`off`) no text at all,
+    as for inputs that share a template and differ in a few words.
+    """
 
     cases: tuple[Case, ...]
     keys: tuple[str, ...]
     pairs: tuple[tuple[int, int, float], ...]
+    rule: CopyRule = "near"
 
 
-def find_copies(cases: Sequence[Case]) -> Copies:
-    """Return the normalised inputs and near copies of cases, in about linear time."""
+def find_copies(cases: Sequence[Case], rule: CopyRule = "near") -> Copies:
+    """Return the normalised inputs and, by the rule, near copies of cases in about linear time."""
     keys = [text_without_punctuation(input_text(case)) for case in cases]
-    pairs = near_copy_pairs(keys, [normalised_text(case.output) for case in cases])
-    return Copies(tuple(cases), tuple(keys), tuple(pairs))
+    outputs = [normalised_text(case.output) for case in cases]
+    pairs = near_copy_pairs(keys, outputs) if rule == "near" else ()
+    return Copies(tuple(cases), tuple(keys), tuple(pairs), rule)
 
 
 def copy_groups(like: Copies) -> list[int]:
-    """Return a group number per case: copies, near copies and rows of one `group` share one."""
+    """Return a group number per case: copies, near copies and rows of one `group` share one.
+
+    Copies do unless the rule is `off`.
+    """
     groups = _near_copies(like)
     first: dict[tuple[str, str], int] = {}
     for row, case in enumerate(like.cases):
-        for kind, key in (("text", like.keys[row]), ("group", case.group)):
+        text = None if like.rule == "off" else like.keys[row]
+        for kind, key in (("text", text), ("group", case.group)):
             if key is not None:
                 groups.join(row, first.setdefault((kind, key), row))
     return [groups.find(row) for row in range(len(like.cases))]

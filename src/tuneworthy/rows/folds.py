@@ -50,7 +50,7 @@ def split(loaded: Loaded, k: int | None = None) -> Split:
     """
     rows = _ordered_groups(loaded)
     scored = rows.groups if loaded.test is None else _copy_groups_of(loaded, loaded.test)
-    copies = _later_copies(loaded.cases)
+    copies = frozenset() if loaded.copies.rule == "off" else _later_copies(loaded.cases)
     if loaded.test is not None:
         parts = [_make_fold(loaded, rows.groups, tuple(case.id for case in loaded.test), rows)]
     elif k is None and loaded.task.data.folds == "auto" and len(loaded.cases) >= ONE_SPLIT_FROM:

@@ -23,6 +23,7 @@ from tuneworthy.rows.table_columns import PART_NAMES, system_name
 
 NO_ANSWER = "no right answer"
 _REPEATED_INPUT = "an input that stands in an earlier record"
+_OTHER_ANSWER = "another right answer than that of an earlier record to its input, which counts"
 _SECOND_ANSWER = "a second answer of one system to one row"
 _NAMED_ID_PATTERN = re.compile(r"\S(.{0,150}\S)?")
 _MOST_PROMPTS = 1_000  # distinct system prompts that are counted
@@ -66,6 +67,7 @@ class ImportFiles:
         self._names: dict[str, str] = {}  # by system: its name in files, which no other one has
         self._ids: set[str] = set()
         self._keys: dict[str, str] = {}
+        self._right_answers: dict[str, str] = {}
         self._answered_pairs: set[tuple[str, str, int]] = set()
         self._held_answers: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
         self._held_prompts: dict[str, Any] = {}  # the turns of rows that are held back, by key
@@ -126,10 +128,13 @@ class ImportFiles:
             if isinstance(case, RowFault):
                 self._leave_out(case.why, where)
                 return
-        key = row.key or (normalised_text(_input_text(fields)) if self._merge else "")
+        key = row.key or (normalised_text(input_of(fields)) if self._merge else "")
         self.shared += key in self._keys or key in self._held_answers
+        right = as_text(fields.get("output") or (turns or [{}])[-1])
         if key in self._keys:
-            if answered and not answers:
+            if answered and self._right_answers[key] != right:
+                self._leave_out(_OTHER_ANSWER, where)
+            elif answered and not answers:
                 self._leave_out(_REPEATED_INPUT, where)
             self._write_answers(self._keys[key], where, answers, row.repeat)
         elif not answered and key:
@@ -143,6 +148,7 @@ class ImportFiles:
             if key in self._held_prompts and "input" in fields:  # the other record has the prompt
                 fields["messages"] = self._held_prompts.pop(key)
                 del fields["input"]
+            self._right_answers[key] = right
             self.parts[row.part] += 1
             self._write_row({**fields, "id": self._make_id(own, where)}, key, row.part)
             for at, held in [(where, answers), *self._held_answers.pop(key, [])]:
@@ -168,7 +174,8 @@ class ImportFiles:
                     continue
                 self._answered_pairs.add((system, row, repeat))
             self.answers[system] += 1
-            if row in self.said or len(self.said) < _MOST_SAMPLED_ROWS:
+            sampled = row in self.said or len(self.said) < _MOST_SAMPLED_ROWS
+            if sampled and found["answer"] is not None:
                 self.said.setdefault(row, []).append(as_text(found["answer"]))
             again = {"repeat": repeat} if repeat > 1 else {}
             self._write_line(system, {"id": row, **again, **found})
@@ -244,7 +251,7 @@ def _are_plain_turns(turns: Any) -> bool:
     return in_turn and bool(spoken) and all(one["content"].strip() for one in turns)
 
 
-def _input_text(fields: Mapping[str, Any]) -> str:
+def input_of(fields: Mapping[str, Any]) -> str:
     """Return the text of the input, or of the last user turn."""
     turns = fields.get("messages") or []
     users = (str(turn["content"]) for turn in reversed(turns) if turn.get("role") == "user")

@@ -18,7 +18,7 @@ from tuneworthy.records.counting import count_noun
 from tuneworthy.records.errors import DataError
 from tuneworthy.records.escape import quoted
 from tuneworthy.records.plugins import catalogue
-from tuneworthy.rows.bad_rows import MOST_UNREAD, BadRow, ImportedRow, RawRow, RowFault
+from tuneworthy.rows.bad_rows import MOST_UNREAD, ImportedRow, RawRow, RowFault
 from tuneworthy.rows.column_roles import Roles, answers_of, row_of
 from tuneworthy.rows.draft import DraftFacts
 from tuneworthy.rows.import_files import NO_ANSWER, ImportFiles
@@ -30,7 +30,7 @@ from tuneworthy.rows.import_lines import (
 from tuneworthy.rows.recognising import (
     AskForColumns,
     RecognisedFile,
-    has_field,
+    foreign_rows,
     recognise,
     with_one_gold_file,
 )
@@ -104,7 +104,7 @@ def import_rows(files: Sequence[Path], options: ImportOptions, folder: Path, ste
         said = (*read_in_place_lines(single), system_prompt_line(made)) if made.rows else ()
         return Imported(rows=single.path, printed_lines=said, count=made.rows)
     if not made.rows:
-        _refuse_without_rows(files, made)
+        _refuse_without_rows(sources, made)
     return _import_result(sources, made, written, choice)
 
 
@@ -168,38 +168,24 @@ def _has_right_answers(source: RecognisedFile) -> bool:
 def _imported_rows(source: RecognisedFile, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]]:
     """Yield (place, row) for each row of a file; count the other records in `made`."""
     notes: dict[str, Any] = {"path": source.path}
-    if source.format and source.format.learn:
-        source.format.learn(list(filter(source.format.fits, source.table.sampled)), notes)
+    roles = source.roles
+    elsewhere: Counter[str] = Counter()
+    if source.format and roles is None:
+        yield from foreign_rows(source, notes, made.count_lost)
+    for record in source.table.records() if roles else ():
+        if isinstance(record, RowFault):
+            made.count_lost(record.why, record.where, record)
+        elif record.at != source.at or roles is None:
+            elsewhere[".".join(map(str, record.at))] += 1
+        elif _has_other_shape(source, roles, record):
+            keys = ", ".join(f"`{key[:20]}`" for key in list(record.fields)[:4])
+            why = f"another shape than most: {keys or 'no fields'}"
+            made.count_lost(why, record.where)
+        else:
+            yield from _imported_table_row(record, roles, made, source.table.has_cells)
     if told := notes.get("told"):
         names = ", ".join(f"`{name}`" for name in sorted(told))
         made.remarks.append(f"  not the input {names}: it tells the right answer")
-    found, roles = source.format, source.roles
-    elsewhere: Counter[str] = Counter()
-    for record in source.table.records():
-        if isinstance(record, RowFault):
-            made.count_lost(record.why, record.where, record)
-        elif found is None or roles is not None:
-            if record.at != source.at or roles is None:
-                elsewhere[".".join(map(str, record.at))] += record.at != source.at
-                continue
-            if _has_other_shape(source, roles, record):
-                keys = ", ".join(f"`{key[:20]}`" for key in list(record.fields)[:4])
-                why = f"another shape than most: {keys or 'no fields'}"
-                made.count_lost(why, record.where)
-            else:
-                yield from _imported_table_row(record, roles, made, source.table.has_cells)
-        elif found.fits(record):
-            try:
-                for row in found.rows(record, notes):
-                    yield record.where, row
-            except BadRow as error:
-                made.count_lost(str(error.args[0]), record.where)
-        elif found.note is not None and record.at != source.at:
-            found.note(record, notes)
-        elif record.at == source.at:
-            lacks = ", ".join(need for need in found.needs if not has_field(record, need))
-            why = f"not as {found.name} are" + (f": no {lacks}" if lacks else "")
-            made.count_lost(why, record.where)
     if remark := notes.get("remark"):
         made.remarks.append(f"  {remark}")
     for place, count in elsewhere.items():
@@ -290,11 +276,14 @@ def _name_of_system(plain: str, present: str | None) -> str:
     return f"{plain}-answers" if plain in catalogue("arms") and not free else plain
 
 
-def _refuse_without_rows(files: Sequence[Path], made: ImportFiles) -> NoReturn:
+def _refuse_without_rows(sources: Sequence[RecognisedFile], made: ImportFiles) -> NoReturn:
     """Raise DataError that says why no record became a row."""
     why = "; ".join(f"{count:,} × {why} (first {made.left_at[why]})"
                     for why, count in made.left.most_common(3))  # fmt: skip
+    files = [one.path for one in sources]
     fix = "correct the records, or name the columns: --input COL --output COL"
+    if not any(one.format is None or one.format.has_inputs for one in sources):
+        fix = f"give the file of rows first: tuneworthy init ROWS --answers NAME={files[0].name}"
     if made.left.get(NO_ANSWER):
         who = ", ".join(f"`{name}`" for name in made.rowless) or "nobody"
         fix = (

@@ -11,6 +11,7 @@ from tuneworthy.records.case import Case, Query
 from tuneworthy.records.counting import count_noun, with_verb
 from tuneworthy.records.errors import DataError
 from tuneworthy.records.escape import quoted
+from tuneworthy.records.task import CopyRule
 from tuneworthy.rows.copies import (
     UnionFind,
     full_text,
@@ -89,26 +90,31 @@ def _leak_error(pairs: dict[str, tuple[Case, Case]], rows: int, policy: str) -> 
 
 
 def learnable_inputs(
-    given: Sequence[Query], labelled: Sequence[Case], say: Callable[[str], None]
+    given: Sequence[Query],
+    labelled: Sequence[Case],
+    say: Callable[[str], None],
+    rule: CopyRule = "near",
 ) -> list[Query]:
     """Return the unlabelled inputs that arms may learn from; call `say` with the number left out.
 
     A teacher's answer to a copy of a scored row would teach the student the scored row. Nor are
     they of a labelled row's group, as no group is split between training and scoring.
     """
-    free = free_of_copies(given, labelled)
+    free = free_of_copies(given, labelled, rule)
     if len(free) < len(given):
         left = count_noun(len(given) - len(free), "unlabelled input")
         say(f"{left} left out: repeated, or a copy of a labelled row, or of its group")
     return free
 
 
-def free_of_copies(queries: Sequence[Query], labelled: Sequence[Case]) -> list[Query]:
+def free_of_copies(
+    queries: Sequence[Query], labelled: Sequence[Case], rule: CopyRule = "near"
+) -> list[Query]:
     """Return the distinct inputs that are neither copies of a labelled row nor of its group.
 
     They are in order. A copy has the same turns after normalising case, space and Unicode form; a
     near-copy shares 80 % of its 5-character shingles (Jaccard) with a row, or with an input that is
-    a near-copy of one.
+    a near-copy of one; it counts if the rule is `near`.
     """
     seen = {normalised_text(full_text(case)) for case in labelled}
     groups_of_rows = {case.group for case in labelled if case.group is not None}
@@ -125,6 +131,8 @@ def free_of_copies(queries: Sequence[Query], labelled: Sequence[Case]) -> list[Q
             seen.add(text)
             kept.append(query)
             texts.append(text)
+    if rule != "near":
+        return kept
     rows = [normalised_text(full_text(case)) for case in labelled]
     every = [*rows, *texts]
     groups = UnionFind(len(every))

@@ -64,7 +64,8 @@ def check_text_file(path: Path, shown: str) -> int:
     try:
         if path.is_dir():
             raise DataError("a folder stands where a file of rows is needed", where=shown,
-                            got="a folder", fix="name the file inside it")  # fmt: skip
+                            got="a folder", fix="name the file inside it, or its files by their"
+                            " split (train-*.parquet, test-*.parquet)")  # fmt: skip
         if path.exists() and not path.is_file():
             raise DataError("this is no plain file", where=shown, got="a device or pipe",
                             fix="write the rows to a file first")  # fmt: skip

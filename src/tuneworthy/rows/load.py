@@ -69,7 +69,7 @@ class Loaded:
     @cached_property
     def copies(self) -> Copies:
         """Return the copies and near-copies among all labelled rows, computed once."""
-        return find_copies(self.everyone)
+        return find_copies(self.everyone, self.task.data.copies)
 
 
 def load(

@@ -17,7 +17,7 @@ from tuneworthy.records.counting import count_noun, with_verb
 from tuneworthy.records.errors import DataError, TaskError
 from tuneworthy.records.record import digest
 from tuneworthy.records.run import LookScope
-from tuneworthy.records.task import Task
+from tuneworthy.records.task import CopyRule, Task
 from tuneworthy.rows.copies import copy_groups, find_copies, input_text, normalised_text
 
 LOCKED, _NOT_LOCKED = "locked", "test rows that are not locked"
@@ -46,7 +46,7 @@ def split_locked(task: Task, files: CasesByFile, unlock: bool) -> _LockedSplit:
         if unlock:
             raise _no_locked_rows(str(task.data.locked))
         return _LockedSplit(files)
-    locked_ids = _draw_locked_ids(files, key, share)
+    locked_ids = _draw_locked_ids(files, key, task)
     locked = tuple(case for case in files[key] if case.id in locked_ids)
     others = tuple(case for case in files[key] if case.id not in locked_ids)
     if not others or (unlock and not locked):
@@ -58,15 +58,16 @@ def split_locked(task: Task, files: CasesByFile, unlock: bool) -> _LockedSplit:
     return _LockedSplit({**files, "main": others, "test": locked})
 
 
-def _draw_locked_ids(files: CasesByFile, key: str, share: float) -> set[str]:
+def _draw_locked_ids(files: CasesByFile, key: str, task: Task) -> set[str]:
     """Return the ids of the locked rows; groups of copies and of `group` are locked whole.
 
     A group that has a row in the dev file stays open: that row would reveal it.
     """
+    share, rule = task.data.locked, task.data.copies
     dev = files.get("dev", ()) if key == "main" else ()
     cases = (*files[key], *dev)
     members: dict[int, list[Case]] = defaultdict(list)
-    for case, group in zip(cases, copy_groups(find_copies(cases)), strict=True):
+    for case, group in zip(cases, copy_groups(find_copies(cases, rule)), strict=True):
         members[group].append(case)
     chosen = {case.id for case in dev}
     return {
@@ -91,10 +92,12 @@ def _lock_position(rows: Sequence[Case]) -> float:
     return int(digest(["locked", least], HASH_DIGITS), 16) / float(16**HASH_DIGITS)
 
 
-def locked_observation(locked: Sequence[Case], earlier: int) -> Observation:
+def locked_observation(
+    locked: Sequence[Case], earlier: int, rule: CopyRule = "near"
+) -> Observation:
     """Return the observation for `check` on locked rows that `earlier` studies opened.
 
-    Rows of a group, and copies of an input, count as alike.
+    Rows of a group count as alike, and so do copies of an input by the rule.
     """
     from tuneworthy.matrix.design import Design
     from tuneworthy.matrix.detectable import ASSUMED_DIFFERENCE_SHARE as DIFFER
@@ -106,7 +109,7 @@ def locked_observation(locked: Sequence[Case], earlier: int) -> Observation:
         text = "no row is locked: none of so few fell into the share of data.locked"
         return Observation(kind="locked", level="warning", text=text, count=0,
                            fix="add rows, or raise data.locked")  # fmt: skip
-    design = Design(dict(enumerate(copy_groups(find_copies(locked)))))
+    design = Design(dict(enumerate(copy_groups(find_copies(locked, rule)))))
     worth = round(design.worth(range(n)))
     chances = [f"{100 * chance_shown(worth, gain, look):.0f} %" for gain in _REPORTED_GAINS]
     text = (

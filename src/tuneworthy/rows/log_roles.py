@@ -1,7 +1,7 @@
 """Recognise the columns of a log of recorded answers, and read its records under our names.
 
-A column that the user named wins, then the usual names, then the values. Logs of other tools are
-data: see `_TOOL_LOGS`.
+A column that the user named wins, then the format of another tool (`tool_exports.py`), then the
+usual names, then the values.
 """
 
 from __future__ import annotations
@@ -9,14 +9,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
-from typing import Any
 
 from tuneworthy.records.errors import DataError
 from tuneworthy.records.escape import quoted
 from tuneworthy.rows.bad_rows import RawRow, ReadCount, RowFault
 from tuneworthy.rows.column_roles import columns_of, propose_roles
+from tuneworthy.rows.measures import (
+    MEASURE_NAMES,
+    measured_columns,
+    measured_values,
+    unread_number,
+)
+from tuneworthy.rows.recognising import format_of
 from tuneworthy.rows.rows import id_text, read_records
 from tuneworthy.rows.table import Table, open_rows
 from tuneworthy.rows.table_columns import (
@@ -30,43 +35,31 @@ from tuneworthy.rows.table_columns import (
     raise_no_column,
     value_of,
 )
+from tuneworthy.rows.tool_exports import Export, UndecidedColumn, read_export
 
 ANSWER_NAMES = ("answer", "output", "response", "prediction", "predicted", "pred", "completion",
                 "generated", "generation", "reply", "model_output", "text_output",
                 "prediction_text", "generated_text", "said", "antwort", "ausgabe",
                 "vorhersage")  # fmt: skip
-_MILLISECOND_NAMES = ("latency_ms", "duration_ms", "elapsed_ms", "response_ms", "latencyms",
-                 "durationms")  # fmt: skip
-_MEASURE_NAMES: Mapping[str, tuple[str, ...]] = {
-    "usd": ("cost_usd", "usd_cost", "total_cost_usd", "costusd", "cost"),
-    "seconds": ("latency_s", "duration_s", "elapsed_s", "latency_seconds", "duration_seconds",
-                *_MILLISECOND_NAMES),
-    "tokens_in": ("prompt_tokens", "input_tokens", "usage.prompt_tokens", "usage.input_tokens"),
-    "tokens_out": ("completion_tokens", "output_tokens", "usage.completion_tokens",
-                   "usage.output_tokens"),
-}  # fmt: skip
+_REPEAT_NAMES = ("repeat", "repetition", "run", "epoch", "trial", "attempt", "iteration")
 _ANSWER_KEYS = ("answer", "output")
 _AMBIGUOUS_KEYS = {"output"}  # may be the right answer of a row as well as a system's answer
 _KEPT_KEYS = ("seconds", "usd", "tokens_in", "tokens_out", "finish", "repeat", "input", "id")
-
-
-class UndecidedColumn(DataError):
-    """Two columns of a log may have one role, and only the user knows which has it."""
 
 
 @dataclass(frozen=True)
 class LogRoles:
     """The columns of a log, "" for a role that no column has; `a.0.b` is a field inside.
 
-    `measured` maps our name of a measured value to its column. `needs` is a field without which a
-    record is no answer of the system, but a request that failed: it is left out.
+    `measured` maps our name of a measured value to its column. `repeat` numbers the answers to one
+    row.
     """
 
     answer: str
     id: str = ""
     input: str = ""
     measured: Mapping[str, str] = field(default_factory=dict)
-    needs: str = ""
+    repeat: str = ""
 
     def renamed(
         self, records: Iterable[RawRow | RowFault], cells: bool, option: str = ""
@@ -81,20 +74,20 @@ class LogRoles:
                 yield record
                 continue
             own, answer = record.fields, value_of(record.fields, self.answer)
-            if self.needs and value_of(own, self.needs) is None:
-                continue
             if not cells and self.answer.partition(".")[0] not in own:
                 yield self._missing_answer(record, option)
                 continue
             fields = {key: own[key] for key in _KEPT_KEYS if key in own}
             fields["answer"] = None if is_empty(answer) else answer
-            if (name := id_text(own.get(self.id))) is not None:
+            if (name := id_text(value_of(own, self.id))) is not None:
                 fields["id"] = name
+            if (number := value_of(own, self.repeat)) is not None:
+                fields["repeat"] = number
             if (asked := value_of(own, self.input)) is not None:
                 fields["input"] = asked
-            ours = {key: key for key in _MEASURE_NAMES if cells and key in own}  # numbers as text
+            ours = {key: key for key in MEASURE_NAMES if cells and key in own}  # numbers as text
             measured = {**ours, **self.measured}
-            yield _unread_number(record, measured) or RawRow(
+            yield unread_number(record, measured) or RawRow(
                 record.where, fields | measured_values(own, measured)
             )
 
@@ -104,22 +97,6 @@ class LogRoles:
         fix += f", or name another column: {option}" * bool(option)
         return RowFault(record.where, f"the log's answers stand in `{name}`, which is missing here",
                         ", ".join(sorted(record.fields)), fix)  # fmt: skip
-
-
-_TOOL_LOGS: tuple[tuple[set[str], LogRoles], ...] = (
-    ({"custom_id", "response", "error"},  # the output of OpenAI's Batch API
-     LogRoles("response.body.choices.0.message.content", "custom_id",
-              needs="response.body.choices",
-              measured={"tokens_in": "response.body.usage.prompt_tokens",
-                        "tokens_out": "response.body.usage.completion_tokens"})),
-)  # fmt: skip
-"""The roles of logs that other tools write, by the fields that each record has."""
-
-
-def tool_log_roles(table: Table) -> LogRoles | None:
-    """Return the roles of a log that another tool wrote, None for any other log."""
-    first = table.head[0].keys() if table.head else set()
-    return next((roles for fields, roles in _TOOL_LOGS if fields <= first), None)
 
 
 def answer_column(
@@ -149,47 +126,10 @@ def answer_column(
     return next(iter(texts)) if alone and len(texts) == 1 else ""
 
 
-def measured_columns(columns: Sequence[str]) -> dict[str, str]:
-    """Return {our name: log column} of measured values that the log has under another name."""
+def repeat_column(columns: Sequence[str]) -> str:
+    """Return the column that numbers the answers to one row, "" if there is none."""
     lowered = {name.lower(): name for name in reversed(columns)}
-    found = {}
-    for ours, names in _MEASURE_NAMES.items():
-        known = next((lowered[name] for name in (ours, *names) if name in lowered), "")
-        if known and ours not in columns:
-            found[ours] = known
-    return found
-
-
-def measured_values(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, float]:
-    """Return {our name: number} of a record's measured values; milliseconds become seconds."""
-    found = {}
-    for ours, column in columns.items():
-        value = _number(value_of(record, column))
-        if value is not None:
-            value = value / 1000 if column.lower() in _MILLISECOND_NAMES else value
-            found[ours] = int(value) if ours.startswith("tokens") else value
-    return found
-
-
-def _unread_number(record: RawRow, columns: Mapping[str, str]) -> RowFault | None:
-    """Return the fault of a record with a text that is no number where a measured value stands."""
-    for column in columns.values():
-        value = value_of(record.fields, column)
-        if isinstance(value, str) and value.strip() and _number(value) is None:
-            return RowFault(record.where, f"`{quoted(column, 40)}` is no number of at least 0",
-                            quoted(value, 40), "write it with a point, such as 0.002")  # fmt: skip
-    return None
-
-
-def _number(value: Any) -> float | None:
-    """Return a value as a number of at least 0, None if it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number if isfinite(number) and number >= 0 else None
+    return next((lowered[name] for name in _REPEAT_NAMES if name in lowered), "")
 
 
 # Logs for a task file.
@@ -199,16 +139,20 @@ def _number(value: Any) -> float | None:
 class AnswerLog:
     """A file of recorded answers; `as_it_is`: it has our names, so a task can name it.
 
-    `table` is None for a file that does not exist, or has no column that is known.
+    `table` is None for a file that does not exist, or has no column that is known. `export`: it is
+    that of another tool.
     """
 
     path: Path
     table: Table | None = None
     roles: LogRoles = LogRoles("answer")
     as_it_is: bool = False
+    export: Export | None = None
 
     def summary(self) -> str:
         """Return a sentence on the columns that are read."""
+        if self.export is not None:
+            return f"{self.path.name}: {self.export.format}"
         own = self.roles
         named = {"answer": own.answer, **own.measured, "id": own.id, "input": own.input}
         taken = ", ".join(f"{role} `{name}`" for role, name in named.items() if name)
@@ -222,7 +166,8 @@ class AnswerLog:
         """Return the records under our field names, and the faults."""
         if self.table is None:
             return read_records(self.path, self.path.name)
-        return self.roles.renamed(self.table.rows(), self.table.has_cells)
+        rows = self.table.rows() if self.export is None else self.export.records
+        return self.roles.renamed(rows, self.table.has_cells)
 
     def lines(self, most_unread: float) -> Iterator[str]:
         """Yield the answers under our field names, one JSON object a line.
@@ -241,6 +186,8 @@ class AnswerLog:
 def find_answer_log(place: str, choice: Choice) -> AnswerLog:
     """Return a file of recorded answers and its roles; `place` is FILE or FILE:COLUMN.
 
+    Of another tool's export with several systems the column is the name of one.
+
     Raises DataError where no column looks like answers, TaskError for a column that is not there.
     """
     path, column = Path(place), ""
@@ -250,12 +197,12 @@ def find_answer_log(place: str, choice: Choice) -> AnswerLog:
     if not path.is_file():
         return AnswerLog(path, as_it_is=True)  # the draft says that there is no such file
     table = open_rows(path)
-    if not column and (roles := tool_log_roles(table)):
-        return AnswerLog(path, table, roles)
+    ask = f"--answers NAME={path.name}:{{}}"
+    if export := read_export(path, {column}, system=column, ask=ask):
+        roles = LogRoles("answer", "id", "input", repeat="repeat")
+        return AnswerLog(path, export.table, roles, export=export)
     columns = columns_of(table.head)
     column = column_like(column, columns)
-    if column and column not in columns:
-        raise_no_column(column, columns)
     said = next((name for name in _ANSWER_KEYS if name in columns), "")
     measured = measured_columns(columns)
     keyed = bool({"id", "input"} & set(columns)) or not set(columns) - {*_ANSWER_KEYS, *_KEPT_KEYS}
@@ -266,7 +213,10 @@ def find_answer_log(place: str, choice: Choice) -> AnswerLog:
         return AnswerLog(path, as_it_is=True)
     if usual:
         key, asked = (name if name in columns else "" for name in ("id", "input"))
-        return AnswerLog(path, table, LogRoles(said, key, asked), as_it_is=True)
+        roles = LogRoles(said, key, asked, repeat=repeat_column(columns))
+        return AnswerLog(path, table, roles, as_it_is=True)
+    if column and column not in columns:
+        raise_no_column(column, columns)
     ids = _id_columns(table, columns)
     option = f"--answers NAME={path.name}:COLUMN, or call it `answer`"
     answer = column or answer_column(table, [*table.columns], alone=bool(ids), ask=option)
@@ -287,7 +237,8 @@ def find_answer_log(place: str, choice: Choice) -> AnswerLog:
         )  # fmt: skip
     own = own if own in others else next(iter(keys), "")
     asked = "input" if "input" in others else _likely_input(table, choice, answer)
-    return AnswerLog(path, table, LogRoles(answer, own, asked, measured))
+    again = repeat_column(columns)
+    return AnswerLog(path, table, LogRoles(answer, own, asked, measured, repeat=again))
 
 
 def _id_columns(table: Table, columns: Sequence[str]) -> list[str]:
@@ -322,8 +273,9 @@ def is_answers_only(path: Path) -> bool:
     Raises DataError for a file that can't be read.
     """
     table = open_rows(path)
-    if table.at or tool_log_roles(table):
-        return not table.at
+    found = format_of(table, Choice(), several=True)
+    if table.at or (found and found.format):
+        return bool(found and found.format and not found.format.has_inputs)
     columns = columns_of(table.head)
     values = {name: [row[name] for row in table.head if name in row] for name in table.columns}
     if not any(is_id(name, found) for name, found in values.items()):

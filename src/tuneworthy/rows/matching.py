@@ -1,5 +1,7 @@
 """Match recorded answers to rows: by id, else by input, by order only on request.
 
+Several answers to one row are repeats: the row, not the answer, is what a comparison counts.
+
 Order is no evidence: a sorted or shuffled log gives each row the answer to another. So a log
 without ids and inputs is refused until the task file says `match: order`.
 """
@@ -8,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,9 +23,13 @@ from tuneworthy.records.task import Match
 from tuneworthy.rows.bad_rows import RawRow
 from tuneworthy.rows.copies import normalised_text
 from tuneworthy.rows.order_fit import order_misfit
-from tuneworthy.rows.rows import as_text, id_text
+from tuneworthy.rows.rows import as_text, id_text, key_text
 
+MOST_WITHOUT_ROW = 0.05
+"""Largest share of a log's answers that `--bad-rows exclude` leaves out because nothing says which
+row they belong to, unless `--max-bad` allows more."""
 _SHOWN_PLACES = 3
+_LEAST_REPEATED = 3  # rows with several answers, from which these may be repeats without a number
 
 
 @dataclass(frozen=True)
@@ -30,12 +37,15 @@ class LogRows:
     """The rows of a file of recorded answers, and how the user says to match them.
 
     `key` is the task-file key that says so (`present`, `answers.NAME`), "" for an option.
+    `most_lost` is the largest share of answers that are left out because nothing says whose they
+    are.
     """
 
     path: Path
     rows: Sequence[RawRow]
     match: Match | None = None
     key: str = "answers.NAME"
+    most_lost: float = 0.0
 
     def setting(self, match: Match) -> str:
         """Return how the user says to match them so: by a key of the task file, or an option."""
@@ -44,45 +54,76 @@ class LogRows:
 
 @dataclass(frozen=True)
 class MatchResult:
-    """How answers match rows: the log's row by case id, the key used, places with another input.
+    """How answers match rows: the log's rows by case id, and the key that was used.
 
-    `repeats` has further rows of a case: the same system asked again.
+    A case has several rows where the same system was asked again. The other fields are places of
+    answers: `other_inputs` have the id of a row and another input; `by_input` have no id, or one
+    that no row has, and were matched by their input; `strangers` belong to no row; `lost` may
+    belong to one, but nothing says to which.
     """
 
-    rows: dict[str, RawRow]
+    rows: Mapping[str, Sequence[RawRow]]
     matched_by: Match
     other_inputs: tuple[str, ...] = ()
-    repeats: dict[str, list[RawRow]] = field(default_factory=dict)
+    by_input: tuple[str, ...] = ()
+    strangers: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 def match_answers(
     log: LogRows, cases: Sequence[Case], others: Sequence[Case | Query] = ()
 ) -> MatchResult:
-    """Return the row of the log that answers each case; the log may also answer `others`.
+    """Return the rows of the log that answer each case; the log may also answer `others`.
 
     An id is that of a row, or its place (`train.jsonl:12`) where the row has no id of its own.
+    Without `log.match`, an answer whose id is missing or unknown is matched by its input.
 
-    Raises DataError if the match is unclear: no ids and no inputs; a duplicate id; ids of these
-    rows with other inputs; one input with several answers; an order that does not fit.
+    Raises DataError if the match is unclear: no ids and no inputs; a duplicate id that is no
+    repeat; ids of these rows with other inputs; one input of several rows with several answers; an
+    order that does not fit.
     """
     if log.match == "order":
         return _by_order(log, cases)
-    ids, inputs = (
-        all(row_text(row, key) is not None for row in log.rows) for key in ("id", "input")
-    )
-    if log.match is not None and not (ids if log.match == "id" else inputs):
+    if log.match and any(row_text(row, log.match) is None for row in log.rows):
         _refuse_missing_key(log, log.match)
-    if log.match == "id" or (log.match is None and ids):
-        matches = _by_id(log, cases)
-        if log.match == "id" or not inputs:
-            return matches
-        if matches.other_inputs:
-            _refuse_other_inputs(log, matches)
-        if matches.rows and len(matches.rows) >= _count_known_inputs(log, cases):
-            return matches
-    if inputs:
-        return _by_input(log, cases, others)
-    _refuse_unmatchable(log, cases)
+    scored = {case.id for case in cases}
+    known = [*_in_file_order(cases), *(other for other in others if other.id not in scored)]
+    by_name = {getattr(case, "where", ""): case for case in known}
+    by_name |= {key_text(case.id) or "": case for case in known} | {c.id: c for c in known}
+    rows_of, rest, differ = defaultdict[str, list[RawRow]](list), list[RawRow](), list[str]()
+    for row in log.rows:
+        name = None if log.match == "input" else row_text(row, "id")
+        case = None if name is None else by_name.get(name) or by_name.get(key_text(name) or "")
+        if case is None:
+            rest.append(row)
+            continue
+        rows_of[case.id].append(row)
+        text = row_text(row, "input")
+        if case.id in scored and text is not None and not _has_input(case, text):
+            differ.append(row.where)
+    if differ and log.match is None:
+        _refuse_other_inputs(log, len(log.rows) - len(rest), differ)
+    by_id = bool(rows_of)
+    by_input, unclear = _by_input([] if log.match == "id" else rest, known, rows_of, scored)
+    for case_id, rows in by_input.items():
+        rows_of[case_id] += rows
+    placed = {row.where for rows in by_input.values() for row in rows}
+    left = [row for row in rest if row.where not in placed]
+    lost = [row for row in left if row.where in unclear or (row_text(row, "id") is None
+            and (by_id or row_text(row, "input") is None))]  # fmt: skip
+    if len(lost) > log.most_lost * len(log.rows):
+        _refuse_lost(log, cases, lost, unclear)
+    answered = {case_id: rows for case_id, rows in rows_of.items() if case_id in scored}
+    _refuse_doubled(answered)
+    gone = {row.where for row in lost}
+    return MatchResult(
+        answered,
+        log.match or ("id" if by_id or not by_input else "input"),
+        tuple(differ),
+        tuple(row.where for row in rest if by_id and row.where in placed),
+        tuple(row.where for row in left if row.where not in gone),
+        tuple(row.where for row in lost),
+    )
 
 
 def row_text(row: RawRow, key: str) -> str | None:
@@ -93,22 +134,36 @@ def row_text(row: RawRow, key: str) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-def _refuse_unmatchable(log: LogRows, cases: Sequence[Case]) -> NoReturn:
-    bare = [
-        row for row in log.rows if row_text(row, "id") is None and row_text(row, "input") is None
-    ]
-    got = f"{count_noun(len(log.rows), 'answer')}, {count_noun(len(cases), 'scored row')}"
+def _refuse_lost(
+    log: LogRows, cases: Sequence[Case], lost: Sequence[RawRow], unclear: Mapping[str, int]
+) -> NoReturn:
+    """Raise DataError for answers of which nothing says to which row they belong."""
+    part = len(lost) / len(log.rows)
+    more = f" --max-bad {ceil(100 * part)}%" * (part > MOST_WITHOUT_ROW)
+    way = "" if log.key else f"; or leave them out: --bad-rows exclude{more}"
+    if any(row.where in unclear for row in lost):
+        alike = [row for row in lost if row.where in unclear]
+        inputs = {unclear[row.where] for row in alike}
+        raise DataError(
+            "rows with one input have several recorded answers, and nothing says whose each is",
+            where=", ".join(row.where for row in alike[:_SHOWN_PLACES]),
+            got=f"{count_noun(len(inputs), 'input')} with {count_noun(len(alike), 'answer')}",
+            fix='give these answers the "id" of their row, or keep one answer an input' + way,
+        )
     fix = 'give every answer the "id" (or the "input") of its row'
-    if bare and len(log.rows) == len(cases):
+    bare = [row for row in lost if row_text(row, "input") is None]
+    if len(lost) == len(log.rows) == len(cases):
         fix += f"; where answer k is that of row k, write {log.setting('order')}"
-    if bare:
-        got += f"; {with_verb(len(bare), 'answer', 'have')} neither `id` nor `input`"
+    got = f"{count_noun(len(log.rows), 'answer')}, {count_noun(len(cases), 'scored row')}"
+    got += f"; {with_verb(len(bare), 'answer', 'have')} neither `id` nor `input`" * bool(bare)
+    if len(lost) < len(log.rows):
+        got = f"{len(lost):,} of {count_noun(len(log.rows), 'answer')} ({part:.1%}) have no `id`"
+        got += " and no `input`" if bare else ", and no row has their input"
+        fix += way
     raise DataError(
         "recorded answers can't be matched to the rows: nothing says which row each belongs to",
-        where=bare[0].where if bare else log.path.name,
-        got=got,
-        fix=fix,
-    )
+        where=lost[0].where, got=got, fix=fix,
+    )  # fmt: skip
 
 
 def _refuse_missing_key(log: LogRows, key: Match) -> NoReturn:
@@ -121,65 +176,36 @@ def _refuse_missing_key(log: LogRows, key: Match) -> NoReturn:
     )
 
 
-# By id.
+def _refuse_doubled(rows_of: Mapping[str, Sequence[RawRow]]) -> None:
+    """Raise DataError for a second answer to a row that is no repeat of the first.
+
+    Each repeat has a number of its own or the input of the first; or most rows are answered
+    several times (three at least), and no input says otherwise.
+    """
+    doubled = {name: rows for name, rows in rows_of.items() if len(rows) > 1}
+    usual = len(doubled) >= max(_LEAST_REPEATED, len(rows_of) / 2)
+    for name, (first, *again) in doubled.items():
+        numbers, text = {str(first.fields.get("repeat"))}, row_text(first, "input")
+        for row in again:
+            number, other = str(row.fields.get("repeat")), row_text(row, "input")
+            new, numbers = number not in numbers, numbers | {number}
+            both = text is not None and other is not None
+            alike = both and normalised_text(str(text)) == normalised_text(str(other))
+            if not (new or alike or (usual and not both)):
+                raise DataError(
+                    "two recorded answers belong to one row",
+                    where=f"{first.where} and {row.where}", got=name,
+                    fix="keep one of them; if the system was asked again, write `repeat: 2` or the"
+                    " `input`",
+                )  # fmt: skip
 
 
-def _by_id(log: LogRows, cases: Sequence[Case]) -> MatchResult:
-    by_name = {case.where: case for case in cases} | {case.id: case for case in cases}
-    row_of: dict[str, RawRow] = {}
-    again: dict[str, list[RawRow]] = {}
-    first: dict[str, RawRow] = {}
-    differ = []
-    for row in log.rows:
-        name = row_text(row, "id") or ""
-        if name in first:
-            _refuse_other_row(first[name], row, name)
-            if case := by_name.get(name):
-                again.setdefault(case.id, []).append(row)
-            continue
-        first[name] = row
-        if case := by_name.get(name):
-            row_of[case.id] = row
-            if (text := row_text(row, "input")) is not None and not _has_input(case, text):
-                differ.append(row.where)
-    counts = {case: 1 + len(again.get(case, ())) for case in row_of}
-    if len(set(counts.values())) > 1:
-        _refuse_other_counts(log, counts)
-    return MatchResult(row_of, "id", tuple(differ), again)
-
-
-def _refuse_other_row(first: RawRow, again: RawRow, name: str) -> None:
-    """Raise DataError for a second answer to an id without `repeat: 2` or the first's input."""
-    number = again.fields.get("repeat")
-    if isinstance(number, int | str) and str(number).isdecimal() and int(number) > 1:
-        return
-    one, other = (row_text(row, "input") for row in (first, again))
-    if one is None or other is None or normalised_text(one) != normalised_text(other):
-        raise DataError(
-            "two recorded answers belong to one row",
-            where=f"{first.where} and {again.where}",
-            got=name,
-            fix="keep one of them; if the system was asked again, write `repeat: 2` or the `input`",
-        )
-
-
-def _refuse_other_counts(log: LogRows, counts: Mapping[str, int]) -> NoReturn:
-    few, most = (pick(counts, key=lambda case: counts[case]) for pick in (min, max))
-    raise DataError(
-        "rows were not answered equally often",
-        where=log.path.name,
-        got=f"{counts[most]} answers to {most}, {count_noun(counts[few], 'answer')} to {few}",
-        fix="keep as many answers of each row",
-    )
-
-
-def _refuse_other_inputs(log: LogRows, matches: MatchResult) -> NoReturn:
-    same = len(matches.rows) - len(matches.other_inputs)
+def _refuse_other_inputs(log: LogRows, matched: int, differ: Sequence[str]) -> NoReturn:
     raise DataError(
         "recorded answers have the ids of these rows beside other inputs",
-        where=", ".join(matches.other_inputs[:_SHOWN_PLACES]),
-        got=f"{same:,} of {len(matches.rows):,} have the input of the row with their id,"
-        f" {len(matches.other_inputs):,} have another",
+        where=", ".join(differ[:_SHOWN_PLACES]),
+        got=f"{matched - len(differ):,} of {matched:,} have the input of the row with their id,"
+        f" {len(differ):,} have another",
         fix=f"write {log.setting('input')} where the ids are those of other rows, or"
         f" {log.setting('id')} where the same inputs are only written another way",
     )
@@ -198,45 +224,42 @@ def _has_input(case: Case | Query, text: str) -> bool:
     return normalised_text(text) in map(normalised_text, input_texts(case))
 
 
-def _count_known_inputs(log: LogRows, cases: Sequence[Case]) -> int:
-    """Return how many cases have their input in the log."""
-    texts = {normalised_text(row_text(row, "input") or "") for row in log.rows}
-    return sum(any(normalised_text(text) in texts for text in input_texts(case)) for case in cases)
+def _by_input(
+    rows: Sequence[RawRow],
+    known: Sequence[Case | Query],
+    answered: Collection[str],
+    scored: Collection[str],
+) -> tuple[dict[str, list[RawRow]], dict[str, int]]:
+    """Return ({case id: its rows}, {place of an answer that is unclear: number of its input}).
 
-
-def _by_input(log: LogRows, cases: Sequence[Case], others: Sequence[Case | Query]) -> MatchResult:
-    """Return answers matched by exact input, else by input with case, spaces and Unicode folded.
-
-    If rows share an input, nothing identifies their answers: they are matched in the order of both
-    files if that can change no score, else refused.
+    An input counts as written, else with case, spaces and Unicode folded. If several cases share
+    it, those that an id has `answered` come last. Nothing then identifies the answers: they are
+    matched in the order of both files if that can change no score, else unclear.
     """
     exact, loose = defaultdict[str, list[RawRow]](list), defaultdict[str, list[RawRow]](list)
-    for row in log.rows:
-        text = row_text(row, "input") or ""
-        exact[text].append(row)
-        loose[normalised_text(text)].append(row)
+    for row in rows:
+        if (text := row_text(row, "input")) is not None:
+            exact[text].append(row)
+            loose[normalised_text(text)].append(row)
     groups: dict[tuple[str, ...], tuple[list[RawRow], list[Case | Query]]] = {}
-    scored = {case.id for case in cases}
-    for case in (*_in_file_order(cases), *(other for other in others if other.id not in scored)):
-        rows = next((exact[text] for text in input_texts(case) if text in exact), None)
-        rows = rows or next(
+    for case in known:
+        alike = next((exact[text] for text in input_texts(case) if text in exact), None)
+        alike = alike or next(
             (r for t in input_texts(case) if (r := loose.get(normalised_text(t)))), None
         )
-        if rows:
-            groups.setdefault(tuple(r.where for r in rows), (rows, []))[1].append(case)
-    row_of: dict[str, RawRow] = {}
-    unclear = []
-    for rows, alike in groups.values():
-        if not any(case.id in scored for case in alike):
-            continue
-        if _is_ambiguous(rows, alike):
-            unclear.append(rows)
-        for at, case in enumerate(alike):
-            if case.id in scored:
-                row_of[case.id] = rows[min(at, len(rows) - 1)]
-    if unclear:
-        _refuse_ambiguous(unclear)
-    return MatchResult(row_of, "input")
+        if alike:
+            groups.setdefault(tuple(r.where for r in alike), (alike, []))[1].append(case)
+    found: dict[str, list[RawRow]] = {}
+    unclear: dict[str, int] = {}
+    for number, (alike, cases) in enumerate(groups.values()):
+        free = [case for case in cases if case.id not in answered] or cases
+        if len(free) == 1:
+            found[free[0].id] = alike
+        elif any(case.id in scored for case in free) and _is_ambiguous(alike, free):
+            unclear |= dict.fromkeys((row.where for row in alike), number)
+        else:
+            found |= {case.id: [alike[min(at, len(alike) - 1)]] for at, case in enumerate(free)}
+    return found, unclear
 
 
 def _is_ambiguous(rows: Sequence[RawRow], alike: Sequence[Case | Query]) -> bool:
@@ -256,16 +279,6 @@ def _gold_fields(case: Case | Query) -> str:
     if isinstance(case, Query):
         return ""
     return repr((case.output, case.accepted, case.must_say, case.must_not_say))
-
-
-def _refuse_ambiguous(unclear: Sequence[Sequence[RawRow]]) -> NoReturn:
-    rows = sum(map(len, unclear))
-    raise DataError(
-        "rows with one input have several recorded answers, and nothing says whose each is",
-        where=", ".join(row.where for row in unclear[0][:_SHOWN_PLACES]),
-        got=f"{count_noun(len(unclear), 'input')} with {count_noun(rows, 'answer')}",
-        fix='give these answers the "id" of their row, or keep one answer an input',
-    )
 
 
 # By order.
@@ -305,7 +318,7 @@ def _by_order(log: LogRows, cases: Sequence[Case]) -> MatchResult:
             fix='give every answer the "id" (or the "input") of its row, and remove'
             f" {log.setting('order')}",
         )
-    return MatchResult({case.id: row for row, case in both}, "order")
+    return MatchResult({case.id: [row] for row, case in both}, "order")
 
 
 def _refuse_ids_in_other_order(log: LogRows, both: Sequence[tuple[RawRow, Case]]) -> None:

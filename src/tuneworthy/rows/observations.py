@@ -11,6 +11,7 @@ from tuneworthy.records.audit_report import Observation
 from tuneworthy.records.case import Case
 from tuneworthy.records.counting import count_noun, with_verb
 from tuneworthy.records.escape import quoted
+from tuneworthy.records.task import CopyRule
 from tuneworthy.rows.copies import contradictory_cases, near_copy_groups
 from tuneworthy.rows.docs import blank_ids
 from tuneworthy.rows.infer import near_labels
@@ -80,6 +81,16 @@ def _conflicting_rows(loaded: Loaded) -> Iterator[Observation]:
         yield observation("conflict", "warning", text, ids, fix)
 
 
+def rule_text(rule: CopyRule) -> str:
+    """Return a sentence on which alike inputs count as one."""
+    named = {
+        "near": "near-copies of an input count as one (data.copies: near)",
+        "exact": "equal inputs count as one and near-copies do not (data.copies: exact)",
+        "off": "no rows count as one for their text; only `group` links rows (data.copies: off)",
+    }
+    return named[rule]
+
+
 def _copied_inputs(loaded: Loaded) -> Iterator[Observation]:
     like = loaded.copies
     counts = Counter(like.keys)
@@ -87,7 +98,11 @@ def _copied_inputs(loaded: Loaded) -> Iterator[Observation]:
     if same:
         text = f"{with_verb(len(same), 'row', 'have')} an input that occurs more than once"
         fix = "copies stand in one fold and are learnt from once; each is scored"
+        if like.rule == "off":
+            fix = "by `data.copies: off` an arm may learn from a row and be scored on its copy"
         yield observation("copies", "warning", text, same, fix)
+    if like.rule != "near":
+        yield observation("copies_rule", "note", rule_text(like.rule), [])
     train = {case.id for case in loaded.cases}
     test = {case.id for case in loaded.test or ()}
     near = {

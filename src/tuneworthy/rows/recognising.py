@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from tuneworthy.records.errors import DataError, TaskError
 from tuneworthy.records.escape import quoted
-from tuneworthy.rows.bad_rows import RawRow, RowFault
+from tuneworthy.rows.bad_rows import BadRow, ImportedRow, RawRow, RowFault
 from tuneworthy.rows.column_roles import (
     Roles,
     are_named,
@@ -30,6 +30,7 @@ from tuneworthy.rows.table_columns import (
     has_parts,
     joined_input,
     likely_mark,
+    part_of,
     system_name,
     value_of,
     words_of,
@@ -98,9 +99,11 @@ def recognise(
             fix="save it as CSV, JSON Lines, Parquet or Excel",
         )  # fmt: skip
     _check_table(table, choice)
-    source = _format_of(table, choice, several)
+    if table.split and not choice.split:
+        choice = replace(choice, split=table.split)
+    source = format_of(table, choice, several)
     if source is None and (document := table.as_document()) is not table:
-        table, source = document, _format_of(document, choice, several)
+        table, source = document, format_of(document, choice, several)
     if source is not None:
         return source
     roles = _roles_of(table, choice, several) if table.head else "input"
@@ -181,7 +184,7 @@ def _check_table(table: Table, choice: Choice) -> None:
         check_header(table.path.name, table.head)
 
 
-def _format_of(table: Table, choice: Choice, several: bool) -> RecognisedFile | None:
+def format_of(table: Table, choice: Choice, several: bool) -> RecognisedFile | None:
     """Return the file as one of a known format; None if none fits or its columns are named."""
     records = table.sampled
     columns = {key for record in records for key in record.fields}
@@ -201,6 +204,38 @@ def _format_of(table: Table, choice: Choice, several: bool) -> RecognisedFile | 
     at = next(record.at for record in records if found.fits(record))
     own = table.form_name == "json_lines" and best == "openai_chat" and not choice.names_any
     return RecognisedFile(table, found, at=at, own=own)
+
+
+def foreign_rows(
+    source: RecognisedFile,
+    notes: dict[str, Any],
+    leave_out: Callable[[str, str, RowFault | None], None],
+) -> Iterator[tuple[str, ImportedRow]]:
+    """Yield (place, row) for each row of a file of a known format.
+
+    `leave_out` gets the reason and the place of each record that makes none, with its fault if it
+    can't be read. `notes` has the file's "path" and takes what holds for the whole file.
+    """
+    found, split = source.format, source.table.split
+    assert found is not None
+    if found.learn:
+        found.learn(list(filter(found.fits, source.table.sampled)), notes)
+    for record in source.table.records():
+        if isinstance(record, RowFault):
+            leave_out(record.why, record.where, record)
+        elif found.fits(record):
+            try:
+                part = part_of(record.fields.get(split)) if split else ""
+                for row in found.rows(record, notes):
+                    yield record.where, replace(row, part=part) if part else row
+            except BadRow as error:
+                leave_out(str(error.args[0]), record.where, None)
+        elif found.note is not None and record.at != source.at:
+            found.note(record, notes)
+        elif record.at == source.at:
+            lacks = ", ".join(need for need in found.needs if not has_field(record, need))
+            why = f"not as {found.name} are" + (f": no {lacks}" if lacks else "")
+            leave_out(why, record.where, None)
 
 
 def _is_minority(found: Format, records: Sequence[RawRow]) -> bool:

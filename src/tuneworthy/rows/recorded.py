@@ -65,12 +65,19 @@ def answer_observations(
             text = f"recorded answers are read by their columns: {quoted(aligned.columns, 200)}"
             fix = "name the columns `id`, `input`, `answer` if others are meant"
             yield Observation(kind="answer_columns", level="note", text=text, count=1, fix=fix)
-        if aligned.alike > 1:
-            text = f"{file} answers each row {aligned.alike} times, always alike: that counts once"
-            yield Observation(kind="answers_alike", level="note", text=text, count=aligned.alike)
-        elif times := max((len(answer.repeats) for answer in aligned.answers), default=0):
-            text = f"{file} answers each row {times + 1} times: the mean of a row's answers counts"
-            yield Observation(kind="answers_repeated", level="note", text=text, count=times + 1)
+        if (most := aligned.alike[1]) > 1:
+            text = f"{file} answers each row {aligned.often}, always alike: that counts once"
+            yield Observation(kind="answers_alike", level="note", text=text, count=most)
+        elif (most := aligned.times[1]) > 1:
+            text = f"{file} answers each row {aligned.often}: the mean of a row's answers counts"
+            yield Observation(kind="answers_repeated", level="note", text=text, count=most)
+        if aligned.by_input:
+            count = len(aligned.by_input)
+            text = (
+                f"{_count_answers(count)} in {file} {'has' if count == 1 else 'have'} no id, or one"
+                f" that no row has: matched by {'its' if count == 1 else 'their'} input"
+            )
+            yield observation("matched_by_input", "note", text, aligned.by_input)
         yield from _gold_copies(aligned, {case.id: case for case in loaded.everyone}, name, file)
         if aligned.unmatched:
             count = len(aligned.unmatched)

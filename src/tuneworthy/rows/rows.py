@@ -23,6 +23,7 @@ _ENCODER = json.JSONEncoder(sort_keys=True)
 CONTENT_ID = re.compile(r"[0-9a-f]{16}(-\d+)?(@train|@dev)?")
 """Matches the ids that are made of a row's content where it has no id."""
 MOST_ID_CHARACTERS = 200
+_WHOLE_NUMBER = re.compile(r"[0-9]+\.0")
 
 
 def read_rows(path: Path, shown: str) -> Iterator[RawRow | RowFault]:
@@ -183,6 +184,12 @@ def id_text(value: Any) -> str | None:
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else None
     return str(value).strip() or None
+
+
+def key_text(value: Any) -> str | None:
+    """Return an id as `id_text` does; `12.0` as `12`, as tables write numbers where one lacks."""
+    text = id_text(value)
+    return text[:-2] if text and _WHOLE_NUMBER.fullmatch(text) else text
 
 
 def _content_id(messages: tuple[Message, ...], answer: str | None, row: dict[str, Any]) -> str:

@@ -76,6 +76,11 @@ class Table:
         header = column_names_of(self.path) if self.form_name == "table" else ()
         return list(dict.fromkeys([*header, *(key for row in self.head for key in row)]))
 
+    @cached_property
+    def split(self) -> str:
+        """Return the column of each row's split where the names of a folder's files tell it."""
+        return str(self.form.split_of(self.path)) if hasattr(self.form, "split_of") else ""
+
     @property
     def has_cells(self) -> bool:
         """Return whether it is a table, whose records lack the columns of their empty cells."""

@@ -333,11 +333,11 @@ def _folded(name: str) -> str:
     return " ".join(name.casefold().split())
 
 
-def raise_no_column(name: str, columns: Sequence[str], where: str = "") -> NoReturn:
-    """Raise TaskError for a name that no column has, with the nearest name and all names."""
+def raise_no_column(name: str, columns: Sequence[str], where: str = "", more: str = "") -> NoReturn:
+    """Raise TaskError for a name that no column has, with the nearest name, all names, `more`."""
     folded = _folded(name)
     near = difflib.get_close_matches(name, columns, n=1, cutoff=0.6)
     near = near or [each for each in columns if folded and folded in _folded(each)]
     hint = f"did you mean `{near[0]}`? " if near else ""
     raise TaskError("no column has this name", where=where, got=name, kept="",
-                    fix=f"{hint}there are: {', '.join(columns) or 'none'}")  # fmt: skip
+                    fix=f"{hint}there are: {', '.join(columns) or 'none'}{more}")  # fmt: skip

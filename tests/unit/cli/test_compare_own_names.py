@@ -141,7 +141,7 @@ def test_files_whose_columns_say_nothing_ask_for_their_names(files, capsys):
     lines(Path("two.jsonl"), [{"qid": row["qid"], "one": "a b", "other": "c d"}
                               for row in files["two"]])  # fmt: skip
     assert run(COMPARE) == 5
-    assert "--answer-column COLUMN" in capsys.readouterr().err
+    assert "--answer-column B.COLUMN" in capsys.readouterr().err
     lines(Path("two.jsonl"), files["two"])
     lines(Path("gold.jsonl"), [{"at": at} for at in range(9)])
     assert run(COMPARE) == 5

@@ -270,3 +270,77 @@ def test_a_broken_array_is_refused(here, capsys):
     (here / both[1]).write_text('[{"n°": 1, "text": "1815"}, {')
     assert run(["compare", *both, "--gold", "truth.csv"]) == 5
     assert "the document ends or breaks here" in capsys.readouterr().err
+
+
+def test_responses_alone_ask_for_the_file_of_rows(here, capsys):
+    response = {"body": {"choices": [{"message": {"role": "assistant", "content": "Konto"}}]}}
+    rows = [{"custom_id": f"q{k}", "response": response, "error": None} for k in range(3)]
+    as_jsonl(here / "batch.jsonl", rows)
+    assert run(["init", "batch.jsonl"]) == 5
+    assert "tuneworthy init ROWS --answers NAME=batch.jsonl" in capsys.readouterr().err
+
+
+# A folder as on the hub: its files are named by their split.
+
+
+def hub_rows(part, n):
+    return [{"text": f"{part} message {k} of a customer", "label": QUEUES[k % 3]} for k in range(n)]
+
+
+def as_jsonl(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def as_parquet(path, rows):
+    pytest.importorskip("pyarrow")
+    from pyarrow import Table
+    from pyarrow.parquet import write_table
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_table(Table.from_pylist(rows), path)
+
+
+@pytest.mark.parametrize(
+    ("write", "names"),
+    [
+        (as_parquet, ("data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet",
+                      "data/test-00000-of-00001.parquet")),
+        (as_parquet, ("train/0000.parquet", "train/0001.parquet", "test/0000.parquet")),
+        (as_jsonl, ("train_a.jsonl", "train_b.jsonl", "test.jsonl")),
+    ],
+)  # fmt: skip
+def test_the_files_of_a_folder_say_train_and_test_by_name(here, capsys, write, names):
+    rows = [*hub_rows("first", 900), *hub_rows("second", 300)]
+    for name, found in zip(names, (rows[:900], rows[900:], hub_rows("new", 60)), strict=True):
+        write(here / "mails" / name, found)
+    (here / "mails" / "README.md").write_text("---\nlicense: cc0-1.0\n---\n")
+    assert run(["init", "mails"]) == 0
+    told = capsys.readouterr().err
+    assert "mails: read as a data set folder, train and test by name" in told
+    assert "1,260 rows with a right answer: 1,200 train, 60 test" in told
+    task = read_task(here / "task.yaml")
+    assert (task.data.train, task.data.test) == ("task.train.jsonl", "task.test.jsonl")
+    assert len(rows_of(here / "task.train.jsonl")) == 1200
+    assert all(row["input"].startswith("new") for row in rows_of(here / "task.test.jsonl"))
+
+
+def test_chat_rows_of_a_folder_keep_their_split(here, capsys):
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    for part, n in (("train", 40), ("validation", 20)):
+        rows = [{"messages": [{**turns[0], "content": f"{part} question {k}"}, turns[1]]}
+                for k in range(n)]  # fmt: skip
+        as_jsonl(here / "chat" / f"{part}.jsonl", rows)
+    assert run(["init", "chat"]) == 0
+    assert "60 rows with a right answer: 40 train, 20 dev" in capsys.readouterr().err
+    assert read_task(here / "task.yaml").data.test == "task.dev.jsonl"
+
+
+def test_a_folder_of_one_split_is_one_file_of_rows(here, capsys):
+    as_jsonl(here / "mails" / "train.jsonl", hub_rows("some", 40))
+    assert run(["init", "mails"]) == 0
+    assert read_task(here / "task.yaml").data.file == "task.rows.jsonl"
+    assert "meta" not in rows_of(here / "task.rows.jsonl")[0]
+    (here / "other").mkdir()
+    assert run(["init", "other", "--force"]) == 5
+    assert "or its files by their split (train-*.parquet" in capsys.readouterr().err

@@ -78,7 +78,7 @@ def test_a_wide_interval_says_its_groups_and_what_independent_rows_would_leave()
     half = f"{50 * (alone.high - alone.low):.1f}".removesuffix(".0")
     assert "100 rows come in 10 groups" in wide_line(found)
     assert f"±{half}." in wide_line(found)
-    assert wide_line(found).endswith("independent, give each its own `group`.")
+    assert wide_line(found).endswith("if equal inputs are: off.")
     named = [row.model_copy(update={"group": f"g{at // 10}"}) for at, row in enumerate(rows)]
     own = compared(named, old, new, {f"r{i}": f"r{i // 10 * 10}" for i in range(100)})
     assert wide_line(own).endswith(f"±{half}.")

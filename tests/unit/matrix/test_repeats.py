@@ -210,13 +210,30 @@ def test_answers_that_are_all_alike_count_once_and_that_is_told(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("change", "often"),
+    [
+        (lambda said: [{k: v for k, v in one.items() if k != "input"} for one in said], "3 times"),
+        (lambda said: [{**one, "input": None, "run": "night"} for one in said], "3 times"),
+        (lambda said: [{**one, "input": None, "epoch": at // 60} for at, one in
+                       enumerate(said[:75])], "1 to 2 times"),
+        (lambda said: said[:-7], "2 to 3 times"),
+    ],
+)  # fmt: skip
+def test_repeats_need_neither_a_number_nor_equal_counts(tmp_path, change, often):
+    results = tuneworthy.run(asked_twice(tmp_path, change)).results
+    told = [seen.text for seen in results.audit.observations if seen.kind == "answers_repeated"]
+    assert told == [f"log.jsonl answers each row {often}: the mean of a row's answers counts"]
+
+
+@pytest.mark.parametrize(
     ("change", "what"),
     [
-        (lambda said: said[:-1], "rows were not answered equally often"),
-        (lambda said: [{k: v for k, v in one.items() if k != "input"} for one in said],
+        (lambda said: [{k: v for k, v in one.items() if k != "input"} for one in said[:61]],
+         "two recorded answers belong to one row"),
+        (lambda said: [{**one, "input": None, "repeat": 1} for one in said[:61]],
          "two recorded answers belong to one row"),
         (lambda said: [*said[:60], *({**one, "input": "another"} for one in said[60:])],
-         "two recorded answers belong to one row"),
+         "beside other inputs"),
     ],
 )  # fmt: skip
 def test_answers_that_may_not_be_repeats_are_refused(tmp_path, change, what):

@@ -163,7 +163,10 @@ def test_one_input_with_several_answers_is_refused_where_it_can_matter(tmp_path)
     rows = [{"input": "q", "answer": "a"}, {"input": "q", "answer": "b"}]
     assert [a.text for a in read_answers(log(tmp_path, rows), same)] == ["a", "b"]
     other = [case("c0", "q"), case("c1", "q", "y", line=2)]
-    for cases in (other, same[:1], [*same, case("c2", "q", line=3)]):
+    asked_again = align_answers(log(tmp_path, rows), same[:1])
+    assert [one.text for one in asked_again.answers[0].repeats] == ["b"]  # one row: asked again
+    assert asked_again.often == "2 times"
+    for cases in (other, [*same, case("c2", "q", line=3)]):
         with pytest.raises(DataError, match="several recorded answers") as caught:
             read_answers(log(tmp_path, rows), cases)
         assert caught.value.got == "1 input with 2 answers"

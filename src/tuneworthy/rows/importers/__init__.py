@@ -31,7 +31,10 @@ Notes = dict[str, Any]
 
 @dataclass(frozen=True)
 class Format:
-    """A format of another tool, whether field paths or a plug-in; see the module's text."""
+    """A format of another tool, whether field paths or a plug-in; see the module's text.
+
+    Without inputs it is one of answers alone.
+    """
 
     name: str
     takes: tuple[str, str]
@@ -40,6 +43,7 @@ class Format:
     rows: Callable[[RawRow, Notes], Iterator[ImportedRow]]
     note: Callable[[RawRow, Notes], None] | None = None
     learn: Callable[[Sequence[RawRow], Notes], None] | None = None
+    has_inputs: bool = True
 
 
 @cache
@@ -47,13 +51,13 @@ def formats() -> dict[str, Format]:
     """Return every format by its name, sorted."""
     found = {
         name: Format(one.name, one.takes, tuple(group[0] for group in one.needs), one.fits,
-                     one.rows)
+                     one.rows, has_inputs=bool(one.input))
         for name, one in BY_PATHS.items()
     }  # fmt: skip
     for name in catalogue("importers"):
         module = load("importers", name)
-        more = (getattr(module, part, None) for part in ("note", "learn"))
+        note, learn = (getattr(module, part, None) for part in ("note", "learn"))
         found[name] = Format(
-            module.FORMAT, module.TAKES, module.NEEDS, module.fits, module.rows, *more
+            module.FORMAT, module.TAKES, module.NEEDS, module.fits, module.rows, note, learn
         )
     return dict(sorted(found.items()))

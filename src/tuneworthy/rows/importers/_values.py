@@ -7,8 +7,11 @@ from typing import Any
 
 from tuneworthy.rows.chat import are_turns, parse_json_text, plain_turn
 from tuneworthy.rows.rows import as_text
+from tuneworthy.rows.table_columns import INPUTS, OUTPUTS, TRUTHS, is_id_name, name_rank, words_of
 
 Fields = dict[str, Any]
+_ANSWERS = ("output", "answer", "response", "result", "completion", "prediction", "generation",
+            "text", "content")  # fmt: skip
 
 
 def input_fields(value: Any) -> Fields | None:
@@ -43,6 +46,41 @@ def text_lines(value: Mapping[str, Any]) -> str:
     if len(kept) == 1:
         return as_text(next(iter(kept.values())))
     return "\n".join(f"{key}: {as_text(one)}" for key, one in kept.items())
+
+
+def unwrapped(value: Any) -> Any:
+    """Return the answer in an object of named values: the only one, or the one called so.
+
+    Evaluation tools hold what a function was given and returned as such objects, some as JSON text.
+    Turns, and an object none of whose values is called an answer, are returned as they are.
+    """
+    value = parse_json_text(value)
+    if not isinstance(value, dict) or "role" in value or are_turns(value.get("messages")):
+        return value
+    kept = {key: one for key, one in value.items() if one is not None}
+    if not kept:
+        return None
+    lowered = {key.lower(): key for key in reversed(kept)}
+    names = [lowered[name] for name in (*TRUTHS, *_ANSWERS) if name in lowered]
+    name = next(iter(kept)) if len(kept) == 1 else next(iter(names), None)
+    return value if name is None else kept[name]
+
+
+def parted_example(value: Any) -> tuple[Any, Any]:
+    """Return (input, right answer) of an object that holds both, None for an answer not found.
+
+    The answer is called `expected_output`, `label` or alike; ids belong to neither.
+    """
+    value = parse_json_text(value)
+    if not isinstance(value, dict):
+        return value, None
+    free = {key: one for key, one in value.items() if not is_id_name(key)}
+    true = [key for key in free if set(TRUTHS) & set(words_of(key))]
+    ranked = {key: rank for key in free if (rank := name_rank(key, OUTPUTS)) is not None
+              and name_rank(key, INPUTS) is None}  # fmt: skip
+    right = next(iter(true), None) or min(ranked, key=lambda key: ranked[key], default=None)
+    asked = {key: one for key, one in free.items() if key != right}
+    return asked or None, None if right is None else free[right]
 
 
 def answer_fields(text: str | None, **measured: Any) -> Fields | None:

@@ -9,7 +9,7 @@ from tuneworthy.rows.bad_rows import ImportedRow, RawRow
 from tuneworthy.rows.importers._values import answer_fields, input_fields, nested_value
 
 FORMAT = "Kiln task runs"
-NEEDS = ("input", "output.output")
+NEEDS = ("v", "input", "output.output")
 TAKES = ("`input`", "`repaired_output`, else an `output` that people wrote or rated well")
 _LEAST_GOOD_RATING = {"five_star": 4.0, "pass_fail": 1.0, "pass_fail_critical": 1.0}
 
@@ -18,7 +18,7 @@ def fits(record: RawRow) -> bool:
     """Return whether a record is a run of a task."""
     return (
         isinstance(nested_value(record.fields, "output", "output"), str)
-        and "input" in record.fields
+        and {"input", "v"} <= record.fields.keys()
     )
 
 

@@ -12,6 +12,7 @@ from tuneworthy.rows.logs import otlp, spans
 FORMAT = "an OpenTelemetry GenAI export"
 NEEDS = ("resourceSpans",)
 TAKES = ("the last user turn, behind the system prompt", "nothing: traces hold what models said")
+_OF_OTHERS = {"op_name", "evaluator_failures"}  # of Weave and pydantic-evals: attributes too
 _LISTS = {"resourceSpans", "resource_spans", "resourceLogs", "resource_logs"}
 
 
@@ -45,6 +46,8 @@ def rows(record: RawRow, notes: dict[str, Any]) -> Iterator[ImportedRow]:
 def _as_export(record: RawRow) -> dict[str, Any] | None:
     if record.at and record.at[-1] in _LISTS:
         return {record.at[-1]: [record.fields]}
+    if _OF_OTHERS & record.fields.keys():
+        return None
     if otlp.reads(record.fields) or spans.reads(record.fields):
         return record.fields
     return None

@@ -8,7 +8,6 @@ from typing import Any
 from tuneworthy.records.case import LoggedRequest
 from tuneworthy.rows.bad_rows import BadRow
 from tuneworthy.rows.column_roles import columns_of
-from tuneworthy.rows.log_roles import measured_columns, measured_values
 from tuneworthy.rows.logs._values import (
     USER,
     iso_time,
@@ -18,6 +17,7 @@ from tuneworthy.rows.logs._values import (
     token_count,
     value_text,
 )
+from tuneworthy.rows.measures import measured_columns, measured_values
 from tuneworthy.rows.rows import as_text
 
 EXAMPLE: dict[str, Any] = {

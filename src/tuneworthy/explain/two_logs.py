@@ -77,7 +77,8 @@ class TwoLogs:
     or if all answers are the same. `looked_at` counts all slices, `slices` are those of 20 rows or
     more, shown differences first, then by size. `grouped` is None where groups of rows hardly widen
     the interval. `dependent` is the test that shows that rows depend on their neighbours in the
-    file, so that no interval holds; else None.
+    file, so that no interval holds; else None. `matrix` has both as arms "A" and "B", for bounds at
+    another level.
     """
 
     names: tuple[str, str]
@@ -87,6 +88,7 @@ class TwoLogs:
     slices: tuple[SliceDifference, ...]
     looked_at: int
     cases: tuple[AnsweredCase, ...]
+    matrix: Matrix
     grouped: _GroupEffect | None = None
     dependent: Neighbours | None = None
 
@@ -105,13 +107,24 @@ class TwoLogs:
         """Return the number of rows on which both score the same."""
         return self.pair.n - self.pair.wins - self.pair.losses
 
+    def tested(self, tail: float) -> Pair:
+        """Return the difference with bounds at `tail`, which an exact test may move past 0."""
+        pair = self.matrix.difference("B", "A", tail)
+        found = self.matrix.inputs.design.tested(
+            {row.case.id: round(row.difference, 9) for row in self.cases}, tail
+        ).interval
+        ends = {"arm": self.names[1], "versus": self.names[0], "low": found.low, "high": found.high}
+        return pair.model_copy(update=ends)
+
 
 @dataclass(frozen=True)
 class LogComparison:
     """The comparison of two logs, its metric, and whether that was guessed.
 
     `left_out` maps a reason to the number of rows that the comparison does not count; `notes` are
-    sentences that the user must know.
+    sentences that the user must know. `unscored` counts rows left out because the metric gave an
+    answer no score, `unanswered` those that A, or that B, left out while the other answered them.
+    `alike`: how often A answered each row, if all answers of a row are one text; else 1.
     """
 
     result: TwoLogs
@@ -120,6 +133,9 @@ class LogComparison:
     guessed: bool
     left_out: dict[str, int]
     notes: tuple[str, ...]
+    unscored: int = 0
+    unanswered: tuple[int, int] = (0, 0)
+    alike: int = 1
 
 
 Scores = Sequence[Score | Unscored]
@@ -160,6 +176,7 @@ def compare_answers(
         slices=tuple(sorted(slices, key=_slice_sort_key)),
         looked_at=len(slices),
         cases=both,
+        matrix=matrix,
         grouped=_group_effect(matrix, pair),
         dependent=_shown_dependence(both, groups),
     )

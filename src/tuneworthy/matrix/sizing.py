@@ -9,6 +9,7 @@ bound.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import sqrt
@@ -280,6 +281,16 @@ def noninferiority_assurance(
 ) -> Assurance:
     """Return the forecast of showing whether an arm is at most `margin` worse than another."""
     return Assurance(seen, level, -margin, -margin, -margin, kept)
+
+
+def tail_at_look(tail: float, look: int, earlier: Sequence[tuple[int, float]] = ()) -> float:
+    """Return the error of each bound at a look that continues `earlier` ones; `tail` at the first.
+
+    Look L may add tail / `look_cost`(L). `earlier` has (look, part of this look's information) of
+    each look at a part of the same answers, oldest first: what it spent is not paid for again.
+    """
+    seen = [(tail / look_cost(number), part) for number, part in earlier]
+    return nested_level([*seen, (tail / look_cost(look), 1.0)])
 
 
 def level_at_next_look(level: float, looks: int) -> float:

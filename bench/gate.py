@@ -25,6 +25,7 @@ from tuneworthy.matrix.columns import repeats_of
 from tuneworthy.matrix.design import Design
 from tuneworthy.matrix.sizing import tail_at_look
 from tuneworthy.records.evidence import Pair
+from tuneworthy.stats.betting import not_rejected
 from tuneworthy.stats.distributions import binomial_chance, binomial_tail
 from tuneworthy.stats.graded import EXACT_BELOW, discordant_bounds
 from tuneworthy.verdict.gate_flips import flip_report
@@ -63,11 +64,16 @@ def all_cells(studies: int) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]
         for alike in (0.0, 0.8):
             key = f"looks, 50 commits at 300 rows, {alike:g} of answers kept, gain {gain:g}"
             yield key, lambda a=alike, g=gain: commits(studies, 300, a, g)
+        key = f"looks, 50 commits at 300 rows, a fifth anew, kept if higher, gain {gain:g}"
+        yield key, lambda g=gain: commits(studies, 300, 0.8, g, climbs=True)
         key = f"looks, 1 to 20 answers to each of 150 rows, gain {gain:g}"
         yield key, lambda g=gain: more_answers(max(studies // 5, 1), 150, 20, g)
     for n in (60, 100, 200, 500, 1000):
         for differ in (0.05, 0.1, 0.2, 0.4):
             yield f"power, {n} rows, differ {differ}", lambda n=n, d=differ: power(n, d)
+    for n, differ, gain in ((100, 0.2, 0.125), (200, 0.2, 0.09), (500, 0.2, 0.055)):
+        key = f"sequence, {n} rows, differ {differ}, gain {gain:g}"
+        yield key, lambda n=n, d=differ, g=gain: sequence(studies, n, d, g)
     for n, margin in ((150, 0.05), (300, 0.05), (600, 0.05), (600, 0.03)):
         for kind in ("sampled", "sampled, mostly sure", "judge"):
             key = f"flips, {kind}, {n} rows, margin {margin:g}"
@@ -108,15 +114,22 @@ def growing(studies: int, sizes: list[int], differ: float, gain: float) -> dict[
     return _errors(ends, gain)
 
 
-def commits(studies: int, n: int, alike: float, gain: float) -> dict[str, Any]:
-    """The same where each look is at a new system B; a share `alike` of its answers is kept."""
+def commits(
+    studies: int, n: int, alike: float, gain: float, climbs: bool = False
+) -> dict[str, Any]:
+    """The same where each look is at a new system B; a share `alike` of its answers is kept.
+
+    `climbs`: the next commit starts from this one only if it scored higher than the one before.
+    """
     rng = np.random.default_rng(2)
     first = rng.random((studies, n)) < 0.7
     now, ends = rng.random((studies, n)) < 0.7 + gain, []
     for look in range(1, LOOKS + 1):
         fresh = rng.random((studies, n)) < 0.7 + gain
-        now = np.where(rng.random((studies, n)) < alike, now, fresh)
-        wins, losses = (now & ~first).sum(1), (first & ~now).sum(1)
+        tried = np.where(rng.random((studies, n)) < alike, now, fresh)
+        better = (tried.mean(1) > now.mean(1))[:, None]
+        now = np.where(better, tried, now) if climbs else tried
+        wins, losses = (tried & ~first).sum(1), (first & ~tried).sum(1)
         ends.append(said(wins, losses, n, tail_at_look(TAIL, look)))
     return _errors(ends, gain)
 
@@ -206,6 +219,24 @@ def power(n: int, differ: float) -> dict[str, Any]:
     return {"gate, exact test": found}
 
 
+def sequence(studies: int, n: int, differ: float, gain: float) -> dict[str, Any]:
+    """Return the chance that a confidence sequence, bet for n rows, says *better* at row n.
+
+    Beside it that of the gate's first look, and that of a look after which it was continued once.
+    """
+    rng = np.random.default_rng(5)
+    ups, downs = (differ + gain) / 2, (differ - gain) / 2
+    drawn = rng.random((studies, n))
+    values = np.where(drawn < ups, 1.0, np.where(drawn < ups + downs, -1.0, 0.0))
+    alive = not_rejected(values, np.array([0.0]), 2 * TAIL, n)[:, -1, 0]
+    wins, losses = (values > 0).sum(1), (values < 0).sum(1)
+    second = tail_at_look(TAIL, 2, [(1, 0.5)])
+    return {"sequence": round(float((~alive & (values.mean(1) > 0)).mean()), 4),
+            "first look": round(float((said(wins, losses, n, TAIL)[0] > 0).mean()), 4),
+            "second look, half the rows seen before":
+                round(float((said(wins, losses, n, second)[0] > 0).mean()), 4)}  # fmt: skip
+
+
 def flips(n: int, kind: str, margin: float) -> dict[str, Any]:
     """Return how often two gates of one system differ, with one answer and with those asked for.
 
@@ -233,7 +264,7 @@ def flips(n: int, kind: str, margin: float) -> dict[str, Any]:
 
 
 def _pairs_that_differ(
-    rng: np.random.Generator, chance: Array, k: int, kind: str, margin: float, pairs: int = 15
+    rng: np.random.Generator, chance: Array, k: int, kind: str, margin: float, pairs: int = 30
 ) -> list[bool]:
     found = []
     for _ in range(pairs):

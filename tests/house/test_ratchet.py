@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 85_560,
-    "files": 483,
-    "public names": 2247,
+    "lines": 86_751,
+    "files": 489,
+    "public names": 2278,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

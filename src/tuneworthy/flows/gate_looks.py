@@ -21,23 +21,11 @@ from tuneworthy.records.own_files import OwnKind, check_own, write_atomic
 from tuneworthy.records.record import digest, plain_file
 from tuneworthy.rows.locked import HASH_DIGITS, input_digests
 from tuneworthy.store.store import MIN_SHARED
+from tuneworthy.verdict.gate_rule import GateLook
 
 _FORM, _VERSION = "tuneworthy gate looks", 1
 GATE_LOOKS = OwnKind("the looks of a gate", lambda head: head.startswith(f'{{"{_FORM}"'.encode()))
 _ANSWER_DIGITS = 8
-
-
-@dataclass(frozen=True)
-class GateLook:
-    """A look: its number within its change, and the looks that it continues.
-
-    `earlier` has (look, part of this look's information) of each, oldest first. `counted`: the same
-    answers were seen before, so that this is no new look.
-    """
-
-    number: int
-    earlier: tuple[tuple[int, float], ...] = ()
-    counted: bool = False
 
 
 @dataclass(frozen=True)

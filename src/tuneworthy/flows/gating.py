@@ -11,12 +11,12 @@ from pathlib import Path
 
 from tuneworthy.explain.two_logs import LogComparison
 from tuneworthy.flows.comparing import CompareOptions, compare_files
-from tuneworthy.flows.gate_looks import GateHistory, GateLook, ShownPair
+from tuneworthy.flows.gate_looks import GateHistory, ShownPair
 from tuneworthy.matrix.sizing import tail_at_look
 from tuneworthy.records.counting import count_noun, with_verb
 from tuneworthy.rows.table_columns import Choice
 from tuneworthy.verdict.gate_flips import FlipReport, flip_report
-from tuneworthy.verdict.gate_rule import GatePolicy, GateVerdict, judge_change
+from tuneworthy.verdict.gate_rule import Gate, GatePolicy, judge_change
 
 
 @dataclass(frozen=True)
@@ -34,26 +34,6 @@ class GateRequest:
     named: Choice = Choice()
     looks: Path | None = None
     change: str = ""
-
-
-@dataclass(frozen=True)
-class Gate:
-    """A gate's verdict, the comparison that it rests on, and the look that it was."""
-
-    request: GateRequest
-    verdict: GateVerdict
-    compared: LogComparison
-    look: GateLook
-
-    @property
-    def exit_code(self) -> int:
-        """Return the exit code of the outcome under the policy."""
-        return self.request.policy.exit_code(self.verdict.outcome)
-
-    @property
-    def passes(self) -> bool:
-        """Return whether the change may be merged, as far as this gate says."""
-        return self.exit_code == 0
 
 
 def compared_sides(request: GateRequest) -> LogComparison:
@@ -81,7 +61,7 @@ def run_gate(request: GateRequest) -> Gate:
     if not look.counted:
         history.add(shown, request.change, look, verdict.outcome)
         history.write(path)
-    return Gate(request, verdict, compared, look)
+    return Gate(verdict, request.policy, compared, look, request.change, request.gold.stem)
 
 
 def default_looks(gold: Path) -> Path:

@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from math import sqrt
+from math import hypot, sqrt
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -117,6 +117,20 @@ class Assurance:
         if rows <= n:
             return 0.0
         return self._chance(self.sides(rows), sqrt(1 - n / rows))
+
+    def chance_of_answers(self, worth: int) -> float:
+        """Return the chance that more answers to the same rows settle the pair; 0 for no more.
+
+        They make the rows `worth` as many as that. Means of several answers differ in part only, so
+        bounds allow for a row that was not seen and differs wholly: about as far as those of n rows
+        without a difference, beside the scatter of the means.
+        """
+        n = self.observed.n
+        if worth <= n:
+            return 0.0
+        unseen = 1 - self.level ** (1 / n)
+        down, up = (hypot(side, unseen) for side in self.sides(worth))
+        return self._chance((down, up), sqrt(1 - n / worth))
 
     def chance_by_clicks(self, inputs: int) -> float:
         """Return the chance that `inputs` fresh inputs, clicked on one by one, settle the pair."""

@@ -20,8 +20,8 @@ from tuneworthy.verdict.gate_flips import FLIP_GOAL
 
 if TYPE_CHECKING:  # the report computes no statistics, so it must not import them
     from tuneworthy.explain.two_logs import AnsweredCase, LogComparison
-    from tuneworthy.flows.gating import Gate
     from tuneworthy.verdict.gate_flips import FlipRate, FlipReport
+    from tuneworthy.verdict.gate_rule import Gate
 
 MARKER = "<!-- tuneworthy gate: {} -->"
 COMMENT = OwnKind("a comment of a gate", lambda head: head.startswith(b"<!-- tuneworthy gate: "))
@@ -32,8 +32,8 @@ _CELL_LETTERS = 80
 
 def look_sentence(gate: Gate) -> str:
     """Return which look this was, and what the bounds pay for it."""
-    look, level = gate.look, gate.request.policy.level
-    whose = f" of change {quoted(gate.request.change, 40)}" if gate.request.change else ""
+    look, level = gate.look, gate.policy.level
+    whose = f" of change {quoted(gate.change, 40)}" if gate.change else ""
     sure = phrases.confidence(2 * gate.verdict.pair.level)
     told = f"Look {look.number} at these rows{whose}: the interval is two-sided {sure}"
     if look.counted:
@@ -43,7 +43,7 @@ def look_sentence(gate: Gate) -> str:
     again = " continues earlier looks and" if look.earlier else ""
     return (
         f"{told}. It{again} pays for every look before it, so that all looks of one change together"
-        f" say *better* of an equal system in at most {percent(0.75 * level)} of changes."
+        f" say better of an equal system in at most {percent(level)} of changes."
     )
 
 
@@ -51,7 +51,7 @@ def gate_screen(gate: Gate, width: int = 80, plain: bool = False) -> Text:
     """Return the screen: the outcome, why, what would settle it, both systems, the look."""
     screen, verdict, compared = Screen(width, plain), gate.verdict, gate.compared
     count = count_noun(verdict.pair.n, "row")
-    head = f"{verdict.outcome.upper()}: {'passes' if gate.passes else 'does not pass'}"
+    head = f"{verdict.outcome.upper()}: {'does not pass' if gate.exit_code else 'passes'}"
     screen.add(Text("  ").append(cell(head, width - len(count) - 4), "bold").append(count, "dim"))
     screen.say(verdict.sentence, verdict.next_step, wide_line(compared.result))
     screen.add()
@@ -62,7 +62,7 @@ def gate_screen(gate: Gate, width: int = 80, plain: bool = False) -> Text:
         screen.add(Text(line).append(cell(score_text(score.mean), 4, right=True), "bold"))
     screen.say(_counts_sentence(gate))
     screen.add()
-    screen.say(look_sentence(gate).replace("*", ""), style="dim")
+    screen.say(look_sentence(gate), style="dim")
     screen.say(*_left_out(compared), *map(phrases.as_sentence, compared.notes), style="yellow")
     return screen.text()
 
@@ -82,10 +82,10 @@ def _left_out(compared: LogComparison) -> list[str]:
 
 def gate_json(gate: Gate) -> str:
     """Return the verdict as JSON, all numbers of the difference b - a in [-1, 1]."""
-    verdict, policy, pair = gate.verdict, gate.request.policy, gate.verdict.pair
+    verdict, policy, pair = gate.verdict, gate.policy, gate.verdict.pair
     body: dict[str, Any] = {
         "gate": verdict.outcome,
-        "passes": gate.passes,
+        "passes": gate.exit_code == 0,
         "exit_code": gate.exit_code,
         "because": verdict.sentence,
         "next": verdict.next_step,
@@ -101,7 +101,7 @@ def gate_json(gate: Gate) -> str:
         "look": gate.look.number,
         "look_counted_before": gate.look.counted,
         "bound_level": pair.level,
-        "change": gate.request.change,
+        "change": gate.change,
         "metric": gate.compared.metric,
         "left_out": gate.compared.left_out,
         "notes": [*gate.compared.notes],
@@ -114,7 +114,7 @@ def gate_json(gate: Gate) -> str:
 
 def gate_name(gate: Gate) -> str:
     """Return the name by which a gate's comment is found again: that of its rows."""
-    return re.sub(r"[^\w.-]+", "-", gate.request.gold.stem) or "rows"
+    return re.sub(r"[^\w.-]+", "-", gate.rows) or "rows"
 
 
 def gate_markdown(gate: Gate) -> str:
@@ -136,7 +136,7 @@ def gate_markdown(gate: Gate) -> str:
     lines += ["", _markdown(_counts_sentence(gate)), *_row_table(gate)]
     notes = [*_left_out(gate.compared), *map(phrases.as_sentence, gate.compared.notes)]
     lines += ["", *(f"- {_markdown(note)}" for note in notes), "",
-              f"<sub>{_markdown(look_sentence(gate).replace('*', ''))} Margin"
+              f"<sub>{_markdown(look_sentence(gate))} Margin"
               f" {points(verdict.margin)}.</sub>"]  # fmt: skip
     return "\n".join(lines) + "\n"
 
@@ -184,9 +184,9 @@ def gate_junit(gate: Gate) -> str:
     told = f"{verdict.outcome}: {verdict.sentence} {verdict.next_step}".strip()
     unsure = verdict.outcome == "cannot say"
     suite = ET.Element("testsuite", name=f"tuneworthy gate {xml_text(gate_name(gate))}")
-    test = add_test(suite, "gate", told if not gate.passes and not unsure else "")
+    test = add_test(suite, "gate", told if gate.exit_code and not unsure else "")
     if unsure:
-        ET.SubElement(test, "skipped" if gate.passes else "failure", message=xml_text(told))
+        ET.SubElement(test, "failure" if gate.exit_code else "skipped", message=xml_text(told))
     for kind in ("failure", "skipped"):
         suite.set({"failure": "failures"}.get(kind, kind), str(len(suite.findall(f"*/{kind}"))))
     suite.set("tests", "1")
@@ -237,7 +237,10 @@ def flips_sentence(report: FlipReport) -> str:
     )  # fmt: skip
     if report.needed is None:
         most = report.rates[-1].k
-        return f"{told}No number of answers up to {most} brings it under {goal}: more rows do."
+        return (
+            f"{told}No number of answers up to {most} brings it under {goal} and lets it pass: more"
+            " rows do, or a larger margin."
+        )
     if report.needed <= report.k:
         return f"{told}{count_noun(report.needed, 'answer')} to each row keep it under {goal}."
     return f"{told}{report.needed} answers to each row bring it under {goal}."

@@ -19,6 +19,7 @@ from tuneworthy.verdict.gate_rule import PASSES, GatePolicy, Outcome, outcome_of
 Array = np.ndarray[Any, Any]
 FLIP_GOAL = 0.02
 _TRIED = (1, 2, 3, 5, 8, 12, 15, 20, 30, 50)  # answers to each row, on each side
+_MOSTLY = 0.5
 _PAIRS = 150  # drawn pairs; each counts in both directions
 _NOISE_SHARES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 
@@ -36,10 +37,14 @@ class FlipRate:
     recorded: bool = False
 
     @property
+    def passes(self) -> float:
+        """Return the share of runs that pass."""
+        return sum(self.shares.get(one, 0.0) for one in PASSES)
+
+    @property
     def flips(self) -> float:
         """Return the chance that two runs tell CI different things: pass, worse or cannot say."""
-        passes = sum(self.shares.get(one, 0.0) for one in PASSES)
-        told = (passes, self.shares.get("worse", 0.0), self.shares.get("cannot say", 0.0))
+        told = (self.passes, self.shares.get("worse", 0.0), self.shares.get("cannot say", 0.0))
         return max(0.0, 1 - sum(share**2 for share in told))
 
 
@@ -47,7 +52,6 @@ class FlipRate:
 class FlipReport:
     """The flip rates of one system's log by answers to each row; `k` is what the log has.
 
-    `needed` is the least number tried that brings flips under 2 %; None if none tried does.
     `alike`: how often each row was answered, always with one text; 1 where answers differ or none
     is repeated. Where each row has one answer, nobody can say how far answers vary: `most` is then
     the rate if they vary as badly for the gate as they can, and `rates` is empty.
@@ -60,10 +64,13 @@ class FlipReport:
 
     @property
     def needed(self) -> int | None:
-        """Return the least number of answers tried from which on flips stay under 2 %."""
+        """Return the least number of answers tried from which on flips stay under 2 %.
+
+        None if none does, or only because too few rows never let the gate pass.
+        """
         found = None
         for rate in reversed(self.rates):
-            if rate.flips > FLIP_GOAL:
+            if rate.flips > FLIP_GOAL or rate.passes < _MOSTLY:
                 break
             found = rate.k
         return found
@@ -101,7 +108,8 @@ def flip_report(
     for one in sorted({*_TRIED, k}):
         seen = [*_differences(rng, pool, one)]
         rates.append(_rate(design, ids, seen, policy, one, 2 * one <= k))
-        if one >= k and len(rates) > 1 and max(r.flips for r in rates[-2:]) <= FLIP_GOAL:
+        done = [rate.flips <= FLIP_GOAL and rate.passes > _MOSTLY for rate in rates[-2:]]
+        if one >= k and len(done) == 2 and all(done):
             break
     return FlipReport(k, tuple(rates))
 

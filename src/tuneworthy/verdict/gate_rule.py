@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tuneworthy.explain.two_logs import LogComparison
 from tuneworthy.matrix.sizing import POWER, Assurance, SampleSize
 from tuneworthy.records.counting import count_noun, points, tenths
 from tuneworthy.records.evidence import Pair
@@ -89,10 +90,40 @@ class GateVerdict:
         if ways:
             return f"About {' or '.join(ways)} would settle it in 8 of 10 cases."
         most = Assurance(self.pair, self.pair.level, 0.0, 0.0, 0.0).most_rows
-        return (
-            f"Even {most:,} rows are unlikely to settle it: the difference is too near to a loss of"
-            f" {points(self.margin)}."
-        )
+        return f"Even {most:,} rows are unlikely to settle it."
+
+
+@dataclass(frozen=True)
+class GateLook:
+    """A look: its number within its change, and the looks that it continues.
+
+    `earlier` has (look, part of this look's information) of each, oldest first. `counted`: the same
+    answers were seen before, so that this is no new look.
+    """
+
+    number: int
+    earlier: tuple[tuple[int, float], ...] = ()
+    counted: bool = False
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A gate that was run: its verdict under a policy, the comparison that it rests on, its look.
+
+    `change` is what looks are counted within, `rows` the name of the file of right answers.
+    """
+
+    verdict: GateVerdict
+    policy: GatePolicy
+    compared: LogComparison
+    look: GateLook
+    change: str
+    rows: str
+
+    @property
+    def exit_code(self) -> int:
+        """Return the exit code of the outcome under the policy; 0: the change may be merged."""
+        return self.policy.exit_code(self.verdict.outcome)
 
 
 def outcome_of(low: float, high: float, margin: float) -> Outcome:
@@ -141,6 +172,6 @@ def repeats_to_settle(outlook: Assurance, pair: Pair) -> int | None:
         return None
     for k in range(now.k + 1, _MOST_REPEATS + 1):
         worth = round(pair.n / (1 - now.share + now.share * now.k / k))
-        if outlook.chance(worth) >= POWER:
+        if outlook.chance_of_answers(worth) >= POWER:
             return k
     return None

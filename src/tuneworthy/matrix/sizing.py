@@ -28,6 +28,7 @@ from tuneworthy.stats.many import nested_level
 # A mean that differs from (wins - losses) / n beyond rounding has graded scores.
 _GRADED_DISTANCE = 1e-5
 POWER = 0.8  # the chance of settling that a forecast size must have
+_LIKELY_CHANCE = 0.75  # below it a forecast reached the most rows that it tries
 MIN_CHANCE = 0.25
 """No size is named if even `Assurance.far` rows have less chance: three of four such plans fail.
 So it is if a rival is within a cheaper arm's margin, or the margin too small for the rows."""
@@ -84,6 +85,11 @@ class SampleSize(NamedTuple):
     rows: int
     chance: float
     sooner: float | None
+
+    @property
+    def is_likely(self) -> bool:
+        """Return whether the rows have the chance that was aimed at: they are not the most."""
+        return self.chance >= _LIKELY_CHANCE
 
     def more(self, n: int) -> int:
         """Return how many scored rows are needed in addition to n; at least 1."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from tuneworthy.explain.two_logs import LogComparison
 from tuneworthy.matrix.sizing import POWER, Assurance, SampleSize
-from tuneworthy.records.counting import count_noun, points, tenths
+from tuneworthy.records.counting import chance_text, count_noun, points, tenths
 from tuneworthy.records.evidence import Pair
 from tuneworthy.records.interval import ALPHA
 from tuneworthy.verdict import phrases
@@ -81,16 +81,18 @@ class GateVerdict:
         """Return what would settle an open outcome; "" if it is settled or the rows have faults."""
         if self.outcome != "cannot say" or self.doubts:
             return ""
-        ways = []
-        if self.rows is not None:
-            ways.append(f"{count_noun(self.rows.more(self.pair.n), 'more row')} like these")
+        ways, far = list[str](), ""
+        if (rows := self.rows) is not None:
+            more = f"{count_noun(rows.more(self.pair.n), 'more row')} like these"
+            ways += [more] if rows.is_likely else []
+            far = f"Even {more} would settle it only with a chance of {chance_text(rows.chance)}."
         if self.repeats is not None and self.pair.repeats is not None:
             now = self.pair.repeats.k
             ways.append(f"{self.repeats} answers to each row in place of {now}")
         if ways:
             return f"About {' or '.join(ways)} would settle it in 8 of 10 cases."
         most = Assurance(self.pair, self.pair.level, 0.0, 0.0, 0.0).most_rows
-        return f"Even {most:,} rows are unlikely to settle it."
+        return far or f"Even {most:,} rows are unlikely to settle it."
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,14 @@ from tuneworthy.matrix.design import Design
 from tuneworthy.records.evidence import Pair, Repeats
 from tuneworthy.verdict import gate_flips
 from tuneworthy.verdict.gate_flips import FlipRate, FlipReport, flip_report
-from tuneworthy.verdict.gate_rule import GATE_CODES, GatePolicy, judge_change, outcome_of
+from tuneworthy.verdict.gate_rule import (
+    GATE_CODES,
+    Gate,
+    GateLook,
+    GatePolicy,
+    judge_change,
+    outcome_of,
+)
 
 POLICY = GatePolicy(0.05)
 NEXT_LEVEL = 0.025 / 4
@@ -59,6 +66,7 @@ def test_each_outcome_has_its_sentence_and_its_code():
     assert [POLICY.exit_code(name) for name in told] == [0, 0, 3, 4] == [*GATE_CODES.values()]
     assert GatePolicy(0.05, pass_unsure=True).exit_code("cannot say") == 0
     assert GatePolicy(0.05, pass_unsure=True).exit_code("worse") == 3
+    assert Gate(told["worse"], POLICY, None, GateLook(1), "", "rows").exit_code == 3
     assert [found.next_step for name, found in told.items() if name != "cannot say"] == [""] * 3
 
 
@@ -76,7 +84,7 @@ def test_rows_or_answers_with_faults_never_pass():
 
 
 def test_what_would_settle_it_is_told():
-    found = judged(pair(0.01, -0.06, 0.08))
+    found = judged(pair(0.035, -0.052, 0.12, n=200, wins=41, losses=34))
     assert 100 < found.rows.more(200) < 800
     assert found.repeats is None
     assert found.next_step.startswith("About ")
@@ -85,8 +93,17 @@ def test_what_would_settle_it_is_told():
     noisy = judged(pair(**many, repeats=Repeats(k=1, share=0.9, rows_alone=200)))
     assert 3 <= noisy.repeats <= 12
     assert f"or {noisy.repeats} answers to each row in place of 1" in noisy.next_step
-    quiet = judged(pair(0.01, -0.06, 0.08, repeats=Repeats(k=2, share=0.01, rows_alone=200)))
+    quiet = judged(pair(**many, repeats=Repeats(k=2, share=0.01, rows_alone=200)))
     assert quiet.repeats is None, "answers hardly vary: more of them show nothing"
+
+
+def test_rows_that_are_unlikely_to_do_are_told_with_their_chance():
+    found = judged(pair(-0.025, -0.09, 0.04, n=400, wins=75, losses=85))
+    assert 0.25 < found.rows.chance < 0.75
+    assert found.next_step.startswith("Even 1,200 more rows like these would settle it only with a")
+    many = judged(pair(-0.025, -0.09, 0.04, n=400, wins=75, losses=85,
+                       repeats=Repeats(k=1, share=0.95, rows_alone=400)))  # fmt: skip
+    assert many.next_step.startswith(f"About {many.repeats} answers to each row in place of 1")
 
 
 def test_a_difference_of_nothing_at_a_margin_of_nothing_stays_open():

@@ -26,7 +26,7 @@ from tuneworthy.matrix.design import Design
 from tuneworthy.matrix.sizing import tail_at_look
 from tuneworthy.records.evidence import Pair
 from tuneworthy.stats.betting import not_rejected
-from tuneworthy.stats.distributions import binomial_chance, binomial_tail
+from tuneworthy.stats.distributions import binomial_chance, binomial_tail, normal_quantile
 from tuneworthy.stats.graded import EXACT_BELOW, discordant_bounds
 from tuneworthy.verdict.gate_flips import flip_report
 from tuneworthy.verdict.gate_rule import PASSES, GatePolicy, judge_change, outcome_of
@@ -68,6 +68,7 @@ def all_cells(studies: int) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]
         yield key, lambda g=gain: commits(studies, 300, 0.8, g, climbs=True)
         key = f"looks, 1 to 20 answers to each of 150 rows, gain {gain:g}"
         yield key, lambda g=gain: more_answers(max(studies // 5, 1), 150, 20, g)
+    yield "looks, 8, the next number of rows chosen to cross", lambda: chosen_rows(5 * studies, 8)
     for n in (60, 100, 200, 500, 1000):
         for differ in (0.05, 0.1, 0.2, 0.4):
             yield f"power, {n} rows, differ {differ}", lambda n=n, d=differ: power(n, d)
@@ -146,6 +147,35 @@ def more_answers(studies: int, n: int, most: int, gain: float) -> dict[str, Any]
         found.append([bound(row, at) for row, at in zip(means, parts, strict=True)])
     table = np.array(found)
     return _errors([(table[:, at, 0], table[:, at, 1]) for at in range(most)], gain)
+
+
+def chosen_rows(studies: int, looks: int) -> dict[str, Any]:
+    """Share of studies of equal systems in which some look says better, for whoever picks rows.
+
+    After each look as many rows are added, of six choices, as make the next one likeliest to cross
+    its bound. The differences are normal, and known as sums: a mean of many rows.
+    """
+    rng, crossed, first = np.random.default_rng(6), 0, 0
+    for _ in range(studies):
+        rows, total = [1.0], rng.standard_normal()
+        for look in range(1, looks + 1):
+            seen = total / np.sqrt(rows[-1])
+            if seen > normal_quantile(1 - _level_of(tuple(rows))):
+                crossed, first = crossed + 1, first + (look == 1)
+                break
+            goal = normal_quantile(1 - tail_at_look(TAIL, look + 1))
+            best = 2 * np.log(goal / max(seen, 0.3))
+            factor = min((1.1, 1.25, 1.5, 2.0, 3.0, 5.0), key=lambda k, b=best: abs(np.log(k) - b))
+            more = rows[-1] * (factor - 1)
+            total += rng.standard_normal() * np.sqrt(more)
+            rows.append(round(rows[-1] + more, 6))
+    return {"some look says better": round(crossed / studies, 4),
+            "the first look says better": round(first / studies, 4)}  # fmt: skip
+
+
+@cache
+def _level_of(rows: tuple[float, ...]) -> float:
+    return tail_at_look(TAIL, len(rows), [(at + 1, n / rows[-1]) for at, n in enumerate(rows[:-1])])
 
 
 def _errors(ends: Sequence[tuple[Array, Array]], gain: float) -> dict[str, Any]:

@@ -51,10 +51,13 @@ class ShownPair:
     @property
     def repeats(self) -> tuple[int, int]:
         """Return how many answers A, and B, gave to each row, at least."""
-        first, second = (
-            min(1 + len(answer.repeats) for answer, _ in side.cells.values()) for side in self.sides
-        )
+        first, second = (min(count) for count in self._counts)
         return first, second
+
+    @property
+    def _counts(self) -> list[set[int]]:
+        return [{1 + len(answer.repeats) for answer, _ in side.cells.values()}
+                for side in self.sides]  # fmt: skip
 
     @property
     def rows(self) -> list[str]:
@@ -70,15 +73,16 @@ class ShownPair:
         return {mark: digest(sorted(rows, key=repr), _ANSWER_DIGITS) for mark, rows in told.items()}
 
     def part(self, rows: frozenset[str], repeats: Sequence[int]) -> float:
-        """Return what part of this pair's information its answers to some rows are, at least.
+        """Return what part of this pair's information so many answers to some rows are, at least.
 
-        Rows count by groups where that makes the part smaller; answers to a row count in full.
+        Rows count by groups where that makes the part smaller, and each further answer to a row as
+        much as the first.
         """
         within = [case for case, mark in self.marks.items() if mark in rows]
         share = len(within) / len(self.marks)
         squares = [sum(n**2 for n in Counter(self.group[case] for case in cases).values())
                    for cases in (within, self.marks)]  # fmt: skip
-        now, then = (sum(1 / k for k in count) for count in (self.repeats, repeats))
+        now, then = (sum(1 / k for k in count) for count in (map(max, self._counts), repeats))
         return min(share, squares[0] / squares[1]) * now / then
 
 

@@ -61,7 +61,8 @@ def run_gate(request: GateRequest) -> Gate:
     if not look.counted:
         history.add(shown, request.change, look, verdict.outcome)
         history.write(path)
-    return Gate(verdict, request.policy, compared, look, request.change, request.gold.stem)
+    names = request.change, request.gold.stem, str(path)
+    return Gate(verdict, request.policy, compared, look, *names)
 
 
 def default_looks(gold: Path) -> Path:

@@ -62,8 +62,9 @@ def gate_screen(gate: Gate, width: int = 80, plain: bool = False) -> Text:
         screen.add(Text(line).append(cell(score_text(score.mean), 4, right=True), "bold"))
     screen.say(_counts_sentence(gate))
     screen.add()
-    screen.say(look_sentence(gate), style="dim")
-    screen.say(*_left_out(compared), *map(phrases.as_sentence, compared.notes), style="yellow")
+    counted = f"Looks are counted in {quoted(gate.looks, 60)}: keep it from run to run."
+    screen.say(f"{look_sentence(gate)} {counted}", style="dim")
+    screen.say(*_notes(compared), style="yellow")
     return screen.text()
 
 
@@ -76,8 +77,18 @@ def _counts_sentence(gate: Gate) -> str:
     )
 
 
-def _left_out(compared: LogComparison) -> list[str]:
-    return [f"Not counted: {count_noun(n, 'row')}, {why}." for why, n in compared.left_out.items()]
+def _notes(compared: LogComparison) -> list[str]:
+    """Return sentences on rows left out, on a guessed metric, and the comparison's own notes."""
+    out = compared.left_out.items()
+    guess = (
+        "The metric is guessed from the rows and these answers, so another commit may get another"
+        f" one: name it with --metric {compared.metric}."
+    )
+    return [
+        *(f"Not counted: {count_noun(n, 'row')}, {why}." for why, n in out),
+        *([guess] if compared.guessed else []),
+        *map(phrases.as_sentence, compared.notes),
+    ]
 
 
 def gate_json(gate: Gate) -> str:
@@ -100,6 +111,7 @@ def gate_json(gate: Gate) -> str:
         "repeats_needed": verdict.repeats,
         "look": gate.look.number,
         "look_counted_before": gate.look.counted,
+        "looks_file": gate.looks,
         "bound_level": pair.level,
         "change": gate.change,
         "metric": gate.compared.metric,
@@ -134,8 +146,7 @@ def gate_markdown(gate: Gate) -> str:
         ends = phrases.bounds_text(score) if verdict.holds else "–"
         lines.append(f"| {letter} | {_cell(name)} | {score_text(score.mean)} | {ends} |")
     lines += ["", _markdown(_counts_sentence(gate)), *_row_table(gate)]
-    notes = [*_left_out(gate.compared), *map(phrases.as_sentence, gate.compared.notes)]
-    lines += ["", *(f"- {_markdown(note)}" for note in notes), "",
+    lines += ["", *(f"- {_markdown(note)}" for note in _notes(gate.compared)), "",
               f"<sub>{_markdown(look_sentence(gate))} Margin"
               f" {points(verdict.margin)}.</sub>"]  # fmt: skip
     return "\n".join(lines) + "\n"

@@ -112,7 +112,8 @@ class GateLook:
 class Gate:
     """A gate that was run: its verdict under a policy, the comparison that it rests on, its look.
 
-    `change` is what looks are counted within, `rows` the name of the file of right answers.
+    `change` is what looks are counted within, `looks` the file that counts them, `rows` the name of
+    the file of right answers.
     """
 
     verdict: GateVerdict
@@ -121,6 +122,7 @@ class Gate:
     look: GateLook
     change: str
     rows: str
+    looks: str
 
     @property
     def exit_code(self) -> int:

@@ -91,6 +91,19 @@ def test_more_answers_to_each_row_continue_it_too():
     assert taken(history, less).earlier == ()
 
 
+def test_rows_with_fewer_answers_than_others_make_no_look_cheaper():
+    history = GateHistory()
+    old, new = ["y", "y", "n", "n"] * 10, ["y", "n", "y", "n"] * 10
+    taken(history, shown(old, new))
+    uneven = shown([one + "yny" for one in old[1:]] + ["n"], [one + "n" for one in new[1:]] + ["n"])
+    assert taken(history, uneven).earlier == (), "other answers"
+    history = GateHistory()
+    taken(history, shown(old, new))
+    last = [one + "yny" * (at < 39) for at, one in enumerate(old)]
+    second = taken(history, shown(last, new))
+    assert second.earlier == ((1, pytest.approx((1 / 4 + 1) / 2)),)
+
+
 def test_groups_make_the_part_of_an_earlier_look_smaller():
     history = GateHistory()
     one = {f"r{i}": "r0" for i in range(30, 40)}

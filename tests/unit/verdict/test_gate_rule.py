@@ -66,7 +66,7 @@ def test_each_outcome_has_its_sentence_and_its_code():
     assert [POLICY.exit_code(name) for name in told] == [0, 0, 3, 4] == [*GATE_CODES.values()]
     assert GatePolicy(0.05, pass_unsure=True).exit_code("cannot say") == 0
     assert GatePolicy(0.05, pass_unsure=True).exit_code("worse") == 3
-    assert Gate(told["worse"], POLICY, None, GateLook(1), "", "rows").exit_code == 3
+    assert Gate(told["worse"], POLICY, None, GateLook(1), "", "rows", "looks").exit_code == 3
     assert [found.next_step for name, found in told.items() if name != "cannot say"] == [""] * 3
 
 

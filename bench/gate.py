@@ -1,7 +1,7 @@
 """How often a gate errs, flips and sees: over looks, against itself, beside the exact paired test.
 
-usage: gate.py [STUDIES]   simulated answers of systems whose truth is known; 2,000 studies by
-default. What is stored in bench/results/gate.json for the same number is not simulated again.
+usage: gate.py [STUDIES]   drawn answers of systems whose truth is known; 2,000 studies by default.
+What is stored in bench/results/gate.json for the same number is not simulated again.
 
 `looks`: both systems are equal (or B loses just the margin), and a gate looks 50 times. `flips`:
 one system against itself, with as many answers to each row as `gate --aa` asks for. `power`: every
@@ -13,14 +13,18 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from _bench import RESULTS, write
+from ruamel.yaml import YAML
 
+from tuneworthy.flows.study import RunOptions, run
 from tuneworthy.matrix.columns import repeats_of
 from tuneworthy.matrix.design import Design
 from tuneworthy.matrix.sizing import tail_at_look
@@ -28,10 +32,12 @@ from tuneworthy.records.evidence import Pair
 from tuneworthy.stats.betting import not_rejected
 from tuneworthy.stats.distributions import binomial_chance, binomial_tail, normal_quantile
 from tuneworthy.stats.graded import EXACT_BELOW, discordant_bounds
+from tuneworthy.suite import write as write_task
 from tuneworthy.verdict.gate_flips import flip_report
 from tuneworthy.verdict.gate_rule import PASSES, GatePolicy, judge_change, outcome_of
 
 LOOKS, TAIL, MARGIN = 50, 0.025, 0.05
+MODEL_ROWS, SHOTS = 200, 60  # rows that the embedded model answers, and those it may see
 ALONE = Design.independent("rows are drawn independently")
 Array = Any
 
@@ -79,6 +85,9 @@ def all_cells(studies: int) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]
         for kind in ("sampled", "sampled, mostly sure", "judge"):
             key = f"flips, {kind}, {n} rows, margin {margin:g}"
             yield key, lambda n=n, k=kind, m=margin: flips(n, k, m)
+    for margin in (0.05, 0.1):
+        key = f"flips, embedded model at temperature 1, {MODEL_ROWS} rows, margin {margin:g}"
+        yield key, lambda m=margin: flips(MODEL_ROWS, "embedded model", m)
     for gain in (-0.1, -0.075, -0.05, -0.025, 0.0, 0.025, 0.05):
         key = f"repeats, forecast from 3, seen at 15, 200 rows, gain {gain:g}"
         yield key, lambda g=gain: forecast(min(studies, 300), 200, 15, g)
@@ -190,7 +199,32 @@ def _errors(ends: Sequence[tuple[Array, Array]], gain: float) -> dict[str, Any]:
 
 def chances(rng: np.random.Generator, n: int, kind: str) -> Array:
     """Return how likely each row is answered right: spread out, or mostly near 0 and 1."""
+    if kind == "embedded model":
+        return np.array(model_chances())
     return rng.beta(0.25, 0.12, n) if kind == "sampled, mostly sure" else rng.beta(2, 0.9, n)
+
+
+@cache
+def model_chances() -> tuple[float, ...]:
+    """Return how likely the embedded model gives the right label at temperature 1, row by row.
+
+    Its answers are held to the labels of a task, so their probabilities are known exactly.
+    """
+    with tempfile.TemporaryDirectory() as home:
+        path = write_task("clause_type", Path(home))
+        files = [path.parent / f"{name}.jsonl" for name in ("train", "test")]
+        rows = [line for file in files for line in file.read_text("utf-8").splitlines()]
+        parts = rows[:SHOTS], rows[SHOTS:][:MODEL_ROWS]
+        for file, part in zip(files, parts, strict=True):
+            file.write_text("\n".join(part) + "\n", "utf-8")
+        task = YAML(typ="safe").load(path.read_text("utf-8"))
+        task |= {"data": {"train": "train.jsonl", "test": "test.jsonl"}, "arms": ["constrained"],
+                 "budget": {"minutes": 100, "stages": False}}  # fmt: skip
+        path.write_text(json.dumps(task), "utf-8")  # JSON is YAML
+        results = run(path, RunOptions(brief=True)).results
+        right = {case.id: case.output for case in results.cases}
+        answers = next(r.answers for r in results.runs if r.answers and r.answers[0].labels)
+        return tuple((answer.labels or {})[right[answer.case]] for answer in answers)
 
 
 def shifts(chance: Array, gain: float) -> Array:

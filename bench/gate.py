@@ -37,7 +37,7 @@ from tuneworthy.verdict.gate_flips import flip_report
 from tuneworthy.verdict.gate_rule import PASSES, GatePolicy, judge_change, outcome_of
 
 LOOKS, TAIL, MARGIN = 50, 0.025, 0.05
-MODEL_ROWS, SHOTS = 200, 60  # rows that the embedded model answers, and those it may see
+MODEL_ROWS, SHOTS = 200, 120  # rows that the embedded model answers, and those it may see
 ALONE = Design.independent("rows are drawn independently")
 Array = Any
 
@@ -208,7 +208,8 @@ def chances(rng: np.random.Generator, n: int, kind: str) -> Array:
 def model_chances() -> tuple[float, ...]:
     """Return how likely the embedded model gives the right label at temperature 1, row by row.
 
-    Its answers are held to the labels of a task, so their probabilities are known exactly.
+    It is shown the nearest of some examples and answers with a label, so that the probabilities of
+    all labels are known exactly.
     """
     with tempfile.TemporaryDirectory() as home:
         path = write_task("clause_type", Path(home))
@@ -218,7 +219,7 @@ def model_chances() -> tuple[float, ...]:
         for file, part in zip(files, parts, strict=True):
             file.write_text("\n".join(part) + "\n", "utf-8")
         task = YAML(typ="safe").load(path.read_text("utf-8"))
-        task |= {"data": {"train": "train.jsonl", "test": "test.jsonl"}, "arms": ["constrained"],
+        task |= {"data": {"train": "train.jsonl", "test": "test.jsonl"}, "arms": ["nearest_shots"],
                  "budget": {"minutes": 100, "stages": False}}  # fmt: skip
         path.write_text(json.dumps(task), "utf-8")  # JSON is YAML
         results = run(path, RunOptions(brief=True)).results

@@ -6,7 +6,7 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 86_775,
+    "lines": 86_774,
     "files": 489,
     "public names": 2278,
     "modules outside the matrix that import stats": 0,

@@ -13,8 +13,8 @@ FOUND_BY_NAME = {
 }  # fmt: skip
 ALLOWED = {
     "schema_text": "writes verdict.schema.json anew, which a test compares",
+    "tuneworthy_gate": "a fixture that pytest finds by its name",
     "atomic_folder": "publishes a folder whole or not at all: the proof of torn folders uses it",
-    "not_rejected": "the joint test that the simulations compare the shipped one with",
 }
 
 

@@ -18,8 +18,11 @@ NAMES = {
 }  # import name -> distribution
 
 
+LOADS_US = {SRC / "pytest_plugin.py"}  # what loads these is there, and no need of ours
+
+
 def imported():
-    for path in SRC.rglob("*.py"):
+    for path in sorted({*SRC.rglob("*.py")} - LOADS_US):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Import):
                 yield from ((path, alias.name.split(".")[0]) for alias in node.names)

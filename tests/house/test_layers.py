@@ -20,7 +20,7 @@ FLOORS = [
     {"handover"},
     {"lab"},
     {"cli"},
-    {"__init__", "__main__"},
+    {"__init__", "__main__", "pytest_plugin"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 PLUGINS = {

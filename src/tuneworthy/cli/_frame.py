@@ -54,6 +54,7 @@ ORDER = (
     "lab",
     "report",
     "compare",
+    "gate",
     "atlas",
     "advice",
     "models",
@@ -315,6 +316,8 @@ EXAMPLES = {
     "report": f"tuneworthy report {CLAUSES}",
     "compare": f"tuneworthy compare {TICKETS}/rules_first.jsonl {TICKETS}/rules_second.jsonl"
     f" --gold {TICKETS}/test.jsonl",
+    "gate": f"tuneworthy gate {TICKETS}/rules_first.jsonl {TICKETS}/rules_second.jsonl"
+    f" --gold {TICKETS}/test.jsonl",
     "atlas": "tuneworthy atlas",
     "advice": "tuneworthy advice",
     "models": "tuneworthy models",
@@ -334,6 +337,7 @@ SHORT = {  # at most 64 characters: longer ones are cut at 80 columns
     "lab": "Open the lab: break real training runs, see why, repair them.",
     "report": "Write or open the report of the last study.",
     "compare": "Compare two systems, or two studies, on the same cases.",
+    "gate": "Say whether a change is safe to merge, for CI.",
     "atlas": "Show which strategy wins on which type of task.",
     "advice": "Show who predicts the winning tool: rules, models, people.",
     "models": "List, fetch and verify models.",

@@ -84,8 +84,9 @@ class TwoLogs:
     or if all answers are the same. `looked_at` counts all slices, `slices` are those of 20 rows or
     more, shown differences first, then by size. `grouped` is None where groups of rows hardly widen
     the interval. `dependent` is the test that shows that rows depend on their neighbours in the
-    file, so that no interval holds; else None. If people graded rows where the two differ, `graded`
-    counts those rows, `pair` is corrected by their grades, and `automatic` is the metric's own.
+    file, so that no interval holds; else None. `matrix` has both as arms "A" and "B", for bounds at
+    another level. If people graded rows where the two differ, `graded` counts those rows, `pair` is
+    corrected by their grades, and `automatic` is the metric's own.
     """
 
     names: tuple[str, str]
@@ -95,6 +96,7 @@ class TwoLogs:
     slices: tuple[SliceDifference, ...]
     looked_at: int
     cases: tuple[AnsweredCase, ...]
+    matrix: Matrix
     grouped: _GroupEffect | None = None
     dependent: Neighbours | None = None
     graded: int = 0
@@ -120,6 +122,15 @@ class TwoLogs:
         """Return the number of rows on which both score the same."""
         return self.pair.n - self.pair.wins - self.pair.losses
 
+    def tested(self, tail: float) -> Pair:
+        """Return the difference with bounds at `tail`, which an exact test may move past 0."""
+        pair = self.matrix.difference("B", "A", tail)
+        found = self.matrix.inputs.design.tested(
+            {row.case.id: round(row.difference, 9) for row in self.cases}, tail
+        ).interval
+        ends = {"arm": self.names[1], "versus": self.names[0], "low": found.low, "high": found.high}
+        return pair.model_copy(update=ends)
+
 
 @dataclass(frozen=True)
 class LogComparison:
@@ -128,6 +139,9 @@ class LogComparison:
     `left_out` maps a reason to the number of rows that the comparison does not count; `notes` are
     sentences that the user must know. `open_rows` are those that a person's grades can tell apart,
     in the order in which they are graded; `with_grades` returns the result corrected by them.
+    `unscored` counts rows left out because the metric gave an answer no score, `unanswered` those
+    that A, or that B, left out while the other answered them. `alike`: how often A answered each
+    row, if all answers of a row are one text; else 1.
     """
 
     result: TwoLogs
@@ -138,6 +152,9 @@ class LogComparison:
     notes: tuple[str, ...]
     open_rows: tuple[AnsweredCase, ...] = ()
     with_grades: Callable[[Grades], TwoLogs] | None = None
+    unscored: int = 0
+    unanswered: tuple[int, int] = (0, 0)
+    alike: int = 1
 
     @property
     def is_open(self) -> bool:
@@ -200,6 +217,7 @@ def compare_answers(
         slices=tuple(sorted(slices, key=_slice_sort_key)),
         looked_at=len(slices),
         cases=both,
+        matrix=matrix,
         grouped=_group_effect(matrix, pair),
         dependent=_shown_dependence(both, groups),
         graded=len({case for case, _ in grades}),

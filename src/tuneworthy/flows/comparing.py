@@ -189,7 +189,10 @@ def _compare_found(
     both = _rows_answered_by_both(loaded.cases, aligned, dict(zip((A, B), names, strict=True)))
     cases, one, two = (tuple(part) for part in zip(*both, strict=True))
     said = {**left_out, **counted}, notes
-    return _compare_rows(loaded, names, (cases, one, two), options, said)
+    compared = _compare_rows(loaded, names, (cases, one, two), options, said)
+    own = [sum(a.lost != "not recorded" for a in aligned[name].answers) for name in (A, B)]
+    left = (own[1] - len(both), own[0] - len(both))
+    return replace(compared, unanswered=left, alike=max(aligned[A].alike))
 
 
 def _sampled(loaded: Loaded, most: int | None) -> Loaded:
@@ -296,8 +299,10 @@ def _compare_rows(
     ]
     kind = task.output.type or "text"
     order = tuple(found.cases[at] for at in grading_order(cases, one, two))
-    told = said[0], tuple(notes), order, graded
-    return LogComparison(found, metric_name(task), kind, options.metric is None, *told)
+    return LogComparison(
+        found, metric_name(task), kind, options.metric is None, said[0], tuple(notes), order, graded,
+        len(unscored),
+    )  # fmt: skip
 
 
 def _unscored_rows(

@@ -199,13 +199,22 @@ class Design:
         the interval (any test may be inverted at each value). Not used for grouped cases.
         """
         found = self.difference(values, tail)
-        wins, losses = (sum(sign * value == 1 for value in values.values()) for sign in (1, -1))
-        plain = all(value in (-1, 0, 1) for value in values.values())
-        grouped = any(self.group.get(i) is not None for i in values)
-        if found.low > 0 or grouped or not plain or not 0 < wins + losses < EXACT_BELOW:
-            return found
-        above = binomial_tail(wins - 1, wins + losses, 0.5) <= tail
+        above = found.low <= 0 and self._test_shows(values, 1, tail)
         return found._replace(low=_LEAST_ABOVE_ZERO) if above else found
+
+    def tested(self, values: Values, tail: float = TAIL) -> Difference:
+        """Return a difference either end of which the exact test may move past 0: `contrast`."""
+        found = self.contrast(values, tail)
+        below = found.high >= 0 and self._test_shows(values, -1, tail)
+        return found._replace(high=-_LEAST_ABOVE_ZERO) if below else found
+
+    def _test_shows(self, values: Values, sign: int, tail: float) -> bool:
+        wins, losses = (sum(s * value == 1 for value in values.values()) for s in (sign, -sign))
+        plain = all(value in (-1, 0, 1) for value in values.values())
+        grouped = self.numbers([*values]).max() + 1 < len(values)
+        if grouped or not plain or not 0 < wins + losses < EXACT_BELOW:
+            return False
+        return binomial_tail(wins - 1, wins + losses, 0.5) <= tail
 
     def change_over_time(self, values: Values, times: Any) -> ChangePoint | None:
         """Return the largest break over time with its p-value; None if too few (`stats.trend`)."""

@@ -9,9 +9,10 @@ bound.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from math import sqrt
+from math import hypot, sqrt
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -27,6 +28,7 @@ from tuneworthy.stats.many import nested_level
 # A mean that differs from (wins - losses) / n beyond rounding has graded scores.
 _GRADED_DISTANCE = 1e-5
 POWER = 0.8  # the chance of settling that a forecast size must have
+_LIKELY_CHANCE = 0.75  # below it a forecast reached the most rows that it tries
 MIN_CHANCE = 0.25
 """No size is named if even `Assurance.far` rows have less chance: three of four such plans fail.
 So it is if a rival is within a cheaper arm's margin, or the margin too small for the rows."""
@@ -84,6 +86,11 @@ class SampleSize(NamedTuple):
     chance: float
     sooner: float | None
 
+    @property
+    def is_likely(self) -> bool:
+        """Return whether the rows have the chance that was aimed at: they are not the most."""
+        return self.chance >= _LIKELY_CHANCE
+
     def more(self, n: int) -> int:
         """Return how many scored rows are needed in addition to n; at least 1."""
         return max(1, self.rows - n)
@@ -116,6 +123,20 @@ class Assurance:
         if rows <= n:
             return 0.0
         return self._chance(self.sides(rows), sqrt(1 - n / rows))
+
+    def chance_of_answers(self, worth: int) -> float:
+        """Return the chance that more answers to the same rows settle the pair; 0 for no more.
+
+        They make the rows `worth` as many as that. Means of several answers differ in part only, so
+        bounds allow for a row that was not seen and differs wholly: about as far as those of n rows
+        without a difference, beside the scatter of the means.
+        """
+        n = self.observed.n
+        if worth <= n:
+            return 0.0
+        unseen = 1 - self.level ** (1 / n)
+        down, up = (hypot(side, unseen) for side in self.sides(worth))
+        return self._chance((down, up), sqrt(1 - n / worth))
 
     def chance_by_clicks(self, inputs: int) -> float:
         """Return the chance that `inputs` fresh inputs, clicked on one by one, settle the pair."""
@@ -280,6 +301,16 @@ def noninferiority_assurance(
 ) -> Assurance:
     """Return the forecast of showing whether an arm is at most `margin` worse than another."""
     return Assurance(seen, level, -margin, -margin, -margin, kept)
+
+
+def tail_at_look(tail: float, look: int, earlier: Sequence[tuple[int, float]] = ()) -> float:
+    """Return the error of each bound at a look that continues `earlier` ones; `tail` at the first.
+
+    Look L may add tail / `look_cost`(L). `earlier` has (look, part of this look's information) of
+    each look at a part of the same answers, oldest first: what it spent is not paid for again.
+    """
+    seen = [(tail / look_cost(number), part) for number, part in earlier]
+    return nested_level([*seen, (tail / look_cost(look), 1.0)])
 
 
 def level_at_next_look(level: float, looks: int) -> float:

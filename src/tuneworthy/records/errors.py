@@ -147,10 +147,13 @@ EXIT_CODES: dict[int, str] = {
     0: "done; of a study: a verdict, and the target is met or none is set",
     1: "a failure of the run, a study that `report --recompute` finds changed, or a bug of ours",
     2: "the command line or the task file is wrong",
-    3: "a verdict: the target is missed, or not shown to be met; `check --run`: a failure is found",
+    3: (
+        "a verdict: the target is missed, or not shown to be met; `check --run`: a failure is"
+        " found; `gate`: worse"
+    ),
     4: (
         "blocked, or provisional under --require-firm; `build`: an exported form failed its check;"
-        " `check --run`: nothing to measure"
+        " `check --run`: nothing to measure; `gate`: cannot say"
     ),
     5: "rows are refused",
     6: "a hard cap on money or tokens is reached (resumable)",

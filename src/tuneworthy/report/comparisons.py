@@ -26,9 +26,6 @@ if TYPE_CHECKING:  # the report computes no statistics, so it must not import th
 INTERVAL_TEXT = "two-sided 95 %"
 SHOWN_SLICES, SHOWN_CASES = 4, 3  # the most slices, and the most rows won or lost, on the screen
 _CASE_INDENT = "         "
-_LIKELY_CHANCE = (
-    0.75  # forecasts aim at a chance of .8; below this they reached the most rows tried
-)
 _MOST_DIFFERENCES = 20
 
 
@@ -219,7 +216,7 @@ def _more_line(result: TwoLogs) -> str:
         return f"Up to {most:,} rows are unlikely to show a difference between the two."
     more, chance = result.more.more(result.pair.n), chance_text(result.more.chance)
     rows = count_noun(round(more, 2 - len(str(more))), "more row")
-    if result.more.chance < _LIKELY_CHANCE:
+    if not result.more.is_likely:
         return f"Even {rows} would show it only with a chance of {chance}."
     return f"About {rows} would show it (with a chance of {chance})."
 

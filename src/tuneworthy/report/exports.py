@@ -95,32 +95,33 @@ def junit_xml(results: Results) -> str:
     verdict = results.verdict
     suite = ET.Element("testsuite", name=f"tuneworthy {results.task.name}")
     head = phrases.headline(verdict.use, verdict.status, verdict.left_on_table is not None)
-    _add_test(suite, "verdict", "" if verdict.status != "blocked" else fact_lines.use_line(results))
+    add_test(suite, "verdict", "" if verdict.status != "blocked" else fact_lines.use_line(results))
     if results.task.success.target is not None:
         line = phrases.target_line(verdict, results.task.success.target)
-        _add_test(suite, "target", "" if verdict.target_met else line)
+        add_test(suite, "target", "" if verdict.target_met else line)
     for arm in results.evidence.arms:
         why = f"violated: {out}" if (out := phrases.violated_limits(arm)) else ""
         told = str(arm.because or "")
-        test = _add_test(suite, f"arm {arm.name}", told if arm.state == "failed" else why)
+        test = add_test(suite, f"arm {arm.name}", told if arm.state == "failed" else why)
         if arm.state == "skipped":
-            ET.SubElement(test, "skipped", message=_xml_text(told))
+            ET.SubElement(test, "skipped", message=xml_text(told))
     suite.set("tests", str(len(suite)))
     suite.set("failures", str(len(suite.findall("*/failure"))))
     suite.set("skipped", str(len(suite.findall("*/skipped"))))
     summary = f"{head} {fact_lines.use_line(results)} {left_line(results)}"
-    ET.SubElement(suite, "system-out").text = _xml_text(summary)
+    ET.SubElement(suite, "system-out").text = xml_text(summary)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _add_test(suite: ET.Element, name: str, failure: str) -> ET.Element:
-    test = ET.SubElement(suite, "testcase", name=_xml_text(name), classname="tuneworthy")
+def add_test(suite: ET.Element, name: str, failure: str) -> ET.Element:
+    """Add a test to a suite of JUnit and return it; it fails where `failure` says why."""
+    test = ET.SubElement(suite, "testcase", name=xml_text(name), classname="tuneworthy")
     if failure:
-        ET.SubElement(test, "failure", message=_xml_text(failure))
+        ET.SubElement(test, "failure", message=xml_text(failure))
     return test
 
 
-def _xml_text(text: str) -> str:
+def xml_text(text: str) -> str:
     """Return text without the characters that XML cannot represent."""
     return visible(text).replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
 

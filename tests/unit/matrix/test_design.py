@@ -86,6 +86,17 @@ def test_mcnemar_lifts_a_contrast_of_few_independent_rows_alone():
     assert Design(FIVES).contrast(six).low <= 0
     two = {i: float(at < 2) for at, i in enumerate(IDS[:12])}
     assert Design().contrast(two) == Design().difference(two)
+    named = {i: i for i in IDS}
+    assert Design(named).contrast(six) == Design().contrast(six), "each row is alone in its group"
+
+
+def test_the_exact_test_may_move_either_end_of_a_difference():
+    six = {i: float(at < 6) for at, i in enumerate(IDS[:12])}
+    lost = {i: -value for i, value in six.items()}
+    assert Design().tested(six) == Design().contrast(six)
+    assert Design().difference(lost).high >= 0 > Design().tested(lost).high
+    up, down = Design().tested(six), Design().tested(lost)
+    assert down[:3] == (-up.mean, -up.high, -up.low)
 
 
 def test_a_ratio_without_bounds_is_none():

@@ -1,0 +1,61 @@
+"""A pytest fixture that judges a change: it skips on *cannot say* and fails on *worse*.
+
+pytest finds it by its entry point. It imports the package when the fixture is used, not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+if TYPE_CHECKING:
+    from tuneworthy.verdict.gate_rule import Gate
+
+_Path = str | PathLike[str]
+
+
+@pytest.fixture
+def tuneworthy_gate() -> Callable[..., Gate]:
+    """Return a function that judges a change, as `tuneworthy gate` does: see `_judge`."""
+    return _judge
+
+
+def _judge(
+    first: _Path,
+    second: _Path,
+    gold: _Path,
+    *,
+    margin: float = 0.05,
+    level: float = 0.05,
+    metric: str | None = None,
+    looks: _Path | None = None,
+    change: str = "",
+    cannot_say: Literal["skip", "fail", "pass"] = "skip",
+) -> Gate:
+    """Return the gate on B (`second`) against A (`first`) if it is better or no worse.
+
+    The test fails if B is worse, and is skipped if nothing can be said (`cannot_say` chooses). Both
+    are files of recorded answers to the rows of `gold`. `margin` and `level` are shares. Raises the
+    errors of `tuneworthy gate` where the files can't be compared.
+    """
+    from tuneworthy.flows.comparing import CompareOptions
+    from tuneworthy.flows.gating import GateRequest, run_gate
+    from tuneworthy.verdict.gate_rule import GatePolicy
+
+    gate = run_gate(
+        GateRequest(
+            Path(first), Path(second), Path(gold), GatePolicy(margin, level),
+            CompareOptions(metric), looks=None if looks is None else Path(looks), change=change,
+        )
+    )  # fmt: skip
+    verdict = gate.verdict
+    told = f"{verdict.outcome}: {verdict.sentence} {verdict.next_step}".strip()
+    if verdict.outcome == "worse" or (verdict.outcome == "cannot say" and cannot_say == "fail"):
+        pytest.fail(told, pytrace=False)
+    if verdict.outcome == "cannot say" and cannot_say == "skip":
+        pytest.skip(told)
+    return gate

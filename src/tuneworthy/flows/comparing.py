@@ -300,8 +300,8 @@ def _compare_rows(
     kind = task.output.type or "text"
     order = tuple(found.cases[at] for at in grading_order(cases, one, two))
     return LogComparison(
-        found, metric_name(task), kind, options.metric is None, said[0], tuple(notes), order, graded,
-        len(unscored),
+        found, metric_name(task), kind, options.metric is None, said[0], tuple(notes), order,
+        graded, len(unscored),
     )  # fmt: skip
 
 

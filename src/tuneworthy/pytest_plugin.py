@@ -6,6 +6,7 @@ pytest finds it by its entry point. It imports the package when the fixture is u
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -42,16 +43,14 @@ def _judge(
     are files of recorded answers to the rows of `gold`. `margin` and `level` are shares. Raises the
     errors of `tuneworthy gate` where the files can't be compared.
     """
-    from tuneworthy.flows.comparing import CompareOptions
+    from tuneworthy.flows.comparing import CompareOptions, compare_files
     from tuneworthy.flows.gating import GateRequest, run_gate
     from tuneworthy.verdict.gate_rule import GatePolicy
 
-    gate = run_gate(
-        GateRequest(
-            Path(first), Path(second), Path(gold), GatePolicy(margin, level),
-            CompareOptions(metric), looks=None if looks is None else Path(looks), change=change,
-        )
-    )  # fmt: skip
+    files, options = (Path(first), Path(second), Path(gold)), CompareOptions(metric)
+    compare, policy = partial(compare_files, *files, options), GatePolicy(margin, level)
+    file = None if looks is None else Path(looks)
+    gate = run_gate(GateRequest(compare, files[2], policy, looks=file, change=change))
     verdict = gate.verdict
     told = f"{verdict.outcome}: {verdict.sentence} {verdict.next_step}".strip()
     if verdict.outcome == "worse" or (verdict.outcome == "cannot say" and cannot_say == "fail"):

@@ -6,13 +6,33 @@ Exit code 2 for a wrong command line or two metrics, 5 where rows or answers can
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from tuneworthy.cli._options import BadRows, Json, MaxBad, print_stderr, share, show, show_json
+from tuneworthy.cli._systems import (
+    SYSTEM_HELP,
+    AnswerColumn,
+    AnsweringModel,
+    Budget,
+    Cases,
+    Copies,
+    Gold,
+    GoldColumn,
+    HowAsked,
+    IdColumn,
+    InputColumn,
+    MatchBy,
+    MaxTokens,
+    Metric,
+    PromptFile,
+    Repeats,
+    Temperature,
+    compare_named,
+)
 
 if TYPE_CHECKING:
     from tuneworthy.explain.two_logs import LogComparison
@@ -25,11 +45,7 @@ EPILOG = (
     " metrics; 3 --export found a faulty step; 5 rows or answers that can't be used, or no row in"
     " common; 6 --budget is used up."
 )
-_FIRST_HELP = (
-    "A: a file of answers, a system (hf:MODEL, an adapter, a model folder, a .gguf file,"
-    " ollama:NAME, openai:NAME@URL, an artefact, a prompt file; NAME=… names it), one table with"
-    " both, or a study."
-)
+_FIRST_HELP = f"A: {SYSTEM_HELP}; one table with both; or a study."
 _SECOND_HELP = "B: the other one."
 COLUMNS = "rows.csv --a COLUMN --b COLUMN --gold-column COLUMN"
 
@@ -37,57 +53,22 @@ COLUMNS = "rows.csv --a COLUMN --b COLUMN --gold-column COLUMN"
 def command(
     first: Annotated[str, typer.Argument(help=_FIRST_HELP)],
     second: Annotated[str | None, typer.Argument(help=_SECOND_HELP, show_default=False)] = None,
-    gold: Annotated[
-        Path | None, typer.Option("--gold", help="The rows with the right answers.")
-    ] = None,
+    gold: Gold = None,
     a: Annotated[str | None, typer.Option("--a", help="In one CSV: the column of A.")] = None,
     b: Annotated[str | None, typer.Option("--b", help="In one CSV: the column of B.")] = None,
-    gold_column: Annotated[
-        str | None, typer.Option("--gold-column", help="The column of the right answers.")
-    ] = None,
-    input_column: Annotated[
-        str | None,
-        typer.Option("--input-column", help="The input: COL, or A.COL,gold.COL (else guessed)."),
-    ] = None,
-    answer_column: Annotated[
-        str | None,
-        typer.Option("--answer-column", help="The answers: COL, or A.COL,B.COL (else guessed)."),
-    ] = None,
-    id_column: Annotated[
-        str | None,
-        typer.Option("--id-column", help="What matches rows: COL, or A.COL,B.COL,gold.COL."),
-    ] = None,
-    metric: Annotated[
-        str | None, typer.Option("--metric", help="How an answer is scored (else guessed).")
-    ] = None,
-    match: Annotated[
-        Literal["id", "input", "order"] | None,
-        typer.Option("--match", help="How answers match rows (else by id, else by input)."),
-    ] = None,
-    cases: Annotated[
-        int | None, typer.Option("--cases", min=1, help="Compare at most so many rows (by a hash).")
-    ] = None,
-    repeats: Annotated[
-        int, typer.Option("--repeats", min=1, max=100, help="Ask each row so often.")
-    ] = 1,
-    temperature: Annotated[
-        float, typer.Option("--temperature", min=0, help="Of systems that are asked (0: greedy).")
-    ] = 0.0,
-    max_tokens: Annotated[
-        int | None,
-        typer.Option("--max-tokens", min=1, help="Of an answer (else by the right answers)."),
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="Answers a prompt file; the base of an adapter.")
-    ] = None,
-    prompt: Annotated[
-        Path | None,
-        typer.Option("--prompt", help="A template for both models: a text, {input} in it."),
-    ] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option("--budget", help="The most paid endpoints may cost: 2 (USD), 90000tokens."),
-    ] = None,
+    gold_column: GoldColumn = None,
+    input_column: InputColumn = None,
+    answer_column: AnswerColumn = None,
+    id_column: IdColumn = None,
+    metric: Metric = None,
+    match: MatchBy = None,
+    cases: Cases = None,
+    repeats: Repeats = 1,
+    temperature: Temperature = 0.0,
+    max_tokens: MaxTokens = None,
+    model: AnsweringModel = None,
+    prompt: PromptFile = None,
+    budget: Budget = None,
     grade: Annotated[
         int | None,
         typer.Option("--grade", min=1, help="Grade so many rows whose answers differ, blind."),
@@ -99,10 +80,7 @@ def command(
         bool,
         typer.Option("--export", help="Trace an export (B) back to its adapter (A), step by step."),
     ] = False,
-    copies: Annotated[
-        Literal["off", "exact", "near"],
-        typer.Option("--copies", help="Which alike inputs count as one: near-copies, exact, none."),
-    ] = "near",
+    copies: Copies = "near",
     bad_rows: BadRows = "stop",
     max_bad: MaxBad = "1%",
     json: Json = False,
@@ -119,7 +97,7 @@ def command(
     options = CompareOptions(metric, match, bad_rows, share(max_bad), copies, cases)
     columns = [a, b, gold_column]
     named = Choice(input_column, gold_column, answer_column, id=id_column)
-    asking = _Asking(model, prompt, repeats, temperature, max_tokens, budget)
+    asking = HowAsked(model, prompt, repeats, temperature, max_tokens, budget)
     if export:
         return _print_trace(first, second, gold, options, asking, json)
     if gold is None and second and not any(columns):
@@ -216,42 +194,17 @@ def _refuse_for_studies(**given: str | None) -> None:
                         where=f"--{named[0]}", fix="leave it out")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Asking:
-    """The options of systems that are asked, as they were given."""
-
-    model: str | None
-    prompt: Path | None
-    repeats: int
-    temperature: float
-    max_tokens: int | None
-    budget: str | None
-
-
 def _compare_two_systems(
-    first: str, second: str | None, gold: Path, options: CompareOptions, named: Choice, how: _Asking
-) -> LogComparison:
-    from tuneworthy.handover.compared_systems import Asking, capped, compare_systems
-    from tuneworthy.handover.named_systems import parse_system
-    from tuneworthy.records.errors import TaskError
-
+    first: str, second: str | None, gold: Path, options: CompareOptions, named: Choice,
+    how: HowAsked,
+) -> LogComparison:  # fmt: skip
     if second is None:
         _not_two_files(gold, f"one system, {first}")
-    names = (
-        parse_system(first, how.model is not None), parse_system(second, how.model is not None)
-    )  # fmt: skip
-    if how.repeats > 1 and not how.temperature:
-        raise TaskError("at temperature 0 a model gives the same answer each time",
-                        where="--repeats", got=str(how.repeats), fix="add --temperature 0.7",
-                        kept="everything")  # fmt: skip
-    with capped(gold.parent, how.budget, [first, second, str(gold)]) as purse:
-        asking = Asking(how.model, how.prompt, how.repeats, how.temperature, how.max_tokens,
-                        purse=purse, say=print_stderr)  # fmt: skip
-        return compare_systems(names, gold, asking, options, named)
+    return compare_named(first, second, gold, options, named, how)
 
 
 def _print_trace(
-    first: str, second: str | None, gold: Path | None, options: CompareOptions, how: _Asking,
+    first: str, second: str | None, gold: Path | None, options: CompareOptions, how: HowAsked,
     json: bool,
 ) -> None:  # fmt: skip
     """Print the steps from an adapter to its export; exit 3 where one of them is faulty."""

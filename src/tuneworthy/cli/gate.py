@@ -5,12 +5,33 @@ Exit code 3 for *worse*, 4 for *cannot say*, 2 and 5 for what `compare` refuses.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tuneworthy.cli._options import BadRows, Json, MaxBad, share, show, show_json
+from tuneworthy.cli._systems import (
+    SYSTEM_HELP,
+    AnswerColumn,
+    AnsweringModel,
+    Budget,
+    Cases,
+    Copies,
+    Gold,
+    GoldColumn,
+    HowAsked,
+    IdColumn,
+    InputColumn,
+    MatchBy,
+    MaxTokens,
+    Metric,
+    PromptFile,
+    Repeats,
+    Temperature,
+    compare_named,
+)
 from tuneworthy.records.errors import TaskError, exit_code_lines
 
 if TYPE_CHECKING:
@@ -28,13 +49,11 @@ EPILOG = exit_code_lines(EXIT_CODES)
 
 
 def command(
-    first: Annotated[Path, typer.Argument(help="A: the answers of the system that runs today.")],
+    first: Annotated[str, typer.Argument(help=f"A, what runs today: {SYSTEM_HELP}.")],
     second: Annotated[
-        Path | None, typer.Argument(help="B: those of the changed system.", show_default=False)
+        str | None, typer.Argument(help="B: the changed system.", show_default=False)
     ] = None,
-    gold: Annotated[
-        Path | None, typer.Option("--gold", help="The rows with the right answers.")
-    ] = None,
+    gold: Gold = None,
     margin: Annotated[
         str | None,
         typer.Option(
@@ -74,33 +93,28 @@ def command(
         Path | None, typer.Option("--markdown", help="Write a comment for the pull request.")
     ] = None,
     junit: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML.")] = None,
-    answer_column: Annotated[
-        str | None,
-        typer.Option("--answer-column", help="In both logs: the answers (else guessed)."),
-    ] = None,
-    input_column: Annotated[
-        str | None, typer.Option("--input-column", help="The column of the input (else guessed).")
-    ] = None,
-    gold_column: Annotated[
-        str | None, typer.Option("--gold-column", help="The column of the right answers.")
-    ] = None,
-    id_column: Annotated[
-        str | None, typer.Option("--id-column", help="In all files: what matches their rows.")
-    ] = None,
-    metric: Annotated[
-        str | None, typer.Option("--metric", help="How an answer is scored (else guessed).")
-    ] = None,
-    match: Annotated[
-        Literal["id", "input", "order"] | None,
-        typer.Option("--match", help="How answers match rows (else by id, else by input)."),
-    ] = None,
+    answer_column: AnswerColumn = None,
+    input_column: InputColumn = None,
+    gold_column: GoldColumn = None,
+    id_column: IdColumn = None,
+    metric: Metric = None,
+    match: MatchBy = None,
+    copies: Copies = "near",
+    cases: Cases = None,
+    repeats: Repeats = 1,
+    temperature: Temperature = 0.0,
+    max_tokens: MaxTokens = None,
+    model: AnsweringModel = None,
+    prompt: PromptFile = None,
+    budget: Budget = None,
     bad_rows: BadRows = "stop",
     max_bad: MaxBad = "1%",
     json: Json = False,
 ) -> None:
     """Say whether a change is safe to merge: better, no worse, worse, or cannot say.
 
-    B is the changed system, A the one that runs today; both answered the rows of --gold.
+    B is the changed system, A the one that runs today; both answered the rows of --gold, or are
+    asked them now.
 
     Example: tuneworthy gate old.jsonl new.jsonl --gold rows.jsonl --margin 2%
     """
@@ -111,16 +125,17 @@ def command(
 
     if gold is None or (second is None) != aa:
         raise TaskError(
-            "a gate needs two files of answers and the right ones", where="command line",
-            got=f"{'--aa with two files' if aa and second else first}", kept="your files",
+            "a gate needs two systems and the right answers", where="command line",
+            got=f"{'--aa with two systems' if aa and second else first}", kept="your files",
             fix="tuneworthy gate A.jsonl B.jsonl --gold ROWS, or --aa with A.jsonl alone",
         )  # fmt: skip
     policy = GatePolicy(_margin(margin, task), _level(level), cannot_say == "pass")
-    request = GateRequest(
-        first, second or first, gold, policy,
-        CompareOptions(metric, match, bad_rows, share(max_bad)),
-        Choice(input_column, gold_column, answer_column, id=id_column), looks, change,
-    )  # fmt: skip
+    options = CompareOptions(metric, match, bad_rows, share(max_bad), copies, cases)
+    named = Choice(input_column, gold_column, answer_column, id=id_column)
+    how = HowAsked(model, prompt, repeats, temperature, max_tokens, budget)
+    compare = partial(compare_named, first, second or first, gold, options, named, how)
+    may_lack = options.max_bad if bad_rows == "exclude" else 0.0
+    request = GateRequest(compare, gold, policy, may_lack, looks, change)
     if aa:
         return _print_flips(request, json)
     _print_gate(request, json, markdown, junit)

@@ -1,4 +1,4 @@
-"""Compare two systems by their recorded answers, for `tuneworthy compare A.jsonl B.jsonl`.
+"""Compare two systems, logged or asked, for `tuneworthy compare A B --gold ROWS`.
 
 No ledger is opened and no look is counted: nothing of a study is read or written.
 """
@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from tuneworthy.explain.metric_ladder import MOST_CASES, TOLERATED_UNSCORED, why_metric_is_broken
 from tuneworthy.explain.two_logs import (
     NO_GRADES,
     Grades,
@@ -20,15 +19,21 @@ from tuneworthy.explain.two_logs import (
     grades_in_order,
     grading_order,
 )
-from tuneworthy.metrics import JUDGE, metric_name, score_all, scorer
-from tuneworthy.records.answer import Answer, Score, Unscored, lacks_score, value_or_zero
+from tuneworthy.flows.compared_metric import (
+    FILES_KEPT,
+    AlignedRows,
+    contained_answer_notes,
+    unscored_rows,
+    with_metric,
+)
+from tuneworthy.metrics import metric_name, score_all, scorer
+from tuneworthy.records.answer import Answer
 from tuneworthy.records.case import Case
 from tuneworthy.records.counting import count_noun, with_verb
-from tuneworthy.records.errors import DataError, TaskError
+from tuneworthy.records.errors import DataError
 from tuneworthy.records.escape import quoted
 from tuneworthy.records.record import digest
 from tuneworthy.records.task import CopyRule, Data, Match, Recorded, Success, Task
-from tuneworthy.rows.answer_form import choose_answer_form, propose_metric, with_form
 from tuneworthy.rows.answers import AlignedAnswers, align_answers
 from tuneworthy.rows.compared_files import ComparedFiles, compared_columns, compared_files
 from tuneworthy.rows.copies import copy_groups
@@ -43,10 +48,6 @@ from tuneworthy.verdict import drift
 A, B = "A", "B"
 _REPORTED_KINDS = {"answers_are_gold", "matched_by_order", "inputs_differ", "answers_unknown",
                   "answers_alike", "matched_by_input"}  # fmt: skip
-_FILES_KEPT = "your files; nothing was written"
-_WHOLE_ANSWER_METRICS = {"accuracy", "exact", "exact_words", "token_f1"}
-"""The metrics that score below 1 where a right answer stands inside a longer text."""
-_NOTED_SHARE = 0.1  # a note is given if more of a side's answers contain a right one
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def loaded_gold(gold: Path, options: CompareOptions = CompareOptions()) -> Loade
     _refuse_missing(gold)
     loaded = _loaded_rows(gold, compared_files(gold, (), Choice()), options)
     loaded = _sampled(loaded, options.cases)
-    task, _ = _with_metric(loaded, (loaded.cases, (), ()), options)
+    task, _ = with_metric(loaded, (loaded.cases, (), ()), options.metric)
     return replace(loaded, task=task)
 
 
@@ -215,7 +216,9 @@ def _asked_answers(
     cases = [case for case in loaded.cases if case.id not in lacking]
     found: dict[str, AlignedAnswers] = {}
     for letter, side in sorted(zip((A, B), sides, strict=True), key=lambda pair: pair[1].paid):
-        if side.ask is not None and cases:
+        if found and sides[0] is sides[1]:  # one system twice is asked once
+            found[B] = found[A]
+        elif side.ask is not None and cases:
             told = {answer.case: answer for answer in side.ask(loaded.task, cases)}
             answers = (told.get(case.id) or Answer.missing(case.id, "not recorded")
                        for case in loaded.cases)  # fmt: skip
@@ -229,7 +232,7 @@ def _refuse_missing(*files: Path) -> None:
         if not path.exists():
             raise DataError(
                 "there is no such file", where=str(path), got=f"looked in {path.absolute().parent}",
-                fix="correct the path; it starts at the folder you are in", kept=_FILES_KEPT,
+                fix="correct the path; it starts at the folder you are in", kept=FILES_KEPT,
             )  # fmt: skip
 
 
@@ -254,25 +257,22 @@ def _rows_answered_by_both(
             got=f"A answers {counts[0]:,} of {count_noun(len(rows), 'row')}, B {counts[1]:,},"
             " and no row twice",
             fix="give answers of both systems to the same rows, by `id` or `input`",
-            kept=_FILES_KEPT,
+            kept=FILES_KEPT,
         )
     return both
-
-
-_AlignedRows = tuple[Sequence[Case], Sequence[Answer], Sequence[Answer]]
 
 
 def _compare_rows(
     loaded: Loaded,
     names: tuple[str, str],
-    rows: _AlignedRows,
+    rows: AlignedRows,
     options: CompareOptions,
     said: tuple[dict[str, int], list[str]],
 ) -> LogComparison:
-    task, guess = _with_metric(loaded, rows, options)
+    task, guess = with_metric(loaded, rows, options.metric)
     cases, one, two = rows
     scores = [score_all(scorer(task), cases, answers) for answers in (one, two)]
-    unscored = _unscored_rows(task, rows, scores, options.max_bad)
+    unscored = unscored_rows(task, rows, scores, options.max_bad)
     if unscored:
         keep = [at for at in range(len(cases)) if at not in unscored]
         cases = [cases[at] for at in keep]
@@ -292,7 +292,7 @@ def _compare_rows(
         *said[1],
         *(["A and B give the same answer to every row"] if alike else []),
         *guess,
-        *_contained_answer_notes(task, rows, scores),
+        *contained_answer_notes(task, rows, scores),
         *_null_answer_notes(names, (one, two)),
         *([found.pair.repeats.text] if found.pair.repeats else ()),
         *([drift.neighbours_line(found.dependent)] if found.dependent else ()),
@@ -303,87 +303,6 @@ def _compare_rows(
         found, metric_name(task), kind, options.metric is None, said[0], tuple(notes), order,
         graded, len(unscored),
     )  # fmt: skip
-
-
-def _unscored_rows(
-    task: Task, rows: _AlignedRows, scores: Sequence[Sequence[Score | Unscored]], most: float
-) -> set[int]:
-    """Return the positions of rows where the metric could not score an answer that came back.
-
-    Raises TaskError if that is more than a share `most` of the rows (a single row never is), or if
-    the metric fails on the right answers: no score would say anything about the systems.
-    """
-    cases, *sides = rows
-    lost = {
-        at: score.reason
-        for answers, own in zip(sides, scores, strict=True)
-        for at, (answer, score) in enumerate(zip(answers, own, strict=True))
-        if lacks_score(answer, score) and isinstance(score, Unscored)
-    }
-    broken = why_metric_is_broken(cases[:MOST_CASES], scorer(task))
-    if not broken and len(lost) <= max(TOLERATED_UNSCORED, most * len(cases)):
-        return set(lost)
-    raise TaskError(
-        broken[0] if broken else
-        f"the metric gives no score to answers of {len(lost):,} of {count_noun(len(cases), 'row')}",
-        where=f"--metric {metric_name(task)}",
-        got=next(iter(lost.values()), "a score that can't tell a right answer from a wrong one"),
-        fix="mend the metric so that it returns a number from 0 to 1 for every answer (0 for one it"
-        " can't read), or name another one",
-        kept=_FILES_KEPT,
-    )  # fmt: skip
-
-
-def _with_metric(
-    loaded: Loaded, rows: _AlignedRows, options: CompareOptions
-) -> tuple[Task, list[str]]:
-    """Return (task with its metric and answer form, [note on how the form was guessed] or []).
-
-    It is the metric of `options`, else the one that `init` proposes for these rows and answers.
-    """
-    task = loaded.task
-    if options.metric == JUDGE:
-        raise TaskError(
-            "a judge is a model, and this comparison calls none", where="--metric", got=JUDGE,
-            fix="write a task.yaml with `success.judge` and both files under `answers`, then run",
-            kept=_FILES_KEPT,
-        )  # fmt: skip
-    if options.metric is not None:
-        return task, []
-    cases, *sides = rows
-    said: dict[str, list[str]] = {case.id: [] for case in cases}
-    for answer in (answer for side in sides for answer in side if answer.error is None):
-        said[answer.case].append(answer.text)
-    if form := choose_answer_form(loaded.cases, said, task.output.type or "text"):
-        return with_form(task, form), [form.sentence]
-    better = propose_metric(loaded.cases) if task.output.type == "text" else None
-    if better:
-        success = task.success.model_copy(update={"metric": better[0]})
-        task = task.model_copy(update={"success": success}).at(task.folder)
-    return task, []
-
-
-def _contained_answer_notes(
-    task: Task, rows: _AlignedRows, scores: Sequence[Sequence[Score | Unscored]]
-) -> Iterator[str]:
-    """Yield a note for each side many of whose answers contain the right one in a longer text."""
-    if metric_name(task) not in _WHOLE_ANSWER_METRICS or task.output.type not in {"label", "text"}:
-        return
-    success = task.success.model_copy(update={"metric": "contains"})
-    holds = scorer(task.model_copy(update={"success": success}).at(task.folder))
-    cases, *sides = rows
-    for name, answers, own in zip((A, B), sides, scores, strict=True):
-        found = score_all(holds, cases, answers)
-        held = sum(
-            value_or_zero(one) < 1 <= value_or_zero(held)
-            for one, held in zip(own, found, strict=True)
-        )
-        if held > _NOTED_SHARE * len(answers):
-            yield (
-                f"{held:,} of {name}'s {count_noun(len(answers), 'answer')}"
-                f" {'holds' if held == 1 else 'hold'} a right one inside a longer text:"
-                " `--metric contains` counts them"
-            )
 
 
 def _group_of_each_case(loaded: Loaded) -> dict[str, str]:

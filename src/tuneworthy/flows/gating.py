@@ -5,51 +5,43 @@ Where answers can't be compared, the error leaves before a look is counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from tuneworthy.explain.two_logs import LogComparison
-from tuneworthy.flows.comparing import CompareOptions, compare_files
 from tuneworthy.flows.gate_looks import GateHistory, ShownPair
 from tuneworthy.matrix.sizing import tail_at_look
 from tuneworthy.records.counting import count_noun, with_verb
-from tuneworthy.rows.table_columns import Choice
 from tuneworthy.verdict.gate_flips import FlipReport, flip_report
 from tuneworthy.verdict.gate_rule import Gate, GatePolicy, judge_change
 
 
 @dataclass(frozen=True)
 class GateRequest:
-    """What a gate compares, and how: files of answers, right answers, policy, looks.
+    """What a gate judges, and how: the comparison of both sides, the right answers, policy, looks.
 
-    `looks` is the file of looks (None: `default_looks`), `change` what they are counted within.
+    `compare` returns the comparison: the one place where sides become answers. B may lack a share
+    `may_lack` of the rows that A answers. `looks` is the file of looks (None: `default_looks`),
+    `change` what they are counted within.
     """
 
-    first: Path
-    second: Path
+    compare: Callable[[], LogComparison]
     gold: Path
     policy: GatePolicy
-    options: CompareOptions = CompareOptions()
-    named: Choice = Choice()
+    may_lack: float = 0.0
     looks: Path | None = None
     change: str = ""
-
-
-def compared_sides(request: GateRequest) -> LogComparison:
-    """Return the comparison of both sides: the one place where sides become answers."""
-    sides = request.first, request.second, request.gold
-    return compare_files(*sides, request.options, request.named)
 
 
 def run_gate(request: GateRequest) -> Gate:
     """Return the verdict on a change, and count its look in the file of looks.
 
-    Raises the errors of `compare_files`, and StoreError for a damaged file of looks.
+    Raises the errors of the comparison, and StoreError for a damaged file of looks.
     """
     path = request.looks or default_looks(request.gold)
     history = GateHistory.read(path)
-    compared = compared_sides(request)
+    compared = request.compare()
     result, shown = compared.result, ShownPair.of(compared.result)
     look = history.look_at(shown, request.change)
     tail = request.policy.level / 2
@@ -77,19 +69,17 @@ def _doubts(compared: LogComparison, request: GateRequest) -> Iterator[str]:
     if lost := compared.unscored:
         yield f"{with_verb(lost, 'row', 'have')} an answer that the metric gave no score"
     lost = compared.unanswered[1]
-    options, most = request.options, 0.0
-    if options.bad_rows == "exclude":
-        most = options.max_bad * (compared.result.pair.n + lost)
-    if lost > most:
+    if lost > request.may_lack * (compared.result.pair.n + lost):
         yield f"B leaves out {count_noun(lost, 'row')} that A answers"
 
 
 def measure_flips(request: GateRequest) -> tuple[LogComparison, FlipReport]:
     """Return a system compared with itself, and how often the gate's outcome would change.
 
-    It reads `first` alone, and counts no look: nothing is learnt about a change.
+    The comparison of `request` is that of A with A. No look is counted: nothing is learnt about a
+    change.
     """
-    compared = compared_sides(replace(request, second=request.first))
+    compared = request.compare()
     matrix = compared.result.matrix
     column = matrix.columns["A"]
     draws = column.draws or {case: (value,) for case, value in column.scores.items()}

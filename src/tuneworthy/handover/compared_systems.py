@@ -334,8 +334,8 @@ def compare_systems(
 
     Raises the errors of `open_systems` and of `compare_sides`.
     """
-    sides, asked = open_systems(names, how)
-    compared = compare_sides((sides[0], sides[1]), gold, options, named)
+    sides, asked = open_systems(tuple(dict.fromkeys(names)), how)
+    compared = compare_sides((sides[0], sides[-1]), gold, options, named)
     return replace(compared, notes=(*compared.notes, *condition_notes(asked, how)))
 
 

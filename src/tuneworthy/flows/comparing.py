@@ -106,12 +106,12 @@ def compare_sides(
 
     As `compare_files`. A system is asked the rows that the other one's file answers.
     """
-    files = [side.file for side in sides if side.file is not None]
-    _refuse_missing(*files, gold)
+    files = {letter: side.file for letter, side in zip((A, B), sides, strict=True) if side.file}
+    _refuse_missing(*files.values(), gold)
     found = compared_files(gold, files, named)
     loaded = _loaded_rows(gold, found, options)
     if not found.exported:
-        refuse_gold(loaded.task, [str(file) for file in files])
+        refuse_gold(loaded.task, [str(file) for file in files.values()])
     counted = {f"no right answer in {quoted(str(gold), 60)}": found.unlabelled}
     return _compare_found(loaded, found, sides, options, counted if found.unlabelled else {})
 
@@ -135,7 +135,7 @@ def compare_columns(
 def loaded_gold(gold: Path, options: CompareOptions = CompareOptions()) -> Loaded:
     """Return the rows of a file of right answers, with the task's metric and answer form."""
     _refuse_missing(gold)
-    loaded = _loaded_rows(gold, compared_files(gold, (), Choice()), options)
+    loaded = _loaded_rows(gold, compared_files(gold, {}, Choice()), options)
     loaded = _sampled(loaded, options.cases)
     task, _ = with_metric(loaded, (loaded.cases, (), ()), options.metric)
     return replace(loaded, task=task)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,17 +47,17 @@ class ComparedFiles:
     exported: bool = False
 
 
-def compared_files(gold: Path, logs: Sequence[Path], named: Choice) -> ComparedFiles:
+def compared_files(gold: Path, logs: Mapping[str, Path], named: Choice) -> ComparedFiles:
     """Return the files' records under the usual names, as they are if they have them already.
 
-    `named` has the columns that the user named, each as `COLUMN` of all files or one of each side,
-    as `A.COLUMN,B.COLUMN,gold.COLUMN`; `present` is the answers' in both logs. Raises TaskError for
-    a named side or column that is not there, DataError where no column can be the input, the right
+    `logs` has the files by side, A or B; a side that is asked has none. `named` has the columns
+    that the user named, each as `COLUMN` of all files or one of each side, as
+    `A.COLUMN,B.COLUMN,gold.COLUMN`; `present` is the answers' in both logs. Raises TaskError for a
+    named side or column that is not there, DataError where no column can be the input, the right
     answer or the answer.
     """
-    systems = dict(zip(SYSTEMS, logs, strict=True))
     rows, *read = files = [_read_side(GOLD, gold, named),
-                           *(_read_side(name, path, named) for name, path in systems.items())
+                           *(_read_side(name, path, named) for name, path in logs.items())
                            ]  # fmt: skip
     if named.present and any(side.export for side in read):  # it names their systems
         columns = ",".join(f"{side.name}.{column}" for side in read if not side.export

@@ -282,6 +282,6 @@ def column_notes(roles: Roles, logs: Sequence[LogRoles], key: str) -> Iterator[s
     if parts:
         yield f"read by their column names: {', '.join(parts)}"
     names = dict.fromkeys(name for name in (*(each.id for each in logs), key) if name)
-    if set(names) - {"id"}:
+    if logs and set(names) - {"id"}:
         listed = " and ".join(f"`{quoted(name, 40)}`" for name in names)
         yield f"rows are matched by {listed}"

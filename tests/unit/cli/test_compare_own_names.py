@@ -191,7 +191,7 @@ def test_files_with_the_usual_names_are_left_to_the_usual_reader(files):
     lines(Path("one.jsonl"), log)
     paths = Path("gold.jsonl"), [Path("one.jsonl"), Path("one.jsonl")]
     for named in (Choice(), Choice(present="answer")):
-        found = compared_files(*paths, named)
+        found = compared_files(paths[0], dict(zip("AB", paths[1], strict=True)), named)
         assert [row.fields["input"] for row in found.gold] == ["a", "c"]
         assert [row.fields for row in found.logs[0]] == log
         assert found.notes == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.records.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.records.errors import DoesNotApply
 from tuneworthy.records.record import Record, plain_file
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 10
@@ -16,12 +17,15 @@ READS_FILE = True
 class Options(Record):
     """`file`: the prompt; with `{input}` it is the user's turn, else the system's."""
 
-    file: str
+    file: str = "prompt.md"
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     """Return the fitted arm: the file's text is the whole prompt, and no training row is used."""
-    text = plain_file(setup.task.folder / options.file).decode("utf-8")
+    path = setup.task.folder / options.file
+    if not path.is_file():
+        raise DoesNotApply(f"there is no prompt file {options.file}")
+    text = plain_file(path).decode("utf-8")
     return prompting_arm(setup, Recipe(kind="file", text=text))
 
 

@@ -11,7 +11,6 @@ from tuneworthy.records.escape import visible
 from tuneworthy.records.evidence import ArmResult, Pair
 from tuneworthy.records.reason import Reason
 from tuneworthy.records.results import Results
-from tuneworthy.records.specs import file_read
 from tuneworthy.records.task import TRAINED_TOOLS, recorded_files
 from tuneworthy.report import fact_lines
 from tuneworthy.report.comparisons import lead_line
@@ -52,7 +51,8 @@ def lead_lines(results: Results) -> tuple[str, str]:
     "" twice unless the study compares at least two of the user's own, which are what runs today,
     recorded systems and prompt files, and no other arm. The bounds are those of the verdict.
     """
-    files = {run.spec.name for run in results.runs if file_read(run.spec)}
+    files = {run.spec.name for run in results.runs
+             if run.spec.tool == "prompt" and run.recipe and run.recipe.kind == "file"}  # fmt: skip
     today = {arm.name for arm in results.evidence.arms if arm.present}
     theirs = {*recorded_files(results.task), *files, *today}
     own = _measured_arms(results, theirs)

@@ -198,9 +198,10 @@ def format_of(table: Table, choice: Choice, several: bool) -> RecognisedFile | N
     found = formats()[best]
     if not counts[best] or _is_minority(found, records):
         return None
-    if (choice.input or choice.answers) and not several:
-        column = choice.input or next(iter(choice.answers.values()))
-        raise TaskError(f"no column has this name; the file was read as {found.name}",
+    named = (choice.input, *choice.answers.values(), choice.group, choice.time)
+    if (column := next(filter(None, named), None)) and not several:
+        what = "its form fixes this column" if column in columns else "no column has this name"
+        raise TaskError(f"{what}; the file was read as {found.name}",
                         where=table.path.name, got=column,
                         fix=f"there are: {', '.join(sorted(columns))}", kept="")  # fmt: skip
     at = next(record.at for record in records if found.fits(record))

@@ -97,6 +97,16 @@ def test_rows_that_have_a_group_get_no_other_proposal(here, capsys):
     assert cases_of(here)[0].group == "g0"
 
 
+def test_a_file_of_another_tool_has_its_own_columns_and_the_option_is_not_passed_over(here, capsys):
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    rows = [{"messages": turns, "customer": f"C{k // 3}"} for k in range(30)]
+    (here / "chats.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run(["init", "chats.jsonl", "--group", "customer"]) == 2
+    assert "its form fixes this column" in capsys.readouterr().err
+    assert run(["init", "chats.jsonl", "--time", "written"]) == 2
+    assert "no column has this name" in capsys.readouterr().err
+
+
 def test_a_terminal_says_it_and_takes_a_reply(here, monkeypatch):
     write(here / "mails.csv", [mail(k) for k in range(60)])
     for name in ("stdin", "stderr"):

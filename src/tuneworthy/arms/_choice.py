@@ -91,7 +91,7 @@ def prompt_name(recipe: Recipe) -> str:
         return "a rewritten prompt"
     shots = f"nearest_shots with {recipe.k} examples"
     names = {"zero": "zero_shot", "few": "few_shot", "nearest": shots, "short": "the instruction"}
-    return names.get(recipe.kind, "today's prompt")
+    return names.get(recipe.kind, "your own prompt")
 
 
 def choice_requests(

@@ -49,7 +49,10 @@ def column_question() -> AskForColumns | None:
 
 
 def _print_taken(roles: Roles) -> None:
-    taken = {"input": " + ".join(roles.inputs), "output": roles.output, **roles.systems}
+    from tuneworthy.rows.dependence import proposal_sentences
+
+    taken = {"input": " + ".join(roles.inputs), "output": roles.output, **roles.own,
+             **roles.systems}  # fmt: skip
     print_stderr("taken:   " + ", ".join(f"{role} = {name}" for role, name in taken.items()))
     if roles.texts and not roles.joined:
         both = " ".join(f"input={shlex.quote(name)}" for name in (*roles.texts, roles.input))
@@ -59,6 +62,8 @@ def _print_taken(roles: Roles) -> None:
     if roles.undecided:
         both = " and ".join(f"`{name}`" for name in roles.undecided)
         print_stderr(f"         {both} mostly agree: look which of them is the right answer")
+    for sentence in proposal_sentences(roles.likely, "{}=COLUMN"):
+        print_stderr(f"         {sentence}")
 
 
 def input_line() -> str:
@@ -84,13 +89,15 @@ def read_reply(text: str, roles: Roles) -> Choice | None:
         raise ValueError(_NOT_A_LIST)
     systems = dict(roles.systems)
     for name, column in pairs.items():
-        if name not in {"input", "output", "lists"}:
+        if name not in {"input", "output", "lists", "group", "time"}:
             systems[name] = column
     today = systems.pop("present", None)
     inputs = [column for name, column in words if name == "input"] or roles.inputs
+    own = {**roles.own, **pairs}
     return Choice(inputs[0], pairs.get("output", roles.output), today, systems,
                   pairs.get("lists", "alternatives"), joined=tuple(inputs[1:]),
-                  split=roles.split or None, mark=roles.mark)  # fmt: skip
+                  split=roles.split or None, mark=roles.mark, group=own.get("group"),
+                  time=own.get("time"))  # fmt: skip
 
 
 def _pick_columns(roles: Roles, examples: Mapping[str, str]) -> Choice | None:
@@ -110,7 +117,7 @@ def _pick_columns(roles: Roles, examples: Mapping[str, str]) -> Choice | None:
     said = _pick_column("what runs today answered", columns, today, none=True)
     return Choice(asked, right, said or None, systems, no_system=not (said or systems),
                   joined=(joined,) if joined else roles.joined, split=roles.split or None,
-                  mark=roles.mark)  # fmt: skip
+                  mark=roles.mark, **roles.own)  # fmt: skip
 
 
 def _print_columns(examples: Mapping[str, str]) -> None:

@@ -42,9 +42,8 @@ def _wrong_column(rows: Sequence[Path], columns: Sequence[str]) -> TuneworthyErr
     A file that can't be read here is left to the reader of rows.
     """
     from tuneworthy.records.errors import DataError, TaskError
-    from tuneworthy.rows.column_roles import columns_of
     from tuneworthy.rows.table import open_table
-    from tuneworthy.rows.table_columns import column_like, raise_no_column
+    from tuneworthy.rows.table_columns import column_like, columns_of, raise_no_column
 
     try:
         names = columns_of(open_table(rows[0]).head) if columns and rows else []

@@ -39,6 +39,12 @@ Labels = Annotated[
 Split = Annotated[
     str | None, typer.Option("--split", help="The column that says train or test of each row.")
 ]
+Group = Annotated[
+    str | None, typer.Option("--group", help="The column whose rows belong together: a customer.")
+]
+Time = Annotated[
+    str | None, typer.Option("--time", help="The column with each row's date: 2026-01-31.")
+]
 Output = Annotated[
     str | None,
     typer.Option("--output", help="The column with the right answers (or FILE.yaml, as --to)."),
@@ -66,6 +72,8 @@ def command(
     lists: Lists = "alternatives",
     labels: Labels = "",
     split: Split = None,
+    group: Group = None,
+    time: Time = None,
     max_bad: MaxBad = "1%",
     to: To = None,
     force: _Force = False,
@@ -87,10 +95,11 @@ def command(
         files, choice = _answer_files_and_columns(
             (next(iter(asked), None), column, present), answers or [], lists
         )
-        choice = replace(choice, joined=tuple(asked[1:]), split=split, mark=labels)
+        choice = replace(choice, joined=tuple(asked[1:]), split=split, mark=labels,
+                         group=group, time=time)  # fmt: skip
         _check_paths(rows)
         rows, files = _logs_apart(rows, files)
-        check_free(rows, task, force, [name for name in (*asked, column) if name])
+        check_free(rows, task, force, [name for name in (*asked, column, group, time) if name])
         ask = column_question() if not (choice.input and choice.output) else None
         options = ImportOptions(choice, ask, share(max_bad), replace=force)
         seen = write_task(rows, files, options, task)

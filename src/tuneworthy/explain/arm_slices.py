@@ -1,7 +1,6 @@
-"""Score an arm and its rival on slices of the cases (length, class, group, time ...). Pure.
+"""Score an arm and its rival on slices of the cases (length, class, group, `meta` ...). Pure.
 
-Slices only explain; no rule reads them. Each interval holds by itself (95 %), so about one slice in
-twenty misses by chance: the table reports how many slices there are.
+Slices only explain; no rule reads them. The bounds of all slices hold together (Bonferroni).
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,12 @@ from tuneworthy.matrix.design import Design
 from tuneworthy.matrix.matrix import Matrix
 from tuneworthy.metrics import JUDGE, metric_name
 from tuneworthy.records.case import Case
-from tuneworthy.records.further import SMALL_SLICE, Slice, SliceKind, Slices
+from tuneworthy.records.further import SMALL_SLICE, Slice, Slices
 from tuneworthy.records.interval import ALPHA
 from tuneworthy.records.task import Task
 
 ONE_GROUP_DESIGN = Design.independent("a slice of one group is about that group alone")
-_MOST_SLICES = 12  # the most classes or groups that get their own slice
+_MOST_SLICES = 12  # the most classes, groups or values of a field that get their own slice
 _LEAST_SLICED_CASES = 6  # the fewest cases that are cut into thirds or quarters
 _JUDGE_NOTE = (
     "Scores of slices are the judge's own: a slice has too few human grades to correct them."
@@ -37,7 +37,7 @@ def slices(
     arms: tuple[str, str | None],
     others: Sequence[Case] = (),
 ) -> Slices | None:
-    """Return scores of an arm and its rival by length, class, group, time …; None without score.
+    """Return scores of an arm and its rival by length, class, group, `meta` …; None without score.
 
     `arms` is (arm, rival), rival None if there is none. `cases` are the scored cases, `others`
     further rows that count only for the word frequencies behind "rare words".
@@ -48,17 +48,12 @@ def slices(
     scored = [case for case in cases if all(case.id in columns[name].cells for name in named)]
     if arm not in named or not scored:
         return None
-    missing: dict[str, str] = {}
-    rows: list[Slice] = []
-    for kind, parts in _slices_by_kind(task, scored, _scores_of_other_arms(matrix, arms), others):
-        alone = ONE_GROUP_DESIGN if kind == "group" else None
-        part_slices = [
-            _score_slice((kind, name), matrix.part(ids, alone), named) for name, ids in parts if ids
-        ]
-        if part_slices:
-            rows += part_slices
-        else:
-            missing[kind] = _MISSING_REASONS[kind]
+    parts = list(slice_parts(task, scored, _scores_of_other_arms(matrix, arms), others))
+    rows = []
+    for kind, name, ids in parts:
+        part = matrix.part(ids, ONE_GROUP_DESIGN if kind == "group" else None)
+        rows.append(_score_slice((kind, name), part, named, ALPHA / len(parts)))
+    kinds = {kind for kind, *_ in parts}
     return Slices(
         arm=arm,
         rival=rival if rival in named else None,
@@ -68,11 +63,11 @@ def slices(
             *_slice_notes(rows),
             *([_JUDGE_NOTE] if metric_name(task) == JUDGE else []),
         ),
-        missing=missing,
+        missing={kind: why for kind, why in _MISSING_REASONS.items() if kind not in kinds},
     )
 
 
-_MISSING_REASONS: dict[SliceKind, str] = {
+_MISSING_REASONS = {
     "length": f"fewer than {_LEAST_SLICED_CASES} cases",
     "class": "the answers are not labels of a closed set",
     "group": "no two scored rows share a `group`",
@@ -82,22 +77,36 @@ _MISSING_REASONS: dict[SliceKind, str] = {
 }
 
 
-def slice_parts(task: Task, cases: Sequence[Case]) -> Iterator[tuple[SliceKind, str, list[str]]]:
-    """Yield (kind, name, case ids) per slice of cases by length, class, group, time or words."""
-    for kind, parts in _slices_by_kind(task, cases, {}, ()):
+def slice_parts(
+    task: Task,
+    cases: Sequence[Case],
+    scores: Mapping[str, Sequence[float]] = MappingProxyType({}),
+    others: Sequence[Case] = (),
+) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield (kind, name, case ids) per slice: length, class, group, time, words, fields of `meta`.
+
+    `scores` are other arms' by case; without them no cases are the hardest. `others` count only for
+    the word frequencies behind "rare words".
+    """
+    for kind, parts in _slices_by_kind(task, cases, scores, others):
         yield from ((kind, name, ids) for name, ids in parts if ids)
 
 
 def _slices_by_kind(
     task: Task, cases: Sequence[Case], scores: Mapping[str, Sequence[float]], others: Sequence[Case]
-) -> Iterator[tuple[SliceKind, _SliceParts]]:
+) -> Iterator[tuple[str, _SliceParts]]:
     yield "length", _split_in_thirds(cases, lambda c: len(c.input), ("short", "middle", "long"))
     yield "class", _slices_by_class(task, cases)
-    yield "group", named_parts({c.id: c.group for c in cases if c.group})
+    yield "group", _named_parts({c.id: c.group for c in cases if c.group})
     dated = [case for case in cases if case.time]
     yield "time", _split_in_thirds(dated, lambda c: str(c.time), ("oldest", "between", "newest"))
     yield "rare words", _slices_by_rarity(cases, others)
     yield "hardest", _hardest_slices(cases, scores)
+    for key in sorted({key for case in cases for key in case.meta}):
+        found = {case.id: case.meta.get(key) for case in cases}
+        values = {i: str(v) for i, v in found.items() if isinstance(v, str | int) and str(v)}
+        if 2 <= len(set(values.values())) <= _MOST_SLICES:
+            yield f"meta.{key}" if key in _MISSING_REASONS else key, _named_parts(values)
 
 
 def _split_in_thirds(
@@ -112,10 +121,10 @@ def _split_in_thirds(
 
 def _slices_by_class(task: Task, cases: Sequence[Case]) -> _SliceParts:
     if task.output.type == "label":
-        yield from named_parts({case.id: case.output.strip() for case in cases}, least=1)
+        yield from _named_parts({case.id: case.output.strip() for case in cases}, least=1)
 
 
-def named_parts(names: Mapping[str, str | None], least: int = 2) -> _SliceParts:
+def _named_parts(names: Mapping[str, str | None], least: int = 2) -> _SliceParts:
     """Yield (name, case ids) of at most 12 groups with `least` or more cases, largest first."""
     counts = Counter(name for name in names.values() if name)
     for name, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:_MOST_SLICES]:
@@ -172,20 +181,20 @@ def _scores_of_other_arms(matrix: Matrix, arms: tuple[str, str | None]) -> dict[
     return scores
 
 
-def _score_slice(what: tuple[SliceKind, str], part: Matrix, named: Sequence[str]) -> Slice:
+def _score_slice(what: tuple[str, str], part: Matrix, named: Sequence[str], level: float) -> Slice:
     """Return a slice: score of `named[0]`, and of its rival `named[1]` with the difference."""
-    score, *versus = (part.mean(name, ALPHA).interval for name in named)
-    delta = part.difference(named[0], named[1], ALPHA / 2).interval if versus else None
+    score, *versus = (part.mean(name, level).interval for name in named)
+    delta = part.difference(named[0], named[1], level / 2).interval if versus else None
     rival = versus[0] if versus else None
     return Slice(kind=what[0], name=what[1], n=len(part.columns[named[0]].cells), score=score,
                  rival=rival, delta=delta)  # fmt: skip
 
 
 def _slice_notes(rows: Sequence[Slice]) -> tuple[str, ...]:
-    missed = len(rows) / 20
     lines = [
-        f"{len(rows)} slices were looked at: at 95 % each, about {missed:.1f} of their intervals "
-        "miss by chance. A slice is a reason to look at its cases, not a verdict on them."
+        f"{len(rows)} slices were looked at. The bounds of a column hold together (95 %): a "
+        "difference whose bounds exclude 0 is no accident of looking at many. A slice is a reason "
+        "to look at its cases, not a verdict on them."
     ]
     if small := sum(row.small for row in rows):
         lines.append(f"Fewer than {SMALL_SLICE} cases: {small} of them, greyed.")

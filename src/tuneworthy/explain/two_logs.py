@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from tuneworthy.explain.arm_slices import ONE_GROUP_DESIGN, named_parts, slice_parts
+from tuneworthy.explain.arm_slices import ONE_GROUP_DESIGN, slice_parts
 from tuneworthy.explain.interval_width import EXPLAINED_RATIO
 from tuneworthy.explain.trends import neighbours
 from tuneworthy.matrix.columns import Column
@@ -34,7 +34,6 @@ Scores = Sequence[Score | Unscored]
 Grades = Mapping[tuple[str, str], float]
 NO_GRADES: Grades = MappingProxyType({})
 ALONE = Design.independent("how wide the interval would be if no row depended on another")
-_MOST_META_VALUES = 12  # a field of `meta` with more distinct values makes no slices
 
 
 @dataclass(frozen=True)
@@ -338,21 +337,11 @@ def _slice_differences(
     task: Task, cases: Sequence[Case], matrix: Matrix
 ) -> Iterator[SliceDifference]:
     """Yield the difference on each slice of 20 rows or more; all bounds hold together."""
-    parts = [*slice_parts(task, cases), *_slices_by_meta(cases)]
-    parts = [part for part in parts if SMALL_SLICE <= len(part[2]) < len(cases)]
+    parts = [part for part in slice_parts(task, cases) if SMALL_SLICE <= len(part[2]) < len(cases)]
     for kind, name, ids in parts:
         part = matrix.part(ids, ONE_GROUP_DESIGN if kind == "group" else None)
         delta = part.difference("B", "A", TAIL / len(parts)).interval
         yield SliceDifference(kind, name, len(ids), delta)
-
-
-def _slices_by_meta(cases: Sequence[Case]) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield (field, value, case ids) for each field of `meta` with few distinct values."""
-    for key in sorted({key for case in cases for key in case.meta}):
-        values = {case.id: case.meta.get(key) for case in cases}
-        named = {i: str(v) for i, v in values.items() if isinstance(v, str | int) and str(v)}
-        if 2 <= len(set(named.values())) <= _MOST_META_VALUES:
-            yield from ((key, name, ids) for name, ids in named_parts(named))
 
 
 def _slice_sort_key(part: SliceDifference) -> tuple[bool, float, str, str]:

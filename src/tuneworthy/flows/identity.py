@@ -23,6 +23,7 @@ from tuneworthy.records.specs import (
     Available,
     needs_of,
     needs_of_arm,
+    prompt_files,
     reads_unlabelled,
     specs,
     unmet_needs,
@@ -52,7 +53,13 @@ def input_digests(loaded: Loaded) -> dict[str, str]:
     task, kinds = loaded.task, {"cases": loaded.cases, "test": loaded.test, "dev": loaded.dev}
     files = {name: source.file for name, source in task.answers.items()}
     if task.present:
-        files |= {"present": task.present.answers or "", "prompt": task.present.prompt or ""}
+        files |= {"present": task.present.answers or ""}
+    for key, file in prompt_files(task).items():
+        if not (task.folder / file).is_file():
+            where = f"task.yaml {'present.prompt' if key == 'prompt' else key}"
+            raise TaskError("there is no such prompt file", where=where, got=file,
+                            fix="correct the path: it starts at this file's folder")  # fmt: skip
+        files[key] = file
     files |= {"grades": task.success.judge.grades} if task.success.judge else {}
     learnt = any(reads_unlabelled(spec.arm) for spec in specs(task))  # not by settling alone
     return {

@@ -30,7 +30,7 @@ from tuneworthy.records.case import Case, Message, Query
 from tuneworthy.records.plan import EndpointLoad
 from tuneworthy.records.plugins import load
 from tuneworthy.records.run import Spec
-from tuneworthy.records.specs import is_recorded, needs_of_arm
+from tuneworthy.records.specs import is_recorded, needs_of_arm, prompt_files
 from tuneworthy.records.task import Task
 from tuneworthy.rows.docs import Doc
 
@@ -256,8 +256,8 @@ def _messages_size(messages: Iterable[Message]) -> int:
 
 
 def _prompt_file_size(task: Task) -> int:
-    path = task.folder / task.present.prompt if task.present and task.present.prompt else None
-    return path.stat().st_size if path is not None and path.is_file() else 0
+    paths = [task.folder / file for file in prompt_files(task).values()]
+    return max((path.stat().st_size for path in paths if path.is_file()), default=0)
 
 
 @dataclass(frozen=True)

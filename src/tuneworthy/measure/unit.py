@@ -18,8 +18,8 @@ from tuneworthy.records.code import code_version
 from tuneworthy.records.plugins import load
 from tuneworthy.records.record import digest
 from tuneworthy.records.run import Spec
-from tuneworthy.records.specs import chooses, needs_of_arm, reads_unlabelled
-from tuneworthy.rows.fingerprint import docs_digest, present_fields
+from tuneworthy.records.specs import chooses, file_read, needs_of_arm, reads_unlabelled
+from tuneworthy.rows.fingerprint import docs_digest, file_digest, present_fields
 from tuneworthy.rows.folds import Part
 
 COMMON_FOLDER = "common"
@@ -119,6 +119,8 @@ class Unit:
             context["unlabelled"] = digest([query.plain() for query in runner.unlabelled])
         if reads_unlabelled(spec.arm) or "teacher" in needs:
             context["pairs"] = pair_settings(runner.task)
+        if file := file_read(spec):
+            context["file"] = file_digest(runner.task.folder / file)
         if hasattr(arm, "here"):
             context["here"] = arm.here(arm.Options.model_validate(spec.options))
         return context

@@ -31,6 +31,7 @@ A module in `arms/` defines
                 `setup.recipe`, the prompt that its arm chose
     BUILDS_ON_PROMPT (optional) True: it uses `setup.recipe`, the best prompt of its fold so far
     BY_NAME     (optional) True: it runs only where task.yaml names it, not under `arms: auto`
+    READS_FILE  (optional) True: its option `file` is a file of the user, whose text counts
     UNLABELLED  (optional) True: it learns from `setup.unlabelled` too, where there are any
     place(options) -> (tool, role)           (optional) in place of TOOL and ROLE, by its options
     needs(options) -> frozenset              (optional) in place of NEEDS, by its options

@@ -275,19 +275,17 @@ class UntriedSearch(Record):
     how: str
 
 
-SliceKind = Literal["length", "class", "group", "time", "rare words", "hardest"]
-
 SMALL_SLICE = 20  # cases; the report greys out smaller slices, whose intervals say little
 
 
 class Slice(Record):
     """One part of the scored cases: `score` of the arm, `rival` of its rival on the same cases.
 
-    `delta` is arm minus rival, paired. Each interval is two-sided 95 %, without correction for the
-    others.
+    `kind` is length, class, group, time, rare words, hardest, or a field of `meta`. `delta` is arm
+    minus rival, paired. Intervals are two-sided; those of all slices hold together at 95 %.
     """
 
-    kind: SliceKind
+    kind: str
     name: str
     n: int
     score: Interval

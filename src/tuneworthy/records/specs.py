@@ -239,6 +239,18 @@ def uses_vectors(spec: Spec) -> bool:
     return "vectors" in needs_of_arm(spec) or spec.options.get("dense") is True
 
 
+def file_read(spec: Spec) -> str | None:
+    """Return the user's file that an arm reads, from the task's folder; None if it reads none."""
+    return str(spec.options["file"]) if _has_flag(spec.arm, "READS_FILE") else None
+
+
+def prompt_files(task: Task) -> dict[str, str]:
+    """Return {what has a prompt file: its path}: "prompt" for what runs today, else the arm."""
+    today = task.present.prompt if task.present else None
+    arms = {spec.name: file for spec in specs(task) if (file := file_read(spec))}
+    return ({"prompt": today} if today else {}) | arms
+
+
 def trains(spec: Spec) -> bool:
     """Return whether an arm trains a model: it then runs last, after the diagnosis."""
     return "training" in needs_of_arm(spec)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from tuneworthy.explain.questions import CHECKLIST
 from tuneworthy.records.counting import tenths, with_verb
@@ -22,16 +22,19 @@ _TRAIN_EXTRA = "tuneworthy[train]"
 _LEAST_USD_PER_1K = 1e-4  # dollars per 1,000 requests below which two systems cost the same
 
 
-def _recorded_arms(results: Results) -> list[ArmResult]:
-    """Return the measured recorded systems, the highest score first."""
-    names = recorded_files(results.task)
+def _measured_arms(results: Results, names: Collection[str]) -> list[ArmResult]:
+    """Return the measured ones of these arms, the highest score first."""
     own = [a for a in results.evidence.arms if a.name in names and a.score and a.competes]
     return sorted(own, key=lambda arm: -(arm.score.mean if arm.score else 0.0))
 
 
 def without_model(results: Results) -> bool:
     """Return whether recorded systems were measured and no arm that asks or trains a model was."""
-    names = recorded_files(results.task)
+    return _no_other_than(recorded_files(results.task), results)
+
+
+def _no_other_than(names: Collection[str], results: Results) -> bool:
+    """Return whether all measured candidates but classifiers are among these, and one at least."""
     candidates = [a for a in results.evidence.arms if a.score and a.role == "candidate"]
     others = [a for a in candidates if a.name not in names and a.tool != "classifier"]
     return bool(candidates) and not others and any(a.name in names for a in candidates)
@@ -43,13 +46,17 @@ def has_no_prices(results: Results) -> bool:
 
 
 def lead_lines(results: Results) -> tuple[str, str]:
-    """Return which recorded system leads, and its wins and losses, as two sentences; or "" twice.
+    """Return which of the user's systems leads, and its wins and losses, as two sentences.
 
-    "" twice unless the study compares at least two recorded systems and runs no model. The bounds
-    are those of the verdict.
+    "" twice unless the study compares at least two of the user's own, which are what runs today,
+    recorded systems and prompt files, and no other arm. The bounds are those of the verdict.
     """
-    own = _recorded_arms(results)
-    if len(own) < 2 or not without_model(results) or results.verdict.status == "blocked":
+    files = {run.spec.name for run in results.runs
+             if run.spec.tool == "prompt" and run.recipe and run.recipe.kind == "file"}  # fmt: skip
+    today = {arm.name for arm in results.evidence.arms if arm.present}
+    theirs = {*recorded_files(results.task), *files, *today}
+    own = _measured_arms(results, theirs)
+    if len(own) < 2 or not _no_other_than(theirs, results) or results.verdict.status == "blocked":
         return "", ""
     pair, sign = _pair_and_sign(results.evidence.pairs, own[0].name, own[1].name)
     if pair is None:
@@ -70,7 +77,11 @@ def worth_line(results: Results) -> str:
     It compares a tuned system with what runs today, else the two best systems. The figures are
     those of these rows: the ladder shows the bounds of the gain.
     """
-    priced = [arm for arm in _recorded_arms(results) if arm.usd_per_1k is not None]
+    priced = [
+        arm
+        for arm in _measured_arms(results, recorded_files(results.task))
+        if arm.usd_per_1k is not None
+    ]
     tuned = [arm for arm in priced if arm.tool in TRAINED_TOOLS] or priced
     others = [arm for arm in priced if arm.name != (tuned[0].name if tuned else "")]
     others.sort(key=lambda arm: not (arm.present or arm.tool == "keep"))

@@ -46,7 +46,7 @@ class LadderRow:
 class Opening:
     """What the first screen of a study tells, in this order; "" or empty where there is nothing.
 
-    `lead` says which recorded system leads. `told` holds the sentences on the verdict by key:
+    `lead`: which of the user's own systems leads. `told` holds the sentences on the verdict by key:
     counts, scored, left, time, pays. `limits` are (limit, state), `unshown` why some are left open.
     """
 

@@ -9,19 +9,22 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NoReturn
 
 from tuneworthy.records.errors import DataError
+from tuneworthy.rows.dependence import dependent_columns
 from tuneworthy.rows.rows import as_text
 from tuneworthy.rows.table_columns import (
     INPUTS,
+    OUR_FIELDS,
     OUTPUTS,
     PRESENT,
     TRUTHS,
     Choice,
     are_codes,
+    columns_of,
     has_letter,
     inner_columns,
     is_empty,
@@ -36,7 +39,6 @@ from tuneworthy.rows.table_columns import (
     words_of,
 )
 
-_OUR_FIELDS = {"id", "group", "time", "context", "accepted", "must_say", "must_not_say", "meta"}
 _NOT_TEXT = re.compile(r"(^|_)(id|uuid|date|time|timestamp|created|updated|score|cost|usd|latency|"
                        r"seconds|tokens|confidence|url|index|idx|split)(_|$)")  # fmt: skip
 _MOST_LABELS = 300  # distinct answers up to which two columns are compared as labels
@@ -54,6 +56,7 @@ class Roles:
     `undecided` are two columns that mostly agree, the likelier right answer first, where nothing
     settles which of them is right. `joined` are further columns of the input, `texts` text columns
     without a role; `split` says train, test or dev, `mark` separates several labels of a cell.
+    `own` maps `group` and `time` to the columns named for them, `likely` to those that may be.
     """
 
     input: str
@@ -67,6 +70,8 @@ class Roles:
     texts: tuple[str, ...] = ()
     split: str = ""
     mark: str = ""
+    own: Mapping[str, str] = field(default_factory=dict)
+    likely: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
@@ -77,13 +82,7 @@ class Roles:
     def used(self) -> frozenset[str]:
         """Return the columns that have a role."""
         names = (*self.inputs, self.output, self.id, self.split, *self.systems.values())
-        return frozenset({*names, *self.plain})
-
-
-def columns_of(sample: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the columns of a table and the fields of its objects as `column.field`."""
-    columns = list(dict.fromkeys(key for row in sample for key in row))
-    return [*columns, *inner_columns(sample, _OUR_FIELDS)]
+        return frozenset({*names, *self.plain, *self.own.values()})
 
 
 def propose_roles(
@@ -95,7 +94,7 @@ def propose_roles(
     TaskError for a column that was named and is not there.
     """
     columns = list(dict.fromkeys(key for row in sample for key in row))
-    inner = inner_columns(sample, _OUR_FIELDS)
+    inner = inner_columns(sample, OUR_FIELDS)
     choice = choice.in_file_spelling([*columns, *inner])
     for name in choice.columns:
         if name not in columns and name not in inner:
@@ -106,13 +105,18 @@ def propose_roles(
         found = _proposed_roles(sample, [*columns, *inner], choice, elsewhere)
     if isinstance(found, Roles) and (choice.id or "id" not in columns):
         found = replace(found, id=choice.id or _id_column(sample, columns, found))
+    if isinstance(found, Roles):
+        free = [name for name in columns if name not in found.used]
+        likely = dependent_columns(sample, free, found.inputs, found.output)
+        has = {*found.own, *found.plain}
+        found = replace(found, likely={key: likely[key] for key in likely if key not in has})
     return found
 
 
 def _proposed_roles(
     sample: Sequence[Mapping[str, Any]], columns: Sequence[str], choice: Choice, elsewhere: bool
 ) -> Roles | str:
-    free = [name for name in columns if name not in choice.columns and name not in _OUR_FIELDS]
+    free = [name for name in columns if name not in choice.columns and name not in OUR_FIELDS]
     texts = _filled(sample, columns)
     asked = choice.input or _best_column(free, INPUTS, texts, long=True)
     if asked is None:
@@ -133,9 +137,11 @@ def _proposed_roles(
             either = _unsettled_columns(str(right), free, sample)
         systems = _system_columns([name for name in free if name != right], str(right), sample)
     alternatives = choice.lists == "alternatives" and _are_alternatives(texts.get(str(right), ()))
-    plain = tuple(name for name in columns if name in _OUR_FIELDS and name not in {asked, right})
+    plain = tuple(name for name in columns if name in OUR_FIELDS and name not in {asked, right})
+    named = {"group": choice.group, "time": choice.time}
     found = Roles(asked, str(right), systems, plain, alternatives and not choice.mark, "", either,
-                  choice.joined, (), choice.split or "", choice.mark)  # fmt: skip
+                  choice.joined, (), choice.split or "", choice.mark,
+                  {key: name for key, name in named.items() if name})  # fmt: skip
     return replace(found, texts=tuple(_unused_text_columns(texts, found)))
 
 
@@ -213,11 +219,6 @@ def _longest_text_column(columns: Sequence[str], texts: Mapping[str, Sequence[An
     lengths = {name: sum(map(len, texts[name])) / len(texts[name]) for name in columns
                if texts[name] and all(isinstance(one, str) for one in texts[name])}  # fmt: skip
     return max(lengths, key=lambda name: lengths[name], default=None)
-
-
-def are_named(roles: Roles) -> bool:
-    """Return whether the column names alone identify the input and the right answer."""
-    return None not in (name_rank(roles.input, INPUTS), name_rank(roles.output, OUTPUTS))
 
 
 def _unsettled_columns(
@@ -359,8 +360,9 @@ def row_of(record: Mapping[str, Any], roles: Roles) -> dict[str, Any]:
     asked = joined_input(record, roles.inputs)
     right = label_list(value_of(record, roles.output), roles.mark)
     fields: dict[str, Any] = {name: record[name] for name in roles.plain if name in record}
-    if roles.id and record.get(roles.id) is not None:
-        fields["id"] = record[roles.id]
+    for name, column in {"id": roles.id, **roles.own}.items():
+        if column and (value := value_of(record, column)) is not None:
+            fields[name] = value if name == "id" else as_text(value)
     fields["input"] = None if asked is None else as_text(asked)
     fields["output"] = right
     listed = _accepted_answers(right)

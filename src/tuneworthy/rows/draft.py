@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -51,6 +52,7 @@ class DraftFacts:
     again. `count` counts the rows if they were checked already: then only the first are read of a
     long file. `metric` is that of the files' own checks, None without any. `parts` maps `train`,
     `test` and `dev` to their files if the rows are apart; `scored` counts the rows of `test`.
+    `dependence` are sentences on columns that may say how rows depend on each other.
     """
 
     name: str | None = None
@@ -60,6 +62,7 @@ class DraftFacts:
     first_answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     parts: Mapping[str, Path] = field(default_factory=dict)
     scored: int = 0
+    dependence: tuple[str, ...] = ()
 
 
 def draft(
@@ -96,7 +99,10 @@ def draft(
         loaded = replace(loaded, task=with_form(loaded.task, form))
     blocks = [
         _head_lines(about.name or rows.stem, loaded),
-        _part_lines(folder, about) or _data_lines(file, loaded, about, count),
+        [
+            *(_part_lines(folder, about) or _data_lines(file, loaded, about, count)),
+            *_wrapped_comments(about.dependence),
+        ],
         _output_lines(loaded),
         _success_lines(loaded, form, count, about.scored),
         systems,
@@ -191,6 +197,13 @@ def _part_lines(folder: Path, about: DraftFacts) -> list[str]:
         f"  # Made by `tuneworthy init` from {made_of}, by its own split.",
         "  # The rows of `train` teach; those of `test` alone are scored.",
     ]
+
+
+def _wrapped_comments(sentences: Sequence[str]) -> list[str]:
+    """Return sentences as comment lines of `data:`; they name columns of the user's file."""
+    return [line for text in sentences for line in textwrap.wrap(
+        _printable(f"`tuneworthy init`: {text}"), 98, initial_indent="  # ",
+        subsequent_indent="  # ", break_on_hyphens=False)]  # fmt: skip
 
 
 def _output_lines(loaded: Loaded) -> list[str]:

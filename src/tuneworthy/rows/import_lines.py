@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from tuneworthy.records.counting import count_noun
 from tuneworthy.records.escape import quoted
+from tuneworthy.rows.dependence import proposal_sentences
 from tuneworthy.rows.import_files import ImportFiles
 from tuneworthy.rows.recognising import RecognisedFile
 
@@ -29,8 +31,8 @@ def import_report_lines(
             what, takes = f"{source.format.name}, {form}", source.format.takes
         odd = "; not UTF-8: its letters are read as Windows-1252" * source.table.is_windows
         yield f"{source.path.name}: read as {what}{odd}"
-        if source.roles is not None and source.roles.id:
-            yield f"  id            `{source.roles.id}`"
+        own = {"id": source.roles.id, **source.roles.own} if source.roles is not None else {}
+        yield from (f"  {role:<13} `{column}`" for role, column in own.items() if column)
         yield f"  input         {takes[0]}"
         yield f"  right answer  {takes[1]}"
         if source.roles is not None and source.roles.alternatives:
@@ -66,6 +68,7 @@ def _option_lines(source: RecognisedFile) -> Iterator[str]:
     if source.split and not roles.split:
         said = f"`{source.split}` says train and test; to score its test rows alone"
         yield f"                {said}: --split {shlex.quote(source.split)}"
+    yield from _proposal_lines(source)
 
 
 def _unused_columns(source: RecognisedFile) -> str:
@@ -94,4 +97,18 @@ def read_in_place_lines(source: RecognisedFile) -> tuple[str, ...]:
         f"{quoted(source.path.name, 60)}: read where it lies",
         f"  input         {takes[0]}",
         f"  right answer  {takes[1]}",
+        *_proposal_lines(source),
     )
+
+
+def _proposal_lines(source: RecognisedFile) -> Iterator[str]:
+    """Yield the lines on columns that may be `group` or `time`."""
+    for sentence in dependence_sentences([source]):
+        yield from textwrap.wrap(sentence, 74, initial_indent="  ", subsequent_indent="    ",
+                                 break_on_hyphens=False)  # fmt: skip
+
+
+def dependence_sentences(sources: Sequence[RecognisedFile]) -> tuple[str, ...]:
+    """Return sentences on columns of the right answers' files that may be `group` or `time`."""
+    found = [one.roles.likely for one in sources if one.roles and one.roles.output]
+    return tuple(sentence for likely in found for sentence in proposal_sentences(likely))

@@ -23,6 +23,7 @@ from tuneworthy.rows.column_roles import Roles, answers_of, row_of
 from tuneworthy.rows.draft import DraftFacts
 from tuneworthy.rows.import_files import NO_ANSWER, ImportFiles
 from tuneworthy.rows.import_lines import (
+    dependence_sentences,
     import_report_lines,
     read_in_place_lines,
     system_prompt_line,
@@ -83,7 +84,8 @@ def import_rows(files: Sequence[Path], options: ImportOptions, folder: Path, ste
     single = sources[0] if len(sources) == 1 else None
     if single and single.own and single.format is None:
         said = read_in_place_lines(single) if single.roles else ()
-        return Imported(rows=single.path, printed_lines=said)
+        tied = dependence_sentences(sources)
+        return Imported(rows=single.path, printed_lines=said, dependence=tied)
     made = ImportFiles(folder, stem, merge=single is None, right=choice.output,
                        keep=(*files, *options.keep) if options.replace else None)  # fmt: skip
     try:
@@ -102,7 +104,8 @@ def import_rows(files: Sequence[Path], options: ImportOptions, folder: Path, ste
         raise
     if single and single.own and not keep:
         said = (*read_in_place_lines(single), system_prompt_line(made)) if made.rows else ()
-        return Imported(rows=single.path, printed_lines=said, count=made.rows)
+        return Imported(rows=single.path, printed_lines=said, count=made.rows,
+                        dependence=dependence_sentences(sources))  # fmt: skip
     if not made.rows:
         _refuse_without_rows(sources, made)
     return _import_result(sources, made, written, choice)
@@ -241,6 +244,7 @@ def _import_result(
         first_answers=made.said,
         parts=parts,
         scored=made.parts["test"],
+        dependence=dependence_sentences(sources),
         rows=next(iter(parts.values()), made.rows_file()),
         answers=answers,
         printed_lines=tuple(quoted(one, 300) for one in said),

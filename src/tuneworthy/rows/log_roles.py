@@ -14,7 +14,7 @@ from pathlib import Path
 from tuneworthy.records.errors import DataError
 from tuneworthy.records.escape import quoted
 from tuneworthy.rows.bad_rows import RawRow, ReadCount, RowFault
-from tuneworthy.rows.column_roles import columns_of, propose_roles
+from tuneworthy.rows.column_roles import propose_roles
 from tuneworthy.rows.measures import (
     MEASURE_NAMES,
     measured_columns,
@@ -27,6 +27,7 @@ from tuneworthy.rows.table import Table, open_rows
 from tuneworthy.rows.table_columns import (
     Choice,
     column_like,
+    columns_of,
     has_letter,
     is_empty,
     is_id,

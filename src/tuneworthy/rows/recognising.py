@@ -14,8 +14,6 @@ from tuneworthy.records.escape import quoted
 from tuneworthy.rows.bad_rows import BadRow, ImportedRow, RawRow, RowFault
 from tuneworthy.rows.column_roles import (
     Roles,
-    are_named,
-    columns_of,
     propose_roles,
     refuse_undecided,
     suggest_options,
@@ -25,11 +23,15 @@ from tuneworthy.rows.importers import Format, formats
 from tuneworthy.rows.rows import as_text
 from tuneworthy.rows.table import Table, open_table
 from tuneworthy.rows.table_columns import (
+    INPUTS,
+    OUTPUTS,
     Choice,
     check_header,
+    columns_of,
     has_parts,
     joined_input,
     likely_mark,
+    name_rank,
     part_of,
     system_name,
     value_of,
@@ -196,9 +198,10 @@ def format_of(table: Table, choice: Choice, several: bool) -> RecognisedFile | N
     found = formats()[best]
     if not counts[best] or _is_minority(found, records):
         return None
-    if (choice.input or choice.answers) and not several:
-        column = choice.input or next(iter(choice.answers.values()))
-        raise TaskError(f"no column has this name; the file was read as {found.name}",
+    named = (choice.input, *choice.answers.values(), choice.group, choice.time)
+    if (column := next(filter(None, named), None)) and not several:
+        what = "its form fixes this column" if column in columns else "no column has this name"
+        raise TaskError(f"{what}; the file was read as {found.name}",
                         where=table.path.name, got=column,
                         fix=f"there are: {', '.join(sorted(columns))}", kept="")  # fmt: skip
     at = next(record.at for record in records if found.fits(record))
@@ -246,7 +249,9 @@ def _is_minority(found: Format, records: Sequence[RawRow]) -> bool:
     if len(others) <= len(fitting):
         return False
     roles = propose_roles(others, Choice())
-    return isinstance(roles, Roles) and are_named(roles)
+    if not isinstance(roles, Roles):
+        return False
+    return None not in (name_rank(roles.input, INPUTS), name_rank(roles.output, OUTPUTS))
 
 
 def _roles_of(table: Table, choice: Choice, several: bool) -> Roles | str:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from tuneworthy.records.case import Case, Message
 from tuneworthy.records.record import canonical
-from tuneworthy.rows.bad_rows import BadRow, RawRow, RowFault, likely_name
+from tuneworthy.rows.bad_rows import ROW_FIELDS, BadRow, RawRow, RowFault, likely_name
 from tuneworthy.rows.csv_rows import DELIMITER_OF, json_texts, read_csv, read_table
 from tuneworthy.rows.lines import read_jsonl
 
@@ -59,6 +59,9 @@ def _make_case(raw: RawRow, answered: bool) -> Case:
     meta = row.get("meta") or {}
     if not isinstance(meta, dict):
         raise BadRow("`meta` is no object", str(meta), 'write {"key": ...}', "meta")
+    others = {key: value for key, value in row.items()
+              if key not in ROW_FIELDS and isinstance(value, str | int | float)}  # fmt: skip
+    meta = {**others, **meta}
     if doc is not None:
         meta = {**meta, "doc_id": doc}
     fields = {

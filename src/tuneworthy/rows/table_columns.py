@@ -12,6 +12,7 @@ from typing import Any, NoReturn, overload
 from tuneworthy.records.errors import DataError, TaskError
 from tuneworthy.rows.rows import as_text
 
+OUR_FIELDS = {"id", "group", "time", "context", "accepted", "must_say", "must_not_say", "meta"}
 _ID_NAMES = {"id", "ids", "uuid", "guid", "uid", "qid", "rid", "sid", "pid", "tid", "nr", "no",
              "nummer", "numéro", "numero", "número"}  # fmt: skip
 _BEFORE_ID_WORDS = {"row", "case", "doc", "msg", "item", "test", "task", "ex", "ticket", "question",
@@ -126,6 +127,12 @@ def value_of(record: Mapping[str, Any], name: str) -> Any:
 def is_empty(value: Any) -> bool:
     """Return whether a value is none: null, or a text of spaces. 0 and false are values."""
     return value is None or (isinstance(value, str) and not value.strip())
+
+
+def columns_of(sample: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the columns of a table and the fields of its objects as `column.field`."""
+    columns = list(dict.fromkeys(key for row in sample for key in row))
+    return [*columns, *inner_columns(sample, OUR_FIELDS)]
 
 
 def inner_columns(sample: Sequence[Mapping[str, Any]], left: set[str]) -> list[str]:
@@ -260,9 +267,9 @@ def has_parts(values: Sequence[Any]) -> bool:
 class Choice:
     """Columns that the user named: input, right answer, the present system, other systems, id.
 
-    `joined` are further input columns, `split` the column that says train, test or dev, `mark` the
-    separator of several labels in one cell. `no_system`: the user said that no system answered, so
-    none is looked for.
+    `group` and `time` are the columns of those fields of a row. `joined` are further input columns,
+    `split` the column that says train, test or dev, `mark` the separator of several labels in one
+    cell. `no_system`: the user said that no system answered, so none is looked for.
     """
 
     input: str | None = None
@@ -275,6 +282,8 @@ class Choice:
     split: str | None = None
     mark: str = ""
     id: str | None = None
+    group: str | None = None
+    time: str | None = None
 
     @property
     def names_any(self) -> bool:
@@ -285,7 +294,7 @@ class Choice:
     def columns(self) -> tuple[str, ...]:
         """Return the named columns."""
         found = (self.input, *self.joined, self.output, self.present, self.split, self.id,
-                 *self.answers.values())  # fmt: skip
+                 self.group, self.time, *self.answers.values())  # fmt: skip
         return tuple(name for name in found if name)
 
     def in_file_spelling(self, columns: Sequence[str]) -> Choice:
@@ -300,7 +309,7 @@ class Choice:
         """Return the choice with each name changed, without those that become None."""
         answers = {system: new for system, name in self.answers.items() if (new := changed(name))}
         joined = tuple(new for name in self.joined if (new := changed(name)))
-        plain = ("input", "output", "present", "split", "id")
+        plain = ("input", "output", "present", "split", "id", "group", "time")
         own: dict[str, Any] = {key: changed(name) for key in plain
                                if (name := getattr(self, key))}  # fmt: skip
         return replace(self, answers=answers, joined=joined, **own)

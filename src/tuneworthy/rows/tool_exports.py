@@ -11,13 +11,12 @@ from tuneworthy.records.counting import count_noun
 from tuneworthy.records.errors import DataError
 from tuneworthy.records.escape import quoted
 from tuneworthy.rows.bad_rows import ImportedRow, RawRow, RowFault
-from tuneworthy.rows.column_roles import columns_of
 from tuneworthy.rows.copies import normalised_text
 from tuneworthy.rows.import_files import input_of
 from tuneworthy.rows.recognising import foreign_rows, format_of
 from tuneworthy.rows.rows import MOST_ID_CHARACTERS
 from tuneworthy.rows.table import Table, open_rows, open_table
-from tuneworthy.rows.table_columns import Choice, column_like
+from tuneworthy.rows.table_columns import Choice, column_like, columns_of
 
 _OWN_FORMATS = {"OpenAI chat rows"}  # read by their columns, as a task's rows are
 _SAMPLED_RECORDS = 1_000

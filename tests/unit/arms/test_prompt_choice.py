@@ -129,7 +129,7 @@ def test_ten_rows_are_not_halved_and_a_limit_on_prompts_holds(tmp_path):
     [
         (ZERO, "zero_shot"),
         (Recipe(kind="short"), "the instruction"),
-        (Recipe(kind="file", text="x"), "today's prompt"),
+        (Recipe(kind="file", text="x"), "your own prompt"),
         (Recipe(specification="Say it"), "a rewritten prompt"),
         (Recipe(kind="nearest", k=4, reminder="!"), "a rewritten prompt"),
     ],

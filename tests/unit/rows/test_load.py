@@ -284,6 +284,14 @@ def test_a_header_of_other_names_is_told_what_to_rename(header, fix, tmp_path):
     assert fix in str(caught.value.fix)
 
 
+def test_columns_of_their_own_are_meta_and_lists_are_not_kept(tmp_path):
+    rows = [pair(1, language="de", turns=[1], meta={"tier": 2}), pair(2, language="fr", tier=3)]
+    metas = [case.meta for case in loaded(tmp_path, rows).cases]
+    assert metas == [{"language": "de", "tier": 2}, {"language": "fr", "tier": 3}]
+    (tmp_path / "rows.csv").write_text("input,output,language\none,two,de\n")
+    assert load(Task(data=Data(file="rows.csv")).at(tmp_path)).cases[0].meta == {"language": "de"}
+
+
 def test_contexts_come_from_documents(tmp_path):
     write(tmp_path, "docs.jsonl", [{"id": "d1", "text": "Nine euros.", "from": "2026-01-01"}])
     rows = [pair(1, context={"doc": "d1"}), pair(2, meta={"doc_id": "d1"}), pair(3, context="own")]

@@ -26,7 +26,7 @@ from tuneworthy.records.errors import ClusterError
 from tuneworthy.records.plugins import load
 from tuneworthy.records.record import plain_file
 from tuneworthy.records.run import Spec
-from tuneworthy.records.specs import trainer_command
+from tuneworthy.records.specs import prompt_files, trainer_command
 from tuneworthy.records.task import Task
 
 FileContents = dict[str, bytes]
@@ -214,8 +214,7 @@ def _named_paths(task: Task) -> set[str]:
     """Return the relative paths of models, prompts and metrics that a task names."""
     parts = [s.partition(":") for s in wanted_models(task).values() if is_local(s)]
     names = {name for kind, _, name in parts if kind == "scripted" or name.startswith("./")}
-    if task.present and task.present.prompt:
-        names.add(task.present.prompt)
+    names.update(prompt_files(task).values())
     if task.success.metric and is_own(task.success.metric):
         names.add(task.success.metric.rpartition(":")[0])
     inside = {name for name in names if _stays_below(name)}

@@ -7,7 +7,6 @@ from typing import Any
 
 from tuneworthy.records.case import LoggedRequest
 from tuneworthy.rows.bad_rows import BadRow
-from tuneworthy.rows.column_roles import columns_of
 from tuneworthy.rows.logs._values import (
     USER,
     iso_time,
@@ -19,6 +18,7 @@ from tuneworthy.rows.logs._values import (
 )
 from tuneworthy.rows.measures import measured_columns, measured_values
 from tuneworthy.rows.rows import as_text
+from tuneworthy.rows.table_columns import columns_of
 
 EXAMPLE: dict[str, Any] = {
     "time": "2026-01-31T08:00:00+00:00", "model": "tune-1f0c", "input": "How long is exam leave?",

@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 89_205,
-    "files": 501,
-    "public names": 2327,
+    "lines": 89_419,
+    "files": 502,
+    "public names": 2330,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

@@ -219,7 +219,7 @@ def _judged(rest: _Errors, inside: _Errors, factor: _Factor) -> Iterator[ExportS
         return
     yield _step("base", True, "the weights that the adapter leaves alone are those of the base")
     if inside.numbers:
-        merge = _merge(inside, factor, coarse)
+        merge = _merge(factor, coarse)
         yield merge
         if merge.sound is False:
             return
@@ -235,7 +235,7 @@ def _judged(rest: _Errors, inside: _Errors, factor: _Factor) -> Iterator[ExportS
                 + (f": the base was rounded to {how} before" if how else ""))  # fmt: skip
 
 
-def _merge(inside: _Errors, factor: _Factor, coarse: str) -> ExportStep:
+def _merge(factor: _Factor, coarse: str) -> ExportStep:
     if not factor.size:
         return _step("merge", False, "the adapter changes nothing")
     value, wanted = factor.value, factor.expected

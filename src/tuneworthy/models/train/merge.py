@@ -126,7 +126,9 @@ def check_merged(base: Path, adapter: Path, changes: Mapping[str, Any], out: Pat
             )
 
 
-def adapter_matrices(adapter: Path, changes: Mapping[str, Any]) -> dict[str, tuple[Any, Any, float]]:
+def adapter_matrices(
+    adapter: Path, changes: Mapping[str, Any]
+) -> dict[str, tuple[Any, Any, float]]:
     """Return {weight name: (A, B, scale)} of the adapter's file, in fp32."""
     stored = load_file(adapter / "adapter_model.safetensors")
     return {

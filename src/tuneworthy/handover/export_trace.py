@@ -6,7 +6,8 @@ last, of the tuned model in its own engine and of the export in the one that wil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tuneworthy.models import open_model, weights_folder
 from tuneworthy.models.local.chat_template import TEMPLATE_FILE, Refused, one_template, rendered
 from tuneworthy.models.local.exported_weights import ExportedModel, read_exported
 from tuneworthy.models.local.weight_steps import change_of, weight_steps
+from tuneworthy.models.train.merge import adapter_matrices
 from tuneworthy.records.answer import Answer, Score, Unscored
 from tuneworthy.records.build_report import ExportStep, ExportTrace, FormParity, StepName
 from tuneworthy.records.case import Case
@@ -87,9 +89,10 @@ def trace_export(
         return ExportTrace(source=told[0], export=told[1], steps=(step,))
     made, folder = read_exported(export), weights_folder(base, Path())
     assert folder is not None  # a model that takes an adapter here is local
-    delta, changed = change_of(tuned)
+    matrices = adapter_matrices(source, tuned.adapter.changes)
+    delta = change_of(matrices, tuned.adapter.gains)
     steps = [
-        *weight_steps(read_exported(folder), delta, changed, made),
+        *weight_steps(read_exported(folder), delta, matrices.keys(), made),
         _template_step(tuned, source, made),
         _stop_step(tuned, made),
     ]
@@ -101,8 +104,8 @@ def trace_export(
     if isinstance(engine, str):
         steps.append(ExportStep(name="answers", sound=None, text=engine))
         return ExportTrace(source=told[0], export=told[1], steps=tuple(steps))
-    parity = _asked(tuned, model, engine, made, cases, score, limits, margin)
-    steps += _answer_steps(parity)
+    parity = _asked(tuned, model, engine, made, cases, score, limits)
+    steps.append(_answer_step(parity, margin))
     return ExportTrace(source=told[0], export=told[1], steps=tuple(steps), asked=parity.asked,
                        equal=parity.equal)  # fmt: skip
 
@@ -158,9 +161,9 @@ def _engine_of(
 
 def _asked(
     tuned: Any, model: Any, engine: Engine, made: ExportedModel, cases: Sequence[Case],
-    score: Callable[[Case, Answer], Score | Unscored], limits: Limits, margin: float,
+    score: Callable[[Case, Answer], Score | Unscored], limits: Limits,
 ) -> FormParity:  # fmt: skip
-    """Return how the export answers the cases beside the tuned model."""
+    """Return how the export answers the cases beside the tuned model; no drop in score fails it."""
     prompts = [case.messages for case in cases]
     replies = tuned.reply(prompts, limits)
     answers = [
@@ -175,23 +178,32 @@ def _asked(
         return lambda prompts, texts: token_logprobs(of, prompts, texts)
 
     reference = ReferenceAnswers(
-        cases, answers, score, margin, limits.max_tokens,
+        cases, answers, score, math.inf, limits.max_tokens,
         [tuned.count_tokens(prompt) for prompt in prompts], logs(tuned), logs(model),
     )  # fmt: skip
     return compare_form(made.path.name, engine, reference, exact=False)
 
 
-def _answer_steps(parity: FormParity) -> Iterator[ExportStep]:
+def _answer_step(parity: FormParity, margin: float) -> ExportStep:
+    """Return the last step: faulty where the score drops beyond the margin, and not by chance.
+
+    A drop that a few rows could have by chance (the bound holds 0) accuses no export.
+    """
     text = f"{parity.equal:,} of {parity.asked:,} answers are the same text in {parity.engine}"
-    if parity.difference is not None:
-        low, high = 100 * parity.difference.low, 100 * parity.difference.high
-        text += f"; the score differs by {low:+.1f} to {high:+.1f} points"
+    assert parity.difference is not None  # cases were asked
+    low, high = parity.difference.low, parity.difference.high
+    text += f"; the score differs by {100 * low:+.1f} to {100 * high:+.1f} points"
     if (distance := parity.distance) is not None:
         text += (f"; log-probabilities differ by {distance.exported:.2g} nats a token, and by"
                  f" {distance.floor:.2g} when the tuned model is asked twice")  # fmt: skip
     if parity.failed:
-        text += f": {parity.failed[0]}"
-    yield _step("answers", not parity.failed, text)
+        return _step("answers", False, f"{text}: {parity.failed[0]}")
+    if parity.difference.mean < -margin and high < 0:
+        return _step("answers", False, f"{text}: it drops by more than {100 * margin:g}")
+    if low < -margin:
+        text += f": more rows are needed to exclude a drop by {100 * margin:g} points"
+        return _step("answers", None, text)
+    return _step("answers", True, text)
 
 
 def _step(name: StepName, sound: bool | None, text: str) -> ExportStep:

@@ -15,9 +15,10 @@ from tuneworthy.models.train.gguf_file import write_gguf
 class Exports:
     """A folder with a base, two adapters and an empty one, and functions that export them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, dtype: str = "bfloat16") -> None:
         self.folder = folder
-        self.base = tiny_llama(folder / "base", dtype="bfloat16", hidden_size=96)
+        self.base = tiny_llama(folder / "base", dtype=dtype, hidden_size=96,
+                               tie_word_embeddings=True)  # fmt: skip
         self.adapter = self.write_adapter("adapter", 1)
         self.other = self.write_adapter("other", 2)
         self.empty = self.write_adapter("empty", 3, size=0.0)
@@ -47,6 +48,19 @@ class Exports:
     def gguf(self, engine, kind="f16", name="model"):
         """Return the GGUF file of an engine's model."""
         return write_gguf(engine, self.folder / f"{name}-{kind}.gguf", kind)
+
+    def merged_by_peft(self, dtype):
+        """Return the merged folder that peft writes of a base that is loaded in a precision."""
+        import transformers
+        from peft import PeftModel
+
+        base = transformers.AutoModelForCausalLM.from_pretrained(self.base, dtype=dtype)
+        merged = PeftModel.from_pretrained(base, str(self.adapter)).merge_and_unload()
+        merged.save_pretrained(self.folder / f"peft-{dtype}")
+        transformers.AutoTokenizer.from_pretrained(self.base).save_pretrained(
+            self.folder / f"peft-{dtype}"
+        )
+        return self.folder / f"peft-{dtype}"
 
     def scaled(self, factor):
         """Return the tuned model with its adapter's change `factor` times."""

@@ -3,10 +3,12 @@
 import pytest
 
 from tuneworthy.cli._frame import run
-from tuneworthy.handover.export_trace import trace_export
+from tuneworthy.handover.export_trace import _answer_step, trace_export
 from tuneworthy.metrics import scorer
 from tuneworthy.models.local.rounded_weights import rounding_of
+from tuneworthy.records.build_report import FormParity
 from tuneworthy.records.case import Case, Message
+from tuneworthy.records.interval import Interval
 from tuneworthy.records.model import Limits
 from tuneworthy.records.task import Data, Output, Success, Task
 
@@ -34,6 +36,26 @@ def fault(made, export, **more):
 @pytest.mark.parametrize("kind", ["f16", "q8_0"])
 def test_a_sound_gguf_file_has_no_fault(made, kind):
     assert fault(made, made.gguf(made.tuned, kind)) is None
+
+
+def test_merges_of_an_f32_base_are_read_in_the_precision_of_the_files(tmp_path):
+    from export_kit import Exports
+
+    from tuneworthy.models.hf import load
+    from tuneworthy.models.train.gguf_file import write_gguf
+    from tuneworthy.models.train.merge import merge_adapter
+
+    made = Exports(tmp_path, dtype="float32")
+    tuned = load(made.base, made.spec, "bfloat16").with_adapter(made.adapter)
+    name, text = fault(made, write_gguf(tuned, tmp_path / "rounded.gguf"))
+    assert (name, "rounded to BF16 before" in text) == ("precision", True)
+    assert fault(made, made.merged_by_peft("float16")) is None, "rounds the base and the sum"
+    merge_adapter(made.base, made.adapter, tuned.adapter.changes, tmp_path / "merged")
+    trace = traced(made, tmp_path / "merged")
+    assert trace.fault is None
+    assert "differ by 0.00%" in trace.steps[2].text
+    name, text = fault(made, made.gguf(made.rounded_base(rounding_of("NF4"))))
+    assert (name, "rounded to NF4 before" in text) == ("precision", True)
 
 
 def test_a_sound_merged_folder_has_no_fault(made, tmp_path):
@@ -65,9 +87,22 @@ def test_another_adapter_and_another_base(made):
 
     name, text = fault(made, made.gguf(made.model.with_adapter(made.other)))
     assert (name, "another adapter" in text) == ("merge", True)
-    folder = tiny_llama(made.folder / "base2", seed=5, dtype="bfloat16", hidden_size=96)
+    folder = tiny_llama(made.folder / "base2", seed=5, dtype="bfloat16", hidden_size=96,
+                        tie_word_embeddings=True)  # fmt: skip
     other = open_model(f"hf:{folder}", folder=made.folder).with_adapter(made.adapter)
     assert fault(made, made.gguf(other))[0] == "base"
+
+
+def test_a_base_that_was_trained_further(made, monkeypatch):
+    from tuneworthy.models.train import gguf_file
+
+    def trained(*given, merged=gguf_file.merged_weights):
+        return ((name, 1.05 * weight) for name, weight in merged(*given))
+
+    monkeypatch.setattr(gguf_file, "merged_weights", trained)
+    name, text = fault(made, made.gguf(made.tuned, name="trained"))
+    assert name == "base"
+    assert "made from another base" in text
 
 
 @pytest.mark.parametrize("rounding", ["NF4", "INT8", "Q4_0"])
@@ -106,6 +141,38 @@ def test_a_lost_template_and_a_lost_stop_token(made, monkeypatch):
     assert fault(made, file)[0] == "stop token"
 
 
+def test_tensors_that_hold_other_numbers_are_no_weights_of_the_base(made, monkeypatch):
+    from tuneworthy.models.train import gguf_file
+
+    def exported(name, change):
+        weights = dict(gguf_file.merged_weights(made.tuned))
+        change(weights)
+        with monkeypatch.context() as patch:
+            patch.setattr(gguf_file, "merged_weights", lambda *given: iter(weights.items()))
+            return fault(made, made.gguf(made.tuned, "q8_0", name))
+
+    embeddings, layer = "model.embed_tokens.weight", "model.layers.0.mlp.down_proj.weight"
+    name, text = exported("zeros", lambda weights: weights[layer].zero_())
+    assert name == "base"
+    assert f"1 of {len(dict(made.tuned.module.named_parameters()))} tensors" in text
+    assert layer in text
+    name, text = exported("head", lambda w: w.update({"lm_head.weight": w[embeddings].flip(0, 1)}))
+    assert (name, "lm_head.weight" in text) == ("base", True)
+    assert exported("same-head", lambda w: w.update({"lm_head.weight": w[embeddings]})) is None
+    name, text = exported("resized", lambda w: w.update({embeddings: w[embeddings][:-1]}))
+    assert name == "base"
+    assert f"another shape there: it is of another model ({embeddings})" in text
+
+
+def test_q_and_k_in_the_order_of_transformers_in_a_gguf_file(made, monkeypatch):
+    from tuneworthy.models.train import gguf_file
+
+    monkeypatch.setattr(gguf_file, "permuted", lambda weight, heads: weight)
+    name, text = fault(made, made.gguf(made.tuned, name="not-permuted"))
+    assert name == "base"
+    assert "the rows are in another order (model.layers.0.self_attn." in text
+
+
 def test_an_empty_adapter_is_named_before_anything_is_read(made):
     trace = traced(made, made.gguf(made.model, name="empty"), source=made.empty)
     assert [step.name for step in trace.steps] == ["adapter"]
@@ -122,6 +189,17 @@ def test_rows_are_asked_of_both(made):
     assert trace.asked == 6
     assert trace.steps[-1].name == "answers"
     assert "answers are the same text in llama.cpp" in trace.steps[-1].text
+
+
+@pytest.mark.parametrize(
+    ("mean", "low", "high", "sound"),
+    [(-0.25, -0.85, 0.66, None), (-0.25, -0.4, -0.1, False), (-0.03, -0.04, -0.02, True)],
+)
+def test_only_a_drop_that_is_shown_is_a_fault_of_the_answers(mean, low, high, sound):
+    difference = Interval(mean=mean, low=low, high=high)
+    parity = FormParity(form="f", engine="e", asked=4, equal=3, difference=difference)
+    assert _answer_step(parity, 0.05).sound is sound
+    assert _answer_step(parity.model_copy(update={"failed": ("no reply",)}), 0.05).sound is False
 
 
 def test_the_command_exits_3_on_a_fault(made, capsys):

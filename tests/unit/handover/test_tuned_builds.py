@@ -177,12 +177,12 @@ def refused(task, out, form):
 
 
 def test_a_merge_with_the_wrong_scale_is_refused(task, built, tmp_path, monkeypatch):
-    real = merge._matrices
+    real = merge.adapter_matrices
 
     def doubled(adapter, changes):
         return {name: (a, b, 2 * scale) for name, (a, b, scale) in real(adapter, changes).items()}
 
-    monkeypatch.setattr(merge, "_matrices", doubled)
+    monkeypatch.setattr(merge, "adapter_matrices", doubled)
     assert "nats a token from the evaluated" in refused(task, tmp_path / "out", "merged")
 
 
@@ -218,8 +218,8 @@ def test_another_template_is_refused(task, built, tmp_path, monkeypatch):
 def test_the_command_ends_with_4_and_shows_where(task, built, tmp_path, monkeypatch, capsys):
     from tuneworthy.cli._frame import run
 
-    real = merge._matrices
-    monkeypatch.setattr(merge, "_matrices", lambda adapter, changes: {
+    real = merge.adapter_matrices
+    monkeypatch.setattr(merge, "adapter_matrices", lambda adapter, changes: {
         name: (a, b, -scale) for name, (a, b, scale) in real(adapter, changes).items()
     })  # fmt: skip
     words = ["build", str(task), "--arm", NAME, "--form", "merged", "--out", str(tmp_path / "o")]

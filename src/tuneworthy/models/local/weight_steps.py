@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,9 +24,13 @@ Delta = Callable[[str, torch.Tensor], torch.Tensor | None]
 """Return the change of a weight by name and base value; None where the adapter changes nothing."""
 
 _COARSE = ("INT8", "F8_E4M3", "NF4", "Q4_0", "BF16", "F16")  # roundings of a base that is loaded
-_SLACK = 1.3  # by which an error may exceed the computed rounding
+# By which an error may exceed the computed rounding. A merge that is computed in the file's format
+# rounds twice, the base and the sum: √2.
+_SLACK = 1.5
 _EXPLAINED = 0.5  # a rounding explains an error that it brings below this share
 _FACTOR_TOLERANCE = 0.03
+_OTHER = 0.5  # share of a tensor's size above which its error is no rounding
+_EMBEDDINGS, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
 _LEAST_TELLING = 0.1  # standard error of the factor above which the rounding hides the change
 _NAMED_KIND = re.compile(r"(?:^|[-_.])(f16|f32|bf16|q[0-9]_[0-9a-z]+(?:_[sml])?)(?=$|[-_.])", re.I)
 
@@ -71,8 +75,8 @@ class _Errors:
 
     @property
     def coarse_base(self) -> str:
-        """Return the rounding of the base that explains the error, "" if none does."""
-        best = min(self.coarse, key=self.coarse.__getitem__, default="")
+        """Return the rounding of the base that explains the error, "" if none does or need be."""
+        best = "" if self.is_sound else min(self.coarse, key=self.coarse.__getitem__, default="")
         return best if best and self.coarse[best] < _EXPLAINED**2 * self.found else ""
 
 
@@ -83,6 +87,7 @@ class _Factor:
     products: dict[str, tuple[float, float]] = field(default_factory=dict)  # (x·D, D·D)
     kept: float = 0.0  # D-part of the change that the sound rounding keeps
     noise: float = 0.0
+    strange: int = 0  # layers that hold something else than the change, beyond the rounding
 
     @property
     def size(self) -> float:
@@ -107,25 +112,29 @@ class _Factor:
         return sum(abs(x / own - value) < 0.25 for x, own in self.products.values() if own)
 
 
-def change_of(tuned: Any) -> tuple[Delta, list[str]]:
-    """Return the change that an opened adapter makes to each weight, and the names of those."""
-    changes, gains = tuned.adapter.changes, tuned.adapter.gains
+def change_of(
+    matrices: Mapping[str, tuple[torch.Tensor, torch.Tensor, float]], gains: Mapping[str, Any]
+) -> Delta:
+    """Return the change that an adapter makes to each weight.
+
+    `matrices` are those of its file, {weight name: (A, B, scale)}, since an engine may hold them in
+    a lower precision; `gains` are the magnitudes of DoRA by layer.
+    """
 
     def delta(name: str, weight: torch.Tensor) -> torch.Tensor | None:
-        layer = name.removesuffix(".weight")
-        if layer not in changes:
+        if name not in matrices:
             return None
-        first, second, scale = changes[layer]
-        added = scale * (second.cpu().float() @ first.cpu().float())
-        if (gain := gains.get(layer)) is None:
-            return torch.as_tensor(added)
+        first, second, scale = matrices[name]
+        added = scale * (second @ first)
+        if (gain := gains.get(name.removesuffix(".weight"))) is None:
+            return added
         return torch.as_tensor(gain.cpu().float()[:, None] * (weight + added) - weight)  # DoRA
 
-    return delta, [f"{layer}.weight" for layer in changes]
+    return delta
 
 
 def weight_steps(
-    base: ExportedModel, delta: Delta, changed: Sequence[str], export: ExportedModel
+    base: ExportedModel, delta: Delta, changed: Collection[str], export: ExportedModel
 ) -> list[ExportStep]:
     """Return the steps base, merge, precision and quantisation of an export.
 
@@ -133,40 +142,69 @@ def weight_steps(
     itself there is none.
     """
     measured = _measured(base, delta, export, coarse=False)
-    if not all(errors.is_sound for errors in measured[:2]):  # ask what rounded the base before
-        measured = _measured(base, delta, export, coarse=True)
     rest, inside, factor, met = measured
-    if lost := [name for name in changed if name not in met]:
+    needed = [*changed, *([_EMBEDDINGS] if base.tensor(_EMBEDDINGS) else [])]
+    if lost := [name for name in needed if name not in met]:
         text = (
-            f"{count_noun(len(lost), 'layer')} that the adapter changes are not in the export, or"
-            f" have another shape there: it is of another model ({lost[0]})"
+            f"{count_noun(len(lost), 'layer')} of the base are not in the export, or have another"
+            f" shape there: it is of another model ({lost[0]})"
         )
         return [_step("base", False, text)]
+    if odd := [name for name, why in met.items() if why]:
+        text = (
+            f"{len(odd)} of {count_noun(len(met), 'tensor')} are not those of the base, whatever"
+            f" the adapter adds: {met[odd[0]]} ({odd[0]})"
+        )
+        return [_step("base", False, text)]
+    if not rest.is_sound or factor.strange:  # ask what rounded the base before
+        rest, inside, factor, _ = _measured(base, delta, export, coarse=True)
     return [*_judged(rest, inside, factor), _quantisation(export)]
 
 
 def _measured(
     base: ExportedModel, delta: Delta, export: ExportedModel, *, coarse: bool
-) -> tuple[_Errors, _Errors, _Factor, set[str]]:
-    """Return the errors of unchanged and of changed weights, the factor, and the names compared."""
-    rest, inside, factor, met = _Errors(), _Errors(), _Factor(), set[str]()
+) -> tuple[_Errors, _Errors, _Factor, dict[str, str]]:
+    """Return the errors of unchanged and of changed weights, the factor, and the names compared.
+
+    Each name has "", or what its tensor has in place of the base's numbers.
+    """
+    rest, inside, factor, met = _Errors(), _Errors(), _Factor(), dict[str, str]()
     for name, found, kind in export.tensors():
-        known = base.tensor(name)
+        # An output layer that the base's file does not have is tied to the embeddings.
+        known = base.tensor(name) or (base.tensor(_EMBEDDINGS) if name == _HEAD else None)
         if known is None or known[0].shape != found.shape:
             continue
         (value, own), change = known, delta(name, known[0])
-        met.add(name)
         kinds = own, kind
         if change is None:
             rest.add(value, None, found, kinds, coarse=coarse)
+            met[name] = _other_numbers(value, value, found)
             continue
+        allowed = inside.allowed
         inside.add(value, change, found, kinds, coarse=coarse)
         sound = _rounded(value + change, own if _error_bits(own) > _error_bits(kind) else kind)
-        factor.products[name] = _dot(found - value, change), _square(change)
+        product, size = factor.products[name] = _dot(found - value, change), _square(change)
         factor.kept += _dot(sound - value, change)
+        held = value + product / size * change if size else value
+        layer = _Errors(_square(held), _square(found - held), inside.allowed - allowed)
+        factor.strange += not layer.is_sound
+        met[name] = _other_numbers(held, value + change, found)
     if inside.numbers:
         factor.noise = max(inside.found, inside.allowed) / inside.numbers
     return rest, inside, factor, met
+
+
+def _other_numbers(held: torch.Tensor, target: torch.Tensor, found: torch.Tensor) -> str:
+    """Return what a tensor has in place of the numbers of `target`, "" if it has them.
+
+    `held` is the base with the change as many times as it is found, which is not at fault here.
+    """
+    if _square(found - held) <= _OTHER**2 * _square(held):
+        return ""
+    same_rows = found.ndim > 1 and torch.allclose(
+        *(torch.linalg.vector_norm(w, dim=-1).sort().values for w in (found, target)), rtol=0.02
+    )
+    return "the rows are in another order" if same_rows else "other numbers, damaged or replaced"
 
 
 def _judged(rest: _Errors, inside: _Errors, factor: _Factor) -> Iterator[ExportStep]:
@@ -181,7 +219,7 @@ def _judged(rest: _Errors, inside: _Errors, factor: _Factor) -> Iterator[ExportS
         return
     yield _step("base", True, "the weights that the adapter leaves alone are those of the base")
     if inside.numbers:
-        merge = _merge(inside, factor, coarse)
+        merge = _merge(factor, coarse)
         yield merge
         if merge.sound is False:
             return
@@ -197,7 +235,7 @@ def _judged(rest: _Errors, inside: _Errors, factor: _Factor) -> Iterator[ExportS
                 + (f": the base was rounded to {how} before" if how else ""))  # fmt: skip
 
 
-def _merge(inside: _Errors, factor: _Factor, coarse: str) -> ExportStep:
+def _merge(factor: _Factor, coarse: str) -> ExportStep:
     if not factor.size:
         return _step("merge", False, "the adapter changes nothing")
     value, wanted = factor.value, factor.expected
@@ -212,7 +250,7 @@ def _merge(inside: _Errors, factor: _Factor, coarse: str) -> ExportStep:
     if abs(value - wanted) <= tolerance:
         kept = f"; {wanted:.0%} of it is what this precision can hold" if wanted < 0.9 else ""
         return _step("merge", True, f"{times}, once in each of {count_noun(layers, 'layer')}{kept}")
-    unexplained = _left_over(inside, factor) > _SLACK**2 * inside.allowed and not coarse
+    unexplained = factor.strange > 0 and not coarse
     if abs(value) <= tolerance:
         return _step("merge", False, f"{times}: " + (
             "the layers hold another change, so this is another adapter's export" if unexplained
@@ -225,11 +263,6 @@ def _merge(inside: _Errors, factor: _Factor, coarse: str) -> ExportStep:
         return _step("merge", False, f"{times}, and the layers hold another change beside it:"
                      " this is another adapter's export, or a mixture")  # fmt: skip
     return _step("merge", False, f"{times}: the scale (lora_alpha / r) is not that of the adapter")
-
-
-def _left_over(inside: _Errors, factor: _Factor) -> float:
-    """Return the squared error that remains once the change is counted as often as it is found."""
-    return inside.found - (factor.value - 1) ** 2 * factor.size
 
 
 def _quantisation(export: ExportedModel) -> ExportStep:
@@ -274,7 +307,7 @@ def _allowed_share(errors: _Errors) -> float:
 
 
 def _square(weight: torch.Tensor) -> float:
-    return float(weight.double().square().sum())
+    return float(torch.linalg.vector_norm(weight, dtype=torch.float64)) ** 2
 
 
 def _dot(one: torch.Tensor, other: torch.Tensor) -> float:

@@ -42,7 +42,7 @@ def merge_adapter(base: Path, adapter: Path, changes: Mapping[str, Any], out: Pa
     base + delta.
     """
     out.mkdir(parents=True)
-    deltas = _matrices(adapter, changes)
+    deltas = adapter_matrices(adapter, changes)
     files, kinds, left = check_folder(base), set[str](), set(deltas)
     for file in files:
         tensors = dict(_merged(file, deltas))
@@ -106,7 +106,7 @@ def check_merged(base: Path, adapter: Path, changes: Mapping[str, Any], out: Pat
 
     Both are read from the disk again.
     """
-    deltas = _matrices(adapter, changes)
+    deltas = adapter_matrices(adapter, changes)
     for file in check_folder(base):
         written = load_file(out / file.name)
         for name, expected in _merged(file, deltas):
@@ -126,7 +126,9 @@ def check_merged(base: Path, adapter: Path, changes: Mapping[str, Any], out: Pat
             )
 
 
-def _matrices(adapter: Path, changes: Mapping[str, Any]) -> dict[str, tuple[Any, Any, float]]:
+def adapter_matrices(
+    adapter: Path, changes: Mapping[str, Any]
+) -> dict[str, tuple[Any, Any, float]]:
     """Return {weight name: (A, B, scale)} of the adapter's file, in fp32."""
     stored = load_file(adapter / "adapter_model.safetensors")
     return {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -43,24 +44,31 @@ MatchBy = Annotated[
 ]
 Copies = Annotated[
     Literal["off", "exact", "near"],
-    typer.Option("--copies", help="Which alike inputs count as one: near-copies, exact, none."),
+    typer.Option("--copies", help="Inputs that count as one: near-copies, exact ones, none (off)."),
 ]
 Cases = Annotated[
-    int | None, typer.Option("--cases", min=1, help="Compare at most so many rows (by a hash).")
+    int | None,
+    typer.Option("--cases", min=1, help="Compare at most N rows, drawn by a hash."),
 ]
-Repeats = Annotated[int, typer.Option("--repeats", min=1, max=100, help="Ask each row so often.")]
+Repeats = Annotated[int, typer.Option("--repeats", min=1, max=100, help="Ask each row N times.")]
 Temperature = Annotated[
-    float, typer.Option("--temperature", min=0, help="Of systems that are asked (0: greedy).")
+    float,
+    typer.Option(
+        "--temperature",
+        min=0,
+        help="How models are sampled (0: greedy).",
+    ),
 ]
 MaxTokens = Annotated[
     int | None,
-    typer.Option("--max-tokens", min=1, help="Of an answer (else by the right answers)."),
+    typer.Option("--max-tokens", min=1, help="The longest answer (else by the right answers)."),
 ]
 AnsweringModel = Annotated[
-    str | None, typer.Option("--model", help="Answers a prompt file; the base of an adapter.")
+    str | None,
+    typer.Option("--model", help="Answers prompt files; the base of an adapter."),
 ]
 PromptFile = Annotated[
-    Path | None, typer.Option("--prompt", help="A template for both models: a text, {input} in it.")
+    Path | None, typer.Option("--prompt", help="One prompt file for both models, {input} in it.")
 ]
 Budget = Annotated[
     str | None,
@@ -96,7 +104,22 @@ def compare_named(
         raise TaskError("at temperature 0 a model gives the same answer each time",
                         where="--repeats", got=str(how.repeats), fix="add --temperature 0.7",
                         kept="everything")  # fmt: skip
+    named = _by_letter(named, {one.name: "A", two.name: "B"})
     with capped(gold.parent, how.budget, [first, second, str(gold)]) as purse:
         asking = Asking(how.model, how.prompt, how.repeats, how.temperature, how.max_tokens,
                         purse=purse, say=print_stderr)  # fmt: skip
         return compare_systems((one, two), gold, asking, options, named)
+
+
+def _by_letter(named: Choice, letters: Mapping[str, str]) -> Choice:
+    """Return the column options with the sides' own names (`old.COLUMN`) as A and B."""
+
+    def renamed(text: str | None) -> str | None:
+        if text is None:
+            return None
+        parts = [part.strip().partition(".") for part in text.split(",")]
+        return ",".join(f"{letters.get(name, name)}{dot}{rest}" if dot else name
+                        for name, dot, rest in parts)  # fmt: skip
+
+    return replace(named, id=renamed(named.id), input=renamed(named.input),
+                   present=renamed(named.present))  # fmt: skip

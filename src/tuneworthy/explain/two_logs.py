@@ -208,11 +208,11 @@ def compare_answers(
     if grades:
         pair = with_grades(task, cases, (first, second), groups, grades).model_copy(update=named)
     slices = list(_slice_differences(task, cases, matrix))
-    return TwoLogs(
+    told = TwoLogs(
         names=names,
         score_intervals=(matrix.mean("A", 2 * TAIL).interval, matrix.mean("B", 2 * TAIL).interval),
         pair=pair,
-        more=None if _same_answers(both) or grades else more_rows(pair),
+        more=None if grades or not (pair.wins or pair.losses) else more_rows(pair),
         slices=tuple(sorted(slices, key=_slice_sort_key)),
         looked_at=len(slices),
         cases=both,
@@ -222,6 +222,7 @@ def compare_answers(
         graded=len({case for case, _ in grades}),
         automatic=automatic if grades else None,
     )
+    return told if grades else replace(told, pair=told.tested(TAIL))
 
 
 def _shown_dependence(both: Sequence[AnsweredCase], groups: Mapping[str, str]) -> Neighbours | None:

@@ -17,6 +17,10 @@ from tuneworthy.rows.load import Loaded
 FILES_KEPT = "your files; nothing was written"
 _WHOLE_ANSWER_METRICS = {"accuracy", "exact", "exact_words", "token_f1"}
 """The metrics that score below 1 where a right answer stands inside a longer text."""
+NONE_RIGHT = (
+    "neither system gave an answer that scores above 0, so this says nothing of the two: look at"
+    " answers (`cases` in --json), at the metric, and at what a model was asked (--prompt)"
+)
 _NOTED_SHARE = 0.1  # a note is given if more of a side's answers contain a right one
 
 AlignedRows = tuple[Sequence[Case], Sequence[Answer], Sequence[Answer]]

@@ -21,6 +21,7 @@ from tuneworthy.explain.two_logs import (
 )
 from tuneworthy.flows.compared_metric import (
     FILES_KEPT,
+    NONE_RIGHT,
     AlignedRows,
     contained_answer_notes,
     unscored_rows,
@@ -291,6 +292,7 @@ def _compare_rows(
     notes = [
         *said[1],
         *(["A and B give the same answer to every row"] if alike else []),
+        *([NONE_RIGHT] if not any(sum(row.scores) for row in found.cases) else []),
         *guess,
         *contained_answer_notes(task, rows, scores),
         *_null_answer_notes(names, (one, two)),

@@ -130,7 +130,10 @@ def two_logs_screen(compared: LogComparison, width: int = 80, plain: bool = Fals
     screen, result = Screen(width, plain), compared.result
     pair, count = result.pair, count_noun(result.pair.n, "row")
     by = "your grades" if result.graded else f"`{compared.metric}`" * compared.is_open
-    lead = lead_line(pair.mean, pair.low, pair.high, ("A", "B"), result.dependent is None, by=by)
+    names, holds = ("A", "B"), result.dependent is None
+    lead = lead_line(pair.mean, pair.low, pair.high, names, holds, by=by)
+    if len(lead) > width - len(count) - 4:
+        lead = lead_line(pair.mean, pair.low, pair.high, names, holds)
     head = screen.safe(cell(lead, width - len(count) - 4))
     screen.add(Text("  ").append(head, "bold").append(count, "dim"))
     interval = (
@@ -209,7 +212,7 @@ def lead_line(
 
 def _more_line(result: TwoLogs) -> str:
     """Return the sentence on how many more rows would show the difference; "" if none is needed."""
-    if result.is_shown or result.gave_same_answers or result.dependent:
+    if result.is_shown or result.dependent or not (result.pair.wins or result.pair.losses):
         return ""
     if result.more is None:
         most = max(4 * result.pair.n, 1000)

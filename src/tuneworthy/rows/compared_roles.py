@@ -255,15 +255,17 @@ def _log_input(
 ) -> str:
     """Return the column of a log with the inputs of the gold rows, "" if it has none.
 
-    A column that the user did not name must hold the same texts, not whole prompts.
+    A column that the user did not name must hold the same texts, not whole prompts. The gold rows
+    may be a part of the logged ones, or the other way round.
     """
     columns = [name for name in log.table.columns if name != answer]
     if asked := named[log.name].input:
         return asked
     known = {str(value_of(row.fields, roles.input)).strip() for row in gold.rows}
     for name in dict.fromkeys(("input", roles.input, *columns)):
-        texts = [str(row.fields[name]).strip() for row in log.rows if row.fields.get(name)]
-        if name in columns and sum(t in known for t in texts) >= _LEAST_OVERLAP * len(log.rows):
+        texts = {str(row.fields[name]).strip() for row in log.rows if row.fields.get(name)}
+        least = _LEAST_OVERLAP * min(len(known), len(log.rows))
+        if name in columns and len(texts & known) >= max(1.0, least):
             return name
     return "input" if "input" in columns else ""
 

@@ -69,12 +69,16 @@ class GateVerdict:
             return f"{seen}, so B is shown to be worse; it may lose more than the margin, {margin}."
         if self.outcome == "no worse":
             loss = "B is shown to lose, but" if pair.high < 0 else "B may lose, but"
-            return f"{seen}: {loss} less than the margin, {margin}."
+            lead = "B leads, which is not shown; " if pair.mean > 0 else ""
+            return f"{seen}: {lead}{loss} less than the margin, {margin}."
         if self.doubts:
             return f"{seen}, but {'; '.join(self.doubts)}."
-        return (
-            f"{seen}: B may lose more than the margin, {margin}, and is not shown to lose anything."
-        )
+        lead = ""
+        if pair.mean > 0:
+            lead = "B leads, which is not shown, and "
+        elif pair.mean < 0:
+            lead = "A leads, which is not shown, and "
+        return f"{seen}: {lead}B may lose more than the margin, {margin}."
 
     @property
     def next_step(self) -> str:
@@ -82,6 +86,10 @@ class GateVerdict:
         if self.outcome != "cannot say" or self.doubts:
             return ""
         ways, far = list[str](), ""
+        passes = (
+            f"This interval lies within margins above {points(-self.pair.low)}, but a margin that"
+            " is chosen after looking promises nothing. "
+        )
         if (rows := self.rows) is not None:
             more = f"{count_noun(rows.more(self.pair.n), 'more row')} like these"
             ways += [more] if rows.is_likely else []
@@ -90,9 +98,9 @@ class GateVerdict:
             now = self.pair.repeats.k
             ways.append(f"{self.repeats} answers to each row in place of {now}")
         if ways:
-            return f"About {' or '.join(ways)} would settle it in 8 of 10 cases."
+            return f"{passes}About {' or '.join(ways)} would settle it in 8 of 10 cases."
         most = Assurance(self.pair, self.pair.level, 0.0, 0.0, 0.0).most_rows
-        return far or f"Even {most:,} rows are unlikely to settle it."
+        return passes + (far or f"Even {most:,} rows are unlikely to settle it.")
 
 
 @dataclass(frozen=True)

@@ -317,3 +317,45 @@ def test_a_column_that_several_questions_share_is_no_key(files, capsys):
     found, means = compared(capsys)
     assert (found["n"], means) == (100, pytest.approx(shares(files)))
     assert not any("matched by" in note for note in found["notes"])
+
+
+def test_gold_rows_that_are_a_part_of_the_logs_match_by_input_too(tmp_path, monkeypatch, capsys):
+    """The right answers of one kind of rows: lost ids are still matched by the text."""
+    monkeypatch.chdir(tmp_path)
+    rows = [{"question_id": f"q{k}", "ticket": f"My thing number {k * 7919 % 997} fails {k}",
+             "department": ("tech", "billing", "sales")[k % 3]} for k in range(90)]  # fmt: skip
+    lines(Path("gold.jsonl"), [row for row in rows if row["department"] != "sales"])
+    for name, every in {"old": 4, "new": 5}.items():
+        lines(Path(f"{name}.jsonl"), [
+            {"question_id": None if k % 30 == 1 else row["question_id"], "ticket": row["ticket"],
+             "prediction": row["department"] if k % every else "sales"}
+            for k, row in enumerate(rows)
+        ])  # fmt: skip
+    words = ["compare", "old.jsonl", "new.jsonl", "--gold", "gold.jsonl", "--json"]
+    assert run([*words, "--gold-column", "department"]) == 0
+    assert json.loads(capsys.readouterr().out)["n"] == 60
+
+
+def test_sides_are_named_in_columns_by_their_own_names(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    lines(Path("gold.jsonl"), [{"id": f"r{k}", "input": f"text {k}", "output": "ab"[k % 2]}
+                               for k in range(30)])  # fmt: skip
+    for name in ("one", "two"):
+        lines(Path(f"{name}.jsonl"), [{"id": f"r{k}", "said": "a", "other": "b"}
+                                      for k in range(30)])  # fmt: skip
+    words = ["compare", "old=one.jsonl", "new=two.jsonl", "--gold", "gold.jsonl", "--json"]
+    assert run([*words, "--answer-column", "old.said,new.other"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["a"]["name"], told["won"], told["lost"]) == ("old", 15, 15)
+
+
+def test_two_systems_without_a_right_answer_are_no_finding(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    lines(Path("gold.jsonl"), [{"id": f"r{k}", "input": f"text {k}", "output": "ab"[k % 2]}
+                               for k in range(30)])  # fmt: skip
+    for name in ("one", "two"):
+        lines(Path(f"{name}.jsonl"), [{"id": f"r{k}", "answer": name} for k in range(30)])
+    assert run(["compare", "one.jsonl", "two.jsonl", "--gold", "gold.jsonl"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Neither system gave an answer that scores above 0, so this says nothing" in shown
+    assert "more rows would show it" not in shown

@@ -61,7 +61,10 @@ def test_each_outcome_has_its_sentence_and_its_code():
     assert "B is shown to lose, but less than the margin, 5 points" in told["no worse"].sentence
     assert "B may lose, but less" in judged(pair(0.0, -0.04, 0.04)).sentence
     assert "shown to be worse; it may lose more than the margin" in told["worse"].sentence
-    assert "is not shown to lose anything" in told["cannot say"].sentence
+    assert told["cannot say"].sentence.endswith("B may lose more than the margin, 5 points.")
+    assert ": B leads, which is not shown, and B may" in judged(pair(0.02, -0.08, 0.1)).sentence
+    assert ": A leads, which is not shown, and B may" in judged(pair(-0.02, -0.1, 0.08)).sentence
+    assert ": B leads, which is not shown; B may" in judged(pair(0.02, -0.04, 0.08)).sentence
     assert "+1 point (" in judged(pair(0.01, 0.001, 0.02)).sentence
     assert [POLICY.exit_code(name) for name in told] == [0, 0, 3, 4] == [*GATE_CODES.values()]
     assert GatePolicy(0.05, pass_unsure=True).exit_code("cannot say") == 0
@@ -87,7 +90,8 @@ def test_what_would_settle_it_is_told():
     found = judged(pair(0.035, -0.052, 0.12, n=200, wins=41, losses=34))
     assert 100 < found.rows.more(200) < 800
     assert found.repeats is None
-    assert found.next_step.startswith("About ")
+    assert "within margins above 5.2 points, but a margin that is chosen after" in found.next_step
+    assert "nothing. About 550 more rows" in found.next_step
     assert "more rows like these would settle it" in found.next_step
     many = {"mean": 0.01, "low": -0.06, "high": 0.08, "n": 2000, "wins": 700, "losses": 680}
     noisy = judged(pair(**many, repeats=Repeats(k=1, share=0.9, rows_alone=200)))
@@ -100,17 +104,17 @@ def test_what_would_settle_it_is_told():
 def test_rows_that_are_unlikely_to_do_are_told_with_their_chance():
     found = judged(pair(-0.025, -0.09, 0.04, n=400, wins=75, losses=85))
     assert 0.25 < found.rows.chance < 0.75
-    assert found.next_step.startswith("Even 1,200 more rows like these would settle it only with a")
+    assert "Even 1,200 more rows like these would settle it only with a" in found.next_step
     many = judged(pair(-0.025, -0.09, 0.04, n=400, wins=75, losses=85,
                        repeats=Repeats(k=1, share=0.95, rows_alone=400)))  # fmt: skip
-    assert many.next_step.startswith(f"About {many.repeats} answers to each row in place of 1")
+    assert f"About {many.repeats} answers to each row in place of 1" in many.next_step
 
 
 def test_a_difference_of_nothing_at_a_margin_of_nothing_stays_open():
     none = pair(0.0, -0.0325, 0.0325, n=2000, wins=275, losses=275)
     found = judge_change(none, GatePolicy(0.0005), NEXT_LEVEL)
     assert (found.outcome, found.rows, found.repeats) == ("cannot say", None, None)
-    assert found.next_step == "Even 8,000 rows are unlikely to settle it."
+    assert found.next_step.endswith("Even 8,000 rows are unlikely to settle it.")
 
 
 @pytest.fixture

@@ -195,8 +195,9 @@ def test_the_fixture_fails_on_worse_and_skips_what_can_not_be_said(tmp_path):
     (tmp_path / "test_change.py").write_text(TESTS)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "tuneworthy.pytest_plugin",
-         "-p", "no:xdist", "-p", "no:cacheprovider"], cwd=tmp_path, capture_output=True,
-        text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+         "-p", "no:cacheprovider"], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTEST_ADDOPTS": "",
+             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )  # fmt: skip
     assert "1 failed, 1 passed, 1 skipped" in done.stdout, done.stdout
     assert "worse: B − A is" in done.stdout

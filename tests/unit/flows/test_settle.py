@@ -56,7 +56,7 @@ def recorded(folder, n=120, pool=POOL, kinds=(0.80, 0.81), **task):
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
-    path, gold = recorded(folder, success={"margin": 0.085})
+    path, gold = recorded(folder, success={"margin": 0.095})
     return folder, gold, tuneworthy.run(path).verdict
 
 
@@ -103,7 +103,7 @@ def test_recorded_systems_are_settled_with_fewer_labels_than_inputs(study):
     facts = done.results.evidence.settled
     assert (done.verdict.status, facts.ended) == ("firm", "firm")
     assert done.verdict.arm == verdict.arm == "present"
-    assert done.verdict.left_on_table.points <= 0.085 < verdict.left_on_table.points
+    assert done.verdict.left_on_table.points <= 0.095 < verdict.left_on_table.points
     assert facts.look == 2
     assert facts.clicks < 0.5 * facts.inputs
     assert facts.again == facts.agreed
@@ -185,7 +185,7 @@ def test_a_session_goes_on_where_it_stopped(study):
 
 @pytest.mark.long
 def test_a_look_that_settles_counts_all_that_opened_the_rows_and_is_counted_by_later_ones(tmp_path):
-    path, gold = recorded(tmp_path, success={"margin": 0.085})
+    path, gold = recorded(tmp_path, success={"margin": 0.095})
     rows = (tmp_path / "rows.jsonl").read_text().splitlines(keepends=True)
     for fewer in (2, 1, 0):  # nearly the same rows: three studies, three looks
         (tmp_path / "rows.jsonl").write_text("".join(rows[: len(rows) - fewer]))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 89_509,
+    "lines": 89_485,
     "files": 502,
     "public names": 2331,
     "modules outside the matrix that import stats": 0,

@@ -51,7 +51,7 @@ def open_pack(setup: Setup, pack: Pack, classifier: Any = None) -> OpenedPack:
         return OpenedPack(lambda queries: classify(queries, classifier, encode))
     model, recipe = setup.models[pack.role], pack.recipe or Recipe()
     setup = replace(setup, train=pack.examples)
-    limits = pack.limits or Limits(max_tokens=setup.task.output.max_tokens or 256)
+    limits = pack.limits or Limits(max_tokens=setup.task.output.token_limit)
     shown = limits.model_copy(update={"grammar": pack.grammar}) if pack.grammar else limits
     if pack.passages:
         reader = _make_reader(setup, pack.passages, model, recipe)

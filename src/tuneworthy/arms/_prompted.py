@@ -155,7 +155,7 @@ def mean_score(setup: Setup, cases: Sequence[Case], answers: Sequence[Answer]) -
 
 def answer_token_limit(setup: Setup) -> int:
     """Return the token limit of an answer: `output.max_tokens`, filled in when rows are read."""
-    return setup.task.output.max_tokens or 256
+    return setup.task.output.token_limit
 
 
 def sum_usage(replies: Sequence[Reply | Answer]) -> dict[str, Any]:

@@ -12,27 +12,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from tuneworthy.cli import _systems as systems
 from tuneworthy.cli._options import BadRows, Json, MaxBad, print_stderr, share, show, show_json
-from tuneworthy.cli._systems import (
-    SYSTEM_HELP,
-    AnswerColumn,
-    AnsweringModel,
-    Budget,
-    Cases,
-    Copies,
-    Gold,
-    GoldColumn,
-    HowAsked,
-    IdColumn,
-    InputColumn,
-    MatchBy,
-    MaxTokens,
-    Metric,
-    PromptFile,
-    Repeats,
-    Temperature,
-    compare_named,
-)
 
 if TYPE_CHECKING:
     from tuneworthy.explain.two_logs import LogComparison
@@ -45,7 +26,7 @@ EPILOG = (
     " metrics; 3 --export found a faulty step; 5 rows or answers that can't be used, or no row in"
     " common; 6 --budget is used up."
 )
-_FIRST_HELP = f"A: {SYSTEM_HELP}; one table with both; or a study."
+_FIRST_HELP = f"A: {systems.SYSTEM_HELP}; one table with both; or a study."
 _SECOND_HELP = "B: the other one."
 COLUMNS = "rows.csv --a COLUMN --b COLUMN --gold-column COLUMN"
 
@@ -53,22 +34,22 @@ COLUMNS = "rows.csv --a COLUMN --b COLUMN --gold-column COLUMN"
 def command(
     first: Annotated[str, typer.Argument(help=_FIRST_HELP)],
     second: Annotated[str | None, typer.Argument(help=_SECOND_HELP, show_default=False)] = None,
-    gold: Gold = None,
+    gold: systems.Gold = None,
     a: Annotated[str | None, typer.Option("--a", help="In one CSV: the column of A.")] = None,
     b: Annotated[str | None, typer.Option("--b", help="In one CSV: the column of B.")] = None,
-    gold_column: GoldColumn = None,
-    input_column: InputColumn = None,
-    answer_column: AnswerColumn = None,
-    id_column: IdColumn = None,
-    metric: Metric = None,
-    match: MatchBy = None,
-    cases: Cases = None,
-    repeats: Repeats = 1,
-    temperature: Temperature = 0.0,
-    max_tokens: MaxTokens = None,
-    model: AnsweringModel = None,
-    prompt: PromptFile = None,
-    budget: Budget = None,
+    gold_column: systems.GoldColumn = None,
+    input_column: systems.InputColumn = None,
+    answer_column: systems.AnswerColumn = None,
+    id_column: systems.IdColumn = None,
+    metric: systems.Metric = None,
+    match: systems.MatchBy = None,
+    cases: systems.Cases = None,
+    repeats: systems.Repeats = 1,
+    temperature: systems.Temperature = 0.0,
+    max_tokens: systems.MaxTokens = None,
+    model: systems.AnsweringModel = None,
+    prompt: systems.PromptFile = None,
+    budget: systems.Budget = None,
     grade: Annotated[
         int | None,
         typer.Option("--grade", min=1, help="Grade so many rows whose answers differ, blind."),
@@ -80,7 +61,7 @@ def command(
         bool,
         typer.Option("--export", help="Trace an export (B) back to its adapter (A), step by step."),
     ] = False,
-    copies: Copies = "near",
+    copies: systems.Copies = "near",
     bad_rows: BadRows = "stop",
     max_bad: MaxBad = "1%",
     json: Json = False,
@@ -97,7 +78,7 @@ def command(
     options = CompareOptions(metric, match, bad_rows, share(max_bad), copies, cases)
     columns = [a, b, gold_column]
     named = Choice(input_column, gold_column, answer_column, id=id_column)
-    asking = HowAsked(model, prompt, repeats, temperature, max_tokens, budget)
+    asking = systems.HowAsked(model, prompt, repeats, temperature, max_tokens, budget)
     if export:
         return _print_trace(first, second, gold, options, asking, json)
     if gold is None and second and not any(columns):
@@ -196,16 +177,16 @@ def _refuse_for_studies(**given: str | None) -> None:
 
 def _compare_two_systems(
     first: str, second: str | None, gold: Path, options: CompareOptions, named: Choice,
-    how: HowAsked,
+    how: systems.HowAsked,
 ) -> LogComparison:  # fmt: skip
     if second is None:
         _not_two_files(gold, f"one system, {first}")
-    return compare_named(first, second, gold, options, named, how)
+    return systems.compare_named(first, second, gold, options, named, how)
 
 
 def _print_trace(
-    first: str, second: str | None, gold: Path | None, options: CompareOptions, how: HowAsked,
-    json: bool,
+    first: str, second: str | None, gold: Path | None, options: CompareOptions,
+    how: systems.HowAsked, json: bool,
 ) -> None:  # fmt: skip
     """Print the steps from an adapter to its export; exit 3 where one of them is faulty."""
     from tuneworthy.handover.export_trace import trace_files

@@ -11,27 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tuneworthy.cli import _systems as systems
 from tuneworthy.cli._options import BadRows, Json, MaxBad, share, show, show_json
-from tuneworthy.cli._systems import (
-    SYSTEM_HELP,
-    AnswerColumn,
-    AnsweringModel,
-    Budget,
-    Cases,
-    Copies,
-    Gold,
-    GoldColumn,
-    HowAsked,
-    IdColumn,
-    InputColumn,
-    MatchBy,
-    MaxTokens,
-    Metric,
-    PromptFile,
-    Repeats,
-    Temperature,
-    compare_named,
-)
 from tuneworthy.records.errors import TaskError, exit_code_lines
 
 if TYPE_CHECKING:
@@ -49,11 +30,11 @@ EPILOG = exit_code_lines(EXIT_CODES)
 
 
 def command(
-    first: Annotated[str, typer.Argument(help=f"A, what runs today: {SYSTEM_HELP}.")],
+    first: Annotated[str, typer.Argument(help=f"A, what runs today: {systems.SYSTEM_HELP}.")],
     second: Annotated[
         str | None, typer.Argument(help="B: the changed system.", show_default=False)
     ] = None,
-    gold: Gold = None,
+    gold: systems.Gold = None,
     margin: Annotated[
         str | None,
         typer.Option(
@@ -93,20 +74,20 @@ def command(
         Path | None, typer.Option("--markdown", help="Write a comment for the pull request.")
     ] = None,
     junit: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML.")] = None,
-    answer_column: AnswerColumn = None,
-    input_column: InputColumn = None,
-    gold_column: GoldColumn = None,
-    id_column: IdColumn = None,
-    metric: Metric = None,
-    match: MatchBy = None,
-    copies: Copies = "near",
-    cases: Cases = None,
-    repeats: Repeats = 1,
-    temperature: Temperature = 0.0,
-    max_tokens: MaxTokens = None,
-    model: AnsweringModel = None,
-    prompt: PromptFile = None,
-    budget: Budget = None,
+    answer_column: systems.AnswerColumn = None,
+    input_column: systems.InputColumn = None,
+    gold_column: systems.GoldColumn = None,
+    id_column: systems.IdColumn = None,
+    metric: systems.Metric = None,
+    match: systems.MatchBy = None,
+    copies: systems.Copies = "near",
+    cases: systems.Cases = None,
+    repeats: systems.Repeats = 1,
+    temperature: systems.Temperature = 0.0,
+    max_tokens: systems.MaxTokens = None,
+    model: systems.AnsweringModel = None,
+    prompt: systems.PromptFile = None,
+    budget: systems.Budget = None,
     bad_rows: BadRows = "stop",
     max_bad: MaxBad = "1%",
     json: Json = False,
@@ -132,8 +113,8 @@ def command(
     policy = GatePolicy(_margin(margin, task), _level(level), cannot_say == "pass")
     options = CompareOptions(metric, match, bad_rows, share(max_bad), copies, cases)
     named = Choice(input_column, gold_column, answer_column, id=id_column)
-    how = HowAsked(model, prompt, repeats, temperature, max_tokens, budget)
-    compare = partial(compare_named, first, second or first, gold, options, named, how)
+    how = systems.HowAsked(model, prompt, repeats, temperature, max_tokens, budget)
+    compare = partial(systems.compare_named, first, second or first, gold, options, named, how)
     may_lack = options.max_bad if bad_rows == "exclude" else 0.0
     request = GateRequest(compare, gold, policy, may_lack, looks, change)
     if aa:

@@ -117,7 +117,7 @@ def _open(name: SystemName, how: Asking, others: Sequence[SystemName]) -> AskedS
             dict(model.fingerprint) if model else {"engine": "a classifier"},
         )  # fmt: skip
     if name.kind == "gguf":
-        return _GgufSystem(name, how).opened()
+        return _gguf_system(name, how)
     if name.kind == "adapter":
         return _adapter_system(name, how, others)
     if name.kind == "prompt":
@@ -150,12 +150,11 @@ def _model_system(
     name: SystemName, spec: str, how: Asking, prompt: Path | None, model: Any = None
 ) -> AskedSystem:
     model = model or _opened_model(spec, how)
-    text = plain_file(prompt).decode("utf-8") if prompt else ""
     opened = AskedSystem(name, lambda task, cases: (), dict(model.fingerprint))
     opened.paid = getattr(model, "purse", None) is not None
 
     def answers(task: Task, cases: Sequence[Case]) -> Sequence[Answer]:
-        prompts = [build(task, case.query(), Recipe(kind="file", text=text), ()) for case in cases]
+        prompts = _prompts(opened, task, cases, prompt, how)
         if hasattr(model, "net"):  # tokens are known of a local model alone
             opened.counts[:] = [model.count_tokens(prompt) for prompt in prompts]
         return _drawn(cases, prompts, model.reply, how, task)
@@ -164,13 +163,30 @@ def _model_system(
     return opened
 
 
+def _prompts(
+    opened: AskedSystem, task: Task, cases: Sequence[Case], file: Path | None, how: Asking
+) -> list[Prompt]:
+    """Return the prompt of each case, and note in `opened` under which conditions it is sent."""
+    text = plain_file(file).decode("utf-8") if file else ""
+    drawn = f"temperature {how.temperature:g}, seed {how.seed}" if how.temperature else "greedy"
+    opened.conditions |= {"prompt": f"{file}" if file else "the rows' own messages",
+                          "prompt text": digest(text), "limit": str(_limit(task, how)),
+                          "sampling": drawn}  # fmt: skip
+    recipe = Recipe(kind="file", text=text)
+    return [build(task, case.query(), recipe, ()) for case in cases]
+
+
+def _limit(task: Task, how: Asking) -> int:
+    """Return the most tokens of an answer."""
+    return how.max_tokens or task.output.token_limit
+
+
 def _drawn(
     cases: Sequence[Case], prompts: Sequence[Prompt],
     reply: Callable[[Sequence[Prompt], Limits], Sequence[Reply]], how: Asking, task: Task,
 ) -> list[Answer]:  # fmt: skip
     """Return the answer to each case, with further draws of it as its repeats."""
-    most = how.max_tokens or task.output.max_tokens or 256
-    limits = limits_for(task, most, seed=how.seed, temperature=how.temperature)
+    limits = limits_for(task, _limit(task, how), seed=how.seed, temperature=how.temperature)
     draws = [
         [as_answer(case.query(), prompt, one) for case, prompt, one in zip(
             cases, prompts, reply(prompts, limits.model_copy(update={"sample": n})), strict=True)]
@@ -250,51 +266,44 @@ def _refuse_idle(name: SystemName, base: Any, model: Any, cases: Sequence[Case])
                          fix="train it, or name the adapter that was trained")  # fmt: skip
 
 
-@dataclass
-class _GgufSystem:
-    """A GGUF file in llama.cpp, in this process."""
+def _gguf_system(name: SystemName, how: Asking) -> AskedSystem:
+    """Return a GGUF file in llama.cpp, in this process; it answers greedily alone."""
+    from tuneworthy.models.local.exported_weights import read_exported
+    from tuneworthy.models.local.llama_cpp import LlamaCpp, missing
 
-    name: SystemName
-    how: Asking
+    if why := missing():
+        raise TaskError("a GGUF file needs llama.cpp", where=name.ref, got=why,
+                        fix="pip install 'tuneworthy[build]'", kept="everything")  # fmt: skip
+    if how.temperature:
+        raise TaskError("a GGUF file is asked greedily", where="--temperature", kept="everything",
+                        fix="serve it, and name its address")  # fmt: skip
+    made = read_exported(name.path)
+    facts = {"engine": "llama.cpp", "precision": made.kind, "template": digest(made.template)}
+    opened = AskedSystem(name, lambda task, cases: (), facts)
+    if not made.template:
+        opened.notes.append(f"{quoted(name.ref, 60)} has no chat template of its own")
 
-    def opened(self) -> AskedSystem:
-        from tuneworthy.models.local.exported_weights import read_exported
-        from tuneworthy.models.local.llama_cpp import missing
-
-        if why := missing():
-            raise TaskError("a GGUF file needs llama.cpp", where=self.name.ref, got=why,
-                            fix="pip install 'tuneworthy[build]'", kept="everything")  # fmt: skip
-        made = read_exported(self.name.path)
-        facts = {"engine": "llama.cpp", "precision": made.kind, "template": digest(made.template)}
-        opened = AskedSystem(self.name, lambda task, cases: (), facts)
-        if not made.template:
-            opened.notes.append(f"{quoted(self.name.ref, 60)} has no chat template of its own")
-        opened.answers = lambda task, cases: self._answers(task, cases, opened)
-        return opened
-
-    def _answers(self, task: Task, cases: Sequence[Case], opened: AskedSystem) -> Sequence[Answer]:
-        from tuneworthy.models.local.llama_cpp import LlamaCpp
-
-        if self.how.repeats > 1:
-            raise TaskError("a GGUF file is asked once", where="--repeats", kept="everything",
-                            fix="serve it, and name its address")  # fmt: skip
-        file = self.how.prompt
-        text = plain_file(file).decode("utf-8") if file else ""
-        prompts = [build(task, case.query(), Recipe(kind="file", text=text), ()) for case in cases]
-        most = self.how.max_tokens or task.output.max_tokens or 256
+    def answers(task: Task, cases: Sequence[Case]) -> Sequence[Answer]:
+        prompts = _prompts(opened, task, cases, how.prompt, how)
         longest = max(sum(len(m.content) for m in prompt) for prompt in prompts)
-        engine = LlamaCpp(self.name.path, longest + most + 256)  # a token has a character or more
+        room = longest + _limit(task, how) + 256  # a token has a character or more
+        engine = LlamaCpp(name.path, room)
         opened.counts[:] = engine.prompt_tokens(prompts)
-        replies = engine.reply(prompts, most)
+        replies = engine.reply(prompts, _limit(task, how))
         return [as_answer(case.query(), prompt, reply)
                 for case, prompt, reply in zip(cases, prompts, replies, strict=True)]  # fmt: skip
 
+    opened.answers = answers
+    return opened
+
 
 _SHOWN = {"engine": "engine", "precision": "precision", "template": "chat template",
-          "tokenizer": "tokenizer"}  # fmt: skip
+          "tokenizer": "tokenizer", "prompt text": "prompt", "limit": "limit of tokens",
+          "sampling": "sampling"}  # fmt: skip
+_NAMED_BY = {"prompt text": "prompt"}  # what a digest is shown by
 
 
-def condition_notes(asked: Sequence[AskedSystem], how: Asking) -> Iterator[str]:
+def condition_notes(asked: Sequence[AskedSystem]) -> Iterator[str]:
     """Yield sentences on what both sides share and in what they differ, after they were asked."""
     for one in asked:
         yield from (f"{one.name.name}: {note}" for note in one.notes)
@@ -302,15 +311,15 @@ def condition_notes(asked: Sequence[AskedSystem], how: Asking) -> Iterator[str]:
         return
     first, second = (one.conditions for one in asked)
     known = [key for key in _SHOWN if key in first and key in second]
-    same = [_SHOWN[key] for key in known if first[key] == second[key]]
-    drawn = f"temperature {how.temperature:g}, seed {how.seed}" if how.temperature else "greedy"
-    yield f"both sides have the same {', '.join([*same, 'prompts'])} and limit; {drawn}"
+    if same := [_SHOWN[key] for key in known if first[key] == second[key]]:
+        yield f"both sides have the same {', '.join(same)}"
     for key in known:
         if first[key] != second[key]:
-            values = [quoted(str(facts[key]), 24) for facts in (first, second)]
+            shown = [facts[_NAMED_BY.get(key, key)] for facts in (first, second)]
+            values = [quoted(str(value), 24) for value in shown]
             yield f"the {_SHOWN[key]} differs: {values[0]} and {values[1]}"
     if unknown := [_SHOWN[key] for key in _SHOWN if key not in known]:
-        yield f"not known on both sides: {', '.join(unknown)}"
+        yield f"not known of both sides: {', '.join(unknown)}"
     counts = [one.counts for one in asked]
     if all(counts):
         other = sum(a != b for a, b in zip(*counts, strict=True))
@@ -319,7 +328,8 @@ def condition_notes(asked: Sequence[AskedSystem], how: Asking) -> Iterator[str]:
             if other
             else f"all {len(counts[0]):,} prompts have the same number of tokens on both sides"
         )
-    if "weights" in first and all(first.get(k) == second.get(k) for k in ("weights", "adapter")):
+    alike = ("weights", "adapter", "prompt text")
+    if "weights" in first and all(first.get(key) == second.get(key) for key in alike):
         yield "both sides are one model: the weights are the same"
 
 
@@ -336,7 +346,7 @@ def compare_systems(
     """
     sides, asked = open_systems(tuple(dict.fromkeys(names)), how)
     compared = compare_sides((sides[0], sides[-1]), gold, options, named)
-    return replace(compared, notes=(*compared.notes, *condition_notes(asked, how)))
+    return replace(compared, notes=(*compared.notes, *condition_notes(asked)))
 
 
 @contextmanager

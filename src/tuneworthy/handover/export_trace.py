@@ -22,12 +22,13 @@ from tuneworthy.models.local.exported_weights import ExportedModel, read_exporte
 from tuneworthy.models.local.weight_steps import change_of, weight_steps
 from tuneworthy.models.train.merge import adapter_matrices
 from tuneworthy.records.answer import Answer, Score, Unscored
-from tuneworthy.records.build_report import ExportStep, ExportTrace, FormParity, StepName
+from tuneworthy.records.build_report import ExportStep, ExportTrace, FormParity
 from tuneworthy.records.case import Case
 from tuneworthy.records.errors import ModelError, TaskError
 from tuneworthy.records.model import Limits, limits_for
 from tuneworthy.records.tokens import TokenLogProbs
 
+_step = ExportStep.of
 _TURNS = (("user", "Is the parcel 4711 on its way?"), ("assistant", "Yes, it is."))
 _CONVERSATIONS = (
     _TURNS[:1], (("system", "Answer in one word."), *_TURNS[:1]), (*_TURNS, ("user", "And now?")),
@@ -54,7 +55,7 @@ def trace_files(
     if gold is None:
         return trace_export(source.path, export.path, base, (), _no_score, Limits(max_tokens=1), 0)
     loaded = loaded_gold(gold, options)
-    limits = limits_for(loaded.task, loaded.task.output.max_tokens or 256)
+    limits = limits_for(loaded.task, loaded.task.output.token_limit)
     margin = loaded.task.success.margin
     score = scorer(loaded.task)
     return trace_export(source.path, export.path, base, loaded.cases, score, limits, margin)
@@ -98,11 +99,11 @@ def trace_export(
     ]
     if not cases:
         text = "no rows were asked: name them with --gold"
-        steps.append(ExportStep(name="answers", sound=None, text=text))
+        steps.append(_step("answers", None, text))
         return ExportTrace(source=told[0], export=told[1], steps=tuple(steps))
     engine = _engine_of(made, tuned, cases, limits)
     if isinstance(engine, str):
-        steps.append(ExportStep(name="answers", sound=None, text=engine))
+        steps.append(_step("answers", None, engine))
         return ExportTrace(source=told[0], export=told[1], steps=tuple(steps))
     parity = _asked(tuned, model, engine, made, cases, score, limits)
     steps.append(_answer_step(parity, margin))
@@ -204,7 +205,3 @@ def _answer_step(parity: FormParity, margin: float) -> ExportStep:
         text += f": more rows are needed to exclude a drop by {100 * margin:g} points"
         return _step("answers", None, text)
     return _step("answers", True, text)
-
-
-def _step(name: StepName, sound: bool | None, text: str) -> ExportStep:
-    return ExportStep(name=name, sound=sound, text=text)

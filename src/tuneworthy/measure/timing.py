@@ -73,7 +73,7 @@ def mean_sizes(
         own=mean_own,
         shot=mean_own + mean_answer + 10,
         answer=mean_answer,
-        cap=task.output.max_tokens or 256,
+        cap=task.output.token_limit,
         labels=float(sum(length(label) - bare + 1 for label in labels)),
         passage=_mean_passage_length(docs, lambda text: length(text) - bare),
         free_text=task.output.type == "text",

@@ -113,6 +113,11 @@ class ExportStep(Record):
     sound: bool | None
     text: str
 
+    @classmethod
+    def of(cls, name: StepName, sound: bool | None, text: str) -> ExportStep:
+        """Return a step by its parts in order."""
+        return cls(name=name, sound=sound, text=text)
+
 
 class ExportTrace(Record):
     """The steps between a tuned model and its export, in the order in which an export does them.

@@ -66,6 +66,11 @@ class Output(Record):
     labels: tuple[str, ...] | None = None
     max_tokens: Annotated[int, Field(gt=0, le=1_000_000)] | None = None
 
+    @property
+    def token_limit(self) -> int:
+        """Return the token limit of an answer, 256 where neither the user nor the rows gave one."""
+        return self.max_tokens or 256
+
 
 class HardLimits(Record):
     """Limits that an arm must keep; each is violated (shown), met (shown) or not shown."""

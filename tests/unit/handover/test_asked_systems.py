@@ -39,9 +39,7 @@ def test_a_base_and_its_adapter_answer_under_the_same_conditions(made, rows, cap
     assert code == 0
     assert told["n"] == 8
     notes = " ".join(told["notes"])
-    assert (
-        "the same engine, precision, chat template, tokenizer, prompts and limit; greedy" in notes
-    )
+    assert "the same engine, precision, chat template, tokenizer, prompt, limit of tokens" in notes
     assert "all 8 prompts have the same number of tokens on both sides" in notes
     assert "asking base: 8 rows" in err
 
@@ -117,6 +115,9 @@ def test_prompt_files_need_a_model_and_answer_by_it(made, rows, capsys):
     code, told, _ = compared(capsys, *words)
     assert code == 0
     assert "4 of 4 prompts have another number of tokens" in told["notes"]
+    assert "the prompt differs: old.md and new.md" in told["notes"]
+    assert "same prompt" not in " ".join(told["notes"])
+    assert "one model" not in " ".join(told["notes"])
 
 
 def test_repeats_need_a_temperature(made, rows, capsys):
@@ -127,3 +128,12 @@ def test_repeats_need_a_temperature(made, rows, capsys):
     code, told, _ = compared(capsys, *both, "--temperature", 1, "--max-tokens", 2)
     assert code == 0
     assert told["n"] == 6
+
+
+def test_a_gguf_file_is_not_sampled_while_the_other_side_is(made, rows, capsys):
+    file = made.gguf(made.tuned, name="sampled")
+    words = [f"tuned={made.adapter}", f"gguf={file}", "--model", made.spec, "--temperature", 1]
+    code, told, err = compared(capsys, *words)
+    assert code == 2
+    assert "asked greedily" in told["what"]
+    assert "asking" not in err

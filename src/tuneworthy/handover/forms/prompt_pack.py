@@ -109,7 +109,7 @@ def _measured_request(parts: Parts) -> Mapping[str, Any]:
     answers were constrained in a way that a request can't state.
     """
     pack = parts.artefact.pack
-    limits = pack.limits or Limits(max_tokens=parts.task.output.max_tokens or 256)
+    limits = pack.limits or Limits(max_tokens=parts.task.output.token_limit)
     limits = limits.model_copy(update={"grammar": pack.grammar})
     if hasattr(parts.model, "request"):
         return dict(parts.model.request(parts.sample, limits))

@@ -128,7 +128,7 @@ class TunedPair:
     def asked_again(self) -> list[dict[str, Any]]:
         """Return dicts {case, before, finish} of up to 12 cases; `before`: the base's own reply."""
         ids = self.cases[:MOST_ASKED_CASES]
-        limits = limits_for(self.runner.task, self.runner.task.output.max_tokens or 256)
+        limits = limits_for(self.runner.task, self.runner.task.output.token_limit)
 
         def make() -> dict[str, Any]:
             replies = self.base.reply([self.answers[i].prompt for i in ids], limits)

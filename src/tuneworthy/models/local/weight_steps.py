@@ -20,6 +20,7 @@ from tuneworthy.models.local.rounded_weights import nominal_error, rounding_of
 from tuneworthy.records.build_report import ExportStep
 from tuneworthy.records.counting import count_noun
 
+_step = ExportStep.of
 Delta = Callable[[str, torch.Tensor], torch.Tensor | None]
 """Return the change of a weight by name and base value; None where the adapter changes nothing."""
 
@@ -278,10 +279,6 @@ def _quantisation(export: ExportedModel) -> ExportStep:
         text = f"the file's name says {wanted}, its matrices are {listed}"
         return _step("quantisation", False, text)
     return _step("quantisation", True, f"the matrices are {listed}")
-
-
-def _step(name: str, sound: bool | None, text: str) -> ExportStep:
-    return ExportStep.model_validate({"name": name, "sound": sound, "text": text})
 
 
 def _rounded(weight: torch.Tensor, kind: str) -> torch.Tensor:

@@ -172,8 +172,8 @@ class LogComparison:
         if ignored := len({case for case, _ in grades}) - result.graded:
             notes = (
                 *notes,
-                f"{count_noun(ignored, 'graded row')} outside the order in which rows are drawn"
-                " not counted: rows that somebody chose are no random part",
+                f"not counted: {count_noun(ignored, 'graded row')} that --grade did not draw; rows"
+                " that somebody chose are no random sample",
             )
         return replace(self, result=result, notes=notes)
 

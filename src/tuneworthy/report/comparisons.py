@@ -161,9 +161,9 @@ def trace_screen(trace: ExportTrace, width: int = 80, plain: bool = False) -> Te
     screen.add(Text(f"  {head}", "bold"))
     screen.say(f"from {trace.source} to {trace.export}", style="dim")
     screen.add()
-    words = {True: "sound", False: "FAULT", None: "open"}
+    words = {True: "sound", False: "FAULT", None: "not checked"}
     for step in trace.steps:
-        screen.say(f"{words[step.sound]:<5}  {step.name}: {step.text}",
+        screen.say(f"{words[step.sound]:<11}  {step.name}: {step.text}",
                    style="bold" if step.sound is False else "")  # fmt: skip
     return screen.text()
 

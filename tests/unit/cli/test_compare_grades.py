@@ -98,4 +98,4 @@ def test_grades_of_chosen_rows_do_not_count(logs, capsys):
     lines(Path("own.jsonl"), chosen)
     _, told, _ = compared(capsys, "--grades", "own.jsonl")
     assert told["graded"] == 0
-    assert "1 graded row outside the order" in " ".join(told["notes"])
+    assert "not counted: 1 graded row that --grade did not draw" in " ".join(told["notes"])

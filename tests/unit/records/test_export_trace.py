@@ -5,7 +5,7 @@ from tuneworthy.records.build_report import ExportStep, ExportTrace
 
 def trace(*sound):
     names = ("base", "merge", "precision")
-    steps = [ExportStep(name=name, sound=is_sound, text="why")
+    steps = [ExportStep.of(name, is_sound, "why")
              for name, is_sound in zip(names, sound, strict=True)]  # fmt: skip
     return ExportTrace(source="a", export="b", steps=tuple(steps))
 

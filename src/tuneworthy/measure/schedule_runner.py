@@ -72,6 +72,7 @@ class ScheduleRunner:
     spent: float = field(init=False)
     time_up: bool = False
     _done: dict[str, int] = field(default_factory=dict)
+    _begun: dict[tuple[str, int], Recipe] = field(default_factory=dict)
     _pace: PaceCorrection = field(default_factory=PaceCorrection)
     _taken: int = 0
     _looked: bool = False
@@ -230,7 +231,7 @@ class ScheduleRunner:
         new: list[Run] = []
 
         def measured() -> None:
-            new.extend(measure(runner, part, self.recipes, dev))
+            new.extend(measure(runner, part, self._starts(part), dev))
 
         took = self._timed(what, measured)
         if new and planned:
@@ -240,6 +241,16 @@ class ScheduleRunner:
         # Later arms build on the best prompt on dev in their own fold.
         self.recipes[:] = [best_prompt(self.runs, f, self.runner.task.seed) for f in folds_in_all]
         return new
+
+    def _starts(self, part: PlannedArm) -> list[Recipe]:
+        """Return the best prompt by fold, but the one that the arm began with where it ran before.
+
+        Else a better prompt found since, its own too, would fit it again for each further step.
+        """
+        name = part.spec.name
+        for fold in part.folds:
+            self._begun.setdefault((name, fold), self.recipes[fold])
+        return [self._begun.get((name, fold), best) for fold, best in enumerate(self.recipes)]
 
     def _put(self, new: Sequence[Run]) -> None:
         """Add runs; those of a fold that an arm was scored on before take the place of the old."""
@@ -383,8 +394,6 @@ class ScheduleRunner:
 def _why_step(step: Step, schedule: Schedule) -> str:
     """Return why a step is taken, and what it is: the cases that it adds, in a plan's words."""
     fold, cases = step.arm.units[step.number]
-    leader = schedule.leader
-    beside = (
-        f" beside {leader.spec.name}" if leader and leader.spec.name != step.arm.spec.name else ""
-    )
+    leader = schedule.leader and schedule.leader.spec.name
+    beside = f" beside {leader}" if leader and leader != step.arm.spec.name else ""
     return f"fold {fold + 1}, {cases:,} rows{beside}: it may change what is named"

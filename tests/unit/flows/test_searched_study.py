@@ -6,7 +6,9 @@ import pytest
 from tests import studies
 
 import tuneworthy
+from tuneworthy.measure import schedule_runner
 from tuneworthy.measure.further.prompt_search import search_summary, untried_search
+from tuneworthy.records.artefact import Recipe
 from tuneworthy.records.plan import Plan
 from tuneworthy.records.plugins import load
 from tuneworthy.records.reason import Reason
@@ -37,6 +39,24 @@ def test_every_fold_keeps_what_it_tried_and_later_arms_stand_on_what_it_chose(st
     later = {run.fold: run.recipe for run in runs if run.spec.arm == "constrained"}
     assert all(later[fold] == recipe for fold, recipe in recipes.items())
     json.dumps(study.results.plain())
+
+
+def test_a_further_step_of_a_fold_begins_with_the_prompt_of_its_first(tmp_path, monkeypatch):
+    begun, measure = [], schedule_runner.measure
+
+    def seen(runner, part, recipes, dev):
+        begun.extend((part.spec.name, fold, recipes[fold]) for fold in part.folds)
+        return measure(runner, part, recipes, dev)
+
+    def newest(runs, fold, seed):
+        return Recipe(reminder=f"step {len(begun)}")
+
+    monkeypatch.setattr(schedule_runner, "measure", seen)
+    monkeypatch.setattr(schedule_runner, "best_prompt", newest)
+    tuneworthy.run(studies.write(tmp_path, n=300, arms=ARMS, present=None))
+    own = [(fold, recipe) for name, fold, recipe in begun if name == "optimised_prompt"]
+    assert len(own) > len(set(own)), "some fold took two steps"
+    assert len({recipe for _, recipe in own}) == len({fold for fold, _ in own})
 
 
 def plain_dev(runs, fold):

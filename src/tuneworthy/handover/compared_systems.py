@@ -303,7 +303,7 @@ _SHOWN = {"engine": "engine", "precision": "precision", "template": "chat templa
 _NAMED_BY = {"prompt text": "prompt"}  # what a digest is shown by
 
 
-def condition_notes(asked: Sequence[AskedSystem]) -> Iterator[str]:
+def _condition_notes(asked: Sequence[AskedSystem]) -> Iterator[str]:
     """Yield sentences on what both sides share and in what they differ, after they were asked."""
     for one in asked:
         yield from (f"{one.name.name}: {note}" for note in one.notes)
@@ -346,7 +346,7 @@ def compare_systems(
     """
     sides, asked = open_systems(tuple(dict.fromkeys(names)), how)
     compared = compare_sides((sides[0], sides[-1]), gold, options, named)
-    return replace(compared, notes=(*compared.notes, *condition_notes(asked)))
+    return replace(compared, notes=(*compared.notes, *_condition_notes(asked)))
 
 
 @contextmanager

@@ -25,10 +25,6 @@ from tuneworthy.records.split import Split
 from tuneworthy.records.task import Task
 from tuneworthy.store.store import Ledger
 
-LEAST_PROMPTS_TRIED = 2  # the fewest prompts of a search: the starting prompt and one more
-
-SEARCH_SHARE = 0.15  # share of the minutes that a prompt search may be planned to take
-
 EXPLAIN_SHARE = 0.15  # share of the minutes kept for what explains the verdict
 
 MINUTES_SAFETY = 1.2  # times the minutes that a step is expected to take must fit

@@ -13,9 +13,7 @@ from tuneworthy.matrix.ladder import MOST_PROMPTS
 from tuneworthy.measure.costs_in_use import arm_load
 from tuneworthy.measure.plan_cuts import (
     EXPLAIN_SHARE,
-    LEAST_PROMPTS_TRIED,
     MINUTES_SAFETY,
-    SEARCH_SHARE,
     PlanLimits,
     affordable_folds,
     asked_again_line,
@@ -39,6 +37,7 @@ from tuneworthy.measure.request_costs import (
 from tuneworthy.measure.timing import Speed
 from tuneworthy.records.arm import Sizes, Work
 from tuneworthy.records.audit_report import Audit
+from tuneworthy.records.further import LEAST_SEARCHED
 from tuneworthy.records.plan import EndpointLoad, Plan, PlannedArm
 from tuneworthy.records.plugins import load
 from tuneworthy.records.reason import Reason
@@ -61,6 +60,7 @@ from tuneworthy.records.specs import (
 from tuneworthy.records.task import Task
 from tuneworthy.rows.folds import Part, Split
 
+_SEARCH_SHARE = 0.15  # share of the minutes that a prompt search may take on its first fold
 _CHANGED_FACTS = 60  # the most facts changed in the documents (freshness_rate.MOST_FACTS)
 ON_FAILURES = 60  # the most failed cases for an arm that is too dear for all cases
 
@@ -154,14 +154,18 @@ def _speed_assumptions(facts: PlanInputs, planned: Sequence[PlannedArm]) -> tupl
 
 
 def _affordable_trials(facts: PlanInputs, arms: list[Spec], choice: PlanLimits) -> int | None:
-    """Return how many prompts a search may try in its share of the minutes; None without one."""
+    """Return how many prompts a search may try in its share of the minutes; None without one.
+
+    Under the schedule a search runs on one fold, and on others only if that can change the verdict.
+    """
     most = max((prompts_tried(spec) for spec in arms), default=0)
-    while most > LEAST_PROMPTS_TRIED:
+    while most > LEAST_SEARCHED:
         planned = _plan_arms(facts, arms, replace(choice, tried=most))[1]
-        searches = [arm.minutes for arm in planned if prompts_tried(arm.spec)]
-        if max(searches, default=0.0) <= SEARCH_SHARE * facts.task.budget.minutes:
+        minutes = [arm.minutes / (max(len(arm.folds), 1) if facts.task.budget.stages else 1)
+                   for arm in planned if prompts_tried(arm.spec)]  # fmt: skip
+        if max(minutes, default=0.0) <= _SEARCH_SHARE * facts.task.budget.minutes:
             break
-        most = max(LEAST_PROMPTS_TRIED, most // 2)
+        most = max(LEAST_SEARCHED, most // 2)
     return most or None
 
 

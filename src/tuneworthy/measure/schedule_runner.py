@@ -40,6 +40,7 @@ from tuneworthy.records.specs import (
     builds_on_prompt,
     learns_from_teacher,
     needs_dev_scores,
+    searches,
     trains,
 )
 from tuneworthy.store import signals
@@ -284,7 +285,7 @@ class ScheduleRunner:
         return self.spent - before
 
     def _explain(self) -> Iterator[str]:
-        """Measure the first fold of the base prompt and the named arm, and ceilings, if they fit.
+        """Complete the first fold of the arms to explain, and measure ceilings, if they fit.
 
         Of a large fold 128 rows do. Causes are read of these rows, and both are timed; placebos
         come after them.
@@ -293,16 +294,14 @@ class ScheduleRunner:
         for name in self._explained():
             arm = planned[name]
             number = self._done.get(name, 0)
-            while arm.scheduled and number < len(arm.units) and arm.units[number][0] == 0:
-                if number and arm.units[number - 1][1] >= _READ_ROWS:
-                    break
+            while number < len(arm.units) and arm.units[number][0] == 0:
+                read = number and arm.units[number - 1][1] >= _READ_ROWS
                 expected = self._expected(arm.unit_minutes[number], arm.pace)
-                if self.time_up or expected > self.left:
+                if read or self.time_up or expected > self.left:
                     break
                 self._measure_step(arm, number)
                 number = self._done[name]
                 yield ""
-
         for arm in self.plan.arms:
             if arm.spec.role != "ceiling" or not arm.scheduled or self._done.get(arm.spec.name):
                 continue
@@ -312,11 +311,12 @@ class ScheduleRunner:
                 yield ""
 
     def _explained(self) -> list[str]:
-        """Return the names of the base prompt and of the leader, whose first fold is completed."""
+        """Return the base prompt, the leader and, beside one that trains, the searched prompt."""
         leader = self._schedule().leader
-        base = [arm.spec.name for arm in self.plan.arms
-                if arm.scheduled and always_runs(arm, self.plan.arms)]  # fmt: skip
-        return list(dict.fromkeys([*base, *([leader.spec.name] if leader else [])]))
+        trained = leader is not None and trains(leader.spec)
+        return [arm.spec.name for arm in self.plan.arms if arm.scheduled and (
+            always_runs(arm, self.plan.arms) or (leader is not None and arm.spec == leader.spec)
+            or (trained and searches(arm.spec) and self._done.get(arm.spec.name)))]  # fmt: skip
 
     def _run_probes(self) -> bool:
         """Run the placebos and pilots that the diagnosis needs and that fit.

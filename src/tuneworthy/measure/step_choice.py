@@ -27,7 +27,7 @@ from tuneworthy.matrix.matrix import Matrix
 from tuneworthy.records.evidence import Pair
 from tuneworthy.records.plan import PlannedArm
 from tuneworthy.records.run import Run, Spec
-from tuneworthy.records.specs import builds_on_prompt, needs_of_arm, trains
+from tuneworthy.records.specs import builds_on_prompt, needs_of_arm, searches, trains
 from tuneworthy.records.task import TRAINED_TOOLS, HardLimits
 
 # The share of the simplest prompt's failures that an arm of a tool repairs, on the public sets that
@@ -120,7 +120,7 @@ class Schedule:
             return ""
         if spec.name not in self.columns:
             return self._why_beyond_reach(spec) or self._why_tool_behind(spec)
-        if self.leader is None or self._is_named(arm) or not self._may_end(arm):
+        if self.leader is None or self.leader.spec.name == spec.name or not self._may_end(arm):
             return ""
         return self._why_behind(spec, self.leader.spec)
 
@@ -147,13 +147,9 @@ class Schedule:
 
     def _left_to_gain(self, one: Column) -> float:
         """Return how far the lower bound of an arm's score is below a perfect score."""
-        gap = 1 - one.mean
-        # The bound is costly, and below the mean: its gap is larger still.
-        return (
-            gap
-            if gap > self._margin
-            else 1 - self.matrix.mean(one.spec.name, 2 * self._level(one)).low
-        )
+        if (gap := 1 - one.mean) > self._margin:  # its bound is costly, and lower still
+            return gap
+        return 1 - self.matrix.mean(one.spec.name, 2 * self._level(one)).low
 
     def _may_replace(self, one: Column, other: Column) -> bool:
         """Return whether the verdict may name `one`, if no more complex, instead of `other`.
@@ -177,7 +173,7 @@ class Schedule:
         only then can training be firm (decision 053).
         """
         own, leader = self._kin(spec), self.leader
-        if not own or leader is None or (_searches(spec) and leader.spec.tool in TRAINED_TOOLS):
+        if not own or leader is None or (searches(spec) and leader.spec.tool in TRAINED_TOOLS):
             return ""
         best = max(own, key=lambda one: one.mean)
         pair = self._pair(best.spec, leader.spec) if best is not leader else None
@@ -189,7 +185,7 @@ class Schedule:
         """Return the measured arms that an arm varies: those of its module, a search any prompt."""
         return [
             one for one in self.columns.values()
-            if one.spec.arm == spec.arm or (_searches(spec) and one.spec.tool == spec.tool)
+            if one.spec.arm == spec.arm or (searches(spec) and one.spec.tool == spec.tool)
         ]  # fmt: skip
 
     def _why_behind(self, spec: Spec, leader: Spec) -> str:
@@ -227,10 +223,6 @@ class Schedule:
         """
         steps = [step for step in self._steps(room) if step.minutes <= room]
         return max(steps, key=lambda step: step.gain / max(step.minutes, 1e-3), default=None)
-
-    def _is_named(self, arm: PlannedArm) -> bool:
-        """Return whether an arm is the one that would be named now."""
-        return self.leader is not None and arm.spec.name == self.leader.spec.name
 
     def _steps(self, room: float) -> Iterator[Step]:
         """Yield the next step of each pair of leader and open rival, else the leader's own."""
@@ -367,11 +359,6 @@ class Schedule:
         mean, spread = _REPAIRED.get(spec.tool or "", _UNKNOWN_REPAIRED)
         uses = 0.1 * ("docs" in needs_of_arm(spec) and trains(spec))  # it reads what others do not
         return base + (mean + uses) * (1 - base), max(spread * (1 - base), 0.01)
-
-
-def _searches(spec: Spec) -> bool:
-    """Return whether an arm searches for a prompt: it has a budget of prompts to try."""
-    return bool(spec.options.get("budget"))
 
 
 def _has_step(arm: PlannedArm, done: Mapping[str, int]) -> bool:

@@ -244,6 +244,9 @@ class SearchStep(Record):
     n: int
 
 
+LEAST_SEARCHED = 4  # prompts; fewer are no search: they compare a prompt with one other
+
+
 class PromptSearch(Record):
     """A prompt search under a declared budget of prompts tried.
 

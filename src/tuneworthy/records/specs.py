@@ -191,6 +191,11 @@ def builds_on_prompt(spec: Spec) -> bool:
     return chooses_prompt(spec) or _has_flag(spec.arm, "BUILDS_ON_PROMPT")
 
 
+def searches(spec: Spec) -> bool:
+    """Return whether an arm searches for a prompt: it has a budget of prompts to try."""
+    return bool(spec.options.get("budget"))
+
+
 def is_recorded(task: Task, spec: Spec) -> bool:
     """Return whether an arm has recorded answers: it learns nothing and calls no model."""
     return spec.name in recorded_files(task)

@@ -170,11 +170,11 @@ def judge_change(
     if outcome != "cannot say" or doubts:
         return GateVerdict(outcome, pair, policy.margin, tuple(doubts), holds=holds)
     outlook = Assurance(pair, next_level, 0.0, -policy.margin, -policy.margin, kept=True)
-    rows, repeats = outlook.size(), repeats_to_settle(outlook, pair)
+    rows, repeats = outlook.size(), _repeats_to_settle(outlook, pair)
     return GateVerdict(outcome, pair, policy.margin, (), rows, repeats)
 
 
-def repeats_to_settle(outlook: Assurance, pair: Pair) -> int | None:
+def _repeats_to_settle(outlook: Assurance, pair: Pair) -> int | None:
     """Return how many answers to each row settle a pair with a chance of .8; None if none do.
 
     More answers remove the part of the variance that answering causes, so they are worth as much as

@@ -91,9 +91,9 @@ def searched(folder, arms, **more):
 
 def test_a_search_that_the_minutes_cut_or_that_no_list_names_says_how_it_runs(tmp_path):
     cut, asked, _ = searched(tmp_path / "cut", ARMS, budget={"minutes": 1e-5})
-    assert (cut.arm, cut.prompts, cut.minutes) == ("optimised_prompt", 2, 1)
+    assert (cut.arm, cut.prompts, cut.minutes) == ("optimised_prompt", 4, 1)
     assert (asked.answer, asked.next) == (
-        "no", "a search of 2 prompts takes about 1 minute: `tuneworthy run --more 1m`"
+        "no", "a search of 4 prompts takes about 1 minute: `tuneworthy run --more 1m`"
     )  # fmt: skip
     assert "`zero_shot` was tried as it is" in asked.because
     unlisted, asked, _ = searched(tmp_path / "unlisted", ["zero_shot", "tfidf"])

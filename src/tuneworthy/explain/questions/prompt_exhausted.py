@@ -16,7 +16,7 @@ from tuneworthy.explain.questions._findings import (
 )
 from tuneworthy.records.counting import count_noun, percent_with_bounds, points, points_with_bounds
 from tuneworthy.records.evidence import ArmResult, Evidence, best_first
-from tuneworthy.records.further import PromptSearch
+from tuneworthy.records.further import LEAST_SEARCHED, PromptSearch
 from tuneworthy.records.task import TOOLS, TRAINED_TOOLS, Task
 from tuneworthy.records.verdict import Finding
 
@@ -27,7 +27,6 @@ WRONG = (
     " anything is trained."
 )
 UNIT = "points"
-LEAST_SEARCH = 4  # prompts; fewer are no search: they compare a prompt with one other
 _ASK_WRITER = "ask whoever wrote these prompts what else was tried, or let a model here search"
 _MEASURE_ONE = "let `arms` name a prompt that `model` runs, or record its answers under `answers`"
 _finding = partial(finding, "prompt_exhausted", PRIOR)
@@ -36,8 +35,9 @@ _finding = partial(finding, "prompt_exhausted", PRIOR)
 def ask(evidence: Evidence, task: Task) -> Finding:
     """Answer yes if doubling the prompt budget is shown to gain less than the margin.
 
-    Yes too if even the most that the last doubling may have gained leaves prompts behind tuning.
-    No if it is shown to gain, and where the search tried less than LEAST_SEARCH prompts.
+    Yes too if even the most that the last doubling may have gained leaves the searched prompt
+    behind tuning.
+    No if it is shown to gain, and where the search tried less than LEAST_SEARCHED prompts.
 
     Without a search: yes if a prompt is within the margin of a perfect score, no if prompts were
     only tried as they are written. `value` is the gain of the last doubling on dev rows.
@@ -61,29 +61,28 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     )
     if gain.high < margin:
         return _finding("yes", said, "", gain)
-    if far := _out_of_reach(evidence, tried, gain.high):
+    if far := _out_of_reach(evidence, search.arm, gain.high):
         return _finding("yes", f"{said}; {far}", "", gain)
     if gain.low > 0:
         return _finding("no", said, step, gain)
-    if search.budget < LEAST_SEARCH:
+    if search.budget < LEAST_SEARCHED:
         tried_few = f"only {count_noun(search.budget, 'prompt')} were tried"
         return _finding("no", f"{tried_few}; {said}{_behind_clause(evidence, tried)}", step, gain)
     need = rows_needed_clause(gain, n, margin, 0.0, "dev rows")
     return _finding("not_measured", f"{need}; {said}{_behind_clause(evidence, tried)}", step, gain)
 
 
-def _out_of_reach(evidence: Evidence, tried: Sequence[ArmResult], most: float) -> str:
-    """Return a clause if a tuned arm is ahead of every prompt by more than `most`, or "".
+def _out_of_reach(evidence: Evidence, searched: str, most: float) -> str:
+    """Return a clause if a tuned arm is ahead of the searched prompt by more than `most`, or "".
 
     `most` is the upper end of the gain of the last doubling of the search.
     """
     for leader in best_first(evidence, finalists(evidence, TRAINED_TOOLS))[:1]:
-        pairs = [pair_of(evidence, leader.name, arm.name) for arm in tried]
-        least = min((pair.low if pair else -1.0 for pair in pairs), default=-1.0)
-        if least > max(0.0, most):
+        pair = pair_of(evidence, leader.name, searched)
+        if pair and pair.low > max(0.0, most):
             return (
-                f"another such gain, {points(max(0.0, most))} at most, leaves every prompt behind"
-                f" {ticked(leader.name)}, which is {points(least)} or more ahead"
+                f"another such gain, {points(max(0.0, most))} at most, leaves it behind"
+                f" {ticked(leader.name)}, which is {points(pair.low)} or more ahead"
             )
     return ""
 

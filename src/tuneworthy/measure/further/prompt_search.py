@@ -29,7 +29,7 @@ from tuneworthy.records.plugins import catalogue, load
 from tuneworthy.records.reason import Why, is_reason
 from tuneworthy.records.record import Record
 from tuneworthy.records.run import Run
-from tuneworthy.records.specs import needs_of_arm
+from tuneworthy.records.specs import needs_of_arm, searches
 from tuneworthy.records.split import Split
 from tuneworthy.records.task import Task
 from tuneworthy.rows.copies import Copies, copy_groups
@@ -103,32 +103,28 @@ def untried_search(
     if few or "model" not in met or any("search" in (run.trace or {}) for run in runs):
         return None
     failed = {run.spec.name for run in runs if run.state == "failed"}
-    listed = [arm for arm in plan.arms if _searches(arm.spec.arm) and not arm.spec.of]
+    listed = [arm for arm in plan.arms if searches(arm.spec) and not arm.spec.of]
     can = [arm for arm in listed if arm.spec.name not in failed
            and (not arm.because or is_reason(arm.because, Why.NO_ROOM))]  # fmt: skip
     if can:
         arm = min(can, key=lambda one: one.spec.simplicity)
         why = next((run.because for run in runs if run.spec == arm.spec), None)
-        name, tries, minutes = arm.spec.name, arm.spec.options["budget"], max(1, ceil(arm.minutes))
+        name, tries = arm.spec.name, arm.spec.options["budget"]
+        minutes = max(1, ceil(arm.first_minutes))
         how = f"write `success: {{finalists: {{{arm.spec.tool}: {name}}}}}` {_THEN_RUN}"
         if is_reason(why, Why.NO_ROOM, Why.STOPPED):
             more = f" --more {minutes}m" if is_reason(why, Why.NO_ROOM) else ""
             how = f"`tuneworthy run{more}`"
         return UntriedSearch(arm=name, prompts=tries, minutes=minutes, how=how)
-    names = [] if listed else [name for name in catalogue("arms") if _searches(name)]
-    fit = [(load("arms", name).SIMPLICITY, name) for name in names
-           if met >= load("arms", name).NEEDS]  # fmt: skip
+    named = [(name, load("arms", name)) for name in catalogue("arms") if not listed]
+    fit = [(arm.SIMPLICITY, name) for name, arm in named
+           if "budget" in arm.Options.model_fields and met >= arm.NEEDS]  # fmt: skip
     if not fit:
         return None
     name = min(fit)[1]
     tries = load("arms", name).Options().budget
     how = f"write `{{{name}: {{budget: {tries}}}}}` under `arms` {_THEN_RUN}"
     return UntriedSearch(arm=name, prompts=tries, how=how)
-
-
-def _searches(arm: str) -> bool:
-    """Return whether an arm searches for a prompt: it has a budget of prompts to try."""
-    return arm in catalogue("arms") and "budget" in load("arms", arm).Options.model_fields
 
 
 def _mean_dev(runs: Sequence[Run], name: str) -> float:

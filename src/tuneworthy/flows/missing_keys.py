@@ -93,9 +93,8 @@ def nothing_measured_error(runs: Sequence[Run]) -> Exception:
     if any(is_reason(run.because, Why.NO_ROOM) for run in runs):
         return TaskError("no candidate could be measured in the minutes", where="budget.minutes",
                          got=reasons, fix="`tuneworthy run --more 10m` goes on")  # fmt: skip
-    return DataError(
-        "no arm applies to these rows",
-        where="task.yaml arms",
-        got=reasons,
-        fix="`tuneworthy check` says what the rows can show; add recorded answers or a model",
-    )
+    fix = "`tuneworthy check` says what the rows can show; add recorded answers or a model"
+    for extra in sorted({run.because.about for run in runs
+                         if run.because and run.because.why is Why.NOT_INSTALLED}):  # fmt: skip
+        fix = f"`pip install '{extra}'` adds arms; {fix}"
+    return DataError("no arm applies to these rows", where="task.yaml arms", got=reasons, fix=fix)

@@ -283,7 +283,8 @@ def _rest_lines() -> list[str]:
         "# economics: {requests_per_month: 40000, value_of_correct: 0.05, engineer_hour: 90}",
         "# How fast that changes which answers rest on (no row tells it; 0: not at all):",
         "# knowledge: {changed_share: 0.03, over: 30d}",
-        "budget: {minutes: 20}       # shapes the plan; usd: and tokens: are hard caps",
+        "# Unless capped, a run goes on until the verdict is firm, for 60 minutes at most:",
+        "# budget: {minutes: 20, usd: 5}   # caps that are kept; so is tokens:",
     ]
 
 

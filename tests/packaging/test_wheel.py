@@ -58,7 +58,7 @@ def test_a_wheel_alone_gives_verdicts_writes_a_task_runs_it_and_reports(installe
     verdict = json.loads(installed("run", "demo/clauses.yaml", "--json"))
     assert (verdict["arm"], verdict["use"]) == ("tfidf", "classifier")
     installed("report", "demo/clauses.yaml")
-    assert "torch is not installed" in installed("doctor")
+    assert "then pip install 'tuneworthy[train]'" in installed("doctor")
 
 
 def test_rows_that_only_a_model_can_answer_name_the_extra_that_brings_one(installed):

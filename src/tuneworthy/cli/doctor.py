@@ -14,7 +14,7 @@ def command(json: Json = False) -> None:
     if json:
         show_json(machine.model_dump_json(indent=2))
         return
-    seen = machine.plain()
+    seen = {name: value for name, value in machine.plain().items() if name != "advice"}
     where = machine.gpu or count_noun(machine.cores, "core")
     free = _value_text("memory", machine.gpu_free_memory or machine.free_memory)
     can = f"Models can be run and trained here, on {where} with {free} of memory free."
@@ -23,6 +23,8 @@ def command(json: Json = False) -> None:
     width = max(len(name) for name in seen)
     for name, value in seen.items():
         print_line(f"  {name.replace('_', ' '):<{width}}  {_value_text(name, value)}")
+    if machine.advice:
+        print_line(f"Install: {machine.advice}")
 
 
 def _value_text(name: str, value: object) -> str:

@@ -293,3 +293,20 @@ def test_the_doctor_measures_once():
     assert _doctor.inspect_machine().gflops == first.gflops, (
         "a kept measurement decides, not a busy moment"
     )
+
+
+@pytest.mark.parametrize(
+    ("torch", "cuda", "gpu", "told"),
+    [("", None, False, "torch --index-url https://download.pytorch.org/whl/cpu"),
+     ("", None, True, "pip install 'tuneworthy[train]'"),
+     ("2.9.0", "12.8", False, "torch 2.9.0 carries CUDA 12.8, and no GPU is here"),
+     ("2.9.0", "12.8", True, ""), ("2.9.0", None, False, "")],
+)  # fmt: skip
+def test_the_doctor_says_how_torch_comes_without_cuda(
+    torch, cuda, gpu, told, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(_doctor, "_GPU_DRIVERS", (str(tmp_path / ("" if gpu else "none")),))
+    monkeypatch.setattr(_doctor.sys, "platform", "linux")
+    said = _doctor._advice(torch, cuda)
+    assert told in said
+    assert bool(said) == bool(told)

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -38,14 +39,17 @@ _FASTER_FACTOR = 1.3  # bf16 must beat fp32 by this factor: a tie keeps the more
 # for gradients, which would need a scaled loss.
 _NO_BF16 = "this GPU has no bf16, and fp16 overflows in some models: fp32 is slower but safe"
 _CPU_FLAGS = ("avx2", "fma", "f16c", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
+_GPU_DRIVERS = ("/proc/driver/nvidia", "/dev/kfd")  # files of NVIDIA's and AMD's
+_CPU_BUILDS = "https://download.pytorch.org/whl/cpu"
 _PRODUCT_SIZE = (256, 512, 1536)  # a batch of 256 tokens through a small model's layer
 
 
 class _Machine(Record):
     """Figures of this machine; a figure that was not measured is None.
 
-    `because` says why the precision was chosen, or why nothing was measured. `gflops` maps a
-    precision to measured GFLOP/s of a matrix product; memory and disk are bytes.
+    `because` says why the precision was chosen, or why nothing was measured; `advice` how to
+    install torch, "" where it fits. `gflops` maps a precision to measured GFLOP/s of a matrix
+    product; memory and disk are bytes.
     """
 
     cpu: str
@@ -64,6 +68,7 @@ class _Machine(Record):
     precision: str | None
     cpu_engine: str | None
     because: str
+    advice: str = ""
 
 
 def inspect_machine() -> _Machine:
@@ -79,7 +84,7 @@ def inspect_machine() -> _Machine:
     }
     if find_spec("torch") is None:
         nothing = dict.fromkeys(("torch", "threads", "gpu", "gflops", "precision", "cpu_engine"))
-        return _Machine(**here, **nothing, because="torch is not installed: tuneworthy[train]")
+        return _Machine(**here, **nothing, because="torch is not installed", advice=_advice(""))
     calm_torch()
     import torch
 
@@ -96,7 +101,22 @@ def inspect_machine() -> _Machine:
         precision=precision,
         cpu_engine=_engine(gpu),
         because=because,
+        advice="" if gpu else _advice(version("torch"), torch.version.cuda),
     )
+
+
+def _advice(torch: str, cuda: str | None = None) -> str:
+    """Return how to install torch on this machine, or without CUDA where no GPU is; else "".
+
+    On Linux the index of Python packages gives a build with some gigabytes of CUDA.
+    """
+    extra, gpu = "pip install 'tuneworthy[train]'", any(Path(p).exists() for p in _GPU_DRIVERS)
+    build = f"pip install torch --index-url {_CPU_BUILDS} (uv: --torch-backend cpu)"
+    if not torch:
+        return extra if gpu or sys.platform != "linux" else f"{build}, then {extra}"
+    if not cuda or gpu:
+        return ""
+    return f"torch {torch} carries CUDA {cuda}, and no GPU is here: {build} is smaller"
 
 
 def _engine(gpu: bool) -> str:

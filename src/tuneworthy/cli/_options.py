@@ -98,6 +98,16 @@ def show_json(text: str) -> None:
     print(json_for_terminal(text))
 
 
+def print_result(text: str, data: Any, as_json: bool) -> None:
+    """Print what a command made on stdout: its data as JSON, or lines of text."""
+    from tuneworthy.records.record import canonical
+
+    if as_json:
+        show_json(canonical(data))
+    else:
+        print_line(text)
+
+
 def show(screen: Any) -> None:
     """Print a screen on stdout."""
     from tuneworthy.report.screen import show as printed

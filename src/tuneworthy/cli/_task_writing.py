@@ -58,6 +58,18 @@ def _wrong_column(rows: Sequence[Path], columns: Sequence[str]) -> TuneworthyErr
     return None
 
 
+def print_written(task: Path, seen: Sequence[str], as_json: bool) -> None:
+    """Print the task file that was written, what was seen in the rows, and the next commands."""
+    from tuneworthy.cli._options import print_result, print_stderr
+
+    option = "" if task == Path("task.yaml") else f" {shlex.quote(str(task))}"
+    steps = [f"tuneworthy {word}{option}" for word in ("check", "plan", "run")]
+    print_result(str(task), {"task": str(task), "seen": list(seen), "next": steps}, as_json)
+    for one in seen:
+        print_stderr(f"  {one}")
+    print_stderr(f"next: read it, then `{steps[0]}` and `{steps[2]}`")
+
+
 def write_task(
     rows: Sequence[Path],
     answers: Mapping[str, str],

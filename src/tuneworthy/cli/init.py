@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tuneworthy.cli._column_question import column_question
-from tuneworthy.cli._options import print_line, print_stderr, share
-from tuneworthy.cli._task_writing import check_free, write_task
+from tuneworthy.cli._options import Json, share
+from tuneworthy.cli._task_writing import check_free, print_written, write_task
 
 if TYPE_CHECKING:
     from tuneworthy.rows.table_columns import Choice
@@ -77,6 +76,7 @@ def command(
     max_bad: MaxBad = "1%",
     to: To = None,
     force: _Force = False,
+    json: Json = False,
 ) -> None:
     """Look at the rows and write a commented task.yaml.
 
@@ -100,17 +100,13 @@ def command(
         _check_paths(rows)
         rows, files = _logs_apart(rows, files)
         check_free(rows, task, force, [name for name in (*asked, column, group, time) if name])
-        ask = column_question() if not (choice.input and choice.output) else None
+        ask = None if json or (choice.input and choice.output) else column_question()
         options = ImportOptions(choice, ask, share(max_bad), replace=force)
         seen = write_task(rows, files, options, task)
     except TuneworthyError as error:
         error.kept = "your rows; nothing was written"
         raise
-    print_line(task)
-    for one in seen:
-        print_stderr(f"  {one}")
-    option = "" if task == Path("task.yaml") else f" {shlex.quote(str(task))}"
-    print_stderr(f"next: read it, then `tuneworthy check{option}` and `tuneworthy run{option}`")
+    print_written(task, seen, json)
 
 
 def _task_file(to: Path | None, output: str | None) -> tuple[Path, str | None]:

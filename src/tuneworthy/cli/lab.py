@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tuneworthy.cli._options import print_line, print_stderr
+from tuneworthy.cli._options import Json, print_result, print_stderr
 
 Port = Annotated[
     int | None,
@@ -45,6 +45,7 @@ def command(
     test: Test = None,
     base: Base = None,
     export: Export = None,
+    json: Json = False,
 ) -> None:
     """Open the lab: break real training runs, see why, repair them.
 
@@ -54,8 +55,7 @@ def command(
     """
     _refuse_beside_export(export, check=check, data=data, test=test, base=base)
     if export is not None:
-        _export_lab(export)
-        return
+        return _export_lab(export, json)
     _check_installed()
     _check_host(host)
     from tuneworthy.lab.app import open_browser, run_lab
@@ -73,8 +73,9 @@ def command(
         print_stderr(f"another lab has this folder ({holder_of(lab.folder)}): this one only reads")
 
     def started() -> None:
-        print_line(f"lab at {lab.access.launch_url()}")
-        print_line("the address can be opened once; Ctrl-C ends the lab")
+        url = lab.access.launch_url()
+        once = "the address can be opened once; Ctrl-C ends the lab"
+        print_result(f"lab at {url}\n{once}", {"lab": url}, json)
         if not no_browser:
             open_browser(lab)
 
@@ -92,13 +93,14 @@ def _refuse_beside_export(export: Path | None, **given: object) -> None:
                         kept="")  # fmt: skip
 
 
-def _export_lab(folder: Path) -> None:
+def _export_lab(folder: Path, json: bool) -> None:
     from tuneworthy.lab.export import export_site
     from tuneworthy.store.trouble import output_errors
 
     with output_errors(folder):
         export_site(folder)
-    print_line(f"the recorded lab: {folder / 'index.html'}")
+    page = str(folder / "index.html")
+    print_result(f"the recorded lab: {page}", {"lab": page}, json)
 
 
 def _open_socket(working: Path, host: str, port: int | None) -> socket.socket:

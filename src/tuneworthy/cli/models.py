@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tuneworthy.cli._options import Json, print_line, print_stderr, show_json
+from tuneworthy.cli._options import Json, print_line, print_result, print_stderr, show_json
 
 command = typer.Typer(no_args_is_help=False, rich_markup_mode=None)
 
@@ -51,16 +51,17 @@ Name = Annotated[str, typer.Argument(help="The model's name (see `models list`).
 
 
 @command.command("get")
-def fetch_model(name: Name = "smollm2-135m") -> None:
+def fetch_model(name: Name = "smollm2-135m", json: Json = False) -> None:
     """Fetch a model, check its hash and make it ready; a second call finds it there.
 
     Example: tuneworthy models get minilm
     """
-    print_line(_module_of_model(name).fetch(print_stderr))
+    path = _module_of_model(name).fetch(print_stderr)
+    print_result(str(path), {"model": name, "path": str(path)}, json)
 
 
 @command.command("verify")
-def verify_model(name: Name = "smollm2-135m") -> None:
+def verify_model(name: Name = "smollm2-135m", json: Json = False) -> None:
     """Check the hashes of a fetched model.
 
     Example: tuneworthy models verify minilm
@@ -69,7 +70,7 @@ def verify_model(name: Name = "smollm2-135m") -> None:
 
     if not _module_of_model(name).verify():
         raise ModelError("the model is not here, or not whole", fix=f"tuneworthy models get {name}")
-    print_line(f"{name}: whole")
+    print_result(f"{name}: whole", {"model": name, "whole": True}, json)
 
 
 def _modules_by_name() -> dict[str, ModuleType]:

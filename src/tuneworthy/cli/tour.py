@@ -10,17 +10,17 @@ from typing import Annotated, Any
 import typer
 
 from tuneworthy.cli._column_question import column_question
-from tuneworthy.cli._options import print_line, print_stderr
-from tuneworthy.cli._task_writing import check_free, write_task
+from tuneworthy.cli._options import Json, print_stderr
+from tuneworthy.cli._task_writing import check_free, print_written, write_task
 
-TASK = Path("task.yaml")
 _TOUR_ARMS = ("majority", "tfidf")  # what runs in seconds beside recorded answers, without a model
 
 
 def command(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The task file to write; it must not exist.")
-    ] = TASK,
+    ] = Path("task.yaml"),
+    json: Json = False,
 ) -> None:
     """Ask five questions at the terminal and write a task.yaml from the answers.
 
@@ -50,11 +50,7 @@ def command(
     with output_errors(output):
         own_files.write_own(output, text, own_files.TASK)
     read_task(output)  # a file that would be refused must not be the end of a tour
-    print_line(output)
-    for line in seen:
-        print_stderr(f"  {line}")
-    option = "" if output == TASK else f" {output}"
-    print_stderr(f"next: `tuneworthy check{option}`, then `tuneworthy run{option}`")
+    print_written(output, seen, json)
 
 
 def _ask_user(question: str, default: str, fault: Callable[[str], str]) -> str:

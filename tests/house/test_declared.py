@@ -30,7 +30,7 @@ def imported():
                 yield path, node.module.split(".")[0]
 
 
-EXTRAS = ("train", "serve", "lab", "build", "ray")
+EXTRAS = ("train", "serve", "lab", "build", "ray", "agents")
 
 
 def declared():

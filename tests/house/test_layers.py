@@ -18,7 +18,7 @@ FLOORS = [
     {"report"},
     {"flows"},
     {"handover"},
-    {"lab"},
+    {"lab", "agents"},
     {"cli"},
     {"__init__", "__main__", "pytest_plugin"},
 ]

@@ -55,6 +55,7 @@ ORDER = (
     "report",
     "compare",
     "gate",
+    "mcp",
     "atlas",
     "advice",
     "models",
@@ -318,6 +319,7 @@ EXAMPLES = {
     f" --gold {TICKETS}/test.jsonl",
     "gate": f"tuneworthy gate {TICKETS}/rules_first.jsonl {TICKETS}/rules_second.jsonl"
     f" --gold {TICKETS}/test.jsonl",
+    "mcp": "tuneworthy mcp demo/recorded",
     "atlas": "tuneworthy atlas",
     "advice": "tuneworthy advice",
     "models": "tuneworthy models",
@@ -338,6 +340,7 @@ SHORT = {  # at most 64 characters: longer ones are cut at 80 columns
     "report": "Write or open the report of the last study.",
     "compare": "Compare two systems, or two studies, on the same cases.",
     "gate": "Say whether a change is safe to merge, for CI.",
+    "mcp": "Serve the commands to coding agents (MCP).",
     "atlas": "Show which strategy wins on which type of task.",
     "advice": "Show who predicts the winning tool: rules, models, people.",
     "models": "List, fetch and verify models.",

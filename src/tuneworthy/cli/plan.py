@@ -43,7 +43,7 @@ def command(
     """Show what `run` would do: arms, requests, minutes, money, how small a gain it can show."""
     from tuneworthy.flows.study import plan
     from tuneworthy.records.run import RunOptions
-    from tuneworthy.report.plans import plan_screen
+    from tuneworthy.report.plans import plan_json, plan_screen
     from tuneworthy.report.results_folder import repeats_lines
     from tuneworthy.report.screen import terminal_size
 
@@ -54,7 +54,7 @@ def command(
     with messages_view() as watch:
         made = plan(task_path(task), options, watch)
     if json:
-        show_json(made.model_dump_json(by_alias=True, indent=2))
+        show_json(plan_json(made, task_path(task)))
     else:
         show(plan_screen(made, *terminal_size()))
         for line in repeats_lines(task_path(task).parent):

@@ -133,12 +133,12 @@ def _print_dry_run(path: Path, options: RunOptions, json: bool) -> int:
     """Print what the run would cost and which look at its rows it would be; spend nothing."""
     from tuneworthy.cli._options import print_messages
     from tuneworthy.flows.study import plan
-    from tuneworthy.report.plans import plan_screen
+    from tuneworthy.report.plans import plan_json, plan_screen
     from tuneworthy.report.screen import terminal_size
 
     made = plan(path, options, print_messages)
     if json:
-        show_json(made.model_dump_json(by_alias=True, indent=2))
+        show_json(plan_json(made, path))
         return 0
     show(plan_screen(made, *terminal_size()))
     look = "a first look" if made.looks < 2 else f"look {made.looks}"

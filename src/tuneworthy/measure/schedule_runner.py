@@ -311,12 +311,11 @@ class ScheduleRunner:
                 yield ""
 
     def _explained(self) -> list[str]:
-        """Return the base prompt, the leader and, beside one that trains, the searched prompt."""
+        """Return the base prompt, the arm that leads, and a search that ran."""
         leader = self._schedule().leader
-        trained = leader is not None and trains(leader.spec)
         return [arm.spec.name for arm in self.plan.arms if arm.scheduled and (
             always_runs(arm, self.plan.arms) or (leader is not None and arm.spec == leader.spec)
-            or (trained and searches(arm.spec) and self._done.get(arm.spec.name)))]  # fmt: skip
+            or (searches(arm.spec) and self._done.get(arm.spec.name)))]  # fmt: skip
 
     def _run_probes(self) -> bool:
         """Run the placebos and pilots that the diagnosis needs and that fit.

@@ -206,6 +206,11 @@ class Plan(Record):
         return self.model_copy(update={**now, "requests_per_month": volume})
 
     @property
+    def identity(self) -> str:
+        """Return a short name of the task and rows that the plan is of; 16 hex digits."""
+        return self.task[:8] + self.rows[:8]
+
+    @property
     def stops_at(self) -> str:
         """Return the arm, or DIAGNOSIS_STEP, in which a cap should end the run; "" if none does."""
         spent_usd = spent_tokens = 0.0

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 from rich.text import Text
@@ -23,6 +26,23 @@ _SCHEDULE = (
 )
 _HALF = "What shows what was wrong: in full above; half of it is expected to run."
 _TableSums = tuple[float, float, float, float | None, float | None]
+
+
+def plan_json(plan: Plan, task: Path) -> str:
+    """Return a plan as JSON; `next` is what a caller must know before it runs the study.
+
+    `next`: the command, `id` of the task and rows that it is the plan of, `minutes` and `usd` that
+    are expected, `most_minutes` and `most_usd` (None: no cap, or no price known), and `look`.
+    """
+    sent, caps = plan.sent, (plan.cap_usd, plan.sent.most_usd if plan.sent else 0.0)
+    known = [usd for usd in caps if usd is not None]
+    step = {
+        "command": f"tuneworthy run {shlex.quote(str(task))}", "id": plan.identity,
+        "minutes": plan.minutes, "most_minutes": plan.cap_minutes, "look": plan.looks,
+        "usd": sent.usd if sent else 0.0, "most_usd": min(known, default=None),
+        "paid": not plan.free and sent is not None,
+    }  # fmt: skip
+    return json.dumps({**plan.plain(), "next": step}, indent=2, ensure_ascii=False)
 
 
 def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:

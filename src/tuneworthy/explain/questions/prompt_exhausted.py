@@ -36,7 +36,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     """Answer yes if doubling the prompt budget is shown to gain less than the margin.
 
     Yes too if even the most that the last doubling may have gained leaves the searched prompt
-    behind tuning.
+    behind the best arm.
     No if it is shown to gain, and where the search tried less than LEAST_SEARCHED prompts.
 
     Without a search: yes if a prompt is within the margin of a perfect score, no if prompts were
@@ -73,11 +73,11 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 
 
 def _out_of_reach(evidence: Evidence, searched: str, most: float) -> str:
-    """Return a clause if a tuned arm is ahead of the searched prompt by more than `most`, or "".
+    """Return a clause if the best arm is ahead of the searched prompt by more than `most`, or "".
 
     `most` is the upper end of the gain of the last doubling of the search.
     """
-    for leader in best_first(evidence, finalists(evidence, TRAINED_TOOLS))[:1]:
+    for leader in best_first(evidence, finalists(evidence, TOOLS))[:1]:
         pair = pair_of(evidence, leader.name, searched)
         if pair and pair.low > max(0.0, most):
             return (

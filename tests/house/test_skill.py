@@ -1,0 +1,42 @@
+"""The skill that coding agents read: valid by its standard, short, and true of the commands."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import typer
+
+from tuneworthy.cli._frame import app
+
+FOLDER = Path(__file__).parents[2] / "skills" / "tuneworthy"
+TEXT = (FOLDER / "SKILL.md").read_text("utf-8")
+ASKED = ("fine-tune", "LoRA", "distil", "train a model", "worth it", "did help")
+
+
+def test_it_is_valid_and_short():
+    checker = Path(sys.executable).with_name("agentskills")
+    done = subprocess.run(
+        [checker, "validate", FOLDER], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    _, head, body = TEXT.split("---", 2)
+    assert len(body) / 3 < 5000, "tokens, of three characters or more"
+    assert all(word in head for word in ASKED)
+
+
+def test_each_command_and_option_that_it_names_is_there():
+    commands = typer.main.get_command(app()).commands
+    named = re.findall(r"`tuneworthy ([a-z]+)([^`]*)`", TEXT)
+    assert len(named) > 10
+    for name, rest in named:
+        options = {option for one in commands[name].params for option in one.opts}
+        assert {*re.findall(r"--[a-z-]+", rest)} <= options, f"{name}{rest}"
+
+
+def test_each_value_of_a_verdict_that_it_names_is_one():
+    from tuneworthy.report.exports import schema_text
+
+    schema = schema_text()
+    for word in ("tune", "distil", "firm", "provisional", "blocked", "because", "questions"):
+        assert f'"{word}"' in schema

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tuneworthy.cli._column_question import column_question
-from tuneworthy.cli._options import Json, share
+from tuneworthy.cli._options import Json, print_result, share
 from tuneworthy.cli._task_writing import check_free, print_written, write_task
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _YAML = {".yaml", ".yml"}
 Rows = Annotated[
-    list[Path], typer.Argument(help="Files or folders with rows, in a form named above.")
+    list[Path] | None, typer.Argument(help="Files or folders with rows, in a form named above.")
 ]
 Answers = Annotated[
     list[str] | None,
@@ -59,11 +59,17 @@ Lists = Annotated[
     typer.Option("--lists", help="Lists of right answers: any entry is right, or all are one."),
 ]
 To = Annotated[Path | None, typer.Option("--to", "-o", help="The task file to write (task.yaml).")]
+_Agent = Annotated[
+    bool, typer.Option("--agent", help="Write what tells this project's coding agents to measure.")
+]
+_DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="With --agent: say what would be written.")
+]
 _Force = Annotated[bool, typer.Option("--force", help="Replace the task file if there is one.")]
 
 
 def command(
-    rows: Rows,
+    rows: Rows = None,
     answers: Answers = None,
     input: Input = None,
     output: Output = None,
@@ -76,6 +82,8 @@ def command(
     max_bad: MaxBad = "1%",
     to: To = None,
     force: _Force = False,
+    agent: _Agent = False,
+    dry_run: _DryRun = False,
     json: Json = False,
 ) -> None:
     """Look at the rows and write a commented task.yaml.
@@ -86,9 +94,14 @@ def command(
     (saved, or a folder with train-*.parquet). Columns: tuneworthy init tickets.csv --input message
     --output team
     """
-    from tuneworthy.records.errors import TuneworthyError
+    from tuneworthy.records.errors import TaskError, TuneworthyError
     from tuneworthy.rows.importing import ImportOptions
 
+    if agent:
+        return _write_for_agents(dry_run, json)
+    if not rows:
+        fix = "tuneworthy init FILE; see tuneworthy init --help"
+        raise TaskError("no file of rows is named", where="command line", fix=fix, kept="")
     try:
         task, column = _task_file(to, output)
         asked = input or []
@@ -107,6 +120,15 @@ def command(
         error.kept = "your rows; nothing was written"
         raise
     print_written(task, seen, json)
+
+
+def _write_for_agents(dry: bool, json: bool) -> None:
+    """Write what tells this project's coding agents to measure, and print the files."""
+    from tuneworthy.agents.project_files import write_project_files
+
+    files = write_project_files(Path.cwd(), dry)
+    lines = "\n".join(f"{name}: {state}" for name, state in files)
+    print_result(lines, {"files": [{"path": n, "state": s} for n, s in files]}, json)
 
 
 def _task_file(to: Path | None, output: str | None) -> tuple[Path, str | None]:

@@ -227,3 +227,15 @@ def test_a_search_far_behind_the_best_arm_is_exhausted(best, answer):
     asked = prompt_exhausted.ask(found.model_copy(update={"search": search}), task())
     assert asked.answer == answer
     assert ("leaves it behind `words`" in asked.because) == (answer == "yes")
+
+
+@pytest.mark.parametrize(("reads", "answer"), [(0.6, "no"), (0.12, "not_measured")])
+def test_training_that_gains_by_documents_shows_that_facts_are_missing(reads, answer):
+    found = scenes.evidence({"prompt": ("prompt", scenes.scores(400, 0.05)),
+                             "lora": ("tune", scenes.scores(400, 0.1, 1)),
+                             "rag_lora": ("tune", scenes.scores(400, reads, 2))})  # fmt: skip
+    asked = behaviour_not_facts.ask(found, task())
+    assert asked.answer == answer
+    assert ("`rag_lora`, which reads the documents, minus `lora`" in asked.because) == (
+        answer == "no"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from math import ceil
 
 from tuneworthy.explain.cause_shares import FEW_FAILURES, FEW_IF_NONE_ACTS
@@ -18,10 +19,11 @@ from tuneworthy.explain.questions._findings import (
 )
 from tuneworthy.matrix.design import Design
 from tuneworthy.records.causes import Diagnosis
-from tuneworthy.records.counting import percent, percent_with_bounds
+from tuneworthy.records.counting import percent, percent_with_bounds, points_with_bounds
 from tuneworthy.records.evidence import ArmResult, Evidence
 from tuneworthy.records.further import KnowledgeProbe, Proportion
 from tuneworthy.records.interval import Interval
+from tuneworthy.records.plugins import catalogue, load
 from tuneworthy.records.task import TRAINED_TOOLS, Task, Tool
 from tuneworthy.records.verdict import Finding
 
@@ -50,7 +52,8 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     """Answer no if facts are shown to be half of the causes, or too many rows new to the model.
 
     `value` is the share of knowledge and retrieval among the causes of the failures. Where the
-    diagnosis can't tell, what an arm with documents, or one that learns, gains over the base does.
+    diagnosis can't tell, what an arm with documents, or one that learns, gains over the base does,
+    and then what training with documents gains over training without.
     """
     if (new := _unknown_share_if_too_high(evidence.known)) is not None:
         share, of = new
@@ -65,7 +68,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     found = _finding_on_causes(evidence)
     if found.answer != "not_measured":
         return found
-    return _finding_on_gains(evidence, task) or found
+    return _finding_on_gains(evidence, task) or _finding_on_documents(evidence, task) or found
 
 
 def _finding_on_causes(evidence: Evidence) -> Finding:
@@ -111,6 +114,29 @@ def _finding_on_gains(evidence: Evidence, task: Task) -> Finding | None:
     if arm.tool == "context":
         return _finding("no", f"{said}: most of what fails lacks a fact", _GIVE_DOCUMENTS)
     return _finding("yes", f"{said}: most of what fails is behaviour", "")
+
+
+def _finding_on_documents(evidence: Evidence, task: Task) -> Finding | None:
+    """Return no if training that reads documents gains the margin over training without, or None.
+
+    Both learn the behaviour from the same rows: what the one gains more stands in the documents.
+    """
+    trained = [arm for arm in evidence.arms
+               if arm.tool in TRAINED_TOOLS and not (arm.recorded or arm.present)]  # fmt: skip
+    readers = [arm for arm in trained if _reads_documents(arm.name.partition("(")[0])]
+    others = [arm for arm in trained if arm not in readers]
+    for one, other in product(readers, others):
+        pair = pair_of(evidence, one.name, other.name)
+        if pair and pair.low >= task.success.margin:
+            said = f"{ticked(one.name)}, which reads the documents, minus {ticked(other.name)} is"
+            ahead = points_with_bounds(pair, f"n = {pair.n:,}")
+            why = f"{said} {ahead}: what fails lacks facts too"
+            return _finding("no", why, _GIVE_DOCUMENTS)
+    return None
+
+
+def _reads_documents(arm: str) -> bool:
+    return arm in catalogue("arms") and "docs" in load("arms", arm).NEEDS
 
 
 def _share_gained(evidence: Evidence, task: Task, arm: ArmResult) -> tuple[float, str]:

@@ -9,7 +9,8 @@ import typer
 
 from tuneworthy.cli._frame import app
 
-FOLDER = Path(__file__).parents[2] / "skills" / "tuneworthy"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "skills" / "tuneworthy"
 TEXT = (FOLDER / "SKILL.md").read_text("utf-8")
 ASKED = ("fine-tune", "LoRA", "distil", "train a model", "worth it", "did help")
 
@@ -40,3 +41,15 @@ def test_each_value_of_a_verdict_that_it_names_is_one():
     schema = schema_text()
     for word in ("tune", "distil", "firm", "provisional", "blocked", "because", "questions"):
         assert f'"{word}"' in schema
+
+
+def test_the_plugins_of_the_agents_are_written_from_it():
+    sys.path.append(str(ROOT / "tools"))
+    import agent_plugins
+
+    stale = [name for name, text in agent_plugins.files().items()
+             if not (ROOT / name).exists() or (ROOT / name).read_text("utf-8") != text]  # fmt: skip
+    assert not stale, "python tools/agent_plugins.py writes them again"
+    copy = ROOT / agent_plugins.PLUGIN / "skills" / "tuneworthy"
+    checker = Path(sys.executable).with_name("agentskills")
+    assert subprocess.run([checker, "validate", copy], check=False).returncode == 0

@@ -56,6 +56,7 @@ ORDER = (
     "compare",
     "gate",
     "mcp",
+    "train_gate",
     "atlas",
     "advice",
     "models",
@@ -185,7 +186,8 @@ def app() -> Any:
         else:
             epilog = getattr(module, "EPILOG", None)
             text = _help_text(command, name)
-            cli.command(name, help=text, short_help=SHORT.get(name), epilog=epilog)(command)
+            word, short = name.replace("_", "-"), SHORT.get(name)
+            cli.command(word, help=text, short_help=short, epilog=epilog)(command)
     return cli
 
 
@@ -320,6 +322,7 @@ EXAMPLES = {
     "gate": f"tuneworthy gate {TICKETS}/rules_first.jsonl {TICKETS}/rules_second.jsonl"
     f" --gold {TICKETS}/test.jsonl",
     "mcp": "tuneworthy mcp demo/recorded",
+    "train_gate": f"tuneworthy train-gate --task {CLAUSES}",
     "atlas": "tuneworthy atlas",
     "advice": "tuneworthy advice",
     "models": "tuneworthy models",
@@ -340,6 +343,7 @@ SHORT = {  # at most 64 characters: longer ones are cut at 80 columns
     "report": "Write or open the report of the last study.",
     "compare": "Compare two systems, or two studies, on the same cases.",
     "gate": "Say whether a change is safe to merge, for CI.",
+    "train_gate": "Let a training start only where the verdict says it pays.",
     "mcp": "Serve the commands to coding agents (MCP).",
     "atlas": "Show which strategy wins on which type of task.",
     "advice": "Show who predicts the winning tool: rules, models, people.",

@@ -88,7 +88,8 @@ def _newer_file(task: Path) -> str:
     """Return the name of a file of the task that was changed after its verdict; "" if none was."""
     written = (task.parent / _LATEST).stat().st_mtime
     named = read_task(task).data.plain().values()
-    files = [task, *(task.parent / name for name in named if isinstance(name, str) and name)]
+    places = [task, *(task.parent / name for name in named if isinstance(name, str) and name)]
+    files = (file for place in places for file in (place.rglob("*") if place.is_dir() else [place]))
     newer = (file.name for file in files if file.is_file() and file.stat().st_mtime > written)
     return next(newer, "")
 

@@ -104,7 +104,8 @@ def write_task(
             write_own(path, logs[name].lines(options.most_unread), ANSWERS, read)
         systems = {name: str(path) for name, path in found.answers.items()}
         systems |= {name: str(made.get(name, log.path)) for name, log in logs.items()}
-        found = replace(found, name=None if found.rows == rows[0] else rows[0].stem)
+        own = None if found.rows == rows[0] else rows[0].stem
+        found = replace(found, name=own, docs=options.docs)
         try:
             drafted, spelt = _draft_task(found, systems, task.parent)
         except TuneworthyError as error:

@@ -65,6 +65,12 @@ _Agent = Annotated[
 _DryRun = Annotated[
     bool, typer.Option("--dry-run", help="With --agent: say what would be written.")
 ]
+_Docs = Annotated[
+    Path | None,
+    typer.Option(
+        "--docs", help="Documents to look up in: a folder (txt, md, html, pdf) or a file."
+    ),
+]
 _Force = Annotated[bool, typer.Option("--force", help="Replace the task file if there is one.")]
 
 
@@ -79,6 +85,7 @@ def command(
     split: Split = None,
     group: Group = None,
     time: Time = None,
+    docs: _Docs = None,
     max_bad: MaxBad = "1%",
     to: To = None,
     force: _Force = False,
@@ -114,7 +121,8 @@ def command(
         rows, files = _logs_apart(rows, files)
         check_free(rows, task, force, [name for name in (*asked, column, group, time) if name])
         ask = None if json or (choice.input and choice.output) else column_question()
-        options = ImportOptions(choice, ask, share(max_bad), replace=force)
+        _check_paths([docs] if docs else [])
+        options = ImportOptions(choice, ask, share(max_bad), replace=force, docs=docs)
         seen = write_task(rows, files, options, task)
     except TuneworthyError as error:
         error.kept = "your rows; nothing was written"

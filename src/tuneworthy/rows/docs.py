@@ -1,16 +1,22 @@
-"""Read documents for retrieval: id, title, text, and the dates between which they are valid."""
+"""Read documents for retrieval: id, title, text, and the dates between which they are valid.
+
+They stand in a file of records, or each in a file of its own in a folder (text, Markdown, HTML,
+PDF); the path below the folder is then the id.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
 from tuneworthy.records.counting import count_noun
-from tuneworthy.records.errors import DataError
-from tuneworthy.records.record import Record
-from tuneworthy.rows.bad_rows import RowFault
+from tuneworthy.records.errors import DataError, NotInstalled
+from tuneworthy.records.record import Record, plain_file
+from tuneworthy.rows.bad_rows import RawRow, RowFault
 from tuneworthy.rows.rows import read_records, sortable_time
 
 _FIELDS = {"id", "title", "text", "from", "to"}
@@ -27,13 +33,13 @@ class Doc(Record):
 
 
 def read_docs(path: Path, shown: str) -> tuple[Doc, ...]:
-    """Return the documents of a file in order, blank ones included.
+    """Return the documents of a file in order, or of a folder by path, blank ones included.
 
     Raises DataError at the first unreadable document, and if none has text: retrieval would find
     nothing.
     """
     docs: dict[str, Doc] = {}
-    for raw in read_records(path, shown):
+    for raw in _folder_records(path, shown) if path.is_dir() else read_records(path, shown):
         doc = raw if isinstance(raw, RowFault) else _parse_doc(raw.where, raw.fields)
         if isinstance(doc, Doc) and doc.id in docs:
             doc = RowFault(raw.where, "an id stands twice", doc.id, "give each document its own id")
@@ -49,6 +55,51 @@ def read_docs(path: Path, shown: str) -> tuple[Doc, ...]:
         got = count_noun(len(docs), "document") + ", every `text` blank"
         raise DataError("no document has text", where=shown, got=got, fix=fix)
     return tuple(docs.values())
+
+
+def _folder_records(folder: Path, shown: str) -> Iterator[RawRow]:
+    """Yield each file of a folder that holds a document, hidden ones left out, sorted by path."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and path.suffix.lower() in _TEXTS and not f"/{name}".count("/."):
+            text = _TEXTS[path.suffix.lower()](path, f"{shown}/{name}")
+            yield RawRow(f"{shown}/{name}", {"id": name, "title": path.stem, "text": text})
+
+
+def _plain_text(path: Path, shown: str) -> str:
+    del shown
+    return plain_file(path).decode("utf-8", "replace")
+
+
+def _html_text(path: Path, shown: str) -> str:
+    """Return the text of an HTML file, without scripts and styles."""
+    soup = _library("bs4", shown).BeautifulSoup(plain_file(path), "html.parser")
+    for hidden in soup(["script", "style", "noscript", "template"]):
+        hidden.decompose()
+    return str(soup.get_text("\n", strip=True))
+
+
+def _pdf_text(path: Path, shown: str) -> str:
+    """Return the text of a PDF file's pages; raise DataError for a damaged or locked one."""
+    pypdf = _library("pypdf", shown)
+    try:
+        return "\n\n".join(page.extract_text() for page in pypdf.PdfReader(path).pages)
+    except (pypdf.errors.PyPdfError, ValueError, KeyError, RecursionError) as error:
+        fix = "write it again as PDF or as text, or move it away"
+        got = str(error)[:200]
+        raise DataError("a document can't be read", where=shown, got=got, fix=fix) from None
+
+
+def _library(name: str, shown: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError:
+        fix = "pip install 'tuneworthy[documents]', or write the documents as text"
+        raise NotInstalled(f"reading this needs `{name}`", where=shown, fix=fix) from None
+
+
+_TEXTS = {".txt": _plain_text, ".md": _plain_text, ".html": _html_text, ".htm": _html_text,
+          ".pdf": _pdf_text}  # fmt: skip
 
 
 def blank_ids(docs: Iterable[Doc]) -> list[str]:

@@ -52,7 +52,8 @@ class DraftFacts:
     again. `count` counts the rows if they were checked already: then only the first are read of a
     long file. `metric` is that of the files' own checks, None without any. `parts` maps `train`,
     `test` and `dev` to their files if the rows are apart; `scored` counts the rows of `test`.
-    `dependence` are sentences on columns that may say how rows depend on each other.
+    `dependence` are sentences on columns that may say how rows depend on each other, `docs` the
+    documents that answers are looked up in.
     """
 
     name: str | None = None
@@ -63,6 +64,7 @@ class DraftFacts:
     parts: Mapping[str, Path] = field(default_factory=dict)
     scored: int = 0
     dependence: tuple[str, ...] = ()
+    docs: Path | None = None
 
 
 def draft(
@@ -84,11 +86,13 @@ def draft(
         )  # fmt: skip
     next(read_rows(rows, rows.name), None)  # report an unreadable file before anything else
     file = _path_from(folder, rows)
+    docs = {"docs": _path_from(folder, about.docs)} if about.docs else {}
     if about.count > _HEAD_ROWS:
         loaded = _load_head(rows)
     else:
         parts = {part: _path_from(folder, path) for part, path in about.parts.items()}
-        loaded = load(Task(data=Data.model_validate(parts or {"file": file})).at(folder), "draft")
+        data = Data.model_validate((parts or {"file": file}) | docs)
+        loaded = load(Task(data=data).at(folder), "draft")
     count = max(about.count, len(loaded.cases))
     systems = _system_lines(answers or {}, folder)
     said = about.first_answers or _recorded_texts(answers or {}, loaded)
@@ -101,6 +105,7 @@ def draft(
         _head_lines(about.name or rows.stem, loaded),
         [
             *(_part_lines(folder, about) or _data_lines(file, loaded, about, count)),
+            *(f"  docs: {_yaml_scalar(place)}" for place in docs.values()),
             *_wrapped_comments(about.dependence),
         ],
         _output_lines(loaded),
@@ -175,7 +180,8 @@ def _data_lines(file: str, loaded: Loaded, about: DraftFacts, count: int) -> lis
     else:
         lines.append("  # From 1,000 rows on, 30 % are held out and scored.")
     lines.append("  # A test file of your own instead: write train: and test: in place of file:")
-    if any("doc_id" in case.meta and case.context is None for case in loaded.cases):
+    unread = any("doc_id" in case.meta and case.context is None for case in loaded.cases)
+    if unread and not about.docs:
         lines.append("  # The rows name documents. Say where they are, to test retrieval:")
         lines.append("  # docs: docs.jsonl")
     lines.append("  # unlabelled: inputs.jsonl   # inputs without answers, for `settle`")

@@ -43,7 +43,8 @@ class ImportOptions:
     """How files are read: `choice` has the columns that the user named, `ask` asks for others.
 
     `most_unread` is the largest share of records that may be left out because they can't be read.
-    `replace`: files that an earlier import wrote are replaced, but none of `keep`.
+    `replace`: files that an earlier import wrote are replaced, but none of `keep`. `docs`: the
+    documents that answers are looked up in.
     """
 
     choice: Choice
@@ -51,6 +52,7 @@ class ImportOptions:
     most_unread: float = MOST_UNREAD
     replace: bool = True
     keep: tuple[Path, ...] = ()
+    docs: Path | None = None
 
 
 @dataclass(frozen=True)

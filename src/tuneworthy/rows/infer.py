@@ -28,6 +28,7 @@ _JUDGE_FACTS = {"TYPE": "text", "BINARY": True}  # the one metric without a file
 _NUMBER_PATTERN = re.compile(r"[-+]?[$€£]?\s?[0-9][0-9,]*(\.[0-9]+)?\s?%?")
 _AMOUNT_PATTERN = re.compile(r"[$€£]\s?\d|(?<![\w.])\d[\d.,]*\s?([%$€£]|[^\W\d_]{2})")
 _MOST_LABELS, _LABEL_LENGTH = 300, 80
+_MOST_DISTINCT = 0.1  # share of distinct answers up to which answers about documents are labels
 _SLACK_TOKENS, _STEP_TOKENS = 16, 16
 
 
@@ -35,7 +36,8 @@ def output_type(task: Task, outputs: Sequence[str], cases: Sequence[Case] = ()) 
     """Return the output type: as task.yaml says, else by schema, labels, metric or answers.
 
     Amounts such as `249 EUR` that answer questions (`cases`) are text however often one is
-    repeated: a document gives them, and no closed list does.
+    repeated: a document gives them, and no closed list does. So are answers about documents of
+    which more than a tenth are distinct.
     """
     out = task.output
     if out.type is not None:
@@ -50,7 +52,11 @@ def output_type(task: Task, outputs: Sequence[str], cases: Sequence[Case] = ()) 
     amounts = sum(bool(_AMOUNT_PATTERN.search(text)) for text in set(outputs))
     asked = sum(bool(case.context) or case.input.rstrip().endswith("?") for case in cases)
     questions = task.data.docs is not None or 2 * asked > len(cases)
-    return "text" if kind == "label" and questions and 2 * amounts > len(set(outputs)) else kind
+    read = task.data.docs is not None or 2 * sum(bool(case.context) for case in cases) > len(cases)
+    distinct = len(set(outputs))
+    open_ = questions and 2 * amounts > distinct
+    open_ |= read and distinct > max(2, _MOST_DISTINCT * len(outputs))
+    return "text" if kind == "label" and open_ else kind
 
 
 def is_binary(metric: str) -> bool:

@@ -47,7 +47,7 @@ def running(pid: int) -> bool:
         return False
 
 
-def ended(pids: list[int], seconds: float = 5.0) -> bool:
+def ended(pids: list[int], seconds: float = 20.0) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if not any(map(running, pids)):

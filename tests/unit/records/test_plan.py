@@ -97,3 +97,8 @@ def test_a_plan_of_an_older_version_keeps_its_looks():
     assert plan(PlannedArm.model_validate({**told, "look_after": 0})).looks_at == {}
     with pytest.raises(ValueError, match="PlannedArm"):
         PlannedArm.model_validate(3)
+
+
+def test_a_plan_has_the_name_of_its_task_and_rows():
+    named = plan().model_copy(update={"task": "a" * 64, "rows": "b" * 64})
+    assert named.identity == "a" * 8 + "b" * 8

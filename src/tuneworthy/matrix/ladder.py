@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tuneworthy.records.artefact import Recipe
-from tuneworthy.records.run import Run
+from tuneworthy.records.run import Run, Spec
 
 Array = np.ndarray[Any, Any]
 
@@ -135,6 +136,15 @@ def best_prompt(runs: Sequence[Run], fold: int, seed: int) -> Recipe:
     """
     prompts = _prompt_runs(runs, fold, seed)
     return max(prompts, key=lambda pair: _dev_or_lowest(pair[0]), default=(None, Recipe()))[1]
+
+
+def runs_before(runs: Sequence[Run], spec: Spec, fold: int) -> list[Run]:
+    """Return the runs that were there when an arm began a fold; all if it did not begin it.
+
+    Further steps of the fold, and the build of the arm, choose among their prompts alone: one found
+    since, the arm's own too, would fit it again, and build what was not measured.
+    """
+    return list(takewhile(lambda run: (run.spec, run.fold) != (spec, fold), runs))
 
 
 def simplest_prompts(runs: Sequence[Run], fold: int, seed: int) -> tuple[Recipe, ...]:

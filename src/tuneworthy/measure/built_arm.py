@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
-from itertools import takewhile
 from typing import Any
 
 from tuneworthy.arms._pack import open_pack
-from tuneworthy.matrix.ladder import best_prompt, simplest_prompts
+from tuneworthy.matrix.ladder import best_prompt, runs_before, simplest_prompts
 from tuneworthy.measure.answering import CASES_PER_SHARD, Runner, dev_score
 from tuneworthy.measure.unit import Unit
 from tuneworthy.records.answer import Answer
-from tuneworthy.records.arm import Fitted, Recipe
+from tuneworthy.records.arm import Fitted
 from tuneworthy.records.case import Query
 from tuneworthy.records.errors import DoesNotApply, ModelError
 from tuneworthy.records.model import Prompt
 from tuneworthy.records.record import digest
-from tuneworthy.records.run import Run, Spec, taught_rows
+from tuneworthy.records.run import Run, taught_rows
 from tuneworthy.records.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt
 from tuneworthy.rows.folds import Part, Split
 
@@ -55,11 +54,12 @@ class DeployedArm:
         if recorded:
             logged = {**runner.recorded.get(name, {}), **recorded}
             self.runner = replace(runner, recorded={**runner.recorded, name: logged})
-        recipe = best_earlier_recipe(runs, spec, fold, runner.task.seed)
+        before = runs_before(runs, spec, fold)
+        recipe = best_prompt(before, fold, runner.task.seed)
         part = deployment_part(runner.split, fold)
         if everything:
             part = _with_test_rows(runner, part)
-        prompts = simplest_prompts(runs, fold, runner.task.seed) if chooses_prompt(spec) else ()
+        prompts = simplest_prompts(before, fold, runner.task.seed) if chooses_prompt(spec) else ()
         part = part.learnt(chooses(spec))
         self.unit = Unit(spec, seed, fold, part, recipe, dev=False, prompts=prompts)
 
@@ -145,11 +145,6 @@ def _with_test_rows(runner: Runner, part: Part) -> Part:
     """Return the part with its test rows added to training; those of a test file stay out."""
     added = set(part.test) & set(runner.learn_cases) - set(runner.split.copies) - set(part.dev)
     return part.model_copy(update={"train": tuple(sorted({*part.train, *added}))})
-
-
-def best_earlier_recipe(runs: Sequence[Run], spec: Spec, fold: int, seed: int) -> Recipe:
-    """Return the recipe of the best prompt on dev in a fold, of runs before the arm's own."""
-    return best_prompt(list(takewhile(lambda run: run.spec != spec, runs)), fold, seed)
 
 
 def scores_of(runs: Sequence[Run], name: str, seed: int) -> dict[str, float]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from tuneworthy.matrix.columns import columns_of
 from tuneworthy.matrix.inputs import ComparisonInputs
-from tuneworthy.matrix.ladder import best_prompt
+from tuneworthy.matrix.ladder import best_prompt, runs_before
 from tuneworthy.measure.answering import Runner
 from tuneworthy.measure.placebos import Probe, probes
 from tuneworthy.measure.plan_cuts import (
@@ -73,7 +73,6 @@ class ScheduleRunner:
     spent: float = field(init=False)
     time_up: bool = False
     _done: dict[str, int] = field(default_factory=dict)
-    _begun: dict[tuple[str, int], Recipe] = field(default_factory=dict)
     _pace: PaceCorrection = field(default_factory=PaceCorrection)
     _taken: int = 0
     _looked: bool = False
@@ -229,29 +228,18 @@ class ScheduleRunner:
         self.tell("arm", part)
         runnable = [arm.spec for arm in self.plan.arms if not arm.because]
         dev = needs_dev_scores(self.runner.task, part.spec, runnable)
-        new: list[Run] = []
+        folds, seed, new = range(len(self.recipes)), self.runner.task.seed, list[Run]()
+        begun = [best_prompt(runs_before(self.runs, part.spec, fold), fold, seed) for fold in folds]
 
         def measured() -> None:
-            new.extend(measure(runner, part, self._starts(part), dev))
+            new.extend(measure(runner, part, begun, dev))
 
         took = self._timed(what, measured)
         if new and planned:
             self._pace.add(part.pace, planned, took)
         self._put(new)
-        folds_in_all = range(len(self.recipes))
-        # Later arms build on the best prompt on dev in their own fold.
-        self.recipes[:] = [best_prompt(self.runs, f, self.runner.task.seed) for f in folds_in_all]
+        self.recipes[:] = [best_prompt(self.runs, fold, seed) for fold in folds]
         return new
-
-    def _starts(self, part: PlannedArm) -> list[Recipe]:
-        """Return the best prompt by fold, but the one that the arm began with where it ran before.
-
-        Else a better prompt found since, its own too, would fit it again for each further step.
-        """
-        name = part.spec.name
-        for fold in part.folds:
-            self._begun.setdefault((name, fold), self.recipes[fold])
-        return [self._begun.get((name, fold), best) for fold, best in enumerate(self.recipes)]
 
     def _put(self, new: Sequence[Run]) -> None:
         """Add runs; those of a fold that an arm was scored on before take the place of the old."""

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.matrix.ladder import simplest_prompts
+from tuneworthy.matrix.ladder import runs_before, simplest_prompts
 from tuneworthy.measure import latency
 from tuneworthy.measure.answering import FitRequest, Runner, answer_cases, dev_score, with_repeats
 from tuneworthy.measure.latency import rescore_cut_answers
@@ -83,7 +83,8 @@ def _folds_with_prompts(
             part = part.model_copy(update={"test": tuple(sorted(first))})
         if logs and not part.train and skips_early_rows(logs, part.test):
             continue
-        yield fold, part, simplest_prompts(runner.runs, fold, runner.task.seed) if own else ()
+        before = runs_before(runner.runs, spec, fold)
+        yield fold, part, simplest_prompts(before, fold, runner.task.seed) if own else ()
 
 
 def _drawn_order(cases: Sequence[str], seed: int) -> list[str]:

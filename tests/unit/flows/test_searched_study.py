@@ -49,7 +49,7 @@ def test_a_further_step_of_a_fold_begins_with_the_prompt_of_its_first(tmp_path, 
         return measure(runner, part, recipes, dev)
 
     def newest(runs, fold, seed):
-        return Recipe(reminder=f"step {len(begun)}")
+        return Recipe(reminder=f"after {len(runs)} runs")
 
     monkeypatch.setattr(schedule_runner, "measure", seen)
     monkeypatch.setattr(schedule_runner, "best_prompt", newest)

@@ -11,6 +11,7 @@ from tuneworthy.matrix.ladder import (
     best_prompt,
     best_runs,
     own_prompts,
+    runs_before,
     simplest_prompts,
     sorted_by_dev,
 )
@@ -133,3 +134,28 @@ def test_d7_the_width_of_cross_fitting_counts_rows_to_learn_from_and_to_choose_o
     assert split_factor(split, [1]) == width_factor(1, 4, 2)
     assert split_factor(split, [2]) == 1.0
     assert split_factor(Split(k=1, parts=parts[:1])) == 1.0
+
+
+def prompt_begun_with(runs, spec, fold, seed):
+    return best_prompt(runs_before(runs, spec, fold), fold, seed)
+
+
+def test_an_arm_begins_with_the_best_prompt_that_was_run_before_it():
+    later = Spec(name="constrained", arm="constrained", tool="schema")
+    runs = [
+        prompt("one", 0.5, 1, fold=1),
+        prompt("two", 0.7, 2, fold=1),
+        Run(spec=later, seed=0, fold=1, state="measured"),
+        prompt("three", 0.9, 3, fold=1),
+    ]
+    assert prompt_begun_with(runs, later, 1, 0).k == 2
+    assert prompt_begun_with(runs, later, 0, 0) == Recipe()  # another fold
+    assert prompt_begun_with(runs, runs[0].spec, 1, 0) == Recipe()
+
+
+def test_a_prompt_run_between_two_folds_of_an_arm_counts_for_the_second():
+    later = Spec(name="lora", arm="lora", tool="tune")
+    own = [Run(spec=later, seed=0, fold=fold, state="measured") for fold in (0, 1)]
+    runs = [own[0], prompt("one", 0.5, 1, fold=1), own[1]]
+    assert prompt_begun_with(runs, later, 1, 0).k == 1, "what it was measured with is built"
+    assert prompt_begun_with(runs, later, 0, 0) == Recipe()

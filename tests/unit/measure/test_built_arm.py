@@ -6,7 +6,6 @@ import pytest
 
 from tuneworthy.measure.built_arm import (
     DeployedArm,
-    best_earlier_recipe,
     deployment_part,
     scores_of,
 )
@@ -35,19 +34,6 @@ def prompt(name, dev, k, **more):
     spec = Spec(name=name, arm=name, tool="prompt")
     return Run(spec=spec, seed=0, fold=1, state="measured", dev=dev,
                recipe=Recipe(kind="few", k=k), **more)  # fmt: skip
-
-
-def test_an_arm_stands_on_the_best_prompt_that_was_run_before_it():
-    later = Spec(name="constrained", arm="constrained", tool="schema")
-    runs = [
-        prompt("one", 0.5, 1),
-        prompt("two", 0.7, 2),
-        Run(spec=later, seed=0, fold=1, state="measured"),
-        prompt("three", 0.9, 3),
-    ]
-    assert best_earlier_recipe(runs, later, 1, 0).k == 2
-    assert best_earlier_recipe(runs, later, 0, 0) == Recipe()  # another fold
-    assert best_earlier_recipe(runs, runs[0].spec, 1, 0) == Recipe()
 
 
 def test_scores_are_those_of_the_seed_that_is_built():

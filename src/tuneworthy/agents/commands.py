@@ -43,18 +43,18 @@ def called(words: Sequence[str], folder: Path) -> dict[str, Any]:
         command_line(words), cwd=folder, capture_output=True, text=True, check=False,
         stdin=subprocess.DEVNULL, errors="replace",
     )  # fmt: skip
-    return told(done.stdout, done.stderr, done.returncode)
+    return {"exit_code": done.returncode, **_told(done.stdout, done.stderr)}
 
 
-def told(out: str, err: str, code: int) -> dict[str, Any]:
-    """Return a finished command's output as `called` does."""
+def _told(out: str, err: str) -> dict[str, Any]:
+    """Return what a finished command printed, as `called` does."""
     try:
         value = json.loads(out)
     except ValueError:
         value = {"error": "no JSON", "what": err.strip()[-2000:] or "the command printed nothing"}
-    failed = isinstance(value, dict) and "error" in value and "what" in value
-    said = {"exit_code": code, "error" if failed else "result": value, "data": DATA}
-    return said if failed else {**said, "notes": err.strip().splitlines()[-20:]}
+    if isinstance(value, dict) and "error" in value and "what" in value:
+        return {"error": value, "data": DATA}
+    return {"result": value, "data": DATA, "notes": err.strip().splitlines()[-_LAST_LINES:]}
 
 
 def inside(root: Path, path: str) -> Path:
@@ -94,15 +94,15 @@ def run_state(folder: Path, run: str) -> dict[str, Any]:
     except (OSError, ValueError):
         fix = "call `run`, and keep the id that it returns"
         raise TaskError("there is no such run here", where="run", got=run, fix=fix) from None
+    goes_on = _process(about) is not None  # before its output is read: it may end meanwhile
     out, err = ((kept / name).read_text("utf-8", "replace") for name in ("out", "err"))
     lines = [line for line in err.splitlines() if line.strip()]
-    goes_on = _process(about) is not None
     ended = time.time() if goes_on else (kept / "err").stat().st_mtime
     state = {"run": run, "seconds": round(max(ended - about["started"], 0.0), 1),
              "progress": lines[-_LAST_LINES:]}  # fmt: skip
     if goes_on:
         return {**state, "state": "running"}
-    given = told(out, err, 0)
+    given = _told(out, err)
     return {**state, "state": "failed" if "error" in given else "done", **given}
 
 

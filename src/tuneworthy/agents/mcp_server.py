@@ -18,6 +18,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import BaseModel, Field
 
 from tuneworthy.agents.commands import DATA, called, inside, run_state, start_run, stop_run
+from tuneworthy.agents.train_gate import check_task
 from tuneworthy.records import __version__
 from tuneworthy.records.errors import TaskError, TuneworthyError
 from tuneworthy.records.plugins import catalogue, load
@@ -71,16 +72,14 @@ def mcp_server(root: Path) -> MCPServer[Any]:
         return await command(["plan", name], folder)
 
     async def approve(ctx: Context, task: str, plan_id: str) -> Approval | Elicit[Approval]:
-        """Ask the person where the run may cost money; without a way to ask, pay nothing more."""
-        found = await planned(task)
-        step = found.get("result", {}).get("next", {})
-        if step.get("id") != plan_id or not step["paid"]:
-            return Approval(go_on=True)  # nothing is paid; another plan's id is refused by `run`
+        """Ask the person where the run costs money under a cap; what has none `run` refuses."""
+        found = (await planned(task)).get("result", {})
+        step = found.get("next", {})
         asks = ctx.client_capabilities and ctx.client_capabilities.elicitation is not None
-        if not asks:
-            return Approval(go_on=step["most_usd"] is not None)
+        if step.get("id") != plan_id or not step["paid"] or not _capped(found) or not asks:
+            return Approval(go_on=True)
         usd, minutes = step["most_usd"], step["most_minutes"]
-        most = "nobody knows how much" if usd is None else f"at most ${usd:.2f}"
+        most = f"at most {found['cap_tokens']:,} tokens" if usd is None else f"at most ${usd:.2f}"
         return Elicit(f"{task} sends paid requests: {most}, {minutes:g} minutes", Approval)
 
     @tool
@@ -115,15 +114,19 @@ def mcp_server(root: Path) -> MCPServer[Any]:
             raise TaskError(f"this is no plan of {task} as it is now", where="plan_id", got=plan_id,
                             fix="call `plan`, tell the user the minutes and the price, and give its"
                             " next.id")  # fmt: skip
+        if step["paid"] and not _capped(found["result"]):
+            raise TaskError("the run costs money, and nothing caps it", where=task,
+                            fix="write budget: {usd: N}, and call `plan` again")  # fmt: skip
         if not isinstance(approved, AcceptedElicitation) or not approved.data.go_on:
-            raise TaskError("the run costs money, and nobody allowed it", where=task,
-                            fix="ask the person, or let budget.usd cap it")  # fmt: skip
+            raise TaskError("the run costs money, and the person said no", where=task,
+                            fix="do not run it; ask what it may cost")  # fmt: skip
         words = ["run", name, "--no-progress"]
         if minutes is not None:
             words += ["--minutes", f"{min(minutes, step['most_minutes'] or minutes):g}m"]
         started = await anyio.to_thread.run_sync(partial(start_run, words, folder))
         await ctx.report_progress(0, 1, f"run {started} started")
-        return {"run": started, "state": "running", "next": f"status(run='{started}')"}
+        after = f"status(run='{started}', task='{task}')"
+        return {"run": started, "state": "running", "next": after}
 
     @tool
     async def status(ctx: Context, run: str, task: str = "task.yaml") -> dict[str, Any]:
@@ -141,7 +144,11 @@ def mcp_server(root: Path) -> MCPServer[Any]:
     @tool
     async def verdict(task: str = "task.yaml") -> dict[str, Any]:
         """Return the verdict of the last finished study: which arm to use, how sure, what next."""
-        return await command(["report", str(place(task)[1])], root)
+        name, folder = place(task)
+        found = await command(["report", str(folder)], root)
+        if "result" in found:
+            check_task(folder / name, found["result"])
+        return found
 
     @tool
     async def compare(a: str, b: str, gold: str, margin: str | None = None) -> dict[str, Any]:
@@ -159,6 +166,10 @@ def mcp_server(root: Path) -> MCPServer[Any]:
         return {**found, "result": _explained(topic, found["result"])}
 
     return server
+
+
+def _capped(plan: dict[str, Any]) -> bool:
+    return plan["cap_usd"] is not None or plan["cap_tokens"] is not None
 
 
 def _explained(topic: str, verdict: dict[str, Any]) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 import warnings
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tuneworthy.records.errors import TuneworthyError
+from tuneworthy.records.errors import TaskError, TuneworthyError
 from tuneworthy.records.record import plain_file
 from tuneworthy.rows.taskfile import read_task
 
@@ -24,6 +25,7 @@ TRAINING = re.compile(
     re.IGNORECASE,
 )
 _LATEST = Path("results/latest")
+_KEYS = {"task", "use", "arm", "status", "because", "next"}
 _ASK = "`tuneworthy check`, `tuneworthy plan`, then `tuneworthy run` measure it"
 
 
@@ -43,6 +45,7 @@ def may_train(task: Path, closed: bool = False, today: date | None = None) -> An
     """
     try:
         verdict = _verdict(task)
+        check_task(task, verdict)
         newer = _newer_file(task)
     except (OSError, ValueError, TuneworthyError) as error:
         why = str(error).partition("\n")[0]
@@ -72,6 +75,13 @@ def asks_to_train(event: dict[str, Any]) -> bool:
     return bool(TRAINING.search(words)) and "tuneworthy" not in words
 
 
+def check_task(task: Path, verdict: dict[str, Any]) -> None:
+    """Raise TaskError if a verdict is of another task: several may stand in one folder."""
+    if (name := read_task(task).name) != (other := verdict["task"]["name"]):
+        raise TaskError(f"the latest study here is of the task `{other}`", where=str(task),
+                        got=f"name: {name}", fix="`tuneworthy run` it")  # fmt: skip
+
+
 def _verdict(task: Path) -> dict[str, Any]:
     """Return the latest verdict of a task. Raise OSError or ValueError if there is none."""
     latest = task.parent / _LATEST
@@ -79,7 +89,7 @@ def _verdict(task: Path) -> dict[str, Any]:
         raise ValueError("no study was run")
     name = plain_file(latest, 1000).decode("utf-8").strip()
     found = json.loads(plain_file(latest.parent / name / "verdict.json"))
-    if not isinstance(found, dict) or not {"use", "arm", "status", "because", "next"} <= set(found):
+    if not isinstance(found, dict) or not set(found) >= _KEYS:
         raise ValueError("the verdict can't be read")
     return found
 
@@ -87,11 +97,19 @@ def _verdict(task: Path) -> dict[str, Any]:
 def _newer_file(task: Path) -> str:
     """Return the name of a file of the task that was changed after its verdict; "" if none was."""
     written = (task.parent / _LATEST).stat().st_mtime
-    named = read_task(task).data.plain().values()
-    places = [task, *(task.parent / name for name in named if isinstance(name, str) and name)]
+    places = [task, *(task.parent / text for text in _texts(read_task(task).plain()))]
     files = (file for place in places for file in (place.rglob("*") if place.is_dir() else [place]))
     newer = (file.name for file in files if file.is_file() and file.stat().st_mtime > written)
     return next(newer, "")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts in a task that may be paths: every short one of a line."""
+    if isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)
+    elif isinstance(value, str) and 0 < len(value) < 250 and value.isprintable() and value != ".":
+        yield value
 
 
 class TrainGateCallback:

@@ -14,10 +14,10 @@ import typer
 from tuneworthy.cli._options import (
     Json,
     print_line,
-    print_result,
     print_stderr,
     progress_view,
     show,
+    show_json,
 )
 
 if TYPE_CHECKING:
@@ -80,8 +80,10 @@ def _show_study(study: Study) -> None:
 
 def _print_verdicts(studies: Sequence[Study]) -> None:
     """Print a JSON list: the verdict of each study, and its report."""
-    print_result("", [{"report": str(study.folder / "report.html"),
-                       "verdict": study.verdict.plain()} for study in studies], True)  # fmt: skip
+    from tuneworthy.records.record import canonical
+
+    show_json(canonical([{"report": str(study.folder / "report.html"),
+                          "verdict": study.verdict.plain()} for study in studies]))  # fmt: skip
 
 
 def _run_recorded(folder: Path, only: str | None, open_it: bool, json: bool) -> None:

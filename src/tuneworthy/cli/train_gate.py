@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tuneworthy.cli._options import Json, print_result, print_stderr, task_path
+from tuneworthy.cli._options import Json, print_stderr, show_json, task_path
 from tuneworthy.records.errors import exit_code_lines
 
 EXIT_CODES = {
@@ -42,12 +42,13 @@ def command(
     model, no network. Example: tuneworthy train-gate --closed -- python train.py
     """
     from tuneworthy.agents.train_gate import asks_to_train, may_train
+    from tuneworthy.records.record import canonical
 
     if hook and not asks_to_train(_event()):
         return 0
     answer = may_train(task_path(task), closed)
     if json:
-        print_result("", answer._asdict(), True)
+        show_json(canonical(answer._asdict()))
     elif not (answer.allowed and answer.measured and words):
         print_stderr(answer.why)
     if not answer.allowed:

@@ -92,10 +92,11 @@ def test_no_study_runs_whose_plan_is_another_one(folder):
 
 @pytest.fixture
 def paid(folder, monkeypatch):
-    """A task whose model costs money, with a plan that says how much at most."""
-    plan = {"id": "one", "paid": True, "most_usd": 2.5, "most_minutes": 60.0}
+    """A task whose model costs money, with a plan that says how much at most under its cap."""
+    step = {"id": "one", "paid": True, "most_usd": 2.5, "most_minutes": 60.0}
+    plan = {"next": step, "cap_usd": 5.0, "cap_tokens": None}
     started = []
-    monkeypatch.setattr(mcp_server, "called", lambda words, root: {"result": {"next": plan}})
+    monkeypatch.setattr(mcp_server, "called", lambda words, root: {"result": plan})
     monkeypatch.setattr(mcp_server, "start_run", lambda words, root: started.append(words) or "r")
     return folder, plan, started
 
@@ -124,16 +125,29 @@ def test_a_person_is_asked_before_money_is_spent(paid, answer, runs, mode):
     assert started == ([["run", "task.yaml", "--no-progress", "--minutes", "5m"]] if runs else [])
 
 
-@pytest.mark.parametrize(("most", "runs"), [(2.5, True), (None, False)])
-def test_without_a_person_no_more_than_the_task_allows_is_spent(paid, most, runs):
+@pytest.mark.parametrize(
+    ("caps", "runs"), [((5.0, None), True), ((None, 900), True), ((None, None), False)]
+)
+def test_without_a_person_no_more_than_the_task_allows_is_spent(paid, caps, runs):
     folder, plan, started = paid
-    plan["most_usd"] = most
+    plan["cap_usd"], plan["cap_tokens"] = caps
 
     async def do(client):
         return await call(client, "run", plan_id="one")
 
-    assert ("run" in walk(folder, do)) == runs
-    assert bool(started) == runs
+    found = walk(folder, do)
+    assert ("run" in found, bool(started)) == (runs, runs)
+    assert runs or "nothing caps it" in found["error"]["what"]
+
+
+def test_a_verdict_of_another_task_of_the_folder_is_not_given(folder, monkeypatch):
+    other = {"result": {"task": {"name": "another"}}}
+    monkeypatch.setattr(mcp_server, "called", lambda words, root: other)
+
+    async def do(client):
+        return await call(client, "verdict")
+
+    assert "is of the task `another`" in walk(folder, do)["error"]["what"]
 
 
 def test_a_path_outside_the_folder_is_refused(folder):

@@ -14,8 +14,9 @@ import tuneworthy
 from tuneworthy.agents.train_gate import TrainGateCallback, asks_to_train, may_train
 from tuneworthy.cli._frame import run
 
-FIRM = {"use": "tune", "arm": "lora", "status": "firm", "because": "It is better.",
-        "next": {"do": "use it"}, "economics": {"expires": None}}  # fmt: skip
+FIRM = {"task": {"name": "planted"}, "use": "tune", "arm": "lora", "status": "firm",
+        "because": "It is better.", "next": {"do": "use it"},
+        "economics": {"expires": None}}  # fmt: skip
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_the_verdict_decides(told, changes, open_, closed, why):
     assert why in may_train(path, True, today).why
 
 
-@pytest.mark.parametrize("name", ["rows.jsonl", "task.yaml"])
+@pytest.mark.parametrize("name", ["rows.jsonl", "task.yaml", "logged.jsonl"])
 def test_a_verdict_does_not_speak_for_newer_rows_or_another_task(told, name):
     path = told()
     os.utime(path.parent / name, (4e9, 4e9))
@@ -58,6 +59,12 @@ def test_a_verdict_does_not_speak_for_newer_rows_or_another_task(told, name):
     assert (found.allowed, found.measured) == (False, False)
     assert f"{name} is newer than the verdict" in found.why
     assert may_train(path).allowed
+
+
+def test_a_verdict_of_another_task_of_the_folder_does_not_hold(told):
+    found = may_train(told(task={"name": "another"}), closed=True)
+    assert (found.allowed, found.measured) == (False, False)
+    assert "is of the task `another`" in found.why
 
 
 def test_without_a_study_only_a_closed_gate_refuses(tmp_path):

@@ -18,7 +18,7 @@ from tuneworthy.store.store import open_ledger
 def test_help_names_every_command(capsys):
     assert run(["--help"]) == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in catalogue("cli"))
+    assert all(name.replace("_", "-") in shown for name in catalogue("cli"))
     for name in catalogue("cli"):
         assert run([name, "--help"]) == 0
     assert run(["--version"]) == 0

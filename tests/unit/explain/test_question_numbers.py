@@ -218,10 +218,14 @@ def test_a_search_of_two_prompts_exhausts_nothing(budget, answer):
     assert ("only 2 prompts were tried" in asked.because) == (budget == 2)
 
 
-@pytest.mark.parametrize(("best", "answer"), [(0.9, "yes"), (0.55, "not_measured")])
-def test_a_search_far_behind_the_best_arm_is_exhausted(best, answer):
+@pytest.mark.parametrize(
+    ("tool", "best", "answer"),
+    [("classifier", 0.9, "yes"), ("classifier", 0.55, "not_measured"),
+     ("prompt", 0.9, "not_measured")],
+)  # fmt: skip
+def test_a_search_far_behind_the_best_arm_is_exhausted(tool, best, answer):
     found = scenes.evidence({"prompt": ("prompt", scenes.scores(400, 0.5)),
-                             "words": ("classifier", scenes.scores(400, best))})  # fmt: skip
+                             "words": (tool, scenes.scores(400, best))})  # fmt: skip
     gain = Interval(mean=0.0, low=-0.07, high=0.07)
     search = PromptSearch(arm="prompt", budget=4, gain=gain, optimised=True)
     asked = prompt_exhausted.ask(found.model_copy(update={"search": search}), task())

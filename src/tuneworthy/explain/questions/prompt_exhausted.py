@@ -75,11 +75,12 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 def _out_of_reach(evidence: Evidence, searched: str, most: float) -> str:
     """Return a clause if the best arm is ahead of the searched prompt by more than `most`, or "".
 
-    `most` is the upper end of the gain of the last doubling of the search.
+    `most` is the upper end of the gain of the last doubling of the search. Where a prompt is the
+    best arm, prompting leads.
     """
     for leader in best_first(evidence, finalists(evidence, TOOLS))[:1]:
         pair = pair_of(evidence, leader.name, searched)
-        if pair and pair.low > max(0.0, most):
+        if leader.tool != "prompt" and pair and pair.low > max(0.0, most):
             return (
                 f"another such gain, {points(max(0.0, most))} at most, leaves it behind"
                 f" {ticked(leader.name)}, which is {points(pair.low)} or more ahead"

@@ -26,7 +26,7 @@ TRAINING = re.compile(
 )
 _LATEST = Path("results/latest")
 _KEYS = {"task", "use", "arm", "status", "because", "next"}
-_ASK = "`tuneworthy check`, `tuneworthy plan`, then `tuneworthy run` measure it"
+_ASK = "measure first: `tuneworthy check`, `tuneworthy plan`, then `tuneworthy run`"
 
 
 class Answer(NamedTuple):
@@ -128,7 +128,7 @@ class TrainGateCallback:
             warnings.warn(answer.why, stacklevel=2)
 
     def __getattr__(self, name: str) -> Any:
-        """Return what does nothing for each other event, which trainers call by its name."""
+        """Return a function that does nothing, for each other event that a trainer calls."""
         if name.startswith("on_"):
             return lambda *values, **named: None
         raise AttributeError(name)

@@ -299,7 +299,7 @@ class ScheduleRunner:
                 yield ""
 
     def _explained(self) -> list[str]:
-        """Return the base prompt, the arm that leads, and a search that ran."""
+        """Return the names of the base prompt, of the arm that leads, and of searches that ran."""
         leader = self._schedule().leader
         return [arm.spec.name for arm in self.plan.arms if arm.scheduled and (
             always_runs(arm, self.plan.arms) or (leader is not None and arm.spec == leader.spec)

@@ -1,8 +1,7 @@
 """D10: reading a text takes time in proportion to its length, whatever stands in it."""
 
-import time
-
 import pytest
+from tests.in_time import ends_within
 
 from tuneworthy.arms.retrieval.chunks import split_text
 from tuneworthy.metrics._code import parse_python
@@ -48,9 +47,8 @@ TEXTS = [
 
 @pytest.mark.parametrize(("read", "text"), TEXTS, ids=range(len(TEXTS)))
 def test_d10_a_hostile_text_is_read_in_time(read, text):
-    began = time.monotonic()
-    read(text)
-    assert time.monotonic() - began < 3
+    with ends_within(3):
+        read(text)
 
 
 def test_what_is_read_has_not_changed():

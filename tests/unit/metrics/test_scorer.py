@@ -2,9 +2,9 @@
 
 import os
 import socket
-import time
 
 import pytest
+from tests.in_time import ends_within
 
 from tuneworthy.metrics import _user, fingerprint, metric_name, scorer
 from tuneworthy.records.answer import Answer, Score, Unscored
@@ -150,12 +150,11 @@ def test_a71_a_function_that_never_ends_is_stopped_and_the_next_case_scored(tmp_
         "    if answer == 'sleep': time.sleep(60)\n"
         "    return 1\n"
     )
-    score = _user.load_user_metric("./score.py:score", tmp_path, seconds=0.4)
-    start = time.monotonic()
-    for text in ("loop", "sleep", "pattern"):
-        assert "longer than 0.4 s" in score(CASE, answer(text)).reason
-        assert score(CASE, answer("ok")).value == 1
-    assert time.monotonic() - start < 9
+    score = _user.load_user_metric("./score.py:score", tmp_path, seconds=1.0)
+    with ends_within(20):
+        for text in ("loop", "sleep", "pattern"):
+            assert "longer than 1 s" in score(CASE, answer(text)).reason
+            assert score(CASE, answer("ok")).value == 1
 
 
 @pytest.mark.parametrize("kind", ["label", "text"])

@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 90_361,
-    "files": 509,
-    "public names": 2352,
+    "lines": 90_418,
+    "files": 510,
+    "public names": 2353,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

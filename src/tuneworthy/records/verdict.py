@@ -110,6 +110,12 @@ class Next(Record):
     clicks: int | None = Field(default=None, description="Votes between two answers that it takes.")
     usd: float | None = Field(default=None, description="What it costs.")
     minutes: int | None = Field(default=None, description="Minutes of the machine.")
+    command: str | None = Field(
+        default=None, description="The command to run beside task.yaml; null: a person decides."
+    )
+    edit: str | None = Field(
+        default=None, description="The key of task.yaml, or `data`, to change before the command."
+    )
     why: str = Field(description="Why this step.")
 
 

@@ -31,6 +31,7 @@ from tuneworthy.verdict.prices import known_prices
 from tuneworthy.verdict.rule import LadderDecision, apply_rule, ladder_scenarios
 from tuneworthy.verdict.rungs import Ladder, ladder_key
 from tuneworthy.verdict.sentences import why_named
+from tuneworthy.verdict.step_commands import with_command
 from tuneworthy.verdict.worth import economics_of_arms
 
 _ROLE_ORDER = ("reference", "candidate", "ceiling", "placebo")
@@ -73,7 +74,7 @@ def decide(
         "status": ruling.status,
         "left_on_table": _left_on_table(evidence, ruling),
         "by_margin": strip,
-        "next": next_step(evidence, policy, ladder, ruling, findings, met),
+        "next": with_command(next_step(evidence, policy, ladder, ruling, findings, met)),
         "because": _why_and_settlement(evidence, policy, ladder, ruling),
         "target_met": met,
         "looks": evidence.looks,

@@ -27,6 +27,8 @@ _STEP_REASONS = {
     "clicks": "this step is not counted in clicks",
     "usd": "no price is known for this step (key economics.label_each)",
     "minutes": "this step is not counted in minutes of a machine",
+    "command": "a person decides here: no command does it",
+    "edit": "no key of task.yaml must change first",
 }
 _COST_REASONS = {
     "requests_per_month": SET_VOLUME,

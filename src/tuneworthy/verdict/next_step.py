@@ -107,7 +107,9 @@ def _step_before_rows(
         return Next(do="measure a prompt or a tuned model", why=_WHY_ANOTHER_TOOL)
     if ruling.unsearched and (search := evidence.untried_search):
         why = f"{_WHY_SEARCH}: {search.how}"
-        return Next(do="search for a better prompt", minutes=search.minutes, why=why)
+        edit = "success.finalists" if search.minutes else "arms"
+        edit = edit if search.how.startswith("write") else None
+        return Next(do="search for a better prompt", minutes=search.minutes, edit=edit, why=why)
     if ruling.arm and ruling.unchecked:
         names = ", ".join(ruling.unchecked)
         why = f"whether {ticked(ruling.arm)} keeps {names} was not tested: it may not be named then"

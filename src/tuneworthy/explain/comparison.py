@@ -82,6 +82,7 @@ def compare(inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]
         pool=inputs.pool,
         limited=inputs.limited,
         corrected=bool(inputs.task.data.corrected),
+        documents=inputs.task.data.docs is not None,
         task_hash=inputs.study,
         seconds=_total_seconds(runs),
         train=max((len(part.train) + len(part.dev) for part in inputs.split.parts), default=0),

@@ -272,14 +272,13 @@ class Evidence(Record):
     reference. `blocks` are reasons that block a verdict (a leak left in, contradictory labels, a
     broken metric). `corrected`: the right answers came from correcting answers of what runs today.
     `looks_scope` says whose studies `looks` counts, `locked` that the cases are locked rows, which
-    nobody saw before this study. `seconds` is the wall time of the units.
-    `train` counts labelled training rows, `pool` the inputs without answers. `hash` covers task,
-    rows, plan, answers, scores. `diagnosis` explains the base arm's failures, None if it was not
-    made. `trends` has every two finalists over time, if every scored row has a time; `neighbours`
-    has them in the order of the file, if no row names a group. `untried_search` is None as well if
-    a search ran, or none can. The fields
-    from `soundness` to `settled` are the optional measurements, None or empty if not measured;
-    `missing` says why, by field.
+    nobody saw before this study, `documents` that the task names some. `seconds` is the wall time
+    of the units. `train` counts labelled training rows, `pool` the inputs without answers. `hash`
+    covers task, rows, plan, answers, scores. `diagnosis` explains the base arm's failures, None if
+    it was not made. `trends` has every two finalists over time, if every scored row has a time;
+    `neighbours` has them in the order of the file, if no row names a group. `untried_search` is
+    None as well if a search ran, or none can. The fields from `soundness` to `settled` are the
+    optional measurements, None or empty if not measured; `missing` says why, by field.
     """
 
     task: str
@@ -313,6 +312,7 @@ class Evidence(Record):
     styles: tuple[Style, ...] = ()
     settled: Settlement | None = None
     locked: bool = False
+    documents: bool = False
     looks_scope: LookScope = "folder"
     missing: dict[str, str] = Field(default_factory=dict)
 

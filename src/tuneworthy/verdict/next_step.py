@@ -103,12 +103,12 @@ def _step_before_rows(
         return Next(do="measure on newer rows", why=_WHY_NEWER)
     if alike_neighbours(ladder, evidence.neighbours, ruling.arm):
         return Next(do="name the groups of the rows", why=_WHY_GROUPS)
-    if ruling.only_classifiers:
-        return Next(do="measure a prompt or a tuned model", why=_WHY_ANOTHER_TOOL)
+    if ruling.untried:
+        return _UNTRIED_STEPS[ruling.untried]
     if ruling.unsearched and (search := evidence.untried_search):
         why = f"{_WHY_SEARCH}: {search.how}"
-        edit = "success.finalists" if search.minutes else "arms"
-        edit = edit if search.how.startswith("write") else None
+        key = "success.finalists" if search.minutes else "arms"
+        edit = key if search.how.startswith("write") else None
         return Next(do="search for a better prompt", minutes=search.minutes, edit=edit, why=why)
     if ruling.arm and ruling.unchecked:
         names = ", ".join(ruling.unchecked)
@@ -139,11 +139,19 @@ _WHY_BLIND = (
     "errors that were accepted when answers were corrected count as right;"
     f" `tuneworthy check --blind {_BLIND_ROWS}` writes rows to label without seeing an answer"
 )
-_WHY_ANOTHER_TOOL = (
-    "only classifiers and what runs today were measured, and another tool may be better by more"
-    " than your margin: let `arms` name one that `model` (or `tune`) runs, or record its answers"
-    " under `answers`"
-)
+_UNTRIED_STEPS = {
+    "models": Next(
+        do="measure a prompt or a tuned model",
+        why="only classifiers and what runs today were measured, and another tool may be better by"
+        " more than your margin: let `arms` name one that `model` (or `tune`) runs, or record its"
+        " answers under `answers`",
+    ),
+    "documents": Next(
+        do="measure retrieval",
+        why="there are documents (data.docs), and no arm that reads them was measured: let `arms`"
+        " name `rag`",
+    ),
+}
 _WHY_SEARCH = "no search for a better prompt was run, and what it finds may do as well as training"
 _ASK_AGAIN = "; `tuneworthy run` asks again where the server may answer now"
 _WHY_FAILED = "some answers failed, and which arm is named depends on what they would have been"

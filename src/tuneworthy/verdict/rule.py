@@ -22,6 +22,7 @@ from tuneworthy.verdict.rungs import (
     ladder_key,
     refused_answers,
     unchecked_limits,
+    untried_kind,
 )
 
 Reason = Literal[
@@ -52,8 +53,9 @@ class LadderDecision:
     without it the ruling would be firm. `unsettled_by` is an arm with failed or cut answers (and
     which of the two) that would not change the name if they were right, but may leave more than the
     margin to gain. `unchecked` are hard limits that were not tested on the named arm; if it breaks
-    one, it may not be named. `only_classifiers`: no prompt and no tuned model was measured, and
-    one could be better by more than the margin. `unsearched`: a trained arm is named, and
+    one, it may not be named. `untried` is a kind of arm that was not measured, and could be better
+    by more than the margin: "models" (prompts and tuned models) or "documents" (arms that read
+    them). `unsearched`: a trained arm is named, and
     a search for a better prompt could have run and did not. `passed` are simpler arms that are not
     shown to be beaten, and gain too little over one that is.
     """
@@ -73,7 +75,7 @@ class LadderDecision:
     untrained: ArmResult | None = None
     unsettled_by: tuple[ArmResult, Literal["failed", "cut"]] | None = None
     unchecked: tuple[str, ...] = ()
-    only_classifiers: bool = False
+    untried: Literal["", "models", "documents"] = ""
     unsearched: bool = False
     passed: tuple[str, ...] = ()
 
@@ -135,12 +137,6 @@ def ladder_scenarios(evidence: Evidence, policy: Policy) -> LadderScenarios:
     )
 
 
-def only_classifiers(evidence: Evidence) -> bool:
-    """Return whether no candidate but classifiers and what runs today was measured."""
-    measured = [arm for arm in evidence.arms if arm.score and arm.role == "candidate"]
-    return all(arm.tool in ("classifier", "keep") or arm.present for arm in measured)
-
-
 def untrained_arms(evidence: Evidence, margin: float) -> tuple[ArmResult, ...]:
     """Return the training arms that had no room in the minutes and may change what is named.
 
@@ -194,13 +190,15 @@ def apply_rule(scenarios: LadderScenarios, policy: Policy) -> LadderDecision:
     form = refused_answers(evidence)
     if form and form.share > policy.margin and ruling.use != "keep":  # today's true score is higher
         ruling = replace(ruling, status="provisional", left=None, left_by=None, refused=True)
+    trained = ruling.use in TRAINED_TOOLS
     if ruling.status == "firm" and _may_be_beaten(ruling, policy):
-        if untrained := untrained_arms(evidence, policy.margin):
+        untrained = () if trained else untrained_arms(evidence, policy.margin)
+        if untrained:
             ruling = replace(ruling, status="provisional", untrained=untrained[0])
-        elif only_classifiers(evidence):
-            ruling = replace(ruling, status="provisional", only_classifiers=True)
-    trained = ruling.use in TRAINED_TOOLS and policy.motive == "quality"
-    if ruling.status == "firm" and trained and evidence.untried_search:
+        elif untried := untried_kind(evidence, trained):
+            ruling = replace(ruling, status="provisional", untried=untried)
+    quality = policy.motive == "quality"
+    if ruling.status == "firm" and trained and quality and evidence.untried_search:
         ruling = replace(ruling, status="provisional", unsearched=True)
     if ruling.status == "firm" and ruling.arm and (names := unchecked_limits(ruling.arm)):
         ruling = replace(ruling, status="provisional", unchecked=names)
@@ -213,10 +211,9 @@ def apply_rule(scenarios: LadderScenarios, policy: Policy) -> LadderDecision:
 def _may_be_beaten(ruling: LadderDecision, policy: Policy) -> bool:
     """Return whether an arm that was not measured could beat the named arm.
 
-    False if a trained arm is named, or if the low end of the named arm is within a margin of a
-    perfect score.
+    False if the low end of the named arm is within a margin of a perfect score.
     """
-    if ruling.use in TRAINED_TOOLS or policy.motive == "cost":
+    if policy.motive == "cost":
         return False
     score = ruling.arm.score if ruling.arm else None
     return score is None or 1 - score.low > policy.margin

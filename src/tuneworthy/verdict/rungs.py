@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isnan
+from typing import Literal
 
 from tuneworthy.records.counting import points
 from tuneworthy.records.evidence import ArmResult, Evidence, Pair, Policy
@@ -182,3 +183,22 @@ def refused_answers_clause(found: _RefusedAnswers) -> str:
         f"at least {points(found.share)} of what runs today are right answers that were refused for"
         f" their form ({found.remedy} finds them)"
     )
+
+
+def untried_kind(evidence: Evidence, trained: bool) -> Literal["", "models", "documents"]:
+    """Return the kind of arm of which no candidate was measured; `trained`: a tuned one is named.
+
+    "models": only classifiers and what runs today were. "documents": there are documents, and none
+    was that may know what they say: retrieval, a larger model, today's system, or a system of an
+    unknown tool.
+    """
+    measured = [arm for arm in evidence.arms if arm.score and arm.role == "candidate"]
+    if not trained and all(a.tool in ("classifier", "keep") or a.present for a in measured):
+        return "models"
+    knows = any(
+        {"knowledge", "retrieval"} & {*arm.repairs}
+        or arm.present
+        or arm.tool in ("keep", "bigger", None)
+        for arm in measured
+    )
+    return "documents" if evidence.documents and not knows else ""

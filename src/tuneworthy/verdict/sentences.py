@@ -275,11 +275,18 @@ def _cut_answers_sentence(ruling: LadderDecision) -> str:
     return f"{ended}; with longer answers another arm may be named."
 
 
+_UNTRIED = {
+    "": "",
+    "models": "Neither a prompt nor a tuned model was measured.",
+    "documents": "No arm that reads your documents was measured.",
+}
+
+
 def _untrained_sentence(ruling: LadderDecision) -> str:
     if ruling.unsearched:
         return "Whether a searched prompt would do as well is not known: no search for one was run."
     if ruling.untrained is None:
-        return "Neither a prompt nor a tuned model was measured." * ruling.only_classifiers
+        return _UNTRIED[ruling.untried]
     arm = ticked(ruling.untrained)
     if ruling.untrained.whole_minutes is not None:
         return f"What {arm} would score if it learnt from all rows is not known."

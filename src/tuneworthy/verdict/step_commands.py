@@ -16,6 +16,7 @@ STEPS: dict[str, tuple[str | None, str | None]] = {
     "measure an arm": (_RUN, "arms"),
     "measure another arm": (_RUN, "arms"),
     "measure a prompt or a tuned model": (_RUN, "arms"),
+    "measure retrieval": (_RUN, "arms"),
     "measure bigger": (_RUN, "bigger"),
     "name what runs today": (_RUN, "present"),
     "record the missing answers": (_RUN, "answers"),

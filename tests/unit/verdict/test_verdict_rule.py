@@ -694,6 +694,30 @@ def test_over_classifiers_alone_only_what_no_arm_can_beat_is_firm(share, status)
     assert (verdict.next.do == "measure a prompt or a tuned model") == open_now
 
 
+@pytest.mark.parametrize("tool", ["prompt", "tune"])
+@pytest.mark.parametrize(
+    ("fields", "share", "firm"),
+    [
+        ({"repairs": ("convention", "learnable")}, 0.8, False),
+        ({"repairs": ("convention", "learnable")}, 1.0, True),
+        ({"repairs": ("knowledge", "learnable")}, 0.8, True),
+        ({"present": True}, 0.8, True),
+    ],
+)
+def test_with_documents_it_is_firm_only_if_an_arm_could_know_them(tool, fields, share, firm):
+    found = scenes.evidence({
+        "majority": (None, scenes.scores(400, 0.1, 9)),
+        "zero": ("prompt", scenes.scores(400, 0.3, 2)),
+        "arm": (tool, scenes.scores(400, share, 2), fields),
+    }, documents=True)  # fmt: skip
+    verdict = decide(found, (), Policy(margin=0.05))
+    assert (verdict.arm, verdict.status == "firm") == ("arm", firm)
+    assert ("No arm that reads your documents was measured." in verdict.because) != firm
+    assert (verdict.next.do == "measure retrieval") != firm
+    other = found.model_copy(update={"documents": False})
+    assert decide(other, (), Policy(margin=0.05)).status == "firm"
+
+
 def test_while_arms_wait_what_is_left_covers_them():
     found = scenes.ladder_up_to("schema")
     arm = next(one for one in found.arms if one.name == "schema")

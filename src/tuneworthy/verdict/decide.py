@@ -65,6 +65,7 @@ def decide(
         rulings_by_margin(scenarios, policy),
     )
     met = target_met(policy, ruling)
+    step = next_step(evidence, policy, ladder, ruling, findings, met)
     money, known = economics_of_arms(ladder, policy, ruling.arm)
     parts: dict[str, Any] = {
         "tuneworthy": version,
@@ -74,7 +75,7 @@ def decide(
         "status": ruling.status,
         "left_on_table": _left_on_table(evidence, ruling),
         "by_margin": strip,
-        "next": with_command(next_step(evidence, policy, ladder, ruling, findings, met)),
+        "next": with_command(step, bool(ruling.arm and ruling.arm.recorded)),
         "because": _why_and_settlement(evidence, policy, ladder, ruling),
         "target_met": met,
         "looks": evidence.looks,

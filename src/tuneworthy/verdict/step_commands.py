@@ -37,9 +37,13 @@ STEPS: dict[str, tuple[str | None, str | None]] = {
 """Per step: its command (None: a person decides), and the key to change first (None: none)."""
 
 
-def with_command(step: Next) -> Next:
-    """Return a step with its command and the key to change first, unless it names a key itself."""
+def with_command(step: Next, recorded: bool = False) -> Next:
+    """Return a step with its command and the key to change first, unless it names a key itself.
+
+    `recorded`: the named arm's answers were recorded elsewhere, so there is nothing to build.
+    """
     command, edit = STEPS[step.do]
+    command = None if recorded and step.do == "use it" else command
     edit = step.edit or edit
     if command and "{}" in command:  # minutes are added, unless a key says what the run gets
         size = step.rows if "--blind" in command else step.minutes

@@ -65,6 +65,11 @@ def test_a_step_is_told_with_its_size(step, command, edit):
     assert (told.command, told.edit) == (command, edit)
 
 
+def test_what_was_recorded_elsewhere_is_used_there():
+    assert with_command(Next(do="use it", why=""), recorded=True).command is None
+    assert with_command(Next(do="settle", why=""), recorded=True).command == "tuneworthy settle"
+
+
 def test_a_step_without_a_command_is_an_error():
     with pytest.raises(KeyError):
         with_command(Next(do="dance", why=""))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 90_361,
+    "lines": 90_407,
     "files": 509,
     "public names": 2352,
     "modules outside the matrix that import stats": 0,

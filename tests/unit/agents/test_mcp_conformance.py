@@ -3,6 +3,7 @@
 They need `conformance` on the path: `npm install -g @modelcontextprotocol/conformance@0.1.16`, with
 node 22. The suite's other scenarios call tools, prompts and resources that the tested server must
 have for them, or ask for logging, completion and subscriptions, which this server does not offer.
+`tools-call-error` gets the error of a tool that is not there.
 """
 
 import shutil

@@ -69,6 +69,7 @@ def test_an_agent_walks_from_check_to_a_verdict_and_its_reasons(folder, transpor
     assert [one["run"] for one in states] == [found["run"]] * 100
     assert {one["state"] for one in states} <= {"running", "done"}
     assert found["done"]["state"] == "done"
+    assert any("zero_shot" in line for line in found["done"]["progress"])
     assert found["done"]["result"]["arm"] == found["verdict"]["result"]["arm"]
     assert "never instructions" in found["verdict"]["data"]
     assert found["why"]["result"]["measured"]["answer"] in {"yes", "no", "not_measured"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 90_459,
+    "lines": 90_505,
     "files": 510,
     "public names": 2353,
     "modules outside the matrix that import stats": 0,

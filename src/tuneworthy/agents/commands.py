@@ -84,9 +84,10 @@ def start_run(words: Sequence[str], folder: Path) -> str:
 
 
 def run_state(folder: Path, run: str) -> dict[str, Any]:
-    """Return {"run", "state", "seconds", "progress"} of a run, and what it gave once it ended.
+    """Return {"run", "state", "seconds", "progress", "lines"} of a run, then what it gave.
 
-    `state`: running, done (a verdict) or failed. Raise TaskError for an unknown run.
+    `state`: running, done (a verdict) or failed. `progress` has the last of its `lines` lines.
+    Raise TaskError for an unknown run.
     """
     kept = _folder(folder, run)
     try:
@@ -99,7 +100,7 @@ def run_state(folder: Path, run: str) -> dict[str, Any]:
     lines = [line for line in err.splitlines() if line.strip()]
     ended = time.time() if goes_on else (kept / "err").stat().st_mtime
     state = {"run": run, "seconds": round(max(ended - about["started"], 0.0), 1),
-             "progress": lines[-_LAST_LINES:]}  # fmt: skip
+             "progress": lines[-_LAST_LINES:], "lines": len(lines)}  # fmt: skip
     if goes_on:
         return {**state, "state": "running"}
     given = _told(out, err)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,7 +107,7 @@ def command(
     if dry:
         return _print_dry_run(task_path(task), options, json)
     repeated, goes_on = None, _goes_on(options, cap, again)
-    with stoppable(), progress_view(json or no_progress) as watch:
+    with stoppable(), progress_view(no_progress or (json and sys.stderr.isatty())) as watch:
         try:
             if again:
                 study, repeated = run_again(task_path(task), options, watch)

@@ -1,22 +1,18 @@
 """Coding agents: plan before run, spending asked of the person, runs that outlive the server."""
 
-import contextlib
 import json
-import os
-import socket
-import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from contextlib import asynccontextmanager
+from contextlib import nullcontext
 
 import anyio
 import pytest
-from mcp import Client
-from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID
+from mcp.shared.exceptions import MCPError
 from mcp_types import ElicitResult
 from tests import studies
+from tests.mcp_kit import by_http, by_stdio, call, wait_until, waited, walk
 
 from tuneworthy.agents import commands as runs
 from tuneworthy.agents import mcp_server
@@ -28,53 +24,58 @@ def folder(tmp_path):
     return tmp_path
 
 
-def walk(root, do, **options):
-    """Run an async test with a client of the server of a folder, in this process."""
-
-    async def whole():
-        async with Client(mcp_server.mcp_server(root), **options) as client:
-            return await do(client)
-
-    return anyio.run(whole)
-
-
-async def call(client, tool, **arguments):
-    found = await client.call_tool(tool, arguments)
-    assert not found.is_error, found.content
-    return found.structured_content
-
-
-async def waited(client, run):
-    with anyio.fail_after(120):
-        while (state := await call(client, "status", run=run))["state"] == "running":
-            await anyio.sleep(0.2)
-    return state
+WAYS = [(by_stdio, "auto"), (by_http, "auto"), (by_http, "legacy")]
 
 
 @pytest.mark.full
-def test_an_agent_walks_from_check_to_a_verdict_and_its_reasons(folder):
-    async def do(client):
-        tools = {tool.name for tool in (await client.list_tools()).tools}
-        checked = await call(client, "check")
-        planned = await call(client, "plan")
-        step = planned["result"]["next"]
-        begun = await call(client, "run", plan_id=step["id"])
-        done = await waited(client, begun["run"])
-        told = await call(client, "verdict")
-        why = await call(client, "explain", topic="evaluation")
-        topics = await call(client, "explain", topic="nothing like it")
-        return tools, checked, step, done, told, why, topics
+@pytest.mark.parametrize(("transport", "mode"), WAYS)
+def test_an_agent_walks_from_check_to_a_verdict_and_its_reasons(folder, transport, mode):
+    """On each transport; without a plan it is refused, and a hundred ask for the state at once."""
+    gold = [{"id": row["id"], "answer": row["output"]} for row in studies.rows(60)]
+    studies.lines(folder / "gold.jsonl", gold)
+    found, states = {}, []
 
-    tools, checked, step, done, told, why, topics = walk(folder, do)
-    assert tools >= {"check", "plan", "run", "status", "verdict", "compare", "explain"}
-    assert checked["exit_code"] == 0
+    async def do(client):
+        found["tools"] = {tool.name for tool in (await client.list_tools()).tools}
+        found["check"] = await call(client, "check")
+        found["refused"] = await call(client, "run", plan_id="")
+        found["plan"] = await call(client, "plan")
+        run = (await call(client, "run", plan_id=found["plan"]["result"]["next"]["id"]))["run"]
+
+        async def ask():
+            states.append(await call(client, "status", run=run))
+
+        async with anyio.create_task_group() as group:
+            for _ in range(100):
+                group.start_soon(ask)
+        found["run"], found["done"] = run, await waited(client, run)
+        found["verdict"] = await call(client, "verdict")
+        found["why"] = await call(client, "explain", topic="evaluation")
+        found["topics"] = await call(client, "explain", topic="nothing like it")
+        files = {"a": "gold.jsonl", "b": "logged.jsonl", "gold": "rows.jsonl"}
+        found["compare"] = await call(client, "compare", **files)
+
+    async def whole():
+        async with transport(folder, mode=mode) as client:
+            await do(client)
+
+    anyio.run(whole)
+    assert found["tools"] >= {"check", "plan", "run", "status", "verdict", "compare", "explain"}
+    assert found["check"]["exit_code"] == 0
+    assert "call `plan`" in found["refused"]["error"]["fix"]
+    step = found["plan"]["result"]["next"]
     assert (step["paid"], step["most_usd"], step["look"]) == (False, 0.0, 1)
     assert step["command"] == "tuneworthy run task.yaml"
-    assert done["state"] == "done"
-    assert done["result"]["arm"] == told["result"]["arm"]
-    assert "never instructions" in told["data"]
-    assert why["result"]["measured"]["answer"] in {"yes", "no", "not_measured"}
-    assert {"evaluation", "zero_shot"} <= {*topics["result"]["topics"]}
+    assert [one["run"] for one in states] == [found["run"]] * 100
+    assert {one["state"] for one in states} <= {"running", "done"}
+    assert found["done"]["state"] == "done"
+    assert any("zero_shot" in line for line in found["done"]["progress"])
+    assert found["done"]["result"]["arm"] == found["verdict"]["result"]["arm"]
+    assert "never instructions" in found["verdict"]["data"]
+    assert found["why"]["result"]["measured"]["answer"] in {"yes", "no", "not_measured"}
+    assert {"evaluation", "zero_shot"} <= {*found["topics"]["result"]["topics"]}
+    assert found["compare"]["exit_code"] == 0
+    assert found["compare"]["result"]
 
 
 def test_no_study_runs_whose_plan_is_another_one(folder):
@@ -122,7 +123,7 @@ def test_a_person_is_asked_before_money_is_spent(paid, answer, runs, mode):
     found = walk(folder, do, elicitation_callback=person, mode=mode)
     assert asked == ["task.yaml sends paid requests: at most $2.50, 60 minutes"]
     assert ("run" in found) == runs
-    assert started == ([["run", "task.yaml", "--no-progress", "--minutes", "5m"]] if runs else [])
+    assert started == ([["run", "task.yaml", "--minutes", "5m"]] if runs else [])
 
 
 @pytest.mark.parametrize(
@@ -157,97 +158,11 @@ def test_a_path_outside_the_folder_is_refused(folder):
     assert "own folder alone" in walk(folder, do)["error"]["what"]
 
 
-@pytest.mark.full
-def test_a_hundred_ask_for_the_state_at_once(folder):
-    async def do(client):
-        step = (await call(client, "plan"))["result"]["next"]
-        run = (await call(client, "run", plan_id=step["id"]))["run"]
-        states = []
-
-        async def one():
-            states.append((await call(client, "status", run=run))["run"])
-
-        async with anyio.create_task_group() as group:
-            for _ in range(100):
-                group.start_soon(one)
-        await waited(client, run)
-        return run, states
-
-    run, states = walk(folder, do)
-    assert states == [run] * 100
-
-
 def test_an_unknown_run_says_what_to_do(folder):
     async def do(client):
         return await call(client, "status", run="../../etc")
 
     assert "call `run`" in walk(folder, do)["error"]["fix"]
-
-
-def test_two_logs_are_compared(folder):
-    gold = [{"id": row["id"], "answer": row["output"]} for row in studies.rows(60)]
-    studies.lines(folder / "one.jsonl", gold)
-
-    async def do(client):
-        return await call(client, "compare", a="one.jsonl", b="logged.jsonl", gold="rows.jsonl")
-
-    found = walk(folder, do)
-    assert found["exit_code"] == 0
-    assert found["result"]
-
-
-ENV = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
-
-
-@asynccontextmanager
-async def by_stdio(root):
-    words = StdioServerParameters(
-        command=sys.executable, args=["-m", "tuneworthy", "mcp", str(root)], env=ENV
-    )
-    async with Client(stdio_client(words)) as client:
-        yield client
-
-
-@asynccontextmanager
-async def by_http(root):
-    port = free_port()
-    words = [sys.executable, "-m", "tuneworthy", "mcp", str(root), "--port", str(port)]
-    with subprocess.Popen(words, stderr=subprocess.DEVNULL, env=ENV) as server:
-        try:
-            await listening(port)
-            async with Client(f"http://127.0.0.1:{port}/mcp") as client:
-                yield client
-        finally:
-            server.terminate()
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-async def listening(port):
-    with anyio.fail_after(60):
-        while True:
-            with contextlib.suppress(OSError):
-                await (await anyio.connect_tcp("127.0.0.1", port)).aclose()
-                return
-            await anyio.sleep(0.1)
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("transport", [by_stdio, by_http])
-def test_both_transports_walk_from_plan_to_verdict(folder, transport):
-    async def whole():
-        async with transport(folder) as client:
-            step = (await call(client, "plan"))["result"]["next"]
-            begun = await call(client, "run", plan_id=step["id"])
-            done = await waited(client, begun["run"])
-            return done, await call(client, "verdict")
-
-    done, told = anyio.run(whole)
-    assert done["result"]["arm"] == told["result"]["arm"]
 
 
 @pytest.mark.full
@@ -300,9 +215,72 @@ def test_a_run_is_stopped_as_by_ctrl_c_and_tells_what_it_has(tmp_path, monkeypat
     assert runs.stop_run(tmp_path, run)["state"] == "done", "what has ended stays as it is"
 
 
-def wait_until(ready):
-    for _ in range(1200):
-        if ready():
-            return
-        time.sleep(0.05)
-    pytest.fail("this was not ready within 60 s")
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_who_waits_for_the_state_is_told_each_new_line(tmp_path, monkeypatch, mode):
+    monkeypatch.setattr(runs, "command_line", lambda words: [sys.executable, "-c", LINES])
+    run, told = runs.start_run(["run"], tmp_path), []
+
+    async def line(done, total, message):
+        told.append((done, message))
+
+    async def do(client):
+        return await call(client, "status", line, run=run, wait_seconds=60)
+
+    state = walk(tmp_path, do, mode=mode)
+    assert (state["state"], state["lines"], state["result"]) == ("done", 3, {"arm": "at last"})
+    assert told == [(1, "line 1"), (2, "line 2"), (3, "line 3")]
+
+
+LINES = """
+import json, sys, time
+for at in (1, 2, 3):
+    print("line", at, file=sys.stderr, flush=True)
+    time.sleep(0.8)
+print(json.dumps({"arm": "at last"}))
+"""
+
+
+def test_waiting_for_the_state_ends_in_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "command_line", lambda words: [sys.executable, "-c", SLOW])
+    run = runs.start_run(["run"], tmp_path)
+
+    async def do(client):
+        before = anyio.current_time()
+        state = await call(client, "status", run=run, wait_seconds=0.7)
+        too_long = await client.call_tool("status", {"run": run, "wait_seconds": 61})
+        return state, anyio.current_time() - before, too_long
+
+    state, seconds, too_long = walk(tmp_path, do)
+    runs.stop_run(tmp_path, run)
+    assert state["state"] == "running"
+    assert 0.7 <= seconds < 30
+    assert too_long.is_error
+
+
+@pytest.mark.full
+def test_a_client_that_shows_apps_gets_the_report_of_the_task_it_asked_for(folder):
+    """Two tasks in folders of their own; a third has no study, a fourth lies outside."""
+    for name in ("one", "two"):
+        path = studies.write(folder / name, name=name, arms=studies.LIGHT)
+        runs.called(["run", path.name], path.parent)
+    uri = "ui://tuneworthy/report"
+
+    async def do(client):
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        listed = {str(one.uri): one for one in (await client.list_resources()).resources}
+        pages = {}
+        for name in ("", "/one", "/two%2Ftask.yaml", "/task.yaml", "/..%2Fone"):
+            with nullcontext() if name[1:4] in ("", "one", "two") else pytest.raises(MCPError):
+                (pages[name],) = (await client.read_resource(uri + name)).contents
+        return client.server_capabilities, tools, listed, pages
+
+    able, tools, listed, pages = walk(folder, do)
+    assert EXTENSION_ID in able.extensions
+    assert tools["verdict"].meta["ui"]["resourceUri"] == uri
+    assert tools["explain"].meta is None
+    assert listed[uri].mime_type == APP_MIME_TYPE
+    assert pages.keys() == {"", "/one", "/two%2Ftask.yaml"}
+    assert {page.mime_type for page in pages.values()} == {APP_MIME_TYPE}
+    assert "ui/initialize" in pages[""].text
+    for name, page in [("one", pages["/one"]), ("two", pages["/two%2Ftask.yaml"])]:
+        assert f'<span class="study">{name} ' in page.text

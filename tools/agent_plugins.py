@@ -30,7 +30,8 @@ def files() -> dict[str, str]:
     found = {"name": name, "description": about, "source": f"./{PLUGIN}"}
     return {
         ".claude-plugin/marketplace.json": _json(
-            {"name": name, "owner": author, "plugins": [{**found, "version": version}]}
+            {"name": name, "description": about, "owner": author,
+             "plugins": [{**found, "version": version}]}
         ),
         f"{PLUGIN}/.claude-plugin/plugin.json": _json(
             {**common, "author": author, "license": project["license"]}

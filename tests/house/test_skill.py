@@ -1,10 +1,13 @@
 """The skill that coding agents read: valid by its standard, short, and true of the commands."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import typer
 
 from tuneworthy.cli._frame import app
@@ -24,6 +27,23 @@ def test_it_is_valid_and_short():
     _, head, body = TEXT.split("---", 2)
     assert len(body) / 3 < 5000, "tokens, of three characters or more"
     assert all(word in head for word in ASKED)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["claude plugin validate plugins/tuneworthy", "claude plugin validate .",
+     "gemini extensions validate plugins/tuneworthy"],
+)  # fmt: skip
+def test_each_vendor_takes_its_plugin(words, tmp_path):
+    program, *rest = words.split()
+    if shutil.which(program) is None:
+        pytest.skip(f"no {program} here")
+    home = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        [program, *rest], cwd=ROOT, env=home, capture_output=True, text=True, check=False
+    )
+    told = done.stdout + done.stderr
+    assert (done.returncode, "warning" in told) == (0, False), told
 
 
 def test_each_command_and_option_that_it_names_is_there():

@@ -48,7 +48,7 @@ def test_each_vendor_takes_its_plugin(words, tmp_path):
 
 def test_each_command_and_option_that_it_names_is_there():
     commands = typer.main.get_command(app()).commands
-    named = re.findall(r"`tuneworthy ([a-z]+)([^`]*)`", TEXT)
+    named = re.findall(r"`tuneworthy ([a-z-]+)([^`]*)`", TEXT)
     assert len(named) > 10
     for name, rest in named:
         options = {option for one in commands[name].params for option in one.opts}

@@ -88,12 +88,17 @@ def same_json():
 
 '''
 _OF_JSON = "CORRECT, INCORRECT, Score, accuracy, scorer, stderr"
+_AROUND = "punctuation around the answer does not count here"
 _SCORERS = {  # metric: scorer, what it imports, how it differs from the metric
-    "accuracy": ('match(location="exact")', "match", ""),
-    "exact": ('match(location="exact", ignore_case=False)', "match", ""),
+    "accuracy": ('match(location="exact")', "match", _AROUND),
+    "exact": ('match(location="exact", ignore_case=False)', "match", _AROUND),
     "exact_words": ("exact()", "exact", "signs of a number may be lost"),
     "contains": ("includes()", "includes", "part of a word counts here"),
-    "number": ('match(location="end", numeric=True)', "match", "a percent sign is not read here"),
+    "number": (
+        'match(location="end", numeric=True)',
+        "match",
+        "the number must end the answer here",
+    ),
     "must_say": ("includes()", "includes", "one phrase is enough here; must_not_say is not read"),
     "fields_f1": ("same_json()", _OF_JSON, "all fields must be right here; ours is their F1"),
     "token_f1": ("f1()", "f1", ""),

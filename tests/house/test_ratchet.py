@@ -6,7 +6,7 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 90_823,
+    "lines": 90_828,
     "files": 513,
     "public names": 2364,
     "modules outside the matrix that import stats": 0,

@@ -14,6 +14,7 @@ from tuneworthy.handover.building import BuildOptions, build
 from tuneworthy.handover.exporting import ExportOptions, export
 from tuneworthy.handover.formats import dspy, openai, promptfoo, trackio, trl
 from tuneworthy.handover.formats import inspect as inspect_format
+from tuneworthy.handover.formats import mlflow as mlflow_format
 from tuneworthy.handover.formats._sources import BuiltPrompt, Chat, TrainingChats, tracked
 from tuneworthy.records.artefact import Artefact, Pack
 from tuneworthy.records.case import Case, Message
@@ -331,6 +332,18 @@ def test_a_run_holds_what_the_verdict_says(task):
     assert told.numbers["tfidf/score"] == arm["score"]["mean"]
     assert told.numbers["left_on_table"] == verdict["left_on_table"]["points"]
     assert told.texts["report.html"].startswith("<!")
+
+
+def test_an_arm_with_options_has_a_name_that_trackers_take(task, tmp_path):
+    results = read_results(find_results(task.parent))
+    scored = [arm for arm in results.verdict.arms if arm.score][:1]
+    named = [arm.model_copy(update={"name": "own(file=./a.md, k=4)"}) for arm in scored]
+    verdict = results.verdict.model_copy(update={"arms": tuple(named)})
+    changed = results.model_copy(update={"verdict": verdict})
+    assert {key for key in tracked(changed).numbers if "/" in key} == {
+        f"own file . a.md k 4/{end}" for end in ("n", "score", "low", "high")}  # fmt: skip
+    pytest.importorskip("mlflow")
+    assert mlflow_format.write(changed, tmp_path).summary["run"]
 
 
 def test_mlflow_reads_the_run(task, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -123,6 +124,9 @@ def library(name: str) -> Any:
         ) from None  # fmt: skip
 
 
+_NOT_IN_NAMES = re.compile(r"[^\w.-]+")  # MLflow refuses an arm's brackets, commas and slashes
+
+
 @dataclass(frozen=True)
 class TrackedRun:
     """A verdict as one run of a tracker: its name, parameters, numbers and files."""
@@ -140,9 +144,10 @@ def tracked(results: Results) -> TrackedRun:
 
     verdict, numbers = results.verdict, dict[str, float]()
     for arm in verdict.arms:
-        numbers |= {f"{arm.name}/n": float(arm.n)} if arm.score else {}
-        for end in ("mean", "low", "high") if arm.score else ():
-            numbers[f"{arm.name}/{'score' if end == 'mean' else end}"] = getattr(arm.score, end)
+        if arm.score is not None:
+            name = _NOT_IN_NAMES.sub(" ", arm.name).strip()
+            told = {"n": float(arm.n), "score": arm.score.mean, **arm.score.plain()}
+            numbers |= {f"{name}/{key}": told[key] for key in ("n", "score", "low", "high")}
     if verdict.left_on_table is not None:
         numbers["left_on_table"] = verdict.left_on_table.points
     params = {"task": verdict.task.name, "hash": verdict.task.hash, "use": verdict.use,

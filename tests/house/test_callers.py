@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src" / "tuneworthy"
 FOUND_BY_NAME = {
     "arms", "metrics", "explain/questions", "suite", "rows/logs", "handover/forms",
+    "handover/formats",
     "rows/containers", "rows/importers", "measure/executors", "cli",
 }  # fmt: skip
 ALLOWED = {

@@ -26,7 +26,7 @@ LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 PLUGINS = {
     "metrics", "models", "models/servers", "arms", "suite", "explain/figures", "explain/questions",
     "rows/containers", "rows/importers", "rows/logs", "measure/executors",
-    "handover/forms", "lab/failures", "cli",
+    "handover/forms", "handover/formats", "lab/failures", "cli",
 }  # fmt: skip
 HEAVY = {
     "torch",

@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 90_505,
-    "files": 510,
-    "public names": 2353,
+    "lines": 90_972,
+    "files": 514,
+    "public names": 2365,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }
@@ -16,7 +16,7 @@ SLACK = {"lines": 300, "files": 5, "public names": 20}
 """How far below its limit a number may lie before the limit must follow; others follow at once."""
 PLUGIN_FOLDERS = {
     "arms", "rows/containers", "lab/failures", "explain/figures", "rows/importers", "rows/logs",
-    "metrics", "explain/questions", "suite",
+    "metrics", "explain/questions", "suite", "handover/formats",
 }  # fmt: skip
 """Here a new file is a new arm, figure or format, not a bigger house: their files do not count."""
 SENTENCES = {"because", "reason", "note", "notes", "error", "why", "missing", "said", "fix"}

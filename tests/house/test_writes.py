@@ -6,8 +6,8 @@ from pathlib import Path
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 DOOR = "records/own_files.py"
 # What these write lies in a folder of our own: a store, a cache, a build, an export, a process.
-OWN_FOLDERS = ("agents/", "arms/", "handover/forms/", "handover/artefact_folder.py",
-               "handover/system.py",
+OWN_FOLDERS = ("agents/", "arms/", "handover/forms/", "handover/formats/",
+               "handover/artefact_folder.py", "handover/system.py",
                "measure/executors/", "lab/", "store/", "models/", "sandbox/",
                "handover/serve/served_versions.py", "handover/building.py")  # fmt: skip
 OTHERS = {

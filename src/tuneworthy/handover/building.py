@@ -57,6 +57,10 @@ from tuneworthy.store.trouble import output_errors
 
 _LOAD_ADAPTER_FIX = "load this folder into your server as it is (vLLM: --lora-modules NAME=FOLDER)"
 _CARD_FORM = "card"
+UNFINISHED = {
+    "what": "there is no finished study of this task, these rows and this tuneworthy version",
+    "fix": "`tuneworthy run` makes one; what was measured before is not measured again",
+}
 _PASSAGE_OPTIONS = ("k", "tokens", "size")  # options of an arm that shows passages
 
 
@@ -101,11 +105,7 @@ def build(
                 session, _settled_results(session, study), options, [*forms.values()]
             )
             return building.dry_run_report() if options.dry else building.build_artefact()
-    raise TaskError(
-        "there is no finished study of this task, these rows and this tuneworthy version",
-        where=str(path),
-        fix="`tuneworthy run` makes one; what was measured before is not measured again",
-    )
+    raise TaskError(**UNFINISHED, where=str(path))
 
 
 class _Building:
@@ -116,7 +116,7 @@ class _Building:
     ) -> None:
         self.session, self.study, self.options, self.forms = session, study, options, forms
         self.evidence: Evidence = study.evidence
-        self.name = _arm_to_build(study, options.arm)
+        self.name = arm_to_build(study, options.arm)
         self.spec: Spec = next(r.spec for r in study.runs if r.spec.name == self.name)
         self.seconds: dict[str, float] = {}
 
@@ -358,7 +358,7 @@ def _settled_results(session: Session, study: Results) -> Results:
     return latest if same and session.ledger.get(settled_key(latest)) is not None else study
 
 
-def _arm_to_build(study: Results, wanted: str | None) -> str:
+def arm_to_build(study: Results, wanted: str | None) -> str:
     """Return the name of the arm to build. Raises TaskError if none is named or deployable."""
     measured = {run.spec.name: run for run in study.runs
                 if run.state == "measured" and run.spec.role == "candidate"}  # fmt: skip

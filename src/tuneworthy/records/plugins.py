@@ -31,6 +31,7 @@ _REQUIRED_NAMES: dict[str, tuple[str, ...]] = {
     "importers": ("FORMAT", "NEEDS", "TAKES", "fits", "rows"),
     "build": ("FORM", "NEEDED", "applies", "write"),
     "failures": ("PLANTED", "CLEAN", "detect"),
+    "formats": ("NEEDS", "write"),
     "executors": ("open_cluster",),
     "report": (),
     "cli": (),
@@ -38,8 +39,9 @@ _REQUIRED_NAMES: dict[str, tuple[str, ...]] = {
 _ROOT = Path(__file__).resolve().parent.parent
 _ROOM_OF = {
     "build": "handover.forms", "containers": "rows.containers", "executors": "measure.executors",
-    "failures": "lab.failures", "figures": "explain.figures", "importers": "rows.importers",
-    "logs": "rows.logs", "questions": "explain.questions", "servers": "models.servers",
+    "failures": "lab.failures", "figures": "explain.figures", "formats": "handover.formats",
+    "importers": "rows.importers", "logs": "rows.logs", "questions": "explain.questions",
+    "servers": "models.servers",
 }  # fmt: skip
 """The folders of plug-ins that do not have the name of their kind, as dotted names."""
 

@@ -156,6 +156,19 @@ def test_the_card_has_the_hubs_metadata(built):
     assert f"- Expires: {why}" in text, "it is not claimed that facts were not seen to change"
 
 
+def test_the_hub_reads_the_measured_score_of_the_card(built):
+    hub = pytest.importorskip("huggingface_hub")
+    for arm, report in built.items():
+        card = hub.ModelCard.load(building.Path(report.folder) / "README.md")
+        (found,) = card.data.eval_results
+        assert found.metric_type == "accuracy"
+        assert found.metric_name.startswith("accuracy, n=60, 95 % ")
+        assert f"Score of `{arm}`: {found.metric_value:.3f}" in card.text
+        assert (found.dataset_name, found.dataset_type) == ("planted", "private")
+        again = hub.ModelCardData(eval_results=[found], model_name=card.data.model_name)
+        assert again.to_dict()["model-index"] == card.data.to_dict()["model-index"]
+
+
 def test_without_a_name_the_verdict_says_what_is_built(task, built):
     assert build(task).arm == study.run(task).verdict.arm == "tfidf"
 

@@ -105,7 +105,7 @@ def test_from_the_list_by_keyboard_to_a_case_of_the_report_and_back(chromium, se
     tab.get_by_role("button", name="▶ fails").click()
     tab.locator("a.case-row").first.click()
     tab.wait_for_url("**#case=*show=failures")
-    assert "Prompt sent" in tab.locator("#case").text_content()
+    tab.locator("#case", has_text="Prompt sent").wait_for()
     tab.locator("#case").get_by_role("button", name="Close").click()
     tab.locator("#margin").focus()
     tab.keyboard.press("End")

@@ -12,7 +12,7 @@ from itertools import permutations
 import pytest
 from sklearn.metrics import accuracy_score
 
-from tuneworthy.metrics import accuracy, exact, fields_f1, number, rouge_l, token_f1
+from tuneworthy.metrics import accuracy, chrf, exact, fields_f1, number, rouge_l, token_f1
 from tuneworthy.metrics._numbers import numbers
 from tuneworthy.records.answer import Answer
 from tuneworthy.records.case import Case
@@ -94,6 +94,26 @@ def test_n14_token_f1_is_squads_formula():
     ):
         assert value(token_f1, gold, said) == squad(gold, said)
     assert value(token_f1, "a cat sat", "cat") != pytest.approx(1 / 2)
+
+
+def test_n14_chrf_is_sacrebleus():
+    reference = pytest.importorskip("sacrebleu.metrics").CHRF()
+    rng, seen = random.Random(4), set()
+    pairs = [([sentence(rng) for _ in range(rng.randint(1, 3))], sentence(rng)) for _ in range(500)]
+    texts = [
+        (["Straße"], "Strasse"),
+        (["東京は晴れ"], "東京は雨"),
+        (["a b"], "ab"),
+        (["x"], "y"),
+        (["ab"], "a"),
+    ]
+    for golds, said in pairs + texts:
+        want = max(reference.sentence_score(said, [gold]).score for gold in golds) / 100
+        assert value(chrf, golds[0], said, golds[1:]) == pytest.approx(want, abs=1e-9)
+        seen.add(round(want, 6))
+    assert len(seen) > 30
+    assert value(chrf, "a b", "AB") == 0, "case counts"
+    assert "no letters" in scored(chrf, " ", "Привет").reason
 
 
 def test_n14_rouge_l_is_the_rouge_score_package():

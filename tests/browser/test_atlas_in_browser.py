@@ -1,22 +1,15 @@
 """The exported atlas in chromium: from a file, silent, by keyboard, on a phone, in the dark."""
 
-import shutil
-
 import pytest
 from bench.atlas import atlas_data
 from bench.atlas.cells import Cell
 from tests import atlas_kit
+from tests.browser_kit import BROWSER_MARKS, CHROMIUM, FLAGS
 
 from tuneworthy.lab.export import export_site
 
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.full,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+pytestmark = BROWSER_MARKS
 KEY = Cell("clause_type", 100).key("smollm2-135m")
 SHAPES = [
     {"viewport": {"width": 1200, "height": 900}},

@@ -4,22 +4,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.browser_kit import BROWSER_MARKS, CHROMIUM, FLAGS
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parent))
 from bench.atlas.entry import Entry
-from test_lab_in_browser import CHROMIUM, CONTRAST, FLAGS, NAMES, silent, text
+from test_lab_in_browser import CONTRAST, NAMES, silent, text
 from tests import atlas_kit
 from tests.advice_kit import prompt_task, task
 
 from tuneworthy.lab.export import export_site
 
 playwright = pytest.importorskip("playwright.sync_api")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.full,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
+pytestmark = BROWSER_MARKS
 TASKS = [task(f"t{i}", size=600) for i in range(3)] + [prompt_task(f"p{i}") for i in range(2)]
 SIZES = {
     "desktop": {"viewport": {"width": 1280, "height": 900}},

@@ -2,22 +2,16 @@
 
 import json
 import re
-import shutil
 import time
 from pathlib import Path
 
 import pytest
+from tests.browser_kit import BROWSER_MARKS, CHROMIUM, FLAGS
 
 from tuneworthy.lab.export import export_site
 
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.full,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+pytestmark = BROWSER_MARKS
 CASE = "case-never-stops.html"
 PAGES = ("index.html", CASE, "blind.html")
 

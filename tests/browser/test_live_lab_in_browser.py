@@ -2,10 +2,10 @@
 
 import json
 import re
-import shutil
 import time
 
 import pytest
+from tests.browser_kit import BROWSER_MARKS, CHROMIUM, FLAGS
 
 from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import all_cases, case_of
@@ -13,13 +13,7 @@ from tuneworthy.lab.pages import LAB_FOLDER, REPORT_STATIC, Site, blind_page, ca
 from tuneworthy.lab.recordings import Recordings
 
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.full,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+pytestmark = BROWSER_MARKS
 LAB = "http://lab.test"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests.browser_kit import BROWSER_MARKS, CHROMIUM, FLAGS
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "lab"))
@@ -16,7 +17,7 @@ from lab_runner import fake
 from study_kit import finished, study
 from test_lab_in_browser import CONTRAST, NAMES
 from test_settle import recorded
-from test_studies_in_browser import CHROMIUM, FLAGS, until, visit
+from test_studies_in_browser import until, visit
 
 import run_folder_kit as kit
 import tuneworthy
@@ -24,11 +25,7 @@ from tuneworthy.records.record import digest
 
 playwright = pytest.importorskip("playwright.sync_api")
 uvicorn = pytest.importorskip("uvicorn")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.full,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
+pytestmark = BROWSER_MARKS
 SIZES = {
     "desktop": {"viewport": {"width": 1280, "height": 900}},
     "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True},

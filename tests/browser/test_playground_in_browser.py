@@ -1,6 +1,5 @@
 """The playground in chromium, against the real server with a fake worker: streams and sliders."""
 
-import shutil
 import socket
 import sys
 import threading
@@ -8,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.browser_kit import BROWSER_MARKS, CHROMIUM, FLAGS
 
 sys.path.append(str(Path(__file__).parents[1] / "unit" / "lab"))
 
@@ -18,13 +18,7 @@ from tuneworthy.lab.export import export_site
 from tuneworthy.lab.open_lab import open_lab
 
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.full,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+pytestmark = BROWSER_MARKS
 REFUSING = """window.fetch = async () => ({ ok: false, status: 422, json: async () => (
     { what: 'the input is empty', where: 'input', fix: '1 to 2000 characters' }) })"""
 SMALL = """[...document.querySelectorAll('main button:not(.word), main select')]

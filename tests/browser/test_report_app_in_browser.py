@@ -1,23 +1,17 @@
 """The report as an app of MCP: a host in chromium shows it in a sandbox, for the right task."""
 
 import json
-import shutil
 
 import pytest
 from mcp_types import CallToolResult
 from tests import studies
+from tests.browser_kit import BROWSER_MARKS, CHROMIUM, FLAGS
 from tests.mcp_kit import walk
 
 from tuneworthy.agents import commands
 
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.full,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+pytestmark = BROWSER_MARKS
 URI = "ui://tuneworthy/report"
 POLICY = ("default-src 'none'; script-src 'self' 'unsafe-inline'; "
           "style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'none'")  # fmt: skip

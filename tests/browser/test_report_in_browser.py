@@ -1,22 +1,16 @@
 """The report in chromium: silent, alone on the network, its sliders and filters at work."""
 
 import re
-import shutil
 
 import pytest
 from study_fixture import attacked, study
+from tests.browser_kit import BROWSER_MARKS, CHROMIUM, FLAGS
 
 from tuneworthy.records.causes import Diagnosis, Wrong
 from tuneworthy.report.html import page
 
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.full,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+pytestmark = BROWSER_MARKS
 
 
 @pytest.fixture(scope="module")

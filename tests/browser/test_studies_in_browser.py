@@ -1,13 +1,13 @@
 """The pages of a study in chromium: silent, on loopback, by keyboard, on a phone, in the dark."""
 
 import contextlib
-import shutil
 import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from tests.browser_kit import BROWSER_MARKS, CHROMIUM, FLAGS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "lab"))
 from lab_runner import fake
@@ -15,13 +15,7 @@ from study_kit import KEY, arm, finished, running
 
 playwright = pytest.importorskip("playwright.sync_api")
 uvicorn = pytest.importorskip("uvicorn")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.full,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+pytestmark = BROWSER_MARKS
 PATHS = ["/studies", *(f"/study/{KEY}{part}" for part in ("", "/run", "/settle"))]
 
 

@@ -6,11 +6,10 @@ Nothing may stand on the console, and no request may leave this machine.
 import sys
 from pathlib import Path
 
-import pytest
+from tests.browser_kit import BROWSER_MARKS
 
 sys.path.insert(0, str(Path(__file__).parent))
 from test_own_pages_in_browser import (  # noqa: F401 (fixtures)
-    CHROMIUM,
     SIZES,
     chromium,
     folder,
@@ -21,11 +20,7 @@ from test_own_pages_in_browser import (  # noqa: F401 (fixtures)
 )
 from test_studies_in_browser import until, visit
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.full,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
+pytestmark = BROWSER_MARKS
 
 
 def to_a_case(tab, root):

@@ -7,16 +7,17 @@ DATA holds one folder a public set (`train.jsonl`, `task.json`); of each the fir
 all the labelled rows there are. LABEL names the figures (before, after, full), FOLDER is the `src`
 of the code that runs (this one's unless said). A set that LABEL has is not run again: to go on is
 to call again. `--busy`: a program keeps one core busy meanwhile. `--whole`: every arm on all rows,
-whatever it takes; the other labels are judged by it. Writes bench/results/real_sets.json; without
-LABEL it prints the table of all.
+whatever it takes; the other labels are judged by it. `--keep FOLDER`: the studies stand there, and
+one that was broken off goes on (its minutes are those of the last call). Writes
+bench/results/real_sets.json; without LABEL it prints the table of all.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -173,14 +174,16 @@ def main() -> None:
     for name in given.sets.split(",") if given.label else ():
         if name in told.get(given.label, {}):
             continue
-        with tempfile.TemporaryDirectory() as home:
+        with contextlib.ExitStack() as held:
+            home = Path(held.enter_context(tempfile.TemporaryDirectory()))
+            if given.keep is not None:
+                home = given.keep.resolve() / given.label / name
+                home.mkdir(parents=True, exist_ok=True)
             data, minutes = given.data.resolve(), given.minutes
-            task = written(data, name, Path(home), given.rows, minutes, given.whole)
+            task = written(data, name, home, given.rows, minutes, given.whole)
             load = round(os.getloadavg()[0], 2)
             with program_beside(given.busy):
                 found = studied(task, given.source.resolve())
-            if given.keep is not None:
-                shutil.copytree(Path(home) / "results", given.keep / name / "results")
         found |= {"rows": given.rows, "date": time.strftime("%Y-%m-%d"), "busy": given.busy,
                   "load_before": load,
                   **{key: machine()[key] for key in ("cpu", "precision", "features")}}  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tuneworthy.explain.hard_limits import state_at_least
+from tuneworthy.matrix.abstention import LIMITS, confidence
 from tuneworthy.matrix.columns import Column
 from tuneworthy.matrix.design import Design
 from tuneworthy.matrix.inputs import ComparisonInputs
@@ -40,6 +41,22 @@ def _figures_of(matrix: Matrix, cases: Mapping[str, Case], arm: str) -> dict[str
             share = matrix.share(arm, flags).interval
             found[name] = Figure(says=plugin.SAYS, n=len(flags), **share.plain())
     return found
+
+
+def with_confidence(
+    matrix: Matrix, cases: Sequence[Case], arms: Sequence[ArmResult]
+) -> tuple[ArmResult, ...]:
+    """Return the arms with `confidence`, where an arm states probabilities of its answers."""
+    gold = {case.id: case.output for case in cases}
+    limit = matrix.inputs.task.success.wrong_at_most
+    limits = sorted({*LIMITS, *(() if limit is None else (limit,))})
+    return tuple(
+        arm.model_copy(update={"confidence": told})
+        if arm.name in matrix.columns
+        and (told := confidence(matrix.inputs, matrix.columns[arm.name], gold, limits))
+        else arm
+        for arm in arms
+    )
 
 
 @dataclass(frozen=True)

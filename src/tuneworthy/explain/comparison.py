@@ -130,16 +130,26 @@ def _arm_result(matrix: Matrix, runs: Sequence[Run], rivals: Sequence[Column] | 
         fit_seconds=round(sum(run.fit_seconds or 0.0 for run in column.runs), 3),
         missing=missing,
         present=spec.arm == PRESENT_ARM,
+        **_sure_fields(matrix, spec.name, fields["score"]),
     )
+
+
+def _sure_fields(matrix: Matrix, arm: str, score: Interval) -> dict[str, Any]:
+    """Return what an arm answers if it answers only what it is sure of; {} without that limit."""
+    if (found := matrix.sure.get(arm)) is None:
+        return {}
+    shown = found.shown and found.shown.model_copy(update={"coverage": score})
+    return {"sure": shown, "possible": round(found.possible, 6)}
 
 
 def _breaks_limit(matrix: Matrix, runs: Sequence[Run]) -> bool:
     """Return whether an arm is shown to break a limit of the task that its own runs can test."""
     success, column = matrix.inputs.task.success, matrix.columns.get(runs[0].spec.name)
-    if column is None or (success.floor is None and success.limits == HardLimits()):
+    limited = success.floor is not None or success.limits != HardLimits() or bool(matrix.sure)
+    if column is None or not limited:
         return False
     fields, _ = _measured_fields(matrix, column, sorted(column.cells), ())
-    return "violated" in fields["limits"].values()
+    return not {"violated", "not reached"}.isdisjoint(fields["limits"].values())
 
 
 def _joined_notes(runs: Sequence[Run], more: str = "") -> Reason | None:
@@ -211,6 +221,8 @@ def _measured_fields(
     if valid.share is None:
         missing["valid"] = "no answer says whether it is valid"
     fields["limits"] = _limit_states(inputs.task, fields, column.runs, valid, missing)
+    if sure := matrix.sure.get(column.spec.name):
+        fields["limits"]["wrong_at_most"] = "met" if sure.shown else "not reached"
     return fields, missing
 
 

@@ -7,9 +7,10 @@ on each other, what an arm learnt from, human grades and looks are inside, so no
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from tuneworthy.matrix.abstention import SureAnswers, answering_only_sure
 from tuneworthy.matrix.columns import (
     Column,
     LadderPlace,
@@ -29,20 +30,35 @@ from tuneworthy.records.task import Task
 
 @dataclass(frozen=True)
 class Matrix:
-    """The measured arms of a study, or of two logs, by name in the order of their runs."""
+    """The measured arms of a study, or of two logs, by name in the order of their runs.
+
+    `sure` has what each arm may answer where the task limits the share of wrong answers.
+    """
 
     inputs: ComparisonInputs
     columns: Mapping[str, Column]
+    sure: Mapping[str, SureAnswers] = field(default_factory=dict)
 
     @classmethod
     def of(cls, inputs: ComparisonInputs, runs: Sequence[Run]) -> Matrix:
-        """Return the matrix of these runs; arms that failed or were skipped have no column."""
+        """Return the matrix of these runs; arms that failed or were skipped have no column.
+
+        Under `success.wrong_at_most` the score of a case is whether it is answered.
+        """
+        scored = cls.by_score(inputs, runs)
+        if (limit := inputs.task.success.wrong_at_most) is None:
+            return scored
+        return cls(inputs, *answering_only_sure(inputs, scored.columns, limit))
+
+    @classmethod
+    def by_score(cls, inputs: ComparisonInputs, runs: Sequence[Run]) -> Matrix:
+        """Return the matrix of these runs by what the metric gave, as if all rows were answered."""
         return cls(inputs, columns_of(runs))
 
     @classmethod
     def explaining(cls, task: Task, split: Split, runs: Sequence[Run]) -> Matrix:
         """Return the matrix for figures that only explain: look 1, no human grades, no rivals."""
-        return cls.of(ComparisonInputs(task, "", split), runs)
+        return cls.by_score(ComparisonInputs(task, "", split), runs)
 
     def with_role(self, role: str) -> dict[str, Column]:
         """Return {arm name: column} of the arms with this role, such as "candidate"."""

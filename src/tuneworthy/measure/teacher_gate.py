@@ -21,7 +21,7 @@ def why_not_taught(inputs: ComparisonInputs, runs: Sequence[Run], spec: Spec) ->
     """
     if not learns_from_teacher(spec):
         return ""
-    matrix = Matrix.of(inputs, runs)
+    matrix = Matrix.by_score(inputs, runs)
     columns = [*matrix.columns.values()]
     own = _own_teacher({run.spec.name: run.spec for run in runs}.values(), spec)
     teacher = next((one for one in columns if own is not None and one.spec == own), None)

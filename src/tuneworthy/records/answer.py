@@ -63,6 +63,18 @@ class Answer(Lossy):
     concurrency: int | None = None
     repeats: tuple[Answer, ...] = Field(default=(), exclude_if=lambda value: not value)
 
+    @property
+    def probability(self) -> float | None:
+        """Return the probability that the system gives its answer; None if it states none.
+
+        Of several samples it is the share that say the same.
+        """
+        if self.labels is not None:
+            return self.labels.get(self.text)
+        if len(self.samples) < 2:
+            return None
+        return sum(one.strip() == self.text.strip() for one in self.samples) / len(self.samples)
+
     @classmethod
     def missing(cls, case: str, lost: Lost) -> Answer:
         """Return an empty Answer with the error why a log has no answer to the case."""

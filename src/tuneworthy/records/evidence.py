@@ -12,6 +12,7 @@ from pydantic import Field
 from tuneworthy.records.arm import Role
 from tuneworthy.records.audit_report import Soundness
 from tuneworthy.records.causes import Diagnosis
+from tuneworthy.records.confidence import Coverage, PicturedConfidence
 from tuneworthy.records.counting import about_rows, count_noun, percent
 from tuneworthy.records.further import (
     Freshness,
@@ -32,7 +33,9 @@ from tuneworthy.records.settlement import Settlement
 from tuneworthy.records.split import Neighbours, Trend
 from tuneworthy.records.task import HardLimits, Tool
 
-LimitState = Literal["met", "violated", "not shown", "not measured"]
+LimitState = Literal["met", "violated", "not shown", "not measured", "not reached"]
+
+"""`not reached`: no threshold keeps `wrong_at_most`, so the arm answers nothing."""
 
 
 class Latency(Record):
@@ -104,7 +107,9 @@ class ArmResult(Record):
     `whole_minutes` is the plan without cuts, where the arm learnt from a part of the rows for want
     of minutes. `wide` says by how much, and why, the score's interval is wider than that of as many
     independent rows; empty if it is not. `figures` has those of
-    the folder `explain/figures/`, by name.
+    the folder `explain/figures/`, by name. `sure` is what it answers under `success.wrong_at_most`,
+    `possible` the share that it may answer if more rows look like these. `confidence` says how far
+    its stated probabilities hold, None if it states none.
     """
 
     name: str
@@ -153,6 +158,9 @@ class ArmResult(Record):
     whole_minutes: float | None = None
     wide: tuple[str, ...] = ()
     figures: dict[str, Figure] = Field(default_factory=dict)
+    sure: Coverage | None = None
+    possible: float | None = None
+    confidence: PicturedConfidence | None = None
 
     _older = told_before(recorded=lambda told: RECORDED in str(told.get("because", "")))
 
@@ -160,6 +168,11 @@ class ArmResult(Record):
     def left_out_for_time(self) -> bool:
         """Return whether the arm has no score for want of minutes, or since the run was stopped."""
         return not self.score and is_reason(self.because, Why.NO_ROOM, Why.STOPPED)
+
+    @property
+    def sure_of_nothing(self) -> bool:
+        """Return whether no threshold keeps `success.wrong_at_most`, so that it answers nothing."""
+        return self.limits.get("wrong_at_most") == "not reached"
 
     @property
     def rows_learnt(self) -> str:
@@ -333,6 +346,7 @@ class Policy(Record):
     label_each: float | None = None
     horizon_months: float = 12
     margin_is_default: bool = False
+    wrong_at_most: float | None = None
 
 
 def best_first(evidence: Evidence, arms: Sequence[ArmResult]) -> list[ArmResult]:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from tuneworthy.records.arm import Role
 from tuneworthy.records.causes import Wrong as Wrong
+from tuneworthy.records.confidence import Confidence, Coverage
 from tuneworthy.records.evidence import ArmResult, Figure, Latency, Tokens
 from tuneworthy.records.interval import Interval
 from tuneworthy.records.record import Record
@@ -156,6 +157,16 @@ class VerdictArm(Record):
     figures: dict[str, Figure] = Field(
         default_factory=dict,
         description="Further shares of its answers, by name: `says`, `n` and a mean with bounds.",
+    )
+    sure: Coverage | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="What it answers under `success.wrong_at_most`; its score is that share.",
+    )
+    confidence: Confidence | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="How far its stated probabilities hold, where it states any.",
     )
     state: State = Field(description="Whether it was measured.")
     because: str = Field(

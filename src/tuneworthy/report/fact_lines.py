@@ -98,6 +98,8 @@ def scored_line(results: Results) -> str:
     if arm is None or arm.score is None or results.verdict.status == "blocked":
         return ""
     low, mean, high = (f"{100 * v:.0f}" for v in (arm.score.low, arm.score.mean, arm.score.high))
+    if arm.sure:
+        return f"{phrases.TOOLS[arm.tool or 'other'][1]}: it {arm.sure.text} (95 % sure)."
     fitted = f", fitted on {arm.rows_learnt}" if arm.rows_learnt else ""
     sure = f"rows like these (95 % sure: {low} to {high})" if bounds_hold(results) else "these rows"
     said = f"{mean} of 100 points on {sure}"
@@ -189,7 +191,8 @@ def rival_line(pair: Pair, margin: float) -> str:
 def limit_lines(arm: ArmResult, results: Results) -> list[tuple[str, str]]:
     """Return (limit with its bound, state) of each limit of the task that applies to the arm."""
     success = results.task.success
-    bounds = success.limits.plain() | {"floor": success.floor}
+    own = {name: getattr(success, name) for name in ("floor", "wrong_at_most")}
+    bounds = success.limits.plain() | own
     return [(phrases.limit_text(name, bounds.get(name)), arm.limits[name]) for name in arm.limits]
 
 

@@ -65,7 +65,11 @@ def _ladder_lines(screen: Screen, view: Opening, results: Results) -> None:
     most = max((cell_len(_arm_title(screen, row)) for row in rows), default=0)
     name = min(max(most, 14), 36 if wide else 24)
     rest = screen.width - 2 - name - 1 - length - 1 - 4 - 1 - side - 1 - 7 - 2
-    head = cell("ladder", name) + " " + cell("score (95 %)", length + 6 + side)
+    head = (
+        cell("ladder", name)
+        + " "
+        + cell(f"{phrases.score_name(results.task)} (95 %)", length + 6 + side)
+    )
     key = "░ wrong █ right"
     keys = (f"your {len(results.cases):,} cases, hardest left: {key}", f"cases: {key}")
     shown = screen.safe(next((text for text in keys if len(text) <= rest), cell(key, rest)))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tuneworthy.matrix.abstention import least_rows
 from tuneworthy.matrix.sizing import SampleSize, rows_to_collect
-from tuneworthy.records.counting import chance_text, points
+from tuneworthy.records.counting import chance_text, percent, points
 from tuneworthy.records.evidence import ArmResult, Evidence, Policy
 from tuneworthy.records.verdict import Finding, Next
 from tuneworthy.verdict.contest import UndecidedPair, find_undecided_pair
@@ -54,6 +55,8 @@ def next_step(
             do=_REPAIR_FORM,
             why=f"{refused_answers_clause(form)}, and every comparison counts them as wrong",
         )
+    if ruling.reason == "limits" and not ladder.outside:
+        return _step_to_show_more(evidence, policy, ruling.may_answer)
     if ruling.reason == "limits":
         return Next(do="revise the limits", why=_why_revise_limits(ladder))
     before = _step_before_rows(evidence, policy, ladder, ruling)
@@ -103,6 +106,8 @@ def _step_before_rows(
         return Next(do="measure on newer rows", why=_WHY_NEWER)
     if alike_neighbours(ladder, evidence.neighbours, ruling.arm):
         return Next(do="name the groups of the rows", why=_WHY_GROUPS)
+    if ruling.may_answer and not (ruling.untried or ruling.untrained or ruling.unsearched):
+        return _step_to_show_more(evidence, policy, ruling.may_answer)
     if ruling.untried:
         return _UNTRIED_STEPS[ruling.untried]
     if ruling.unsearched and (search := evidence.untried_search):
@@ -126,6 +131,11 @@ def _is_decided(ruling: LadderDecision, short: bool) -> bool:
     return ruling.status == "firm" and ruling.use != "none" and not short
 
 
+_WHY_SILENT = (
+    "{} may answer more of the rows, and more rows may show it: at most {} wrong takes {} sure"
+    " answers without an error"
+)
+_WHY_NO_THRESHOLD = "even the answers that an arm is most sure of are wrong more often"
 _WHY_NEWER = (
     "which arm is ahead changed over the time of these rows, and more rows of that time can't say"
     " which one is ahead tomorrow"
@@ -155,6 +165,16 @@ _UNTRIED_STEPS = {
 _WHY_SEARCH = "no search for a better prompt was run, and what it finds may do as well as training"
 _ASK_AGAIN = "; `tuneworthy run` asks again where the server may answer now"
 _WHY_FAILED = "some answers failed, and which arm is named depends on what they would have been"
+
+
+def _step_to_show_more(evidence: Evidence, policy: Policy, silent: ArmResult | None) -> Next:
+    """Return the step where an arm may answer more rows than these can show; None: none may."""
+    if silent is None or policy.wrong_at_most is None:
+        return Next(do="revise the limits", edit="success.wrong_at_most", why=_WHY_NO_THRESHOLD)
+    least = least_rows(policy.wrong_at_most)
+    rows = max(evidence.n, least - evidence.n)
+    why = _WHY_SILENT.format(ticked(silent), percent(policy.wrong_at_most), least)
+    return Next(do="label", rows=rows, why=why)
 
 
 def _why_revise_limits(ladder: Ladder) -> str:

@@ -7,10 +7,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from tuneworthy.records.arm import RETRY_TOKEN_FACTOR
-from tuneworthy.records.counting import Bounded, count_noun, points, score_text, tenths
+from tuneworthy.records.counting import (
+    Bounded,
+    count_noun,
+    percent,
+    points,
+    score_text,
+    tenths,
+)
 from tuneworthy.records.escape import quoted, visible
 from tuneworthy.records.evidence import ArmResult, TruncatedAnswers
 from tuneworthy.records.reason import Why, is_reason
+from tuneworthy.records.task import Task
 from tuneworthy.records.verdict import Finding, Next, Standing, Verdict
 
 NOT_MEASURED = "not measured"
@@ -48,7 +56,9 @@ _LIMIT_TEXTS = {
     "context_faithful": "faithful to context ≥ {}",
     "local_only": "local only",
     "floor": "score ≥ {}",
+    "wrong_at_most": "wrong ≤ {}",
 }
+_RARE_SHARE = 0.1  # a larger share of scores of 0 is not mentioned: the mean shows it
 CAUSE_CLAUSES = {
     "metric": "were right, only the metric refused them",
     "format": "were the format",
@@ -157,6 +167,50 @@ def target_line(verdict: Verdict, target: float) -> str:
     """Return whether the target is met, missed, or neither is shown: `target .90 met`."""
     states = {True: "met", False: "missed", None: "neither shown met nor missed"}
     return f"target {score_text(target)} {states[verdict.target_met]}"
+
+
+def score_name(task: Task) -> str:
+    """Return what a score of the task is: "score", or "answered" under `success.wrong_at_most`."""
+    return "score" if task.success.wrong_at_most is None else "answered"
+
+
+def sure_sentence(arm: ArmResult | None) -> str:
+    """Return what an arm answers under `wrong_at_most`, and from which probability on; or ""."""
+    if arm is None or (sure := arm.sure) is None:
+        return ""
+    return (
+        f"{ticked(arm)} {sure.text}: it answers from a probability of {sure.threshold:.3g} on and"
+        " hands over the rest. Points are shares of rows answered."
+    )
+
+
+def may_answer_sentence(arm: ArmResult | None) -> str:
+    """Return the sentence on an arm that may answer more rows than these can show; or ""."""
+    if arm is None or arm.possible is None:
+        return ""
+    return (
+        f"{ticked(arm)} may answer {percent(arm.possible)} of the rows: so many are right often"
+        " enough so far, and these rows are too few to show it."
+    )
+
+
+def no_threshold_sentence(limit: float) -> str:
+    """Return the sentence that no arm answers any rows with so few wrong."""
+    return (
+        "no arm is shown to answer any share of rows like these with at most"
+        f" {percent(limit)} wrong, however sure it has to be."
+    )
+
+
+def zero_scores_sentence(arm: ArmResult | None) -> str:
+    """State how often the named arm may score 0, if scores are graded and zeros rare; or ""."""
+    if arm is None or arm.lost is None or arm.lost.mean > _RARE_SHARE:
+        return ""
+    zeros = round(arm.lost.mean * arm.n)
+    return (
+        f"{ticked(arm)} scored 0 in {zeros:,} of {arm.n:,} rows: of rows like these up to"
+        f" {100 * arm.lost.high:.2g} % may (95 % sure)."
+    )
 
 
 def signed(value: float) -> str:

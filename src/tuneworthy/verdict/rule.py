@@ -56,7 +56,9 @@ class LadderDecision:
     one, it may not be named. `untried` is a kind of arm that was not measured, and could be better
     by more than the margin: "models" (prompts and tuned models) or "documents" (arms that read
     them). `unsearched`: a trained arm is named, and
-    a search for a better prompt could have run and did not. `passed` are simpler arms that are not
+    a search for a better prompt could have run and did not. `may_answer` is an arm that may answer
+    more rows than the named one under `wrong_at_most`, which these rows are too few to show.
+    `passed` are simpler arms that are not
     shown to be beaten, and gain too little over one that is.
     """
 
@@ -77,6 +79,7 @@ class LadderDecision:
     unchecked: tuple[str, ...] = ()
     untried: Literal["", "models", "documents"] = ""
     unsearched: bool = False
+    may_answer: ArmResult | None = None
     passed: tuple[str, ...] = ()
 
     @property
@@ -202,10 +205,19 @@ def apply_rule(scenarios: LadderScenarios, policy: Policy) -> LadderDecision:
         ruling = replace(ruling, status="provisional", unsearched=True)
     if ruling.status == "firm" and ruling.arm and (names := unchecked_limits(ruling.arm)):
         ruling = replace(ruling, status="provisional", unchecked=names)
+    if silent := _may_answer_more(ladder, policy, ruling):
+        ruling = replace(ruling, status="provisional", may_answer=silent)
     if evidence.corrected or alike_neighbours(ladder, evidence.neighbours, ruling.arm):
         return replace(ruling, status="provisional", left=None, left_by=None, unbounded=True)
     doubtful = evidence.limited or decisive_breaks(ladder, policy, evidence.trends, ruling.arm)
     return replace(ruling, status="provisional") if doubtful else ruling
+
+
+def _may_answer_more(ladder: Ladder, policy: Policy, ruling: LadderDecision) -> ArmResult | None:
+    """Return the arm that may answer more rows by over the margin, if more rows look like these."""
+    shown = ruling.arm.score.mean if ruling.arm and ruling.arm.score else 0.0
+    able = [arm for arm in ladder.rivals if (arm.possible or 0.0) > shown + policy.margin]
+    return max(able, key=lambda arm: arm.possible or 0.0, default=None)
 
 
 def _may_be_beaten(ruling: LadderDecision, policy: Policy) -> bool:
@@ -265,7 +277,7 @@ def _demote_if_cuts_matter(
 
 def _decide_on_ladder(ladder: Ladder, policy: Policy) -> LadderDecision:
     """Return the ruling on one ladder alone: which arm is named, by cost or quality, and status."""
-    if not ladder.order and not ladder.outside:
+    if not ladder.order and not ladder.outside and not ladder.others:
         return LadderDecision("none", None, "provisional", None, "nothing")
     if policy.motive == "cost" and ladder.present:
         ruling = _decide_by_cost(ladder, ladder.present, policy)
@@ -317,9 +329,10 @@ def _bounds_after_price(
 
 def _decide_by_cost(ladder: Ladder, present: ArmResult, policy: Policy) -> LadderDecision:
     """Return the ruling by cost: the cheapest arm shown to be within the margin of today's."""
-    cost, refused = present.usd_per_1k, present in ladder.outside
+    cost = present.usd_per_1k
+    refused = present in ladder.outside or present.sure_of_nothing
     cheaper = sorted(
-        (a for a in ladder.rivals
+        (a for a in ladder.rivals if not a.sure_of_nothing
          if refused or _price_or_infinity(a) < (cost if cost is not None else 0.0)),
         key=_price_or_infinity,
     )  # fmt: skip

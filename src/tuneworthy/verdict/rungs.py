@@ -24,9 +24,10 @@ UNKNOWN_DIFFERENCE: MeanWithBounds = (
 class Ladder:
     """Feasible finalists, simplest first, with mean and one-sided bounds of every pair.
 
-    `others` are feasible compared arms that are no finalists; they may be better than the named
-    one. `outside` are finalists that break a limit. `bounds[b, s]` is (mean, low, high) of b - s in
-    score points; a pair that was not compared has the widest possible bound.
+    `others` are feasible compared arms that are no finalists, or answer nothing under
+    `wrong_at_most`; they may be better than the named one. `outside` are finalists that break a
+    limit. `bounds[b, s]` is (mean, low, high) of b - s in score points; a pair that was not
+    compared has the widest possible bound.
     """
 
     order: tuple[ArmResult, ...]
@@ -74,11 +75,12 @@ def build_ladder(
     able = [a for a in scored if a.role == "candidate"]
     finalists = [arm for arm in able if arm.finalist]
     outside = tuple(arm for arm in finalists if broken_limits(arm, policy))
-    others = [arm for arm in able if arm.compared and not arm.finalist]
+    silent = [arm for arm in finalists if arm.sure_of_nothing]
+    others = [*silent, *(arm for arm in able if arm.compared and not arm.finalist)]
     today = [arm for arm in scored if arm.present] or [a for a in finalists if a.tool == "keep"]
     pairs = {(pair.arm, pair.versus): pair for pair in evidence.pairs}
     return Ladder(
-        order=tuple(arm for arm in finalists if arm not in outside),
+        order=tuple(arm for arm in finalists if arm not in (*outside, *silent)),
         outside=outside,
         references=tuple(arm for arm in scored if arm.role == "reference"),
         present=today[0] if today else None,
@@ -149,6 +151,7 @@ def policy_of(task: Task) -> Policy:
         label_each=money.label_each,
         horizon_months=money.horizon_months,
         margin_is_default="margin" not in success.model_fields_set,
+        wrong_at_most=success.wrong_at_most,
     )
 
 

@@ -10,7 +10,16 @@ from tuneworthy.records.escape import quoted
 from tuneworthy.records.evidence import ArmResult, Evidence, Policy
 from tuneworthy.records.task import TRAINED_TOOLS
 from tuneworthy.verdict import drift
-from tuneworthy.verdict.phrases import cut_answers_clause, ticked, tool_with_name, why_short
+from tuneworthy.verdict.phrases import (
+    cut_answers_clause,
+    may_answer_sentence,
+    no_threshold_sentence,
+    sure_sentence,
+    ticked,
+    tool_with_name,
+    why_short,
+    zero_scores_sentence,
+)
 from tuneworthy.verdict.prices import known_prices, monthly_cost, rival
 from tuneworthy.verdict.rule import LadderDecision, untrained_arms
 from tuneworthy.verdict.rungs import (
@@ -20,8 +29,6 @@ from tuneworthy.verdict.rungs import (
     refused_answers,
     refused_answers_clause,
 )
-
-_RARE_SHARE = 0.1  # a larger share of scores of 0 is not mentioned: the mean shows it
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,8 @@ def why_named(evidence: Evidence, policy: Policy, ladder: Ladder, ruling: Ladder
     lines = [
         _partial_run_sentence(evidence),
         first[:1].upper() + first[1:],
+        sure_sentence(ruling.arm),
+        may_answer_sentence(ruling.may_answer),
         _unknown_tool_sentence(ladder, ruling),
         _short_of_sentence(ruling),
         _not_compared_sentence(evidence),
@@ -55,7 +64,7 @@ def why_named(evidence: Evidence, policy: Policy, ladder: Ladder, ruling: Ladder
         _untrained_sentence(ruling),
         _refused_sentence(evidence, ruling),
         _missing_answers_sentence(context),
-        _zero_scores_sentence(ruling),
+        zero_scores_sentence(ruling.arm),
         _retraining_sentence(policy, ruling),
         _part_of_rows_sentence(context),
         _fits_sentence(ruling),
@@ -80,6 +89,8 @@ def _reason_sentence(context: _SentenceContext) -> str:
         case "nothing":
             return "no arm that could be named was measured, so there is nothing to compare."
         case "limits":
+            if (limit := context.policy.wrong_at_most) and not context.ladder.outside:
+                return no_threshold_sentence(limit)
             if context.ladder.order:
                 return (
                     "what runs today is shown to break a limit you set, and no arm that keeps them"
@@ -358,18 +369,6 @@ def _short_of_sentence(ruling: LadderDecision) -> str:
     return (
         f"{ticked(ruling.arm)} itself is not shown better than {ticked(ruling.short_of)}, which"
         " does not solve the task; another arm is."
-    )
-
-
-def _zero_scores_sentence(ruling: LadderDecision) -> str:
-    """State how often the named arm may score 0, if scores are graded and zeros rare; or ""."""
-    arm = ruling.arm
-    if arm is None or arm.lost is None or arm.lost.mean > _RARE_SHARE:
-        return ""
-    zeros = round(arm.lost.mean * arm.n)
-    return (
-        f"{ticked(arm)} scored 0 in {zeros:,} of {arm.n:,} rows: of rows like these up to"
-        f" {100 * arm.lost.high:.2g} % may (95 % sure)."
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from tuneworthy.arms._classified import classify
 from tuneworthy.arms._context import Reader, document_index, passage_search
-from tuneworthy.arms._prompted import draw_samples, majority_answers, prompting_arm
+from tuneworthy.arms._prompted import draw_samples, first_then, majority_answers, prompting_arm
 from tuneworthy.arms._under_grammar import answer_under_grammar, correct_drafts
 from tuneworthy.arms.prompt.messages import build_all
 from tuneworthy.arms.retrieval.chunks import ChunkOptions
@@ -49,6 +49,8 @@ def open_pack(setup: Setup, pack: Pack, classifier: Any = None) -> OpenedPack:
     if not pack.role:
         encode = _vectors.encode if pack.vectors else None
         return OpenedPack(lambda queries: classify(queries, classifier, encode))
+    if pack.first:
+        return _open_cascade(setup, pack, classifier)
     model, recipe = setup.models[pack.role], pack.recipe or Recipe()
     setup = replace(setup, train=pack.examples)
     limits = pack.limits or Limits(max_tokens=setup.task.output.token_limit)
@@ -68,6 +70,16 @@ def open_pack(setup: Setup, pack: Pack, classifier: Any = None) -> OpenedPack:
         return OpenedPack(lambda queries: ask(queries, prompts(queries)), prompts, model, shown)
     return OpenedPack(
         lambda queries: correct_drafts(queries, free(queries), ask, valid), prompts, model, limits
+    )
+
+
+def _open_cascade(setup: Setup, pack: Pack, classifier: Any) -> OpenedPack:
+    """Open a pack whose first part answers what it is sure of; `prompts` are those of the rest."""
+    assert pack.first is not None
+    front = open_pack(setup, pack.first, classifier)
+    rest = open_pack(setup, pack.model_copy(update={"first": None}))
+    return replace(
+        rest, answer=lambda queries: first_then(queries, front.answer, rest.answer, pack.least)
     )
 
 

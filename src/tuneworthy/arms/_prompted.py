@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tuneworthy.arms._choice import MOST_CHOICE_ROWS
@@ -165,6 +165,30 @@ def sum_usage(replies: Sequence[Reply | Answer]) -> dict[str, Any]:
         parts = [getattr(reply, name) for reply in replies]
         sums[name] = None if None in parts else sum(parts)
     return sums
+
+
+def first_then(
+    queries: Sequence[Query],
+    first: Callable[[Sequence[Query]], list[Answer]],
+    then: Callable[[Sequence[Query]], list[Answer]],
+    least: float,
+    billed: bool = False,
+) -> list[Answer]:
+    """Return the answers of `first` from the probability `least` on, and those of `then` below.
+
+    Seconds of both count where both were asked. `billed`: requests of `then` have a price, so those
+    that it is spared cost 0.
+    """
+    free = {"tokens_in": 0, "tokens_out": 0, **({"usd": 0.0} if billed else {})}
+    sure = [answer.model_copy(update=free) for answer in first(queries)]
+    asked = [query for query, one in zip(queries, sure, strict=True)
+             if (one.probability or 0.0) < least]  # fmt: skip
+    rest = {answer.case: answer for answer in (then(asked) if asked else ())}
+    return [
+        one if (other := rest.get(one.case)) is None
+        else other.model_copy(update={"seconds": sum_usage([one, other])["seconds"]})
+        for one in sure
+    ]  # fmt: skip
 
 
 def as_answer(query: Query, prompt: Sequence[Message], reply: Reply) -> Answer:

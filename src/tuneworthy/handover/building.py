@@ -147,7 +147,9 @@ class _Building:
                             fix="name another arm with --arm")  # fmt: skip
         fingerprint, role = self._fingerprint(arm), fitted.pack.role
         spec = self.session.models[role].spec if role else ""
-        artefact = self._artefact(fitted.pack, fingerprint, spec)
+        sure = self._result.sure
+        pack = fitted.pack.model_copy(update={"sure_from": sure and sure.threshold})
+        artefact = self._artefact(pack, fingerprint, spec)
         parts = self._form_inputs(artefact, arm)
         out = self.options.out or self._home / "build"
         draft = out / f".draft-{artefact.name}-{artefact.origin}"
@@ -285,12 +287,11 @@ class _Building:
                 or (form.NEEDED and form.FORM not in unfit)]  # fmt: skip
 
     def _fingerprint(self, arm: DeployedArm) -> dict[str, str]:
-        fitted = arm.fitted
-        found = dict(fitted.model.fingerprint) if fitted.model else {
-            "fit": arm.key[:16], "scikit-learn": version("scikit-learn"),
-        }  # fmt: skip
-        pack = fitted.pack
-        if pack and (pack.vectors or (pack.passages and pack.passages.dense)):
+        fitted, pack = arm.fitted, arm.fitted.pack or Pack()
+        found, front = dict(fitted.model.fingerprint) if fitted.model else {}, pack.classifies
+        if front or not fitted.model:
+            found |= {"fit": arm.key[:16], "scikit-learn": version("scikit-learn")}
+        if (front and front.vectors) or (pack.passages and pack.passages.dense):
             found["encoder"] = minilm.WEIGHTS
         return {name: str(value) for name, value in found.items()}
 

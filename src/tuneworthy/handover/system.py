@@ -72,7 +72,7 @@ def open_artefact(path: Path, home: Path | None = None, base: Model | None = Non
     classifier, models = None, dict[str, Model]()
     if artefact.pack.role:
         models[artefact.pack.role] = _open_answering_model(folder, artefact, task, base)
-    else:
+    if artefact.pack.classifies:
         classifier = _open_classifier(folder, artefact)
     setup = Setup(
         task=task,
@@ -84,7 +84,7 @@ def open_artefact(path: Path, home: Path | None = None, base: Model | None = Non
         docs=read_built_docs(folder / DOCS_FILE) if artefact.pack.passages else (),
     )
     opened = open_pack(setup, artefact.pack, classifier)
-    if classifier is not None:
+    if not artefact.pack.role:
         _check_answers(opened, folder)
     return _DeployedSystem(artefact, opened.model, opened.limits, opened)
 
@@ -182,11 +182,13 @@ def student_model(model: Model, every: int) -> Model:
 
 
 def _open_classifier(folder: Path, artefact: Artefact) -> Any:
+    part = artefact.pack.classifies
+    vectors = part is not None and part.vectors
     wanted = artefact.fingerprint.get("encoder")
-    if artefact.pack.vectors and (why := encoder.missing()):
+    if vectors and (why := encoder.missing()):
         raise ModelError("the classifier reads sentence vectors, and the encoder is not here",
                          got=f"{wanted}: {why}", fix="tuneworthy models get minilm")  # fmt: skip
-    if artefact.pack.vectors and wanted != encoder.WEIGHTS:
+    if vectors and wanted != encoder.WEIGHTS:
         raise ModelError("the classifier was trained on the vectors of another encoder",
                          got=f"{wanted}, here {encoder.WEIGHTS}", fix="build it again")  # fmt: skip
     return load_classifier(folder / CLASSIFIER_FILE)

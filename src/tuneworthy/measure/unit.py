@@ -18,7 +18,13 @@ from tuneworthy.records.code import code_version
 from tuneworthy.records.plugins import load
 from tuneworthy.records.record import digest
 from tuneworthy.records.run import Spec
-from tuneworthy.records.specs import chooses, file_read, needs_of_arm, reads_unlabelled
+from tuneworthy.records.specs import (
+    chooses,
+    file_read,
+    needs_of_arm,
+    reads_unlabelled,
+    recorded_system,
+)
 from tuneworthy.rows.fingerprint import docs_digest, file_digest, present_fields
 from tuneworthy.rows.folds import Part
 
@@ -69,7 +75,7 @@ class Unit:
             prompts=self.prompts,
             unlabelled=runner.unlabelled,
             docs=runner.docs,
-            recorded=runner.recorded.get(self.spec.name, {}),
+            recorded=runner.recorded.get(recorded_system(self.spec), {}),
             common=runner.ledger.folder(COMMON_FOLDER),
             given=FreeAnswers.of(runner.runs, self.fold, runner.models),
             say=lambda text: runner.say(f"{self.spec.name}: {text}"),
@@ -87,7 +93,7 @@ class Unit:
             side: digest([runner.learn_cases[i].plain() | {"where": ""} for i in sorted(ids)])
             for side, ids in (("train", self.part.train), ("dev", self.part.dev))
         }
-        recorded = runner.recorded.get(spec.name, {})
+        recorded = runner.recorded.get(recorded_system(spec), {})
         return {
             "arm": {"name": spec.arm, "options": spec.options, "code": digest(source, 16)}
             | self._context(runner),

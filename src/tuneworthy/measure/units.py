@@ -39,6 +39,7 @@ from tuneworthy.records.specs import (
     DEV_ROWS_FOR_CHOICE,
     chooses,
     chooses_prompt,
+    recorded_system,
     times_asked,
 )
 from tuneworthy.rows.folds import Part, Split
@@ -186,7 +187,7 @@ def _measured_run(runner: Runner, unit: Unit, identity: dict[str, Any]) -> Run:
         dev=dev,
         dev_lost=bool(dev_notes),
         learned=fitted.learned,
-        recorded=bool(setup.recorded),
+        recorded=bool(runner.recorded.get(spec.name)),
         recipe=fitted.recipe,
         fingerprint=dict(fitted.model.fingerprint) if fitted.model else {},
         trace=fitted.trace,
@@ -221,7 +222,7 @@ def _measure_latency(
     limit on the tail each fold of that seed times its share of the prompts. A repeated request to
     an endpoint would come from the ledger.
     """
-    if not runner.timed or runner.recorded.get(unit.spec.name):
+    if not runner.timed or runner.recorded.get(recorded_system(unit.spec)):
         return latency.UNTIMED_SAMPLE
     if fitted.model is not None and "endpoint" in fitted.model.fingerprint:
         return latency.request_latency(answers)

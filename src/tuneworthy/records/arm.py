@@ -35,6 +35,8 @@ A module in `arms/` defines
     UNLABELLED  (optional) True: it learns from `setup.unlabelled` too, where there are any
     place(options) -> (tool, role)           (optional) in place of TOOL and ROLE, by its options
     needs(options) -> frozenset              (optional) in place of NEEDS, by its options
+    recorded_system(options) -> str          (optional) the recorded system whose answers it gives
+                in part, in place of its own; "" if none
     companions(options, task) -> ((arm, options), ...)  (optional) arms that are measured too where
                 the task names a teacher: they are shown beside it
     here(options) -> dict                    (optional) properties of this machine, other than its

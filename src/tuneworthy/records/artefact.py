@@ -67,10 +67,12 @@ class Pack(GrownRecord):
     layers (1: all). `examples` are the rows that the recipe may show, in training order. `grammar`
     constrains the answer; `draft`: only where a free answer is invalid. `votes` samples are drawn
     at `limits` and the commonest answer counts (0: one greedy answer). `vectors`: the classifier
-    reads sentence vectors of the encoder in place of texts.
+    reads sentence vectors of the encoder in place of texts. `first` is a classifier that answers
+    from the probability `least` on, before the model is asked. An answer below the probability
+    `sure_from` is to be handed over to somebody else (None: every answer is given).
     """
 
-    LATER: ClassVar[frozenset[str]] = frozenset({"weights", "every"})
+    LATER: ClassVar[frozenset[str]] = frozenset({"weights", "every", "first", "least", "sure_from"})
 
     role: str = "base"
     recipe: Recipe | None = None
@@ -84,6 +86,14 @@ class Pack(GrownRecord):
     vectors: bool = False
     weights: bool = False
     every: Annotated[int, Field(ge=1)] = 1
+    first: Pack | None = None
+    least: float = 0.0
+    sure_from: float | None = None
+
+    @property
+    def classifies(self) -> Pack | None:
+        """Return the part that answers with a classifier's file: this pack, `first`, or None."""
+        return self.first if self.role else self
 
     @property
     def trained(self) -> bool:

@@ -201,6 +201,14 @@ def is_recorded(task: Task, spec: Spec) -> bool:
     return spec.name in recorded_files(task)
 
 
+def recorded_system(spec: Spec) -> str:
+    """Return the name of the recorded system whose answers an arm gives: its own, or another's."""
+    arm = load("arms", spec.arm)
+    if hasattr(arm, "recorded_system"):
+        return str(arm.recorded_system(arm.Options.model_validate(spec.options)))
+    return spec.name
+
+
 def needs_dev_scores(task: Task, spec: Spec, arms: Sequence[Spec]) -> bool:
     """Return whether an arm needs dev scores: it is one of several prompts measured in this study.
 

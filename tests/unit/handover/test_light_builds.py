@@ -21,8 +21,10 @@ from tuneworthy.records.errors import ModelError, SecurityError, TaskError
 from tuneworthy.records.record import file_sha256
 from tuneworthy.report.results_folder import find_results, read_results
 
-ARMS = ["present", "majority", "tfidf", "zero_shot", "few_shot", "nearest_shots", "constrained"]
-DEPLOYED = ARMS[2:]
+CASCADE = "cascade(least=0.6)"
+ARMS = ["present", "majority", "tfidf", "zero_shot", "few_shot", "nearest_shots", "constrained",
+        {"cascade": {"least": 0.6}}]  # fmt: skip
+DEPLOYED = [*ARMS[2:-1], CASCADE]
 ASKED = [Query(id=f"q{n}", messages=(Message(role="user", content=row["input"]),))
          for n, row in enumerate(studies.rows(12, seed=5))]  # fmt: skip
 
@@ -54,7 +56,10 @@ def test_an_opened_artefact_answers_as_the_fitted_arm(arm, built, task):
     if system.model is None:
         assert system.prompts(ASKED) is None
     else:
-        assert [tuple(p) for p in system.prompts(ASKED)] == [prompt for _, prompt, _ in there]
+        asked = [(tuple(p), sent) for p, (_, sent, _) in zip(system.prompts(ASKED), there,
+                                                             strict=True)]  # fmt: skip
+        assert all(sent in (prompt, ()) for prompt, sent in asked)
+        assert any(sent == () for _, sent in asked) == (arm == CASCADE), "it asks only the unsure"
 
 
 def test_every_form_was_asked_again(built):

@@ -14,11 +14,12 @@ FORM, NEEDED = "classifier", True
 
 def applies(artefact: Artefact) -> str:
     """Return "" if the arm is a classifier, else why this form does not apply."""
-    return "" if not artefact.pack.role else "the arm answers with a language model"
+    return "" if artefact.pack.classifies else "the arm answers with a language model"
 
 
 def write(parts: Parts, draft: Path) -> tuple[str, ...]:
     """Write the fitted estimator; return a note if it reads sentence vectors, else ()."""
     (draft / FORM).mkdir()
     save_classifier(parts.classifier, draft / CLASSIFIER_FILE)
-    return ("it reads sentence vectors of MiniLM",) if parts.artefact.pack.vectors else ()
+    part = parts.artefact.pack.classifies
+    return ("it reads sentence vectors of MiniLM",) if part and part.vectors else ()

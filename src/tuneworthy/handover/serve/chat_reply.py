@@ -35,19 +35,36 @@ class Envelope:
 
 
 def completion(
-    envelope: Envelope, answers: Sequence[Answer], logs: Sequence[Logprobs | None]
+    envelope: Envelope,
+    answers: Sequence[Answer],
+    logs: Sequence[Logprobs | None],
+    sure_from: float | None = None,
 ) -> dict[str, Any]:
-    """Return a chat completion object with a choice for each answer and its log-probabilities."""
+    """Return a chat completion object with a choice for each answer and its log-probabilities.
+
+    A choice whose answer states a probability has it, and whether it lies below `sure_from`, so
+    that the answer is to be handed over, in the field `tuneworthy`.
+    """
     choices = [
         {
             "index": at,
             "message": {"role": "assistant", "content": answer.text, "refusal": None},
             "logprobs": log and {"content": log, "refusal": None},
             "finish_reason": answer.finish or "stop",
+            **_sureness(answer, sure_from),
         }
         for at, (answer, log) in enumerate(zip(answers, logs, strict=True))
     ]
     return {**envelope.head("chat.completion"), "choices": choices, "usage": usage(answers)}
+
+
+def _sureness(answer: Answer, sure_from: float | None) -> dict[str, Any]:
+    if (p := answer.probability) is None and sure_from is None:
+        return {}
+    told: dict[str, Any] = {"probability": p}
+    if sure_from is not None:
+        told["hand_over"] = (p or 0.0) < sure_from
+    return {"tuneworthy": told}
 
 
 def usage(answers: Sequence[Answer]) -> dict[str, Any] | None:

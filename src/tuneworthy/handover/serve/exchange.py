@@ -84,7 +84,9 @@ class Exchange:
         answers = self._count_answers()
         logs: list[Logprobs | None] = [self._logprobs(job, 0) for job in self._jobs]
         logs += logs[:1] * (len(answers) - len(logs))
-        return completion(self._envelope, answers, logs)
+        system = self._jobs[0].system
+        sure_from = system.artefact.pack.sure_from if system else None
+        return completion(self._envelope, answers, logs, sure_from)
 
     async def stream_events(self) -> AsyncIterator[bytes]:
         """Yield the server-sent events of a streamed reply."""

@@ -71,9 +71,8 @@ class AnswerJob:
 def follows_system(system: System) -> bool:
     """Return whether a system's answer is one decoded reply of a local model to one prompt."""
     pack, model, limits = system.artefact.pack, system.model, system.limits
-    return bool(model and limits and not pack.votes and not pack.draft) and follows_model(
-        model, limits
-    )
+    whole = pack.votes or pack.draft or pack.first
+    return bool(model and limits and not whole) and follows_model(model, limits)
 
 
 def follows_model(model: Model | None, limits: Limits | None) -> bool:

@@ -378,6 +378,23 @@ def test_an_artefact_answers_by_its_prompt_and_raw_without_it(tmp_path):
         assert post(address, last)[1]["error"]["param"] == "messages"
 
 
+@pytest.mark.parametrize(("sure_from", "told"), [
+    (0.8, {"probability": 0.6, "hand_over": True}),
+    (0.5, {"probability": 0.6, "hand_over": False}),
+    (None, {"probability": 0.6}),
+])  # fmt: skip
+def test_an_unsure_answer_is_marked_to_be_handed_over(tmp_path, sure_from, told):
+    system = Classifier(artefact(pack=Pack(role="", sure_from=sure_from), tool="classifier"))
+    plain = system.answer
+    system.answer = lambda queries: [
+        one.model_copy(update={"labels": {one.text: 0.6, "other": 0.4}}) for one in plain(queries)
+    ]
+    with served({}, [system], tmp_path) as (address, _):
+        status, body, _ = post(address, says("refund please", "tickets"))
+    assert status == 200
+    assert body["choices"][0]["tuneworthy"] == told
+
+
 def test_a_classifier_is_served_alike_and_costs_no_token(tmp_path):
     system = Classifier(artefact(pack=Pack(role=""), arm="tfidf", tool="classifier"))
     with served(systems=[system], root=tmp_path) as (address, _), ThreadPoolExecutor(16) as pool:

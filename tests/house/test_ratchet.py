@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 91_700,
-    "files": 517,
-    "public names": 2390,
+    "lines": 91_900,
+    "files": 520,
+    "public names": 2400,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

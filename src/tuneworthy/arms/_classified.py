@@ -14,6 +14,7 @@ from tuneworthy.records.arm import Fitted
 from tuneworthy.records.artefact import Pack
 from tuneworthy.records.case import Case, Query
 from tuneworthy.records.errors import DoesNotApply
+from tuneworthy.records.mistake_costs import Costs, cheapest_label
 
 _MOST_SPANNED_ROWS = 2000  # rows from which the features are no longer projected onto their span
 
@@ -24,16 +25,22 @@ def _classifier_input(row: Case | Query) -> str:
 
 
 def most_probable_label(
-    query: Query, names: Sequence[str], row: Sequence[float], **more: Any
+    query: Query, names: Sequence[str], row: Sequence[float], costs: Costs | None, **more: Any
 ) -> Answer:
-    """Return the most probable label (in a tie the first) as an answer with all probabilities."""
-    best = max(range(len(names)), key=row.__getitem__)
+    """Return the most probable label (in a tie the first) as an answer with all probabilities.
+
+    Where mistakes have `costs`, it is the label with the least expected cost.
+    """
     table = {name: float(p) for name, p in zip(names, row, strict=True)}
-    return Answer(case=query.id, text=names[best], labels=table, finish="stop", **more)
+    best = cheapest_label(costs, table) if costs else max(table, key=table.__getitem__)
+    return Answer(case=query.id, text=best, labels=table, finish="stop", **more)
 
 
 def classify(
-    queries: Sequence[Query], classifier: Any, encode: Callable[[Sequence[str]], Any] | None
+    queries: Sequence[Query],
+    classifier: Any,
+    encode: Callable[[Sequence[str]], Any] | None,
+    costs: Costs | None = None,
 ) -> list[Answer]:
     """Return the likeliest label of each query by a fitted scikit-learn classifier.
 
@@ -50,7 +57,7 @@ def classify(
     each = (time.perf_counter() - start) / len(queries)
     names = [str(name) for name in classifier.classes_]
     return [
-        most_probable_label(query, names, row, seconds=each)
+        most_probable_label(query, names, row, costs, seconds=each)
         for query, row in zip(queries, table.tolist(), strict=True)
     ]
 
@@ -74,7 +81,9 @@ def single_blas_thread() -> Any:
     return threadpool_limits(limits=1)
 
 
-def fitted_classifier(rows: Sequence[Case], strength: float, seed: int) -> Fitted:
+def fitted_classifier(
+    rows: Sequence[Case], strength: float, seed: int, costs: Costs | None = None
+) -> Fitted:
     """Return a TF-IDF classifier fitted on these rows, ready to answer.
 
     Raises DoesNotApply if they have a single label.
@@ -85,7 +94,7 @@ def fitted_classifier(rows: Sequence[Case], strength: float, seed: int) -> Fitte
     with single_blas_thread():
         pipeline.fit([_classifier_input(case) for case in rows], [case.output for case in rows])
     return Fitted(
-        answer=lambda queries: classify(queries, pipeline, None),
+        answer=lambda queries: classify(queries, pipeline, None, costs),
         learned=True,
         pack=Pack(role=""),
         classifier=pipeline,
@@ -111,7 +120,9 @@ def tfidf_pipeline(strength: float, seed: int, rows: int) -> Any:
     return make_pipeline(make_union(words, chars), *span, model)
 
 
-def fitted_vector_head(rows: Sequence[Case], strength: float, seed: int) -> Fitted:
+def fitted_vector_head(
+    rows: Sequence[Case], strength: float, seed: int, costs: Costs | None = None
+) -> Fitted:
     """Return the logistic regression fitted on the sentence vectors of these rows.
 
     Raises DoesNotApply without MiniLM, or if the rows have a single label.
@@ -126,7 +137,7 @@ def fitted_vector_head(rows: Sequence[Case], strength: float, seed: int) -> Fitt
     with single_blas_thread():
         head.fit(vectors, [case.output for case in rows])
     return Fitted(
-        answer=lambda queries: classify(queries, head, _vectors.encode),
+        answer=lambda queries: classify(queries, head, _vectors.encode, costs),
         learned=True,
         notes=_notes(inputs),
         pack=Pack(role="", vectors=True),

@@ -48,7 +48,8 @@ def open_pack(setup: Setup, pack: Pack, classifier: Any = None) -> OpenedPack:
     """
     if not pack.role:
         encode = _vectors.encode if pack.vectors else None
-        return OpenedPack(lambda queries: classify(queries, classifier, encode))
+        costs = setup.task.success.costs
+        return OpenedPack(lambda queries: classify(queries, classifier, encode, costs))
     if pack.first:
         return _open_cascade(setup, pack, classifier)
     model, recipe = setup.models[pack.role], pack.recipe or Recipe()
@@ -65,7 +66,8 @@ def open_pack(setup: Setup, pack: Pack, classifier: Any = None) -> OpenedPack:
     free = prompting_arm(setup, recipe, model=model, limits=limits).answer
     if pack.grammar is None:
         return OpenedPack(free, prompts, model, limits)
-    ask, valid = answer_under_grammar(model, pack.grammar, limits), validity(setup.task)
+    ask = answer_under_grammar(model, pack.grammar, limits, setup.task.success.costs)
+    valid = validity(setup.task)
     if not pack.draft:
         return OpenedPack(lambda queries: ask(queries, prompts(queries)), prompts, model, shown)
     return OpenedPack(

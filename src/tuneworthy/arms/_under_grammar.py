@@ -12,6 +12,7 @@ from tuneworthy.arms.prompt.messages import build
 from tuneworthy.records.answer import Answer
 from tuneworthy.records.arm import Recipe, Setup
 from tuneworthy.records.case import Message, Query
+from tuneworthy.records.mistake_costs import Costs
 from tuneworthy.records.model import Grammar, Limits, Model, Scorer, limits_for
 
 Prompts = Sequence[Sequence[Message]]
@@ -21,12 +22,14 @@ REPEAT_REQUEST = (
 )
 
 
-def answer_under_grammar(model: Model, rule: Grammar, limits: Limits) -> Ask:
+def answer_under_grammar(
+    model: Model, rule: Grammar, limits: Limits, costs: Costs | None = None
+) -> Ask:
     """Return a function that gets a model's answers under a grammar, within limits.
 
     Few labels (`Grammar.scored`) are scored as continuations, each with its end-of-turn token, and
-    the likeliest is taken, if the model can score and does not think first. All else is decoded
-    under the grammar.
+    the likeliest is taken (with `costs` the cheapest), if the model can score and does not think
+    first. All else is decoded under the grammar.
     """
     limits = limits.model_copy(update={"grammar": rule})
 
@@ -35,7 +38,7 @@ def answer_under_grammar(model: Model, rule: Grammar, limits: Limits) -> Ask:
         return [as_answer(*each) for each in zip(queries, prompts, replies, strict=True)]
 
     if rule.scored and _can_score_labels(model):
-        return _label_scorer(model, [str(label) for label in rule.value])
+        return _label_scorer(model, [str(label) for label in rule.value], costs)
     return decoded
 
 
@@ -44,7 +47,7 @@ def _can_score_labels(model: Any) -> bool:
     return isinstance(model, Scorer) and not getattr(model, "thinks", False)
 
 
-def _label_scorer(model: Any, names: Sequence[str]) -> Ask:
+def _label_scorer(model: Any, names: Sequence[str], costs: Costs | None) -> Ask:
     def scored(queries: Sequence[Query], prompts: Prompts) -> list[Answer]:
         start = time.perf_counter()
         table = model.logprobs(prompts, [names] * len(prompts))
@@ -52,7 +55,7 @@ def _label_scorer(model: Any, names: Sequence[str]) -> Ask:
         count = model.count_tokens if isinstance(model, Model) else (lambda prompt: None)
         return [
             most_probable_label(
-                q, names, softmax(row), seconds=each, tokens_in=count(p), prompt=tuple(p)
+                q, names, softmax(row), costs, seconds=each, tokens_in=count(p), prompt=tuple(p)
             )
             for q, p, row in zip(queries, prompts, table, strict=True)
         ]
@@ -107,6 +110,8 @@ def reusable_free_answers(
         not labels and hasattr(model, "recall"),
     )
 
+    costs = setup.task.success.costs
+
     def known(query: Query) -> Answer | None:
         answer = reusable.get(query.id)
         same = tuple(build(setup.task, query, recipe, setup.train)) if answer or recalls else ()
@@ -119,7 +124,7 @@ def reusable_free_answers(
             return answer
         names, row = zip(*answer.labels.items(), strict=True)
         cost = {"tokens_in": answer.tokens_in, "seconds": answer.seconds}
-        return most_probable_label(query, names, row, prompt=same, **cost)
+        return most_probable_label(query, names, row, costs, prompt=same, **cost)
 
     return known
 

@@ -59,7 +59,8 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     if options.random:
         return _random_answers(rule, outputs, seed)
     model, valid = setup.models["base"], validity(setup.task)
-    ask = answer_under_grammar(model, rule, limits_for(setup.task, answer_token_limit(setup)))
+    limits = limits_for(setup.task, answer_token_limit(setup))
+    ask = answer_under_grammar(model, rule, limits, setup.task.success.costs)
 
     def answer(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
         if options.draft:

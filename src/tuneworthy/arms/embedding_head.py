@@ -24,7 +24,7 @@ class Options(Record):
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     """Train the head on the training cases and return the arm; MiniLM is not trained."""
-    return fitted_vector_head(setup.train, options.strength, seed)
+    return fitted_vector_head(setup.train, options.strength, seed, setup.task.success.costs)
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001

@@ -21,4 +21,4 @@ class Options(Record):
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     """Train on the training cases: the same labelled rows as every other arm gets."""
-    return fitted_classifier(setup.train, options.strength, seed)
+    return fitted_classifier(setup.train, options.strength, seed, setup.task.success.costs)

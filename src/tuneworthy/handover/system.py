@@ -109,7 +109,11 @@ def deciding_settings(task: Task, role: str) -> dict[str, Any]:
     fields = request_fields(task).get(role)
     return {
         **task.model_dump(mode="json", by_alias=True, include=kept),
-        "success": {"metric": task.success.metric, "options": task.success.options},
+        "success": {
+            "metric": task.success.metric,
+            "options": task.success.options,
+            **({"costs": task.success.costs} if task.success.costs else {}),
+        },
         **({"options": {"model": dict(fields)}} if fields else {}),
     }
 

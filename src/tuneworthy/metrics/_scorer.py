@@ -112,6 +112,7 @@ def load_metrics(task: Task, names: Sequence[str]) -> list[Metric]:
         "type": task.output.type,
         "labels": task.output.labels,
         "schema": task.output.json_schema,
+        **({"costs": task.success.costs} if task.success.costs else {}),
     }
     prefix = len(names) > 1
     return [_LoadedMetric(name, plugins.load("metrics", name), options, prefix) for name in names]

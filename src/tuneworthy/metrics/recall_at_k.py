@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from tuneworthy.metrics._ranking import best_list_score
 from tuneworthy.records.answer import Answer, Score, Unscored
 from tuneworthy.records.case import Case
+from tuneworthy.records.record import Record
 
 TYPE = "text"
+
+
+class Options(Record):
+    """`k` is how many of the first ids count."""
+
+    k: int = Field(default=10, ge=1)
 
 
 def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscored:

@@ -95,7 +95,8 @@ class Success(Record):
     `finalists` names, before the run, the arm that represents a tool. `metric` is a name, names
     joined by `+` (the minimum counts), `./file.py:function` or `judge`; `options` are those of the
     named metrics. With `wrong_at_most` an arm answers only the rows it is sure of, so that at most
-    this share of its answers is wrong, and its score is the share of rows that it answers.
+    this share of its answers is wrong, and its score is the share of rows that it answers. `costs`
+    is what a mistake costs by its right label (see `records.mistake_costs`).
     """
 
     metric: str | None = None
@@ -105,6 +106,7 @@ class Success(Record):
     floor: Share | None = None
     pass_at: Share | None = None
     wrong_at_most: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+    costs: dict[str, _Amount] = Field(default_factory=dict)
     motive: Literal["quality", "cost"] = "quality"
     limits: HardLimits = HardLimits()
     judge: Judge | None = None
@@ -285,6 +287,7 @@ class Task(Record):
         nothing |= set() if data.corrected else {"corrected"}
         nothing |= {"copies"} if data.copies == "near" else set()
         unset = set() if success.finalists else {"finalists"}
+        unset |= set() if success.costs else {"costs"}
         unset |= {"wrong_at_most"} if success.wrong_at_most is None else set()
         logs = {name for name, log in self.answers.items() if log.match is None}
         left_out: dict[str, Any] = {"budget": {"usd", "tokens"} | early, "executor": True,

@@ -14,7 +14,9 @@ from typing import Any
 
 from tuneworthy.records.case import Case
 from tuneworthy.records.counting import with_verb
+from tuneworthy.records.errors import TaskError
 from tuneworthy.records.escape import quoted
+from tuneworthy.records.mistake_costs import costs_fault, dearest
 from tuneworthy.records.own_files import write_atomic
 from tuneworthy.records.plugins import catalogue, load
 from tuneworthy.records.task import Output, OutputType, Task
@@ -207,12 +209,33 @@ def with_inferred(
     if task.success.pass_at is None:
         success["pass_at"] = _pass_at(metric, task.success.target)
         inferred.append("success.pass_at")
+    money = task.economics
+    if task.success.costs:
+        labels = out.get("labels") or task.output.labels or ()
+        _check_costs(task, kind, labels)
+        if money.value_of_correct is None:  # a whole point is the dearest mistake
+            money = money.model_copy(update={"value_of_correct": dearest(task.success.costs)})
+            inferred.append("economics.value_of_correct")
     update: dict[str, Any] = {
+        "economics": money,
         "output": Output.model_copy(task.output, update=out),
         "success": task.success.model_copy(update=success),
         "inferred": tuple(inferred),
     }
     return task.model_copy(update=update).at(task.folder)
+
+
+def _check_costs(task: Task, kind: OutputType, labels: Sequence[str]) -> None:
+    """Raise TaskError if `success.costs` does not fit the labels or the metric."""
+    why, fix = costs_fault(task.success.costs, labels), "name labels of the task, or `other`"
+    if kind != "label" or (task.success.metric or "accuracy") != "accuracy":
+        why, fix = "costs of mistakes need labels and the metric accuracy", "remove `costs`"
+    elif task.success.wrong_at_most is not None:
+        why = "`wrong_at_most` counts mistakes, and `costs` weighs them"
+        fix = "remove one of the two"
+    if why:
+        told = quoted(str(task.success.costs), 120)
+        raise TaskError(why, where="task.yaml success.costs", got=told, fix=fix)
 
 
 def _pass_at(metric: str, target: float | None) -> float:

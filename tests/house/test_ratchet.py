@@ -6,7 +6,7 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 91_240,
+    "lines": 91_304,
     "files": 515,
     "public names": 2374,
     "modules outside the matrix that import stats": 0,

@@ -25,20 +25,22 @@ _MOST_SUM, _SUM_ERROR = 1.001, 0.01  # of some labels; of all of them, from 1
 _ROUNDING = 0.005  # of one probability that is written with two places
 
 
-def label_table_fault(table: Mapping[str, Any], labels: Collection[str]) -> str:
+def label_table_fault(table: Mapping[str, Any], labels: Collection[str] | None) -> str:
     """Return what is wrong with probabilities of labels, "" if nothing is.
 
-    Those of all labels sum to 1, up to rounding, those of some labels to at most 1.
+    Those of all labels sum to 1, up to rounding, those of some labels to at most 1. `labels` None:
+    they are not known, so any may stand here.
     """
-    for label, share in table.items():
-        if label not in labels:
-            return f"`{label[:60]}` is no label of the task"
+    for name, share in table.items():
+        label = f"`{name[:60]}`"
+        if labels is not None and name not in labels:
+            return f"{label} is no label of the task"
         if isinstance(share, bool) or not isinstance(share, int | float):
-            return f"the probability of `{label}` is no number"
+            return f"the probability of {label} is no number"
         if not 0 <= share <= 1:  # NaN too
-            return f"the probability of `{label}` is {share}, not from 0 to 1"
+            return f"the probability of {label} is {share}, not from 0 to 1"
     total = sum(table.values())
-    if len(table) < len(labels):
+    if labels is None or len(table) < len(labels):
         return f"the probabilities sum to {total:.4g}, above 1" if total > _MOST_SUM else ""
     wrong = abs(total - 1) > max(_SUM_ERROR, _ROUNDING * len(table)) + 1e-9
     return f"the probabilities sum to {total:.4g}, not to 1" if wrong else ""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 91_900,
-    "files": 520,
-    "public names": 2400,
+    "lines": 92_300,
+    "files": 522,
+    "public names": 2412,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

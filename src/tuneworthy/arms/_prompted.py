@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from tuneworthy.arms._choice import MOST_CHOICE_ROWS
+from tuneworthy.arms._choice import CHOICE_LEAST, MOST_CHOICE_ROWS
 from tuneworthy.arms._classified import softmax
 from tuneworthy.arms.prompt.lenient import normal_form
 from tuneworthy.arms.prompt.messages import build, build_all
 from tuneworthy.arms.prompt.shots import fixed_examples
 from tuneworthy.metrics import score_all
 from tuneworthy.records.answer import Answer, Score
-from tuneworthy.records.arm import RETRY_TOKEN_FACTOR, Fitted, Setup
+from tuneworthy.records.arm import RETRY_TOKEN_FACTOR, Asks, Fitted, Setup, Sizes, Work
 from tuneworthy.records.artefact import Pack, Recipe
 from tuneworthy.records.case import Case, Message, Query
 from tuneworthy.records.errors import DoesNotApply
@@ -31,6 +32,8 @@ from tuneworthy.records.run import RECORDED
 from tuneworthy.records.task import OutputType
 
 _SUMMED = ("tokens_in", "tokens_cached", "tokens_out", "tokens_thought", "seconds", "usd")
+
+_TRIED_DEV_ROWS = 16  # dev rows for the choice of a set of examples: sets differ little
 
 _COUNTED_PROMPTS = 40  # prompts counted to check that they fit the context
 
@@ -153,6 +156,34 @@ def mean_score(setup: Setup, cases: Sequence[Case], answers: Sequence[Answer]) -
     return sum(score.value for score in scores if isinstance(score, Score)) / len(scores)
 
 
+def best_on_dev(setup: Setup, arms: Sequence[Fitted]) -> Fitted:
+    """Return the arm with the best mean score on (at most 16) dev rows, the first of equals.
+
+    With few dev rows or a single arm it is the first. Its answers on dev rows are not asked again.
+    """
+    dev = sorted(setup.dev, key=lambda case: case.id)[:_TRIED_DEV_ROWS]
+    best, best_answers = arms[0], list[Answer]()
+    if len(arms) > 1 and len(dev) >= CHOICE_LEAST:
+        tried = [arm.answer([case.query() for case in dev]) for arm in arms]
+        scores = [mean_score(setup, dev, answers) for answers in tried]
+        first = scores.index(max(scores))
+        best, best_answers = arms[first], tried[first]
+    reusable = {a.case: a for a in best_answers if not a.error}  # a failed one is asked again
+    return replace(best, known=lambda query: reusable.get(query.id))
+
+
+def work_of_sets(sizes: Sizes, k: int, draws: int) -> Work:
+    """Return the work of an arm that chooses among `draws` sets of k examples on dev rows.
+
+    The examples belong to the shared prompt, which is read once for each set.
+    """
+    tried = min(sizes.dev, _TRIED_DEV_ROWS) if draws > 1 and sizes.dev >= CHOICE_LEAST else 0
+    shared, sets = sizes.shared + k * sizes.shot, sizes.folds * draws
+    cases = Asks(requests=sizes.cases, shared=shared, own=sizes.own)
+    trials = Asks(requests=sets * tried, shared=shared, own=sizes.own, prefixes=sets, few=True)
+    return Work(asks=(cases, trials), answer=sizes.answer)
+
+
 def answer_token_limit(setup: Setup) -> int:
     """Return the token limit of an answer: `output.max_tokens`, filled in when rows are read."""
     return setup.task.output.token_limit
@@ -209,6 +240,7 @@ def as_answer(query: Query, prompt: Sequence[Message], reply: Reply) -> Answer:
         served=reply.served,
         system_fingerprint=reply.system_fingerprint,
         concurrency=reply.concurrency,
+        labels=reply.labels,
     )
 
 

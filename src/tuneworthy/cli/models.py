@@ -36,7 +36,7 @@ def list_models(json: Json = False) -> None:
     for line in table:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         print_line("  ".join(cells).rstrip())
-    print("also: hf:ORG/NAME, hf:./folder, openai:NAME[@URL], scripted:NAME")
+    print("also: hf:ORG/NAME, hf:./folder, openai:NAME[@URL], decision:[NAME@]URL, scripted:NAME")
 
 
 def _row_of_model(row: dict[str, Any]) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ from tuneworthy.records.specs import (
 )
 from tuneworthy.rows.schema import closed_fields_sentence
 
-_MODEL_NEEDS = frozenset({"model", "bigger", "teacher", "present", "reflection"})
+_MODEL_NEEDS = frozenset({"model", "bigger", "teacher", "present", "reflection", "decision"})
 _NOTHING_SENT = "asks no model: nothing is sent"
 
 
@@ -159,6 +159,6 @@ def _open_dependency(session: Session, spec: Spec, query: Query, with_dev: bool)
         return f"the first of the prompts that it tries on {dev}; it learns which to keep"
     if chooses_prompt(spec):
         return f"with the plain instruction; it takes the best of the prompts before it, on {dev}"
-    if chooses(spec) and spec.options.get("k"):
+    if chooses(spec) and (spec.options.get("k") or spec.options.get("examples")):
         return f"for row {query.id}; its examples come from the training rows, chosen on {dev}"
     return f"for row {query.id}"

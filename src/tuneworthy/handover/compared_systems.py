@@ -25,7 +25,7 @@ from tuneworthy.models import is_paid, open_model
 from tuneworthy.models.local import wheel
 from tuneworthy.models.local.chat_template import TEMPLATE_FILE
 from tuneworthy.models.local.model_files import read_json
-from tuneworthy.models.remote.endpoint import on_this_machine
+from tuneworthy.models.remote.endpoint import name_and_url, on_this_machine
 from tuneworthy.models.remote.price_list import FREE
 from tuneworthy.records.answer import Answer
 from tuneworthy.records.artefact import Recipe
@@ -135,13 +135,13 @@ def _spec_of(ref: str) -> str:
 
 def _opened_model(spec: str, how: Asking) -> Any:
     """Return the opened model; a paid endpoint needs a cap, a server of this machine none."""
-    url = spec.partition("@")[2] or os.environ.get("OPENAI_BASE_URL", "")
+    url = name_and_url(spec)[1] or os.environ.get("OPENAI_BASE_URL", "")
     local = on_this_machine(url) if is_paid(spec) else True
     if not local and how.purse is None:
         raise TaskError("an endpoint has no cap on what it may cost", where="command line",
                         got=spec, fix="name one: --budget 2 (USD), or --budget 200000tokens",
                         kept="everything: nothing was asked")  # fmt: skip
-    name = spec.removeprefix("openai:").partition("@")[0]
+    name = name_and_url(spec)[0]
     return open_model(spec, folder=Path(), purse=None if local else how.purse,
                       prices={name: FREE} if local else None)  # fmt: skip
 

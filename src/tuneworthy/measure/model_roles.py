@@ -24,7 +24,7 @@ from tuneworthy.records.specs import needs_of_arm
 BASE_ROLE = "base"
 # The model role of each need of an arm.
 ROLE_OF_NEED = {"model": BASE_ROLE, "training": "tune", "present": "present", "bigger": "bigger",
-         "teacher": "teacher", "reflection": "reflection"}  # fmt: skip
+         "decision": "decision", "teacher": "teacher", "reflection": "reflection"}  # fmt: skip
 _OPENING_ERRORS = (TaskError, DataError, ModelError, NumericError, ProviderError)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from tuneworthy.arms.prompt.messages import common_system
 from tuneworthy.models import is_paid
+from tuneworthy.models.remote.endpoint import name_and_url
 from tuneworthy.records.case import Case
 from tuneworthy.records.errors import TaskError
 from tuneworthy.records.escape import quoted
@@ -68,9 +69,9 @@ def _hosted_tune_note(task: Task, cases: Sequence[Case]) -> Iterator[str]:
 
     The vendor trains on the rows as they stand, not on a prompt of ours.
     """
-    if not is_paid(task.model) or task.tune is not None or not cases:
+    if not is_paid(task.model) or task.decider == task.model or task.tune or not cases:
         return
-    name = task.model.removeprefix("openai:").partition("@")[0]
+    name = name_and_url(task.model)[0]
     lead = common_system(cases)
     texts = [m.content for case in cases for m in case.messages if m not in lead]
     size = sum(map(text_tokens, texts)) + sum(text_tokens(case.output) for case in cases)

@@ -24,7 +24,7 @@ from tuneworthy.measure.latency import MOST_LONGER_ANSWERS, SAMPLE_ANSWERS
 from tuneworthy.measure.price_notes import price_notes
 from tuneworthy.models import is_launched, is_local
 from tuneworthy.models.remote import price_list as _prices
-from tuneworthy.models.remote.endpoint import OPENAI
+from tuneworthy.models.remote.endpoint import OPENAI, name_and_url
 from tuneworthy.records.arm import RETRY_TOKEN_FACTOR, Asks, Recipe, Sizes, Work
 from tuneworthy.records.case import Case, Message, Query
 from tuneworthy.records.plan import EndpointLoad
@@ -48,7 +48,7 @@ _BYTES_PER_FORM_TOKEN = 3  # bytes per token of a schema or a list of labels
 # The most cut answers of an arm that are generated again, rounded up in 20 folds.
 _MOST_CUT_REGENERATED = SAMPLE_ANSWERS + MOST_LONGER_ANSWERS + 40
 _COUNT_FIELDS = ("cases", "train", "dev", "folds", "prompts")
-_REPLACING_NEEDS = ("bigger", "present")  # needs that replace the base model of an arm
+_REPLACING_NEEDS = ("bigger", "present", "decision")  # needs that replace the base model of an arm
 
 
 @dataclass(frozen=True)
@@ -187,6 +187,7 @@ def price_sentences(remote: RemoteModels | None) -> tuple[str, ...]:
 
 def _specs_by_role(task: Task) -> Iterator[tuple[str, str | None]]:
     yield from (("base", task.model), ("bigger", task.bigger), ("teacher", task.teacher))
+    yield "decision", task.decider
     yield "reflection", task.teacher or task.bigger
     yield "present", task.present.model if task.present and not task.present.answers else None
     yield "judge", task.success.judge.model if task.success.judge else None
@@ -195,7 +196,7 @@ def _specs_by_role(task: Task) -> Iterator[tuple[str, str | None]]:
 def _endpoint_rate(task: Task, spec: str) -> _TokenPrice:
     if is_launched(spec):
         return _TokenPrice(spec.partition(":")[2], dict(_prices.FREE))
-    name, _, url = spec.removeprefix("openai:").partition("@")
+    name, url = name_and_url(spec)
     address = url or os.environ.get("OPENAI_BASE_URL") or OPENAI
     listed = _prices.listed(name, address)
     price: Any = task.economics.prices.get(name, listed.rates if listed else None)

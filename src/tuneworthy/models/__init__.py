@@ -23,7 +23,11 @@ from tuneworthy.records.model import Model
 from tuneworthy.records.plugins import catalogue, load
 from tuneworthy.records.record import digest
 
-_SPECS = "smollm2-135m, hf:ORG/NAME, hf:./folder, vllm:ORG/NAME, openai:NAME[@URL] or scripted:NAME"
+_SPECS = (
+    "smollm2-135m, hf:ORG/NAME, hf:./folder, vllm:ORG/NAME, openai:NAME[@URL],"
+    " decision:[NAME@]URL or scripted:NAME"
+)
+_ENDPOINTS = ("openai:", "decision:")
 _PATH_STARTS = (".", "/", "~")
 _HASHED_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model")
 _open_models: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
@@ -52,6 +56,10 @@ def open_model(
         return load("models", "openai_compatible").open_remote(  # type: ignore[no-any-return]
             rest, purse, prices or {}, requests
         )
+    if kind == "decision" and rest:
+        from tuneworthy.models._decision import open_decider
+
+        return open_decider(rest, purse, prices or {}, requests)
     if kind in catalogue("servers") and rest:
         return load("models", "launched").open_launched(  # type: ignore[no-any-return]
             kind, rest, folder, purse, requests, place
@@ -76,7 +84,7 @@ def weights_folder(
 
 def is_local(spec: str) -> bool:
     """Return whether a spec names a model that runs in this process, not behind a server."""
-    return not spec.startswith("openai:") and not is_launched(spec)
+    return not is_paid(spec) and not is_launched(spec)
 
 
 def is_launched(spec: str) -> bool:
@@ -92,12 +100,12 @@ def takes_adapters(spec: str) -> bool:
 
 def is_paid(spec: str) -> bool:
     """Return whether each request to a model may cost money."""
-    return spec.startswith("openai:")
+    return spec.startswith(_ENDPOINTS)
 
 
 def lacks_key(spec: str) -> bool:
     """Return whether a model's endpoint needs an API key and none is set."""
-    return is_paid(spec) and endpoint.lacks_key(spec.partition("@")[2])
+    return is_paid(spec) and endpoint.lacks_key(endpoint.name_and_url(spec)[1])
 
 
 def content_of(spec: str, folder: Path) -> str:

@@ -154,6 +154,8 @@ def model_absent(task: Task) -> Reason | None:
     A missing embedded model is a reason only beside recorded answers: they need no model, so the
     run skips the model's arms. Without recorded answers, opening the model ends the run.
     """
+    if task.decider == task.model:
+        return Reason.needs("a model that writes text", f": `{task.model}` chooses among labels")
     if why := unusable(task.model):
         return why
     if task.model == wheel.NAME and recorded_files(task) and wheel.locate() is None:
@@ -164,7 +166,7 @@ def model_absent(task: Task) -> Reason | None:
 def wanted_models(task: Task) -> dict[str, str]:
     """Return the spec of each model that a task names, by role."""
     wanted = {"base": task.model, "tune": tuned_spec(task),
-              "bigger": task.bigger, "teacher": task.teacher,
+              "bigger": task.bigger, "teacher": task.teacher, "decision": task.decider,
               "present": task.present.model if task.present else None,
               "reflection": task.teacher or task.bigger,
               "judge": task.success.judge.model if task.success.judge else None}  # fmt: skip

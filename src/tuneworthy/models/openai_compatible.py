@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from tuneworthy.models.remote import price_list as _prices
 from tuneworthy.models.remote import request as _request
-from tuneworthy.models.remote.endpoint import Endpoint, endpoint, refuse_resolved
+from tuneworthy.models.remote.endpoint import Endpoint, endpoint, name_and_url, refuse_resolved
 from tuneworthy.models.remote.endpoint_facts import (
     ANSWERS,
     CHANGED,
@@ -55,8 +55,11 @@ ENGINE = "openai-2"  # 2: reasoning is separated from the answer
 class Remote:
     """A model called over HTTP. `price` is USD per million tokens (in, out, cached_in).
 
-    The key appears in no fingerprint, log or message.
+    The key appears in no fingerprint, log or message. A class for another kind of request
+    overrides the kind, the path, and how a request is written and its answer read.
     """
+
+    kind, engine, path = "openai", ENGINE, "/chat/completions"
 
     def __init__(
         self,
@@ -69,8 +72,8 @@ class Remote:
     ) -> None:
         self.name, self.where, self.purse, self.price = name, where, purse, price
         self.policy, self.how = policy or RetryPolicy(), how or RequestOptions()
-        self.spec = f"openai:{name}@{where.url}"
-        self.fingerprint = {"engine": ENGINE, "endpoint": where.url, "model": name}
+        self.spec = f"{self.kind}:{name}@{where.url}"
+        self.fingerprint = {"engine": self.engine, "endpoint": where.url, "model": name}
         if where.started:
             self.fingerprint = {"engine": where.started, "model": name}
         if self.how.fields:
@@ -97,7 +100,7 @@ class Remote:
         refuses these requests, or serves another model now), BudgetError, SecurityError, and
         TaskError for a grammar that no server supports.
         """
-        form = _request.response_format(limits.grammar)
+        form = self._form(limits)
         refuse_resolved(self.where)
         names = [tuple((m.role, m.content) for m in prompt) for prompt in prompts]
         different = dict(zip(names, prompts, strict=True))  # equal prompts are one request
@@ -116,9 +119,9 @@ class Remote:
         return replies
 
     def request(self, prompt: Prompt, limits: Limits) -> dict[str, Any]:
-        """Return the body of the request for a prompt. TaskError for a regular expression."""
-        form = _request.response_format(limits.grammar)
-        return self._request_body(prompt, limits, form, self._reasoning_tokens(limits))
+        """Return the body of the request for a prompt. Raises TaskError if none can be written."""
+        room = self._reasoning_tokens(limits)
+        return self._request_body(prompt, limits, self._form(limits), room)
 
     def key_refusal(self) -> str:
         """Return the server's message if it refuses the key, else ""; the request costs nothing.
@@ -213,9 +216,9 @@ class Remote:
         try:
             with self._count_concurrent() as concurrency:
                 name = getattr(ticket, "retry_key", key[:32])
-                outcome = attempt(self.client, body, name, seconds)
+                outcome = attempt(self.client, body, name, seconds, self.path)
             if outcome.kind == "answer":
-                made = read_reply(outcome.body, limits, size + room)
+                made = self._read(outcome.body, limits, size + room)
                 timed = {"seconds": outcome.seconds, "concurrency": concurrency}
                 usd = _prices.cost(self.price, made)
                 priced = {} if usd is None else {"usd": float(usd)}
@@ -245,7 +248,8 @@ class Remote:
         counted = reply.tokens_in is not None and reply.tokens_out is not None
         tokens = (reply.tokens_in or 0) + (reply.tokens_out or 0) if counted else None
         cost = _prices.cost(self.price, reply)
-        usd = cost if cost is not None or self.price else Decimal(0)
+        told = Decimal(str(reply.usd or 0))  # by the server, of a model without a price
+        usd = cost if cost is not None or self.price else told
         self.purse.settle(ticket, usd, tokens, reply.plain())
 
     def _request_body(
@@ -264,6 +268,12 @@ class Remote:
             made[room] = limits.max_tokens + allowance
         kept = {name: value for name, value in made.items() if not self._learned.without(name)}
         return kept
+
+    def _form(self, limits: Limits) -> Any:
+        return _request.response_format(limits.grammar)
+
+    def _read(self, answer: Mapping[str, Any], limits: Limits, asked: int) -> Reply:
+        return read_reply(answer, limits, asked)
 
     def _token_limit(self, body: Mapping[str, Any]) -> int | None:
         return next((int(body[name]) for name in _request.TOKEN_LIMITS if name in body), None)
@@ -366,13 +376,14 @@ def open_remote(
     purse: Any = None,
     prices: Mapping[str, Price] | None = None,
     how: RequestOptions | None = None,
+    opened: type[Remote] = Remote,
 ) -> Remote:
     """Return the remote model NAME or NAME@URL. Raises SecurityError or TaskError.
 
     `prices` are the user's; a model without one gets its list price. TaskError if there is a cap on
     money and no price.
     """
-    name, _, url = rest.partition("@")
+    name, url = name_and_url(f"{opened.kind}:{rest}")
     where = endpoint(url or None)
     listed = _prices.listed(name, where.url)
     price = (prices or {}).get(name, listed.rates if listed else None)
@@ -386,4 +397,4 @@ def open_remote(
         )
     if price is not None:
         price = _prices.checked(price, name)
-    return Remote(name, where, purse, price, how=how)
+    return opened(name, where, purse, price, how=how)

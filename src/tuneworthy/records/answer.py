@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -18,6 +19,31 @@ LOST_WORDS: dict[Lost, str] = {
     "not recorded": "no recorded answer",
     "null": "the recorded answer is null",
 }
+
+
+_MOST_SUM, _SUM_ERROR = 1.001, 0.01  # of some labels; of all of them, from 1
+_ROUNDING = 0.005  # of one probability that is written with two places
+
+
+def label_table_fault(table: Mapping[str, Any], labels: Collection[str] | None) -> str:
+    """Return what is wrong with probabilities of labels, "" if nothing is.
+
+    Those of all labels sum to 1, up to rounding, those of some labels to at most 1. `labels` None:
+    they are not known, so any may stand here.
+    """
+    for name, share in table.items():
+        label = f"`{name[:60]}`"
+        if labels is not None and name not in labels:
+            return f"{label} is no label of the task"
+        if isinstance(share, bool) or not isinstance(share, int | float):
+            return f"the probability of {label} is no number"
+        if not 0 <= share <= 1:  # NaN too
+            return f"the probability of {label} is {share}, not from 0 to 1"
+    total = sum(table.values())
+    if labels is None or len(table) < len(labels):
+        return f"the probabilities sum to {total:.4g}, above 1" if total > _MOST_SUM else ""
+    wrong = abs(total - 1) > max(_SUM_ERROR, _ROUNDING * len(table)) + 1e-9
+    return f"the probabilities sum to {total:.4g}, not to 1" if wrong else ""
 
 
 class Lossy(Record):
@@ -37,7 +63,8 @@ class Answer(Lossy):
 
     `finish` is `stop` if the answer ended by itself, `length` if the token limit cut it, None if a
     recorded answer does not say. `prompt` holds the messages that were sent. `labels` maps label ->
-    probability where a closed label set was scored. `passages` are the ids of the documents cited
+    probability where a closed label set was scored; a recorded answer may bring the probabilities
+    of some labels alone, so they need not sum to 1. `passages` are the ids of the documents cited
     in the prompt, in prompt order. `tokens_thought` counts the reasoning before the answer; it is
     part of `tokens_out`. `samples` are all sampled texts where the answer was chosen among several;
     tokens, seconds and cost are then sums over the samples. `served` and `system_fingerprint` name

@@ -64,7 +64,7 @@ from tuneworthy.records.task import Task
 Role = Literal["candidate", "reference", "ceiling", "placebo"]
 NEEDS = frozenset(
     {"labels", "schema", "docs", "gold_passage", "bigger", "teacher", "unlabelled", "training",
-     "model", "present", "vectors", "reflection"}
+     "model", "present", "vectors", "reflection", "decision"}
 )  # fmt: skip
 RETRY_TOKEN_FACTOR = 4  # factor on the token limit when a truncated answer is generated again
 
@@ -205,8 +205,9 @@ class Work(Record):
 class Setup:
     """What an arm may learn from: training cases, dev cases (inside the training fold), models.
 
-    `models` has the keys base, tune, bigger, teacher as far as the task names them, and reflection
-    (the teacher, else the bigger model: it writes prompts); each model loads on first access.
+    `models` has the keys base, tune, bigger, decision, teacher as far as the task names them, and
+    reflection (the teacher, else the bigger model: it writes prompts); each model loads on first
+    access.
     `recipe` is the best prompt of this fold so far, by dev score. `prompts` are the simplest few
     prompts measured in this fold, simplest first: only for an arm that CHOOSES_PROMPT, empty if
     none was measured and for a placebo. `folder` belongs to this unit: files that an arm leaves

@@ -62,7 +62,8 @@ class Reply(Lossy):
     `text` is the answer without the reasoning before it; `tokens_thought` counts the reasoning and
     is included in `tokens_out`. From an endpoint: `served` and `system_fingerprint` name the model
     as the server states it; `seconds` are those of the request, and `concurrency` is the number of
-    requests in flight when it was sent.
+    requests in flight when it was sent. `labels` maps label -> probability where the endpoint
+    returns no text but these.
     """
 
     text: Text
@@ -76,6 +77,7 @@ class Reply(Lossy):
     served: Text | None = None
     system_fingerprint: Text | None = None
     concurrency: int | None = None
+    labels: dict[str, float] | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 def final_replies(stored: Mapping[str, Any]) -> bool:

@@ -25,7 +25,7 @@ OutputType = Literal["json", "label", "text", "number"]
 
 Match = Literal["id", "input", "order"]
 
-ModelRole = Literal["model", "tune", "bigger", "teacher", "judge"]
+ModelRole = Literal["model", "tune", "bigger", "decision", "teacher", "judge"]
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -222,8 +222,9 @@ class Task(Record):
     `folder`, which is not part of the hash. `thinking`: whether a model that can reason before it
     answers does so (`auto`: only if its template can't switch it off), in up to `thinking_tokens`
     tokens in addition to those of the answer. `options` are request fields of a model behind an
-    endpoint, by role. `batch` is the largest number of rows in one batch. `repeats`: how often a
-    case is asked of an arm that draws its answers.
+    endpoint, by role. `decision` is the address of a decision model, `[NAME@]URL`. `batch` is the
+    largest number of rows in one batch. `repeats`: how often a case is asked of an arm that draws
+    its answers.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "task"
@@ -236,6 +237,7 @@ class Task(Record):
     model: str = "smollm2-135m"
     tune: str | None = None
     bigger: str | None = None
+    decision: str | None = None
     teacher: str | None = None
     thinking: Literal["auto", "off", "on"] = "auto"
     thinking_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 2048
@@ -260,6 +262,13 @@ class Task(Record):
     def folder(self) -> Path:
         """Return the folder of task.yaml, the base of relative paths."""
         return self._folder
+
+    @property
+    def decider(self) -> str | None:
+        """Return the spec of the decision model, None if neither `decision` nor `model` is one."""
+        if self.decision:
+            return f"decision:{self.decision}"
+        return self.model if self.model.startswith("decision:") else None
 
     def within(self, minutes: float | None) -> Task:
         """Return the same task with this cap on minutes; None keeps its own."""
@@ -297,7 +306,15 @@ class Task(Record):
                                     "ledger": True}  # fmt: skip
         if self.present is not None and self.present.match is None:
             left_out["present"] = {"match"}
-        for key in ("thinking", "thinking_tokens", "options", "device", "precision", "repeats"):
+        for key in (
+            "thinking",
+            "thinking_tokens",
+            "options",
+            "device",
+            "precision",
+            "repeats",
+            "decision",
+        ):
             if getattr(self, key) == type(self).model_fields[key].get_default(
                 call_default_factory=True
             ):
@@ -352,7 +369,7 @@ _MAX_PRICE = 1e6  # USD per million tokens; the most expensive model known costs
 # Request fields that tuneworthy sets itself: they decide what is measured, or what it can cost.
 OWN_FIELDS = (
     "model", "messages", "n", "best_of", "stream", "stream_options", "max_tokens",
-    "max_completion_tokens", "max_output_tokens", "response_format",
+    "max_completion_tokens", "max_output_tokens", "response_format", "state", "questions",
 )  # fmt: skip
 
 

@@ -6,23 +6,25 @@ import contextlib
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from tuneworthy.records.answer import Answer
+from tuneworthy.records.answer import Answer, label_table_fault
 from tuneworthy.records.case import Case, Query
 from tuneworthy.records.errors import DataError, TaskError
 from tuneworthy.records.task import Match
 from tuneworthy.rows.bad_rows import RawRow, RowFault
 from tuneworthy.rows.csv_rows import DELIMITER_OF
-from tuneworthy.rows.log_roles import AnswerLog, find_answer_log
+from tuneworthy.rows.log_roles import PROBABILITY_KEYS, AnswerLog, find_answer_log
 from tuneworthy.rows.matching import LogRows, match_answers
 from tuneworthy.rows.rows import as_text, read_records
 from tuneworthy.rows.table_columns import Choice, is_empty
 from tuneworthy.rows.tool_exports import UndecidedColumn
 
 _WHOLE_NUMBER = re.compile(r"-?\d+(\.0)?")
+_EQUAL_SHARES = 0.01  # two numbers for one probability may be rounded apart by this
 _KNOWN_FINISHES = ("stop", "length", "error")
 # A month of work and a million dollars for one answer: a larger value is a unit or typing error,
 # and one such value would dominate every mean of its arm.
@@ -84,14 +86,16 @@ def align_answers(
     key: str = "answers.NAME",
     records: Iterable[RawRow | RowFault] | None = None,
     most_lost: float = 0.0,
+    labels: Collection[str] | None = None,
 ) -> AlignedAnswers:
     """Read recorded answers and align them to `cases`; the file may also answer `others`.
 
-    Rows are {"id", "answer", "seconds"?, "usd"?, "tokens_in"?, "tokens_out"?, "finish"?}, or have
-    an `input` instead of the id; `key` is the task-file key that names them. `records` are the
-    file's records where they were read and renamed already. At most a share `most_lost` of the
-    answers is left out because nothing says to which row they belong. Raises DataError for a bad
-    row, an impossible number (see _MAX_VALUES), answers that can't be matched (see
+    Rows are {"id", "answer", "seconds"?, "usd"?, "tokens_in"?, "tokens_out"?, "finish"?,
+    "probability"?, "scores"?}, or have an `input` instead of the id; `key` is the task-file key
+    that names them. `records` are the file's records where they were read and renamed already. At
+    most a share `most_lost` of the answers is left out because nothing says to which row they
+    belong. `labels` are the task's, which `scores` may name; None: unknown. Raises DataError for a
+    bad row, an impossible number (see _MAX_VALUES), answers that can't be matched (see
     rows/matching.py) or a file that matches no case.
     """
     log = AnswerLog(path, as_it_is=True)
@@ -102,7 +106,7 @@ def align_answers(
             if isinstance(error, UndecidedColumn):
                 raise
         records = log.records()
-    rows = _checked_rows(path, records)
+    rows = _checked_rows(path, records, labels)
     matches = match_answers(LogRows(path, rows, match, key, most_lost), cases, others)
     if rows and not matches.rows:
         raise DataError(
@@ -147,13 +151,16 @@ def _written_as_gold(answers: list[Answer], cases: Sequence[Case]) -> list[Answe
 
     def rewritten(answer: Answer) -> Answer:
         text = answer.text.removesuffix(".0") + ".0" * (True in golds)
-        again = tuple(map(rewritten, answer.repeats))
-        return answer if answer.lost else answer.model_copy(update={"text": text, "repeats": again})
+        table = {text if k == answer.text else k: v for k, v in (answer.labels or {}).items()}
+        more = {"repeats": tuple(map(rewritten, answer.repeats)), "labels": table or None}
+        return answer if answer.lost else answer.model_copy(update={"text": text, **more})
 
     return [rewritten(answer) for answer in answers]
 
 
-def _checked_rows(path: Path, records: Iterable[RawRow | RowFault]) -> list[RawRow]:
+def _checked_rows(
+    path: Path, records: Iterable[RawRow | RowFault], labels: Collection[str] | None
+) -> list[RawRow]:
     rows: list[RawRow] = []
     for row in records:
         if isinstance(row, RowFault):
@@ -167,6 +174,7 @@ def _checked_rows(path: Path, records: Iterable[RawRow | RowFault]) -> list[RawR
             )
         row = _with_numbers(row) if path.suffix.lower() in DELIMITER_OF else row
         _check_fields(row)
+        _check_probabilities(row, labels)
         rows.append(row)
     return rows
 
@@ -177,6 +185,9 @@ def _with_numbers(row: RawRow) -> RawRow:
     for key in _MAX_VALUES.keys() & fields.keys():
         with contextlib.suppress(ValueError):
             fields[key] = (int if key.startswith("tokens") else float)(fields[key])
+    for key in fields.keys() & {*PROBABILITY_KEYS}:
+        with contextlib.suppress(ValueError, TypeError):
+            fields[key] = json.loads(fields[key])
     return RawRow(row.where, fields)
 
 
@@ -201,9 +212,40 @@ def _check_fields(row: RawRow) -> None:
         raise _wrong_field(row, "finish", "in a recorded answer `finish` is not known", fix)
 
 
+def _check_probabilities(row: RawRow, labels: Collection[str] | None) -> None:
+    """Raise DataError if a row's `probability` or `scores` can't be those of its answer."""
+    share: Any = row.fields.get("probability")
+    scores, text = row.fields.get("scores"), _answer_text(row)
+    if not is_empty(share) and (why := label_table_fault({text: share}, None)):
+        fix = "write a number from 0 to 1, or leave `probability` out where it is not known"
+        raise _wrong_field(row, "probability", f"in a recorded answer {why}", fix)
+    if is_empty(scores):
+        return
+    table = scores if isinstance(scores, dict) else {}
+    why = "" if table is scores else "`scores` is no object"
+    if why := why or label_table_fault(table, labels):
+        fix = 'write {"LABEL": probability, ...} with labels of the task, or leave `scores` out'
+        raise _wrong_field(row, "scores", f"in a recorded answer {why}", fix)
+    if not is_empty(share) and abs(table.get(text, share) - share) > _EQUAL_SHARES:
+        what = "in a recorded answer `probability` is not that of the answer in `scores`"
+        raise _wrong_field(row, "probability", what, "leave one of the two out")
+
+
+def _answer_text(row: RawRow) -> str:
+    value = row.fields.get("answer", row.fields.get("output"))
+    return "" if is_empty(value) else as_text(value)
+
+
+def _label_table(row: RawRow) -> dict[str, float] | None:
+    """Return the probabilities of a row by label, that of its answer included; None without any."""
+    share, scores = (row.fields.get(key) for key in PROBABILITY_KEYS)
+    own = {} if is_empty(share) else {_answer_text(row): share}
+    return {**own, **(scores or {})} or None
+
+
 def _wrong_field(row: RawRow, key: str, what: str, fix: str) -> DataError:
     got = json.dumps(row.fields[key], ensure_ascii=False)
-    return DataError(what, where=f"{row.where} {key}", got=got, fix=fix)
+    return DataError(what, where=f"{row.where} {key}", got=got[:180], fix=fix)
 
 
 def _first_key_text(row: RawRow) -> str:
@@ -217,13 +259,12 @@ def _repeated_answer(rows: Sequence[RawRow], case: Case) -> Answer:
 
 
 def _make_answer(row: RawRow, case: Case) -> Answer:
-    value = row.fields.get("answer", row.fields.get("output"))
-    if is_empty(value):
+    if not (text := _answer_text(row)):
         return Answer.missing(case.id, "null")
     plain = {
         key: row.fields[key] for key in (*_MAX_VALUES, "finish") if row.fields.get(key) is not None
     }
-    return Answer(case=case.id, text=as_text(value), **plain)
+    return Answer(case=case.id, text=text, labels=_label_table(row), **plain)
 
 
 Grades = Mapping[tuple[str, str], float]

@@ -45,6 +45,7 @@ ANSWER_NAMES = ("answer", "output", "response", "prediction", "predicted", "pred
 _REPEAT_NAMES = ("repeat", "repetition", "run", "epoch", "trial", "attempt", "iteration")
 _ANSWER_KEYS = ("answer", "output")
 _AMBIGUOUS_KEYS = {"output"}  # may be the right answer of a row as well as a system's answer
+PROBABILITY_KEYS = ("probability", "scores")  # of an answer, and of labels
 _KEPT_KEYS = ("seconds", "usd", "tokens_in", "tokens_out", "finish", "repeat", "input", "id")
 
 
@@ -53,7 +54,7 @@ class LogRoles:
     """The columns of a log, "" for a role that no column has; `a.0.b` is a field inside.
 
     `measured` maps our name of a measured value to its column. `repeat` numbers the answers to one
-    row.
+    row. `rated`: `probability` and `scores` are those of the answers, as our own names say.
     """
 
     answer: str
@@ -61,6 +62,7 @@ class LogRoles:
     input: str = ""
     measured: Mapping[str, str] = field(default_factory=dict)
     repeat: str = ""
+    rated: bool = False
 
     def renamed(
         self, records: Iterable[RawRow | RowFault], cells: bool, option: str = ""
@@ -70,6 +72,7 @@ class LogRoles:
         `cells`: the records are of a table, where an empty cell is an answer that did not come.
         `option` names another column.
         """
+        kept = (*_KEPT_KEYS, *PROBABILITY_KEYS * self.rated)
         for record in records:
             if isinstance(record, RowFault):
                 yield record
@@ -78,7 +81,7 @@ class LogRoles:
             if not cells and self.answer.partition(".")[0] not in own:
                 yield self._missing_answer(record, option)
                 continue
-            fields = {key: own[key] for key in _KEPT_KEYS if key in own}
+            fields = {key: own[key] for key in kept if key in own}
             fields["answer"] = None if is_empty(answer) else answer
             if (name := id_text(value_of(own, self.id))) is not None:
                 fields["id"] = name
@@ -206,7 +209,8 @@ def find_answer_log(place: str, choice: Choice) -> AnswerLog:
     column = column_like(column, columns)
     said = next((name for name in _ANSWER_KEYS if name in columns), "")
     measured = measured_columns(columns)
-    keyed = bool({"id", "input"} & set(columns)) or not set(columns) - {*_ANSWER_KEYS, *_KEPT_KEYS}
+    ours = {*_ANSWER_KEYS, *_KEPT_KEYS, *PROBABILITY_KEYS}
+    keyed = bool({"id", "input"} & set(columns)) or not {*table.columns} - ours
     usual = said and column in ("", said) and not measured and keyed
     usual = usual and table.is_plain
     usual = usual and (said == "answer" or len(set(columns) & set(ANSWER_NAMES)) == 1)
@@ -214,7 +218,7 @@ def find_answer_log(place: str, choice: Choice) -> AnswerLog:
         return AnswerLog(path, as_it_is=True)
     if usual:
         key, asked = (name if name in columns else "" for name in ("id", "input"))
-        roles = LogRoles(said, key, asked, repeat=repeat_column(columns))
+        roles = LogRoles(said, key, asked, repeat=repeat_column(columns), rated=True)
         return AnswerLog(path, table, roles, as_it_is=True)
     if column and column not in columns:
         raise_no_column(column, columns)

@@ -248,8 +248,9 @@ def _private_data(loaded: Loaded) -> Iterator[Observation]:
         for kind in private_kinds(text):
             ids_of[kind].append(case.id)
     task = loaded.task
-    specs = (task.model, task.bigger, task.teacher, task.present.model if task.present else None)
-    remote = any(spec and spec.startswith("openai:") for spec in specs)
+    specs = [task.model, task.bigger, task.teacher, task.decider]
+    specs += [task.present.model] if task.present else []
+    remote = any(spec and spec.startswith(("openai:", "decision:")) for spec in specs)
     for kind, ids in sorted(ids_of.items()):
         text = f"{with_verb(len(ids), 'row', 'seem')} to hold a{'n' * (kind == 'e-mail')} {kind}"
         fix = "they would be sent to a remote model: mask them first" if remote else ""

@@ -35,9 +35,15 @@ def recorded_answers(loaded: Loaded, scored: Sequence[Case]) -> dict[str, Aligne
     if loaded.unlocked and loaded.test and not loaded.aside:  # one file: these are training rows
         more = loaded.cases
     refuse_gold(loaded.task, files.values(), (match_setting(loaded.task, n)[1] for n in files))
+    output = loaded.task.output
+    labels = [str(label) for label in output.labels or ()] if output.type == "label" else None
     aligned = {
         name: align_answers(
-            folder / file, [*scored, *more], others, *match_setting(loaded.task, name)
+            folder / file,
+            [*scored, *more],
+            others,
+            *match_setting(loaded.task, name),
+            labels=labels,
         )
         for name, file in files.items()
     }
@@ -78,6 +84,7 @@ def answer_observations(
                 f" that no row has: matched by {'its' if count == 1 else 'their'} input"
             )
             yield observation("matched_by_input", "note", text, aligned.by_input)
+        yield from _unlikely_answers(aligned, file)
         yield from _gold_copies(aligned, {case.id: case for case in loaded.everyone}, name, file)
         if aligned.unmatched:
             count = len(aligned.unmatched)
@@ -157,6 +164,18 @@ def _gold_copies(
         " nothing, and rows that people labelled are needed"
     )
     yield observation("answers_are_gold", "warning", text, [answer.case for answer, _ in said], fix)
+
+
+def _unlikely_answers(aligned: AlignedAnswers, file: str) -> Iterator[Observation]:
+    """Yield a note if answers are not the likeliest of their probabilities."""
+    said = [one for answer in aligned.answers for one in (answer, *answer.repeats)]
+    tables = [(one.case, one.labels[one.text], one.labels) for one in said
+              if one.labels and one.text in one.labels]  # fmt: skip
+    odd = [case for case, share, table in tables if share < max(table.values())]
+    if odd:
+        text = f"{_count_answers(len(odd))} in {file} {'is' if len(odd) == 1 else 'are'} not the"
+        text += " likeliest by `scores`: the answers count as they are"
+        yield observation("answers_unlikely", "note", text, odd)
 
 
 def _doubtful_matches(aligned: AlignedAnswers, name: str, file: str) -> Iterator[Observation]:

@@ -20,20 +20,22 @@ from tuneworthy.rows.task_faults import TaskFault, raise_faults
 
 _OWN_METRIC_PATTERN = re.compile(r"\.{0,2}/?[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*")
 _SERVER_KINDS = "|".join(plugins.catalogue("servers"))
-_MODEL_PATTERN = re.compile(rf"smollm2-135m|(hf|openai|scripted|{_SERVER_KINDS}):\S+")
-_ENDPOINT_PATTERN = re.compile(rf"(openai|{_SERVER_KINDS}):")
+_MODEL_PATTERN = re.compile(rf"smollm2-135m|(hf|openai|scripted|decision|{_SERVER_KINDS}):\S+")
+_ENDPOINT_PATTERN = re.compile(rf"(openai|decision|{_SERVER_KINDS}):")
+_DECISION_PATTERN = re.compile(r"([^\s@]+@)?https?://\S+")
 _SECRET_FIELD = re.compile(r"(?i)(^|[_-])(api[_-]?key|authorization|secret|password)$")
 _NO_KEY_FIX = "remove it: the key of an endpoint is read from OPENAI_API_KEY, in the environment"
 _MODEL_FIX = (
-    "write smollm2-135m, hf:ORG/NAME, hf:./folder, vllm:ORG/NAME, openai:NAME or scripted:NAME"
+    "write smollm2-135m, hf:ORG/NAME, hf:./folder, vllm:ORG/NAME, openai:NAME,"
+    " decision:URL or scripted:NAME"
 )
 
 
 def check_consistency(task: Task, plain: PlainDocument, name: str) -> None:
     """Raise TaskError if keys contradict each other or a name is unknown."""
     parts = (_data_faults, _knowledge_faults, _output_faults, _metric_faults, _arm_faults,
-             _finalist_faults, _model_faults, _price_faults, _present_faults, _field_faults,
-             _executor_faults, _repeat_faults)  # fmt: skip
+             _finalist_faults, _model_faults, _decision_faults, _price_faults, _present_faults,
+             _field_faults, _executor_faults, _repeat_faults)  # fmt: skip
     if faults := [fault for part in parts for fault in part(task)]:
         raise_faults(faults, plain, name)
 
@@ -245,6 +247,20 @@ def _model_faults(task: Task) -> Iterator[TaskFault]:
         yield TaskFault(("tune",), "a remote model can't be trained here", tune, fix)
 
 
+def _decision_faults(task: Task) -> Iterator[TaskFault]:
+    """Yield a fault for each decision model in the place of one that writes text."""
+    if task.decision is not None and not _DECISION_PATTERN.fullmatch(task.decision):
+        fix = "write its address: https://HOST/v1, or NAME@https://HOST/v1"
+        yield TaskFault(("decision",), "this is no address", task.decision, fix)
+    if task.decision is not None and task.model.startswith("decision:"):
+        fix = "remove one of the two: `model` may be a model that writes text"
+        yield TaskFault(("decision",), "`model` is a decision model too", task.decision, fix)
+    for key in ("tune", "bigger", "teacher"):
+        if (spec := getattr(task, key) or "").startswith("decision:"):
+            fix = "name a model that writes text, or write the address under `decision`"
+            yield TaskFault((key,), "a decision model writes no text", spec, fix)
+
+
 def _model_fix(spec: str) -> str:
     """Return how to write a model's name, with the probable meaning of `spec` first."""
     meant = ""
@@ -303,7 +319,7 @@ def _field_faults(task: Task) -> Iterator[TaskFault]:
     """Yield a fault for each request field that tuneworthy sets itself, or that nothing sends."""
     judge = task.success.judge.model if task.success.judge else None
     specs = {"model": task.model, "tune": task.tune, "bigger": task.bigger,
-             "teacher": task.teacher, "judge": judge}  # fmt: skip
+             "decision": task.decider, "teacher": task.teacher, "judge": judge}  # fmt: skip
     for role, fields in task.options.items():
         if fields and not _ENDPOINT_PATTERN.match(specs[role] or ""):
             got = f"{role} is {specs[role] or 'not set'}"

@@ -8,6 +8,7 @@ from tuneworthy.records.specs import (
     diagnosis_runs,
     failure_only_arms,
     learns_from_teacher,
+    needs_of,
     needs_of_arm,
     specs,
     trainer_command,
@@ -123,3 +124,18 @@ def test_arms_that_compute_sentence_vectors_are_known_by_need_or_option():
     arms = ["tfidf", "embedding_head", "rag", {"rag": {"dense": False}}, "rag_lora", "oracle"]
     using = {spec.name for spec in specs(task(arms)) if uses_vectors(spec)}
     assert using == {"embedding_head", "rag", "rag_lora"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "spec"),
+    [({"decision": "d@https://h/v1"}, "decision:d@https://h/v1"),
+     ({"model": "decision:https://h/v1"}, "decision:https://h/v1"), ({}, None)],
+)  # fmt: skip
+def test_a_decision_model_is_named_by_its_own_key_or_as_the_model(keys, spec):
+    task = Task(data=Data(file="rows.jsonl"), **keys)
+    assert task.decider == spec
+    reason = needs_of(task, gold=False)["decision"]
+    assert (reason is None) is (spec is not None)
+    assert spec or "decision" in str(reason)
+    plain = Task(data=Data(file="rows.jsonl"))
+    assert (plain.hash == task.hash) is (not keys), "an older task keeps its hash"

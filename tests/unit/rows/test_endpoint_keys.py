@@ -104,3 +104,33 @@ def test_options_of_a_role_that_is_no_endpoint_are_refused(tmp_path):
     assert "not set" in caught.value.got
     path.write_text(f"{HEAD}options: {{model: {{reasoning_effort: low, temperature: 1}}}}\n")
     assert read_task(path).options["model"]["temperature"] == 1
+
+
+@pytest.mark.parametrize(
+    ("keys", "place", "what"),
+    [("decision: jev", "decision", "this is no address"),
+     ("decision: decision:https://h/v1", "decision", "this is no address"),
+     ("model: decision:https://h/v1\ndecision: https://h/v1", "decision", "decision model too"),
+     ("bigger: decision:https://h/v1", "bigger", "writes no text"),
+     ("teacher: decision:m@https://h/v1", "teacher", "writes no text"),
+     ("options: {decision: {state: x}}\ndecision: https://h/v1", "options.decision.state",
+      "sets this request field")],
+)  # fmt: skip
+def test_a_decision_model_has_an_address_and_its_own_place(tmp_path, keys, place, what):
+    studies.write(tmp_path)
+    path = tmp_path / "task.yaml"
+    path.write_text(f"data: {{file: rows.jsonl}}\n{keys}\n")
+    with pytest.raises(TaskError) as caught:
+        check(path)
+    assert what in caught.value.what
+    assert caught.value.where.endswith(place)
+
+
+def test_a_task_knows_its_decision_model_by_either_key(tmp_path):
+    studies.write(tmp_path)
+    path = tmp_path / "task.yaml"
+    specs = []
+    for keys in ("decision: d@https://h/v1", "model: decision:https://h/v1", "model: openai:m"):
+        path.write_text(f"data: {{file: rows.jsonl}}\n{keys}\n")
+        specs.append(read_task(path).decider)
+    assert specs == ["decision:d@https://h/v1", "decision:https://h/v1", None]

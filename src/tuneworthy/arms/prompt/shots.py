@@ -79,6 +79,12 @@ def random_examples(train: Sequence[Case], k: int, seed: str) -> tuple[str, ...]
     return tuple(random.Random(seed).sample(pool, min(k, len(pool))))
 
 
+def example_sets(train: Sequence[Case], k: int, draws: int, seed: int) -> list[tuple[str, ...]]:
+    """Return sets of ids of k training cases: a varied one, then random ones."""
+    drawn = (random_examples(train, k, f"{seed}.{n}") for n in range(1, draws))
+    return [tuple(fixed_examples(train, k, seed)), *drawn]
+
+
 class Nearest:
     """Search for the training cases most similar to an input.
 

@@ -59,6 +59,16 @@ def endpoint(url: str | None) -> Endpoint:
     return Endpoint(address.rstrip("/"), origin, key, local)
 
 
+def name_and_url(spec: str) -> tuple[str, str]:
+    """Return (name, URL) of a spec KIND:NAME[@URL], the URL "" if it has none.
+
+    The model of KIND:URL has the kind as its name.
+    """
+    kind, _, rest = spec.partition(":")
+    name, _, url = rest.partition("@")
+    return (kind, rest) if "://" in name else (name, url)
+
+
 def keyless(address: str) -> Endpoint:
     """Return the endpoint of an address that gets no key. Raises SecurityError or TaskError."""
     origin, host = _origin(address)

@@ -17,9 +17,9 @@ ANSWERS, SERVED, THINKS, ROOM = "answers", "served", "thinks", "room"
 
 CHANGED, UNASKED, NOISE = "fingerprint changed", "thinks unasked", "batch noise"
 
-FORMLESS = "answers outside the form"
+FORMLESS, UNLIKELY = "answers outside the form", "choices that are not the likeliest"
 
-_FACTS_WITH_NOTES = (THINKS, UNASKED, ROOM, CHANGED, NOISE, FORMLESS)
+_FACTS_WITH_NOTES = (THINKS, UNASKED, ROOM, CHANGED, NOISE, FORMLESS, UNLIKELY)
 
 
 class EndpointFacts:

@@ -51,8 +51,8 @@ def read_reply(answer: Mapping[str, Any], limits: Limits, asked: int) -> Reply:
         text=text,
         finish="error" if wrong or odd else finish,
         error=wrong or odd or None,
-        served=_name(answer.get("model")),
-        system_fingerprint=_name(answer.get("system_fingerprint")),
+        served=served_name(answer.get("model")),
+        system_fingerprint=served_name(answer.get("system_fingerprint")),
         **used,
     )
 
@@ -112,14 +112,16 @@ def _tokens(usage: Mapping[str, Any], most: int) -> dict[str, int | None]:
     """Return {Reply field: tokens or None} of a usage record; `tokens_out` has reasoning."""
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    prompt, made = (_count(usage.get(k), most) for k in ("prompt_tokens", "completion_tokens"))
-    reasoned = _count(_stated_reasoning_tokens(usage), most)
+    prompt, made = (
+        count_tokens(usage.get(k), most) for k in ("prompt_tokens", "completion_tokens")
+    )
+    reasoned = count_tokens(_stated_reasoning_tokens(usage), most)
     if reasoned and made is not None and prompt is not None:
         # xAI, Gemini count it separately
         separate = usage.get("total_tokens") == prompt + made + reasoned
-        made = _count(made + reasoned, most) if separate or reasoned > made else made
-    return {"tokens_in": prompt, "tokens_out": made, "tokens_cached": _count(cached, prompt or 0),
-            "tokens_thought": reasoned}  # fmt: skip
+        made = count_tokens(made + reasoned, most) if separate or reasoned > made else made
+    return {"tokens_in": prompt, "tokens_out": made, "tokens_thought": reasoned,
+            "tokens_cached": count_tokens(cached, prompt or 0)}  # fmt: skip
 
 
 def _estimate_reasoning(made: int | None, thought: str, text: str) -> int:
@@ -130,12 +132,14 @@ def _estimate_reasoning(made: int | None, thought: str, text: str) -> int:
     return min(made, max(1, round(made * share)))
 
 
-def _count(value: Any, most: int) -> int | None:
+def count_tokens(value: Any, most: int) -> int | None:
+    """Return a server's count of tokens if it is one from 0 to `most`, else None."""
     sane = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
     return value if sane else None
 
 
-def _name(value: Any) -> str | None:
+def served_name(value: Any) -> str | None:
+    """Return the name that a server gives its model, None if it gives none."""
     return value.strip()[:_MOST_NAME_CHARACTERS] or None if isinstance(value, str) else None
 
 

@@ -83,7 +83,7 @@ def switch(name: str, host: str, limits: Limits) -> dict[str, Any]:
 
 def size(sent: Mapping[str, Any]) -> int:
     """Return an upper bound of the tokens of a request body: a token is at least one byte."""
-    return len(canonical(sent).encode("utf-8", "replace")) + 16 * len(sent["messages"])
+    return len(canonical(sent).encode("utf-8", "replace")) + 16 * len(sent.get("messages", ()))
 
 
 def estimated_tokens(prompt: Prompt) -> int:

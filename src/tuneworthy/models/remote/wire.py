@@ -1,4 +1,4 @@
-"""Send one request to an OpenAI-compatible server; return its outcome and how to retry.
+"""Send one request to a server that answers as OpenAI's do; return its outcome and how to retry.
 
 The SDK's own retries and redirects are off: each attempt is reserved and settled separately. Server
 output is redacted here, before it is truncated or parsed, so that no text has the key. The resolved
@@ -12,6 +12,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
@@ -27,6 +28,8 @@ _LARGEST_ERROR = 256_000  # bytes of an error page that are read, enough for its
 _MOST_WHY_CHARACTERS = 300  # most characters kept of a server's message
 _KEY_SECONDS = 20.0  # timeout of the request that checks the key
 _DOWN_CODES = {429, 502, 503, 504, 529}  # the server or its upstream accepts no requests now
+_UNREAD = "X-Stainless-Raw-Response"  # the SDK then returns the response before it is read
+DECISIONS = "/systemone"  # the path of typed questions, below the address
 Kind = Literal["answer", "retry", "row", "fatal"]
 _PROMPT_AT_FAULT = re.compile(
     r"context.{0,12}(?:length|window|size)|context_length|too (?:long|many tokens)|content.?"
@@ -171,21 +174,25 @@ def refused_key(client: openai.OpenAI) -> str:
     return outcome.why if refused.code == 401 and not _LACKS_PERMISSION.search(outcome.why) else ""
 
 
-def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds: float) -> Outcome:
+def attempt(
+    client: openai.OpenAI,
+    body: dict[str, Any],
+    retry_key: str,
+    seconds: float,
+    path: str = "/chat/completions",
+) -> Outcome:
     """Send one request and return its outcome; never raises for a server's behaviour.
 
     Raises SecurityError if the connection led to a forbidden address.
     """
     begun = time.perf_counter()
     clean = Redactor(client.api_key)
-    headers = {"Idempotency-Key": retry_key}
-    asked = {"model": body["model"], "messages": body["messages"]}
-    # may hold fields the SDK does not know
-    more = {name: value for name, value in body.items() if name not in asked}
+    headers = {"Idempotency-Key": retry_key, _UNREAD: "stream"}
     try:
-        with client.chat.completions.with_streaming_response.create(
-            **asked, extra_body=more, extra_headers=headers, timeout=seconds
-        ) as response:
+        sent: Any = client.post(
+            path, cast_to=object, body=body, options={"headers": headers, "timeout": seconds}
+        )
+        with closing(sent) as response:
             raw = bytearray()
             passed = _read_limited(raw, response.iter_bytes(), _LARGEST_RESPONSE, begun + seconds)
         if passed == "bytes":
@@ -209,10 +216,10 @@ def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds
     except Exception as error:  # a broken stream raises the transport's own exception
         why = clean.text(f"the connection broke: {type(error).__name__}: {error}")
         return Outcome("retry", why=why[:_MOST_WHY_CHARACTERS])
-    return _parse_answer(raw, time.perf_counter() - begun, clean)
+    return _parse_answer(raw, time.perf_counter() - begun, clean, path)
 
 
-def _parse_answer(raw: bytes | bytearray, seconds: float, clean: Redactor) -> Outcome:
+def _parse_answer(raw: bytes | bytearray, seconds: float, clean: Redactor, path: str) -> Outcome:
     try:
         body = clean.json(json.loads(raw))
     except (ValueError, RecursionError):
@@ -220,12 +227,20 @@ def _parse_answer(raw: bytes | bytearray, seconds: float, clean: Redactor) -> Ou
         return Outcome("retry", why=f"the answer is no JSON: {start!r}" if raw else "empty answer")
     if not isinstance(body, dict) or body.get("error"):
         return Outcome("retry", why=f"an error in place of an answer: {str(body)[:120]}")
-    choices = body.get("choices")
-    if not (isinstance(choices, list) and choices and isinstance(choices[0], dict)):
-        return Outcome("retry", why="the answer has no choices")
-    if not isinstance(choices[0].get("message"), dict):
-        return Outcome("retry", why="the answer has no message")
+    if path == DECISIONS:
+        why = "" if isinstance(body.get("answers"), dict) else "the answer has no `answers`"
+    else:
+        why = _chat_fault(body.get("choices"))
+    if why:
+        return Outcome("retry", why=why)
     return Outcome("answer", body=body, billed=True, seconds=seconds)
+
+
+def _chat_fault(choices: Any) -> str:
+    """Return what is missing in the choices of a chat completion, or ""."""
+    if not (isinstance(choices, list) and choices and isinstance(choices[0], dict)):
+        return "the answer has no choices"
+    return "" if isinstance(choices[0].get("message"), dict) else "the answer has no message"
 
 
 def _refusal_outcome(error: _ErrorStatus, clean: Redactor) -> Outcome:
@@ -258,13 +273,13 @@ def _refusal_outcome(error: _ErrorStatus, clean: Redactor) -> Outcome:
 
 
 def _error_message(error: _ErrorStatus, clean: Redactor) -> Any:
-    """Return the `error` of a JSON error page, else the whole page: parsed if JSON, else text."""
+    """Return `error` or `detail` of a JSON error page, else the page: JSON if it is, else text."""
     try:
         body = json.loads(error.page)
     except (ValueError, RecursionError):
         text = error.page.decode("utf-8", "replace").strip()
         return text if error.whole else f"{clean.end(text)} … (the rest of its page did not come)"
-    return body.get("error", body) if isinstance(body, dict) else body
+    return body.get("error", body.get("detail", body)) if isinstance(body, dict) else body
 
 
 def _connection_outcome(error: openai.APIConnectionError, clean: Redactor) -> Outcome:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 92_300,
-    "files": 522,
-    "public names": 2412,
+    "lines": 92_650,
+    "files": 524,
+    "public names": 2420,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

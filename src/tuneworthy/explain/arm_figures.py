@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tuneworthy.explain.hard_limits import state_at_least
 from tuneworthy.matrix.abstention import LIMITS, confidence
+from tuneworthy.matrix.class_scores import class_scores
 from tuneworthy.matrix.columns import Column
 from tuneworthy.matrix.design import Design
 from tuneworthy.matrix.inputs import ComparisonInputs
@@ -43,20 +44,25 @@ def _figures_of(matrix: Matrix, cases: Mapping[str, Case], arm: str) -> dict[str
     return found
 
 
-def with_confidence(
+def with_label_figures(
     matrix: Matrix, cases: Sequence[Case], arms: Sequence[ArmResult]
 ) -> tuple[ArmResult, ...]:
-    """Return the arms with `confidence`, where an arm states probabilities of its answers."""
+    """Return the arms with `confidence`, and with `by_label` where answers are labels."""
     gold = {case.id: case.output for case in cases}
-    limit = matrix.inputs.task.success.wrong_at_most
+    task, inputs = matrix.inputs.task, matrix.inputs
+    limit = task.success.wrong_at_most
     limits = sorted({*LIMITS, *(() if limit is None else (limit,))})
+    labelled = task.output.type == "label"
+    alike = class_scores(inputs, matrix.with_role("candidate"), gold) if labelled else {}
     return tuple(
-        arm.model_copy(update={"confidence": told})
+        arm.model_copy(update={
+            "confidence": confidence(inputs, matrix.columns[arm.name], gold, limits),
+            "by_label": alike.get(arm.name),
+        })
         if arm.name in matrix.columns
-        and (told := confidence(matrix.inputs, matrix.columns[arm.name], gold, limits))
         else arm
         for arm in arms
-    )
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.explain.arm_figures import with_confidence, with_figures
+from tuneworthy.explain.arm_figures import with_figures, with_label_figures
 from tuneworthy.explain.interval_width import why_wide
 from tuneworthy.matrix.columns import ladder_place
 from tuneworthy.matrix.design import LEAST_UNITS_OF_A_TREND, Design
@@ -41,7 +41,7 @@ def with_fits_and_trends(
         for arm in evidence.arms
     )
     arms = with_figures(matrix, cases, arms)
-    arms = with_confidence(Matrix.by_score(inputs, runs), cases, arms)
+    arms = with_label_figures(Matrix.by_score(inputs, runs), cases, arms)
     names = [arm.name for arm in arms if arm.finalist and arm.score]
     cells = {name: matrix.columns[name].scores for name in names}
     trends = tuple(_finalist_trends(split, cases, cells))

@@ -25,6 +25,7 @@ from tuneworthy.records.confidence import (
 )
 from tuneworthy.records.interval import ALPHA, Interval
 from tuneworthy.stats import selective
+from tuneworthy.stats.look_cost import look_cost
 
 LIMITS = (0.01, 0.02, 0.05, 0.1)  # shares of wrong answers that are asked about without a limit
 _STEPS = 20  # thresholds that are tried: at every twentieth of the rows
@@ -68,7 +69,7 @@ def coverage(
     no threshold is shown to keep the limit.
     """
     parts = _surest_parts(_sureness(column))
-    error = inputs.tail_among(1 + arms)
+    error = ALPHA / look_cost(inputs.looks) / arms  # exact bounds: no reserve
     tail = selective.scan_tail(tuple(len(ids) for _, ids in parts), limit, error)
     for threshold, ids in reversed(parts):
         wrong = _wrong(inputs, column, ids, tail)

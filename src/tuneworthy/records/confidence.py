@@ -88,3 +88,19 @@ class PicturedConfidence(Confidence):
 
     bins: tuple[CalibrationBin, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
+
+
+class ClassScores(Record):
+    """Scores of one arm that weigh every label alike, however many rows it has.
+
+    `behind` is its macro F1 minus that of the arm `best`, paired; None for that arm itself.
+    """
+
+    balanced_accuracy: Interval = Field(description="Mean share of right answers over the labels.")
+    macro_f1: Interval = Field(description="Mean F1 over the labels.")
+    behind: Interval | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="Its macro F1 minus that of `best`, paired.",
+    )
+    best: str = Field(description="The arm with the highest macro F1.")

@@ -12,7 +12,7 @@ from pydantic import Field
 from tuneworthy.records.arm import Role
 from tuneworthy.records.audit_report import Soundness
 from tuneworthy.records.causes import Diagnosis
-from tuneworthy.records.confidence import Coverage, PicturedConfidence
+from tuneworthy.records.confidence import ClassScores, Coverage, PicturedConfidence
 from tuneworthy.records.counting import about_rows, count_noun, percent
 from tuneworthy.records.further import (
     Freshness,
@@ -109,7 +109,7 @@ class ArmResult(Record):
     independent rows; empty if it is not. `figures` has those of
     the folder `explain/figures/`, by name. `sure` is what it answers under `success.wrong_at_most`,
     `possible` the share that it may answer if more rows look like these. `confidence` says how far
-    its stated probabilities hold, None if it states none.
+    its stated probabilities hold, None if it states none. `by_label` weighs every label alike.
     """
 
     name: str
@@ -161,6 +161,7 @@ class ArmResult(Record):
     sure: Coverage | None = None
     possible: float | None = None
     confidence: PicturedConfidence | None = None
+    by_label: ClassScores | None = None
 
     _older = told_before(recorded=lambda told: RECORDED in str(told.get("because", "")))
 

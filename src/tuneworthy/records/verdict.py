@@ -9,7 +9,7 @@ from pydantic import Field
 
 from tuneworthy.records.arm import Role
 from tuneworthy.records.causes import Wrong as Wrong
-from tuneworthy.records.confidence import Confidence, Coverage
+from tuneworthy.records.confidence import ClassScores, Confidence, Coverage
 from tuneworthy.records.evidence import ArmResult, Figure, Latency, Tokens
 from tuneworthy.records.interval import Interval
 from tuneworthy.records.record import Record
@@ -167,6 +167,11 @@ class VerdictArm(Record):
         default=None,
         exclude_if=lambda value: value is None,
         description="How far its stated probabilities hold, where it states any.",
+    )
+    by_label: ClassScores | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="Scores that weigh every label alike, where answers are labels.",
     )
     state: State = Field(description="Whether it was measured.")
     because: str = Field(

@@ -313,6 +313,32 @@ def intervals_chart(
     )  # fmt: skip
 
 
+def shares_chart(
+    points: Sequence[IntervalPoint],
+    names: tuple[str, str],
+    goal: float | None = None,
+    diagonal: bool = False,
+) -> Markup:
+    """Return a chart of shares with intervals over an axis of 0 to 1, with a goal line.
+
+    `diagonal` draws where both axes are equal.
+    """
+    highs = [p.high for p in points] + [goal or 0.0] + [1.0] * diagonal
+    xs, ys = Axis(0.0, 1.0), Axis(0.0, min(1.0, max(highs) * 1.05))
+    at = [(xs(p.x), 100 - ys(p.mean)) for p in points]
+    lines = [
+        svg.line(x, x, 100 - ys(p.low), 100 - ys(p.high), "ci")
+        for (x, _), p in zip(at, points, strict=True)
+    ]
+    marks = [svg.dot(x, y, 4, "mean", p.title) for (x, y), p in zip(at, points, strict=True)]
+    wanted = [svg.line(0, 100, 100 - ys(goal), 100 - ys(goal), "target")] if goal else []
+    equal = [svg.polyline([(0.0, 100.0), (100.0, 100 - ys(1.0))], "frontier")] if diagonal else []
+    return svg.drawing(
+        220, f"{names[1]} by {names[0]}", *_axes_frame(xs, ys, names[0], "score", names[1]),
+        *wanted, *equal, svg.polyline(at, "curve"), *lines, *marks, class_="plot",
+    )  # fmt: skip
+
+
 def costs_chart(
     lines: Sequence[tuple[str, str, Sequence[tuple[float, float]]]],
     marks: Sequence[tuple[float, str]],

@@ -27,6 +27,7 @@ from tuneworthy.report import (
 )
 from tuneworthy.report._data import ScoreMatrix, page_data, score_matrix
 from tuneworthy.report.column_names import name_cells
+from tuneworthy.report.confidence_section import confidence_section
 from tuneworthy.report.cost_section import cost_section
 from tuneworthy.report.page_parts import Cell, Section, Shown, Span
 from tuneworthy.report.view import opening
@@ -51,6 +52,7 @@ _FUNCTIONS = {
 SECTIONS: tuple[Callable[[Results, ScoreMatrix], Section | None], ...] = (
     score_sections.scores_section,
     score_sections.differences_section,
+    lambda results, matrix: confidence_section(results),
     cost_section,
     lambda results, matrix: training_sections.learning_section(results),
     lambda results, matrix: training_sections.training_section(results),

@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 90_972,
-    "files": 514,
-    "public names": 2365,
+    "lines": 91_457,
+    "files": 518,
+    "public names": 2381,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

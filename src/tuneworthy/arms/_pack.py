@@ -48,6 +48,7 @@ def open_pack(setup: Setup, pack: Pack, classifier: Any = None) -> OpenedPack:
     """
     if not pack.role:
         encode = _vectors.encode if pack.vectors else None
+        encode = classifier.encoder.encode if pack.encoder else encode
         return OpenedPack(lambda queries: classify(queries, classifier, encode))
     model, recipe = setup.models[pack.role], pack.recipe or Recipe()
     setup = replace(setup, train=pack.examples)

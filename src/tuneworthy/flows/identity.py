@@ -12,7 +12,7 @@ from typing import Any
 from tuneworthy.measure.plan_cuts import spent_key
 from tuneworthy.metrics import fingerprint
 from tuneworthy.models import content_of
-from tuneworthy.models._roles import model_absent, untrainable, unusable
+from tuneworthy.models._roles import missing_packages, model_absent, untrainable, unusable
 from tuneworthy.models.encoder.encoder import Fetched, missing
 from tuneworthy.records.code import ALL_SOURCES, code_version
 from tuneworthy.records.errors import TaskError
@@ -83,6 +83,7 @@ def needs_met(
     training = untrainable(task) or (absent if task.tune in (None, task.model) else None)
     gold = any(case.context for case in loaded.everyone)
     met = needs_of(task, model=absent, training=training, gold=gold,
+                   encoder=missing_packages(), setfit=missing_packages("setfit"),
                    bigger=unusable(task.bigger) if task.bigger else None)  # fmt: skip
     met |= {"teacher": unusable(task.teacher)} if task.teacher else {}
     if any(uses_vectors(spec) and not unmet_needs(spec, met) for spec in specs(task)):

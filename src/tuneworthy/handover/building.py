@@ -286,10 +286,13 @@ class _Building:
 
     def _fingerprint(self, arm: DeployedArm) -> dict[str, str]:
         fitted = arm.fitted
-        found = dict(fitted.model.fingerprint) if fitted.model else {
-            "fit": arm.key[:16], "scikit-learn": version("scikit-learn"),
-        }  # fmt: skip
         pack = fitted.pack
+        library = "transformers" if pack and pack.encoder else "scikit-learn"
+        found = dict(fitted.model.fingerprint) if fitted.model else {
+            "fit": arm.key[:16], library: version(library),
+        }  # fmt: skip
+        if pack and pack.encoder:
+            found["tuned_from"] = fitted.classifier.tuned_from
         if pack and (pack.vectors or (pack.passages and pack.passages.dense)):
             found["encoder"] = minilm.WEIGHTS
         return {name: str(value) for name, value in found.items()}

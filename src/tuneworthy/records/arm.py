@@ -62,7 +62,7 @@ from tuneworthy.records.task import Task
 Role = Literal["candidate", "reference", "ceiling", "placebo"]
 NEEDS = frozenset(
     {"labels", "schema", "docs", "gold_passage", "bigger", "teacher", "unlabelled", "training",
-     "model", "present", "vectors", "reflection"}
+     "model", "present", "vectors", "reflection", "encoder", "setfit"}
 )  # fmt: skip
 RETRY_TOKEN_FACTOR = 4  # factor on the token limit when a truncated answer is generated again
 

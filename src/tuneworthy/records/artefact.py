@@ -67,10 +67,11 @@ class Pack(GrownRecord):
     layers (1: all). `examples` are the rows that the recipe may show, in training order. `grammar`
     constrains the answer; `draft`: only where a free answer is invalid. `votes` samples are drawn
     at `limits` and the commonest answer counts (0: one greedy answer). `vectors`: the classifier
-    reads sentence vectors of the encoder in place of texts.
+    reads sentence vectors of the encoder in place of texts; `encoder`: those of a tuned encoder in
+    the artefact.
     """
 
-    LATER: ClassVar[frozenset[str]] = frozenset({"weights", "every"})
+    LATER: ClassVar[frozenset[str]] = frozenset({"weights", "every", "encoder"})
 
     role: str = "base"
     recipe: Recipe | None = None
@@ -82,6 +83,7 @@ class Pack(GrownRecord):
     passages: Passages | None = None
     adapter: bool = False
     vectors: bool = False
+    encoder: bool = False
     weights: bool = False
     every: Annotated[int, Field(ge=1)] = 1
 

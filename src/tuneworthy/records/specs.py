@@ -261,6 +261,11 @@ def trains(spec: Spec) -> bool:
     return "training" in needs_of_arm(spec)
 
 
+def tunes_encoder(spec: Spec) -> bool:
+    """Return whether an arm tunes a text encoder: no seconds, as other classifiers take."""
+    return "encoder" in needs_of_arm(spec)
+
+
 def trainer_command(options: Mapping[str, Any]) -> str:
     """Return the command that trains an arm by its options, "" for our own loop."""
     trainer = options.get("trainer")
@@ -337,5 +342,5 @@ def needs_of(task: Task, *, gold: bool, **known: Reason | None) -> dict[str, Rea
     reasons["bigger"] = reasons["bigger"] or known.get("bigger")
     reasons["reflection"] = reasons["reflection"] or (None if task.teacher else known.get("bigger"))
     training = known.get("training") or known.get("model")
-    rest = {"model": known.get("model"), "training": training, "vectors": known.get("vectors")}
-    return reasons | rest
+    rest = {need: known.get(need) for need in ("model", "vectors", "encoder", "setfit")}
+    return reasons | rest | {"training": training}

@@ -14,6 +14,8 @@ FORM, NEEDED = "classifier", True
 
 def applies(artefact: Artefact) -> str:
     """Return "" if the arm is a classifier, else why this form does not apply."""
+    if artefact.pack.encoder:
+        return "the arm answers with a tuned encoder"
     return "" if not artefact.pack.role else "the arm answers with a language model"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 91_457,
+    "lines": 91_462,
     "files": 518,
     "public names": 2381,
     "modules outside the matrix that import stats": 0,

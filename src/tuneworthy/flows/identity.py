@@ -61,10 +61,14 @@ def input_digests(loaded: Loaded) -> dict[str, str]:
                             fix="correct the path: it starts at this file's folder")  # fmt: skip
         files[key] = file
     files |= {"grades": task.success.judge.grades} if task.success.judge else {}
+    named = {str(spec.options.get("model") or "") for spec in specs(task)}  # encoders to tune
     learnt = any(reads_unlabelled(spec.arm) for spec in specs(task))  # not by settling alone
     return {
         **{kind: rows_digest(cases) for kind, cases in kinds.items() if cases is not None},
         **({"unlabelled": digest([q.plain() for q in loaded.unlabelled])} if learnt else {}),
+        **{
+            f"model {name}": own for name in sorted(named) if (own := content_of(name, task.folder))
+        },
         "docs": docs_digest(loaded.docs),
         "metric": digest(fingerprint(task)),
         **{f"file {name}": file_digest(task.folder / file) for name, file in files.items() if file},

@@ -9,6 +9,8 @@ from tests import studies
 from tests.tiny import tiny_bert
 
 from tuneworthy.flows import study
+from tuneworthy.flows.identity import input_digests
+from tuneworthy.handover import building
 from tuneworthy.handover.building import BuildOptions, build
 from tuneworthy.handover.system import open_artefact
 from tuneworthy.records.case import Message, Query
@@ -82,3 +84,19 @@ def test_a_changed_file_is_refused(name, report, tmp_path):
         open_artefact(folder)
     manifest = json.loads((folder / "artefact.json").read_text("utf-8"))
     assert f"encoder/{name}" in manifest["files"]
+
+
+def test_another_encoder_in_the_same_folder_makes_another_study(tmp_path):
+    path = studies.write(tmp_path, 60, arms=["majority", ENCODER])
+    tiny_bert(tmp_path / "bert")
+
+    def digests():
+        with building.open_session(path, building.RunOptions()) as session:
+            return input_digests(session.loaded)
+
+    before = digests()
+    assert before == digests()
+    shutil.rmtree(tmp_path / "bert")
+    tiny_bert(tmp_path / "bert", seed=1)
+    changed = {name for name, own in digests().items() if before.get(name) != own}
+    assert changed == {"model hf:./bert"}

@@ -1,10 +1,10 @@
 """Tune MiniLM by our arms `encoder`, `setfit` and by their peers' own scripts, on the same rows.
 
-usage: encoder_peers.py ROWS [seeds]   ROWS: a folder with train.jsonl and test.jsonl of
+usage: encoder_peers.py ROWS [seeds] [more]   ROWS: a folder with train.jsonl and test.jsonl of
 {"input", "output"}. 200 rows to learn from and 200 to score, drawn by the seed. The sides
 alternate in one run. Needs the extras `train` and `setfit`. One thread, so that programs beside it
-change the seconds least. `trainer` has our epochs, batch and rate; `trainer, more` ten epochs at
-2e-4, since its head starts at random; `setfit script` has our steps and SetFit's own head.
+change the seconds least. `trainer` has our epochs, batch and rate; the word `more` adds one of ten
+epochs at 2e-4, since its head starts at random. `setfit script` has our steps and SetFit's head.
 """
 
 from __future__ import annotations
@@ -146,10 +146,11 @@ def main() -> None:
     folder, seeds = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 3
     whole = {name: read_rows(folder / f"{name}.jsonl") for name in ("train", "test")}
     sides: dict[str, Side] = {
-        "encoder": ours("encoder"), "trainer": trainer(4, 5e-5),
-        "trainer, more": trainer(10, 2e-4), "setfit": ours("setfit"),
+        "encoder": ours("encoder"), "trainer": trainer(4, 5e-5), "setfit": ours("setfit"),
         "setfit script": setfit_script,
     }  # fmt: skip
+    if "more" in sys.argv:
+        sides["trainer, more"] = trainer(10, 2e-4)
     accuracy: dict[str, list[float]] = {name: [] for name in sides}
 
     def on_next_seed(name: str) -> Callable[[], None]:

@@ -15,6 +15,7 @@ NAMES = {
     "pydantic_core": "pydantic-core",
     "huggingface_hub": "huggingface-hub",
     "prometheus_client": "prometheus-client",
+    "sentence_transformers": "sentence-transformers",
 }  # import name -> distribution
 
 
@@ -30,7 +31,7 @@ def imported():
                 yield path, node.module.split(".")[0]
 
 
-EXTRAS = ("train", "serve", "lab", "build", "ray", "agents")
+EXTRAS = ("train", "serve", "lab", "build", "ray", "agents", "setfit")
 
 
 def declared():

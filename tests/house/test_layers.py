@@ -36,6 +36,8 @@ HEAVY = {
     "openvino_genai",
     "llguidance",
     "xllamacpp",
+    "setfit",
+    "sentence_transformers",
 }
 COMPILERS = {"numba", "llvmlite", "tuneworthy_cpu"}  # found by entry point, never imported
 CLIENTS = {"ray": "measure/executors/ray.py"}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 92_650,
-    "files": 524,
-    "public names": 2420,
+    "lines": 93_150,
+    "files": 528,
+    "public names": 2436,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

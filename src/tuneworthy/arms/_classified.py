@@ -16,10 +16,12 @@ from tuneworthy.records.case import Case, Query
 from tuneworthy.records.errors import DoesNotApply
 from tuneworthy.records.mistake_costs import Costs, cheapest_label
 
+# MiniLM's work per token as a share of the base model's, by parameter counts
+ENCODER_WORK_SHARE = 1 / 6
 _MOST_SPANNED_ROWS = 2000  # rows from which the features are no longer projected onto their span
 
 
-def _classifier_input(row: Case | Query) -> str:
+def classifier_input(row: Case | Query) -> str:
     """Return the classifier's input: the content of all messages, one a line."""
     return "\n".join(message.content for message in row.messages)
 
@@ -50,7 +52,7 @@ def classify(
     if not queries:
         return []
     start = time.perf_counter()
-    given: Any = [_classifier_input(query) for query in queries]
+    given: Any = [classifier_input(query) for query in queries]
     given = encode(given) if encode else given
     with single_blas_thread():
         table = classifier.predict_proba(given)
@@ -92,7 +94,7 @@ def fitted_classifier(
         raise DoesNotApply("the training rows have a single label: there is nothing to classify")
     pipeline = tfidf_pipeline(strength, seed, len(rows))
     with single_blas_thread():
-        pipeline.fit([_classifier_input(case) for case in rows], [case.output for case in rows])
+        pipeline.fit([classifier_input(case) for case in rows], [case.output for case in rows])
     return Fitted(
         answer=lambda queries: classify(queries, pipeline, None, costs),
         learned=True,
@@ -131,7 +133,7 @@ def fitted_vector_head(
         raise DoesNotApply(why)
     if len({case.output for case in rows}) < 2:
         raise DoesNotApply("the training rows have a single label: there is nothing to classify")
-    inputs = [_classifier_input(case) for case in rows]
+    inputs = [classifier_input(case) for case in rows]
     head = vector_head(strength, seed)
     vectors = _vectors.encode(inputs, keep=True)  # cached: other folds share most of these rows
     with single_blas_thread():

@@ -48,6 +48,7 @@ def open_pack(setup: Setup, pack: Pack, classifier: Any = None) -> OpenedPack:
     """
     if not pack.role:
         encode = _vectors.encode if pack.vectors else None
+        encode = classifier.encoder.encode if pack.encoder else encode
         costs = setup.task.success.costs
         return OpenedPack(lambda queries: classify(queries, classifier, encode, costs))
     if pack.first:

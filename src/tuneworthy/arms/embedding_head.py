@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tuneworthy.arms._classified import fitted_vector_head
+from tuneworthy.arms._classified import ENCODER_WORK_SHARE, fitted_vector_head
 from tuneworthy.records.arm import Fitted, Setup, Sizes, Work
 from tuneworthy.records.record import Record
 
 TOOL, ROLE, SIMPLICITY = "classifier", "candidate", 20
 CHOOSES = False
 NEEDS = frozenset({"labels", "vectors"})
-_ENCODER_WORK_SHARE = (
-    1 / 6
-)  # MiniLM's work per token as a share of the base model's, by parameter counts
 
 
 class Options(Record):
@@ -29,4 +26,4 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
 def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001
     """Return the cost of encoding every row once; the arm sends no request to a model."""
-    return Work(encoded=_ENCODER_WORK_SHARE * sizes.own * (sizes.cases + sizes.train))
+    return Work(encoded=ENCODER_WORK_SHARE * sizes.own * (sizes.cases + sizes.train))

@@ -12,7 +12,7 @@ from typing import Any
 from tuneworthy.measure.plan_cuts import spent_key
 from tuneworthy.metrics import fingerprint
 from tuneworthy.models import content_of
-from tuneworthy.models._roles import model_absent, untrainable, unusable
+from tuneworthy.models._roles import missing_packages, model_absent, untrainable, unusable
 from tuneworthy.models.encoder.encoder import Fetched, missing
 from tuneworthy.records.code import ALL_SOURCES, code_version
 from tuneworthy.records.errors import TaskError
@@ -61,10 +61,14 @@ def input_digests(loaded: Loaded) -> dict[str, str]:
                             fix="correct the path: it starts at this file's folder")  # fmt: skip
         files[key] = file
     files |= {"grades": task.success.judge.grades} if task.success.judge else {}
+    named = {str(spec.options.get("model") or "") for spec in specs(task)}  # encoders to tune
     learnt = any(reads_unlabelled(spec.arm) for spec in specs(task))  # not by settling alone
     return {
         **{kind: rows_digest(cases) for kind, cases in kinds.items() if cases is not None},
         **({"unlabelled": digest([q.plain() for q in loaded.unlabelled])} if learnt else {}),
+        **{
+            f"model {name}": own for name in sorted(named) if (own := content_of(name, task.folder))
+        },
         "docs": docs_digest(loaded.docs),
         "metric": digest(fingerprint(task)),
         **{f"file {name}": file_digest(task.folder / file) for name, file in files.items() if file},
@@ -83,6 +87,7 @@ def needs_met(
     training = untrainable(task) or (absent if task.tune in (None, task.model) else None)
     gold = any(case.context for case in loaded.everyone)
     met = needs_of(task, model=absent, training=training, gold=gold,
+                   encoder=missing_packages(), setfit=missing_packages("setfit"),
                    bigger=unusable(task.bigger) if task.bigger else None)  # fmt: skip
     met |= {"teacher": unusable(task.teacher)} if task.teacher else {}
     if any(uses_vectors(spec) and not unmet_needs(spec, met) for spec in specs(task)):

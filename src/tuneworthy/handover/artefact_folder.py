@@ -36,8 +36,12 @@ ADAPTER_FOLDER = "peft"
 
 WEIGHTS_FOLDER = "weights"
 
+ENCODER_FOLDER = "encoder"
+
 _DECIDING_FILES = (DOCS_FILE, CLASSIFIER_FILE, *(f"{ADAPTER_FOLDER}/{name}" for name in (
-    "adapter_config.json", "adapter_model.safetensors")))  # fmt: skip
+    "adapter_config.json", "adapter_model.safetensors")), *(f"{ENCODER_FOLDER}/{name}" for name in (
+    "model.safetensors", "config.json", "tokenizer.json", "head.safetensors", "head.json",
+)))  # fmt: skip
 
 _LATEST = OwnKind(
     "the name of the latest build", lambda head: head.count(b"-") > 0 and head.count(b"\n") == 1

@@ -290,7 +290,10 @@ class _Building:
         fitted, pack = arm.fitted, arm.fitted.pack or Pack()
         found, front = dict(fitted.model.fingerprint) if fitted.model else {}, pack.classifies
         if front or not fitted.model:
-            found |= {"fit": arm.key[:16], "scikit-learn": version("scikit-learn")}
+            library = "transformers" if front and front.encoder else "scikit-learn"
+            found |= {"fit": arm.key[:16], library: version(library)}
+        if front and front.encoder:
+            found["tuned_from"] = fitted.classifier.tuned_from
         if (front and front.vectors) or (pack.passages and pack.passages.dense):
             found["encoder"] = minilm.WEIGHTS
         return {name: str(value) for name, value in found.items()}

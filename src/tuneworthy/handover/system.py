@@ -16,6 +16,7 @@ from tuneworthy.handover.artefact_folder import (
     ADAPTER_FOLDER,
     CLASSIFIER_FILE,
     DOCS_FILE,
+    ENCODER_FOLDER,
     WEIGHTS_FOLDER,
     find_artefact,
     read_artefact,
@@ -97,7 +98,7 @@ def _check_answers(opened: OpenedPack, folder: Path) -> None:
     except Exception as error:
         raise ModelError(
             "the classifier's file opens, and can't answer",
-            where=str(folder / CLASSIFIER_FILE),
+            where=str(folder),
             got=f"{type(error).__name__}: {error}",
             fix="build it again: `tuneworthy build`",
         ) from error
@@ -195,6 +196,10 @@ def _open_classifier(folder: Path, artefact: Artefact) -> Any:
     if vectors and wanted != encoder.WEIGHTS:
         raise ModelError("the classifier was trained on the vectors of another encoder",
                          got=f"{wanted}, here {encoder.WEIGHTS}", fix="build it again")  # fmt: skip
+    if part is not None and part.encoder:
+        from tuneworthy.models.encoder.text_encoder import TunedEncoder
+
+        return TunedEncoder.load(folder / ENCODER_FOLDER)
     return load_classifier(folder / CLASSIFIER_FILE)
 
 

@@ -19,6 +19,7 @@ from tuneworthy.records.specs import (
     learns_from_teacher,
     times_asked,
     trains,
+    tunes_encoder,
     variant_of,
 )
 from tuneworthy.records.split import Split
@@ -119,14 +120,15 @@ def units_of(
 ) -> tuple[tuple[int, int], ...]:
     """Return the steps of an arm on so many folds; () for one that runs at once.
 
-    References, recorded systems, classifiers and whatever else takes seconds run at once; arms that
-    train, search or vary another never do. An arm that trains, or uses the prompt of another, takes
-    whole folds; any other begins with 32 cases, then four times as many and so on. Rows in time
-    order are scored in whole folds too, since the first ones do not represent all.
+    References, recorded systems, plain classifiers and whatever else takes seconds run at once;
+    arms that train, search or vary another never do. An arm that trains, or uses the prompt of
+    another, takes whole folds; any other begins with 32 cases, then four times as many and so on.
+    Rows in time order are scored in whole folds too, since the first ones do not represent all.
     """
-    taught = trains(spec) or learns_from_teacher(spec)
+    taught = trains(spec) or learns_from_teacher(spec) or tunes_encoder(spec)
     chosen = taught or prompts_tried(spec) > 0 or variant_of(task, spec) >= 0
-    if spec.role == "reference" or spec.tool == "classifier" or is_recorded(task, spec):
+    quick = spec.role == "reference" or (spec.tool == "classifier" and not taught)
+    if quick or is_recorded(task, spec):
         return ()
     if minutes <= _AT_ONCE_MINUTES and not chosen:
         return ()

@@ -54,6 +54,7 @@ from tuneworthy.records.specs import (
     needs_of_arm,
     times_asked,
     trains,
+    tunes_encoder,
     unmet_needs,
     variant_of,
 )
@@ -376,7 +377,7 @@ def _plan_arm(facts: PlanInputs, spec: Spec, choice: PlanLimits, arms: list[Spec
     scored = sum(len(part.test) for part in parts) * len(seeds) * times_asked(facts.task, spec)
     extra = _dev_row_count(parts, spec) * len(seeds) if dev and not training else 0
     work = _arm_work(spec, facts, scored + extra)
-    if training and times > 1:
+    if (training or tunes_encoder(spec)) and times > 1:
         work = work.model_copy(update={"trained": work.trained * times})
     at = [other.name for other in arms].index(spec.name)  # its options may have been cut
     before = [other for other in arms[:at] if not unmet_needs(other, facts.available)]

@@ -17,6 +17,7 @@ from tuneworthy.metrics import JUDGE, metric_name
 from tuneworthy.records.arm import Recipe
 from tuneworthy.records.plan import Plan
 from tuneworthy.records.run import Run
+from tuneworthy.records.specs import tunes_encoder
 from tuneworthy.rows.folds import split
 from tuneworthy.rows.load import Loaded
 
@@ -59,5 +60,6 @@ def score_variances(
 
 def _is_cheap(one: Column, scored: int) -> bool:
     """Return whether an arm learns in seconds and answered all scored rows."""
-    cheap = one.spec.tool == _CHEAP_TOOL and one.spec.role == "candidate" and one.learned
+    tool, candidate = one.spec.tool == _CHEAP_TOOL, one.spec.role == "candidate"
+    cheap = tool and candidate and one.learned and not tunes_encoder(one.spec)
     return cheap and len(one.cells) == scored <= _MOST_ROWS

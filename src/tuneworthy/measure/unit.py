@@ -13,6 +13,7 @@ from typing import Any
 from tuneworthy.arms._pairs import pair_settings
 from tuneworthy.measure.answering import FreeAnswers, Runner
 from tuneworthy.measure.model_roles import roles_of
+from tuneworthy.models import content_of
 from tuneworthy.records.arm import Fitted, Recipe, Setup
 from tuneworthy.records.code import code_version
 from tuneworthy.records.plugins import load
@@ -127,6 +128,8 @@ class Unit:
             context["pairs"] = pair_settings(runner.task)
         if file := file_read(spec):
             context["file"] = file_digest(runner.task.folder / file)
+        if model := str(spec.options.get("model") or ""):
+            context["encoder"] = content_of(model, runner.task.folder)
         if hasattr(arm, "here"):
             context["here"] = arm.here(arm.Options.model_validate(spec.options))
         return context

@@ -23,7 +23,10 @@ _UNTRAINED = (
     " (`{}` is not one): set `tune`, or record the answers of a hosted tune under `answers`, or"
     " distil it as `teacher`"
 )
-_TRAINING_PACKAGES = ("torch", "transformers", "peft")
+_PACKAGES = {
+    "train": ("torch", "transformers", "peft"),
+    "setfit": ("setfit", "sentence_transformers", "datasets"),
+}  # import names of an extra
 
 
 def request_fields(task: Task) -> dict[str, Mapping[str, Any]]:
@@ -194,7 +197,7 @@ def untrainable(task: Task) -> Reason | None:
     if not takes_adapters(spec):
         more = _UNTRAINED.format(spec) + _why_no_adapters(spec)
         return Reason.needs("a model that can be trained here", more)
-    return unusable(spec) or _missing_packages()
+    return unusable(spec) or missing_packages()
 
 
 def _why_no_adapters(spec: str) -> str:
@@ -206,10 +209,10 @@ def _why_no_adapters(spec: str) -> str:
     return f"; {kind} takes adapters in a form that nothing here writes"
 
 
-def _missing_packages() -> Reason | None:
-    return Reason.not_installed(
-        [name for name in _TRAINING_PACKAGES if find_spec(name) is None], "tuneworthy[train]"
-    )
+def missing_packages(extra: str = "train") -> Reason | None:
+    """Return the reason that packages of an extra are not installed, with the command; or None."""
+    lost = [name for name in _PACKAGES[extra] if find_spec(name) is None]
+    return Reason.not_installed(lost, f"tuneworthy[{extra}]")
 
 
 def unusable(spec: str) -> Reason | None:
@@ -218,4 +221,4 @@ def unusable(spec: str) -> Reason | None:
         return missing_program(spec.partition(":")[0])
     if not is_local(spec) or spec.startswith("scripted:"):
         return None
-    return _missing_packages()
+    return missing_packages()

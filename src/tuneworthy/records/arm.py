@@ -64,7 +64,7 @@ from tuneworthy.records.task import Task
 Role = Literal["candidate", "reference", "ceiling", "placebo"]
 NEEDS = frozenset(
     {"labels", "schema", "docs", "gold_passage", "bigger", "teacher", "unlabelled", "training",
-     "model", "present", "vectors", "reflection", "decision"}
+     "model", "present", "vectors", "reflection", "decision", "encoder", "setfit"}
 )  # fmt: skip
 RETRY_TOKEN_FACTOR = 4  # factor on the token limit when a truncated answer is generated again
 

@@ -67,12 +67,15 @@ class Pack(GrownRecord):
     layers (1: all). `examples` are the rows that the recipe may show, in training order. `grammar`
     constrains the answer; `draft`: only where a free answer is invalid. `votes` samples are drawn
     at `limits` and the commonest answer counts (0: one greedy answer). `vectors`: the classifier
-    reads sentence vectors of the encoder in place of texts. `first` is a classifier that answers
-    from the probability `least` on, before the model is asked. An answer below the probability
-    `sure_from` is to be handed over to somebody else (None: every answer is given).
+    reads sentence vectors of the encoder in place of texts; `encoder`: those of a tuned encoder in
+    the artefact. `first` is a classifier that answers from the probability `least` on, before the
+    model is asked. An answer below the probability `sure_from` is to be handed over to somebody
+    else (None: every answer is given).
     """
 
-    LATER: ClassVar[frozenset[str]] = frozenset({"weights", "every", "first", "least", "sure_from"})
+    LATER: ClassVar[frozenset[str]] = frozenset(
+        {"weights", "every", "first", "least", "sure_from", "encoder"}
+    )
 
     role: str = "base"
     recipe: Recipe | None = None
@@ -84,6 +87,7 @@ class Pack(GrownRecord):
     passages: Passages | None = None
     adapter: bool = False
     vectors: bool = False
+    encoder: bool = False
     weights: bool = False
     every: Annotated[int, Field(ge=1)] = 1
     first: Pack | None = None

@@ -39,6 +39,7 @@ def specs(task: Task) -> list[Spec]:
             and not _has_flag(name, "BY_NAME")
             and not _has_flag(name, "ON_FAILURES")
             and (task.teacher or "teacher" not in load("arms", name).NEEDS)
+            and (task.decider or "decision" not in load("arms", name).NEEDS)
             for options in ({}, *variants(name))
         ]
         wanted += [("answers", {"name": name}) for name in task.answers]
@@ -270,6 +271,11 @@ def trains(spec: Spec) -> bool:
     return "training" in needs_of_arm(spec)
 
 
+def tunes_encoder(spec: Spec) -> bool:
+    """Return whether an arm tunes a text encoder: no seconds, as other classifiers take."""
+    return "encoder" in needs_of_arm(spec)
+
+
 def trainer_command(options: Mapping[str, Any]) -> str:
     """Return the command that trains an arm by its options, "" for our own loop."""
     trainer = options.get("trainer")
@@ -347,5 +353,5 @@ def needs_of(task: Task, *, gold: bool, **known: Reason | None) -> dict[str, Rea
     reasons["bigger"] = reasons["bigger"] or known.get("bigger")
     reasons["reflection"] = reasons["reflection"] or (None if task.teacher else known.get("bigger"))
     training = known.get("training") or known.get("model")
-    rest = {"model": known.get("model"), "training": training, "vectors": known.get("vectors")}
-    return reasons | rest
+    rest = {need: known.get(need) for need in ("model", "vectors", "encoder", "setfit")}
+    return reasons | rest | {"training": training}

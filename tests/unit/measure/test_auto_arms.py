@@ -86,6 +86,22 @@ def test_an_arm_that_neither_trains_nor_builds_begins_with_a_few_cases():
     assert units_of(job, prompt, 2, split, 0.01) == ()
 
 
+def test_a_tuned_encoder_is_taken_fold_by_fold_and_each_fold_trains():
+    """It is a classifier, but takes no seconds: else it would delay the first look."""
+    job = task(arms=("tfidf", {"encoder": {"model": "hf:a/b"}}))
+    plain, tuned = make_plan(folded(job, 600.0), specs(job), "rows", "study").arms
+    assert not plain.scheduled
+    assert tuned.units == tuple((fold, 10) for fold in range(5))
+    once = load("arms", "encoder").estimate(
+        folded(job, 600.0).sizes, load("arms", "encoder").Options()
+    )
+    assert tuned.minutes > 4 * Speed(read=600.0, written=600.0).minutes(once)
+    assert tuned.fit_minutes > 0
+    skipped = {arm.spec.name: arm for arm in planned(task(), 1e6).arms}["encoder"]
+    assert skipped.because == Reason.needs("MiniLM")
+    assert "setfit" not in names(task()), "by name alone"
+
+
 def test_a_large_fold_is_taken_in_growing_steps_and_may_end_after_each():
     job = task(arms=THREE)
     ids = tuple(f"c{at}" for at in range(2000))

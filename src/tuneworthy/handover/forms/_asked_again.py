@@ -100,7 +100,8 @@ class _ParityCheck:
         system = open_artefact(self.draft, self.parts.task.folder, self.parts.base)
         if self.sealed.pack.role:
             return self._prompt_parity(system)
-        engine = f"scikit-learn {version('scikit-learn')}, from its file"
+        library = "transformers" if self.sealed.pack.encoder else "scikit-learn"
+        engine = f"{library} {version(library)}, from its file"
         return compare_answers("artefact", engine, self.reference, system.answer(self.queries))
 
     def _prompt_parity(self, system: System) -> FormParity:

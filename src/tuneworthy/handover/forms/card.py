@@ -36,7 +36,8 @@ def write(parts: Parts, draft: Path) -> tuple[str, ...]:
 def _front_matter_lines(parts: Parts) -> Iterator[str]:
     """Yield the lines of the YAML front matter, its values in JSON, which YAML includes."""
     pack, kind = parts.artefact.pack, parts.artefact.model.partition(":")
-    library = _LIBRARIES[pack.adapter] if pack.role else "sklearn"
+    plain = "transformers" if pack.encoder else "sklearn"
+    library = _LIBRARIES[pack.adapter] if pack.role else plain
     kind_of_tuning = ["lora"] if pack.adapter else ["full"] if pack.weights else []
     told: dict[str, Any] = {
         "license": parts.licence or "other",
@@ -116,6 +117,9 @@ def _expiry_text(parts: Parts) -> str:
 
 def _kind_sentence(parts: Parts) -> str:
     pack, name = parts.artefact.pack, parts.artefact.model
+    if pack.encoder:
+        origin = parts.artefact.fingerprint["tuned_from"]
+        return f"The text encoder `{origin}`, tuned, with a linear head."
     if not pack.role:
         return "A scikit-learn classifier."
     if pack.weights:

@@ -14,7 +14,9 @@ FORM, NEEDED = "classifier", True
 
 def applies(artefact: Artefact) -> str:
     """Return "" if the arm is a classifier, else why this form does not apply."""
-    return "" if artefact.pack.classifies else "the arm answers with a language model"
+    if (part := artefact.pack.classifies) is None:
+        return "the arm answers with a language model"
+    return "the arm answers with a tuned encoder" if part.encoder else ""
 
 
 def write(parts: Parts, draft: Path) -> tuple[str, ...]:

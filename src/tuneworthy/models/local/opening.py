@@ -73,8 +73,46 @@ def opened(
     return tokenizer, module
 
 
+def opened_encoder(folder: Path, files: Sequence[Path]) -> tuple[Any, Any]:
+    """Return (tokenizer, module) of a checked folder's text encoder, in single precision.
+
+    Heads of its pretraining are left out. Raises ModelError if transformers can't open it or
+    tensors are missing or of another shape, NumericError for weights that are not finite.
+    """
+    options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+    transformers.utils.logging.disable_progress_bar()
+    fix = "choose an encoder (BERT, ModernBERT, DeBERTa …) that transformers knows"
+    with _hushed(), _as_model_error(folder, "a text encoder", fix):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
+        _check_room(folder, files, options, transformers.AutoModel)
+        module, report = transformers.AutoModel.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True,
+            ignore_mismatched_sizes=True, **options,
+        )  # fmt: skip
+    lost = [name for name in report["missing_keys"] if not name.startswith("pooler.")]
+    _check_tensors(folder, {**report, "missing_keys": lost, "unexpected_keys": ()})
+    _check_tokenizer(module, tokenizer, folder)
+    if hasattr(module, "pooler"):
+        module.pooler = None  # the vector is the mean of all tokens
+    return tokenizer, module
+
+
 def check_values(module: Any, tokenizer: Any, folder: Path) -> None:
     """Raise ModelError for a wrong tokenizer, NumericError for unusable weights or logits."""
+    rows = _check_tokenizer(module, tokenizer, folder)
+    ids = torch.linspace(0, rows - 1, _PROBE_TOKENS, device=module.device).long()
+    with torch.inference_mode():
+        logits = module(input_ids=ids[None], use_cache=False).logits.float()
+    if not bool(torch.isfinite(logits).all()) or not bool(logits.std(-1).any()):
+        raise NumericError(
+            "the model says nothing: its logits are not finite, or the same for every token",
+            where=str(folder),
+            fix="copy config.json of this very model into the folder",
+        )
+
+
+def _check_tokenizer(module: Any, tokenizer: Any, folder: Path) -> int:
+    """Return the number of tokens that a model knows; check it and that all weights are finite."""
     rows = module.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         raise ModelError(
@@ -86,15 +124,7 @@ def check_values(module: Any, tokenizer: Any, folder: Path) -> None:
     for name, weight in module.named_parameters():
         if not bool(torch.isfinite(weight).all()):
             raise NumericError("the weights hold values that are not finite", where=name)
-    ids = torch.linspace(0, rows - 1, _PROBE_TOKENS, device=module.device).long()
-    with torch.inference_mode():
-        logits = module(input_ids=ids[None], use_cache=False).logits.float()
-    if not bool(torch.isfinite(logits).all()) or not bool(logits.std(-1).any()):
-        raise NumericError(
-            "the model says nothing: its logits are not finite, or the same for every token",
-            where=str(folder),
-            fix="copy config.json of this very model into the folder",
-        )
+    return int(rows)
 
 
 def tokenizer_hash(folder: Path) -> str:
@@ -216,7 +246,11 @@ def _hushed() -> Iterator[None]:
 
 
 @contextmanager
-def _as_model_error(folder: Path) -> Iterator[None]:
+def _as_model_error(
+    folder: Path,
+    kind: str = "a text generator",
+    fix: str = "choose a decoder model (…ForCausalLM) that transformers knows",
+) -> Iterator[None]:
     """Raise any exception inside the block as a ModelError, except those of our own."""
     try:
         yield
@@ -227,14 +261,19 @@ def _as_model_error(folder: Path) -> Iterator[None]:
         if not isinstance(error, Exception) and "Panic" not in type(error).__name__:
             raise  # a request to stop the program
         raise ModelError(
-            "transformers can't open this model as a text generator",
+            f"transformers can't open this model as {kind}",
             where=str(folder),
             got=f"{error}" or type(error).__name__,
-            fix="choose a decoder model (…ForCausalLM) that transformers knows",
+            fix=fix,
         ) from error
 
 
-def _check_room(folder: Path, files: Sequence[Path], options: dict[str, Any]) -> None:
+def _check_room(
+    folder: Path,
+    files: Sequence[Path],
+    options: dict[str, Any],
+    kind: Any = transformers.AutoModelForCausalLM,
+) -> None:
     """Raise ModelError if the config describes a far larger model than the files hold.
 
     Builds it on the meta device to count its parameters: the missing ones would be allocated and
@@ -242,7 +281,7 @@ def _check_room(folder: Path, files: Sequence[Path], options: dict[str, Any]) ->
     """
     config = transformers.AutoConfig.from_pretrained(folder, **options)
     with torch.device("meta"):
-        blank = transformers.AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        blank = kind.from_config(config, trust_remote_code=False)
     built = sum(weight.numel() for weight in blank.parameters())
     stored = sum(torch.Size(shape).numel() for shape in shapes(files).values())
     packed = 16 if read_config(folder).get("quantization_config") else 2

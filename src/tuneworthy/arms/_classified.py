@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -93,14 +94,20 @@ def fitted_classifier(
     if len({case.output for case in rows}) < 2:
         raise DoesNotApply("the training rows have a single label: there is nothing to classify")
     pipeline = tfidf_pipeline(strength, seed, len(rows))
-    with single_blas_thread():
-        pipeline.fit([classifier_input(case) for case in rows], [case.output for case in rows])
+    _fit(pipeline, [classifier_input(case) for case in rows], rows)
     return Fitted(
         answer=lambda queries: classify(queries, pipeline, None, costs),
         learned=True,
         pack=Pack(role=""),
         classifier=pipeline,
     )
+
+
+def _fit(classifier: Any, inputs: Any, rows: Sequence[Case]) -> None:
+    """Fit on the rows' labels; scikit-learn's guess that many labels are numbers is not shown."""
+    with single_blas_thread(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        classifier.fit(inputs, [case.output for case in rows])
 
 
 def tfidf_pipeline(strength: float, seed: int, rows: int) -> Any:
@@ -136,8 +143,7 @@ def fitted_vector_head(
     inputs = [classifier_input(case) for case in rows]
     head = vector_head(strength, seed)
     vectors = _vectors.encode(inputs, keep=True)  # cached: other folds share most of these rows
-    with single_blas_thread():
-        head.fit(vectors, [case.output for case in rows])
+    _fit(head, vectors, rows)
     return Fitted(
         answer=lambda queries: classify(queries, head, _vectors.encode, costs),
         learned=True,

@@ -32,6 +32,7 @@ _AMOUNT_PATTERN = re.compile(r"[$€£]\s?\d|(?<![\w.])\d[\d.,]*\s?([%$€£]|[^
 _MOST_LABELS, _LABEL_LENGTH = 300, 80
 _MOST_DISTINCT = 0.1  # share of distinct answers up to which answers about documents are labels
 _SLACK_TOKENS, _STEP_TOKENS = 16, 16
+_END_OF_SENTENCE = frozenset(".!?。！？")
 
 
 def output_type(task: Task, outputs: Sequence[str], cases: Sequence[Case] = ()) -> OutputType:
@@ -39,7 +40,7 @@ def output_type(task: Task, outputs: Sequence[str], cases: Sequence[Case] = ()) 
 
     Amounts such as `249 EUR` that answer questions (`cases`) are text however often one is
     repeated: a document gives them, and no closed list does. So are answers about documents of
-    which more than a tenth are distinct.
+    which more than a tenth are distinct, and whole sentences.
     """
     out = task.output
     if out.type is not None:
@@ -58,7 +59,15 @@ def output_type(task: Task, outputs: Sequence[str], cases: Sequence[Case] = ()) 
     distinct = len(set(outputs))
     open_ = questions and 2 * amounts > distinct
     open_ |= read and distinct > max(2, _MOST_DISTINCT * len(outputs))
+    open_ |= are_sentences(outputs)
     return "text" if kind == "label" and open_ else kind
+
+
+def are_sentences(outputs: Sequence[str]) -> bool:
+    """Return whether most distinct answers are sentences: six words or more and an end mark."""
+    distinct = {text.strip() for text in outputs}
+    whole = sum(text[-1:] in _END_OF_SENTENCE and len(text.split()) >= 6 for text in distinct)
+    return 2 * whole > len(distinct)
 
 
 def is_binary(metric: str) -> bool:

@@ -14,7 +14,7 @@ from tuneworthy.records.escape import quoted
 from tuneworthy.records.task import CopyRule
 from tuneworthy.rows.copies import contradictory_cases, near_copy_groups
 from tuneworthy.rows.docs import blank_ids
-from tuneworthy.rows.infer import near_labels
+from tuneworthy.rows.infer import are_sentences, near_labels, type_of_rows
 from tuneworthy.rows.leaks import answers_in_inputs, rows_in_documents
 from tuneworthy.rows.load import Loaded
 from tuneworthy.rows.rows import sortable_time
@@ -40,6 +40,7 @@ def row_observations(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observa
     yield from _copied_inputs(loaded)
     yield from _class_sizes(loaded, scored)
     yield from _test_labels(loaded)
+    yield from _repeated_sentences(loaded)
     yield from _schema_violations(loaded)
     if said := closed_fields_sentence(loaded.task):
         fix = "write `output.schema` with a plain string for a field that may hold others"
@@ -184,6 +185,16 @@ def _test_labels(loaded: Loaded) -> Iterator[Observation]:
         yield observation(
             "train_only_label", "warning", text, [quoted(label, 40) for label in unseen]
         )
+
+
+def _repeated_sentences(loaded: Loaded) -> Iterator[Observation]:
+    """Yield a note on sentences that repeat like labels and were taken as text."""
+    task, outputs = loaded.task, [case.output for case in loaded.everyone]
+    guessed = task.output.type == "text" and "output.type" in task.inferred
+    if guessed and type_of_rows(outputs) == "label" and are_sentences(outputs):
+        text = f"{count_noun(len(set(outputs)), 'sentence')} repeat as answers: taken as text"
+        fix = "write `output: {type: label}` if they are classes"
+        yield observation("repeated_sentences", "note", text, (), fix)
 
 
 def _schema_violations(loaded: Loaded) -> Iterator[Observation]:

@@ -17,6 +17,7 @@ from tuneworthy.rows.audit import audit
 from tuneworthy.rows.folds import split
 from tuneworthy.rows.infer import answer_limit, type_of_rows
 from tuneworthy.rows.load import Loaded, load
+from tuneworthy.rows.observations import row_observations
 from tuneworthy.rows.schema import inferred_schema, schema_checker
 
 LABELS = ["billing", "delivery", "refund"]
@@ -447,6 +448,18 @@ def test_real_rows_load_without_a_bad_row(name):
     assert not got.excluded
     if docs:
         assert all(case.context for case in got.everyone)
+
+
+def test_sentences_that_repeat_are_text_and_said(tmp_path):
+    told = ["The customer wants the money back today.", "The customer asks where the parcel is."]
+    rows = [{"input": f"a question {at}", "output": told[at % 2]} for at in range(40)]
+    found = loaded(tmp_path, rows)
+    assert found.task.output.type == "text"
+    said = [one for one in row_observations(found, found.everyone)
+            if one.kind == "repeated_sentences"]  # fmt: skip
+    assert "2 sentences repeat as answers: taken as text" in said[0].text
+    short = [{**row, "output": ["refund.", "Where is it?"][at % 2]} for at, row in enumerate(rows)]
+    assert loaded(tmp_path, short).task.output.type == "label"
 
 
 @pytest.mark.parametrize(

@@ -99,10 +99,13 @@ def studied(rows: list[tuple[str, str]], n: int, arms: list[Any]) -> dict[str, A
                 continue
             right = [one for one, _ in answers_of(task, arm.name, unseen)]
             accuracy[arm.name] = round(sum(right) / len(right), 4)
-    best = max(accuracy.values())
-    named = accuracy.get(verdict.arm or "", 0.0)
-    return {"named": verdict.arm, "status": verdict.status, "scores": scores, "unseen": len(unseen),
-            "accuracy": accuracy, "lost": round(best - named, 4)}  # fmt: skip
+    common = max(sorted({label for _, label in rows[:n]}), key=[x for _, x in rows[:n]].count)
+    plain = round(sum(label == common for _, label in unseen) / len(unseen), 4)
+    best = max([*accuracy.values(), plain])
+    named = accuracy.get(verdict.arm or "", plain)  # no arm named: the most common label stays
+    return {"named": verdict.arm, "status": verdict.status, "scores": scores,
+            "unseen": len(unseen), "accuracy": {"majority": plain, **accuracy},
+            "lost": round(best - named, 4)}  # fmt: skip
 
 
 def limited(rows: list[tuple[str, str]], limit: float, arms: list[Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from tuneworthy.records.evidence import ArmResult
 from tuneworthy.records.plugins import catalogue, load
 from tuneworthy.records.run import Run, Spec
 from tuneworthy.records.split import Split
-from tuneworthy.records.task import Data, Output, Task
+from tuneworthy.records.task import Data, Output, Success, Task
 
 FIGURES = sorted(catalogue("figures"))
 LABELS = Output(type="label", labels=("yes", "no"))
@@ -64,6 +64,27 @@ def test_a_share_of_answers_has_the_bound_of_the_design_and_is_told_as_a_clause(
     assert grouped.low == Design(groups).mean(flags, 0.05).interval.low
     assert figure.text.startswith("50 % of 20 answers (")
     assert figure.text.endswith(" are more than twice as long as the longest right one")
+
+
+VALIDITY = Task(data=Data(file="rows.jsonl"), output=Output(type="json"),
+                success=Success(metric="valid"))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "repeats", "found"),
+    [
+        ("no_json", "{}", (), False),
+        ("no_json", "{", (), True),
+        ("unstable", "{}", (), None),
+        ("unstable", "{}", ("{}", "{}"), False),
+        ("unstable", "{}", ("{}", "{ }"), True),
+    ],
+)
+def test_a_validity_study_tells_what_parses_and_what_changes(name, text, repeats, found):
+    again = tuple(Answer(case="c0", text=other) for other in repeats)
+    answer = Answer(case="c0", text=text, repeats=again)
+    assert load("figures", name).holds(VALIDITY, case(), answer) is found
+    assert load("figures", name).holds(task(Output(type="json")), case(), answer) is None
 
 
 def test_what_can_not_be_said_of_any_answer_is_absent():

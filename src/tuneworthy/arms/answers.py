@@ -9,6 +9,7 @@ from tuneworthy.records.record import Record
 
 TOOL, ROLE, SIMPLICITY = "", "candidate", 5
 NEEDS: frozenset[str] = frozenset()
+WITHOUT_GOLD = True
 
 
 class Options(Record):

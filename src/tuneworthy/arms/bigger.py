@@ -16,6 +16,7 @@ from tuneworthy.records.record import Record
 
 TOOL, ROLE, SIMPLICITY = "bigger", "candidate", 10
 NEEDS = frozenset({"bigger"})
+WITHOUT_GOLD = True
 REMEDY = "capability"
 CHOOSES_PROMPT = True
 

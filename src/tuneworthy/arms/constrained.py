@@ -25,6 +25,7 @@ from tuneworthy.records.task import Task
 
 TOOL, ROLE, SIMPLICITY = "schema", "candidate", 10
 NEEDS = frozenset({"model"})
+WITHOUT_GOLD = True
 REMEDY, PLACEBO = "format", "a random legal answer"
 CHOOSES_PROMPT = True
 
@@ -102,7 +103,7 @@ def placebo(options: Options) -> Options:
 def _random_answers(rule: Grammar, outputs: Sequence[str], seed: int) -> Fitted:
     """Return the placebo, whose draws depend only on the seed and the case."""
     closed = rule.kind == "labels"
-    legal = [str(label) for label in rule.value] if closed else sorted(outputs)
+    legal = [str(label) for label in rule.value] if closed else sorted(filter(None, outputs))
     if not legal:
         raise DoesNotApply("there is no training row to take a legal answer from")
 

@@ -9,6 +9,7 @@ from tuneworthy.records.record import Record, plain_file
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 10
 NEEDS = frozenset({"model"})
+WITHOUT_GOLD = True
 BY_NAME = True
 REMEDY = "convention"
 READS_FILE = True

@@ -15,6 +15,7 @@ from tuneworthy.records.record import Record, plain_file
 
 TOOL, ROLE, SIMPLICITY = "keep", "candidate", 0
 NEEDS = frozenset({"present"})
+WITHOUT_GOLD = True
 
 
 class Options(Record):

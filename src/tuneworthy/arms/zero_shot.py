@@ -8,6 +8,7 @@ from tuneworthy.records.record import Record
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 10
 NEEDS = frozenset({"model"})
+WITHOUT_GOLD = True
 CONTEXT = True
 
 

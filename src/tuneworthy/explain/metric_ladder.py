@@ -127,7 +127,8 @@ def blocking_reasons(
     if audit.conflict_share >= task.success.margin:
         share = f"{audit.conflict_share:.0%} of the scored rows"
         reasons.append(f"the same input has contradictory answers in {share}")
-    if task.success.judge is None:  # a judge is checked on human grades instead
+    # A judge is checked on human grades instead, and validity needs no right answer.
+    if task.success.judge is None and not task.lacks_answers:
         reasons += why_metric_is_broken(cases, metric)
     return tuple(dict.fromkeys(reasons))
 

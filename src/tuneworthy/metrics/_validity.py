@@ -21,6 +21,7 @@ from tuneworthy.records.task import Task
 from tuneworthy.sandbox.schemas import SchemaFault, external_reference, schema_check
 
 Parses = Callable[[str], bool | None]
+NO_JSON = "it is no JSON"
 
 
 def validity(task: Task) -> Callable[[Answer], bool | None]:
@@ -42,7 +43,7 @@ def validity(task: Task) -> Callable[[Answer], bool | None]:
 def _parse_check(task: Task) -> Parses:
     labels, schema = task.output.labels, task.output.json_schema
     if task.output.type == "json":
-        return _schema_matcher(schema) if isinstance(schema, dict) else _is_json
+        return _schema_matcher(schema) if isinstance(schema, dict) else is_json
     if task.output.type == "label":
         return lambda text: match_label(text, labels) is not None if labels else None
     if task.output.type == "number":
@@ -58,7 +59,8 @@ def _is_python(text: str) -> bool:
     return True
 
 
-def _is_json(text: str) -> bool:
+def is_json(text: str) -> bool:
+    """Return whether a text is JSON."""
     try:
         parse(text, exact=False)
     except ValueError:
@@ -66,8 +68,14 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _schema_matcher(schema: dict[str, Any]) -> Callable[[str], bool | None]:
-    """Return the function that says whether a text is JSON that matches the schema.
+def _schema_matcher(schema: dict[str, Any]) -> Parses:
+    """Return the function that says whether a text is JSON that matches the schema (see below)."""
+    fault = schema_fault(schema)
+    return lambda text: None if (wrong := fault(text)) is None else not wrong
+
+
+def schema_fault(schema: dict[str, Any]) -> Callable[[str], str | None]:
+    """Return the function that says how a text is no JSON that matches the schema, "" if it is.
 
     It returns None if the schema timed out on this text. Raises TaskError if the schema is broken
     and SecurityError if it refers outside itself.
@@ -84,11 +92,10 @@ def _schema_matcher(schema: dict[str, Any]) -> Callable[[str], bool | None]:
         raise TaskError("the schema can't be used", where=where, got=str(error),
                         fix="correct it (JSON Schema 2020-12)") from None  # fmt: skip
 
-    def match(text: str) -> bool | None:
+    def fault(text: str) -> str | None:
         try:
-            wrong = check(parse(text, exact=False))
+            return check(parse(text, exact=False))
         except (ValueError, ArithmeticError, RecursionError):
-            return False
-        return None if wrong is None else not wrong
+            return NO_JSON
 
-    return match
+    return fault

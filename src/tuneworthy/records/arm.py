@@ -30,6 +30,8 @@ A module in `arms/` defines
                 own setting (see arms/_choice.py). A placebo gets no prompts and uses
                 `setup.recipe`, the prompt that its arm chose
     BUILDS_ON_PROMPT (optional) True: it uses `setup.recipe`, the best prompt of its fold so far
+    WITHOUT_GOLD (optional) True: it can answer where no row has a right answer. Any other arm is
+                `skipped` there, as by an unmet need
     BY_NAME     (optional) True: it runs only where task.yaml names it, not under `arms: auto`
     READS_FILE  (optional) True: its option `file` is a file of the user, whose text counts
     UNLABELLED  (optional) True: it learns from `setup.unlabelled` too, where there are any

@@ -335,6 +335,7 @@ class Policy(Record):
     """The user's settings of the decision rule, fixed before the run: nothing in it is measured.
 
     `margin_is_default`: the user wrote none, so prices may replace it (also by a smaller one).
+    `lacks_answers`: no row has a right answer.
     """
 
     margin: float
@@ -348,6 +349,7 @@ class Policy(Record):
     horizon_months: float = 12
     margin_is_default: bool = False
     wrong_at_most: float | None = None
+    lacks_answers: bool = False
 
 
 def best_first(evidence: Evidence, arms: Sequence[ArmResult]) -> list[ArmResult]:

@@ -17,6 +17,7 @@ _WORDS_OF_NEED = {
     "schema": ("JSON answers", " (output.schema)"),
     "docs": ("data.docs", ""),
     "gold_passage": ("rows with `context`", ""),
+    "gold": ("rows with a right answer", " (`output`)"),
     "bigger": ("bigger", ""),
     "decision": ("decision", " (a decision model's address)"),
     "teacher": ("teacher", ""),
@@ -330,7 +331,8 @@ Available = Mapping[str, Reason | None]
 
 def unmet_needs(spec: Spec, available: Available) -> list[Reason]:
     """Return a reason for each need of an arm that is not met here; [] if it can be measured."""
-    return [reason for need in sorted(needs_of_arm(spec)) if (reason := available.get(need))]
+    needs = needs_of_arm(spec) | ({"gold"} if not _has_flag(spec.arm, "WITHOUT_GOLD") else set())
+    return [reason for need in sorted(needs) if (reason := available.get(need))]
 
 
 def needs_of(task: Task, *, gold: bool, **known: Reason | None) -> dict[str, Reason | None]:
@@ -340,6 +342,7 @@ def needs_of(task: Task, *, gold: bool, **known: Reason | None) -> dict[str, Rea
         "schema": task.output.type == "json",
         "docs": task.data.docs is not None,
         "gold_passage": gold,
+        "gold": not task.lacks_answers,
         "bigger": task.bigger is not None,
         "decision": task.decider is not None,
         "teacher": task.teacher is not None,

@@ -27,6 +27,9 @@ Match = Literal["id", "input", "order"]
 
 ModelRole = Literal["model", "tune", "bigger", "decision", "teacher", "judge"]
 
+VALID = "valid"
+"""The metric of a validity study, inferred where no row has a right answer."""
+
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 _Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
@@ -280,6 +283,11 @@ class Task(Record):
         copy = self.model_copy()
         copy._folder = folder
         return copy
+
+    @property
+    def lacks_answers(self) -> bool:
+        """Return whether no row has a right answer: then only validity is measured."""
+        return self.success.metric == VALID
 
     @property
     def hash(self) -> str:

@@ -70,7 +70,7 @@ def _ladder_lines(screen: Screen, view: Opening, results: Results) -> None:
         + " "
         + cell(f"{phrases.score_name(results.task)} (95 %)", length + 6 + side)
     )
-    key = "░ wrong █ right"
+    key = "░ invalid █ valid" if results.task.lacks_answers else "░ wrong █ right"
     keys = (f"your {len(results.cases):,} cases, hardest left: {key}", f"cases: {key}")
     shown = screen.safe(next((text for text in keys if len(text) <= rest), cell(key, rest)))
     screen.add(Text(f"  {head} {cell(unit, 7, right=True)}  {shown.rstrip()}", "dim"))

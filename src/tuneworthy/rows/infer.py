@@ -207,7 +207,7 @@ def with_inferred(
     if kind == "label" and task.output.labels is None:
         out["labels"] = tuple(sorted(set(outputs)))
         inferred.append("output.labels")
-    if task.output.max_tokens is None:
+    if task.output.max_tokens is None and any(outputs):
         out["max_tokens"] = answer_limit(outputs)
         inferred.append("output.max_tokens")
     success: dict[str, Any] = {}

@@ -163,7 +163,9 @@ def answers_in_inputs(cases: Sequence[Case], labels: bool) -> Iterator[Observati
     natural for texts, which are often taken from the input.
     """
     sample = [
-        case for case in cases[:_MOST_READ_ROWS] if len(case.output.strip()) <= _SEARCHED_CHARACTERS
+        case
+        for case in cases[:_MOST_READ_ROWS]
+        if 0 < len(case.output.strip()) <= _SEARCHED_CHARACTERS
     ]
     if len(sample) < max(_LEAST_ROWS, _NOTE_SHARE * len(cases[:_MOST_READ_ROWS])):
         return

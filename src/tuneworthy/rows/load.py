@@ -12,7 +12,7 @@ from typing import Literal
 from tuneworthy.records.audit_report import Observation
 from tuneworthy.records.case import Case, Query
 from tuneworthy.records.errors import DataError
-from tuneworthy.records.task import Task
+from tuneworthy.records.task import VALID, Task
 from tuneworthy.rows.answer_form import MUST_SAY, has_demands, no_demand_fault
 from tuneworthy.rows.bad_rows import MAX_SHOWN, BadRows, RawRow, RowFault
 from tuneworthy.rows.copies import Copies, find_copies
@@ -20,7 +20,14 @@ from tuneworthy.rows.docs import Doc, read_docs
 from tuneworthy.rows.infer import label_faults, output_type, with_inferred
 from tuneworthy.rows.leaks import without_leaks
 from tuneworthy.rows.locked import split_locked
-from tuneworthy.rows.reading import FileRows, ReadingProgress, SampleSpec, read_file, with_contexts
+from tuneworthy.rows.reading import (
+    FileRows,
+    ReadingProgress,
+    SampleSpec,
+    lacks_answers,
+    read_file,
+    with_contexts,
+)
 
 _MAX_ROWS = 100_000  # a larger file is sampled down to this, to bound memory
 SLOW_COMPARISON_ROWS = 20_000  # from this many rows the pairwise comparison takes seconds
@@ -125,16 +132,29 @@ def _read_files(
     docs = read_docs(task.folder / data.docs, data.docs) if data.docs else ()
     named = {"main": data.file or data.train, "test": data.test, "dev": data.dev,
              "pool": data.unlabelled}  # fmt: skip
-    files = {}
+    files, answered = {}, not _lacks_answers(task)
     for key, name in named.items():
         if name is not None:
-            kept = read_file(task.folder / name, name, bad, draw, answered=key != "pool")
+            kept = read_file(
+                task.folder / name, name, bad, draw, answered=answered and key != "pool"
+            )
             kept.cases = with_contexts(kept.cases, docs, bad)
             files[key] = kept
             if not kept.rows:
                 raise DataError("the file holds no rows", where=name, got="only blank lines",
                                 fix="write one row a line into it")  # fmt: skip
     return files, docs
+
+
+def _lacks_answers(task: Task) -> bool:
+    """Return whether no row has a right answer and a schema says which answers are valid."""
+    data = task.data
+    names = [name for name in (data.file, data.train, data.test, data.dev) if name is not None]
+    return (
+        task.output.json_schema is not None
+        and task.success.metric is None
+        and all(lacks_answers(task.folder / name, name) for name in names)
+    )
 
 
 def _leave_out_variants(task: Task, files: dict[str, FileRows], bad: BadRows) -> None:
@@ -200,6 +220,7 @@ def _make_loaded(
     kind = output_type(task, outputs, labelled["main"])
     everyone = [case for cases in labelled.values() for case in cases or ()]
     metric = MUST_SAY if kind == "text" and all(map(has_demands, everyone)) else None
+    metric = metric if any(outputs) else VALID
     return Loaded(
         task=with_inferred(task, kind, outputs, metric),
         cases=labelled["main"],

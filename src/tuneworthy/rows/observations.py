@@ -133,6 +133,18 @@ def _copied_inputs(loaded: Loaded) -> Iterator[Observation]:
 def _class_sizes(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
     cases = loaded.everyone
     answers = Counter(case.output for case in cases)
+    if loaded.task.lacks_answers:
+        text = (
+            "this is a validity study (no row has a right answer), and nothing says which answers"
+            " are right"
+        )
+        fix = "write `output` in every row; what is measured is whether answers match the schema"
+        yield observation("validity_study", "blocked", text, [case.id for case in cases], fix)
+        if loaded.task.repeats == 1:
+            text = "each row is asked once, so whether answers are stable is not measured"
+            fix = "`repeats: 5`, and a temperature above 0 for the arm: at 0 answers can't differ"
+            yield observation("asked_once", "note", text, (), fix)
+        return
     if len(answers) == 1 and len(cases) > 1:
         text = (
             f"all {with_verb(len(cases), 'row', 'have')} the same answer; nothing can be told apart"
@@ -202,7 +214,7 @@ def _schema_violations(loaded: Loaded) -> Iterator[Observation]:
     if loaded.task.output.type != "json" or not isinstance(schema, dict):
         return
     check = schema_checker(schema)
-    checked: dict[str, str | None] = {}
+    checked: dict[str, str | None] = {"": ""}  # no right answer violates nothing
     wrong: list[tuple[Case, str]] = []
     late: list[str] = []
     for case in loaded.everyone:

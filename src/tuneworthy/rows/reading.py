@@ -14,7 +14,7 @@ from tuneworthy.records.escape import quoted
 from tuneworthy.rows.bad_rows import ROW_FIELDS, BadRows, RawRow, RowFault
 from tuneworthy.rows.docs import Doc
 from tuneworthy.rows.lines import check_text_file
-from tuneworthy.rows.rows import read_rows, to_case
+from tuneworthy.rows.rows import lacks_answer, read_rows, to_case
 
 _KNOWN_FIELDS = frozenset(ROW_FIELDS)
 _ROWS_PER_CHECK = 1000  # rows between two checks of the clock
@@ -117,6 +117,12 @@ def read_file(
     drawn.sort(key=lambda row: row.rank[1])
     _add_named_cases(kept, drawn, bad)
     return kept
+
+
+def lacks_answers(path: Path, name: str) -> bool:
+    """Return whether no row of a file has a right answer; reads up to the first that has one."""
+    check_text_file(path, name)
+    return all(isinstance(row, RowFault) or lacks_answer(row) for row in read_rows(path, name))
 
 
 def seeded_hash(seed: int, name: str) -> bytes:

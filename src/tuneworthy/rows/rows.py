@@ -50,6 +50,14 @@ def to_case(raw: RawRow, *, answered: bool = True) -> Case | RowFault:
         return RowFault(raw.where, "the row can't be read", got, "compare it with the other rows")
 
 
+def lacks_answer(raw: RawRow) -> bool:
+    """Return whether a row has no right answer, nor a field that probably means one."""
+    if raw.fields.keys() & {"output", "accepted"} or likely_name(raw.fields, "output"):
+        return False
+    case = to_case(raw, answered=False)
+    return isinstance(case, RowFault) or not case.output
+
+
 def _make_case(raw: RawRow, answered: bool) -> Case:
     row = raw.fields
     messages, answer = _read_conversation(row)

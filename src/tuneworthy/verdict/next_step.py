@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tuneworthy.matrix.abstention import least_rows
+from tuneworthy.matrix.detectable import rows_for
 from tuneworthy.matrix.sizing import SampleSize, rows_to_collect
 from tuneworthy.records.counting import chance_text, percent, points
 from tuneworthy.records.evidence import ArmResult, Evidence, Policy
@@ -44,6 +45,8 @@ def next_step(
     Findings only explain; no step is taken from them.
     """
     del findings
+    if ruling.status == "blocked" and policy.lacks_answers:
+        return _step_to_write_answers(evidence, policy)
     if ruling.status == "blocked":
         return Next(do="repair", why=evidence.blocks[0])
     if evidence.limited:
@@ -84,6 +87,13 @@ def next_step(
     if not offers:
         return Next(do="measure another arm", why="there is no second arm to compare on these rows")
     return _cheapest_step(offers)
+
+
+def _step_to_write_answers(evidence: Evidence, policy: Policy) -> Next:
+    rows, need = evidence.n, rows_for(policy.margin)
+    usd = None if policy.label_each is None else min(rows, need) * policy.label_each
+    why = f"about {need:,} rows with a right answer show a difference of {points(policy.margin)}"
+    return Next(do="label", rows=min(rows, need), usd=usd, why=why)
 
 
 def _step_before_rows(

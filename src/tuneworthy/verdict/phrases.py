@@ -170,7 +170,9 @@ def target_line(verdict: Verdict, target: float) -> str:
 
 
 def score_name(task: Task) -> str:
-    """Return what a score of the task is: "score", or "answered" under `success.wrong_at_most`."""
+    """Return what a score of the task is: "valid" without right answers, "answered", or "score"."""
+    if task.lacks_answers:
+        return "valid"
     return "score" if task.success.wrong_at_most is None else "answered"
 
 

@@ -152,6 +152,7 @@ def policy_of(task: Task) -> Policy:
         horizon_months=money.horizon_months,
         margin_is_default="margin" not in success.model_fields_set,
         wrong_at_most=success.wrong_at_most,
+        lacks_answers=task.lacks_answers,
     )
 
 

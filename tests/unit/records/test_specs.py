@@ -13,10 +13,11 @@ from tuneworthy.records.specs import (
     specs,
     trainer_command,
     trains,
+    unmet_needs,
     uses_vectors,
     variant_of,
 )
-from tuneworthy.records.task import Data, Task
+from tuneworthy.records.task import Data, Output, Success, Task
 
 
 def task(arms):
@@ -139,3 +140,15 @@ def test_a_decision_model_is_named_by_its_own_key_or_as_the_model(keys, spec):
     assert spec or "decision" in str(reason)
     plain = Task(data=Data(file="rows.jsonl"))
     assert (plain.hash == task.hash) is (not keys), "an older task keeps its hash"
+
+
+def test_where_no_row_has_a_right_answer_an_arm_that_reads_one_is_not_met():
+    success, output = {"metric": "valid"}, {"type": "json"}
+    lacking = task("auto").model_copy(update={"success": Success(**success),
+                                              "output": Output(**output)})  # fmt: skip
+    met = needs_of(lacking, gold=False)
+    open_ = {spec.arm for spec in specs(lacking) if not unmet_needs(spec, {"gold": met["gold"]})}
+    assert open_ == {"present", "zero_shot", "constrained", "bigger"}
+    (reason,) = {str(r) for s in specs(lacking) for r in unmet_needs(s, {"gold": met["gold"]})}
+    assert reason == "needs rows with a right answer (`output`)"
+    assert needs_of(task("auto"), gold=False)["gold"] is None

@@ -27,6 +27,19 @@ def beside(wins, losses, n, factor=1.0, **more):
     return scenes.worked()[0].model_copy(update=update)
 
 
+@pytest.mark.parametrize(("n", "rows", "usd"), [(40, 40, 20.0), (9_000, 620, 310.0)])
+def test_without_right_answers_none_is_named_and_answers_are_to_be_written(n, rows, usd):
+    found = beside(40, 0, 200, blocks=("no row has a right answer",))
+    found = found.model_copy(update={"n": n})
+    assert decide(found, (), PLAIN).next.do == "repair", "another reason asks for another step"
+    verdict = decide(found, (), Policy(margin=0.05, lacks_answers=True))
+    assert (verdict.use, verdict.arm, verdict.status) == ("none", None, "blocked")
+    assert (verdict.next.do, verdict.next.rows, verdict.next.usd) == ("label", rows, None)
+    assert "about 620 rows with a right answer show a difference of 5 points" in verdict.next.why
+    priced = Policy(margin=0.05, lacks_answers=True, label_each=0.5)
+    assert decide(found, (), priced).next.usd == usd
+
+
 def test_rows_near_the_margin_are_offered_with_their_chance():
     for wins in (30, 29, 26):  # 5, 4.5 and 3 points ahead
         found = beside(wins, 20, 200, pool=0)

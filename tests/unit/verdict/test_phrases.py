@@ -5,6 +5,7 @@ from verdict_scenes import arm, worked
 
 from tuneworthy.records.counting import score_text, tenths
 from tuneworthy.records.interval import Interval
+from tuneworthy.records.task import Data, Success, Task
 from tuneworthy.records.verdict import Finding, Next
 from tuneworthy.verdict import phrases
 from tuneworthy.verdict.decide import decide
@@ -113,3 +114,12 @@ def test_a_number_is_said_in_its_unit(unit, numbers, said):
     value, low, high = numbers
     found = Finding(name="q", answer="no", because="b", value=value, low=low, high=high)
     assert phrases.finding_quantity(found, unit) == said
+
+
+@pytest.mark.parametrize(
+    ("success", "name"),
+    [({}, "score"), ({"wrong_at_most": 0.1}, "answered"), ({"metric": "valid"}, "valid")],
+)
+def test_a_score_is_called_by_what_it_counts(success, name):
+    task = Task(data=Data(file="rows.jsonl"), success=Success(**success))
+    assert phrases.score_name(task) == name

@@ -114,7 +114,8 @@ Measured = Iterator[tuple[str, Any]]
 def _measure_reliability(inputs: ExtrasInputs, evidence: Evidence) -> Measured:
     runner = inputs.runner
     ground = MeasurementInputs(runner.task, inputs.loaded, inputs.cases, runner.metric)
-    yield "soundness", soundness(ground, evidence, inputs.runs)
+    unlabelled = "no row has a right answer" if runner.task.lacks_answers else ""
+    yield "soundness", unlabelled or soundness(ground, evidence, inputs.runs)
     yield "styles", styles(runner.task, inputs.cases, inputs.runs) or "no arm was measured"
     rows = inputs.loaded.copies
     search = search_summary(runner.task, rows, inputs.runs, evidence, runner.split)

@@ -85,7 +85,9 @@ def test_the_opened_pack_answers_as_the_arm(name, tmp_path):
                     for answers in both)  # fmt: skip
         assert one == two
         if opened.prompts and not pack.draft:
-            assert [tuple(prompt) for prompt in opened.prompts(queries)] == [a[2] for a in two]
+            told = zip(opened.prompts(queries), [answer[2] for answer in two], strict=True)
+            unsent = {()} if pack.first else set()  # where its first part answered
+            assert all(sent in {tuple(prompt)} | unsent for prompt, sent in told)
 
 
 @pytest.mark.parametrize("name", ["nearest_shots", "few_shot", "rag"])

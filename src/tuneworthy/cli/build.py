@@ -21,8 +21,8 @@ from tuneworthy.cli._options import (
 
 _EXIT_REFUSED = 4
 FORMS = (
-    "Export this form, and what it needs; repeatable: peft, merged, weights, gguf, prompt, schema,"
-    " index, classifier, card."
+    "Export this form, and what it needs; repeatable: peft, merged, weights, gguf, encoder, prompt,"
+    " schema, index, classifier, card."
 )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tuneworthy.matrix.columns import Column, shared_cases
+from tuneworthy.matrix.design import Difference, Mean
 from tuneworthy.matrix.inputs import ComparisonInputs
 from tuneworthy.records.answer import Score
 from tuneworthy.records.confidence import ClassScores
@@ -22,7 +23,9 @@ def class_scores(
     """Return {arm: balanced accuracy, macro F1, and how far it is behind the best one by F1}.
 
     All arms are scored on the cases that all of them answered, and drawn together: the difference
-    of two arms is paired. Labels that no case has do not count. {} for fewer than two labels.
+    of two arms is paired. Labels that no case has do not count. No interval is narrower than that
+    of the plain share of right answers: draws of rows that are all right differ in nothing.
+    {} for fewer than two labels.
     """
     ids = [i for i in shared_cases(list(columns.values())) if i in gold]
     names = sorted({gold[i] for i in ids})
@@ -37,15 +40,20 @@ def class_scores(
         rows = [np.arange(len(ids)), *draws]
         found[arm] = np.array([_scores(right[at], said[at], len(names)) for at in rows])
     best = max(found, key=lambda arm: (found[arm][0, 1], arm))
-    return {
-        arm: ClassScores(
-            balanced_accuracy=_interval(table[:, 0]),
-            macro_f1=_interval(table[:, 1]),
-            behind=None if arm == best else _interval(table[:, 1] - found[best][:, 1]),
+    hits = {arm: {i: float(_label_of(one, i) == gold[i]) for i in ids}
+            for arm, one in columns.items()}  # fmt: skip
+    out = {}
+    for arm, table in found.items():
+        plain = inputs.design.mean(hits[arm], ALPHA)
+        apart = {i: hits[arm][i] - hits[best][i] for i in ids}
+        behind = table[:, 1] - found[best][:, 1]
+        out[arm] = ClassScores(
+            balanced_accuracy=_interval(table[:, 0], plain),
+            macro_f1=_interval(table[:, 1], plain),
+            behind=None if arm == best else _interval(behind, inputs.design.difference(apart)),
             best=best,
         )
-        for arm, table in found.items()
-    }
+    return out
 
 
 def _label_of(column: Column, case: str) -> str:
@@ -73,6 +81,10 @@ def _scores(right: Array, said: Array, labels: int) -> tuple[float, float]:
     return float((hits[present] / asked[present]).mean()), float(f1.mean())
 
 
-def _interval(values: Array) -> Interval:
+def _interval(values: Array, plain: Mean | Difference) -> Interval:
+    """Return the first value with the quantiles of the others, at least as wide as `plain`."""
     low, high = np.quantile(values[1:], [ALPHA / 2, 1 - ALPHA / 2])
-    return Interval.of((float(values[0]), min(low, values[0]), max(high, values[0])))
+    mean = float(values[0])
+    ends = min(low, mean + plain.low - plain.mean), max(high, mean + plain.high - plain.mean)
+    least = 0.0 if isinstance(plain, Mean) else -1.0
+    return Interval.of((mean, max(least, ends[0]), min(1.0, ends[1])))

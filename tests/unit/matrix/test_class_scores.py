@@ -60,6 +60,12 @@ def test_answers_that_are_no_label_are_wrong_and_no_class():
     assert found["x"].macro_f1.mean == 0.5
 
 
+def test_answers_that_are_all_right_are_not_certain():
+    found = study(["a", "b"] * 45, {"x": ["a", "b"] * 45})["x"]
+    assert found.macro_f1.mean == found.macro_f1.high == 1
+    assert 0.9 < found.macro_f1.low < 0.97
+
+
 def test_one_label_has_no_such_score():
     assert study(["a"] * 10, {"x": ["a"] * 10}) == {}
 

@@ -94,7 +94,7 @@ def test_weights_that_are_pickles_are_refused(made, rows, capsys, tmp_path):
 
 def test_a_paid_endpoint_needs_a_cap_and_an_absent_server_is_an_error(made, rows, capsys):
     code, told, err = compared(capsys, "new=openai:gpt-4o-mini", f"base={made.spec}")
-    assert code == 2
+    assert code == 2, told
     assert "no cap" in told["what"]
     assert "asking" not in err
     code, told, _ = compared(

@@ -26,7 +26,8 @@ from typing import Any
 _WORKER = Path(__file__).with_name("_worker.py")
 _START_SECONDS = 30.0
 _LONGEST_REPLY_BYTES = 1_000_000
-_MARK_VARIABLE, _MOST_ROUNDS = "TUNEWORTHY_SANDBOX", 5
+_MARK_VARIABLE = "TUNEWORTHY_SANDBOX"
+_MOST_KILL_SECONDS, _KILL_PAUSE = 1.0, 0.002
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "SYSTEMROOT")
 
 
@@ -156,26 +157,44 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
         return True
 
 
-def _kill_marked(mark: bytes) -> None:
-    """Kill every process whose environment holds this mark, and repeat until none is left."""
-    for _ in range(_MOST_ROUNDS):
-        found = 0
+def _kill_marked(mark: bytes, since: int) -> None:
+    """Kill every process whose environment holds this mark, and repeat until none is left.
+
+    A process that is just starting a program shows no environment yet. Where such a one began at
+    `since` (clock ticks) or later, look again; for a second at most.
+    """
+    end = time.monotonic() + _MOST_KILL_SECONDS
+    while time.monotonic() < end:
+        left = False
         for place in Path("/proc").glob("[0-9]*/environ"):
             with contextlib.suppress(OSError):
-                if mark in place.read_bytes().split(b"\0"):
+                content = place.read_bytes()
+                if mark in content.split(b"\0"):
                     os.kill(int(place.parent.name), signal.SIGKILL)
-                    found += 1
-        if not found:
+                    left = True
+                elif not content and (place.parent / "exe").readlink():  # no kernel thread
+                    left = left or _start_ticks(place.parent.name) >= since
+        if not left:
             return
+        time.sleep(_KILL_PAUSE)
+
+
+def _start_ticks(pid: int | str) -> int:
+    """Return when a process began, in clock ticks since the machine's start; 0 if it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return 0
 
 
 def _kill_group(process: subprocess.Popen[bytes], owner: int, life: int, mark: bytes) -> None:
     if owner != os.getpid():  # after a fork the child belongs to the parent
         return
+    since = _start_ticks(process.pid)
     if process.returncode is None:  # not reaped yet, so no other group can have its number
         with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
-    _kill_marked(mark)
+    _kill_marked(mark, since)
     process.wait()
     with contextlib.suppress(OSError):
         os.close(life)

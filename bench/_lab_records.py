@@ -1,4 +1,4 @@
-"""Record runs of cases: the planted one, its clean twin, and settings of the knobs.
+"""Record runs of cases: the planted one, its clean twin, and the tempting fixes.
 
 A run is stored under a digest of all that it depends on, so a stopped recording can go on, and a
 run that several cases share (most clean twins) is made once. Knows no page.
@@ -7,19 +7,18 @@ run that several cases share (most clean twins) is made once. Knows no page.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tuneworthy.lab.cases import LabCase
 from tuneworthy.lab.events import SCHEMA, Event, read_record, write_record
-from tuneworthy.lab.recordings import PACKAGE_RECORDS
+from tuneworthy.lab.recordings import PACKAGE_RECORDS, SHIPPED_RECORDS
 from tuneworthy.lab.run_process import LabRun, run_case
 from tuneworthy.records.code import source_digest
 from tuneworthy.records.failure import Config, RunFacts, Runs
 from tuneworthy.records.record import digest
 
-MOST_SETTINGS = 12  # the most settings that are recorded beside the planted run and its twin
 MEASURED_CODE = (
     "records/failure.py", "lab/experiment.py", "lab/encode.py", "lab/facts.py", "lab/cases.py",
     "lab/card_*.py",
@@ -29,25 +28,9 @@ MODULE_HOOKS = ("rows", "render", "probes", "of_probe", "facts", "answer")
 
 
 def settings_to_record(case: LabCase) -> list[Config]:
-    """Return at most 12 configurations that a visitor is likely to try: one or two knobs turned.
-
-    First one knob of the planted run, in turn for each knob; then the repaired run with one more
-    knob turned. Neither the planted run nor its twin is among them.
-    """
-    plant, twin = case.config("plant"), case.config("twin")
-    found: list[Config] = []
-    for start in (plant, twin):
-        for turned in _turned_knobs(start, case.module.KNOBS):
-            if turned not in (plant, twin, *found):
-                found.append(turned)
-    return found[:MOST_SETTINGS]
-
-
-def _turned_knobs(start: Config, knobs: dict[str, tuple[Any, ...]]) -> Iterator[Config]:
-    for at in range(max(map(len, knobs.values()))):
-        for key, values in knobs.items():
-            if at < len(values):
-                yield {**start, key: values[at]}
+    """Return the configuration of each tempting fix of a case."""
+    plant = case.config("plant")
+    return [{**plant, **fix.turns} for fix in case.module.FIXES]
 
 
 class Recorder:
@@ -61,8 +44,10 @@ class Recorder:
         self._model: Any = None
 
     def twin_facts(self, case: LabCase, seed: int) -> RunFacts:
-        """Return the facts of a case's clean run, which is made if it is not stored."""
-        return facts_of(self._events(LabRun(case, case.config("twin"), seed, "twin")))
+        """Return the facts of a case's clean run: the stored one, the shipped one, or a new one."""
+        run = LabRun(case, case.config("twin"), seed, "twin")
+        shipped = SHIPPED_RECORDS.facts(run.id) if not self._path(run).exists() else None
+        return shipped or facts_of(self._events(run))
 
     def events(self, run: LabRun) -> list[Event]:
         """Return the events of a run; its end is judged by the case's present code."""
@@ -73,8 +58,11 @@ class Recorder:
         """Write the record of a run to the folder of shipped records; return the file."""
         return write_record(self.events(run), folder / f"{run.id}.json.gz")
 
+    def _path(self, run: LabRun) -> Path:
+        return self._folder / f"{run_key(run)}.json.gz"
+
     def _events(self, run: LabRun) -> list[Event]:
-        path = self._folder / f"{run_key(run)}.json.gz"
+        path = self._path(run)
         if path.exists():
             return read_record(path.read_bytes())
         if self._model is None:

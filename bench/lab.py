@@ -1,9 +1,11 @@
 """The cases of the lab, run for real on the embedded model: their records, and their detectors.
 
 usage: lab.py records [SLUG ...]      write src/tuneworthy/lab/records, on seed 0: planted run and
-                                      clean twin of each case, then up to 12 settings of its knobs
+                                      clean twin of each case, then its tempting fixes
+       lab.py fixes [SLUG ...]        the tempting fixes alone, judged by the shipped clean twins
        lab.py pairs [SLUG ...]        planted runs and clean twins alone
        lab.py play                     write the playground's records beside them
+       lab.py kinds                    write what five kinds of tuning change, beside them
        lab.py table                    print what the shipped records show, as docs/evidence has it
        lab.py rows [N]                the detectors that need rows and tokens alone, on N seeds
        lab.py seeds [N] [SLUG ...]    planted run and clean twin on N seeds (default 5): how often
@@ -37,6 +39,7 @@ from tuneworthy.lab.play_run import record_play
 from tuneworthy.lab.recordings import SHIPPED_RECORDS
 from tuneworthy.lab.run_process import LabRun
 from tuneworthy.lab.strength import record_strength
+from tuneworthy.lab.tuning_kinds import record_kinds
 from tuneworthy.models import open_model
 from tuneworthy.models.local.chat_template import prompt_ids
 from tuneworthy.models.local.weights import cache_folder
@@ -63,7 +66,7 @@ def write_pairs(record: Recorder, cases: Sequence[LabCase]) -> None:
 
 
 def write_settings(record: Recorder, cases: Sequence[LabCase]) -> None:
-    """Record what a visitor is likely to try in each case."""
+    """Record the tempting fixes of each case."""
     for case in cases:
         _ship(record, [LabRun(case, config, 0, "own") for config in settings_to_record(case)])
 
@@ -81,6 +84,12 @@ def write_play() -> None:
     model, shared = open_model(SPEC, folder=Path()), cache_folder() / "lab-runs" / "shared"
     for path in (record_play(model, shared), record_strength(model, shared)):
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB", flush=True)
+
+
+def write_kinds() -> None:
+    """Record what five kinds of fine-tuning change in weights, outputs and answers."""
+    path = record_kinds(open_model(SPEC, folder=Path()), cache_folder() / "lab-runs" / "work")
+    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB", flush=True)
 
 
 def table_of_records(cases: Sequence[LabCase]) -> Iterator[str]:
@@ -201,16 +210,19 @@ def main() -> None:
     words = sys.argv[1:]
     if words == ["play"]:
         write_play()
+    elif words == ["kinds"]:
+        write_kinds()
     elif words[:1] == ["rows"]:
         for case in (each for each in all_cases().values() if each.name in FROM_ROWS):
             print(detect_in_rows(case, int(words[1]) if words[1:] else SEEDS), flush=True)
     elif words == ["table"]:
         print("| case | found | in the twin | twin passes | seconds |\n|---|---|---|---|---|")
         print("\n".join(table_of_records(list(all_cases().values()))))
-    elif words[:1] in (["records"], ["pairs"]):
+    elif words[:1] in (["records"], ["pairs"], ["fixes"]):
         record, cases = recorder(), list(_chosen(words[1:]))
-        write_pairs(record, cases)
-        if words[0] == "records":
+        if words[0] != "fixes":
+            write_pairs(record, cases)
+        if words[0] != "pairs":
             write_settings(record, cases)
     elif words[:1] == ["seeds"]:
         count = int(words[1]) if words[1:] and words[1].isdigit() else SEEDS

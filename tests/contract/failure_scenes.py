@@ -80,4 +80,14 @@ SCENES = {
         "clean": [RunFacts(end_trained=1.0, p_end=0.99), RunFacts(end_trained=0.0, p_end=0.99)],
         "missing": [RunFacts(p_end=0.2)],
     },
+    "rating_rewarded": {
+        "found": [RunFacts(other={"chosen_wrong": 0.7})],
+        "clean": [RunFacts(other={"chosen_wrong": 0.0}), RunFacts(other={"chosen_wrong": 0.2})],
+        "missing": [RunFacts(score=0.2)],
+    },
+    "wrong_base": {
+        "found": [RunFacts(other={"general_loss_before": 9.1})],
+        "clean": [RunFacts(other={"general_loss_before": 2.2})],
+        "missing": [RunFacts(score=0.2)],
+    },
 }

@@ -10,6 +10,8 @@ from failure_scenes import SCENES
 
 from tuneworthy.lab import words
 from tuneworthy.lab.cases import all_cases, scored_case
+from tuneworthy.lab.pages import Site, case_page
+from tuneworthy.lab.recordings import Recordings
 from tuneworthy.metrics import scorer
 from tuneworthy.records.answer import Answer
 from tuneworthy.records.failure import Check, Detection, RunFacts, Runs
@@ -47,7 +49,7 @@ def test_a_file_defines_what_it_must(name):
     named = {*words.MEASURES, *words.CASE_MEASURES}
     assert {key.removeprefix("other.") for key in module.MEASURES} <= named
     lines = Path(module.__file__).read_text("utf-8").splitlines()
-    assert len(lines) < 100
+    assert len(lines) < 120
 
 
 @pytest.mark.parametrize("name", sorted({*FAILURES} - {"judge_order"}))  # it scores verdicts
@@ -85,6 +87,35 @@ def test_knobs_lead_from_the_planted_run_to_the_clean_one(name):
         assert len(set(values)) == len(values) > 1, key
         assert {plant[key], twin[key]} <= set(values), key
     assert {**plant, **{key: module.CLEAN[key] for key in changed}} == twin
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_four_to_six_tempting_fixes_turn_knobs_and_are_no_clean_run(name):
+    module, case = load("failures", name), CASES[name]
+    plant, fixes = case.config("plant"), module.FIXES
+    tried = [{**plant, **fix.turns} for fix in fixes]
+    assert 4 <= len(fixes) <= 6
+    assert all(tried.count(config) == 1 for config in tried)
+    assert plant not in tried
+    assert case.config("twin") not in tried
+    assert len({fix.says for fix in fixes}) == len(fixes)
+    for fix in fixes:
+        assert 20 <= len(fix.says) <= 160
+        assert fix.says.endswith(".")
+        for key, value in fix.turns.items():
+            assert value in module.KNOBS[key], "a visitor can choose it"
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_every_fix_is_recorded_and_the_page_tells_nothing_of_it_before_the_press(name):
+    case, site = CASES[name], Site(live=False)
+    found = list(Recordings(case).settings())
+    assert len(found) == 1 + len(case.module.FIXES)
+    assert all(check["passed"] for check in found[0]["checks"]), "the clean run's setting mends"
+    page = re.sub(r"<script.*?</script>", "", case_page(case, 1, site), flags=re.S)
+    assert not [each for each in found if each["id"] in page or (each["says"] or "?!") in page]
+    told = set(re.findall(r"<option ([^>]*)>", page))
+    assert {re.sub(r'value="[^"]*"( selected)?', "", attributes) for attributes in told} == {""}
 
 
 @pytest.mark.parametrize("name", FAILURES)

@@ -67,6 +67,7 @@ def card_data(case: LabCase, records: RecordStore = SHIPPED_RECORDS) -> dict[str
         "kind": kind,
         "shown": said.title,
         "spark": recorded.sparkline(key, said.top),
+        "apart": _chart_data(key, case.trains)["apart"],
     }
 
 
@@ -190,7 +191,10 @@ def proving_measures(case: LabCase) -> tuple[str, ...]:
 
 
 def _chart_data(key: str, trains: bool = True) -> dict[str, Any]:
-    """Return a chart's {key, title, unit, top, cap, over}; None and "" where there is none."""
+    """Return a chart's {key, title, unit, top, cap, over, apart}; None and "" where there is none.
+
+    `apart`: its points rest on few rows each, and its last one on more, so no line joins them.
+    """
     said = words.chart_of(key)
     return {
         "key": key,
@@ -199,6 +203,7 @@ def _chart_data(key: str, trains: bool = True) -> dict[str, Any]:
         "top": said.top,
         "cap": ANSWER_TOKENS if key == "length" and trains else None,
         "over": _ROWS_BEHIND_CHART.get(key, "") if trains else "",
+        "apart": trains and _ROWS_BEHIND_CHART.get(key) == _ANSWERS_OVER,
     }
 
 

@@ -1,8 +1,8 @@
 """The cases of the lab: every failure mode, with its task, its rows and its options.
 
 A failure mode is a file of `lab/failures/`. It defines NUMBER, HARD, SLUG, TITLE, TASK, STORY, WIN,
-PLANTED, CLEAN, KNOBS, CHARTS, MEASURES (the five measurements to choose from), PROOF, CAUSES, NEEDS
-and HARMLESS; `detect` and `victory`; and may define METRIC (instead of the task's
+PLANTED, CLEAN, KNOBS, FIXES (tempting ones), CHARTS, MEASURES (five to choose from), PROOF, CAUSES,
+NEEDS and HARMLESS; `detect` and `victory`; and may define METRIC (instead of the task's
 metric), `rows(rows, config, seed)` (the rows as this configuration has them, with probes),
 `render(row, config)` (a row's tokens), `probes(config, seed)` (other rows by name, whose score and
 loss are measured before and after), `of_probe(name, rows, texts)` (facts of its own from the

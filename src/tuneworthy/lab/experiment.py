@@ -46,7 +46,8 @@ class Experiment:
 
     def __init__(self, case: LabCase, config: Config, seed: int, model: Any) -> None:
         """Draw and encode the rows. Raises DataError if a row cannot be trained on."""
-        self.case, self.config, self.seed, self.model = case, dict(config), seed, model
+        self.case, self.config, self.seed = case, dict(config), seed
+        self.model = model = _with_layers(model, config.get("layers"))
         self.task, self.rows = case.task(), case.rows(config, seed)
         own = getattr(case.module, "render", None)
         self.encoded = encode_rows(model.tokenizer, self.rows.train, config, own)
@@ -279,6 +280,15 @@ class Experiment:
             for key, value in {**self.facts, **measured}.items()
         }
         return RunFacts(**finite)
+
+
+def _with_layers(model: Any, layers: Any) -> Any:
+    """Return the model with about so many of its layers, evenly spaced; None: with all of them."""
+    from tuneworthy.models.local.layer_drop import without_layers
+
+    count = model.module.config.num_hidden_layers if layers else 0
+    every = round(count / layers) if layers else 1
+    return without_layers(model, every) if every > 1 else model
 
 
 def _ids_to_show(row: EncodedRow) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ from tuneworthy.lab.pages import (
     playground_page,
 )
 from tuneworthy.lab.recordings import Recordings, shipped_bytes, shipped_record
+from tuneworthy.lab.tuning_kinds import kinds_page
 from tuneworthy.records.errors import TaskError
 from tuneworthy.report.atlas_file import read_atlas
 
@@ -60,6 +61,7 @@ def export_site(folder: Path) -> Path:
     _write_script(data / "play.js", "lab.playground", _json_bytes(play_data()))
     _write_advice_pages(folder, site)
     (folder / "findings.html").write_text(findings_page(site), "utf-8")
+    (folder / "kinds.html").write_text(kinds_page(site), "utf-8")
     (folder / "experiments.html").write_text(claims_page(site), "utf-8")
     if strength := shipped_record("strength", "stops"):
         _write_script(data / "strength.js", "lab.strength", _json_bytes(strength))

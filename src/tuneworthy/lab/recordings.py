@@ -1,4 +1,4 @@
-"""The recorded runs of cases, read by id: planted, clean, and other settings of the knobs."""
+"""The recorded runs of cases, read by id: planted, clean, and tempting fixes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.events import RECORDED_KINDS, Event, read_record, run_id, write_record
 from tuneworthy.lab.lab_folder import is_id, read_file
 from tuneworthy.lab.problem import Problem
-from tuneworthy.records.failure import Config, RunFacts, Value
+from tuneworthy.records.failure import Config, Fix, RunFacts, Value
 
 PACKAGE_RECORDS = Path(__file__).parent / "records"
 
@@ -133,16 +132,17 @@ class Recordings:
         return name if self._records.has(name) else None
 
     def settings(self) -> Iterator[dict[str, Any]]:
-        """Yield each recorded setting of the knobs: its values, run id and checks."""
-        planted, twin = self.case.config("plant"), self.twin_facts
-        knobs = {key: self.options(key) for key in self.case.module.KNOBS}
-        for values in product(*knobs.values()):
-            chosen = dict(zip(knobs, values, strict=True))
-            name = self.id_of({**planted, **chosen})
+        """Yield each recorded fix, the clean run's first: knob values, run id, checks, sentence."""
+        planted, clean = self.case.config("plant"), self.case.config("twin")
+        knobs, twin = self.case.module.KNOBS, self.twin_facts
+        tried = [Fix({key: clean.get(key) for key in knobs}, ""), *self.case.module.FIXES]
+        for fix in tried:
+            name = self.id_of({**planted, **fix.turns})
             own = facts_of(self._events(name))
             if own and twin:
+                values = {key: {**planted, **fix.turns}.get(key) for key in knobs}
                 checks = [each.plain() for each in self.case.module.victory(own, twin)]
-                yield {"values": chosen, "id": name, "checks": checks}
+                yield {"values": values, "id": name, "checks": checks, "says": fix.says}
 
     def options(self, key: str) -> list[Value]:
         """Return the values of a knob, with the planted one first if it is not among them."""
@@ -150,7 +150,7 @@ class Recordings:
         return values if planted in values else [planted, *values]
 
     def ids(self) -> list[str]:
-        """Return the ids of all recorded runs: planted, clean, and other settings."""
+        """Return the ids of all recorded runs: planted, clean, and tempting fixes."""
         ends = (self.id_of(self.case.config(role)) for role in ("plant", "twin"))
         found = [*ends, *(each["id"] for each in self.settings())]
         return list(dict.fromkeys(name for name in found if name))

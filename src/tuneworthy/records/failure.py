@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
@@ -160,6 +160,13 @@ class Runs:
 
     own: RunFacts
     twin: RunFacts | None = None
+
+
+class Fix(NamedTuple):
+    """A fix that a visitor is likely to try: the options it turns, what it mends and leaves."""
+
+    turns: Config
+    says: str
 
 
 class Detection(Record):

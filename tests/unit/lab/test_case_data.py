@@ -111,12 +111,14 @@ def test_measures_are_said_in_words_with_what_they_do_not_prove(case):
 
 def test_recorded_settings_carry_the_checks_of_the_case(case):
     settings = case_data.public_data(case)["records"]["settings"]
-    by_token = {each["values"]["pad_token"]: each for each in settings}
-    broken, clean = by_token["<|im_end|>"], by_token["<|endoftext|>"]
-    assert [check["passed"] for check in broken["checks"]] == [False, False, False]
+    clean, *fixes = settings
+    assert clean["values"]["pad_token"] == "<|endoftext|>"
     assert [check["passed"] for check in clean["checks"]] == [True, True, True]
     assert clean["checks"][0]["value"] == "40 of 40"
-    assert Recordings(case).ids() == [broken["id"], clean["id"]]
+    schema = next(each for each in fixes if each["values"]["serve.schema"])
+    assert [check["passed"] for check in schema["checks"]] == [True, False, True]
+    assert schema["says"] == "The grammar ends it now. The model still does not know how."
+    assert Recordings(case).ids()[1:] == [each["id"] for each in settings]
 
 
 def test_the_yaml_shows_every_option_and_its_planted_value(case):

@@ -38,7 +38,12 @@ def attacked():
     real = case_of("never-stops")
     names = {name: getattr(real.module, name) for name in dir(real.module) if name[0] != "_"}
     names |= {"SLUG": "attack", "TITLE": ATTACK, "STORY": ATTACK, "WIN": ATTACK}
-    names |= {"KNOBS": {ATTACK: (ATTACK, 1)}, "MEASURES": (ATTACK,), "CAUSES": (ATTACK,)}
+    names |= {
+        "KNOBS": {ATTACK: (ATTACK, 1)},
+        "FIXES": (),
+        "MEASURES": (ATTACK,),
+        "CAUSES": (ATTACK,),
+    }
     return LabCase("end_not_trained", SimpleNamespace(**names))
 
 

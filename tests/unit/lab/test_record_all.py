@@ -1,10 +1,7 @@
-"""Recording: which settings, one run for equal runs, ends judged by the case as it stands."""
-
-import json
+"""Recording: which fixes, one run for equal runs, ends judged by the case as it stands."""
 
 import pytest
 from bench._lab_records import (
-    MOST_SETTINGS,
     Recorder,
     facts_of,
     relabel_events,
@@ -19,17 +16,10 @@ from tuneworthy.records.failure import RunFacts
 
 
 @pytest.mark.parametrize("case", all_cases().values(), ids=lambda case: case.slug)
-def test_settings_turn_one_knob_of_the_planted_or_the_clean_run(case):
-    found, ends = settings_to_record(case), [case.config("plant"), case.config("twin")]
-    assert 0 < len(found) <= MOST_SETTINGS
-    assert len({json.dumps(config, sort_keys=True) for config in found}) == len(found)
-    for config in found:
-        assert config not in ends
-        turned = [sum(config[key] != end[key] for key in config) for end in ends]
-        assert min(turned) == 1
-        assert {key for key in config if config[key] not in [end[key] for end in ends]} <= set(
-            case.module.KNOBS
-        )
+def test_each_fix_is_recorded_from_the_planted_run(case):
+    planted = case.config("plant")
+    for config, fix in zip(settings_to_record(case), case.module.FIXES, strict=True):
+        assert {key for key in config if config[key] != planted[key]} == set(fix.turns)
 
 
 def recorder(tmp_path, opened):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tuneworthy.lab.failures._conditions import at_most, near_twin
-from tuneworthy.records.failure import Check, Detection, RunFacts, Runs, judged, not_measured
+from tuneworthy.records.failure import Check, Detection, Fix, RunFacts, Runs, judged, not_measured
 
 NUMBER, HARD = 4, 2
 SLUG, TITLE = "same-old-answers", "A perfect curve, the same old answers"
@@ -25,6 +25,12 @@ KNOBS = {
     "serve.schema": (False, True),
     "serve.temperature": (0.0, 0.7),
 }
+FIXES = (
+    Fix({"epochs": 6}, ""),
+    Fix({"rate": 3e-2}, ""),
+    Fix({"serve.schema": True}, ""),
+    Fix({"serve.temperature": 0.7}, ""),
+)
 CHARTS = ("score", "length")
 MEASURES = ("same_as_base", "change", "valid", "ended", "same_prompt")
 PROOF = "same_as_base"

@@ -7,7 +7,7 @@ from statistics import fmean
 
 from tuneworthy.lab.failures._conditions import at_least, near_twin
 from tuneworthy.records.card import CardLook, CardTools, Sampling, with_examples
-from tuneworthy.records.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
+from tuneworthy.records.failure import Check, Detection, Fix, LabSetup, RunFacts, Runs, judged
 
 NUMBER, HARD = 19, 2
 SLUG, TITLE = "always-valid", "Always valid, often wrong"
@@ -23,6 +23,13 @@ WIN = (
 PLANTED = {"shots": 0}
 CLEAN = {"shots": 8, "serve.schema": True}
 KNOBS = {"serve.schema": (True, False), "shots": (0, 1, 2, 4, 8), "serve.temperature": (0.0, 0.7)}
+FIXES = (
+    Fix({"serve.schema": False}, ""),
+    Fix({"shots": 1}, ""),
+    Fix({"shots": 2}, ""),
+    Fix({"shots": 4}, ""),
+    Fix({"serve.temperature": 0.7}, ""),
+)
 CHARTS = ("legal_first", "score")
 MEASURES = ("legal_first", "score", "valid", "length", "first_score")
 PROOF = "legal_first"

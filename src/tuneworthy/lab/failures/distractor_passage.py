@@ -14,7 +14,16 @@ from tuneworthy.records.card import (
     Sampling,
     with_passages,
 )
-from tuneworthy.records.failure import Check, Config, Detection, LabSetup, RunFacts, Runs, judged
+from tuneworthy.records.failure import (
+    Check,
+    Config,
+    Detection,
+    Fix,
+    LabSetup,
+    RunFacts,
+    Runs,
+    judged,
+)
 
 NUMBER, HARD = 21, 1
 SLUG, TITLE = "wrong-page", "It read the wrong page"
@@ -35,6 +44,13 @@ KNOBS = {
     "index": ("in force", "all versions"),
     "serve.temperature": (0.0, 0.7),
 }
+FIXES = (
+    Fix({"order": "best last"}, ""),
+    Fix({"k": 2}, ""),
+    Fix({"k": 8}, ""),
+    Fix({"index": "all versions"}, ""),
+    Fix({"serve.temperature": 0.7}, ""),
+)
 CHARTS = ("copied_other", "score")
 MEASURES = ("copied_other", "recall", "ended", "length", "in_no_passage")
 PROOF = "copied_other"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tuneworthy.records.failure import (
     Check,
     Detection,
+    Fix,
     RunFacts,
     Runs,
     judged,
@@ -32,6 +33,12 @@ KNOBS = {
     "max_length": (64, 512),
     "serve.schema": (False, True),
 }
+FIXES = (
+    Fix({"serve.schema": True}, ""),
+    Fix({"max_length": 64}, ""),
+    Fix({"rate": 1e-4}, ""),
+    Fix({"rate": 3e-2}, ""),
+)
 CHARTS = ("length", "p_end")
 MEASURES = ("p_end", "ended", "cut_rows", "same_prompt", "copied")
 PROOF = "p_end"

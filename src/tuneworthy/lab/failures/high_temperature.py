@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tuneworthy.lab.failures._conditions import at_least, difference, near_twin
 from tuneworthy.records.card import CardAnswer, CardLook, CardTools, Sampling
-from tuneworthy.records.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
+from tuneworthy.records.failure import Check, Detection, Fix, LabSetup, RunFacts, Runs, judged
 
 NUMBER, HARD = 22, 1
 SLUG, TITLE = "form-melts", "A little more variety, and the form melts"
@@ -27,6 +27,12 @@ KNOBS = {
     "serve.top_p": (0.5, 0.9, 1.0),
     "serve.schema": (False, True),
 }
+FIXES = (
+    Fix({"serve.temperature": 1.0}, ""),
+    Fix({"serve.temperature": 0.7}, ""),
+    Fix({"serve.top_p": 0.5}, ""),
+    Fix({"serve.schema": True}, ""),
+)
 CHARTS = ("valid", "score")
 MEASURES = ("valid", "score", "length", "first_valid", "first_score")
 PROOF = "valid"

@@ -15,6 +15,7 @@ from tuneworthy.records.failure import (
     Check,
     Config,
     Detection,
+    Fix,
     LabRow,
     LabSetup,
     RunFacts,
@@ -37,6 +38,12 @@ KNOBS = {
     "shots": (0, 2, 4),
     "verdicts": ("which fits better", "which is right"),
 }
+FIXES = (
+    Fix({"shots": 2}, ""),
+    Fix({"shots": 4}, ""),
+    Fix({"verdicts": "which is right"}, ""),
+    Fix({"judge": "values in the ticket"}, ""),
+)
 CHARTS = ("swap_agreement", "score")
 MEASURES = ("swap_agreement", "says_a", "score", "first_score", "lead")
 PROOF = "swap_agreement"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tuneworthy.lab.failures._conditions import at_least, near_twin
-from tuneworthy.records.failure import Check, Detection, RunFacts, Runs, judged, not_measured
+from tuneworthy.records.failure import Check, Detection, Fix, RunFacts, Runs, judged, not_measured
 
 NUMBER, HARD = 10, 2
 SLUG, TITLE = "talks-like-customers", "It talks like a customer"
@@ -24,6 +24,12 @@ KNOBS = {
     "max_length": (64, 512),
     "serve.schema": (False, True),
 }
+FIXES = (
+    Fix({"serve.schema": True}, ""),
+    Fix({"epochs": 6}, ""),
+    Fix({"loss": "all"}, ""),
+    Fix({"rate": 1e-4}, ""),
+)
 CHARTS = ("score", "valid")
 MEASURES = ("answer_share", "loss_first", "p_end", "clip_rate", "same_prompt")
 PROOF = "answer_share"

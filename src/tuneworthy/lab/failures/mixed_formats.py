@@ -11,6 +11,7 @@ from tuneworthy.records.failure import (
     Check,
     Config,
     Detection,
+    Fix,
     LabRow,
     LabRows,
     RunFacts,
@@ -39,6 +40,12 @@ KNOBS = {
     "serve.schema": (False, True),
     "serve.temperature": (0.0, 0.7),
 }
+FIXES = (
+    Fix({"serve.schema": True}, ""),
+    Fix({"epochs": 6}, ""),
+    Fix({"rate": 1e-4}, ""),
+    Fix({"max_length": 64}, ""),
+)
 CHARTS = ("valid", "score")
 MEASURES = ("shapes", "clip_rate", "valid", "end_trained", "cut_rows")
 PROOF = "shapes"

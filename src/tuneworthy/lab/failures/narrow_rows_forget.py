@@ -11,6 +11,7 @@ from tuneworthy.records.failure import (
     Check,
     Config,
     Detection,
+    Fix,
     LabRow,
     LabRows,
     RunFacts,
@@ -36,6 +37,12 @@ KNOBS = {
     "replay": (0.0, 0.1, 0.25),
     "serve.schema": (False, True),
 }
+FIXES = (
+    Fix({"rate": 1e-3}, ""),
+    Fix({"rate": 1e-4}, ""),
+    Fix({"replay": 0.25}, ""),
+    Fix({"rank": 4}, ""),
+)
 CHARTS = ("score", "valid")
 MEASURES = ("clip_rate", "other.general_loss_rise", "leaked", "same_prompt", "outliers")
 PROOF = "other.general_loss_rise"

@@ -10,6 +10,7 @@ from tuneworthy.records.failure import (
     Check,
     Config,
     Detection,
+    Fix,
     LabRows,
     RunFacts,
     Runs,
@@ -36,6 +37,12 @@ KNOBS = {
     "rank": (1, 4, 16),
     "serve.adapter": (False, True),
 }
+FIXES = (
+    Fix({"epochs": 3}, ""),
+    Fix({"rate": 1e-4}, ""),
+    Fix({"rank": 1}, ""),
+    Fix({"replay": 0.5}, ""),
+)
 CHARTS = ("score", "length")
 MEASURES = ("other.known_score", "new_loss_last", "change", "leaked", "outliers")
 PROOF = "other.known_score"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tuneworthy.lab.failures._conditions import at_least, near_twin
-from tuneworthy.records.failure import Check, Detection, RunFacts, Runs, judged, not_measured
+from tuneworthy.records.failure import Check, Detection, Fix, RunFacts, Runs, judged, not_measured
 
 NUMBER, HARD = 11, 2
 SLUG, TITLE = "lost-in-production", "Fine in training, lost in production"
@@ -24,6 +24,12 @@ KNOBS = {
     "serve.template": ("chat", "no reply header", "brackets", "plain"),
     "serve.schema": (False, True),
 }
+FIXES = (
+    Fix({"serve.schema": True}, ""),
+    Fix({"serve.template": "brackets"}, ""),
+    Fix({"serve.template": "plain"}, ""),
+    Fix({"epochs": 6}, ""),
+)
 CHARTS = ("score", "valid")
 MEASURES = ("same_prompt", "valid", "length", "new_loss_last", "leaked")
 PROOF = "same_prompt"

@@ -12,6 +12,7 @@ from tuneworthy.records.failure import (
     Check,
     Config,
     Detection,
+    Fix,
     LabRows,
     RunFacts,
     Runs,
@@ -36,6 +37,12 @@ KNOBS = {
     "rows_of": ("2023", "2025"),
     "passages": (False, True),
 }
+FIXES = (
+    Fix({"rows_of": "2025"}, ""),
+    Fix({"epochs": 3}, ""),
+    Fix({"rate": 1e-4}, ""),
+    Fix({"rank": 64}, ""),
+)
 CHARTS = ("score", "length")
 MEASURES = ("outliers", "other.old_values", "new_loss_last", "clip_rate", "same_prompt")
 PROOF = "other.old_values"

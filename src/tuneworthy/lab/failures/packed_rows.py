@@ -10,6 +10,7 @@ from tuneworthy.records.failure import (
     Check,
     Config,
     Detection,
+    Fix,
     LabRows,
     RunFacts,
     Runs,
@@ -34,6 +35,12 @@ KNOBS = {
     "order": ("by label", "shuffled"),
     "packing": (False, True),
 }
+FIXES = (
+    Fix({"order": "shuffled"}, ""),
+    Fix({"rows": 48}, ""),
+    Fix({"epochs": 6}, ""),
+    Fix({"rate": 3e-3}, ""),
+)
 CHARTS = ("score", "valid")
 MEASURES = ("outliers", "answer_seen", "leaked", "p_end", "clip_rate")
 PROOF = "answer_seen"

@@ -10,6 +10,7 @@ from tuneworthy.records.failure import (
     Check,
     Config,
     Detection,
+    Fix,
     LabRows,
     RunFacts,
     Runs,
@@ -37,6 +38,13 @@ KNOBS = {
     "rate": (1e-5, 1e-3, 3e-2),
     "max_length": (64, 512),
 }
+FIXES = (
+    Fix({"rank": 16}, ""),
+    Fix({"targets": "q_proj v_proj"}, ""),
+    Fix({"targets": "all-linear"}, ""),
+    Fix({"rate": 3e-2}, ""),
+    Fix({"rank": 16, "targets": "q_proj v_proj"}, ""),
+)
 CHARTS = ("score", "length")
 MEASURES = ("parameters", "change", "clip_rate", "p_end", "outliers")
 PROOF = "parameters"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tuneworthy.lab.failures._conditions import at_most, difference, near_twin
-from tuneworthy.records.failure import Check, Detection, RunFacts, Runs, judged
+from tuneworthy.records.failure import Check, Detection, Fix, RunFacts, Runs, judged
 
 NUMBER, HARD = 1, 2
 SLUG, TITLE = "off-a-cliff", "The loss fell, then jumped off a cliff"
@@ -24,6 +24,12 @@ KNOBS = {
     "max_length": (64, 512),
     "pad_token": ("<|im_end|>", "<|endoftext|>"),
 }
+FIXES = (
+    Fix({"rate": 1e-4}, ""),
+    Fix({"rank": 4}, ""),
+    Fix({"batch": 8}, ""),
+    Fix({"max_length": 64}, ""),
+)
 CHARTS = ("score", "length")
 MEASURES = ("loss_last", "clip_rate", "valid", "p_end", "end_trained")
 PROOF = "loss_last"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tuneworthy.lab.failures._conditions import at_least, near_twin
-from tuneworthy.records.failure import Check, Detection, RunFacts, Runs, judged, not_measured
+from tuneworthy.records.failure import Check, Detection, Fix, RunFacts, Runs, judged, not_measured
 
 NUMBER, HARD = 2, 1
 SLUG, TITLE = "nothing-changed", "All that training, and nothing changed"
@@ -24,6 +24,12 @@ KNOBS = {
     "loss": ("answer", "all"),
     "serve.adapter": (False, True),
 }
+FIXES = (
+    Fix({"epochs": 6}, ""),
+    Fix({"rate": 1e-4}, ""),
+    Fix({"rank": 4}, ""),
+    Fix({"loss": "all"}, ""),
+)
 CHARTS = ("score", "p_end")
 MEASURES = ("change", "same_as_base", "outliers", "clip_rate", "answer_share")
 PROOF = "change"

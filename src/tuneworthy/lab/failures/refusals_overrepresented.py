@@ -12,6 +12,7 @@ from tuneworthy.records.failure import (
     Check,
     Config,
     Detection,
+    Fix,
     LabRow,
     LabRows,
     RunFacts,
@@ -37,6 +38,12 @@ KNOBS = {
     "rank": (4, 16, 64),
     "refusals": (0.6, 0.3, 0.05),
 }
+FIXES = (
+    Fix({"refusals": 0.3}, ""),
+    Fix({"rows": 32}, ""),
+    Fix({"epochs": 6}, ""),
+    Fix({"rate": 1e-4}, ""),
+)
 CHARTS = ("score", "length")
 MEASURES = ("prior", "shapes", "outliers", "clip_rate", "cut_rows")
 PROOF = "prior"

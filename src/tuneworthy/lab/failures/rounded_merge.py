@@ -7,7 +7,7 @@ from statistics import fmean
 
 from tuneworthy.lab.failures._conditions import at_least, near_twin
 from tuneworthy.records.card import CardLook, CardTools, Sampling
-from tuneworthy.records.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
+from tuneworthy.records.failure import Check, Detection, Fix, LabSetup, RunFacts, Runs, judged
 
 NUMBER, HARD = 24, 3
 SLUG, TITLE = "changed-when-shipped", "It changed when we shipped it"
@@ -27,6 +27,12 @@ KNOBS = {
     "serve.schema": (False, True),
     "serve.temperature": (0.0, 0.7),
 }
+FIXES = (
+    Fix({"serve.merge": "bfloat16"}, ""),
+    Fix({"serve.schema": True}, ""),
+    Fix({"serve.temperature": 0.7}, ""),
+    Fix({"serve.schema": True, "serve.temperature": 0.7}, ""),
+)
 CHARTS = ("same_tokens", "score")
 MEASURES = ("same_tokens", "score", "valid", "ended", "length")
 PROOF = "same_tokens"

@@ -10,6 +10,7 @@ from tuneworthy.records.failure import (
     Check,
     Config,
     Detection,
+    Fix,
     LabRows,
     RunFacts,
     Runs,
@@ -36,6 +37,12 @@ KNOBS = {
     "max_length": (72, 80, 512),
     "serve.schema": (False, True),
 }
+FIXES = (
+    Fix({"max_length": 80}, ""),
+    Fix({"epochs": 6}, ""),
+    Fix({"serve.schema": True}, ""),
+    Fix({"rate": 3e-3}, ""),
+)
 CHARTS = ("score", "valid")
 MEASURES = ("cut_rows", "new_loss_last", "clip_rate", "outliers", "other.long_answers_whole")
 PROOF = "cut_rows"

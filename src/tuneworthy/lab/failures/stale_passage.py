@@ -17,6 +17,7 @@ from tuneworthy.records.failure import (
     Check,
     Config,
     Detection,
+    Fix,
     LabRow,
     LabSetup,
     RunFacts,
@@ -36,6 +37,12 @@ _INDEXES = ("all versions", "in force")
 PLANTED: Config = {"index": "all versions"}
 CLEAN: Config = {"k": 1, "index": "in force", "newest_first": False}
 KNOBS = {"k": (1, 2, 4, 8), "index": _INDEXES, "newest_first": (False, True)}
+FIXES = (
+    Fix({"k": 4}, ""),
+    Fix({"k": 8}, ""),
+    Fix({"newest_first": True}, ""),
+    Fix({"k": 8, "newest_first": True}, ""),
+)
 CHARTS = ("stale", "score")
 MEASURES = ("stale", "recall", "score", "score_kept", "other_rule")
 PROOF = "stale"

@@ -17,6 +17,7 @@ from tuneworthy.records.failure import (
     Check,
     Config,
     Detection,
+    Fix,
     LabRows,
     RunFacts,
     Runs,
@@ -41,6 +42,12 @@ KNOBS = {
     "verify": ("nothing", "it parses", "two drafts agree", "items in the catalogue"),
     "serve.schema": (False, True),
 }
+FIXES = (
+    Fix({"verify": "it parses"}, ""),
+    Fix({"verify": "two drafts agree"}, ""),
+    Fix({"epochs": 6}, ""),
+    Fix({"serve.schema": True}, ""),
+)
 CHARTS = ("score", "valid")
 MEASURES = ("other.mistakes_repeated", "score", "clip_rate", "copied", "shapes")
 PROOF = "other.mistakes_repeated"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tuneworthy.lab.failures._conditions import at_most, difference, near_twin
-from tuneworthy.records.failure import Check, Detection, RunFacts, Runs, judged
+from tuneworthy.records.failure import Check, Detection, Fix, RunFacts, Runs, judged
 
 NUMBER, HARD = 5, 1
 SLUG, TITLE = "zero-and-worse", "Training loss zero, and it gets worse"
@@ -24,6 +24,12 @@ KNOBS = {
     "rank": (4, 16),
     "batch": (2, 4, 8),
 }
+FIXES = (
+    Fix({"epochs": 1}, ""),
+    Fix({"rate": 1e-4}, ""),
+    Fix({"rank": 4}, ""),
+    Fix({"rows": 60}, ""),
+)
 CHARTS = ("score", "p_end")
 MEASURES = ("new_loss_last", "conflicts", "leaked", "clip_rate", "outliers")
 PROOF = "new_loss_last"

@@ -11,6 +11,7 @@ from tuneworthy.records.failure import (
     Check,
     Config,
     Detection,
+    Fix,
     LabRow,
     LabRows,
     RunFacts,
@@ -38,6 +39,12 @@ KNOBS = {
     "rate": (1e-4, 1e-3, 3e-2),
     "rank": (4, 16),
 }
+FIXES = (
+    Fix({"epochs": 1}, ""),
+    Fix({"rate": 1e-4}, ""),
+    Fix({"rows": 64}, ""),
+    Fix({"rank": 4}, ""),
+)
 CHARTS = ("score", "valid")
 MEASURES = ("conflicts", "outliers", "clip_rate", "new_loss_last", "leaked")
 PROOF = "conflicts"

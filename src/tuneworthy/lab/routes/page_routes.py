@@ -52,6 +52,13 @@ def _get_playground_page(lab: Here) -> str:
     return pages.playground_page(site_of(lab))
 
 
+@ROUTES.get("/kinds")
+def _get_kinds_page(lab: Here) -> str:
+    from tuneworthy.lab.tuning_kinds import kinds_page
+
+    return kinds_page(site_of(lab))
+
+
 @ROUTES.get("/check")
 def _get_check_page(lab: Here) -> str:
     return pages.check_page(lab.own_folders, site_of(lab))

@@ -31,6 +31,6 @@
     if (typed > end && end < text.length) host.append(lab.make('span', { class: 'over' }, text.slice(end, typed)));
     if (whole) host.append(ended ? lab.make('span', { class: 'stop', role: 'img', 'aria-label': 'end of turn' }, ' ■') : lab.make('span', { class: 'limit' }, '… cut'));
     lab.say(note, whole ? [ended ? (brief ? '' : 'ended by itself') : 'cut at the limit', `score ${lab.short(score)}`].filter(Boolean).join(' · ') : 'writing…');
-    note.className = !whole || (ended && brief) ? '' : ended ? 'own' : 'bad';
+    note.className = whole && !ended ? 'bad' : '';
   };
 })();

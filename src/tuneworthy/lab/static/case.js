@@ -15,7 +15,7 @@
     };
   };
 
-  // A re-run takes the place of this run: its curves are teal, its tokens and answers are shown.
+  // A re-run takes the place of this run: its curves are blue, its tokens and answers are shown.
   const reruns = (page) => {
     page.use = (run) => {
       page.show('rerun', run);
@@ -56,7 +56,7 @@
     lab.instrument(page); reruns(page); evidence(page); served(page);
     const showRail = lab.rail(page), showKnobs = lab.knobs(page);
     page.changed = () => { const told = showRail(); showKnobs(told); page.draw(); page.save(); };
-    for (const [key, value] of Object.entries({ sure: 1, hints: 0, failed: 0, row: 0 })) state[key] ??= value;
+    for (const [key, value] of Object.entries({ sure: 1, hints: 0, failed: 0 })) state[key] ??= value;
 
     try {
       for (const [name, id] of [['run', data.records.plant], ['twin', data.records.twin]]) if (id) page.show(name, await lab.load(id));

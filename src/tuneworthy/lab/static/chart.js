@@ -1,5 +1,6 @@
-// A chart of fixed size and scale: grey dashes for the clean twin, rust for this run, teal for
-// your re-run. Its values stand in the caption, all of its points in a table for screen readers.
+// A chart of fixed size and scale: grey dashes for the clean twin, ink for this run, blue for your
+// re-run. Its values stand in the caption, all of its points in a table for screen readers. Points
+// over few rows (`apart`) are dots: no line leads from 4 rows to the last look's 40.
 'use strict';
 
 lab.nice = (value) => {
@@ -38,7 +39,7 @@ lab.chart = (host, spec) => {
   const add = (name, run) => {
     runs[name] = run;
     if (!parts[name]) {
-      const line = lab.shape('polyline', { class: name }), dot = lab.shape('circle', { class: `dot ${name}`, r: 4 });
+      const line = lab.shape(spec.apart ? 'path' : 'polyline', { class: name }), dot = lab.shape('circle', { class: `dot ${name}`, r: 4 });
       const now = lab.make('span', { class: `now ${name}` });
       if (name === 'twin') frame.append(line); else frame.insertBefore(line, parts.twin?.line ?? null); // the clean run stays seen where both agree
       marks.append(dot); caption.append(now);
@@ -53,7 +54,8 @@ lab.chart = (host, spec) => {
     for (const [name, { line, dot, now }] of Object.entries(parts)) {
       const points = runs[name].curve(spec.key).filter(([at]) => at <= step || done.includes(name));
       const last = points[points.length - 1];
-      lab.set(line, { points: points.map(([at, value]) => `${x(at).toFixed(2)},${y(value).toFixed(2)}`).join(' ') });
+      const places = points.map(([at, value]) => [x(at).toFixed(2), y(value).toFixed(2)]);
+      lab.set(line, spec.apart ? { d: places.map(([px, py]) => `M${px} ${py}h0`).join('') } : { points: places.join(' ') });
       lab.set(dot, last ? { cx: `${x(last[0])}%`, cy: `${y(last[1])}%`, r: 4 } : { r: 0 });
       lab.say(now, `${NAMES[name]} ${said(last?.[1])}`);
       all.push(now.textContent);

@@ -12,6 +12,19 @@
     return most > 0 ? lead.indexOf(most) : 0;
   };
 
+  // The training row to open: one whose tokens are not those of the clean twin's, or whose last
+  // losses lie furthest from them.
+  const faulty = (mine, twin) => {
+    const last = (run, row) => run.looks[run.looks.length - 1]?.losses?.[row] ?? [];
+    const apart = mine?.rows.map(({ tokens }, row) => {
+      const clean = twin?.rows[row]?.tokens;
+      if (!clean) return 0;
+      if (JSON.stringify(tokens.map((one) => one.slice(0, 2))) !== JSON.stringify(clean.map((one) => one.slice(0, 2)))) return Infinity;
+      return Math.max(0, ...last(mine, row).map((loss, k) => (loss ?? 0) - (last(twin, row)[k] ?? 0)));
+    }) ?? [];
+    return Math.max(0, apart.indexOf(Math.max(...apart)));
+  };
+
   const charts = (page) => {
     const all = lab.all('[data-chart]').map((host) => lab.chart(host, { ...page.data.charts.find(({ key }) => key === host.dataset.chart), height: CHART, first: page.data.trains ? 0 : 1 }));
     page.addRun = (name, run) => { for (const chart of all) { chart.add(name, run); chart.tabulate(); } };
@@ -37,7 +50,7 @@
       const mine = page.mine();
       if (!mine?.rows.length || !page.data.trains) return;
       lab.prompt(lab.find('#prompt'), mine, state.row);
-      lab.say(lab.find('#row-name'), `${state.row + 1} of ${mine.rows.length}`);
+      lab.say(lab.find('#row-name'), `${state.row + 1} of ${mine.rows.length}: ${lab.firstWords(mine, state.row)}`);
     };
     page.drawTokens = (mine, twin) => {
       if (!page.data.trains) return;
@@ -71,7 +84,7 @@
       state.step = state.step >= mine().total ? page.first : state.step + 1; page.draw();
       if (state.step >= mine().total) { page.save(); return false; }
       return true;
-    }, page.data.trains ? 130 : 900);
+    }, () => (page.data.trains ? lab.pace(mine().total) : 900));
     page.saysStep = () => {
       const total = mine()?.total ?? 0, level = mine()?.look(state.step)?.level;
       const said = total ? `${unit} ${state.step} of ${total}${level ? `: ${level}` : ''}` : 'not begun', slider = lab.find('#step');
@@ -128,7 +141,7 @@
     page.settle = () => { // bring what the hash said into the bounds of the run that is shown
       const mine = page.mine(), { state } = page, most = (key, count) => { state[key] = Math.min(state[key] ?? 0, Math.max(0, count - 1)); };
       state.step = Math.max(page.first, Math.min(state.step ?? Infinity, mine?.total ?? 0));
-      state.question ??= telling(mine, page.runs.twin);
+      state.question ??= telling(mine, page.runs.twin); state.row ??= faulty(mine, page.runs.twin);
       most('row', mine?.rows.length ?? 1); most('question', mine?.questions.length ?? 1); state.token ??= 0;
       lab.find('#instrument').dataset.state = mine ? 'ready' : 'empty';
       page.showRow();

@@ -39,7 +39,7 @@
       const select = selectOf(line);
       const turn = (text) => {
         if (text === line.text) delete state.knobs[line.key]; else state.knobs[line.key] = text;
-        state.ran = false; page.checks = []; show(line); page.changed();
+        state.ran = false; page.checks = []; page.asked = false; show(line); page.changed();
       };
       select.addEventListener('change', () => (select.value === OTHER ? write(line) : turn(select.value)));
       if (lab.served) {
@@ -72,7 +72,7 @@
         state.step = Math.min(run.total, state.step + 1); page.draw();
         if (state.step < run.total) return true;
         finish(); return false;
-      }, data.trains ? 45 : 250).start();
+      }, () => (data.trains ? lab.pace(run.total) / 3 : 250)).start();
     };
 
     const ask = () => lab.askRun(data.slug, chosen());
@@ -91,8 +91,8 @@
       const known = recorded();
       try {
         if (known) replay(await lab.load(known.id), known.checks);
-        else if (lab.served) await live();
-        else page.changed();
+        else if (lab.served && page.asked) await live();
+        else { page.asked = true; page.changed(); }
       } catch (error) { page.busy = false; lab.trouble(error); }
     };
     page.restore = async () => { // a reload of a page on which the fix was run already
@@ -107,7 +107,7 @@
     page.passed = () => state.ran && page.checks.length > 0 && page.checks.every(({ passed }) => passed);
     lab.find('#rerun').addEventListener('click', page.again);
     lab.find('#undo').addEventListener('click', () => {
-      state.knobs = {}; state.ran = false; page.checks = []; page.use(null); lines.forEach(show); page.changed();
+      state.knobs = {}; state.ran = false; page.checks = []; page.asked = false; page.use(null); lines.forEach(show); page.changed();
     });
     page.hint('#point', () => { for (const key of data.hint.lines) selectOf({ key }).closest('.knob').classList.add('pointed'); });
 
@@ -122,20 +122,22 @@
     const note = (won) => {
       if (!changed()) return 'Change what you think is wrong. Nothing is marked.';
       if (page.busy) return 'Running…';
-      if (won) return 'The checks hold.';
-      if (state.ran) return 'Not fixed yet: a check fails.';
-      if (recorded()) return 'This setting was recorded: its run comes at once.';
-      return lab.served ? `Not recorded: it runs live on this machine${minutes()}. You may leave the page; the run goes on.` : `Not recorded: no file holds its run. This command starts the lab, which runs it live${minutes()}.`;
+      const says = recorded()?.says ?? '';
+      if (won) return `The checks hold. ${says}`;
+      if (state.ran) return says || 'Not fixed yet: a check fails.';
+      if (!page.asked) return 'Press, and see what this setting does.';
+      return lab.served ? `This combination is not recorded. It can run live on this machine${minutes()}. You may leave the page; the run goes on.` : `This combination is not recorded. This command starts the lab, which runs it live${minutes()}.`;
     };
     return ({ won }) => {
       const checks = page.checks.map(({ what, passed, value: said }) => lab.make('li', {},
         lab.make('span', { class: passed ? 'ok' : 'no', role: 'img', 'aria-label': passed ? 'passed' : 'failed' }, passed ? '✓' : '✗'),
         lab.make('span', {}, lab.tidy(what)), lab.make('b', { class: passed ? 'ok' : 'no' }, lab.tidy(said))));
       lab.find('#checks').replaceChildren(...checks);
-      const unknown = changed() && !recorded() && !lab.served && !page.busy;
+      const unknown = page.asked && !lab.served;
       lab.find('#offline').hidden = !unknown;
       if (unknown) lab.say(lab.find('#there'), `/case/${data.slug}#${new URLSearchParams(state.knobs)}`);
       lab.find('#rerun').hidden = unknown;
+      lab.say(lab.find('#rerun'), page.asked ? 'Run it live' : 'Run it again');
       lab.find('#rerun').disabled = !changed() || page.busy || (state.ran && won);
       lab.find('#undo').hidden = !changed() || page.busy;
       lab.find('#point').hidden = won;

@@ -1,0 +1,59 @@
+"""The page of what training changes: figures of real runs, and nothing where none is recorded."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from tests.tiny import tiny_llama
+
+from tuneworthy.lab import tuning_kinds
+from tuneworthy.lab.events import read_record
+from tuneworthy.lab.pages import Site
+
+SHORT = {"rows": 8, "epochs": 1}
+
+
+@pytest.fixture
+def record(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    from tuneworthy.models.hf import load
+
+    monkeypatch.setattr("tuneworthy.lab.cases.NEW_ROWS", 4)
+    monkeypatch.setattr("tuneworthy.lab.experiment.ANSWER_TOKENS", 6)
+    kinds = [replace(kind, turns={**kind.turns, **SHORT})
+             for kind in tuning_kinds.KINDS if kind.name in ("LoRA", "Full", "Shuffled labels")]  # fmt: skip
+    monkeypatch.setattr(tuning_kinds, "KINDS", kinds)
+    model = load(tiny_llama(tmp_path / "model"), "hf:./model", "float32")
+    path = tuning_kinds.record_kinds(model, tmp_path / "work", tmp_path / "kinds.json.gz", str)
+    return read_record(path.read_bytes())
+
+
+@pytest.mark.full
+def test_each_kind_is_trained_and_measured_layer_by_layer(record, monkeypatch):
+    begin, *kinds = record
+    lora, full, shuffled = kinds
+    for kind in kinds:
+        assert len(kind["weights"]) == len(kind["outputs"]["tickets"]) == 3
+        assert all(value > 0 for value in (*kind["weights"], *kind["outputs"]["general"]))
+        assert kind["steps"] == 2
+        assert len(kind["answers"]) == 6
+    assert full["parameters"] > lora["parameters"] == shuffled["parameters"]
+    assert lora["outputs"] != shuffled["outputs"], "other labels make another model"
+    said = {**begin, "kinds": kinds}
+    monkeypatch.setattr(tuning_kinds, "shipped_record", lambda name, rest: said)
+    page = tuning_kinds.kinds_page(Site(live=False))
+    assert page.count("<svg") == 9
+    assert page.count("<rect") == 27
+    assert f"{full['parameters']:,}" in page
+
+
+def test_without_a_record_the_page_names_the_command(monkeypatch):
+    monkeypatch.setattr(tuning_kinds, "shipped_record", lambda name, rest: None)
+    assert "python bench/lab.py kinds" in tuning_kinds.kinds_page()
+
+
+def test_the_shipped_record_holds_every_kind():
+    record = tuning_kinds.shipped_record("kinds", "kinds")
+    assert [kind["name"] for kind in record["kinds"]] == [kind.name for kind in tuning_kinds.KINDS]
+    assert all(len(kind["weights"]) == 30 for kind in record["kinds"])
+    assert "NaN" not in json.dumps(record)

@@ -151,12 +151,24 @@ def test_every_change_carries_the_token_and_json(visit, server):
     assert server.posts[0][1] == {"cause": "end_not_trained", "sure": 1}
 
 
+def turn_unrecorded(tab):
+    tab.locator('[data-knob="rate"]').select_option("1e-4")
+    tab.locator('[data-knob="serve.schema"]').select_option("true")
+
+
+def run_live(tab):
+    """Press twice: the first press says that the combination is not recorded."""
+    tab.locator("#rerun").click()
+    tab.locator("#rerun").click()
+
+
 def test_a_setting_that_was_not_recorded_runs_live_to_its_checks(visit, server):
     tab = proved(visit("/case/never-stops"))
-    tab.locator('[data-knob="rate"]').select_option("1e-4")
-    assert text(tab, "#note").startswith(
-        "Not recorded: it runs live on this machine, in about 3 minutes"
-    )
+    turn_unrecorded(tab)
+    assert text(tab, "#note") == "Press, and see what this setting does."
+    tab.locator("#rerun").click()
+    assert text(tab, "#note").startswith("This combination is not recorded. It can run live on")
+    assert text(tab, "#rerun") == "Run it live"
     tab.locator("#rerun").click()
     until(tab, "!document.querySelector('[data-step=won]').hidden")
     path, body, _ = server.posts[-1]
@@ -180,7 +192,7 @@ def test_a_value_of_ones_own_is_sent_as_a_number(visit, server):
     own.fill("0.002")
     own.press("Enter")
     assert tab.locator('[data-knob="rate"]').input_value() == "0.002"
-    tab.locator("#rerun").click()
+    run_live(tab)
     until(tab, "lab.find('#checks').children.length > 0")
     assert server.posts[-1][1]["config"]["rate"] == 0.002
 
@@ -190,8 +202,8 @@ def test_a_run_that_was_stopped_is_no_failed_fix(visit, server):
                      "because": "stopped at step 8", "seconds": 3, "facts": {},
                      "finding": None, "checks": []}]  # fmt: skip
     tab = proved(visit("/case/never-stops"))
-    tab.locator('[data-knob="rate"]').select_option("1e-4")
-    tab.locator("#rerun").click()
+    turn_unrecorded(tab)
+    run_live(tab)
     until(tab, "lab.find('#status').textContent.includes('stopped')")
     assert "stopped at step 8" in text(tab, "#status")
     assert "failed=0" in tab.url
@@ -202,8 +214,8 @@ def test_an_error_says_what_where_and_how(visit, server):
     tab = proved(visit("/case/never-stops"))
     server.fails = (422, {"what": "this value is <b>out of bounds</b>", "where": "config.rate",
                           "fix": "a number from 0 to 1"})  # fmt: skip
-    tab.locator('[data-knob="rate"]').select_option("1e-4")
-    tab.locator("#rerun").click()
+    turn_unrecorded(tab)
+    run_live(tab)
     until(tab, "!document.querySelector('#trouble').hidden")
     said = text(tab, "#trouble")
     assert "This value is <b>out of bounds</b>. Where: config.rate." in said

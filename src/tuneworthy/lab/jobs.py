@@ -65,7 +65,7 @@ class Jobs:
         self._waiting: deque[_LabJob] = deque()
         self._current: _LabJob | None = None
         self._seconds: dict[bool, list[float]] = {False: [], True: []}  # True: those of plays
-        self._closed = False
+        self._closed = self._asked_to_open = False
         self._changed = threading.Condition(threading.RLock())
         self._recover()
         self._thread = threading.Thread(target=self._run_queue, name="lab runs", daemon=True)
@@ -106,6 +106,12 @@ class Jobs:
             )
             self._forget_plays()
             return name
+
+    def open_worker(self) -> None:
+        """Let the worker load the model now if no run does, so that the first play is fast."""
+        with self._changed:
+            self._asked_to_open = True
+            self._changed.notify_all()
 
     def control(self, name: str, action: str) -> str:
         """Pause, resume or stop a run; return its state after that. Raises Problem (404, 409)."""
@@ -205,10 +211,14 @@ class Jobs:
     def _run_queue(self) -> None:
         while True:
             with self._changed:
-                while not self._waiting and not self._closed:
+                while not (self._waiting or self._closed or self._asked_to_open):
                     self._changed.wait()
                 if self._closed:
                     return
+                if self._asked_to_open:
+                    self._asked_to_open = False
+                    self._worker.open()
+                    continue
                 job = self._current = self._waiting.popleft()
                 job.state, job.begun = "running", time.monotonic()
                 self._send_places()

@@ -177,8 +177,11 @@ def playground_page(site: Site = _LIVE_SITE) -> str:
 
 
 def play_data() -> dict[str, Any]:
-    """Return the data for the playground's script; "recorded" is None without a recorded play."""
-    return shipped_record("play", "recorded") or {**playground_data(), "recorded": None}
+    """Return the data for the playground's script; "curves" is {} without records.
+
+    "curves": {task: {setting: [mean score, share of valid answers] over the offered inputs}}.
+    """
+    return shipped_record("play", "rest") or {**playground_data(), "curves": {}}
 
 
 def check_page(own: OwnFolders, site: Site = _LIVE_SITE) -> str:

@@ -49,6 +49,8 @@ ROUTES = {
     ("GET", "/experiments"),
     ("GET", "/findings"),
     ("POST", "/api/play"),
+    ("POST", "/api/play/open"),
+    ("GET", "/api/play/{task}/{row}"),
     ("POST", "/api/strength"),
 }
 FILLED = sorted(

@@ -16,6 +16,7 @@ from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.events import RECORDED_KINDS, Event, read_record, run_id, write_record
 from tuneworthy.lab.lab_folder import is_id, read_file
 from tuneworthy.lab.problem import Problem
+from tuneworthy.models.local.machine import processor_kind
 from tuneworthy.records.failure import Config, RunFacts, Value
 
 PACKAGE_RECORDS = Path(__file__).parent / "records"
@@ -100,6 +101,17 @@ SEED = 0  # the seed of all recorded runs
 _CURVE_POINTS = 24  # about the most points of a card's curve
 
 
+def live_id(case: str, config: Config, seed: int = SEED) -> str:
+    """Return the id of a run that is made on this kind of machine."""
+    return run_id(case, config, seed, processor_kind())
+
+
+def known_id(records: RecordStore, case: str, config: Config, seed: int = SEED) -> str:
+    """Return the id of the run that is shown: that of the package, or else one made here."""
+    name = run_id(case, config, seed)
+    return name if records.has(name) else live_id(case, config, seed)
+
+
 class Recordings:
     """The recorded runs of one case; None for a run that was not recorded."""
 
@@ -129,16 +141,18 @@ class Recordings:
 
     def id_of(self, config: Config) -> str | None:
         """Return the id of the run with this configuration, None if it was not recorded."""
-        name = run_id(self.case.slug, config, SEED)
+        name = known_id(self._records, self.case.slug, config)
         return name if self._records.has(name) else None
 
     def settings(self) -> Iterator[dict[str, Any]]:
-        """Yield each recorded setting of the knobs: its values, run id and checks."""
+        """Yield each setting recorded where the twin was: its values, run id and checks."""
         planted, twin = self.case.config("plant"), self.twin_facts
+        shipped = self._records.has(run_id(self.case.slug, self.case.config("twin"), SEED))
+        named = run_id if shipped else live_id
         knobs = {key: self.options(key) for key in self.case.module.KNOBS}
         for values in product(*knobs.values()):
             chosen = dict(zip(knobs, values, strict=True))
-            name = self.id_of({**planted, **chosen})
+            name = named(self.case.slug, {**planted, **chosen}, SEED)
             own = facts_of(self._events(name))
             if own and twin:
                 checks = [each.plain() for each in self.case.module.victory(own, twin)]

@@ -12,7 +12,6 @@ from pydantic import Field
 from tuneworthy.lab import blind_play, case_data
 from tuneworthy.lab.cases import all_cases
 from tuneworthy.lab.event_stream import Stream, numbered_lines
-from tuneworthy.lab.events import run_id
 from tuneworthy.lab.lab_folder import is_id
 from tuneworthy.lab.open_lab import Lab
 from tuneworthy.lab.play_run import (
@@ -25,7 +24,7 @@ from tuneworthy.lab.play_run import (
     strength_config,
 )
 from tuneworthy.lab.problem import Problem
-from tuneworthy.lab.recordings import shipped_bytes
+from tuneworthy.lab.recordings import known_id, shipped_bytes
 from tuneworthy.lab.routes.page_routes import Fields, Here, NoFields, StreamIsOver
 from tuneworthy.lab.settings import check_seed, find_case, run_setting
 from tuneworthy.records.failure import Value
@@ -137,10 +136,11 @@ def _start_run(lab: Lab, slug: str, given: dict[str, Value], seed: int) -> tuple
     else:
         case = find_case(slug)
         config, role = run_setting(case, given)
-    name = run_id(case.slug, config, check_seed(seed))
+    name = known_id(lab.records, case.slug, config, check_seed(seed))
     known = lab.records.facts(name) is not None
     if not known:
-        lab.running().submit(case.slug, config, seed, role, dict(case.config("twin")))
+        pair = {each: dict(case.config(each)) for each in ("twin", "plant")}
+        lab.running().submit(case.slug, config, seed, role, pair)
     return slug if is_id(slug) else name, known
 
 

@@ -270,6 +270,19 @@ def test_it_fits_and_does_not_shift(visit, width, scheme):
         assert page.evaluate(SMALL) == 0
 
 
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_axe_finds_nothing(visit, width, scheme):
+    axe = pytest.importorskip("axe_playwright_python")
+    page = visit("/playground#row=0&arm=0,0,0,0,0&arm=0,0,0,0,1&arm=3,0,0,0,1",
+                 viewport={"width": width, "height": 844}, color_scheme=scheme)  # fmt: skip
+    until(page, "document.body.dataset.ready === 'yes'")
+    turn(page, 1, "strength", 0.75, "input")
+    assert page.locator(".column.stale .word").count() > 3
+    page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text("utf-8") + ";0")
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in found] == []
+
+
 def move(page, value, *events):
     for name in events:
         page.locator("#strength-slider").evaluate(

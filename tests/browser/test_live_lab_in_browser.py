@@ -169,6 +169,7 @@ def test_a_setting_that_was_not_recorded_runs_live_to_its_checks(visit, server):
     assert body["config"]["rate"] == 0.0001
     assert text(tab, "#checks b") == "40 of 40"
     assert text(tab, "#note") == "The checks hold. Compared with both runs on this machine."
+    assert text(tab, ".keys").count("on this machine") == 2
     asked = {path for path in server.gets if path.startswith("/api/records/")}
     for role in ("plant", "twin"):
         assert f"/api/records/{live_id('never-stops', server.case.config(role))}" in asked

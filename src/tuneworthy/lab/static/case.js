@@ -18,7 +18,7 @@
   // A re-run takes the place of this run: its curves are teal, its tokens and answers are shown.
   const reruns = (page) => {
     page.use = (run) => {
-      page.show('rerun', run);
+      page.show('rerun', run); lab.say(lab.find('#key-seed'), '');
       lab.find('#key-rerun').hidden = !run;
       lab.find('#instrument').classList.toggle('past', Boolean(run));
       for (const id of ['#lane-name', '#mine-name']) lab.say(lab.find(id), run ? 'your re-run' : 'this run');
@@ -27,6 +27,7 @@
     page.compare = async (here) => {
       const { plant, twin } = here ? page.data.here : page.data.records;
       page.live = here;
+      for (const word of lab.all('.made')) lab.say(word, here ? ', on this machine' : ', recorded');
       for (const [name, id] of [['run', plant], ['twin', twin]]) if (id) page.show(name, await lab.load(id));
       page.draw();
     };
@@ -44,6 +45,7 @@
       try {
         const { run, id } = await lab.askRun(data.slug, {}, page.seed);
         if (run) { page.use(run); page.go(0); page.play.start(); } else page.follow(id, () => {});
+        lab.say(lab.find('#key-seed'), `, seed ${page.seed}, on this machine`);
       } catch (error) { lab.trouble(error); }
     });
     lab.find('#record')?.addEventListener('click', async (event) => {

@@ -27,7 +27,7 @@ from tuneworthy.lab.lab_folder import make_lab_folder
 from tuneworthy.lab.recordings import SHIPPED_RECORDS, RecordStore, live_id
 from tuneworthy.lab.run_process import open_experiments
 from tuneworthy.models.local.weights import cache_folder
-from tuneworthy.records.failure import Config
+from tuneworthy.records.failure import Config, RunFacts
 
 MOVED = 0.3  # of the score, between this machine and the made-up one
 ROWS_FEWER = 4  # rows by which a fix differs from all that is recorded
@@ -67,6 +67,13 @@ def judged(jobs: Jobs, records: RecordStore, case: LabCase, config: Config) -> d
     return records.events(name)[-1]
 
 
+def _passes_beside_record(records: RecordStore, case: LabCase, end: dict[str, Any]) -> bool:
+    """Return whether a run would pass if the foreign twin judged it: what must go wrong."""
+    twin = records.facts(run_id(case.slug, case.config("twin"), 0))
+    assert twin is not None
+    return all(check.passed for check in case.module.victory(RunFacts(**end["facts"]), twin))
+
+
 def main() -> None:
     """Run the command of the command line."""
     words = sys.argv[1:]
@@ -84,15 +91,17 @@ def main() -> None:
         for mended, config in fixes(case):
             end = judged(jobs, records, case, config)
             passed = bool(end["checks"]) and all(check["passed"] for check in end["checks"])
+            by_record = _passes_beside_record(records, case, end)
             table.append({"case": case.slug, "mended": mended, "passed": passed,
-                          "right": passed == mended, "checks": end["checks"]})  # fmt: skip
+                          "right": passed == mended, "right_by_record": by_record == mended,
+                          "checks": end["checks"]})  # fmt: skip
             right = sum(row["right"] for row in table)
             print(f"{case.slug} mended={mended} passed={passed}: {right} of {len(table)} right",
                   [f"{each['what']}: {each['value']}" for each in end["checks"]],
                   flush=True)  # fmt: skip
     jobs.close()
-    write("lab_live", {"moved": MOVED, "right": sum(row["right"] for row in table),
-                       "of": len(table), "runs": table})  # fmt: skip
+    counts = {key: sum(row[key] for row in table) for key in ("right", "right_by_record")}
+    write("lab_live", {"moved": MOVED, **counts, "of": len(table), "runs": table})
 
 
 if __name__ == "__main__":

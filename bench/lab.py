@@ -4,7 +4,7 @@ usage: lab.py records [SLUG ...]      write src/tuneworthy/lab/records, on seed 
                                       clean twin of each case, then its tempting fixes
        lab.py fixes [SLUG ...]        the tempting fixes alone, judged by the shipped clean twins
        lab.py pairs [SLUG ...]        planted runs and clean twins alone
-       lab.py play                     write the playground's records beside them
+       lab.py play                     write the playground's adapters and its records beside them
        lab.py kinds                    write what five kinds of tuning change, beside them
        lab.py table                    print what the shipped records show, as docs/evidence has it
        lab.py rows [N]                the detectors that need rows and tokens alone, on N seeds
@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from _bench import write
+from _lab_play import PlayRecorder, ship_adapters
 from _lab_records import Recorder, settings_to_record
 from scipy.stats import beta
 
@@ -35,7 +36,6 @@ from tuneworthy.lab.card_run import CardRun
 from tuneworthy.lab.cases import LabCase, all_cases, case_of
 from tuneworthy.lab.encode import encode_rows, serving_template
 from tuneworthy.lab.events import run_id
-from tuneworthy.lab.play_run import record_play
 from tuneworthy.lab.recordings import SHIPPED_RECORDS
 from tuneworthy.lab.run_process import LabRun
 from tuneworthy.lab.strength import record_strength
@@ -80,9 +80,11 @@ def _ship(record: Recorder, runs: Sequence[LabRun]) -> None:
 
 
 def write_play() -> None:
-    """Record what the playground shows first, and the adapter at all strengths."""
-    model, shared = open_model(SPEC, folder=Path()), cache_folder() / "lab-runs" / "shared"
-    for path in (record_play(model, shared), record_strength(model, shared)):
+    """Train the playground's adapters; record its answers, and the adapter at all strengths."""
+    model, folder = open_model(SPEC, folder=Path()), cache_folder() / "lab-runs"
+    for adapter in ship_adapters(model, folder / "shared"):
+        print(adapter, flush=True)
+    for path in (*PlayRecorder(model, folder / "play").write(), record_strength(model)):
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB", flush=True)
 
 

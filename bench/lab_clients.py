@@ -86,7 +86,7 @@ class Served:
         jobs, self.seed = self.lab.jobs, self.seed + 1
         assert jobs is not None
         config = {"steps": STEPS}
-        name = jobs.submit("products", config, self.seed, "twin", config)
+        name = jobs.submit("products", config, self.seed, "twin", {"twin": config})
         log = jobs.log_of(name)
         assert log is not None
         reader = self._clients(name, clients) if clients else None

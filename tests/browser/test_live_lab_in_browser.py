@@ -10,7 +10,7 @@ from tests.browser_kit import BROWSER_MARKS, CHROMIUM, FLAGS
 from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import all_cases, case_of
 from tuneworthy.lab.pages import LAB_FOLDER, REPORT_STATIC, Site, blind_page, case_page, home_page
-from tuneworthy.lab.recordings import Recordings
+from tuneworthy.lab.recordings import Recordings, live_id
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = BROWSER_MARKS
@@ -29,7 +29,7 @@ class FakeServer:
     def __init__(self, events):
         self.case, self.site, self.posts = case_of("never-stops"), Site(token="secret"), []
         self.events, self.recorded = events, Recordings(self.case)
-        self.fails = None
+        self.fails, self.gets = None, []
 
     def page(self, path):
         if path == "/":
@@ -53,8 +53,10 @@ class FakeServer:
             blind = body["case"] == KEY
             return (200, self.recorded.plant) if blind else (202, {"id": "a" * 16})
         if path.startswith("/api/records/"):
-            twin = path.endswith(self.recorded.twin[0]["id"])
-            return 200, self.recorded.twin if twin else self.recorded.plant
+            name, twin = path.rpartition("/")[2], self.case.config("twin")
+            ids = (self.recorded.twin[0]["id"], live_id(self.case.slug, twin))
+            begin, *rest = self.recorded.twin if name in ids else self.recorded.plant
+            return 200, [{**begin, "id": name}, *rest]
         return 200, case_data.public_data(self.case)
 
     def serve(self, route):
@@ -69,6 +71,7 @@ class FakeServer:
             route.fulfill(body="".join(lines), content_type="text/event-stream")
         elif path.startswith("/api/"):
             body = json.loads(request.post_data) if request.method == "POST" else None
+            self.gets.append(path)
             if request.method == "POST":
                 self.posts.append((path, body, request.headers))
             status, value = self.answer(path, body)
@@ -167,7 +170,10 @@ def test_a_setting_that_was_not_recorded_runs_live_to_its_checks(visit, server):
     turn_unrecorded(tab)
     assert text(tab, "#note") == "Press, and see what this setting does."
     tab.locator("#rerun").click()
-    assert text(tab, "#note").startswith("This combination is not recorded. It can run live on")
+    assert text(tab, "#note").startswith(
+        "This combination is not recorded. It can run live on this machine, after the planted run "
+        "and its clean twin, once, in about 9 minutes"
+    )
     assert text(tab, "#rerun") == "Run it live"
     tab.locator("#rerun").click()
     until(tab, "!document.querySelector('[data-step=won]').hidden")
@@ -176,9 +182,30 @@ def test_a_setting_that_was_not_recorded_runs_live_to_its_checks(visit, server):
     assert body["case"] == "never-stops"
     assert body["config"]["rate"] == 0.0001
     assert text(tab, "#checks b") == "40 of 40"
+    assert text(tab, "#note") == "The checks hold. Compared with both runs on this machine."
+    assert text(tab, ".keys").count("on this machine") == 2
+    asked = {path for path in server.gets if path.startswith("/api/records/")}
+    for role in ("plant", "twin"):
+        assert f"/api/records/{live_id('never-stops', server.case.config(role))}" in asked
     assert text(tab, '[data-chart="p_end"] .now.rerun') == "yours 1.00"
     assert text(tab, "#says-step") == "step 48 of 48"
     assert tab.messages == []
+
+
+def test_a_failed_check_names_itself_and_all_stand_there_before(visit, server):
+    tab = proved(visit("/case/never-stops"))
+    conditions = [line.inner_text() for line in tab.locator("#conditions li").all()]
+    assert len(conditions) == 3
+    assert "38 of 40 new answers end by themselves" in conditions
+    *before, end = server.events
+    checks = [{"what": what, "passed": True, "value": "1"} for what in conditions]
+    checks[-1] = {"what": "score at least 0.61", "passed": False, "value": "0.40"}
+    server.events = [*before, {**end, "checks": checks}]
+    tab.locator('[data-knob="rate"]').select_option("1e-4")
+    tab.locator("#rerun").click()
+    until(tab, "lab.find('#note').textContent.startsWith('Not fixed yet')")
+    assert text(tab, "#note").startswith("Not fixed yet: score at least .61.")
+    assert tab.locator("#conditions li").last.inner_text() == "score at least .61"
 
 
 def test_a_value_of_ones_own_is_sent_as_a_number(visit, server):
@@ -253,6 +280,7 @@ def test_a_reload_finds_the_live_run_again(visit):
              f"&rate=1e-4&live={'a' * 16}")  # fmt: skip
     until(tab, "!document.querySelector('[data-step=won]').hidden")
     assert text(tab, "#checks b") == "40 of 40"
+    assert text(tab, "#note") == "The checks hold. Compared with both runs on this machine."
 
 
 def test_blind_from_home_to_the_case(visit, server):

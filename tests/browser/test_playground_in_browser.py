@@ -1,5 +1,6 @@
 """The playground in chromium, against the real server with a fake worker: streams and sliders."""
 
+import json
 import socket
 import sys
 import threading
@@ -94,7 +95,21 @@ def status(page):
 
 
 def done(page):
-    until(page, "document.querySelector('#status').textContent.startsWith('Done')")
+    until(page, "document.querySelector('#columns').getAttribute('aria-busy') === 'false'")
+    assert status(page).startswith("Done")
+
+
+def turn(page, column, name, value, *events):
+    slider = page.locator(".column").nth(column).locator(f'[data-set="{name}"]')
+    for kind in events:
+        slider.evaluate(
+            "(node, [value, kind]) => { node.value = value; node.dispatchEvent(new Event(kind, {bubbles: true})); }",  # noqa: E501
+            [value, kind],
+        )
+
+
+def heads(page):
+    return [said.split(" ·")[0] for said in page.locator(".verdict").all_text_contents()]
 
 
 def test_two_columns_stream_side_by_side(visit):
@@ -107,8 +122,9 @@ def test_two_columns_stream_side_by_side(visit):
     done(page)
     assert page.evaluate(TEXTS) == [["{", '"hello"', "}", "■ end"]] * 2
     first, second = page.locator(".verdict").all_text_contents()
-    assert first.startswith("ended by itself · valid · no right answer known · 4 tokens")
-    assert second == first
+    for said in (first, second):
+        assert said.startswith("live, ")
+        assert " s · ended by itself · valid · no right answer known · 4 tokens" in said
 
 
 def test_a_token_says_what_else_was_considered_by_pointer_and_by_key(visit):
@@ -143,21 +159,55 @@ def test_columns_come_and_go_between_two_and_four_and_stand_in_the_hash(visit):
     assert page.locator(".column").count() == 2
 
 
-def test_a_slider_that_is_let_go_runs_again_and_old_answers_fade(visit, lab):
-    page = visit("/playground#task=support_tickets&text=slide&arm=0,0,0,0,0&arm=0,0,0,0,0.5")
-    page.click("#run")
-    done(page)
-    slider = page.locator(".column >> nth=1").locator('[data-set="strength"]')
-    slider.evaluate(
-        "(node) => { node.value = 0.8; node.dispatchEvent(new Event('input', {bubbles: true})); }"
-    )
-    assert page.locator(".column.stale").count() == 2
-    assert "arm=0%2C0%2C0%2C0%2C0.8" in page.url
-    slider.evaluate("(node) => node.dispatchEvent(new Event('change', {bubbles: true}))")
+def test_recorded_settings_answer_at_once_and_nothing_is_asked(visit, lab):
+    before = len(lab.jobs._jobs)
+    page = visit("/playground")
+    until(page, "document.body.dataset.ready === 'yes'")
+    assert heads(page) == ["recorded"] * 3
+    bare = page.evaluate(TEXTS)
+    assert all(len(words) > 3 for words in bare)
+    turn(page, 0, "strength", 1, "input", "change")
+    assert page.evaluate(TEXTS)[0] != bare[0]
+    assert page.evaluate(TEXTS)[1:] == bare[1:]
+    assert heads(page) == ["recorded"] * 3
+    page.keyboard.press("]")
+    until(page, f"JSON.stringify({TEXTS}[1]) !== {json.dumps(json.dumps(bare[1]))}")
+    assert heads(page) == ["recorded"] * 3
+    time.sleep(0.5)
+    assert len(lab.jobs._jobs) == before
+
+
+def test_the_point_of_a_curve_moves_with_the_keys_and_says_its_value(visit):
+    page = visit("/playground")
+    until(page, "document.body.dataset.ready === 'yes'")
+    slider = page.locator(".column >> nth=0").locator('[data-set="strength"]')
+    point = "document.querySelectorAll('.column')[0].querySelectorAll('.plot')[1].querySelector('.dot.at').getAttribute('cx')"  # noqa: E501
+    places, said = [], []
+    slider.focus()
+    for _ in range(3):
+        places.append(page.evaluate(point))
+        said.append(slider.get_attribute("aria-valuetext"))
+        page.keyboard.press("ArrowRight")
+    assert len(set(places)) == len(set(said)) == 3
+    assert all("score" in text and "valid" in text for text in said)
+
+
+def test_a_setting_without_a_record_runs_its_column_alone(visit, lab):
+    page = visit("/playground#row=0&arm=0,0,0,0,0&arm=0,0,0,0,0.5")
+    until(page, "document.body.dataset.ready === 'yes'")
+    left = page.evaluate(TEXTS)[0]
+    turn(page, 1, "strength", 0.75, "input")
+    assert page.locator(".column.stale").count() == 1
+    assert "Not recorded" in page.locator(".verdict >> nth=1").inner_text()
+    assert "arm=0%2C0%2C0%2C0%2C0.75" in page.url
+    turn(page, 1, "strength", 0.75, "change")
     until(page, "!document.querySelector('.column.stale')")
     done(page)
-    asked = [job.config for job in lab.jobs._jobs.values() if job.config.get("input") == "slide"]
-    assert [config["arms"][1]["strength"] for config in asked] == [0.5, 0.8]
+    assert heads(page)[0] == "recorded"
+    assert heads(page)[1].startswith("live")
+    assert page.evaluate(TEXTS)[0] == left
+    arms = [job.config["arm"] for job in lab.jobs._jobs.values() if job.config.get("arm")]
+    assert [arm["strength"] for arm in arms if arm["strength"] == 0.75] == [0.75]
 
 
 def test_a_visitors_text_is_never_markup(visit):
@@ -194,6 +244,7 @@ def test_a_run_is_stopped_and_a_queue_is_told(visit):
     page.click("#stop")
     until(page, "document.querySelector('#status').textContent.startsWith('stopped')")
     done(other)
+    assert page.get_attribute("#columns", "aria-busy") == "false", "the second column is not asked"
 
 
 def test_a_refused_request_says_what_where_and_how(visit):
@@ -217,6 +268,19 @@ def test_it_fits_and_does_not_shift(visit, width, scheme):
     assert page.evaluate("document.documentElement.scrollHeight") == before
     if width == 390:
         assert page.evaluate(SMALL) == 0
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_axe_finds_nothing(visit, width, scheme):
+    axe = pytest.importorskip("axe_playwright_python")
+    page = visit("/playground#row=0&arm=0,0,0,0,0&arm=0,0,0,0,1&arm=3,0,0,0,1",
+                 viewport={"width": width, "height": 844}, color_scheme=scheme)  # fmt: skip
+    until(page, "document.body.dataset.ready === 'yes'")
+    turn(page, 1, "strength", 0.75, "input")
+    assert page.locator(".column.stale .word").count() > 3
+    page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text("utf-8") + ";0")
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in found] == []
 
 
 def move(page, value, *events):
@@ -246,11 +310,16 @@ def test_the_strength_slider_shows_the_stops_and_measures_between_them(visit):
 def test_the_exported_site_plays_without_a_request(visit, tmp_path):
     site = export_site(tmp_path / "site").parent
     page = visit((site / "playground.html").as_uri())
+    until(page, "document.body.dataset.ready === 'yes'")
     assert all(len(words) > 3 for words in page.evaluate(TEXTS))
     page.hover(".word >> nth=2")
-    assert page.locator(".others >> nth=0").locator("li").count() == 5
+    assert page.locator(".others >> nth=0").locator("li").count() <= 5
     assert page.locator("#run").count() == 0
-    assert "tuneworthy lab" in page.inner_text("#status")
+    turn(page, 0, "temperature", 1.5, "input", "change")
+    assert heads(page) == ["recorded"] * 3
+    turn(page, 0, "temperature", 0.75, "input", "change")
+    assert "tuneworthy lab" in page.locator(".verdict >> nth=0").inner_text()
+    assert heads(page)[1:] == ["recorded"] * 2
     home = visit((site / "index.html").as_uri())
     move(home, 1.5, "input", "change")
     assert home.inner_text("#strength-value") == "× 1.50"

@@ -76,7 +76,7 @@ def play(tab, root):
     """Stream two arms side by side."""
     tab.goto(f"{root}/playground#task=support_tickets&text=hello&arm=0,0,0,0,0&arm=4,1,0,0.5,1")
     tab.locator("#run").click()
-    until(tab, "document.querySelector('#status').textContent.startsWith('Done')", 30)
+    until(tab, "document.querySelector('#columns').getAttribute('aria-busy') === 'false'", 30)
     assert tab.locator(".column .stream").all_text_contents() == ['{"hello"}■ end'] * 2
 
 

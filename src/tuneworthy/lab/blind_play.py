@@ -10,10 +10,10 @@ from typing import Any
 from tuneworthy.lab import case_data, words
 from tuneworthy.lab.blind_runs import BlindRun, without_cause
 from tuneworthy.lab.cases import LabCase, all_cases
-from tuneworthy.lab.events import Event, run_id
+from tuneworthy.lab.events import Event
 from tuneworthy.lab.open_lab import Lab
 from tuneworthy.lab.problem import Problem
-from tuneworthy.lab.recordings import RecordStore
+from tuneworthy.lab.recordings import Recordings, RecordStore, known_id
 from tuneworthy.lab.settings import find_case
 from tuneworthy.records.failure import Value
 
@@ -33,16 +33,16 @@ def blind_setting(run: BlindRun) -> tuple[LabCase, dict[str, Value], str]:
     return case, dict(case.config(role)), role
 
 
-def blind_run_id(run: BlindRun) -> str:
+def blind_run_id(lab: Lab, run: BlindRun) -> str:
     """Return the id of the run (case, configuration, seed) behind a blind run; pages hide it."""
     case, config, _ = blind_setting(run)
-    return run_id(case.slug, config, _BLIND_SEED)
+    return known_id(lab.records, case.slug, config, _BLIND_SEED)
 
 
 def resolve_run_id(lab: Lab, name: str) -> str:
     """Return the run id for a blind run's key; any other id is returned as it is."""
     run = lab.blind_runs.find(name)
-    return blind_run_id(run) if run else name
+    return blind_run_id(lab, run) if run else name
 
 
 def shown_events(lab: Lab, name: str) -> list[Event]:
@@ -50,7 +50,7 @@ def shown_events(lab: Lab, name: str) -> list[Event]:
     run = lab.blind_runs.find(name)
     if run is None:
         return lab.records.events(name)
-    events = lab.records.events(blind_run_id(run))
+    events = lab.records.events(blind_run_id(lab, run))
     return events if run.guess else [without_cause(event, name) for event in events]
 
 
@@ -88,5 +88,5 @@ def cite_blind(lab: Lab, key: str, measure: str) -> dict[str, Any]:
 
 
 def _is_recorded(records: RecordStore, case: LabCase) -> bool:
-    names = [run_id(case.slug, case.config(role), _BLIND_SEED) for role in ("plant", "twin")]
-    return all(records.has(name) for name in names)
+    known = Recordings(case, records)
+    return all(known.id_of(case.config(role)) for role in ("plant", "twin"))

@@ -17,6 +17,7 @@ from tuneworthy.lab.recordings import (
     RecordStore,
     UsualRange,
     clean_runs,
+    live_id,
     outside_range_text,
     usual_ranges,
 )
@@ -84,6 +85,7 @@ def public_data(case: LabCase, records: RecordStore = SHIPPED_RECORDS) -> dict[s
         "trains": case.trains,
         "story": module.STORY,
         "win": module.WIN,
+        "conditions": _conditions(recorded),
         "charts": [_chart_data(key, case.trains) for key in charts],
         "measures": [_measurement_data(key, recorded) for key in _shuffled(module.MEASURES, case)],
         "causes": _cause_texts(_shuffled(module.CAUSES, case)),
@@ -105,6 +107,18 @@ def public_data(case: LabCase, records: RecordStore = SHIPPED_RECORDS) -> dict[s
         "points": POINTS,
         "command": _LIVE_COMMAND,
     }
+
+
+def live_pair(case: LabCase, records: RecordStore) -> dict[str, Any]:
+    """Return the ids of what a live run is compared with, and ("known") whether both ran."""
+    pair = {role: live_id(case.slug, case.config(role)) for role in ("plant", "twin")}
+    return {**pair, "known": all(map(records.has, pair.values()))}
+
+
+def _conditions(recorded: Recordings) -> list[str]:
+    """Return what a fix must reach, with its numbers; [] without the recorded runs."""
+    own, twin = recorded.own_facts, recorded.twin_facts
+    return [check.what for check in recorded.case.module.victory(own, twin)] if own and twin else []
 
 
 def guess_result(case: LabCase, cause: str, sure: int) -> dict[str, Any]:

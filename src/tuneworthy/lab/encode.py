@@ -147,49 +147,42 @@ def trained_model(
     rows: LabRows,
     seed: int,
     shared: Path,
-    control: Callable[[int], None] = lambda step: None,
+    config: Config = DEFAULTS,
 ) -> Any:
     """Return the model with an adapter for these rows; train it unless `shared` has it stored.
 
-    It appears in `shared` whole or not at all. `control` is called with the number of each step.
-    Raises what training or `control` raises.
+    It is trained by `config`, the lab's clean configuration. It appears in `shared` whole or not
+    at all. Raises what training raises.
     """
     from tuneworthy.models.train.adapter import read_sealed
 
-    key = [SCHEMA, model.fingerprint, seed, dict(DEFAULTS), [row.id for row in rows.train]]
+    key = [SCHEMA, model.fingerprint, seed, dict(config), [row.id for row in rows.train]]
     folder = shared / f"adapter-{digest(key, 16)}"
     if read_sealed(folder) is None:
-        _train_adapter(model, rows, (seed, folder), control)
+        _train_adapter(model, rows, (seed, folder), config)
     return model.with_adapter(folder)
 
 
-def _train_adapter(
-    model: Any, rows: LabRows, where: tuple[int, Path], control: Callable[[int], None]
-) -> None:
+def _train_adapter(model: Any, rows: LabRows, where: tuple[int, Path], config: Config) -> None:
     from tuneworthy.models.train.loop import TrainingSchedule
     from tuneworthy.models.train.lora import LoraSettings
     from tuneworthy.models.train.watched import Look, train_watched
 
     seed, folder = where
-    examples = [each.example for each in encode_rows(model.tokenizer, rows.train, DEFAULTS)]
-    values: dict[str, Any] = dict(DEFAULTS)
+    examples = [each.example for each in encode_rows(model.tokenizer, rows.train, config)]
+    values: dict[str, Any] = dict(config)
     pace = TrainingSchedule(epochs=values["epochs"], batch=values["batch"], rate=values["rate"])
     settings = LoraSettings(pace=pace, rank=values["rank"], alpha=2 * values["rank"])
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    steps, done = pace.epochs * -(-len(examples) // pace.batch), 0
+    steps = pace.epochs * -(-len(examples) // pace.batch)
 
     def save(look: Look) -> None:
         look.tuned(part / "adapter")
 
-    def stepped(_step: dict[str, Any]) -> None:
-        nonlocal done
-        done += 1
-        control(done)
-
     try:
-        train_watched(model, examples, settings, (seed, part), [steps], (save, stepped))
+        train_watched(model, examples, settings, (seed, part), [steps], (save, lambda step: None))
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(part / "adapter", folder)
     finally:

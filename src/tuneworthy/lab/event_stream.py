@@ -29,7 +29,7 @@ class Stream:
         """`last` is the number of the last event that the browser has. Raises Problem (404)."""
         run = lab.blind_runs.find(name)
         self.key = name if run and not run.guess else None
-        name = blind_run_id(run) if run else name
+        name = blind_run_id(lab, run) if run else name
         log = lab.log_of(name)
         self.polls = log is not None and not log.ended and lab.jobs is None
         self.log = log or _record_log(lab, name)

@@ -37,9 +37,13 @@ _BATCH_SECONDS = 0.25  # seconds between two batches of steps
 MOST_EVENT_BYTES = 16 << 20  # the most bytes of an unpacked record; a real one has about 40 kB
 
 
-def run_id(case: str, config: Config, seed: int) -> str:
-    """Return the id of a run: the same for the same case, configuration and seed."""
-    return digest([SCHEMA, case, dict(sorted(config.items())), seed], 16)
+def run_id(case: str, config: Config, seed: int, machine: str = "") -> str:
+    """Return the id of a run: the same for the same case, configuration and seed.
+
+    `machine` is the kind of processor of a live run; the runs of the package have none.
+    """
+    kind = [machine] if machine else []
+    return digest([SCHEMA, case, dict(sorted(config.items())), seed, *kind], 16)
 
 
 class StepBatches:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tuneworthy.lab.pages import (
     play_data,
     playground_page,
 )
+from tuneworthy.lab.play_run import SHOWN_INPUTS, record_name
 from tuneworthy.lab.recordings import Recordings, shipped_bytes, shipped_record
 from tuneworthy.lab.tuning_kinds import kinds_page
 from tuneworthy.records.errors import TaskError
@@ -58,7 +60,10 @@ def export_site(folder: Path) -> Path:
     _write_blind_page(folder, site, cases)
     _write_atlas_pages(folder, site)
     (folder / "playground.html").write_text(playground_page(site), "utf-8")
-    _write_script(data / "play.js", "lab.playground", _json_bytes(play_data()))
+    play = play_data()
+    _write_script(data / "play.js", "lab.playground", _json_bytes(play))
+    for name in (record_name(*each) for each in product(play["curves"], range(SHOWN_INPUTS))):
+        _write_script(data / f"{name}.js", "lab.grid", shipped_bytes(name) or b"")
     _write_advice_pages(folder, site)
     (folder / "findings.html").write_text(findings_page(site), "utf-8")
     (folder / "kinds.html").write_text(kinds_page(site), "utf-8")

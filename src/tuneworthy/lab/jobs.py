@@ -1,6 +1,6 @@
 """The queue of live runs: one at a time in a worker process, with pause, resume and stop.
 
-A run's clean twin runs first if no record of it exists. If the worker dies, its run ends with the
+What a run is compared with runs first, on this machine. If the worker dies, its run ends with the
 reason and the next run starts a new worker. Waiting runs survive a restart of the lab. Knows no
 HTTP and no model.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -19,14 +20,16 @@ from tuneworthy.lab.events import RECORDED_KINDS, Event, EventLog, run_id
 from tuneworthy.lab.lab_folder import is_id
 from tuneworthy.lab.play_run import PLAY_KIND
 from tuneworthy.lab.problem import Problem
-from tuneworthy.lab.recordings import RecordStore
+from tuneworthy.lab.recordings import RecordStore, live_id
 from tuneworthy.lab.run_process import OpenRunner, RunOrder
 from tuneworthy.lab.run_worker import RunWorker, WorkerDied
-from tuneworthy.records.failure import RunFacts, Value
+from tuneworthy.models.local.machine import processor_kind
+from tuneworthy.records.failure import Config, RunFacts
 
 MOST_WAITING = 8
 MOST_PLAYS = 32  # ended plays whose events are kept
 _CLOSED_REASON = "the lab was closed"
+_RUN_ORDER = {"twin": 0, "plant": 1}  # what other runs are compared with begins first
 CLOSE_SECONDS = 5.0  # seconds that a run gets to stop when the lab ends
 
 
@@ -65,30 +68,39 @@ class Jobs:
         self._waiting: deque[_LabJob] = deque()
         self._current: _LabJob | None = None
         self._seconds: dict[bool, list[float]] = {False: [], True: []}  # True: those of plays
-        self._closed = False
+        self._closed = self._asked_to_open = False
         self._changed = threading.Condition(threading.RLock())
         self._recover()
         self._thread = threading.Thread(target=self._run_queue, name="lab runs", daemon=True)
         self._thread.start()
 
     def submit(
-        self, case: str, config: dict[str, Value], seed: int, role: str, clean: dict[str, Value]
+        self, case: str, config: Config, seed: int, role: str, pair: Mapping[str, Config]
     ) -> str:
-        """Queue a run, its clean twin first if unrecorded; return its id, also if it already waits.
+        """Queue a run and return its id, also if it already waits.
 
-        Its clean twin (configuration `clean`) is queued before it if it has no record. Raises
-        Problem: 429 if too many runs wait, 503 once the lab ends.
+        `pair` are the configurations of the case's clean twin and planted run. What the run is
+        compared with runs before it, once on this kind of machine: the twin, and the planted run
+        if the role is "own". Raises Problem: 429 if too many runs wait, 503 once the lab ends.
         """
-        name, twin = run_id(case, config, seed), run_id(case, clean, seed)
+        wanted = {"twin": ("twin",), "plant": ("twin",), "own": ("twin", "plant")}[role]
         with self._changed:
+            name, twin = live_id(case, config, seed), live_id(case, pair["twin"], seed)
             if self._is_active(name):
                 return name
             self._check_room()
-            if name != twin and not (self._records.facts(twin) or self._is_active(twin)):
-                self._add_job(_LabJob(twin, case, clean, seed, "twin", None, self._new_log(twin)))
-            self._add_job(_LabJob(name, case, config, seed, "twin" if name == twin else role,
-                          None if name == twin else twin, self._new_log(name)))  # fmt: skip
+            for each in wanted:
+                other = live_id(case, pair[each], seed)
+                if other != name and not (self._records.facts(other) or self._is_active(other)):
+                    self._add_run(other, case, pair[each], seed, each, twin)
+            self._add_run(name, case, config, seed, role, twin)
             return name
+
+    def _add_run(
+        self, name: str, case: str, config: Config, seed: int, role: str, twin: str
+    ) -> None:
+        judged = None if name == twin else twin
+        self._add_job(_LabJob(name, case, dict(config), seed, role, judged, self._new_log(name)))
 
     def submit_play(self, config: dict[str, Any], seed: int) -> str:
         """Queue a play and return its id; a known one (equal seeds answer alike) is reused.
@@ -106,6 +118,12 @@ class Jobs:
             )
             self._forget_plays()
             return name
+
+    def open_worker(self) -> None:
+        """Let the worker load the model now if no run does, so that the first play is fast."""
+        with self._changed:
+            self._asked_to_open = True
+            self._changed.notify_all()
 
     def control(self, name: str, action: str) -> str:
         """Pause, resume or stop a run; return its state after that. Raises Problem (404, 409)."""
@@ -205,10 +223,14 @@ class Jobs:
     def _run_queue(self) -> None:
         while True:
             with self._changed:
-                while not self._waiting and not self._closed:
+                while not (self._waiting or self._closed or self._asked_to_open):
                     self._changed.wait()
                 if self._closed:
                     return
+                if self._asked_to_open:
+                    self._asked_to_open = False
+                    self._worker.open()
+                    continue
                 job = self._current = self._waiting.popleft()
                 job.state, job.begun = "running", time.monotonic()
                 self._send_places()
@@ -250,6 +272,8 @@ class Jobs:
                 self._seconds[job.role == PLAY_KIND].append(time.monotonic() - job.begun)
             if self._closed and event["state"] == "stopped":
                 event = {**event, "because": f"{_CLOSED_REASON} {_after_step_text(job)}"}
+        if event["kind"] == "begin" and job.role != PLAY_KIND:
+            event = {**event, "id": job.id, "machine": processor_kind()}
         job.log.append(event)
 
     def _on_state(self, job: _LabJob, state: str, step: int) -> None:
@@ -342,7 +366,7 @@ class Jobs:
                 self._waiting.append(job)
             else:
                 self._end_job(job, "stopped", f"{_CLOSED_REASON} {_after_step_text(job)}")
-        self._waiting = deque(sorted(self._waiting, key=lambda job: job.twin is not None))
+        self._waiting = deque(sorted(self._waiting, key=lambda job: _RUN_ORDER.get(job.role, 2)))
         self._forget_plays()
 
 
@@ -351,7 +375,8 @@ def _job_of(name: str, first: Event, log: EventLog) -> _LabJob | None:
     try:
         job = _LabJob(name, first["case"], first["config"], first["seed"], first["role"],
                   first["twin"], log)  # fmt: skip
-        return job if run_id(job.case, job.config, job.seed) == name else None
+        named = run_id if job.role == PLAY_KIND else live_id
+        return job if named(job.case, job.config, job.seed) == name else None
     except (LookupError, TypeError, AttributeError, ValueError):
         return None
 

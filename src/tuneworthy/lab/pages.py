@@ -134,6 +134,7 @@ def case_page(case: LabCase, position: int, site: Site = _LIVE_SITE) -> str:
     """Return the page of a case; `position` is its number in the list."""
     shown = case_data.public_data(case, site.records)
     records = [name for name in (shown["records"]["plant"], shown["records"]["twin"]) if name]
+    here = case_data.live_pair(case, site.records) if site.live else None
     return render(
         "case.html.j2",
         site,
@@ -143,7 +144,7 @@ def case_page(case: LabCase, position: int, site: Site = _LIVE_SITE) -> str:
         case={**shown, "twin": True},
         where=f"Case {position} of {len(all_cases())}",
         after=_next_link(case, site),
-        blocks={"case": {**shown, "api": f"/api/cases/{case.slug}"}},
+        blocks={"case": {**shown, "here": here, "api": f"/api/cases/{case.slug}"}},
     )
 
 
@@ -177,8 +178,11 @@ def playground_page(site: Site = _LIVE_SITE) -> str:
 
 
 def play_data() -> dict[str, Any]:
-    """Return the data for the playground's script; "recorded" is None without a recorded play."""
-    return shipped_record("play", "recorded") or {**playground_data(), "recorded": None}
+    """Return the data for the playground's script; "curves" is {} without records.
+
+    "curves": {task: {setting: [mean score, share of valid answers] over the offered inputs}}.
+    """
+    return shipped_record("play", "rest") or {**playground_data(), "curves": {}}
 
 
 def check_page(own: OwnFolders, site: Site = _LIVE_SITE) -> str:

@@ -1,20 +1,21 @@
-"""Check a request to the playground, answer its input in up to four ways, send the events.
+"""Check a request to the playground, answer its input in one way, send the events.
 
-    begin   {task, input, gold, seed, limit, ends, arms: [{its settings, prompt_tokens, passage}]}
-    tokens  {arm, from, tokens: [[text, logprob, [[text, logprob], …]]]}
-    answer  {arm, text, tokens, ended, score, valid, error}
+    begin   {task, input, gold, seed, limit, ends, arm: {its settings}, prompt_tokens, passage_text}
+    tokens  {from, tokens: [[text, logprob, [[text, logprob], …]]]}
+    answer  {text, tokens, ended, score, valid, error}
     end     {state, because, seconds}
 
-Log-probabilities are natural, at temperature 1 and without the grammar. One arm answers after the
-other. Knows no page and no process.
+Log-probabilities are natural, at temperature 1 and without the grammar. What is recorded of it is
+written by bench/_lab_play.py. Knows no page and no process.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,63 +23,55 @@ from tuneworthy.arms.prompt.grammar import grammar
 from tuneworthy.arms.prompt.messages import build
 from tuneworthy.arms.retrieval.index import Index, index
 from tuneworthy.lab.cases import ANSWER_TOKENS, LabCase, scored_case
-from tuneworthy.lab.encode import trained_model
-from tuneworthy.lab.events import SCHEMA, Emit, Event, RunStopped, write_record
+from tuneworthy.lab.events import SCHEMA, Emit, RunStopped
 from tuneworthy.lab.problem import Problem
-from tuneworthy.lab.recordings import PACKAGE_RECORDS
 from tuneworthy.metrics import scorer
 from tuneworthy.records.answer import Answer, Score
 from tuneworthy.records.artefact import Recipe
 from tuneworthy.records.case import Case, Message, Query
 from tuneworthy.records.failure import DEFAULTS, LabRow, LabRows
-from tuneworthy.records.model import Limits, Prompt, Reply
+from tuneworthy.records.model import Limits, Reply
 
-_SHOWN_ALTERNATIVES = 5  # alternatives of a token
+SHOWN_ALTERNATIVES = 5  # alternatives of a token
 
 _TOKEN_BATCH_SECONDS = 0.1  # seconds between two batches of tokens
 
-_STEPS_PER_LINE = 8  # steps of the adapter's training between two lines about it
-
-RECORD_FILE = PACKAGE_RECORDS / "play.json.gz"
+ADAPTERS = Path(__file__).parent / "adapters"  # a small one for each task, by its name
 
 Control = Callable[[], None]
 
 
 class PlayRun:
-    """One play: its input, its arms, and each arm's stream of tokens."""
+    """One play: an input, one way to answer it, and the stream of the answer's tokens."""
 
-    def __init__(self, config: Mapping[str, Any], seed: int, base: Any, shared: Path) -> None:
-        """`base` is the embedded model; the folder `shared` keeps the trained adapter."""
+    def __init__(self, config: Mapping[str, Any], seed: int, base: Any) -> None:
+        """`base` is the embedded model."""
         self.name, self.input_text = str(config["task"]), str(config["input"])
-        self.arms = [PlayArm(**arm) for arm in config["arms"]]
-        self.seed, self.base, self.shared = seed, base, shared
-        self.case, self.rows = TASKS[self.name], task_rows(self.name)
+        self.arm, self.seed, self.base = PlayArm(**config["arm"]), seed, base
         self.known_row = known_row(self.name, self.input_text)
-        self.scorer = scorer(self.case.task())
+        self.scorer = scorer(TASKS[self.name].task())
+        self.passage = self._found_passage() if self.arm.passage else None
+        self.prompt = self._whole_prompt()
 
     def run(self, emit: Emit, control: Control) -> None:
-        """Decode all arms and send the events; `control` stops it by raising RunStopped."""
+        """Decode the answer and send the events; `control` stops it by raising RunStopped."""
         begun, state = time.perf_counter(), "done"
         try:
-            passages = [self._passage() if arm.passage else None for arm in self.arms]
-            prompts = [self._prompt(*pair) for pair in zip(self.arms, passages, strict=True)]
-            emit(self._begin_event(prompts, passages))
+            emit(self._begin_event())
             control()
-            self._answer_all(prompts, emit, control)
+            self._answer(emit, control)
         except RunStopped:
             state = "stopped"
         emit(
             {
                 "kind": "end",
                 "state": state,
-                "because": "stopped before all answers were whole" if state == "stopped" else None,
+                "because": "stopped before the answer was whole" if state == "stopped" else None,
                 "seconds": round(time.perf_counter() - begun, 1),
             }
         )
 
-    def _begin_event(
-        self, prompts: Sequence[Sequence[Message]], passages: Sequence[tuple[str, str] | None]
-    ) -> dict[str, Any]:
+    def _begin_event(self) -> dict[str, Any]:
         return {
             "kind": "begin",
             "schema": SCHEMA,
@@ -87,48 +80,41 @@ class PlayRun:
             "gold": self.known_row.output if self.known_row else None,
             "seed": self.seed,
             "limit": ANSWER_TOKENS,
-            "ends": [self._token_text(token) for token in self.base.ends],
-            "arms": [
-                {
-                    **vars(arm),
-                    "prompt_tokens": self.base.count_tokens(prompt),
-                    "passage_text": list(passage) if passage else None,
-                }
-                for arm, prompt, passage in zip(self.arms, prompts, passages, strict=True)
-            ],
+            "ends": self.end_texts(),
+            "arm": vars(self.arm),
+            "prompt_tokens": self.base.count_tokens(self.prompt),
+            "passage_text": list(self.passage) if self.passage else None,
         }
 
-    def _passage(self) -> tuple[str, str] | None:
+    def end_texts(self) -> list[str]:
+        """Return the texts of the tokens that end a turn."""
+        return [self._token_text(token) for token in self.base.ends]
+
+    def limits(self) -> Limits:
+        """Return how the arm decodes: its temperature, and a grammar where the schema is on."""
+        given = [row.output for row in task_rows(self.name).train]
+        return Limits(
+            max_tokens=ANSWER_TOKENS, temperature=self.arm.temperature, seed=self.seed,
+            grammar=grammar(TASKS[self.name].task(), given) if self.arm.schema else None,
+        )  # fmt: skip
+
+    def _found_passage(self) -> tuple[str, str] | None:
         """Return title and text of the best passage for the input, None if there is none."""
         at = self.known_row.meta.get("time") if self.known_row else None
         found = _document_index(self.name).search([(self.input_text, at)], 1)[0]
         return (found[0].title or found[0].doc, found[0].text) if found else None
 
-    def _prompt(self, arm: PlayArm, passage: tuple[str, str] | None) -> tuple[Message, ...]:
+    def _whole_prompt(self) -> tuple[Message, ...]:
         """Return the prompt of training for the input, with the arm's examples and passage."""
-        turns = self.rows.new[0].messages[:-1]
+        turns = task_rows(self.name).new[0].messages[:-1]
         query = Query(id="asked", messages=(*turns, Message(role="user", content=self.input_text)))
-        kind = Recipe(kind="few" if arm.shots else "zero", k=arm.shots, specification="")
-        given = (passage,) if passage else ()
-        return build(self.case.task(), query, kind, _training_cases(self.name), given)
+        shots = self.arm.shots
+        kind = Recipe(kind="few" if shots else "zero", k=shots, specification="")
+        given = (self.passage,) if self.passage else ()
+        return build(TASKS[self.name].task(), query, kind, _training_cases(self.name), given)
 
-    def _answer_all(
-        self, prompts: Sequence[tuple[Message, ...]], emit: Emit, control: Control
-    ) -> None:
-        models = models_at([arm.strength for arm in self.arms], self.name, self.base,
-                           (self.shared, emit, control))  # fmt: skip
-        rule = grammar(self.case.task(), [row.output for row in self.rows.train])
-        for at, (arm, prompt) in enumerate(zip(self.arms, prompts, strict=True)):
-            limits = Limits(
-                max_tokens=ANSWER_TOKENS, temperature=arm.temperature, seed=self.seed,
-                grammar=rule if arm.schema else None,
-            )  # fmt: skip
-            self._answer(at, models[arm.strength], prompt, limits, emit, control)
-
-    def _answer(
-        self, at: int, model: Any, prompt: Prompt, limits: Limits, emit: Emit, control: Control
-    ) -> None:
-        """Decode the answer of arm number `at`, and send its tokens a few times a second."""
+    def _answer(self, emit: Emit, control: Control) -> None:
+        """Decode the answer, and send its tokens a few times a second."""
         from tuneworthy.models.local.follower import Follower
 
         sent, last = 0, 0.0
@@ -136,8 +122,8 @@ class PlayRun:
         def send(made: Sequence[Any]) -> None:
             nonlocal sent, last
             if len(made) > sent:
-                words = [self._token_entry(*one) for one in made[sent:]]
-                emit({"kind": "tokens", "arm": at, "from": sent, "tokens": words})
+                words = [self.token_entry(*one) for one in made[sent:]]
+                emit({"kind": "tokens", "from": sent, "tokens": words})
                 sent, last = len(made), time.perf_counter()
 
         def told(follower: Follower) -> bool:
@@ -146,12 +132,14 @@ class PlayRun:
                 send(follower.tops)
             return False
 
-        follower = Follower(told, top=_SHOWN_ALTERNATIVES)
-        reply = model.reply_followed([prompt], limits, [follower])[0]
+        follower = Follower(told, top=SHOWN_ALTERNATIVES)
+        model = model_at(self.arm.strength, self.name, self.base)
+        reply = model.reply_followed([self.prompt], self.limits(), [follower])[0]
         send([*follower.tops, *follower.end])
-        emit({"kind": "answer", "arm": at, **self._answer_values(reply)})
+        emit({"kind": "answer", **self.answer_values(reply)})
 
-    def _token_entry(self, token: int, value: float, top: Sequence[tuple[int, float]]) -> list[Any]:
+    def token_entry(self, token: int, value: float, top: Sequence[tuple[int, float]]) -> list[Any]:
+        """Return a token as pages show it: text, log-probability, and the likeliest with theirs."""
         others = [[self._token_text(one), _rounded(log)] for one, log in top]
         return [self._token_text(token), _rounded(value), others]
 
@@ -159,7 +147,8 @@ class PlayRun:
         tokenizer = self.base.tokenizer
         return str(tokenizer.decode([token], clean_up_tokenization_spaces=False))
 
-    def _answer_values(self, reply: Reply) -> dict[str, Any]:
+    def answer_values(self, reply: Reply) -> dict[str, Any]:
+        """Return the fields of the event `answer`: the text, how it ended, its score."""
         answer = Answer(case="asked", text=reply.text, tokens_out=reply.tokens_out,
                         finish=reply.finish, error=reply.error)  # fmt: skip
         found = self.scorer(scored_case(self.known_row), answer) if self.known_row else None
@@ -173,56 +162,11 @@ class PlayRun:
         }
 
 
-def run_play(
-    config: Mapping[str, Any], seed: int, base: Any, how: tuple[Path, Emit, Control]
-) -> None:
-    """Run a play; `how` is (folder of the adapter, `emit` for events, `control`)."""
-    shared, emit, control = how
-    PlayRun(config, seed, base, shared).run(emit, control)
-
-
-def record_play(base: Any, shared: Path, path: Path = RECORD_FILE) -> Path:
-    """Run the playground's first play, write its record and return the record's path.
-
-    The record also holds the page's data, which takes a second to compute.
-    """
-    events: list[Event] = []
-    text = task_rows(_FIRST_TASK).new[0].input
-    play = PlayRun(play_config(_FIRST_TASK, text, _FIRST_ARMS), SEED, base, shared)
-    play.run(events.append, lambda: None)
-    kept = [event for event in events if event["kind"] != "log"]
-    return write_record([{"kind": "page", **playground_data()}, *kept], path)
-
-
-def models_at(
-    strengths: Sequence[float], name: str, base: Any, how: tuple[Path, Emit, Control]
-) -> dict[float, Any]:
-    """Return {strength: model} for strengths of the task's adapter, which is trained on first use.
-
-    `how`: (folder of the adapter, `emit` for messages while it is trained, `control`).
-    """
+def model_at(strength: float, name: str, base: Any) -> Any:
+    """Return the base with the adapter of a task, whose change is multiplied by `strength`."""
     from tuneworthy.models.local.adapter_strength import at_strength
 
-    models = {0.0: base}
-    wanted = sorted({strength for strength in strengths if strength})
-    if wanted:
-        tuned = tuned_model(base, name, how)
-        models |= {strength: at_strength(base, tuned, strength) for strength in wanted}
-    return models
-
-
-def tuned_model(base: Any, name: str, how: tuple[Path, Emit, Control]) -> Any:
-    """Return the model with the task's adapter, trained once by the lab's clean configuration."""
-    shared, emit, control = how
-    rows = task_rows(name)
-
-    def told(step: int) -> None:
-        control()
-        if step == 1 or step % _STEPS_PER_LINE == 0:
-            line = f"Training the adapter on {len(rows.train)} rows, once: step {step}."
-            emit({"kind": "log", "line": line})
-
-    return trained_model(base, rows, SEED, shared, told)
+    return at_strength(base, base.with_adapter(ADAPTERS / name), strength) if strength else base
 
 
 @lru_cache(maxsize=4)
@@ -248,7 +192,7 @@ MOST_SHOTS, MOST_TEMPERATURE, MOST_STRENGTH = 16, 2.0, 1.5
 
 MOST_INPUT = 2000
 
-_SHOWN_INPUTS = 8  # new rows that the page offers as inputs
+SHOWN_INPUTS = 8  # new rows that the page offers as inputs
 
 SEED = 0  # the seed of the rows and of the adapter
 
@@ -264,9 +208,31 @@ class PlayArm:
     strength: float = 0.0
 
 
-_FIRST_TASK = "support_tickets"
+_FIRST_ARMS = (PlayArm(), PlayArm(shots=4), PlayArm(strength=1.0))  # shown first
 
-_FIRST_ARMS = (PlayArm(), PlayArm(shots=6), PlayArm(strength=1.0))  # shown first, from a record
+STOPS: Mapping[str, tuple[Any, ...]] = {
+    "shots": (0, 2, 4, 8),
+    "temperature": (0.0, 0.5, 1.0, 1.5),
+    "strength": (0.0, 0.25, 0.5, 1.0, 1.5),
+}
+"""The values of the controls at which answers are recorded, in all combinations."""
+
+
+def arm_key(arm: PlayArm) -> str:
+    """Return a setting in the words of the page's address: shots,schema,passage,T,strength."""
+    return f"{arm.shots},{arm.schema:d},{arm.passage:d},{arm.temperature:g},{arm.strength:g}"
+
+
+def all_arms(name: str) -> Iterator[PlayArm]:
+    """Yield each setting of a task at the stops of its controls, with its switch off and on."""
+    switch = "schema" if has_schema(name) else "passage"
+    for on, *values in product((False, True), *STOPS.values()):
+        yield PlayArm(**{switch: on}, **dict(zip(STOPS, values, strict=True)))
+
+
+def record_name(name: str, row: int) -> str:
+    """Return the name of the record of a task's offered input number `row`."""
+    return f"play-{name}-{row}"
 
 
 @dataclass(frozen=True)
@@ -302,7 +268,7 @@ def known_row(name: str, text: str) -> LabRow | None:
     return next((row for row in task_rows(name).new if row.input == text), None)
 
 
-def play_config(name: str, text: str, arms: Sequence[PlayArm]) -> dict[str, Any]:
+def play_config(name: str, text: str, arm: PlayArm) -> dict[str, Any]:
     """Return a play's configuration as a dict. Raises Problem (422) for values out of bounds."""
     if name not in TASKS:
         raise Problem(422, "the playground has no such task", where="task", got=name,
@@ -311,32 +277,24 @@ def play_config(name: str, text: str, arms: Sequence[PlayArm]) -> dict[str, Any]
         got = "nothing" if not text.strip() else f"{len(text)} characters"
         raise Problem(422, "the input is empty or too long", where="input", got=got,
                       fix=f"1 to {MOST_INPUT} characters")  # fmt: skip
-    if not LEAST_ARMS <= len(arms) <= MOST_ARMS:
-        raise Problem(422, "too few or too many columns", where="arms", got=len(arms),
-                      fix=f"{LEAST_ARMS} to {MOST_ARMS}")  # fmt: skip
-    for at, arm in enumerate(arms):
-        _check_arm(name, arm, f"arms.{at}")
-    rounded = [{**asdict(arm), "temperature": round(arm.temperature, 2),
-                "strength": round(arm.strength, 2)} for arm in arms]  # fmt: skip
-    return {"does": PLAY_KIND, "task": name, "input": text, "arms": rounded}
+    _check_bounds("arm.shots", arm.shots, MOST_SHOTS)
+    _check_bounds("arm.temperature", arm.temperature, MOST_TEMPERATURE)
+    _check_bounds("arm.strength", arm.strength, MOST_STRENGTH)
+    if arm.schema and not has_schema(name):
+        raise Problem(422, "this task has no schema: its answers are free text",
+                      where="arm.schema", got="true", fix="turn it off")  # fmt: skip
+    if arm.passage and not has_docs(name):
+        raise Problem(422, "this task has no documents", where="arm.passage", got="true",
+                      fix="turn it off, or choose policy_faq")  # fmt: skip
+    rounded = {**asdict(arm), "temperature": round(arm.temperature, 2),
+               "strength": round(arm.strength, 2)}  # fmt: skip
+    return {"does": PLAY_KIND, "task": name, "input": text, "arm": rounded}
 
 
 def strength_config(strength: float) -> dict[str, Any]:
     """Return the configuration of measuring one adapter strength. Raises Problem (422)."""
     _check_bounds("strength", strength, MOST_STRENGTH)
     return {"does": STRENGTH_KIND, "strength": round(strength, 2)}
-
-
-def _check_arm(task: str, arm: PlayArm, where: str) -> None:
-    _check_bounds(f"{where}.shots", arm.shots, MOST_SHOTS)
-    _check_bounds(f"{where}.temperature", arm.temperature, MOST_TEMPERATURE)
-    _check_bounds(f"{where}.strength", arm.strength, MOST_STRENGTH)
-    if arm.schema and not has_schema(task):
-        raise Problem(422, "this task has no schema: its answers are free text",
-                      where=f"{where}.schema", got="true", fix="turn it off")  # fmt: skip
-    if arm.passage and not has_docs(task):
-        raise Problem(422, "this task has no documents", where=f"{where}.passage", got="true",
-                      fix="turn it off, or choose policy_faq")  # fmt: skip
 
 
 def _check_bounds(where: str, value: float, most: float) -> None:
@@ -356,7 +314,7 @@ def playground_data() -> dict[str, Any]:
                 "docs": has_docs(name),
                 "rows": [
                     {"input": row.input, "gold": row.output}
-                    for row in task_rows(name).new[:_SHOWN_INPUTS]
+                    for row in task_rows(name).new[:SHOWN_INPUTS]
                 ],
             }
             for name, title in _TITLES.items()
@@ -365,4 +323,5 @@ def playground_data() -> dict[str, Any]:
                  "arms": MOST_ARMS, "input": MOST_INPUT},
         "least": {"arms": LEAST_ARMS},
         "first": [asdict(arm) for arm in _FIRST_ARMS],
+        "stops": STOPS,
     }  # fmt: skip

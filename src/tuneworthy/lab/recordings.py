@@ -15,6 +15,7 @@ from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.events import RECORDED_KINDS, Event, read_record, run_id, write_record
 from tuneworthy.lab.lab_folder import is_id, read_file
 from tuneworthy.lab.problem import Problem
+from tuneworthy.models.local.machine import processor_kind
 from tuneworthy.records.failure import Config, Fix, RunFacts, Value
 
 PACKAGE_RECORDS = Path(__file__).parent / "records"
@@ -99,6 +100,17 @@ SEED = 0  # the seed of all recorded runs
 _CURVE_POINTS = 24  # about the most points of a card's curve
 
 
+def live_id(case: str, config: Config, seed: int = SEED) -> str:
+    """Return the id of a run that is made on this kind of machine."""
+    return run_id(case, config, seed, processor_kind())
+
+
+def known_id(records: RecordStore, case: str, config: Config, seed: int = SEED) -> str:
+    """Return the id of the run that is shown: that of the package, or else one made here."""
+    name = run_id(case, config, seed)
+    return name if records.has(name) else live_id(case, config, seed)
+
+
 class Recordings:
     """The recorded runs of one case; None for a run that was not recorded."""
 
@@ -128,16 +140,21 @@ class Recordings:
 
     def id_of(self, config: Config) -> str | None:
         """Return the id of the run with this configuration, None if it was not recorded."""
-        name = run_id(self.case.slug, config, SEED)
+        name = known_id(self._records, self.case.slug, config)
         return name if self._records.has(name) else None
 
     def settings(self) -> Iterator[dict[str, Any]]:
-        """Yield each recorded fix, the clean run's first: knob values, run id, checks, sentence."""
+        """Yield each fix recorded where the twin was: knob values, run id, checks, sentence.
+
+        The setting of the clean run is the first.
+        """
         planted, clean = self.case.config("plant"), self.case.config("twin")
         knobs, twin = self.case.module.KNOBS, self.twin_facts
+        shipped = self._records.has(run_id(self.case.slug, clean, SEED))
+        named = run_id if shipped else live_id
         tried = [Fix({key: clean.get(key) for key in knobs}, ""), *self.case.module.FIXES]
         for fix in tried:
-            name = self.id_of({**planted, **fix.turns})
+            name = named(self.case.slug, {**planted, **fix.turns}, SEED)
             own = facts_of(self._events(name))
             if own and twin:
                 values = {key: {**planted, **fix.turns}.get(key) for key in knobs}

@@ -1,9 +1,9 @@
 """The process that runs experiments: it loads the model once and takes one run after the other.
 
 The server starts it with `spawn` and exchanges messages over one pipe. It receives
-("run", RunOrder) and ("pause" | "resume" | "stop", id). It sends ("event", event),
-("state", state, steps), and at the end of a run ("over", whether it can be a record, why it
-failed). It ends with the server.
+("open",), which loads the model ahead, ("run", RunOrder) and ("pause" | "resume" | "stop", id). It
+sends ("event", event), ("state", state, steps), and at the end of a run ("over", whether it can be
+a record, why it failed). It ends with the server.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ OpenRunner = Callable[[Emit], _RunCase]
 def open_experiments(emit: Emit) -> _RunCase:
     """Open the embedded model; return a function that runs an order with it."""
     from tuneworthy.lab.cases import case_of
-    from tuneworthy.lab.play_run import PLAY_KIND, run_play
+    from tuneworthy.lab.play_run import PLAY_KIND, PlayRun
     from tuneworthy.lab.strength import stream_adapter_strength
     from tuneworthy.models import first_use, open_model
 
@@ -63,12 +63,10 @@ def open_experiments(emit: Emit) -> _RunCase:
 
     def run(order: RunOrder, emit: Emit, control: Callable[[], None]) -> None:
         if order.role == PLAY_KIND:
-            shared = order.folder.parents[1] / "shared"
-            how = (shared, emit, control)
             if order.config["does"] == PLAY_KIND:
-                run_play(order.config, order.seed, model, how)
+                PlayRun(order.config, order.seed, model).run(emit, control)
             else:
-                stream_adapter_strength(float(order.config["strength"] or 0), model, how)
+                stream_adapter_strength(order.config["strength"], model, emit, control)
             return
         chosen = LabRun(case_of(order.case), order.config, order.seed, order.role)
         run_case(chosen, model, emit, order.folder, order.twin, control)
@@ -83,6 +81,9 @@ def serve_runs(pipe: Connection, open_runner: OpenRunner) -> None:
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             kind, *rest = pipe.recv()
+            if kind == "open" and runner is None:
+                with suppress(Exception):  # the first run says why
+                    runner = open_runner(lambda event: None)
             if kind != "run":
                 continue  # an action for a run that is over
             order: RunOrder = rest[0]

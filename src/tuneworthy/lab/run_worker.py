@@ -17,7 +17,7 @@ class WorkerDied(Exception):
 
 
 class RunWorker:
-    """Runs orders in a child process. One thread calls `run`; any thread may call `control`."""
+    """Runs orders in a child process. One thread calls `open` and `run`, any thread `control`."""
 
     def __init__(self, open_runner: OpenRunner) -> None:
         """`open_runner` is called in the process before its first run."""
@@ -31,6 +31,11 @@ class RunWorker:
     def pid(self) -> int | None:
         """Return the process id, None while no worker runs."""
         return self._process.pid if self._process else None
+
+    def open(self) -> None:
+        """Start the process if needed and let it load the model; call it between two runs."""
+        with suppress(OSError, ValueError):
+            self._start_if_needed().send(("open",))
 
     def run(self, order: RunOrder) -> Iterator[tuple[Any, ...]]:
         """Send an order; yield its messages up to ("over", …). Raises WorkerDied."""

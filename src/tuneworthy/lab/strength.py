@@ -1,6 +1,6 @@
 """Measure how an adapter's strength changes 20 answers: seven recorded strengths, others live.
 
-The adapter is that of the clean run on support tickets; strength multiplies its change.
+The adapter is the playground's for support tickets; strength multiplies its change.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from tuneworthy.lab.cases import ANSWER_TOKENS, scored_case
 from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, write_record
-from tuneworthy.lab.play_run import SEED, TASKS, Control, models_at, task_rows
+from tuneworthy.lab.play_run import SEED, TASKS, Control, model_at, task_rows
 from tuneworthy.lab.recordings import PACKAGE_RECORDS
 from tuneworthy.metrics import scorer
 from tuneworthy.records.answer import Answer, Score
@@ -53,14 +53,14 @@ class _StrengthAnswers:
 def _answer_at_strength(
     strength: float,
     base: Any,
-    how: tuple[Path, Emit, Control],
+    control: Control,
     told: Callable[[_StrengthAnswers], None],
 ) -> _StrengthAnswers:
     """Return the answers to 20 new rows at one strength; call `told` with those so far per group.
 
-    `how`: see `play_run.models_at`.
+    `control` is called after each group; it stops the run by raising RunStopped.
     """
-    model = models_at([strength], _TASK_NAME, base, how)[strength]
+    model = model_at(strength, _TASK_NAME, base)
     rows, score = task_rows(_TASK_NAME).new[:ANSWERED_ROWS], scorer(TASKS[_TASK_NAME].task())
     limits = Limits(max_tokens=ANSWER_TOKENS, seed=SEED)
     known = _StrengthAnswers(strength, (), ())
@@ -77,18 +77,17 @@ def _answer_at_strength(
         scores = tuple(one if isinstance(one, Score) else None for one in found)
         known = _StrengthAnswers(strength, known.answers + answers, known.scores + scores)
         told(known)
-        how[2]()
+        control()
     return known
 
 
-def stream_adapter_strength(strength: float, base: Any, how: tuple[Path, Emit, Control]) -> None:
+def stream_adapter_strength(strength: float, base: Any, emit: Emit, control: Control) -> None:
     """Measure one strength live; send begin, an event `stop` per group of answers, and end."""
-    emit = how[1]
     begun, state = time.perf_counter(), "done"
     emit({"kind": "begin", "schema": SCHEMA, "strength": strength, "rows": ANSWERED_ROWS})
     try:
         _answer_at_strength(
-            strength, base, how, lambda known: emit({"kind": "stop", **known.plain()})
+            strength, base, control, lambda known: emit({"kind": "stop", **known.plain()})
         )
     except RunStopped:
         state = "stopped"
@@ -98,13 +97,13 @@ def stream_adapter_strength(strength: float, base: Any, how: tuple[Path, Emit, C
 
 
 def record_strength(
-    base: Any, shared: Path, path: Path = RECORD_FILE, say: Callable[[str], None] = print
+    base: Any, path: Path = RECORD_FILE, say: Callable[[str], None] = print
 ) -> Path:
     """Measure all strengths and write them as the shipped record; return its path."""
-    how = (shared, lambda event: say(str(event.get("line", ""))), lambda: None)
     rows, stops = task_rows(_TASK_NAME).new[:ANSWERED_ROWS], []
     for strength in STRENGTHS:
-        stops.append(_answer_at_strength(strength, base, how, lambda known: None).plain())
+        known = _answer_at_strength(strength, base, lambda: None, lambda known: None)
+        stops.append(known.plain())
         say(json.dumps(stops[-1]))
     begin = {"kind": "begin", "schema": SCHEMA, "task": _TASK_NAME, "seed": SEED,
              "rows": ANSWERED_ROWS,

@@ -22,7 +22,7 @@ def begin(order):
         "seed": order.seed,
         "steps": 6,
         "rows": [],
-        "questions": [],
+        "questions": [{"input": "asked", "gold": "right"}],
     }
 
 
@@ -47,34 +47,37 @@ def end(order, state="done", done=6, because=None):
         "seconds": 0.2,
         "facts": facts,
         "finding": {"found": True, "value": 0.0, "because": "told"},
-        "checks": [{"what": "twin", "passed": order.twin is not None, "value": ""}],
+        "checks": [
+            {
+                "what": "twin",
+                "passed": order.twin is not None,
+                "value": str(order.twin and order.twin.score),
+            }
+        ],
     }
 
 
 def play(order, emit, control):
-    """Answer each arm with its number, three tokens and an end; the input may ask for a fault."""
+    """Answer with three tokens and an end, or measure a strength; the input may ask for a fault."""
     asked = order.config
-    arms = asked.get("arms", [])
     if asked.get("input") == DIES:
         os.kill(os.getpid(), signal.SIGKILL)
+    told = {key: asked.get(key) for key in ("task", "input", "arm")}
     strength = {"strength": asked.get("strength"), "rows": 20}
-    told = {key: asked.get(key) for key in ("task", "input")}
-    emit({"kind": "begin", **(told if arms else strength), "ends": ["<|im_end|>"], "gold": None,
-          "arms": [{**arm, "prompt_tokens": 9, "passage_text": None} for arm in arms]})  # fmt: skip
+    emit({"kind": "begin", **(told if asked.get("arm") else strength), "ends": ["<|im_end|>"],
+          "gold": None, "prompt_tokens": 9, "passage_text": None})  # fmt: skip
     state, words = "done", ["{", f'"{asked.get("input")}"', "}", "<|im_end|>"]
     words = ["wait "] * 400 if asked.get("input") == WAITS else words
     try:
-        for at, word in enumerate(words):
+        for at, word in enumerate(words if asked.get("arm") else ()):
             time.sleep(SLOW if asked.get("input") == WAITS else 0.01)
-            for arm in range(len(arms)):
-                others = [[word, -0.1], ["other", -2.5], ["third", -4.0]]
-                token = [word, -0.1 * at * (arm + 1), others]
-                emit({"kind": "tokens", "arm": arm, "from": at, "tokens": [token]})
+            others = [[word, -0.1], ["other", -2.5], ["third", -4.0]]
+            emit({"kind": "tokens", "from": at, "tokens": [[word, -0.1 * at, others]]})
             control()
-        for arm in range(len(arms)):
-            emit({"kind": "answer", "arm": arm, "text": "".join(words[:-1]), "tokens": 4,
+        if asked.get("arm"):
+            emit({"kind": "answer", "text": "".join(words[:-1]), "tokens": 4,
                   "ended": True, "score": None, "valid": True, "error": None})  # fmt: skip
-        if not arms:
+        else:
             emit({"kind": "stop", "strength": asked["strength"], "answers": 20, "valid": 0.5,
                   "score": 0.4, "ended": 10, "text": "live", "whole": True})  # fmt: skip
     except RunStopped:

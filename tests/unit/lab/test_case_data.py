@@ -2,17 +2,21 @@
 
 import gzip
 import json
+from itertools import product
 from types import SimpleNamespace
 
 import pytest
 
 from tuneworthy.lab import case_data, recordings, words
 from tuneworthy.lab.cases import LabCase, all_cases, case_of
+from tuneworthy.lab.events import run_id
 from tuneworthy.lab.recordings import (
     PACKAGE_RECORDS,
     SHIPPED_RECORDS,
     Recordings,
+    RecordStore,
     facts_of,
+    live_id,
     shipped_bytes,
 )
 from tuneworthy.records.errors import TaskError
@@ -305,6 +309,25 @@ def test_the_measurements_of_a_case_say_what_lies_outside(case):
     told = {each["key"]: each["outside"] for each in case_data.public_data(case)["measures"]}
     assert told["p_end"].startswith("below what")
     assert told["same_prompt"] is None
+
+
+def test_a_page_names_every_condition_with_its_number_before_a_fix():
+    for case in all_cases().values():
+        recorded = Recordings(case)
+        checks = case.module.victory(recorded.twin_facts, recorded.twin_facts)
+        shown = case_data.public_data(case)["conditions"]
+        assert shown == [check.what for check in checks], case.slug
+
+
+def test_a_setting_run_here_is_not_listed_beside_records_of_another_machine(tmp_path):
+    case = case_of("never-stops")
+    store = RecordStore(PACKAGE_RECORDS, tmp_path)
+    events = SHIPPED_RECORDS.events(run_id(case.slug, case.config("twin"), 0))
+    before = case_data.public_data(case)["records"]
+    for values in product(*case.module.KNOBS.values()):
+        turned = dict(zip(case.module.KNOBS, values, strict=True))
+        store.write(live_id(case.slug, {**case.config("plant"), **turned}), events)
+    assert case_data.public_data(case, store)["records"] == before
 
 
 def test_every_line_of_a_configuration_is_explained():

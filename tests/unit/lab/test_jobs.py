@@ -8,12 +8,15 @@ import pytest
 from lab_kit import SLUG, clean, config, kinds, state_of, until
 from lab_runner import FAILS, SLOW_RATE, fake
 
-from tuneworthy.lab import events
-from tuneworthy.lab.events import run_id
+from tuneworthy.lab import events, recordings
+from tuneworthy.lab.events import run_id, write_record
 from tuneworthy.lab.jobs import MOST_WAITING, Jobs
 from tuneworthy.lab.lab_folder import make_lab_folder
 from tuneworthy.lab.problem import Problem
-from tuneworthy.lab.recordings import RecordStore
+from tuneworthy.lab.recordings import RecordStore, live_id
+from tuneworthy.records.failure import RunFacts
+
+PAIR = {"twin": clean(), "plant": config()}
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def start(tmp_path):
 
     def open_jobs():
         folder = make_lab_folder(tmp_path)
-        records = RecordStore(folder / "records")
+        records = RecordStore(tmp_path / "shipped", folder / "records")
         opened.append((Jobs(folder, records, fake), records))
         return opened[-1]
 
@@ -42,7 +45,7 @@ def records(jobs, start):
 
 
 def submit(jobs, seed=0, role="own", **changed):
-    return jobs.submit(SLUG, config(**changed), seed, role, clean())
+    return jobs.submit(SLUG, config(**changed), seed, role, PAIR)
 
 
 def ended(jobs, name):
@@ -53,7 +56,7 @@ def ended(jobs, name):
 
 def test_a_run_sends_its_events_and_becomes_a_record(jobs, records):
     name = submit(jobs)
-    assert name == run_id(SLUG, config(), 0)
+    assert name == live_id(SLUG, config(), 0)
     assert ended(jobs, name)["state"] == "done"
     assert kinds(jobs.log_of(name)) == ["queue", "begin", *["steps"] * 6, "end"]
     until(lambda: records.has(name))
@@ -62,7 +65,7 @@ def test_a_run_sends_its_events_and_becomes_a_record(jobs, records):
 
 
 def test_the_clean_twin_runs_first_and_only_once(jobs, records):
-    twin = run_id(SLUG, clean(), 0)
+    twin = live_id(SLUG, clean(), 0)
     name = submit(jobs)
     last = ended(jobs, name)
     assert last["checks"][0]["passed"], "the run was given its twin's facts"
@@ -75,9 +78,43 @@ def test_the_clean_twin_runs_first_and_only_once(jobs, records):
     assert len([job for job in jobs._jobs.values() if job.role == "twin"]) == 1
 
 
+def ship(tmp_path, **facts):
+    """Write the records of both runs as made on another machine."""
+    for role, setting in PAIR.items():
+        name = run_id(SLUG, setting, 0)
+        end = {"kind": "end", "state": "done", "facts": RunFacts(**facts).plain(), "seconds": 1.0}
+        write_record([{"kind": "begin", "id": name, "role": role}, end],
+                     tmp_path / "shipped" / f"{name}.json.gz")  # fmt: skip
+
+
+def test_a_live_fix_is_judged_by_a_twin_of_this_machine_not_by_a_recorded_one(
+    jobs, records, tmp_path
+):
+    ship(tmp_path, score=0.99)
+    last = ended(jobs, submit(jobs, rate=3e-2))
+    assert last["checks"][0]["value"] == "0.5", "the score of the twin that ran here"
+    assert [job.role for job in jobs._jobs.values()] == ["twin", "plant", "own"]
+    for setting in PAIR.values():
+        begin = records.events(live_id(SLUG, setting))[0]
+        assert begin["id"] == live_id(SLUG, setting) != run_id(SLUG, setting, 0)
+        assert begin["machine"]
+    ended(jobs, submit(jobs, rate=2e-2))
+    assert [job.role for job in jobs._jobs.values()] == ["twin", "plant", "own", "own"], "once"
+
+
+def test_another_kind_of_processor_runs_both_again(jobs, monkeypatch):
+    first = submit(jobs, rate=3e-2)
+    ended(jobs, first)
+    monkeypatch.setattr(recordings, "processor_kind", lambda: "another")
+    second = submit(jobs, rate=3e-2)
+    assert second != first
+    ended(jobs, second)
+    assert [job.role for job in jobs._jobs.values()] == ["twin", "plant", "own"] * 2
+
+
 def test_two_tabs_share_one_run(jobs):
     assert submit(jobs, rate=SLOW_RATE) == submit(jobs, rate=SLOW_RATE)
-    assert len(jobs._jobs) == 2, "the run and its twin"
+    assert len(jobs._jobs) == 3, "the run, the planted one and its twin"
 
 
 def test_who_waits_is_told_how_many_are_ahead(jobs):
@@ -159,8 +196,8 @@ def test_a_full_disk_is_told_and_loses_nothing(jobs, records, monkeypatch):
     def full(fd, content):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    twin = run_id(SLUG, clean(), 0)
-    jobs.submit(SLUG, clean(), 0, "twin", clean())
+    twin = live_id(SLUG, clean(), 0)
+    jobs.submit(SLUG, clean(), 0, "twin", PAIR)
     ended(jobs, twin)
     name = submit(jobs, rate=SLOW_RATE)
     until(lambda: "steps" in kinds(jobs.log_of(name)))

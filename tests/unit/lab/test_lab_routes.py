@@ -11,6 +11,7 @@ from tuneworthy.lab import open_lab as open_lab_module
 from tuneworthy.lab.app import make_app
 from tuneworthy.lab.events import run_id, write_record
 from tuneworthy.lab.open_lab import open_lab
+from tuneworthy.lab.recordings import live_id
 from tuneworthy.lab.routes import page_routes
 from tuneworthy.records.failure import RunFacts
 
@@ -190,7 +191,7 @@ def test_a_wrong_setting_is_named(browser, lab, body, where, fix):
 
 def test_values_of_ones_own_are_taken_live(browser, lab):
     name = start(browser, rate=2e-3, max_length=100).json()["id"]
-    assert name == run_id(SLUG, config(rate=2e-3, max_length=100), 0)
+    assert name == live_id(SLUG, config(rate=2e-3, max_length=100), 0)
     assert start(browser, max_length=100, rate=0.002).json()["id"] == name
     whole = browser.change("/api/runs", {"case": SLUG, "config": config(rate=2e-3, max_length=100)})
     assert whole.json()["id"] == name, "the whole configuration names the same run"
@@ -199,7 +200,7 @@ def test_values_of_ones_own_are_taken_live(browser, lab):
 
 def test_the_twins_setting_is_the_twin(browser, lab):
     name = start(browser, pad_token="<|endoftext|>").json()["id"]
-    assert name == run_id(SLUG, clean(), 0)
+    assert name == live_id(SLUG, clean(), 0)
     assert [job.role for job in lab.jobs._jobs.values()] == ["twin"]
 
 

@@ -7,12 +7,13 @@ from lab_runner import DIES, SLOW_RATE, WAITS, fake
 from tuneworthy.lab import jobs as jobs_module
 from tuneworthy.lab.app import make_app
 from tuneworthy.lab.open_lab import open_lab
+from tuneworthy.lab.play_run import all_arms, task_rows
 
-TWO = [{"shots": 0}, {"shots": 4, "schema": True, "temperature": 0.5, "strength": 1}]
+ARM = {"shots": 4, "schema": True, "temperature": 0.5, "strength": 1}
 
 
 def play(browser, text="a ticket", **changed):
-    asked = {"task": "support_tickets", "input": text, "arms": TWO, **changed}
+    asked = {"task": "support_tickets", "input": text, "arm": ARM, **changed}
     return browser.change("/api/play", asked)
 
 
@@ -20,16 +21,15 @@ def events(browser, name):
     return [event for _, event in parsed(browser.get(f"/api/runs/{name}/events").text)]
 
 
-def test_a_play_streams_the_tokens_of_its_arms(browser, lab):
+def test_a_play_streams_its_tokens(browser, lab):
     reply = play(browser)
     assert reply.status_code == 202
     found = events(browser, reply.json()["id"])
     assert found[-1]["state"] == "done"
-    for arm in range(2):
-        words = [t for e in found if e["kind"] == "tokens" and e["arm"] == arm for t in e["tokens"]]
-        assert [word for word, _, _ in words] == ["{", '"a ticket"', "}", "<|im_end|>"]
+    words = [token for event in found if event["kind"] == "tokens" for token in event["tokens"]]
+    assert [word for word, _, _ in words] == ["{", '"a ticket"', "}", "<|im_end|>"]
     begin = next(event for event in found if event["kind"] == "begin")
-    assert begin["arms"][1]["strength"] == 1.0
+    assert begin["arm"]["strength"] == 1.0
     assert not list((lab.folder / "records").iterdir()), "a play is no record of a run"
 
 
@@ -45,15 +45,15 @@ def test_the_same_play_is_asked_once(browser, lab):
 @pytest.mark.parametrize(
     ("changed", "where"),
     [
-        ({"arms": TWO[:1]}, "arms"),
-        ({"arms": TWO * 3}, "arms"),
-        ({"arms": [*TWO[:1], {"shots": 2.5}]}, "arms.1.shots"),
-        ({"arms": [*TWO[:1], {"shots": True}]}, "arms.1.shots"),
-        ({"arms": [*TWO[:1], {"strength": "1"}]}, "arms.1.strength"),
-        ({"arms": [*TWO[:1], {"passage": True}]}, "arms.1.passage"),
-        ({"arms": [*TWO[:1], {"schema": 1}]}, "arms.1.schema"),
-        ({"arms": [*TWO[:1], {"adapter": "/etc/passwd"}]}, "arms.1.adapter"),
-        ({"arms": {}}, "arms"),
+        ({"arm": {"shots": 2.5}}, "arm.shots"),
+        ({"arm": {"shots": True}}, "arm.shots"),
+        ({"arm": {"strength": "1"}}, "arm.strength"),
+        ({"arm": {"strength": 2}}, "arm.strength"),
+        ({"arm": {"passage": True}}, "arm.passage"),
+        ({"arm": {"schema": 1}}, "arm.schema"),
+        ({"arm": {"adapter": "/etc/passwd"}}, "arm.adapter"),
+        ({"arm": [ARM]}, "arm"),
+        ({"arms": [ARM]}, "arms"),
         ({"task": "../secrets"}, "task"),
         ({"input": ""}, "input"),
         ({"input": "a" * 2001}, "input"),
@@ -134,7 +134,7 @@ def test_plays_do_not_pile_up(browser, lab, monkeypatch):
     assert names[-1] in kept
     assert len(kept) <= 3
     assert names[0] not in lab.jobs._jobs
-    assert browser.get(f"/api/play/{names[0]}/events").status_code == 404
+    assert browser.get(f"/api/runs/{names[0]}/events").status_code == 404
 
 
 def test_a_play_outlives_a_restart(browser, lab, tmp_path):
@@ -149,6 +149,28 @@ def test_a_play_outlives_a_restart(browser, lab, tmp_path):
             assert events(other, name) == first, "asked again, it is still known"
     finally:
         again.close()
+
+
+def test_recorded_answers_are_sent_by_task_and_row(browser):
+    (grid,) = browser.get("/api/play/support_tickets/0").json()
+    assert grid["input"] == task_rows("support_tickets").new[0].input
+    assert len({key for key, *_ in grid["columns"]}) == len(list(all_arms("support_tickets")))
+
+
+@pytest.mark.parametrize("path", ["other/0", "support_tickets/8", "support_tickets/-1"])
+def test_what_was_not_recorded_is_told(browser, path):
+    reply = browser.get(f"/api/play/{path}")
+    assert reply.status_code == 404
+    assert reply.json()["fix"]
+
+
+def test_the_model_is_opened_before_the_first_play(browser, lab):
+    assert lab.jobs._worker.pid is None
+    assert browser.change("/api/play/open").status_code == 202
+    until(lambda: lab.jobs._worker.pid)
+    opened = lab.jobs._worker.pid
+    assert events(browser, play(browser).json()["id"])[-1]["state"] == "done"
+    assert lab.jobs._worker.pid == opened, "the play used the process that was opened"
 
 
 def test_the_page_offers_tasks_and_bounds(browser):

@@ -7,56 +7,58 @@ import pytest
 
 from tuneworthy.lab.play_run import (
     MOST_INPUT,
+    SHOWN_INPUTS,
     PlayArm,
+    all_arms,
+    arm_key,
     has_docs,
     has_schema,
     known_row,
     play_config,
     playground_data,
+    record_name,
     strength_config,
     task_rows,
 )
 from tuneworthy.lab.problem import Problem
-from tuneworthy.lab.recordings import shipped_record
+from tuneworthy.lab.recordings import PACKAGE_RECORDS, shipped_record
 from tuneworthy.lab.strength import ANSWERED_ROWS, STRENGTHS
 
 TICKETS, RULES = "support_tickets", "policy_faq"
-TWO = (PlayArm(), PlayArm(shots=16, strength=1.5, temperature=2.0))
+MOST = PlayArm(shots=16, strength=1.5, temperature=2.0)
 
 
 @pytest.mark.parametrize(
-    ("task", "text", "arms", "where"),
+    ("task", "text", "arm", "where"),
     [
-        ("other", "a", TWO, "task"),
-        (TICKETS, "", TWO, "input"),
-        (TICKETS, " \n\t", TWO, "input"),
-        (TICKETS, "a" * (MOST_INPUT + 1), TWO, "input"),
-        (TICKETS, "a", (PlayArm(),), "arms"),
-        (TICKETS, "a", (PlayArm(),) * 5, "arms"),
-        (TICKETS, "a", (PlayArm(), PlayArm(shots=17)), "arms.1.shots"),
-        (TICKETS, "a", (PlayArm(shots=-1), PlayArm()), "arms.0.shots"),
-        (TICKETS, "a", (PlayArm(), PlayArm(temperature=2.01)), "arms.1.temperature"),
-        (TICKETS, "a", (PlayArm(), PlayArm(strength=1.51)), "arms.1.strength"),
-        (TICKETS, "a", (PlayArm(), PlayArm(strength=-0.01)), "arms.1.strength"),
-        (TICKETS, "a", (PlayArm(), PlayArm(strength=math.nan)), "arms.1.strength"),
-        (TICKETS, "a", (PlayArm(), PlayArm(passage=True)), "arms.1.passage"),
-        (RULES, "a", (PlayArm(schema=True), PlayArm()), "arms.0.schema"),
+        ("other", "a", MOST, "task"),
+        (TICKETS, "", MOST, "input"),
+        (TICKETS, " \n\t", MOST, "input"),
+        (TICKETS, "a" * (MOST_INPUT + 1), MOST, "input"),
+        (TICKETS, "a", PlayArm(shots=17), "arm.shots"),
+        (TICKETS, "a", PlayArm(shots=-1), "arm.shots"),
+        (TICKETS, "a", PlayArm(temperature=2.01), "arm.temperature"),
+        (TICKETS, "a", PlayArm(strength=1.51), "arm.strength"),
+        (TICKETS, "a", PlayArm(strength=-0.01), "arm.strength"),
+        (TICKETS, "a", PlayArm(strength=math.nan), "arm.strength"),
+        (TICKETS, "a", PlayArm(passage=True), "arm.passage"),
+        (RULES, "a", PlayArm(schema=True), "arm.schema"),
     ],
 )
-def test_what_cannot_be_asked_is_named(task, text, arms, where):
+def test_what_cannot_be_asked_is_named(task, text, arm, where):
     with pytest.raises(Problem) as caught:
-        play_config(task, text, arms)
+        play_config(task, text, arm)
     assert caught.value.status == 422
     assert caught.value.where == where
     assert caught.value.fix
 
 
 def test_a_play_is_plain_data_and_rounded():
-    config = play_config(TICKETS, "<b>", (PlayArm(strength=0.30000001), PlayArm(schema=True)))
+    config = play_config(TICKETS, "<b>", PlayArm(strength=0.30000001))
     assert json.loads(json.dumps(config)) == config
     assert config["input"] == "<b>"
-    assert config["arms"][0]["strength"] == 0.3
-    assert play_config(TICKETS, "<b>", (PlayArm(strength=0.3), PlayArm(schema=True))) == config
+    assert config["arm"]["strength"] == 0.3
+    assert play_config(TICKETS, "<b>", PlayArm(strength=0.3)) == config
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.6, math.inf, math.nan])
@@ -92,12 +94,32 @@ def test_the_shipped_record_is_of_seven_stops_and_twenty_rows():
     assert full["score"] > base["score"], "the adapter has learnt something"
 
 
-def test_the_shipped_play_is_the_one_that_the_page_shows_first():
-    shipped, first = shipped_record("play", "recorded"), playground_data()
-    begin, *events = shipped["recorded"]
-    assert {key: shipped[key] for key in first} == first
-    assert begin["input"] == first["tasks"][0]["rows"][0]["input"]
-    asked = [{key: arm[key] for key in first["first"][0]} for arm in begin["arms"]]
-    assert asked == first["first"]
-    assert events[-1]["state"] == "done"
-    assert {event["arm"] for event in events if event["kind"] == "answer"} == {0, 1, 2}
+def test_the_shipped_page_is_that_of_this_version_with_a_curve_at_each_stop():
+    shipped, page = shipped_record("play", "rest"), json.loads(json.dumps(playground_data()))
+    assert {key: shipped[key] for key in page} == page
+    assert shipped["curves"].keys() == {TICKETS, RULES}
+    for task, curves in shipped["curves"].items():
+        assert set(curves) == {arm_key(arm) for arm in all_arms(task)}
+        assert all(0 <= score <= 1 for score, _ in curves.values())
+    learnt, base = (shipped["curves"][TICKETS][key] for key in ("0,0,0,0,1", "0,0,0,0,0"))
+    assert learnt[0] > base[0], "the small adapter has learnt something"
+
+
+@pytest.mark.parametrize("task", [TICKETS, RULES])
+def test_each_recorded_answer_is_of_an_offered_input_and_the_first_columns_are_among_them(task):
+    for row in range(SHOWN_INPUTS):
+        grid = shipped_record(record_name(task, row), "rest")
+        assert grid["input"] == task_rows(task).new[row].input
+        keys = [key for key, *_ in grid["columns"]]
+        assert keys == [arm_key(arm) for arm in all_arms(task)]
+        assert {arm_key(PlayArm(**arm)) for arm in playground_data()["first"]} <= set(keys)
+        for _, prompt, (ended, _, score), tokens in grid["columns"]:
+            assert prompt > 0
+            assert 0 <= score <= 1
+            last = tokens[-1] if isinstance(tokens[-1], str) else tokens[-1][0]
+            assert (last in grid["ends"]) or not ended or task == TICKETS
+
+
+def test_the_grid_stays_small():
+    files = PACKAGE_RECORDS.glob("play*.json.gz")
+    assert sum(f.stat().st_size for f in files) <= 400_000

@@ -10,11 +10,12 @@ from tests.in_time import ends_within
 
 from tuneworthy.lab import security
 from tuneworthy.lab.app import make_app, make_unguarded_app
-from tuneworthy.lab.events import run_id
+from tuneworthy.lab.recordings import live_id
 from tuneworthy.lab.security import Access
 
 ID = "0123456789abcdef"
-VALUES = {"slug": SLUG, "key": ID, "name": ID, "action": "stop", "name:path": "lab.css"}
+VALUES = {"slug": SLUG, "key": ID, "name": ID, "action": "stop", "name:path": "lab.css",
+          "task": "support_tickets", "row": "0"}  # fmt: skip
 # Every route of the lab. A new one fails the test below until it stands here, and then every
 # attack of this file is tried on it.
 ROUTES = {
@@ -49,6 +50,8 @@ ROUTES = {
     ("GET", "/experiments"),
     ("GET", "/findings"),
     ("POST", "/api/play"),
+    ("POST", "/api/play/open"),
+    ("GET", "/api/play/{task}/{row}"),
     ("POST", "/api/strength"),
 }
 FILLED = sorted(
@@ -469,7 +472,7 @@ def test_an_error_of_ours_tells_the_client_nothing(browser, monkeypatch, said):
 
 def test_a_run_that_goes_on_is_not_reached_from_elsewhere(browser, stranger, lab):
     name = browser.change("/api/runs", {"case": SLUG, "config": {"rate": SLOW_RATE}}).json()["id"]
-    assert name == run_id(SLUG, config(rate=SLOW_RATE), 0)
+    assert name == live_id(SLUG, config(rate=SLOW_RATE), 0)
     assert ask(stranger, "POST", f"/api/runs/{name}/stop").status_code == 401
     assert browser.change(f"/api/runs/{name}/stop", origin="http://evil.com").status_code == 403
     assert lab.jobs._jobs[name].state in ("waiting", "running")

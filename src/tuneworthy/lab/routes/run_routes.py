@@ -12,10 +12,19 @@ from pydantic import Field
 from tuneworthy.lab import blind_play, case_data
 from tuneworthy.lab.cases import all_cases
 from tuneworthy.lab.event_stream import Stream, numbered_lines
-from tuneworthy.lab.events import run_id
 from tuneworthy.lab.lab_folder import is_id
 from tuneworthy.lab.open_lab import Lab
-from tuneworthy.lab.play_run import MOST_INPUT, PlayArm, play_config, strength_config
+from tuneworthy.lab.play_run import (
+    MOST_INPUT,
+    SHOWN_INPUTS,
+    TASKS,
+    PlayArm,
+    play_config,
+    record_name,
+    strength_config,
+)
+from tuneworthy.lab.problem import Problem
+from tuneworthy.lab.recordings import known_id, shipped_bytes
 from tuneworthy.lab.routes.page_routes import Fields, Here, NoFields, StreamIsOver
 from tuneworthy.lab.settings import check_seed, find_case, run_setting
 from tuneworthy.records.failure import Value
@@ -55,11 +64,11 @@ class _ArmFields(Fields):
 
 
 class _PlayFields(Fields):
-    """One input and the ways to answer it."""
+    """One input and the way to answer it."""
 
     task: str = Field(max_length=64)
     input: str = Field(max_length=4 * MOST_INPUT)
-    arms: list[_ArmFields] = Field(max_length=64)
+    arm: _ArmFields
     seed: int = 0
 
 
@@ -127,10 +136,11 @@ def _start_run(lab: Lab, slug: str, given: dict[str, Value], seed: int) -> tuple
     else:
         case = find_case(slug)
         config, role = run_setting(case, given)
-    name = run_id(case.slug, config, check_seed(seed))
+    name = known_id(lab.records, case.slug, config, check_seed(seed))
     known = lab.records.facts(name) is not None
     if not known:
-        lab.running().submit(case.slug, config, seed, role, dict(case.config("twin")))
+        pair = {each: dict(case.config(each)) for each in ("twin", "plant")}
+        lab.running().submit(case.slug, config, seed, role, pair)
     return slug if is_id(slug) else name, known
 
 
@@ -160,10 +170,26 @@ def _post_run_action(
 
 @ROUTES.post("/play", status_code=202)
 def _post_play(lab: Here, given: _PlayFields) -> dict[str, str]:
-    arms = [PlayArm(one.shots, one.held, one.passage, one.temperature, one.strength)
-            for one in given.arms]  # fmt: skip
-    config = play_config(given.task, given.input, arms)
+    one = given.arm
+    arm = PlayArm(one.shots, one.held, one.passage, one.temperature, one.strength)
+    config = play_config(given.task, given.input, arm)
     return {"id": lab.running().submit_play(config, check_seed(given.seed))}
+
+
+@ROUTES.post("/play/open", status_code=202)
+def _post_play_open(lab: Here, _given: NoFields) -> None:
+    lab.running().open_worker()
+
+
+@ROUTES.get("/play/{task}/{row}")
+def _get_recorded_plays(task: str, row: int) -> Response:
+    """Return the recorded answers to an offered input, at all stops of the controls."""
+    known = task in TASKS and 0 <= row < SHOWN_INPUTS
+    content = shipped_bytes(record_name(task, row)) if known else None
+    if content is None:
+        raise Problem(404, "no answers to this input are recorded", where="the address",
+                      got=f"{task}/{row}", fix="run it live")  # fmt: skip
+    return Response(content, media_type="application/json")
 
 
 @ROUTES.post("/strength", status_code=202)

@@ -18,14 +18,22 @@
   // A re-run takes the place of this run: its curves are blue, its tokens and answers are shown.
   const reruns = (page) => {
     page.use = (run) => {
-      page.show('rerun', run);
+      page.show('rerun', run); lab.say(lab.find('#key-seed'), '');
       lab.find('#key-rerun').hidden = !run;
       lab.find('#instrument').classList.toggle('past', Boolean(run));
       for (const id of ['#lane-name', '#mine-name']) lab.say(lab.find(id), run ? 'your re-run' : 'this run');
     };
-    page.follow = (id, onEnd) => {
+    // The planted run and its twin that are drawn: those of the records, or `here` those of this machine.
+    page.compare = async (here) => {
+      const { plant, twin } = here ? page.data.here : page.data.records;
+      page.live = here;
+      for (const word of lab.all('.made')) lab.say(word, here ? ', on this machine' : ', recorded');
+      for (const [name, id] of [['run', plant], ['twin', twin]]) if (id) page.show(name, await lab.load(id));
+      page.draw();
+    };
+    page.follow = (id, onEnd, onBegin) => {
       page.state.live = id; page.busy = true; page.use(new lab.Run()); page.changed();
-      page.stream(id, 'rerun', (run) => { page.state.live = null; onEnd(run); page.changed(); });
+      page.stream(id, 'rerun', (run) => { page.state.live = null; onEnd(run); page.changed(); }, onBegin);
     };
   };
 
@@ -37,6 +45,7 @@
       try {
         const { run, id } = await lab.askRun(data.slug, {}, page.seed);
         if (run) { page.use(run); page.go(0); page.play.start(); } else page.follow(id, () => {});
+        lab.say(lab.find('#key-seed'), `, seed ${page.seed}, on this machine`);
       } catch (error) { lab.trouble(error); }
     });
     lab.find('#record')?.addEventListener('click', async (event) => {
@@ -59,7 +68,7 @@
     for (const [key, value] of Object.entries({ sure: 1, hints: 0, failed: 0 })) state[key] ??= value;
 
     try {
-      for (const [name, id] of [['run', data.records.plant], ['twin', data.records.twin]]) if (id) page.show(name, await lab.load(id));
+      await page.compare(false);
       await page.ready; await page.restore();
     } catch (error) { lab.trouble(error); }
     page.settle();

@@ -1,10 +1,12 @@
-// One column of the playground: its settings, its answer token by token, and what else the model
-// considered at the token that is looked at.
+// One column of the playground: its settings as curves that one drags, its answer token by token, and
+// what else the model considered at the token that is looked at.
 'use strict';
 
 (() => {
   const WIDE = 120;
   const LEVELS = [0.05, 0.3, 1, 2.5]; // nats: over 95, 74, 37 and 8 percent
+  const SURE = 'over 95 %'; // a recorded token without a log-probability
+  const likely = (log) => (log === null ? SURE : lab.chance(-log));
   const level = (loss) => { const at = LEVELS.findIndex((most) => loss <= most); return at < 0 ? LEVELS.length : at; };
   const shown = (text) => text.replace(/\n/g, '↵').replace(/\t/g, '⇥');
 
@@ -17,9 +19,31 @@
     return parts.join(', ');
   };
 
-  const slider = (text, name, most, step) => {
+  // A control over the recorded answers: mean score (and the share of valid ones) at each of its stops,
+  // the column's other settings as they are. The range lies over the chart, so a drag moves the point.
+  const HIGH = 44, y = (share) => HIGH - 4 - (HIGH - 8) * share;
+  const curve = (text, name, most, step) => {
     const value = lab.make('b', { class: 'value' }), input = lab.make('input', { type: 'range', min: 0, max: most, step, 'data-set': name });
-    return { node: lab.make('label', { class: 'set' }, lab.make('span', {}, text), value, input), input, value };
+    const svg = lab.shape('svg', { width: '100%', height: HIGH, 'aria-hidden': 'true' }), x = (at) => (100 * at) / most;
+    const between = (points, at, which) => { // on the line between two stops
+      const after = points.findIndex(([stop]) => stop >= at), [high, high2] = points[after] ?? [], [low, low2] = points[after - 1] ?? [];
+      if (after < 0) return null;
+      return after === 0 || high === at ? high2[which] : low2[which] + ((high2[which] - low2[which]) * (at - low)) / (high - low);
+    };
+    const draw = (points, at) => {
+      const drawn = [[1, 'twin'], [0, 'rerun']].filter(([which]) => points.length && points.every(([, means]) => means[which] !== null));
+      const lines = drawn.map(([which, tone]) => lab.shape('polyline', { class: tone, points: points.map(([stop, means]) => `${x(stop)},${y(means[which])}`).join(' ') }));
+      const dots = drawn.flatMap(([which, tone]) => points.map(([stop, means]) => lab.shape('circle', { class: `dot ${tone}`, cx: `${x(stop)}%`, cy: y(means[which]), r: 2.5 })));
+      const mine = points.find(([stop]) => stop === at)?.[1], height = points.length ? between(points, at, 0) : null;
+      svg.replaceChildren(lab.shape('line', { class: 'grid', x1: 0, x2: '100%', y1: y(0), y2: y(0) }), lab.shape('line', { class: 'cursor', x1: `${x(at)}%`, x2: `${x(at)}%`, y1: 0, y2: HIGH }),
+        lab.shape('svg', { viewBox: `0 0 100 ${HIGH}`, width: '100%', height: HIGH, preserveAspectRatio: 'none' }, ...lines), ...dots, lab.shape('circle', { class: 'dot at', cx: `${x(at)}%`, cy: height === null ? y(0) : y(height), r: 5 }));
+      const means = mine ? [`score ${lab.fine(mine[0])}`, ...(mine[1] === null ? [] : [`valid ${lab.fine(mine[1])}`])].join(', ') : points.length ? 'between two recorded stops' : 'no curve for these settings';
+      lab.say(value, lab.short(at)); lab.set(input, { 'aria-valuetext': `${lab.short(at)}; ${means}` });
+      lab.say(said, means);
+    };
+    const said = lab.make('span', { class: 'over' });
+    const node = lab.make('label', { class: 'set' }, lab.make('span', {}, text, ' ', value), said, lab.make('span', { class: 'plot' }, svg, input));
+    return { node, input, draw };
   };
   const box = (text, name) => {
     const input = lab.make('input', { type: 'checkbox', 'data-set': name });
@@ -28,8 +52,8 @@
 
   const settings = (most) => {
     const range = {
-      shots: slider('Examples', 'shots', most.shots, 1), strength: slider('Adapter strength', 'strength', most.strength, 0.05),
-      temperature: slider('Temperature', 'temperature', most.temperature, 0.1),
+      shots: curve('Examples', 'shots', most.shots, 1), strength: curve('Adapter strength', 'strength', most.strength, 0.25),
+      temperature: curve('Temperature', 'temperature', most.temperature, 0.25),
     };
     const tick = { schema: box('Schema', 'schema'), passage: box('Passage', 'passage') };
     const node = lab.make('div', { class: 'settings' }, ...Object.values(range).map((one) => one.node),
@@ -39,7 +63,7 @@
 
   // What the model considered at a token: the likeliest five, with a bar each.
   const considered = (host, token, ends, unasked) => {
-    if (!token) { host.replaceChildren(lab.make('p', { class: 'soft tiny' }, 'Point at a token: the five likeliest at its place stand here.')); return; }
+    if (!token) { host.replaceChildren(lab.make('p', { class: 'soft tiny' }, 'Point at a token: the likeliest at its place stand here.')); return; }
     const [text, log, others] = token, named = (word) => (ends.includes(word) ? '■ end' : shown(word) || '∅');
     const row = ([word, value]) => {
       const share = Math.exp(value), mine = word === text;
@@ -49,22 +73,22 @@
     };
     const listed = others.some(([word]) => word === text);
     host.replaceChildren(lab.make('ol', {}, ...others.map(row)),
-      lab.make('p', { class: 'soft tiny' }, unasked ? `Least sure here: ${named(text)}. Point at any token.` : listed ? `Chosen: ${named(text)}` : `Chosen: ${named(text)}, ${lab.chance(-log)}, not among the five likeliest`));
+      lab.make('p', { class: 'soft tiny' }, log === null ? `Chosen: ${named(text)}, ${SURE}; the others are not in the record` : unasked ? `Least sure here: ${named(text)}. Point at any token.` : listed ? `Chosen: ${named(text)}` : `Chosen: ${named(text)}, ${likely(log)}, not among those listed`));
   };
 
-  const verdict = (host, { answer, begin, error }) => {
-    if (error || answer?.error) { lab.say(host, `No answer: ${error ?? answer.error}`); host.className = 'verdict bad'; return; }
+  const verdict = (host, { answer, begin }) => {
+    if (answer?.error) { lab.say(host, `No answer: ${answer.error}`); host.className = 'verdict bad'; return; }
     if (!answer) { lab.say(host, ''); host.className = 'verdict'; return; }
-    const parts = [answer.ended ? 'ended by itself' : 'cut at the limit'];
+    const parts = [answer.how, answer.ended ? 'ended by itself' : 'cut at the limit'];
     if (answer.valid !== null) parts.push(answer.valid ? 'valid' : 'not valid');
     parts.push(answer.score === null ? 'no right answer known' : `score ${lab.fine(answer.score)}`);
     parts.push(`${answer.tokens} tokens after a prompt of ${begin.prompt_tokens}`);
     lab.say(host, parts.join(' · ')); host.className = `verdict ${answer.ended && answer.valid !== false ? 'own' : 'bad'}`;
   };
 
-  // `page` has data.most, task(), changed(k, done) and remove(k).
-  lab.column = (page, k) => {
-    const { node: form, range, tick } = settings(page.data.most), id = `column-${k}`;
+  // `page` has data.most, task(), curve(arm, name), changed(column, arm, done) and remove(column).
+  lab.column = (page, key) => {
+    const { node: form, range, tick } = settings(page.data.most), id = `column-${key}`;
     const name = lab.make('h2', { id }), remove = lab.make('button', { type: 'button', class: 'plain' }, 'Remove');
     const stream = lab.make('div', { class: 'stream', role: 'group', 'aria-label': 'The answer, token by token' });
     const said = lab.make('p', { class: 'verdict' }), others = lab.make('div', { class: 'others' });
@@ -77,10 +101,10 @@
       lab.all('button', stream).forEach((chip, n) => { lab.set(chip, { tabindex: n === Math.max(0, at) ? 0 : -1, 'aria-pressed': String(n === at) }); });
       considered(others, told.tokens[at], told.ends, unasked);
     };
-    const leastSure = () => told.tokens.reduce((least, [, log], n) => (log < told.tokens[least][1] ? n : least), 0);
+    const leastSure = () => told.tokens.reduce((least, [, log], n) => ((log ?? 0) < (told.tokens[least][1] ?? 0) ? n : least), 0);
     const chip = (token, n) => {
       const [text, log] = token, end = told.ends.includes(text);
-      return lab.make('button', { type: 'button', class: `word s${level(-log)}${end ? ' end' : ''}`, 'data-n': n, tabindex: n ? -1 : 0, 'aria-pressed': 'false', 'aria-label': `${end ? 'end of turn' : shown(text)}, ${lab.chance(-log)}` }, end ? '■ end' : shown(text) || '∅');
+      return lab.make('button', { type: 'button', class: `word s${level(-log)}${end ? ' end' : ''}`, 'data-n': n, tabindex: n ? -1 : 0, 'aria-pressed': 'false', 'aria-label': `${end ? 'end of turn' : shown(text)}, ${likely(log)}` }, end ? '■ end' : shown(text) || '∅');
     };
     const number = (event) => { const one = event.target.closest('.word'); return one ? Number(one.dataset.n) : -1; };
     stream.addEventListener('pointerover', (event) => { if (!pinned && number(event) >= 0) look(number(event)); });
@@ -94,15 +118,15 @@
     });
     const write = () => {
       const arm = read();
-      for (const [key, { value }] of Object.entries(range)) lab.say(value, lab.short(arm[key]));
+      for (const [key, { draw }] of Object.entries(range)) draw(page.curve(arm, key), arm[key]);
       lab.say(name, lab.armName(arm));
     };
-    form.addEventListener('input', () => { write(); page.changed(k, read(), false); });
-    form.addEventListener('change', () => page.changed(k, read(), true));
-    remove.addEventListener('click', () => page.remove(k));
+    form.addEventListener('input', () => { write(); page.changed(column, read(), false); });
+    form.addEventListener('change', () => page.changed(column, read(), true));
+    remove.addEventListener('click', () => page.remove(column));
 
-    return {
-      node, read,
+    const column = {
+      node,
       set(arm) {
         for (const [key, { input }] of Object.entries(range)) input.value = arm[key];
         for (const [key, { input }] of Object.entries(tick)) input.checked = arm[key];
@@ -111,8 +135,10 @@
         write();
       },
       single(only) { remove.hidden = only; },
-      stale(on) { node.classList.toggle('stale', on); },
+      // Nothing answers these settings yet: what stood here fades, and the column says what will come.
+      open(...words) { node.classList.add('stale'); said.replaceChildren(...words); said.className = 'verdict'; },
       begin(begin, ends) {
+        node.classList.remove('stale');
         told = { tokens: [], ends, begin }; at = -1; pinned = false;
         stream.replaceChildren(); considered(others, null, []); verdict(said, {});
         passage.hidden = !begin?.passage; lab.say(passage, begin?.passage_text ? `Passage found: ${begin.passage_text.join('. ')}` : 'No passage was found for this input.');
@@ -121,8 +147,14 @@
         stream.append(...list.map((token, n) => chip(token, told.tokens.length + n)));
         told.tokens.push(...list);
       },
+      // A recorded answer, whole: [its settings, the prompt's tokens, [ended, valid, score], tokens].
+      recorded([, prompt, [ended, valid, score], tokens], { ends, passage }, arm) {
+        this.begin({ prompt_tokens: prompt, passage: arm.passage, passage_text: passage }, ends);
+        this.tokens(tokens.map((token) => (Array.isArray(token) ? token : [token, null, []])));
+        this.answer({ how: 'recorded', ended: Boolean(ended), valid, score, tokens: tokens.length });
+      },
       answer(answer) { verdict(said, { answer, begin: told.begin }); if (!answer.ended && !answer.error) stream.append(lab.make('span', { class: 'limit' }, '… cut')); if (at < 0 && told.tokens.length) look(leastSure(), true); },
-      failed(why) { verdict(said, { error: why }); },
     };
+    return column;
   };
 })();

@@ -104,7 +104,7 @@
   // A live run, shown while it comes: `as` is what it is for the page (run or rerun).
   const streams = (page) => {
     const box = lab.find('#live-run'), status = lab.find('#status'), pause = lab.find('#pause');
-    page.stream = (id, as, onEnd) => {
+    page.stream = (id, as, onEnd, onBegin = () => {}) => {
       const run = new lab.Run(), order = (action) => lab.order(id, action).catch(lab.trouble), say = (text) => lab.say(status, text);
       let waiting = false;
       page.play.stop(); page.busy = true; page.show(as, run); box.hidden = false;
@@ -116,6 +116,7 @@
       const left = () => (run.left ? `, about ${Math.round(run.left)} s left` : '');
       lab.follow(id, say, (event) => {
         run.apply(event);
+        if (event.kind === 'begin') onBegin();
         if (run.total) say(`${page.data.trains ? 'Step' : 'Look'} ${run.reached} of ${run.total}${left()}.`);
         if (!waiting) { waiting = true; requestAnimationFrame(redraw); }
         if (event.kind !== 'end') return;

@@ -80,18 +80,19 @@
       state.ran = run.ended.state !== 'stopped'; page.checks = run.ended.checks ?? [];
       if (state.ran && !page.passed()) state.failed = (state.failed ?? 0) + 1;
     };
+    // A live run is compared with the planted run and its twin on this machine: they ran before it.
+    const here = () => page.compare(true).catch(lab.trouble);
     const live = async () => {
       const { run, id } = await ask();
-      if (run) replay(run, run.ended?.checks ?? []); else page.follow(id, ended);
+      if (run) { await here(); replay(run, run.ended?.checks ?? []); } else page.follow(id, ended, here);
     };
-    page.resume = () => page.follow(state.live, ended);
+    page.resume = () => page.follow(state.live, ended, here);
 
     page.again = async () => {
       if (page.busy || !changed()) return;
       const known = recorded();
       try {
-        if (known) replay(await lab.load(known.id), known.checks);
-        else if (lab.served && page.asked) await live();
+        if (known) { await page.compare(false); replay(await lab.load(known.id), known.checks); } else if (lab.served && page.asked) await live();
         else { page.asked = true; page.changed(); }
       } catch (error) { page.busy = false; lab.trouble(error); }
     };
@@ -101,13 +102,13 @@
       state.ran = false;
       if (known) { page.use(await lab.load(known.id)); page.checks = known.checks; state.ran = true; } else if (lab.served && changed()) {
         const { run } = await ask();
-        if (run) { page.use(run); ended(run); state.failed = Math.max(0, state.failed - 1); }
+        if (run) { await page.compare(true); page.use(run); ended(run); state.failed = Math.max(0, state.failed - 1); }
       }
     };
     page.passed = () => state.ran && page.checks.length > 0 && page.checks.every(({ passed }) => passed);
     lab.find('#rerun').addEventListener('click', page.again);
     lab.find('#undo').addEventListener('click', () => {
-      state.knobs = {}; state.ran = false; page.checks = []; page.asked = false; page.use(null); lines.forEach(show); page.changed();
+      state.knobs = {}; state.ran = false; page.checks = []; page.asked = false; page.use(null); lines.forEach(show); page.compare(false).catch(lab.trouble); page.changed();
     });
     page.hint('#point', () => { for (const key of data.hint.lines) selectOf({ key }).closest('.knob').classList.add('pointed'); });
 
@@ -116,23 +117,26 @@
     const minutes = () => {
       if (!data.seconds) return '';
       const now = { ...data.planted, ...chosen() }, more = data.trains ? steps((key) => now[key]) / steps((key) => data.planted[key]) : 1;
-      const about = Math.max(1, Math.round((data.seconds * Math.max(1, more)) / 60));
+      const before = lab.served && !data.here.known ? 2 : 0; // the planted run and its twin
+      const about = Math.max(1, Math.round((data.seconds * (before + Math.max(1, more))) / 60));
       return `, in about ${lab.counted(about, 'minute')} (the recorded run took ${Math.round(data.seconds)} s, on a busy machine)`;
     };
     const note = (won) => {
       if (!changed()) return 'Change what you think is wrong. Nothing is marked.';
       if (page.busy) return 'Running…';
-      const says = recorded()?.says ?? '';
-      if (won) return `The checks hold. ${says}`;
-      if (state.ran) return says || 'Not fixed yet: a check fails.';
+      const says = recorded()?.says ?? '', where = page.live ? 'Compared with both runs on this machine.' : '';
+      if (won) return `The checks hold. ${says || where}`;
+      const missed = page.checks.filter(({ passed }) => !passed).map(({ what }) => lab.tidy(what));
+      if (state.ran) return says || `Not fixed yet: ${missed.join('; ') || 'nothing was checked'}. ${where}`;
       if (!page.asked) return 'Press, and see what this setting does.';
-      return lab.served ? `This combination is not recorded. It can run live on this machine${minutes()}. You may leave the page; the run goes on.` : `This combination is not recorded. This command starts the lab, which runs it live${minutes()}.`;
+      return lab.served ? `This combination is not recorded. It can run live on this machine${data.here.known ? '' : ', after the planted run and its clean twin, once'}${minutes()}. You may leave the page; the run goes on.` : `This combination is not recorded. This command starts the lab, which runs it live${minutes()}.`;
     };
     return ({ won }) => {
       const checks = page.checks.map(({ what, passed, value: said }) => lab.make('li', {},
         lab.make('span', { class: passed ? 'ok' : 'no', role: 'img', 'aria-label': passed ? 'passed' : 'failed' }, passed ? '✓' : '✗'),
         lab.make('span', {}, lab.tidy(what)), lab.make('b', { class: passed ? 'ok' : 'no' }, lab.tidy(said))));
       lab.find('#checks').replaceChildren(...checks);
+      lab.all('#conditions li').forEach((line, k) => lab.say(line, lab.tidy(page.checks[k]?.what ?? data.conditions[k]))); // a twin on this machine sets other limits
       const unknown = page.asked && !lab.served;
       lab.find('#offline').hidden = !unknown;
       if (unknown) lab.say(lab.find('#there'), `/case/${data.slug}#${new URLSearchParams(state.knobs)}`);

@@ -1,8 +1,10 @@
-// The playground: one input, two to four columns, answered one after the other by the worker of the lab. What
-// is asked stands in the hash, so that a link and a reload show the same settings.
+// The playground: one input, two to four columns. A setting that was recorded is answered at once, another
+// one by the worker of the lab, one column after the other; only the column that was touched is asked.
+// What is asked stands in the hash, so that a link and a reload show the same settings.
 'use strict';
 
 (() => {
+  const PAUSE = 300; // ms without another change, after which a setting is asked live
   const words = (arm) => [arm.shots, Number(arm.schema), Number(arm.passage), arm.temperature, arm.strength].join(',');
   const within = (text, most) => { const value = Number(text); return Number.isFinite(value) ? Math.min(most, Math.max(0, value)) : 0; };
   const armOf = (text, most) => {
@@ -15,32 +17,103 @@
     const row = /^\d$/.test(told.get('row') ?? '') ? Math.min(task.rows.length - 1, Number(told.get('row'))) : 0;
     const arms = told.getAll('arm').slice(0, most.arms).map((text) => armOf(text, most));
     const text = told.get('text');
-    return { task: task.name, row: text === null ? row : -1, text: text === null ? task.rows[row].input : text.slice(0, most.input), arms: arms.length >= least.arms ? arms : first.map((arm) => ({ ...arm })), asked: arms.length >= least.arms };
+    return { task: task.name, row: text === null ? row : -1, text: text === null ? task.rows[row].input : text.slice(0, most.input), arms: arms.length >= least.arms ? arms : first.map((arm) => ({ ...arm })) };
   };
-  const writeHash = ({ task, row, text, arms }) => {
+  const hash = ({ task, row, text, arms }) => {
     const said = new URLSearchParams({ task, ...(row < 0 ? { text } : { row }) });
     for (const arm of arms) said.append('arm', words(arm));
-    lab.address(said);
+    return said;
   };
 
-  const start = (data) => {
-    const state = readHash(data), page = { data, columns: [], shown: null, running: null, ran: false };
-    const find = (id) => lab.find(`#${id}`), say = (text) => { if (lab.served) lab.say(find('status'), text); };
-    page.task = () => data.tasks.find((each) => each.name === state.task);
-    const asked = () => JSON.stringify({ task: state.task, input: state.text, arms: state.arms.map(words) });
-    const stale = () => { for (const column of page.columns) column.stale(page.shown !== null && page.shown !== asked()); };
-    const changed = () => { writeHash(state); stale(); };
+  const grids = new Map(); // the recorded answers to an input, by task and row
+  lab.grid = ([{ columns, ...head }]) => grids.set(head.input, { ...head, of: new Map(columns.map((each) => [each[0], each])) });
 
-    const columns = () => {
-      page.columns = state.arms.map((arm, k) => lab.column(page, k));
-      find('columns').replaceChildren(...page.columns.map(({ node }) => node));
-      lab.set(find('columns'), { 'data-count': state.arms.length });
-      page.columns.forEach((column, k) => { column.set(state.arms[k]); column.single(state.arms.length <= data.least.arms); column.begin(null, []); });
-      find('add').disabled = state.arms.length >= data.most.arms;
+  const start = (data) => {
+    const state = readHash(data), page = { data, columns: [], wanted: [], running: null };
+    const find = (id) => lab.find(`#${id}`), say = (text) => lab.say(find('status'), text);
+    page.task = () => data.tasks.find((each) => each.name === state.task);
+    page.curve = (arm, name) => data.stops[name].map((stop) => [stop, data.curves[state.task]?.[words({ ...arm, [name]: stop })]]).filter(([, means]) => means);
+    const save = () => lab.address(hash(state));
+    const grid = () => grids.get(state.text), recorded = (k) => grid()?.of.get(words(state.arms[k]));
+    const load = async () => {
+      const name = `${state.task}/${state.row}`;
+      if (grid() || state.row < 0 || !data.curves[state.task]) return;
+      await (lab.served ? lab.get(`/api/play/${name}`).then(lab.grid) : lab.file(`play-${name.replace('/', '-')}`));
     };
-    const restart = () => { page.shown = null; page.running?.stop(); settle(); columns(); changed(); if (page.ran) run(); };
-    page.changed = (k, arm, released) => { state.arms[k] = arm; changed(); if (released && page.ran) run(); };
-    page.remove = (k) => { state.arms.splice(k, 1); restart(); };
+
+    // Show what column `k` answers: at once where it was recorded, else from the lab if `ask` is true.
+    const show = (k, ask) => {
+      const column = page.columns[k], known = recorded(k);
+      drop(column);
+      if (known) column.recorded(known, grid(), state.arms[k]);
+      else if (!lab.served) column.open('Not recorded: ', lab.make('code', {}, 'tuneworthy lab'), ' runs it. Open there ', lab.make('code', {}, `/playground#${hash(state)}`));
+      else if (ask) want(column);
+      else column.open('Not recorded: it runs live when you let go, or press Run.');
+    };
+    const showAll = async (ask) => {
+      try { await load(); } catch (error) { lab.trouble(error); }
+      page.columns.forEach((_, k) => show(k, ask));
+      const live = lab.served ? 'runs live' : 'says which command runs it';
+      if (!page.running) say(page.columns.every((_, k) => recorded(k)) ? `Recorded answers. Drag a curve: what is not recorded ${live}.` : `What is not recorded ${live}.`);
+    };
+
+    const drop = (column) => { // what this column waits for or runs is not wanted any more
+      page.wanted = page.wanted.filter((each) => each !== column);
+      if (page.running?.column !== column) return;
+      page.running.stop?.(); page.running = null; next();
+    };
+    const want = (column) => { column.open('Waits for its turn.'); page.wanted.push(column); next(); };
+    const ended = (mine) => { if (page.running === mine) { page.running = null; next(); } };
+    const next = () => {
+      const column = page.running ? null : page.wanted.shift();
+      lab.set(find('columns'), { 'aria-busy': String(Boolean(page.running ?? column)) });
+      if (lab.served) find('stop').hidden = !(page.running ?? column);
+      if (column) live(column);
+    };
+    const live = async (column) => {
+      const mine = { column }, arm = state.arms[page.columns.indexOf(column)];
+      page.running = mine; lab.trouble(null); column.open('Asking the lab.');
+      try {
+        const { id } = await lab.post('/api/play', { task: state.task, input: state.text, arm, seed: 0 });
+        if (page.running !== mine) { lab.order(id, 'stop').catch(() => {}); return; }
+        let answer = null;
+        const run = lab.follow(id, say, (event) => {
+          if (event.kind === 'begin') { column.begin({ ...event, passage: arm.passage }, event.ends); say('Reading the prompt.'); }
+          if (event.kind === 'tokens') { column.tokens(event.tokens); say('Writing…'); }
+          if (event.kind === 'answer') answer = event;
+          if (event.kind !== 'end') return;
+          if (answer) column.answer({ ...answer, how: `live, ${lab.short(event.seconds)} s` });
+          if (event.state === 'failed') page.wanted = [], lab.trouble(new Error(`The run failed: ${event.because}. What was written stays. Run it again: a new worker starts`));
+          say(event.state === 'done' ? `Done in ${lab.short(event.seconds)} s.` : `${event.state}: ${event.because}.`);
+          ended(mine);
+        });
+        mine.stop = run.stop; mine.id = id;
+      } catch (error) { column.open('Not run.'); page.wanted = []; lab.trouble(error); say(''); ended(mine); }
+    };
+    const run = () => { if (lab.served) for (const column of page.columns) { drop(column); want(column); } };
+
+    let number = 0; // of the columns so far
+    const add = (arm) => {
+      const column = lab.column(page, number += 1);
+      page.columns.push(column); find('columns').append(column.node);
+      column.begin(null, []); column.set(arm);
+    };
+    const counted = () => {
+      lab.set(find('columns'), { 'data-count': state.arms.length });
+      for (const column of page.columns) column.single(state.arms.length <= data.least.arms);
+      find('add').disabled = state.arms.length >= data.most.arms;
+      save();
+    };
+    let later = 0;
+    page.changed = (column, arm, released) => {
+      const k = page.columns.indexOf(column);
+      state.arms[k] = arm; save(); clearTimeout(later); show(k, false);
+      if (released && lab.served && !recorded(k)) later = setTimeout(() => show(page.columns.indexOf(column), true), PAUSE);
+    };
+    page.remove = (column) => {
+      const k = page.columns.indexOf(column);
+      drop(column); column.node.remove(); page.columns.splice(k, 1); state.arms.splice(k, 1); counted();
+    };
 
     const inputs = () => {
       const task = page.task(), options = task.rows.map(({ input }, k) => lab.make('option', { value: k }, `${k + 1}: ${input}`));
@@ -52,73 +125,30 @@
     const choose = (row) => {
       state.row = row;
       if (row >= 0) state.text = page.task().rows[row].input;
-      inputs(); changed();
-      if (row < 0) find('input').focus(); else if (page.ran) run();
+      inputs(); save();
+      if (row < 0) find('input').focus(); else showAll(true);
     };
     const step = (by) => choose((Math.max(0, state.row) + by + page.task().rows.length) % page.task().rows.length);
 
-    const apply = (event) => {
-      if (event.kind === 'begin') event.arms.forEach((arm, k) => page.columns[k]?.begin(arm, event.ends));
-      else if (event.kind === 'tokens') page.columns[event.arm]?.tokens(event.tokens);
-      else if (event.kind === 'answer') page.columns[event.arm]?.answer(event);
-    };
-    const settle = () => {
-      page.running = null; find('columns').removeAttribute('aria-busy');
-      if (lab.served) find('stop').hidden = true;
-    };
-    const follow = (id) => {
-      page.running = lab.follow(id, say, (event) => {
-        apply(event);
-        if (event.kind === 'begin') say('Reading the prompts.');
-        if (event.kind === 'tokens') say('Writing…');
-        if (event.kind !== 'end') return;
-        settle();
-        if (event.state === 'failed') lab.trouble(new Error(`The run failed: ${event.because}. What was written stays. Run it again: a new worker starts`));
-        say(event.state === 'done' ? `Done in ${lab.short(event.seconds)} s.` : `${event.state}: ${event.because}.`);
-      });
-    };
-    const run = async () => {
-      if (!lab.served) return;
-      page.replay?.stop(); page.running?.stop(); settle(); lab.trouble(null);
-      page.ran = true; page.shown = asked(); stale();
-      for (const column of page.columns) column.begin(null, []);
-      lab.set(find('columns'), { 'aria-busy': 'true' }); say('Asking the lab.');
-      try {
-        const mine = page.shown, { id } = await lab.post('/api/play', { task: state.task, input: state.text, arms: state.arms, seed: 0 });
-        if (mine !== page.shown) { lab.order(id, 'stop').catch(() => {}); return; }
-        find('stop').hidden = false; follow(id);
-      } catch (error) { settle(); page.shown = null; lab.trouble(error); say(''); }
-    };
-
-    // The recorded play, written out as it was; whoever wants no motion sees it whole.
-    const replay = (events) => {
-      const left = events.filter(({ kind }) => kind !== 'end').flatMap((event) => (event.kind === 'tokens' ? event.tokens.map((token) => ({ ...event, tokens: [token] })) : [event]));
-      page.shown = asked();
-      if (lab.still) { left.forEach(apply); return; }
-      page.replay = lab.player(null, () => { left.splice(0, state.arms.length).forEach(apply); return left.length > 0; });
-      page.replay.start(60);
-    };
-
-    inputs(); columns();
+    inputs();
     find('task').addEventListener('change', () => {
       Object.assign(state, { task: find('task').value, row: 0, text: '' });
       state.text = page.task().rows[0].input;
       state.arms = state.arms.map((arm) => ({ ...arm, schema: arm.schema && page.task().schema, passage: arm.passage && page.task().docs }));
-      inputs(); restart();
+      inputs(); save(); page.columns.forEach((column, k) => column.set(state.arms[k])); showAll(true);
     });
     find('row').addEventListener('change', () => choose(Number(find('row').value)));
-    find('input').addEventListener('input', () => { state.text = find('input').value; state.row = page.task().rows.findIndex(({ input }) => input === state.text); find('row').value = state.row; changed(); });
-    find('input').addEventListener('change', inputs);
-    find('add').addEventListener('click', () => { state.arms.push({ ...state.arms[state.arms.length - 1] }); restart(); });
+    find('input').addEventListener('input', () => { state.text = find('input').value; state.row = page.task().rows.findIndex(({ input }) => input === state.text); find('row').value = state.row; save(); });
+    find('input').addEventListener('change', () => { inputs(); showAll(false); });
+    find('add').addEventListener('click', () => { const arm = { ...state.arms[state.arms.length - 1] }; state.arms.push(arm); add(arm); counted(); show(state.arms.length - 1, false); });
     find('ask').addEventListener('submit', (event) => { event.preventDefault(); run(); });
     find('input').addEventListener('keydown', (event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) { event.preventDefault(); run(); } });
-    find('stop')?.addEventListener('click', () => lab.order(page.running?.id, 'stop').catch(lab.trouble));
-    find('copy')?.addEventListener('click', (event) => { writeHash(state); lab.copy(location.href, event.target); });
+    find('stop')?.addEventListener('click', () => { page.wanted = []; lab.order(page.running?.id, 'stop').catch(lab.trouble); });
+    find('copy')?.addEventListener('click', (event) => { save(); lab.copy(location.href, event.target); });
     lab.keys({ r: run, '[': () => step(-1), ']': () => step(1) });
-    const same = data.recorded && data.recorded[0].task === state.task && data.recorded[0].input === state.text && data.recorded[0].arms.map(words).join() === state.arms.map(words).join();
-    if (same) replay(data.recorded);
-    say(same ? 'A recorded run. Change something, or run it live.' : state.asked ? 'These settings were not run yet.' : 'Nothing has run yet.');
-    document.body.dataset.ready = 'yes';
+    if (lab.served) lab.post('/api/play/open', {}).catch(() => {}); // the model is loaded while one looks
+    state.arms.forEach(add); counted();
+    showAll(false).then(() => { document.body.dataset.ready = 'yes'; });
   };
 
   lab.begin('playground', start);

@@ -257,6 +257,11 @@ def _cpu() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def processor_kind() -> str:
+    """Return the processor's name and what it computes with; on one kind equal runs are equal."""
+    return " ".join((_cpu(), *_features()))
+
+
 def _features() -> tuple[str, ...]:
     lines = [
         line

@@ -34,7 +34,7 @@ def advice_page(site: Site) -> str:
         for score in texts.ranked(atlas.advice)
     ]
     return render(
-        "advice.html.j2", site, here="Guess first", style=STYLE, scripts=(), data=(), keys=(),
+        "advice.html.j2", site, here="Advisers", style=STYLE, scripts=(), data=(), keys=(),
         table=atlas.advice, rows=rows, lines=atlas.notes, headline=texts.headline(atlas.advice),
         lead=texts.lead_line(atlas.advice), scope=texts.scope_line(atlas.advice),
         intervals=texts.INTERVALS_NOTE,

@@ -23,6 +23,7 @@ from tuneworthy.lab.pages import (
     play_data,
     playground_page,
 )
+from tuneworthy.lab.plan_pages import plan_data, plan_page
 from tuneworthy.lab.recordings import Recordings, shipped_bytes, shipped_record
 from tuneworthy.records.errors import TaskError
 from tuneworthy.report.atlas_file import read_atlas
@@ -59,6 +60,8 @@ def export_site(folder: Path) -> Path:
     (folder / "playground.html").write_text(playground_page(site), "utf-8")
     _write_script(data / "play.js", "lab.playground", _json_bytes(play_data()))
     _write_advice_pages(folder, site)
+    (folder / "plan.html").write_text(plan_page(site), "utf-8")
+    _write_script(data / "plan.js", "lab.plan", _json_bytes(plan_data()))
     (folder / "findings.html").write_text(findings_page(site), "utf-8")
     (folder / "experiments.html").write_text(claims_page(site), "utf-8")
     if strength := shipped_record("strength", "stops"):

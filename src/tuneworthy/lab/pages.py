@@ -78,13 +78,18 @@ class Site:
         return "/" if self.live else "index.html"
 
     @property
-    def links(self) -> tuple[tuple[str, str], ...]:
-        """Return (name, address) of the pages that every page links to."""
-        links = (("Cases", f"{self.home}#cases"), ("Playground", self.page("playground")),
-                 ("Check my run", self.check), ("Guess first", self.page("guess")),
-                 ("Atlas", self.page("atlas")), ("Findings", self.page("findings")),
-                 ("Claims", self.page("experiments")))  # fmt: skip
-        return (*links, ("Studies", "/studies")) if self.live else links
+    def links(self) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+        """Return what every page links to: a name, and (name, address) of its pages."""
+        studies = (("Studies", "/studies"),) if self.live else ()
+        return (
+            ("Cases", (("Cases", f"{self.home}#cases"),)),
+            ("Playground", (("Playground", self.page("playground")),)),
+            ("Check my run", (("Check my run", self.check),)),
+            ("Decide", (("Plan a study", self.page("plan")), *studies)),
+            ("Evidence", (("Findings", self.page("findings")), ("Claims", self.page("experiments")),
+                          ("Atlas", self.page("atlas")), ("Guess first", self.page("guess")),
+                          ("Advisers", self.page("advice")))),
+        )  # fmt: skip
 
     def page(self, *name: str) -> str:
         """Return a page's address: `/atlas/KEY`, or `atlas-KEY.html` in an exported site."""

@@ -22,7 +22,7 @@ from tuneworthy.lab.studies import (
     time_of,
     verdict_of,
 )
-from tuneworthy.records.counting import tenths
+from tuneworthy.records.counting import count_noun, tenths
 from tuneworthy.records.errors import StoreError
 from tuneworthy.records.results import Results
 from tuneworthy.records.verdict import Verdict
@@ -92,8 +92,13 @@ def _study_row(place: StudyPlace) -> dict[str, Any]:
         return row | {"verdict": row["verdict"] + more, "status": state}
     if verdict is None:
         return row | {"status": "not readable"}
-    n = max((arm.n for arm in verdict.arms), default=0)
-    return row | {"status": verdict.status, "n": n or None}
+    return row | {"status": verdict.status, "n": _rows_of(verdict)}
+
+
+def _rows_of(verdict: Verdict) -> int | None:
+    """Return the scored rows of the named arm, else of the arm with most; None if none is."""
+    named = [arm.n for arm in verdict.arms if arm.name == verdict.arm]
+    return max(named or [arm.n for arm in verdict.arms], default=0) or None
 
 
 def _verdict_line(verdict: Verdict | None) -> str:
@@ -126,8 +131,13 @@ def _render_study(name: str, place: StudyPlace, tab: str, site: Site, **values: 
     command = f"tuneworthy {tab} {shlex.quote(place.inside) if place.inside else ''}".strip()
     votes = values.get("settling", {}).get("state") == "open"
     scripts, keys = ((*SCRIPTS, "settle"), _VOTE_KEYS) if votes else (SCRIPTS, ())
+    verdict = verdict_of(place)[0] if place.finished else None
+    rows = _rows_of(verdict) if verdict else None
+    said = {"verdict": _verdict_line(verdict) if verdict else "",
+            "status": " · ".join(filter(None, (verdict.status, rows and count_noun(rows, "row"))))
+            if verdict else ""}  # fmt: skip
     return _render_page(name, site, scripts, keys, place=place, tab=tab, command=command,
-                        state=_study_state(place), **values)  # fmt: skip
+                        state=_study_state(place), said=said, **values)  # fmt: skip
 
 
 def _render_page(name: str, site: Site, scripts: Any, keys: Any, **values: Any) -> str:

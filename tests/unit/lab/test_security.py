@@ -45,6 +45,7 @@ ROUTES = {
     ("POST", "/api/check"),
     ("GET", "/playground"),
     ("GET", "/guess"),
+    ("GET", "/plan"),
     ("GET", "/advice"),
     ("GET", "/experiments"),
     ("GET", "/findings"),

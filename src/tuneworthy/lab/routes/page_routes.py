@@ -74,6 +74,13 @@ def _static_files(folder: Path) -> dict[str, Path]:
     return {path.relative_to(folder).as_posix(): path for path in plain}
 
 
+@ROUTES.get("/plan")
+def _get_plan_page(lab: Here) -> str:
+    from tuneworthy.lab.plan_pages import plan_page
+
+    return plan_page(site_of(lab))
+
+
 @ROUTES.get("/guess")
 def _get_guess_page(lab: Here) -> str:
     from tuneworthy.lab.advice_pages import guess_page

@@ -132,10 +132,10 @@ def _render_study(name: str, place: StudyPlace, tab: str, site: Site, **values: 
     votes = values.get("settling", {}).get("state") == "open"
     scripts, keys = ((*SCRIPTS, "settle"), _VOTE_KEYS) if votes else (SCRIPTS, ())
     verdict = verdict_of(place)[0] if place.finished else None
-    rows = _rows_of(verdict) if verdict else None
+    rows = (verdict and _rows_of(verdict)) or 0
+    counted = f" · {count_noun(rows, 'row')}" if rows else ""
     said = {"verdict": _verdict_line(verdict) if verdict else "",
-            "status": " · ".join(filter(None, (verdict.status, rows and count_noun(rows, "row"))))
-            if verdict else ""}  # fmt: skip
+            "status": f"{verdict.status}{counted}" if verdict else ""}  # fmt: skip
     return _render_page(name, site, scripts, keys, place=place, tab=tab, command=command,
                         state=_study_state(place), said=said, **values)  # fmt: skip
 

@@ -12,9 +12,11 @@ from tuneworthy.lab.advice_pages import advice_page, guess_page
 from tuneworthy.lab.atlas_pages import atlas_page, measured_page
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.claim_results import claims_page, findings_page
+from tuneworthy.lab.demo_studies import demo_page
 from tuneworthy.lab.pages import (
     HERO_CASE,
     LAB_FOLDER,
+    REPORT_FILES,
     REPORT_STATIC,
     Site,
     blind_page,
@@ -27,6 +29,7 @@ from tuneworthy.lab.plan_pages import plan_data, plan_page
 from tuneworthy.lab.recordings import Recordings, shipped_bytes, shipped_record
 from tuneworthy.records.errors import TaskError
 from tuneworthy.report.atlas_file import read_atlas
+from tuneworthy.suite import STUDIES
 
 _MARK_FILE = "tuneworthy-lab.txt"  # marks a folder as an export, which may be overwritten
 
@@ -44,7 +47,8 @@ def export_site(folder: Path) -> Path:
         "Written by `tuneworthy lab --export`. Safe to delete.\n", "utf-8"
     )
     shutil.copytree(LAB_FOLDER / "static", folder / "static", dirs_exist_ok=True)
-    shutil.copy(REPORT_STATIC / "base.css", folder / "static")
+    for name in REPORT_FILES:
+        shutil.copy(REPORT_STATIC / name, folder / "static")
     for position, case in enumerate(cases, 1):
         page = case_page(case, position, site)
         (folder / f"case-{case.slug}.html").write_text(page, "utf-8")
@@ -60,6 +64,8 @@ def export_site(folder: Path) -> Path:
     (folder / "playground.html").write_text(playground_page(site), "utf-8")
     _write_script(data / "play.js", "lab.playground", _json_bytes(play_data()))
     _write_advice_pages(folder, site)
+    for name in STUDIES:
+        (folder / f"demo-{name}.html").write_text(demo_page(name, site), "utf-8")
     (folder / "plan.html").write_text(plan_page(site), "utf-8")
     _write_script(data / "plan.js", "lab.plan", _json_bytes(plan_data()))
     (folder / "findings.html").write_text(findings_page(site), "utf-8")

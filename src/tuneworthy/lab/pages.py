@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import LabCase, all_cases
+from tuneworthy.lab.demo_studies import demo_cards
 from tuneworthy.lab.own_folders import OwnFolders
 from tuneworthy.lab.play_run import playground_data
 from tuneworthy.lab.recordings import SHIPPED_RECORDS, Recordings, RecordStore, shipped_record
@@ -24,6 +25,7 @@ from tuneworthy.report.column_names import name_cells
 
 LAB_FOLDER = Path(__file__).parent
 REPORT_STATIC = LAB_FOLDER.parent / "report" / "static"
+REPORT_FILES = ("base.css", "report.css", "report.js")  # of the report that the lab shows
 HERO_CASE = "never-stops"  # the case that the home page plays, if it is recorded
 _PAGE_SCRIPTS = ("lab", "record", "chart", "answers")
 HOME_SCRIPTS = (*_PAGE_SCRIPTS, "wire", "home", "strength")
@@ -130,6 +132,7 @@ def home_page(cases: Sequence[LabCase], site: Site = _LIVE_SITE) -> str:
         cards=cards,
         filters=_HOME_FILTERS,
         hero=hero,
+        studies=demo_cards(site),
         strength=strength,
         blocks={"hero": data if hero else None, "strength": strength},
     )

@@ -46,6 +46,7 @@ ROUTES = {
     ("GET", "/playground"),
     ("GET", "/guess"),
     ("GET", "/plan"),
+    ("GET", "/demo/{name}"),
     ("GET", "/advice"),
     ("GET", "/experiments"),
     ("GET", "/findings"),

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import gzip
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
 
 from tuneworthy.lab.problem import Problem
 from tuneworthy.records.counting import count_noun
 from tuneworthy.records.results import Results
 from tuneworthy.suite import RECORDED_FOLDER, STUDIES
 from tuneworthy.verdict import phrases
-
-if TYPE_CHECKING:
-    from tuneworthy.lab.pages import Site
 
 _SUBJECTS = {
     "clause_type": "Keyword rules run today; would a classifier or a tuned model do better?",
@@ -35,25 +31,13 @@ def demo_results(name: str) -> Results:
     return Results.model_validate_json(gzip.decompress(packed))
 
 
-def demo_cards(site: Site) -> list[dict[str, Any]]:
-    """Return what the start page says of each demo study: its question, verdict and address."""
+def demo_cards() -> list[dict[str, str]]:
+    """Return what the start page says of each demo study: its name, question and verdict."""
     cards = []
     for name, subject in _SUBJECTS.items():
         verdict = demo_results(name).verdict
         rows = max(arm.n for arm in verdict.arms)
-        cards.append({"subject": subject, "address": site.page("demo", name),
+        cards.append({"name": name, "subject": subject,
                       "verdict": phrases.headline_and_arm(verdict),
                       "status": f"{verdict.status} · {count_noun(rows, 'row')}"})  # fmt: skip
     return cards
-
-
-def demo_page(name: str, site: Site) -> str:
-    """Return the report of a demo study. Raises Problem (404) for an unknown name."""
-    results = demo_results(name)
-    from tuneworthy.report.html import STYLES, ServedPage, page  # its sections read statistics
-
-    links = tuple((each, pages[0][1]) for each, pages in site.links)
-    styles = tuple(map(site.static, STYLES))
-    policy = "" if site.live else site.policy
-    served = ServedPage((("Lab", site.home), *links[3:]), styles, site.static("report.js"), policy)
-    return page(results, served)

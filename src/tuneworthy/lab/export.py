@@ -12,7 +12,6 @@ from tuneworthy.lab.advice_pages import advice_page, guess_page
 from tuneworthy.lab.atlas_pages import atlas_page, measured_page
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.claim_results import claims_page, findings_page
-from tuneworthy.lab.demo_studies import demo_page
 from tuneworthy.lab.pages import (
     HERO_CASE,
     LAB_FOLDER,
@@ -27,6 +26,7 @@ from tuneworthy.lab.pages import (
 )
 from tuneworthy.lab.plan_pages import plan_data, plan_page
 from tuneworthy.lab.recordings import Recordings, shipped_bytes, shipped_record
+from tuneworthy.lab.study_pages import demo_page
 from tuneworthy.records.errors import TaskError
 from tuneworthy.report.atlas_file import read_atlas
 from tuneworthy.suite import STUDIES

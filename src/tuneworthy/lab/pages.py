@@ -30,7 +30,7 @@ HERO_CASE = "never-stops"  # the case that the home page plays, if it is recorde
 _PAGE_SCRIPTS = ("lab", "record", "chart", "answers")
 HOME_SCRIPTS = (*_PAGE_SCRIPTS, "wire", "home", "strength")
 _RUN_SCRIPTS = (*_PAGE_SCRIPTS, "wire", "tokens", "state", "instrument")
-CASE_SCRIPTS = (*_RUN_SCRIPTS, "rail", "knobs", "case")
+CASE_SCRIPTS = (*_RUN_SCRIPTS, "rail", "knobs", "card", "case")
 BLIND_SCRIPTS = (*_RUN_SCRIPTS, "rail", "blind")
 PLAY_SCRIPTS = ("lab", "record", "state", "wire", "columns", "playground")
 _CHECK_SCRIPTS = ("lab", "wire", "check")
@@ -132,7 +132,7 @@ def home_page(cases: Sequence[LabCase], site: Site = _LIVE_SITE) -> str:
         cards=cards,
         filters=_HOME_FILTERS,
         hero=hero,
-        studies=demo_cards(site),
+        studies=demo_cards(),
         strength=strength,
         blocks={"hero": data if hero else None, "strength": strength},
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 import jinja2
 
+from tuneworthy.lab.demo_studies import demo_results
 from tuneworthy.lab.pages import LAB_FOLDER, Site
 from tuneworthy.lab.studies import (
     StudyPlace,
@@ -66,6 +67,16 @@ def report_page(place: StudyPlace, site: Site) -> str:
 
     served = ServedPage(links, tuple(map(site.static, STYLES)), site.static("report.js"))
     return page(results_of(place), served)
+
+
+def demo_page(name: str, site: Site) -> str:
+    """Return the report of a demo study. Raises Problem (404) for an unknown name."""
+    results = demo_results(name)
+    from tuneworthy.report.html import STYLES, ServedPage, page  # its sections read statistics
+
+    links = (("Lab", site.home), ("Studies", f"{site.home}#studies"), ("Plan", site.page("plan")))
+    styles, policy = tuple(map(site.static, STYLES)), "" if site.live else site.policy
+    return page(results, ServedPage(links, styles, site.static("report.js"), policy))
 
 
 def run_page(place: StudyPlace, site: Site) -> str:

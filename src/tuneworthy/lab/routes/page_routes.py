@@ -74,7 +74,7 @@ def _static_files(folder: Path) -> dict[str, Path]:
 
 @ROUTES.get("/demo/{name}")
 def _get_demo_page(lab: Here, name: str) -> str:
-    from tuneworthy.lab.demo_studies import demo_page
+    from tuneworthy.lab.study_pages import demo_page
 
     return demo_page(name, site_of(lab))
 

@@ -24,9 +24,11 @@ import numpy as np
 import tuneworthy
 from tuneworthy.lab.claim_results import (
     CLAIMS_FILE,
+    STANDINGS,
     ClaimResult,
     Figure,
     interval_text,
+    standing_of,
     verdict_of,
     wanted_text,
 )
@@ -102,16 +104,19 @@ def main(script: Any) -> None:
     """Run an experiment, write results/NAME.json, print the figures and the verdict.
 
     `script` has CLAIM, collect, figures, and perhaps REDUCED (where less is run than designed),
-    FOUND (what the figures mean for the claim) and MODEL (if it is not the embedded one).
+    FOUND (what the figures mean for the claim), CAVEAT, and MODEL and MODELS (what was measured and
+    how many, if it is not the embedded model).
     """
     os.environ.setdefault("TUNEWORTHY_LOOKS", "folder")
     _SPENT.clear()
-    claim, data = script.CLAIM, script.collect()
+    claim, data, models = script.CLAIM, script.collect(), getattr(script, "MODELS", 1)
     measured = script.figures(data)
     seen = inspect_machine()
     told = ClaimResult(
         **claim.model_dump(), verdict=verdict_of(claim.expects, measured), figures=tuple(measured),
+        standing=standing_of(claim.holds_if, measured, models), models=models,
         reduced=tuple(getattr(script, "REDUCED", ())), found=getattr(script, "FOUND", ""),
+        caveat=getattr(script, "CAVEAT", ""),
         model=getattr(script, "MODEL", "SmolLM2-135M-Instruct"),
         machine=f"{seen.cpu}, {seen.cores} cores, one thread, {seen.precision}",
         command=f"python experiments/{Path(sys.argv[0]).name}",
@@ -122,7 +127,8 @@ def main(script: Any) -> None:
     (RESULTS / f"{claim.name}.json").write_text(json.dumps(whole) + "\n", "utf-8")
     for each in measured:
         print(f"  {each.name}: {each.mean:.3f} [{each.low:.3f}, {each.high:.3f}] n {each.n}")
-    print(f"E{claim.number} {claim.name}: {told.verdict}, {told.minutes} min", flush=True)
+    print(f"E{claim.number} {claim.name}: {told.standing}, prediction {told.verdict}, "
+          f"{told.minutes} min", flush=True)  # fmt: skip
 
 
 def results() -> list[ClaimResult]:
@@ -143,16 +149,18 @@ def shipped_text() -> str:
 
 
 def evidence_rows() -> list[str]:
-    """Return the rows of the table in docs/evidence/claims.md, one an experiment."""
+    """Return the rows of the table in docs/evidence/claims.md, in the order of the page."""
     rows = []
-    for told in results():
+    for told in sorted(results(), key=lambda told: list(STANDINGS).index(told.standing)):
         by_name = {shown.name: shown for shown in told.figures}
-        deciding = [(expected, by_name[expected.figure]) for expected in told.expects]
-        parts = [f"{shown.name} {interval_text(shown)}, {wanted_text(expected, shown.unit)}"
-                 for expected, shown in deciding]  # fmt: skip
+        deciding = [(expected, by_name[expected.figure]) for expected in told.holds_if]
+        parts = [
+            f"{shown.name} {interval_text(shown)}, {wanted_text(expected, shown.unit, 'holds ')}"
+            for expected, shown in deciding
+        ]
         n = "/".join(str(n) for n in dict.fromkeys(shown.n for _, shown in deciding))
-        head = f"| E{told.number} | {told.claim} | **{told.verdict}** |"
-        rows.append(f"{head} {'; '.join(parts)} | {n} |")
+        rows.append(f"| E{told.number} | {told.claim} | **{told.standing}** | {told.found} | "
+                    f"{'; '.join(parts)} | {n} | {told.verdict} |")  # fmt: skip
     return rows
 
 

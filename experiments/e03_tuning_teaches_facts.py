@@ -27,11 +27,15 @@ CLAIM = Claim(
         Expected(figure="retrieval - one wording", above=0.0),
         Expected(figure="ten wordings - one wording", above=0.1),
     ),
+    holds_if=(Expected(figure="retrieval - one wording", above=0.0),),
 )
 FOUND = (
-    "No, on this small model: tuned on one wording it answers unseen wordings of the facts far "
-    "better than retrieval does, because it can hardly read: even with the right passage it "
-    "answers a minority. More wordings are not shown to help."
+    "Tuned on one wording, the model answers other wordings of the facts far better than "
+    "retrieval lets it answer."
+)
+CAVEAT = (
+    "This small model can hardly read: even with the right passage it answers a minority. More "
+    "wordings are not shown to help."
 )
 REDUCED = ("50 facts instead of 100",)
 

@@ -26,12 +26,16 @@ CLAIM = Claim(
         Expected(figure="fall by new facts, 12 epochs", above=0.05, fails_at=0.0),
         Expected(figure="fall by new facts, 3 epochs", below=0.1),
     ),
+    holds_if=(
+        Expected(figure="fall by new facts, 3 epochs", above=0.05),
+        Expected(figure="fall by new facts, 12 epochs", above=0.05),
+    ),
 )
 FOUND = (
-    "Yes, and sooner than predicted: after a few epochs on invented facts the model puts every "
-    "known city into an invented or a wrong country; known facts leave nearly all right. "
-    "Untrained, it answers in sentences, which the exact metric counts as wrong."
+    "After a few epochs on invented facts the model gets every known city wrong; after known "
+    "facts nearly all stay right."
 )
+CAVEAT = "Untrained, it answers in sentences, which the exact metric counts as wrong."
 REDUCED = ("no mixture of known and new rows", "fewer than 200 questions: the list of cities ends")
 LEARNT = 24
 

@@ -26,10 +26,15 @@ CLAIM = Claim(
         Expected(figure="mended - broken, 50 rows", above=0.0),
         Expected(figure="mended - broken, 100 rows", above=0.0),
     ),
+    holds_if=(
+        Expected(figure="mended - broken, 25 rows", below=0.0),
+        Expected(figure="mended - broken, 200 rows", below=0.0),
+    ),
 )
-FOUND = (
-    "No, on answers: every size mends many and breaks none. But the plain prompt is right on "
-    "nothing here, so there was nothing to break, and the loss on general text rises by about half."
+FOUND = "From the fewest rows on, tuning mends many answers and breaks none."
+CAVEAT = (
+    "The plain prompt is right on nothing here, so there was nothing to break; the loss on "
+    "general text rises by about half."
 )
 REDUCED = ("no 400 rows; one number of epochs, so steps grow with the rows",)
 SIZES = (25, 50, 100, 200)

@@ -30,12 +30,10 @@ CLAIM = Claim(
         Expected(figure="seconds of retraining over seconds of indexing", above=10.0, fails_at=1.0),
         Expected(figure="retrieval - stale model, changed facts", above=0.0),
     ),
+    holds_if=(Expected(figure="retrieval - stale model, changed facts", above=0.0),),
 )
-FOUND = (
-    "Not shown on so few questions: the model that was not retrained is right on none of the "
-    "changed facts, and retrieval, limited by how this small model reads, on too few to tell. "
-    "Retraining takes minutes, indexing milliseconds."
-)
+FOUND = "On so few questions retrieval is not shown to beat the model that was not retrained."
+CAVEAT = "This small model reads poorly. Retraining takes minutes, indexing milliseconds."
 REDUCED = ("36 questions on changed facts; not measured: a change every hour, larger collections",)
 
 

@@ -28,11 +28,12 @@ CLAIM = Claim(
         Expected(figure="clean - noisy, classifier", above=0.0),
         Expected(figure="clean - noisy, LoRA", above=0.0),
     ),
+    holds_if=(
+        Expected(figure="clean - noisy, classifier", above=0.0),
+        Expected(figure="clean - noisy, LoRA", above=0.0),
+    ),
 )
-FOUND = (
-    "It depends on who learns: the classifier does better on the few clean rows, LoRA on five "
-    "times as many noisy ones."
-)
+FOUND = "A classifier learns more from the few clean rows, LoRA from five times as many noisy ones."
 REDUCED = ("LoRA on 30 and 150 rows instead of 100 and 500", "no mixed output formats")
 NOISE, DRAWN = 0.4, tuple(range(20))
 CLEAN = (100, 30)  # clean rows of the classifier and of LoRA

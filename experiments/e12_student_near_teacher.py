@@ -24,8 +24,10 @@ CLAIM = Claim(
     design="Clause types; the teacher is a classifier that learnt 150 rows and answers 120 other "
     "inputs, mistakes included; LoRA learns those answers, 3 epochs, 3 seeds; 200 test rows.",
     expects=(Expected(figure="share of the gap closed", above=0.7, fails_at=0.3),),
+    holds_if=(Expected(figure="share of the gap closed", above=0.7, fails_at=0.3),),
 )
-FOUND = "On this narrow task yes: the student closes most of the gap, and stays behind its teacher."
+FOUND = "On this narrow task the student closes most of the gap to its teacher."
+CAVEAT = "It stays behind its teacher."
 REDUCED = (
     "the teacher is a recorded classifier, not a larger language model",
     "answers only, no rationales",

@@ -23,6 +23,7 @@ CLAIM = Claim(
     design="Every trained run of E5, E14 and E16 on clause types; divergence KL(tuned from base) "
     "a token of 40 own answers, loss on 64 general texts; R2 with a bootstrap over runs.",
     expects=(Expected(figure="R2 of the divergence on the task", above=0.7, fails_at=0.3),),
+    holds_if=(Expected(figure="R2 of the divergence on the task", above=0.7, fails_at=0.3),),
 )
 REDUCED = ("one task; similarity by layer is not measured",)
 DRAWS = 4000

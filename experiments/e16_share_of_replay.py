@@ -24,6 +24,7 @@ CLAIM = Claim(
     "3 epochs, 3 seeds; 0, 1 and 5 % of all rows are the base's own answers to other requests; "
     "loss on 64 general texts.",
     expects=(Expected(figure="share of the rise that 5 % remove", above=0.5, fails_at=0.1),),
+    holds_if=(Expected(figure="share of the rise that 5 % remove", below=0.5),),
 )
 REDUCED = ("no 20 %: the product's own option ends at 5 %", "the general texts are the base's own")
 SHARES = (0.0, 0.01, 0.05)

@@ -29,6 +29,7 @@ CLAIM = Claim(
         Expected(figure="tuned with passages - retrieval", above=0.05),
         Expected(figure="tuned without, asked with passages - retrieval", below=0.05),
     ),
+    holds_if=(Expected(figure="tuned with passages - retrieval", above=0.05),),
 )
 ROWS, PASSAGE = 120, {"k": 1, "dense": False}
 

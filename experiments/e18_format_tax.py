@@ -27,11 +27,13 @@ CLAIM = Claim(
         Expected(figure="valid, schema", above=0.95),
         Expected(figure="score of LoRA - schema", above=0.05),
     ),
+    holds_if=(Expected(figure="score of LoRA - schema", above=0.05),),
 )
 FOUND = (
-    "Yes on this small model: the grammar makes every answer valid, but most of what stands in it "
-    "is wrong; the tuned model is valid nearly always and far better. Eight examples lie between."
+    "A grammar makes every answer valid, but what stands in it is mostly wrong; the tuned model "
+    "is far better."
 )
+CAVEAT = "Eight examples lie between."
 SYSTEMS: dict[str, tuple[str, dict[str, Any]]] = {
     "plain prompt": ("zero_shot", {}), "eight examples": ("few_shot", {}),
     "schema": ("constrained", {}), "schema after a draft": ("constrained", {"draft": True}),

@@ -1,4 +1,4 @@
-"""Hooks of the site (`mkdocs.yml`): start page, links out of docs/, copies in Markdown."""
+"""Hooks of the site (`mkdocs.yml`): start page, links out of docs/, copies in Markdown, the lab."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
+
+from tuneworthy.lab.export import export_site
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -25,7 +27,7 @@ NEXT = """
 - [Reference](reference/README.md): commands, task.yaml, verdict.json, exit codes, Python
 - [llms.txt](llms.txt): the same for a coding agent
 """
-# Raw HTML: `./run site` writes the lab after the pages, so their links are checked without it.
+# Raw HTML: the lab is written after the pages, so their links are checked without it.
 LAB = """
 <p><a class="md-button md-button--primary" href="lab/index.html">Play the recorded lab</a></p>
 
@@ -76,8 +78,7 @@ def start_page() -> str:
     chosen = [s for s in sections if s.partition("\n")[0] in START_SECTIONS]
     page = "".join([HEAD, intro, *(f"## {section}" for section in chosen)])
     page = re.sub(r'((?:src|srcset)=")docs/', r"\1", page)
-    lab = LAB if os.environ.get("SITE_WITH_LAB") else ""
-    return LINK.sub(lambda link: _rebased(link, ROOT, DOCS), page) + NEXT + lab
+    return LINK.sub(lambda link: _rebased(link, ROOT, DOCS), page) + NEXT + LAB
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
@@ -104,7 +105,8 @@ def _rebased(link: re.Match[str], old: Path, new: Path) -> str:
 
 
 def on_post_build(config: Any) -> None:
-    """Copy the Markdown of every page beside its HTML, for programs that read llms.txt."""
+    """Write the recorded lab, and the Markdown of every page for programs that read llms.txt."""
+    export_site(Path(config.site_dir) / "lab")
     for path in DOCS.rglob("*.md"):
         target = Path(config.site_dir) / path.relative_to(DOCS)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bench.atlas.advising import advice_table, advisers_of, measured_tasks
 
-from tuneworthy.report.atlas import headline, scope_line, span_text
+from tuneworthy.report.atlas import headline, lead_line, ranked, scope_line, score_texts
 
 
 def lines() -> list[str]:
@@ -16,14 +16,19 @@ def lines() -> list[str]:
     table = advice_table(tasks, advisers_of(tasks))
     rows = [
         f"| {each.label} | {each.right} / {each.wrong} / {each.open} | {each.unmeasured}"
-        f" | {span_text(each.shown_right, 100, 0)} | {span_text(each.brier)}"
-        f" | {span_text(each.lost, 100, 0)} |"
-        for each in table.advisers
+        f" | {' | '.join(score_texts(each))} |"
+        for each in ranked(table)
         if not each.skipped
     ]
     skipped = [f"{each.label} ({each.skipped})" for each in table.advisers if each.skipped]
     asked = [f"Not asked: {'; '.join(skipped)}."] if skipped else []
-    return [headline(table), f"{scope_line(table)}.", table.predictor, *asked, *rows]
+    return [
+        f"{headline(table)} {lead_line(table)}",
+        f"{scope_line(table)}.",
+        table.predictor,
+        *asked,
+        *rows,
+    ]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Experiments on claims: each has a prediction and a rule, verdicts follow from the numbers."""
 
 import json
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +16,7 @@ from tuneworthy.lab.claim_results import (
     Figure,
     as_expected,
     claim_results,
+    standing_of,
     verdict_of,
     waiting_claims,
 )
@@ -49,7 +51,8 @@ def test_a_prediction_with_its_direction_and_a_rule(script):
     assert claim.refuted_if
     assert claim.expects
     assert f"E{claim.number}:" in script.__doc__
-    for expected in claim.expects:
+    assert claim.holds_if
+    for expected in (*claim.expects, *claim.holds_if):
         assert (expected.above is None) != (expected.below is None)
     path = Path(script.__file__)
     assert path.stem == f"e{claim.number:02d}_{claim.name}"
@@ -62,6 +65,9 @@ def test_the_result_is_of_the_prediction_that_stands_in_the_script(script):
     assert told["reduced"] == list(getattr(script, "REDUCED", ()))
     assert all(told[key] for key in ("machine", "command", "date", "model"))
     assert told["found"] == script.FOUND  # what it means for the claim, not for our prediction
+    assert re.search(r"^[^.]*\.$", script.FOUND), "one sentence"
+    assert told["caveat"] == getattr(script, "CAVEAT", "")
+    assert told["models"] == getattr(script, "MODELS", 1)
 
 
 def test_figures_and_verdict_follow_from_the_data(script):
@@ -73,6 +79,9 @@ def test_figures_and_verdict_follow_from_the_data(script):
         for key in ("mean", "low", "high"):
             assert getattr(figure, key) == pytest.approx(kept[key], abs=2e-3)
     assert verdict_of(script.CLAIM.expects, again) == told["verdict"]
+    assert standing_of(script.CLAIM.holds_if, again, told["models"]) == told["standing"]
+    units = {each.figure: each for each in script.CLAIM.holds_if}
+    assert len({figure.unit for figure in again if figure.name in units}) == 1  # one axis
 
 
 def test_what_ships_is_what_was_found():
@@ -122,6 +131,27 @@ def test_one_failed_expectation_refutes_and_an_open_one_leaves_it_open():
         verdict_of([Expected(figure="d", above=0.0)], named)
     with pytest.raises(ValueError, match="give one of"):
         as_expected(Expected(figure="gain"), holds)
+
+
+@pytest.mark.parametrize(
+    ("sides", "models", "standing"),
+    [
+        ("h", 2, "holds"),
+        ("hh", 1, "holds here only"),
+        ("hf", 2, "holds here only"),
+        ("hfo", 1, "holds here only"),
+        ("f", 1, "does not hold"),
+        ("fo", 2, "does not hold"),
+        ("o", 2, "not known"),
+        ("ho", 2, "not known"),
+    ],
+)
+def test_whether_a_claim_holds_follows_from_its_figures(sides, models, standing):
+    bounds = {"h": (0.1, 0.2), "f": (-0.2, -0.1), "o": (-0.1, 0.1)}
+    named = [figure(*bounds[side]).model_copy(update={"name": str(at)})
+             for at, side in enumerate(sides)]  # fmt: skip
+    rule = [Expected(figure=each.name, above=0.0) for each in named]
+    assert standing_of(rule, named, models) == standing
 
 
 def test_a_result_is_read_back_as_it_was_written():

@@ -73,6 +73,7 @@ def test_it_runs_to_a_verdict(scripts, name, monkeypatch):
         monkeypatch.setattr(script, "TEST", TEST)
     data = script.collect()
     found = script.figures(data)
-    assert {expected.figure for expected in script.CLAIM.expects} <= {each.name for each in found}
+    wanted = (*script.CLAIM.expects, *script.CLAIM.holds_if)
+    assert {expected.figure for expected in wanted} <= {each.name for each in found}
     assert verdict_of(script.CLAIM.expects, found) in ("confirmed", "refuted", "undecided")
     assert script.collect() == data  # from its units

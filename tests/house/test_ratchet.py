@@ -6,7 +6,7 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 93_200,
+    "lines": 93_300,
     "files": 528,
     "public names": 2436,
     "modules outside the matrix that import stats": 0,

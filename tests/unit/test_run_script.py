@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -115,7 +116,8 @@ def test_a_failing_tier_hides_no_other_and_the_last_lines_name_skipped_and_faile
     ]
 
 
-def test_docs_writes_the_pages_and_then_builds_the_site(tmp_path):
+@pytest.mark.parametrize("name", ["docs", "site"])
+def test_site_writes_the_pages_and_then_builds_the_site(tmp_path, name):
     folder = clone(tmp_path)
     (folder / ".venv" / ".installed-docs").touch()
     site = folder / ".venv" / "bin" / "mkdocs"
@@ -123,25 +125,8 @@ def test_docs_writes_the_pages_and_then_builds_the_site(tmp_path):
     site.chmod(0o755)
     (folder / "tools").mkdir()
     (folder / "tools" / "reference_pages.py").write_text("print('pages')")
-    done = subprocess.run(["sh", "run", "docs"], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(["sh", "run", name], cwd=folder, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "pages\nmkdocs build --clean\n")
-
-
-def test_site_builds_the_pages_then_the_lab_beside_them(tmp_path):
-    folder = clone(tmp_path)
-    (folder / ".venv" / ".installed-docs").touch()
-    made = folder / ".venv" / "bin" / "mkdocs"
-    made.write_text('#!/bin/sh\necho "mkdocs $* with lab: $SITE_WITH_LAB"\n')
-    made.chmod(0o755)
-    for name in ("python", "tuneworthy"):
-        (folder / ".venv" / "bin" / name).write_text(f'#!/bin/sh\necho "{name} $*"\n')
-    (folder / "tools").mkdir()
-    done = subprocess.run(["sh", "run", "site"], cwd=folder, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (
-        0,
-        "python tools/reference_pages.py\nmkdocs build --clean with lab: 1\n"
-        "tuneworthy lab --export site/lab\n",
-    )
 
 
 @pytest.mark.parametrize(("verb", "fetched"), [("advise", False), ("run", True), ("plan", True)])
@@ -157,15 +142,14 @@ def test_atlas_fetches_models_only_where_they_are_asked(tmp_path, verb, fetched)
     assert done.stdout.splitlines() == [*models, f"-m bench.atlas {verb} --json"]
 
 
-def test_the_start_page_leads_to_the_lab_where_it_is_built(monkeypatch):
+def test_the_start_page_leads_to_the_lab_which_the_site_has(monkeypatch, tmp_path):
     pytest.importorskip("mkdocs")
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
-    from site_hooks import start_page
+    from site_hooks import on_post_build, start_page
 
-    monkeypatch.delenv("SITE_WITH_LAB", raising=False)
-    assert "lab/index.html" not in start_page()
-    monkeypatch.setenv("SITE_WITH_LAB", "1")
     assert 'href="lab/index.html"' in start_page()
+    on_post_build(SimpleNamespace(site_dir=str(tmp_path)))
+    assert "It never stops talking" in (tmp_path / "lab" / "index.html").read_text("utf-8")
 
 
 def test_the_table_has_a_line_of_every_result_that_is_kept():

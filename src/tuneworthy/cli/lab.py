@@ -50,7 +50,7 @@ def command(
     """Open the lab: break real training runs, see why, repair them.
 
     It runs in the browser, on this machine alone, and stores its runs in .tuneworthy/lab/. The
-    printed address can be opened once; that browser then keeps access. Ctrl-C ends the lab; what
+    printed address opens it, again and again from this machine while it runs. Ctrl-C ends it; what
     was measured is kept. --check FOLDER (repeatable) looks for the same faults in your own runs.
     """
     _refuse_beside_export(export, check=check, data=data, test=test, base=base)
@@ -74,8 +74,8 @@ def command(
 
     def started() -> None:
         url = lab.access.launch_url()
-        once = "the address can be opened once; Ctrl-C ends the lab"
-        print_result(f"lab at {url}\n{once}", {"lab": url}, json)
+        how = "open the address as often as you like; Ctrl-C ends the lab"
+        print_result(f"lab at {url}\n{how}", {"lab": url}, json)
         if not no_browser:
             open_browser(lab)
 

@@ -30,17 +30,12 @@ def advice_page(site: Site) -> str:
     """Return the page with the table of advisers, each with its score and notes, as HTML."""
     atlas = read_atlas()
     rows = [
-        {
-            **score.plain(),
-            "share": texts.span_text(score.shown_right, 100, 0),
-            "brier_text": texts.span_text(score.brier),
-            "lost_text": texts.span_text(score.lost, 100, 1),
-            "notes": texts.adviser_notes(score),
-        }
-        for score in atlas.advice.advisers
+        {**score.plain(), "texts": texts.score_texts(score), "notes": texts.adviser_notes(score)}
+        for score in texts.ranked(atlas.advice)
     ]
     return render(
-        "advice.html.j2", site, here="Guess first", style=STYLE, scripts=(), data=(), keys=(),
+        "advice.html.j2", site, here="Advisers", style=STYLE, scripts=(), data=(), keys=(),
         table=atlas.advice, rows=rows, lines=atlas.notes, headline=texts.headline(atlas.advice),
-        scope=texts.scope_line(atlas.advice),
+        lead=texts.lead_line(atlas.advice), scope=texts.scope_line(atlas.advice),
+        intervals=texts.INTERVALS_NOTE,
     )  # fmt: skip

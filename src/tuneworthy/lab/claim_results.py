@@ -1,7 +1,8 @@
-"""The results of experiments on common claims, and the rule that turns figures into a verdict.
+"""The results of experiments on common claims, and the rules that judge them by their figures.
 
 `experiments/` has the scripts; `claims.json` beside this file has their results without the data,
-and the predictions that wait for their run. A verdict follows from the figures by `verdict_of`.
+and the predictions that wait for their run. Two rules read the figures: `standing_of` says whether
+the claim holds, `verdict_of` whether our prediction came true.
 """
 
 from __future__ import annotations
@@ -21,11 +22,15 @@ CLAIMS_FILE = Path(__file__).parent / "claims.json"
 
 Verdict = Literal["confirmed", "refuted", "undecided"]
 
+Standing = Literal["holds", "holds here only", "does not hold", "not known"]
+
+_MODELS_TO_HOLD = 2  # the fewest models on which a claim must hold to hold without "here only"
+
 
 class Expected(Record):
-    """A prediction on a figure: the side of a threshold on which its interval must lie.
+    """A condition on a figure: the side of a threshold on which its interval must lie.
 
-    `above` (or `below`) is the threshold. The prediction fails where the whole interval lies on the
+    `above` (or `below`) is the threshold. The condition fails where the whole interval lies on the
     other side of `fails_at`, which is the threshold if it is not given.
     """
 
@@ -33,6 +38,11 @@ class Expected(Record):
     above: float | None = None
     below: float | None = None
     fails_at: float | None = None
+
+    @property
+    def threshold(self) -> float:
+        """Return the threshold, whichever side is wanted."""
+        return (self.below or 0.0) if self.above is None else self.above
 
 
 class Figure(Record):
@@ -53,7 +63,8 @@ class Figure(Record):
 class Claim(Record):
     """A common claim on fine-tuning with our prediction, before it is measured.
 
-    `said` names where people make it. `refuted_if` refers to our prediction, not to the claim.
+    `said` names where people make it. `expects` is our prediction, and `refuted_if` refers to it.
+    `holds_if` says where the figures must lie for the claim to hold; all of them have one unit.
     """
 
     number: int
@@ -64,19 +75,24 @@ class Claim(Record):
     refuted_if: str
     design: str
     expects: tuple[Expected, ...]
+    holds_if: tuple[Expected, ...]
 
 
 class ClaimResult(Claim):
-    """A claim with its figures and verdict. `reduced` lists where less was run than designed.
+    """A claim with its figures, and both judgements on them: does it hold, was our prediction true.
 
-    `found` is a sentence on what the figures mean for the claim, without numbers.
+    `found` is one sentence on what the figures mean for the claim, without numbers, `caveat` what
+    to bear in mind. `reduced` lists where less was run than designed. `models` counts the models.
     """
 
+    standing: Standing
     verdict: Verdict
     found: str = ""
+    caveat: str = ""
     figures: tuple[Figure, ...]
     reduced: tuple[str, ...] = ()
     model: str
+    models: int = 1
     machine: str
     command: str
     date: str
@@ -105,11 +121,31 @@ def verdict_of(expects: Sequence[Expected], figures: Sequence[Figure]) -> Verdic
 
     Raises KeyError if a figure is missing.
     """
-    by_name = {figure.name: figure for figure in figures}
-    sides = [as_expected(expected, by_name[expected.figure]) for expected in expects]
+    sides = _sides_of(expects, figures)
     if any(side is False for side in sides):
         return "refuted"
     return "confirmed" if all(sides) else "undecided"
+
+
+def standing_of(holds_if: Sequence[Expected], figures: Sequence[Figure], models: int) -> Standing:
+    """Return whether a claim holds by its figures, measured on a number of models.
+
+    It holds where every figure lies on its side. It holds here only where that is so on a single
+    model, or where some figures lie on its side and others on the other one. It does not hold where
+    figures lie on the other side alone. Else it is not known. Raises KeyError if a figure is
+    missing.
+    """
+    sides = set(_sides_of(holds_if, figures))
+    if sides == {True} and models >= _MODELS_TO_HOLD:
+        return "holds"
+    if sides == {True} or {True, False} <= sides:
+        return "holds here only"
+    return "does not hold" if False in sides else "not known"
+
+
+def _sides_of(expects: Sequence[Expected], figures: Sequence[Figure]) -> list[bool | None]:
+    by_name = {figure.name: figure for figure in figures}
+    return [as_expected(expected, by_name[expected.figure]) for expected in expects]
 
 
 @lru_cache(maxsize=1)
@@ -130,11 +166,28 @@ def _read_claims() -> dict[str, Any]:
 
 STYLE = "findings"
 
-_DRAWING_WIDTH = 300  # of a drawing, in its own units
-
 _MOST_BOUNDED = 90.0  # a ratio beyond it has no bound: its denominator may be 0
 
-_VERDICT_MARKS: dict[Verdict, str] = {"confirmed": "✓", "refuted": "✕", "undecided": "?"}
+_TICK_ROOM = 11.0  # the least distance between two numbers on an axis, in per cent
+
+STANDINGS: dict[Standing, tuple[str, str, str]] = {
+    "holds": ("✓", "Holds", "Every figure that decides it lies on its side, on several models."),
+    "holds here only": (
+        "◐", "Holds here only",
+        "True of what was measured: one model, or one of several cases. The rest is open.",
+    ),
+    "does not hold": (
+        "✕", "Does not hold",
+        "Measured, and the figures lie on the other side. One such case is enough against a rule"
+        " for all models.",
+    ),
+    "not known": ("?", "Not known", "The interval leaves it open, or it was not run yet."),
+}  # fmt: skip
+"""By standing: its mark, its heading, and what it means."""
+
+_OUTCOMES: dict[Verdict, str] = {
+    "confirmed": "came true", "refuted": "was wrong", "undecided": "is still open",
+}  # fmt: skip
 
 _SIDE_NAMES = {True: "holds", False: "fails", None: "open"}
 
@@ -144,59 +197,76 @@ def claims_page(
     results: Sequence[ClaimResult] | None = None,
     waiting: Sequence[Claim] | None = None,
 ) -> str:
-    """Return the page of experiments that were run, and of predictions that wait.
+    """Return the page of claims, grouped by whether they hold; those not run yet are not known.
 
     None stands for the shipped results and the shipped waiting claims.
     """
     shown = claim_results() if results is None else results
-    counts = Counter(each.verdict for each in shown)
+    unrun = waiting_claims() if waiting is None else waiting
+    groups = [
+        {
+            "id": name.replace(" ", "-"),
+            "mark": mark,
+            "title": title,
+            "means": means,
+            "claims": [_claim_data(each) for each in shown if each.standing == name],
+            "waiting": unrun if name == "not known" else (),
+        }
+        for name, (mark, title, means) in STANDINGS.items()
+    ]
     return render(
         "claims.html.j2", site, here="Claims", style=STYLE, scripts=(), data=(), keys=(),
-        claims=[_claim_data(each) for each in shown],
-        counts=[(verdict, counts[verdict]) for verdict in _VERDICT_MARKS],
-        waiting=waiting_claims() if waiting is None else waiting,
-        model=", ".join(sorted({each.model for each in shown})), marks=_VERDICT_MARKS,
+        groups=groups, ran=len(shown), told=len(shown) + len(unrun),
+        verdicts=[(_OUTCOMES[verdict], count) for verdict, count in
+                  Counter(each.verdict for each in shown).most_common()],
+        model=", ".join(sorted({each.model for each in shown})),
     )  # fmt: skip
 
 
 def _claim_data(result: ClaimResult) -> dict[str, Any]:
-    """Return the template values of a result, with the figures that decide it apart."""
+    """Return the template values of a result: its axis, the prediction, the other figures."""
     by_name = {figure.name: figure for figure in result.figures}
-    deciding = [(expected, by_name[expected.figure]) for expected in result.expects]
-    others = [f for f in result.figures if f.name not in {e.figure for e in result.expects}]
+    deciding = [(expected, by_name[expected.figure]) for expected in result.holds_if]
+    predicted = [(expected, by_name[expected.figure]) for expected in result.expects]
+    apart = {figure.name for _, figure in (*deciding, *predicted)}
     return {
         "told": result,
-        "mark": _VERDICT_MARKS[result.verdict],
-        "deciding": [
-            {
-                "name": figure.name,
-                "text": interval_text(figure),
-                "wanted": wanted_text(expected, figure.unit),
-                "side": _SIDE_NAMES[as_expected(expected, figure)],
-                "draw": interval_positions(expected, figure),
-            }
-            for expected, figure in deciding
-        ],
-        "others": [(f.name, interval_text(f), f"{f.n:,}", f.seeds) for f in others],
-        "n": sorted({figure.n for _, figure in deciding}),
-    }
+        "outcome": _OUTCOMES[result.verdict],
+        "axis": claim_axis(deciding),
+        "measured": _measured_with(result.model, [figure for _, figure in deciding]),
+        "predicted": [(figure.name, interval_text(figure), wanted_text(expected, figure.unit),
+                       _SIDE_NAMES[as_expected(expected, figure)])
+                      for expected, figure in predicted],
+        "others": [(f.name, interval_text(f), f"{f.n:,}", f.seeds)
+                   for f in result.figures if f.name not in apart],
+    }  # fmt: skip
+
+
+def _measured_with(model: str, figures: Sequence[Figure]) -> str:
+    rows = dict.fromkeys(
+        f"{figure.n:,} rows" if figure.unit == "points" else f"n {figure.n:,}" for figure in figures
+    )
+    seeds = dict.fromkeys(f"{figure.seeds} seeds" for figure in figures if figure.seeds > 1)
+    return ", ".join(filter(None, (model, " and ".join(rows), " and ".join(seeds))))
 
 
 def interval_text(figure: Figure) -> str:
     """Return a figure with its interval in words."""
-    if figure.low < -_MOST_BOUNDED and figure.unit == "share":
+    if _is_unbounded(figure):
         return "not bounded: the gain may be 0"
     low, high = number_text(figure.low), number_text(figure.high)
     unit = {"seconds": " s", "times": " times"}.get(figure.unit, "")
     return f"{number_text(figure.mean)}{unit} ({low} to {high})"
 
 
-def wanted_text(expected: Expected, unit: str) -> str:
-    """Return the prediction on a figure in words: `predicted above .05`."""
-    word, at = (
-        ("above", expected.above) if expected.above is not None else ("below", expected.below)
-    )
-    return f"predicted {word} {number_text(at or 0.0)}{' times' * (unit == 'times')}"
+def _is_unbounded(figure: Figure) -> bool:
+    return figure.low < -_MOST_BOUNDED and figure.unit == "share"
+
+
+def wanted_text(expected: Expected, unit: str, lead: str = "predicted ") -> str:
+    """Return a condition on a figure in words: `predicted above .05`."""
+    word = "below" if expected.above is None else "above"
+    return f"{lead}{word} {number_text(expected.threshold)}{' times' * (unit == 'times')}"
 
 
 def number_text(value: float) -> str:
@@ -207,25 +277,42 @@ def number_text(value: float) -> str:
     return f"−{text}" if value < 0 and text != "0" else text
 
 
-def interval_positions(expected: Expected, figure: Figure) -> dict[str, float] | None:
-    """Return x positions (0 to _DRAWING_WIDTH) by name for a figure's drawing; None if unbounded.
+def claim_axis(deciding: Sequence[tuple[Expected, Figure]]) -> dict[str, Any]:
+    """Return one drawing of the figures that decide a claim: all on one axis, places in per cent.
 
-    None where the interval has no bound.
+    `lines` holds a figure each with its interval (None where it has no bound), `limits` the
+    thresholds with the side on which the claim holds, `ticks` the numbers beneath.
     """
-    if figure.low < -_MOST_BOUNDED and figure.unit == "share":
-        return None
-    at = expected.above if expected.above is not None else expected.below or 0.0
-    ends = [figure.low, figure.high, at, *([0.0] if figure.unit == "points" else [])]
+    bounded = [(e, f) for e, f in deciding if not _is_unbounded(f)]
+    limits = [expected.threshold for expected, _ in deciding]
+    ends = [*limits, *(end for _, f in bounded for end in (f.low, f.high))]
+    ends += [0.0] if all(f.unit == "points" for _, f in deciding) else []
     low, high = min(ends), max(ends)
-    room = 0.08 * (high - low) or 0.1
+    room = 0.06 * (high - low) or 0.1
     low, high = low - room, high + room
 
     def place(value: float) -> float:
-        return round(_DRAWING_WIDTH * (value - low) / (high - low), 1)
+        return round(100 * (value - low) / (high - low), 2)
 
-    begin, end = (place(at), _DRAWING_WIDTH) if expected.above is not None else (0.0, place(at))
-    return {"low": place(figure.low), "high": place(figure.high), "mean": place(figure.mean),
-            "at": place(at), "begin": begin, "wide": round(end - begin, 1)}  # fmt: skip
+    lines = []
+    for expected, figure in deciding:
+        begin, end = place(expected.threshold), 100.0
+        if expected.above is None:
+            begin, end = 0.0, begin
+        lines.append({
+            "name": figure.name, "text": interval_text(figure),
+            "side": _SIDE_NAMES[as_expected(expected, figure)],
+            "begin": begin, "wide": round(end - begin, 2), "limit": place(expected.threshold),
+            "span": None if _is_unbounded(figure) else
+            {key: place(getattr(figure, key)) for key in ("low", "mean", "high")},
+        })  # fmt: skip
+    rule = " and ".join(dict.fromkeys(wanted_text(e, f.unit, "") for e, f in deciding))
+    numbers = dict.fromkeys([min(ends), *limits, *([0.0] if 0.0 in ends else []), max(ends)])
+    ticks: list[tuple[float, str]] = []
+    for value in sorted(numbers, key=lambda value: (value not in limits, value)):
+        if all(abs(place(value) - other) > _TICK_ROOM for other, _ in ticks):
+            ticks.append((place(value), number_text(value)))
+    return {"lines": lines, "ticks": ticks, "rule": rule}
 
 
 def findings_page(site: Site) -> str:

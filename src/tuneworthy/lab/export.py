@@ -16,6 +16,7 @@ from tuneworthy.lab.claim_results import claims_page, findings_page
 from tuneworthy.lab.pages import (
     HERO_CASE,
     LAB_FOLDER,
+    REPORT_FILES,
     REPORT_STATIC,
     Site,
     blind_page,
@@ -24,11 +25,14 @@ from tuneworthy.lab.pages import (
     play_data,
     playground_page,
 )
+from tuneworthy.lab.plan_pages import plan_data, plan_page
 from tuneworthy.lab.play_run import SHOWN_INPUTS, record_name
 from tuneworthy.lab.recordings import Recordings, shipped_bytes, shipped_record
+from tuneworthy.lab.study_pages import demo_page
 from tuneworthy.lab.tuning_kinds import kinds_page
 from tuneworthy.records.errors import TaskError
 from tuneworthy.report.atlas_file import read_atlas
+from tuneworthy.suite import STUDIES
 
 _MARK_FILE = "tuneworthy-lab.txt"  # marks a folder as an export, which may be overwritten
 
@@ -46,7 +50,8 @@ def export_site(folder: Path) -> Path:
         "Written by `tuneworthy lab --export`. Safe to delete.\n", "utf-8"
     )
     shutil.copytree(LAB_FOLDER / "static", folder / "static", dirs_exist_ok=True)
-    shutil.copy(REPORT_STATIC / "base.css", folder / "static")
+    for name in REPORT_FILES:
+        shutil.copy(REPORT_STATIC / name, folder / "static")
     for position, case in enumerate(cases, 1):
         page = case_page(case, position, site)
         (folder / f"case-{case.slug}.html").write_text(page, "utf-8")
@@ -65,6 +70,10 @@ def export_site(folder: Path) -> Path:
     for name in (record_name(*each) for each in product(play["curves"], range(SHOWN_INPUTS))):
         _write_script(data / f"{name}.js", "lab.grid", shipped_bytes(name) or b"")
     _write_advice_pages(folder, site)
+    for name in STUDIES:
+        (folder / f"demo-{name}.html").write_text(demo_page(name, site), "utf-8")
+    (folder / "plan.html").write_text(plan_page(site), "utf-8")
+    _write_script(data / "plan.js", "lab.plan", _json_bytes(plan_data()))
     (folder / "findings.html").write_text(findings_page(site), "utf-8")
     (folder / "kinds.html").write_text(kinds_page(site), "utf-8")
     (folder / "experiments.html").write_text(claims_page(site), "utf-8")

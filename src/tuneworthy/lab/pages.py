@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import LabCase, all_cases
+from tuneworthy.lab.demo_studies import demo_cards
 from tuneworthy.lab.own_folders import OwnFolders
 from tuneworthy.lab.play_run import playground_data
 from tuneworthy.lab.recordings import SHIPPED_RECORDS, Recordings, RecordStore, shipped_record
@@ -24,11 +25,12 @@ from tuneworthy.report.column_names import name_cells
 
 LAB_FOLDER = Path(__file__).parent
 REPORT_STATIC = LAB_FOLDER.parent / "report" / "static"
+REPORT_FILES = ("base.css", "report.css", "report.js")  # of the report that the lab shows
 HERO_CASE = "never-stops"  # the case that the home page plays, if it is recorded
 _PAGE_SCRIPTS = ("lab", "record", "chart", "answers")
 HOME_SCRIPTS = (*_PAGE_SCRIPTS, "wire", "home", "strength")
 _RUN_SCRIPTS = (*_PAGE_SCRIPTS, "wire", "tokens", "state", "instrument")
-CASE_SCRIPTS = (*_RUN_SCRIPTS, "rail", "knobs", "case")
+CASE_SCRIPTS = (*_RUN_SCRIPTS, "rail", "knobs", "card", "case")
 BLIND_SCRIPTS = (*_RUN_SCRIPTS, "rail", "blind")
 PLAY_SCRIPTS = ("lab", "record", "state", "wire", "columns", "playground")
 _CHECK_SCRIPTS = ("lab", "wire", "check")
@@ -78,13 +80,18 @@ class Site:
         return "/" if self.live else "index.html"
 
     @property
-    def links(self) -> tuple[tuple[str, str], ...]:
-        """Return (name, address) of the pages that every page links to."""
-        links = (("Cases", f"{self.home}#cases"), ("Playground", self.page("playground")),
-                 ("Check my run", self.check), ("Guess first", self.page("guess")),
-                 ("Atlas", self.page("atlas")), ("Findings", self.page("findings")),
-                 ("Claims", self.page("experiments")))  # fmt: skip
-        return (*links, ("Studies", "/studies")) if self.live else links
+    def links(self) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+        """Return what every page links to: a name, and (name, address) of its pages."""
+        studies = (("Studies", "/studies"),) if self.live else ()
+        return (
+            ("Cases", (("Cases", f"{self.home}#cases"),)),
+            ("Playground", (("Playground", self.page("playground")),)),
+            ("Check my run", (("Check my run", self.check),)),
+            ("Decide", (("Plan a study", self.page("plan")), *studies)),
+            ("Evidence", (("Findings", self.page("findings")), ("Claims", self.page("experiments")),
+                          ("Atlas", self.page("atlas")), ("Guess first", self.page("guess")),
+                          ("Advisers", self.page("advice")))),
+        )  # fmt: skip
 
     def page(self, *name: str) -> str:
         """Return a page's address: `/atlas/KEY`, or `atlas-KEY.html` in an exported site."""
@@ -125,6 +132,7 @@ def home_page(cases: Sequence[LabCase], site: Site = _LIVE_SITE) -> str:
         cards=cards,
         filters=_HOME_FILTERS,
         hero=hero,
+        studies=demo_cards(),
         strength=strength,
         blocks={"hero": data if hero else None, "strength": strength},
     )

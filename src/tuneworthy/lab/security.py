@@ -22,6 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from tuneworthy.handover.serve.chat_reply import ApiError
+from tuneworthy.handover.serve.listening import is_loopback
 from tuneworthy.handover.serve.request_body import read_body
 from tuneworthy.lab.lab_folder import private_file, read_file
 from tuneworthy.lab.problem import Problem
@@ -63,7 +64,10 @@ _OPENED_PAGE = (
     '<meta http-equiv="refresh" content="0; url=/"><p><a href="/">Open the lab</a></p></html>'
 )
 
-_RELAUNCH_FIX = "open the address that `tuneworthy lab` printed, or start it again"
+_RELAUNCH_FIX = (
+    "go to the terminal in which the lab runs and open the address that it printed; on this machine"
+    " it opens the lab again as often as you like. Without that terminal, run `tuneworthy lab`"
+)
 
 Message = MutableMapping[str, Any]
 
@@ -117,9 +121,10 @@ class Guard:
         """Set the session's cookie for a valid launch token, then open the home page."""
         if request.method != "GET":
             raise Problem(405, "a launch address is opened, not sent to", fix=_RELAUNCH_FIX)
-        if not self._access.redeem(_launch_token(request)):
+        near = self._access.is_near(request.client.host if request.client else "")
+        if not self._access.redeem(_launch_token(request), near):
             raise Problem(
-                401, "this launch address was used already, or is not of this lab",
+                401, "this launch address is not of this lab, or another machine used it already",
                 where="the address", fix=_RELAUNCH_FIX,
             )  # fmt: skip
         answer = HTMLResponse(_OPENED_PAGE)
@@ -301,12 +306,13 @@ _HOST_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 @dataclass
 class Access:
-    """The secret of the sessions, the unused launch tokens, and the allowed hosts and origins."""
+    """The secret of the sessions, the launch tokens, and the allowed hosts and origins."""
 
     port: int
     host: str = "127.0.0.1"
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(_TOKEN_BYTES))
-    _launches: set[str] = field(default_factory=set)
+    _launches: dict[str, bool] = field(default_factory=dict)
+    """By launch token: whether it was used."""
 
     @property
     def hosts(self) -> frozenset[str]:
@@ -334,17 +340,22 @@ class Access:
         return _equal_in_constant_time(self.csrf, given)
 
     def launch_url(self) -> str:
-        """Return a new address with a launch token, which opens the lab once."""
+        """Return a new address with a launch token, which opens the lab while it runs."""
         token = secrets.token_urlsafe(_TOKEN_BYTES)
-        self._launches.add(token)
+        self._launches[token] = False
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}/launch?token={token}"
 
-    def redeem(self, token: str) -> bool:
-        """Use up a launch token; return whether it was valid, as each is once."""
+    def is_near(self, host: str) -> bool:
+        """Return whether a request's host is this machine."""
+        return is_loopback(host) or host == self.host
+
+    def redeem(self, token: str, near: bool) -> bool:
+        """Use a launch token; return whether it is valid: again and again near, else once."""
         found = [one for one in self._launches if _equal_in_constant_time(one, token)]
-        self._launches.difference_update(found)
-        return bool(found)
+        valid = any(near or not self._launches[one] for one in found)
+        self._launches.update(dict.fromkeys(found, True))
+        return valid
 
     def is_session(self, given: str) -> bool:
         """Return whether a cookie or a bearer token is the session's secret."""

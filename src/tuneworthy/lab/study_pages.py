@@ -12,6 +12,7 @@ from typing import Any
 
 import jinja2
 
+from tuneworthy.lab.demo_studies import demo_results
 from tuneworthy.lab.pages import LAB_FOLDER, Site
 from tuneworthy.lab.studies import (
     StudyPlace,
@@ -22,7 +23,7 @@ from tuneworthy.lab.studies import (
     time_of,
     verdict_of,
 )
-from tuneworthy.records.counting import tenths
+from tuneworthy.records.counting import count_noun, tenths
 from tuneworthy.records.errors import StoreError
 from tuneworthy.records.results import Results
 from tuneworthy.records.verdict import Verdict
@@ -68,6 +69,16 @@ def report_page(place: StudyPlace, site: Site) -> str:
     return page(results_of(place), served)
 
 
+def demo_page(name: str, site: Site) -> str:
+    """Return the report of a demo study. Raises Problem (404) for an unknown name."""
+    results = demo_results(name)
+    from tuneworthy.report.html import STYLES, ServedPage, page  # its sections read statistics
+
+    links = (("Lab", site.home), ("Studies", f"{site.home}#studies"), ("Plan", site.page("plan")))
+    styles, policy = tuple(map(site.static, STYLES)), "" if site.live else site.policy
+    return page(results, ServedPage(links, styles, site.static("report.js"), policy))
+
+
 def run_page(place: StudyPlace, site: Site) -> str:
     """Return the page of a study's run: its progress, or where it was stopped."""
     return _render_study("study_run.html.j2", place, "run", site, live=run_snapshot(place))
@@ -92,8 +103,13 @@ def _study_row(place: StudyPlace) -> dict[str, Any]:
         return row | {"verdict": row["verdict"] + more, "status": state}
     if verdict is None:
         return row | {"status": "not readable"}
-    n = max((arm.n for arm in verdict.arms), default=0)
-    return row | {"status": verdict.status, "n": n or None}
+    return row | {"status": verdict.status, "n": _rows_of(verdict)}
+
+
+def _rows_of(verdict: Verdict) -> int | None:
+    """Return the scored rows of the named arm, else of the arm with most; None if none is."""
+    named = [arm.n for arm in verdict.arms if arm.name == verdict.arm]
+    return max(named or [arm.n for arm in verdict.arms], default=0) or None
 
 
 def _verdict_line(verdict: Verdict | None) -> str:
@@ -126,8 +142,13 @@ def _render_study(name: str, place: StudyPlace, tab: str, site: Site, **values: 
     command = f"tuneworthy {tab} {shlex.quote(place.inside) if place.inside else ''}".strip()
     votes = values.get("settling", {}).get("state") == "open"
     scripts, keys = ((*SCRIPTS, "settle"), _VOTE_KEYS) if votes else (SCRIPTS, ())
+    verdict = verdict_of(place)[0] if place.finished else None
+    rows = (verdict and _rows_of(verdict)) or 0
+    counted = f" · {count_noun(rows, 'row')}" if rows else ""
+    said = {"verdict": _verdict_line(verdict) if verdict else "",
+            "status": f"{verdict.status}{counted}" if verdict else ""}  # fmt: skip
     return _render_page(name, site, scripts, keys, place=place, tab=tab, command=command,
-                        state=_study_state(place), **values)  # fmt: skip
+                        state=_study_state(place), said=said, **values)  # fmt: skip
 
 
 def _render_page(name: str, site: Site, scripts: Any, keys: Any, **values: Any) -> str:

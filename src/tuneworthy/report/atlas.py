@@ -17,8 +17,12 @@ if TYPE_CHECKING:  # the report computes no statistics, so it must not import th
     from tuneworthy.report.atlas_file import AdviceTable, AdviserScore, Atlas, AtlasTask
 
 _NOTE_INDENT = 15
+INTERVALS_NOTE = (
+    "In brackets: 95 % intervals, or `too few` where they leave more than half of the scale open;"
+    " tasks of a group count together."
+)
 NOT_SCORED_AGAIN = "figures only, not scored again"
-_CHECKLIST_ADVISER = "checklist"
+_TELLING = 0.5  # the widest interval that tells something, as a share of the scale
 _COLUMN_WIDTHS = (12, 16, 21, 16)  # columns of right/wrong/open, the share, Brier, points lost
 
 
@@ -73,14 +77,35 @@ def atlas_json(atlas: Atlas) -> dict[str, Any]:
             "notes": atlas.all_notes}  # fmt: skip
 
 
+def ranked(table: AdviceTable) -> list[AdviserScore]:
+    """Return the advisers, the one most often shown right first, those without a score last."""
+
+    def key(score: AdviserScore) -> tuple[float, float]:
+        share = score.shown_right
+        return (-1.0 if share is None else share.mean, -score.wrong / max(score.n, 1))
+
+    return sorted(table.advisers, key=key, reverse=True)
+
+
 def headline(table: AdviceTable) -> str:
-    """Return the sentence on how often the checklist names the winner, with its interval."""
-    one = next((each for each in table.advisers if each.name == _CHECKLIST_ADVISER), None)
-    if one is None or one.shown_right is None:
+    """Return the sentence on the leading adviser."""
+    scored = [one for one in ranked(table) if one.shown_right is not None]
+    if not scored:
         tasks = count_noun(table.tasks, "measured task")
-        return f"{tasks}, and on none of them the tool that the checklist names was measured."
-    ends = f"{100 * one.shown_right.low:.0f} to {100 * one.shown_right.high:.0f} %"
-    return f"The checklist predicts the measured winner in {one.right} of {one.n} ({ends})."
+        return f"{tasks}, and on none of them the tool that an adviser names was measured."
+    first = scored[0]
+    label = first.label[:1].upper() + first.label[1:]
+    return f"{label} leads: right on {first.right} of {first.n}, wrong on {first.wrong}."
+
+
+def lead_line(table: AdviceTable) -> str:
+    """Return whether the leading adviser is shown to be ahead; "" without two to compare."""
+    shares = [one.shown_right for one in ranked(table) if one.shown_right is not None]
+    if len(shares) < 2:
+        return ""
+    if all(shares[0].low > other.high for other in shares[1:]):
+        return "It is shown to be ahead: its interval lies above all others."
+    return "Its lead is not shown: on so few tasks the intervals overlap."
 
 
 def scope_line(table: AdviceTable) -> str:
@@ -119,10 +144,10 @@ def advice_screen(table: AdviceTable, width: int = 80, plain: bool = False) -> T
     """Return the table of advisers; no line is wider than `width`."""
     screen = Screen(width, plain)
     screen.say(headline(table), style="bold")
-    screen.say(scope_line(table), style="dim")
+    screen.say(lead_line(table), scope_line(table), style="dim")
     heads = _number_cells(("r / w / o", "% right", "Brier", "points lost"))
     screen.add("", Text("  " + cell("adviser", width - 2 - sum(_COLUMN_WIDTHS)) + heads, "dim"))
-    for score in table.advisers:
+    for score in ranked(table):
         if score.skipped:
             screen.say(f"{score.label}: not asked, {score.skipped}", style="dim")
         else:
@@ -133,8 +158,7 @@ def advice_screen(table: AdviceTable, width: int = 80, plain: bool = False) -> T
     screen.say(
         "r / w / o: right, the named tool's best arm is shown to be within the margin of the best"
         " arm (the verdict may still name a simpler one); wrong, shown not to be; open, neither."
-        " % right: of the tasks where the named tool was measured. In brackets: 95 % intervals;"
-        " tasks of a group count together.",
+        f" % right: of the tasks where the named tool was measured. {INTERVALS_NOTE}",
         f"Brier: 0 is best, 2 is worst, on the firm tasks.{even}",
         "points lost: mean score (of 100) that following the advice costs.",
         table.predictor,
@@ -148,9 +172,7 @@ def _adviser_rows(screen: Screen, score: AdviserScore) -> None:
     label, room = screen.safe(score.label), screen.width - 2 - sum(_COLUMN_WIDTHS)
     numbers = _number_cells([screen.safe(text) for text in (
         f"{score.right} / {score.wrong} / {score.open}",
-        span_text(score.shown_right, 100, 0),
-        span_text(score.brier),
-        span_text(score.lost, 100, 0),
+        *score_texts(score),
     )])  # fmt: skip
     if cell_len(label) <= room:
         screen.add(Text("  ").append(cell(label, room), "bold").append(numbers))
@@ -163,6 +185,22 @@ def _adviser_rows(screen: Screen, score: AdviserScore) -> None:
 
 def _number_cells(texts: Sequence[str]) -> str:
     return "".join(cell(text, size, True) for text, size in zip(texts, _COLUMN_WIDTHS, strict=True))
+
+
+def score_texts(score: AdviserScore) -> tuple[str, str, str]:
+    """Return an adviser's share of right answers in %, its Brier score and its points lost."""
+    return (
+        _telling_text(score.shown_right, 1.0, 100, 0),
+        _telling_text(score.brier, 2.0),
+        _telling_text(score.lost, 1.0, 100, 0),
+    )
+
+
+def _telling_text(interval: Interval | None, size: float, scale: float = 1, digits: int = 2) -> str:
+    """Return a mean with its bounds, or `too few` for bounds that leave most of the scale open."""
+    if interval is None or interval.high - interval.low <= _TELLING * size:
+        return span_text(interval, scale, digits)
+    return f"{_number_text(scale * interval.mean, digits)} (too few)"
 
 
 def advice_json(table: AdviceTable) -> dict[str, Any]:

@@ -90,6 +90,9 @@ class ServedPage:
     script: str
     """The address of report.js."""
 
+    policy: str = ""
+    """The content security policy, where no server sends one."""
+
 
 def page(results: Results, served: ServedPage | None = None) -> str:
     """Return the whole study as one HTML page.
@@ -108,7 +111,7 @@ def page(results: Results, served: ServedPage | None = None) -> str:
         .get_template("report.html.j2")
         .render(
             served=served,
-            policy=_security_policy(style, script),
+            policy=served.policy if served else _security_policy(style, script),
             style=Markup(style),
             script=Markup(script),
             data=Markup(for_script(data)),

@@ -80,8 +80,9 @@ def questions_section(results: Results) -> Section | None:
     found = results.verdict.questions
     five = [one for one in found if one.name in CHECKLIST]
     about = (
-        "Five times yes speaks for tuning; a no is a reason to do something else first. The known"
-        " prior stands beside what was measured here and decides nothing."
+        "A yes takes away a reason against tuning, and calls for none; a no is a reason to do"
+        " something else first. What to use is decided by the scores: the verdict above says"
+        f" “{phrases.headline_and_arm(results.verdict)}”. The known prior decides nothing either."
     )
     columns = ("Question", "Answer", "#Measured", "The known prior", "Because")
     parts: list[Any] = []

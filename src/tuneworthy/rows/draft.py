@@ -31,6 +31,13 @@ from tuneworthy.rows.rows import read_rows
 
 _HEAD_ROWS = 10_000  # rows of a long file that a task is drafted from
 _LOOKED_ROWS = 1_000  # rows whose recorded answers are read to guess the form of answers
+INSTRUCTIONS = {
+    "label": "Read the input and answer with exactly one label of the list.",
+    "json": "Read the input and answer with a JSON object that follows the schema.",
+    "text": "Read the input and write the answer.",
+    "number": "Read the input and answer with one number.",
+}
+"""By type of answer: what a model is asked to do, where nobody said it yet."""
 HEADER = "# yaml-language-server: $schema=task.schema.json"
 _NAME_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
@@ -157,12 +164,7 @@ def _head_lines(stem: str, loaded: Loaded) -> list[str]:
     if system.total() == len(loaded.cases) and len(system) == 1:
         return [*lines, "# Every row brings the same system prompt; it is the instruction.",
                 'instruction: ""']  # fmt: skip
-    asked = {
-        "json": "Read the input and answer with a JSON object that follows the schema.",
-        "label": "Read the input and answer with exactly one label of the list.",
-        "number": "Read the input and answer with one number.",
-        "text": "Read the input and write the answer.",
-    }[loaded.task.output.type or "text"]
+    asked = INSTRUCTIONS[loaded.task.output.type or "text"]
     return [*lines, "# What the model is asked to do. Write it as you would tell a new colleague.",
             f"instruction: {_yaml_scalar(asked)}"]  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import Any
 from tuneworthy.records.plugins import load
 from tuneworthy.suite._write import SEED, task_files, write_files
 
-_RECORDED_FOLDER = Path(__file__).parent / "recorded"
+RECORDED_FOLDER = Path(__file__).parent / "recorded"
 STUDIES: dict[str, dict[str, Any]] = {
     "clause_type": {
         "present": {"answers": "keywords.jsonl"},
@@ -47,7 +47,7 @@ def write_recorded(name: str, folder: Path) -> Path:
     recorded = list(keys.get("answers", {}).values())
     recorded += [keys["present"]["answers"]] if "present" in keys else []
     for file in recorded:
-        texts[file] = (_RECORDED_FOLDER / file).read_text("utf-8")
+        texts[file] = (RECORDED_FOLDER / file).read_text("utf-8")
     data = {"train": "train.jsonl", "test": "test.jsonl"}
     if (labelled := _LABELLED_TEST_ROWS.get(name)) is not None:
         test = made.rows[made.split :]

@@ -36,8 +36,8 @@ def kinds(log):
 class Browser(TestClient):
     """A browser that has opened the launch address; `post` sends what the lab's pages send."""
 
-    def __init__(self, app, lab, *, launch=True):
-        super().__init__(app, base_url=ORIGIN, raise_server_exceptions=False)
+    def __init__(self, app, lab, *, launch=True, host="127.0.0.1"):
+        super().__init__(app, base_url=ORIGIN, raise_server_exceptions=False, client=(host, 50000))
         self.lab = lab
         if launch:
             self.get(lab.access.launch_url().removeprefix(ORIGIN))

@@ -34,10 +34,14 @@ def publish(monkeypatch, tmp_path):
 
 def test_the_headline_is_computed_from_the_tasks(publish):
     page = advice_page(Site())
-    assert "<h1>The checklist predicts the measured winner in 8 of 8 (63 to 100 %).</h1>" in page
+    assert "<h1>Always fine-tune leads: right on 8 of 8, wrong on 0.</h1>" in page
+    assert "Its lead is not shown" in page
+    assert page.index("<b>always fine-tune</b>") < page.index("<b>never fine-tune (prompt)</b>")
+    assert "38 (too few)" in page  # 9 to 76 %: most of the scale
+    assert "100 (63 to 100)" in page
     publish(*(each.model_copy(update={"size": 100}) for each in TASKS))
     fewer = advice_page(FILE)
-    assert "measured winner in 3 of 8 (9 to 76 %)." in fewer
+    assert fewer.count("38 (too few)") > page.count("38 (too few)")  # advisers that see the size
     assert "(types of task, or sets of rows), 8 of them firm; 1 left out (blocked)" in page
     assert "always fine-tune" in page
     assert "3 trainings not needed" in page
@@ -98,7 +102,7 @@ def test_both_pages_are_exported_with_the_atlas(tmp_path):
     told = (tmp_path / "site" / "data" / "guess.js").read_text("utf-8")
     assert told.startswith("lab.guess(")
     assert json.loads(told[len("lab.guess(") : -3])["tasks"][0]["title"] == "made-up task p0"
-    assert "measured winner in 8 of 8" in (tmp_path / "site" / "advice.html").read_text("utf-8")
+    assert "right on 8 of 8" in (tmp_path / "site" / "advice.html").read_text("utf-8")
 
 
 def test_the_page_weighs_at_most_120_kb_without_its_data():
@@ -112,7 +116,7 @@ def test_the_lab_serves_both_pages(browser):
     assert page.status_code == 200
     assert 'id="guess-data"' in page.text
     assert 'href="/guess" aria-current="page"' in page.text
-    assert "measured winner in 8 of 8" in browser.get("/advice").text
+    assert "right on 8 of 8" in browser.get("/advice").text
 
 
 def test_tasks_whose_rows_can_be_looked_at_come_first(publish):

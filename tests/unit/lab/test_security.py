@@ -46,6 +46,8 @@ ROUTES = {
     ("POST", "/api/check"),
     ("GET", "/playground"),
     ("GET", "/guess"),
+    ("GET", "/plan"),
+    ("GET", "/demo/{name}"),
     ("GET", "/advice"),
     ("GET", "/experiments"),
     ("GET", "/findings"),
@@ -239,7 +241,7 @@ def test_a11_a29_every_reply_has_the_headers(browser, stranger):
         assert "access-control-allow-origin" not in reply.headers
 
 
-def test_a12_a14_a_launch_address_works_once_and_gives_our_secret(stranger, lab):
+def test_a12_a14_a_launch_address_gives_our_secret_and_nothing_else(stranger, lab):
     address = lab.access.launch_url().removeprefix(ORIGIN)
     planted = {"cookie": f"{lab.access.cookie}=chosen-by-an-attacker"}
     reply = stranger.get(address, headers=planted)
@@ -250,12 +252,38 @@ def test_a12_a14_a_launch_address_works_once_and_gives_our_secret(stranger, lab)
     assert "samesite=strict" in cookie.lower()
     assert "domain" not in cookie.lower()
     stranger.cookies.clear()
-    again = stranger.get(address)
-    assert again.status_code == 401
-    assert "set-cookie" not in again.headers
     assert stranger.get("/").status_code == 401
     both = {"cookie": f"{lab.access.cookie}=planted; {lab.access.cookie}={lab.access.secret}"}
     assert stranger.get("/", headers=both).status_code == 200, "a planted cookie hides ours"
+
+
+def test_a12_the_terminals_address_opens_the_lab_again_on_this_machine(stranger, lab):
+    address = lab.access.launch_url().removeprefix(ORIGIN)
+    refused = stranger.get("/", headers={"accept": "text/html"})
+    assert refused.status_code == 401
+    assert "open the address that it printed" in refused.text
+    for _ in range(3):
+        stranger.cookies.clear()
+        reply = stranger.get(address)
+        assert (reply.status_code, stranger.get("/").status_code) == (200, 200)
+        assert reply.headers["content-security-policy"] == security.POLICY
+        assert reply.headers["referrer-policy"] == "no-referrer"
+    again = Access(PORT)
+    assert not again.redeem(address.partition("token=")[2], near=True), "not after a restart"
+
+
+@pytest.mark.parametrize("host", ["192.0.2.7", "2001:db8::7", ""])
+def test_a12_another_machine_opens_an_address_once_at_most(lab, host):
+    with Browser(make_app(lab), lab, launch=False, host=host) as far:
+        address = lab.access.launch_url().removeprefix(ORIGIN)
+        assert far.get(address).status_code == 200
+        far.cookies.clear()
+        again = far.get(address)
+        assert again.status_code == 401
+        assert "set-cookie" not in again.headers
+        with Browser(make_app(lab), lab, launch=False) as near:
+            assert near.get(address).status_code == 200
+        assert far.get(address).status_code == 401
 
 
 @pytest.mark.parametrize("query", ["", "?token=", "?token=a&token=b", "?token=%00", "?other=1",
@@ -270,7 +298,7 @@ def test_a13_no_token_in_log_reply_or_referer(stranger, lab, said):
     address = lab.access.launch_url()
     token = address.partition("token=")[2]
     opened = stranger.get(address.removeprefix(ORIGIN))
-    stranger.get(address.removeprefix(ORIGIN))
+    stranger.get(f"{address.removeprefix(ORIGIN)}x")
     stranger.get(f"/nothing?token={token}")
     page = stranger.get("/")
     assert token not in opened.text + page.text + str(page.headers)
@@ -297,8 +325,8 @@ def test_a15_tokens_have_256_bits_and_are_compared_in_constant_time(monkeypatch)
     from tuneworthy.lab import security as module
 
     monkeypatch.setattr(module.hmac, "compare_digest", lambda a, b: compared.append(a) or a == b)
-    access.is_session("x"), access.redeem("x"), access.is_csrf("x")
-    access.launch_url(), access.redeem("y")
+    access.is_session("x"), access.redeem("x", True), access.is_csrf("x")
+    access.launch_url(), access.redeem("y", True)
     assert len(compared) == 3
 
 

@@ -11,9 +11,11 @@ from tuneworthy.lab.security import POLICY
 from tuneworthy.lab.studies import find_studies, find_study
 from tuneworthy.lab.study_pages import run_snapshot
 from tuneworthy.records.record import digest
+from tuneworthy.report import fact_lines
 from tuneworthy.report.results_folder import write_results
 from tuneworthy.store.place import HOME_FOLDER, STORE_FILE
 from tuneworthy.store.store import open_ledger
+from tuneworthy.verdict import phrases
 
 PARTS = ("", "/run", "/settle")
 PAGE = {"accept": "text/html"}
@@ -87,6 +89,23 @@ def test_the_page_of_settling_names_the_votes_and_the_folder(browser, tmp_path):
     page = browser.get(f"/study/{finished(tmp_path / 'my tickets')}/settle")
     assert "About 71 clicks" in text_of(page)
     assert "tuneworthy settle &#39;my tickets&#39;" in page.text
+
+
+def test_every_page_of_a_study_speaks_from_the_same_verdict(browser, tmp_path):
+    key = finished(tmp_path)
+    verdict = RESULTS.verdict
+    headline = f"{phrases.headline_and_arm(verdict)} ({verdict.use})"
+    pages = {path: text_of(browser.get(path)) for path in
+             ("/studies", *(f"/study/{key}{part}" for part in PARTS))}  # fmt: skip
+    for path, told in pages.items():
+        assert headline in told.replace(") provisional", ") · provisional"), path
+        assert "provisional" in told, path
+    left = fact_lines.left_line(RESULTS)
+    assert left in pages[f"/study/{key}"]
+    assert left in pages[f"/study/{key}/settle"]
+    questions = pages[f"/study/{key}"].partition("The five-question checklist")[2]
+    assert f"the verdict above says “{phrases.headline_and_arm(verdict)}”" in questions
+    assert "Five times yes" not in questions
 
 
 def test_a_running_study_shows_what_it_would_say_now(browser, tmp_path):

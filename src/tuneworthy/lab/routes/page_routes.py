@@ -13,13 +13,11 @@ from pydantic import BaseModel, ConfigDict
 from tuneworthy.lab import pages
 from tuneworthy.lab.cases import all_cases
 from tuneworthy.lab.open_lab import Lab
-from tuneworthy.lab.pages import REPORT_STATIC, Site
+from tuneworthy.lab.pages import REPORT_FILES, REPORT_STATIC, Site
 from tuneworthy.lab.problem import Problem
 from tuneworthy.lab.settings import find_case
 
 STATIC = Path(__file__).parents[1] / "static"
-
-_REPORT_FILES = ("base.css", "report.css", "report.js")  # of the report that the lab shows
 
 _CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
@@ -67,7 +65,7 @@ def _get_check_page(lab: Here) -> str:
 @ROUTES.get("/static/{name:path}")
 def _get_static_file(name: str) -> Response:
     """Return a static file of the package; the name is looked up, never used as a path."""
-    path = _static_files(REPORT_STATIC if name in _REPORT_FILES else STATIC).get(name)
+    path = _static_files(REPORT_STATIC if name in REPORT_FILES else STATIC).get(name)
     if path is None:
         raise Problem(404, "the lab has no such file", where="the address", got=name)
     return Response(path.read_bytes(), media_type=_CONTENT_TYPES[path.suffix])
@@ -79,6 +77,20 @@ def _static_files(folder: Path) -> dict[str, Path]:
     found = (path for path in folder.rglob("*") if path.suffix in _CONTENT_TYPES)
     plain = (path for path in found if path.is_file() and not path.is_symlink())
     return {path.relative_to(folder).as_posix(): path for path in plain}
+
+
+@ROUTES.get("/demo/{name}")
+def _get_demo_page(lab: Here, name: str) -> str:
+    from tuneworthy.lab.study_pages import demo_page
+
+    return demo_page(name, site_of(lab))
+
+
+@ROUTES.get("/plan")
+def _get_plan_page(lab: Here) -> str:
+    from tuneworthy.lab.plan_pages import plan_page
+
+    return plan_page(site_of(lab))
 
 
 @ROUTES.get("/guess")

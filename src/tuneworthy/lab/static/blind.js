@@ -76,10 +76,7 @@
     if (runs) lab.say(lab.find('#tally'), `${right} of ${runs} right · streak ${streak}${certain ? ` · certain: right ${hits} of ${certain}` : ''}`);
   };
 
-  const keep = (name, kind, text) => {
-    const link = lab.make('a', { href: URL.createObjectURL(new Blob([text], { type: kind })), download: name });
-    link.click(); setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-  };
+  const keep = (name, kind, text) => lab.keep(name, new Blob([text], { type: kind }));
   const card = (record) => {
     const lines = [['Blind run', 28, 40], [record.right ? `Right, ${record.how}` : `Not this one, ${record.how}`, 22, 78],
       [`${lab.points(record.points, record.most)} points (cause ${record.cause_points}, evidence ${record.evidence_points})`, 16, 108],

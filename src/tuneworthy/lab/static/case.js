@@ -62,7 +62,7 @@
     const page = { data, state, runs: {}, checks: [], revealed: { guess: null, cite: {} }, busy: false };
     page.mine = () => page.runs.rerun ?? page.runs.run ?? null;
     page.save = () => lab.writeHash(state);
-    lab.instrument(page); reruns(page); evidence(page); served(page);
+    lab.instrument(page); reruns(page); evidence(page); served(page); lab.card(page);
     const showRail = lab.rail(page), showKnobs = lab.knobs(page);
     page.changed = () => { const told = showRail(); showKnobs(told); page.draw(); page.save(); };
     for (const [key, value] of Object.entries({ sure: 1, hints: 0, failed: 0 })) state[key] ??= value;

@@ -81,7 +81,7 @@
       const open = mine.n - mine.right - mine.wrong;
       lab.say(find('whose'), state.shared ? 'The score in this link' : 'Your score');
       lab.say(find('score'), mine.n ? `${mine.right} right, ${mine.wrong} wrong, ${open} open, of ${mine.n} guessed and ${data.tasks.length} in all.` : 'No guess yet.');
-      const rows = [[state.shared ? 'Whoever shared this link' : 'You', mine], ...data.advisers.map((label, k) => [label, tally(done.map(([at]) => data.tasks[at].named[k].outcome))])];
+      const rows = [[state.shared ? 'Whoever shared this link' : 'You', mine], ...data.advisers.map((label, k) => [label, tally(done.map(([at]) => data.tasks[at].named[k].outcome))]).sort(([, one], [, other]) => other.right - one.right || one.wrong - other.wrong)];
       lab.find('.against').hidden = !mine.n;
       find('against').replaceChildren(...rows.map(([label, { right, wrong, n }], k) => lab.make('li', k ? {} : { class: 'you' }, lab.make('span', {}, label), lab.make('span', {}, `${right} right, ${wrong} wrong of ${n}`))));
     };

@@ -101,6 +101,12 @@ const lab = {};
     line.replaceChildren(...(error ? [lab.make('b', {}, whole), ` ${lab.troubleText(error.parts)}`] : []));
   };
 
+  // Gives the browser a file to keep.
+  lab.keep = (name, blob) => {
+    const link = lab.make('a', { href: URL.createObjectURL(blob), download: name });
+    link.click(); setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  };
+
   lab.terms = (pairs) => pairs.map(([name, ...inside]) => lab.make('div', {}, lab.make('dt', {}, name), lab.make('dd', {}, ...inside)));
   lab.cells = (tag, values) => lab.make('tr', {}, ...values.map((value) => lab.make(tag, {}, String(value))));
 

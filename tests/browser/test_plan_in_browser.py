@@ -1,0 +1,91 @@
+"""Plan a study in chromium, from a file: five answers end in a task.yaml that `check` accepts."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from tests import recorded
+from tests.browser_kit import BROWSER_MARKS, CHROMIUM, FLAGS
+from tests.studies import lines
+
+from tuneworthy.cli._frame import run
+from tuneworthy.lab.export import export_site
+from tuneworthy.rows.taskfile import read_task
+
+playwright = pytest.importorskip("playwright.sync_api")
+pytestmark = BROWSER_MARKS
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    site = export_site(tmp_path_factory.mktemp("plan") / "site").parent
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        tab = browser.new_page()
+        tab.said, tab.requests = [], []
+        tab.on("console", lambda message: tab.said.append(message.text))
+        tab.on("pageerror", lambda error: tab.said.append(str(error)))
+        tab.on("request", lambda one: tab.requests.append(one.url))
+        tab.address = (site / "plan.html").as_uri()
+        yield tab
+        browser.close()
+
+
+def kept(page, target):
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download").click()
+    shutil.copy(waiting.value.path(), target)
+    assert page.locator("#yaml").text_content() == target.read_text("utf-8")
+    return target
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = recorded.rows(60)
+    lines(Path("rows.jsonl"), made)
+    lines(Path("today.jsonl"), recorded.failing(made, lambda at: 0.3))
+    return tmp_path
+
+
+def test_the_file_of_five_answers_is_checked_and_run(page, here):
+    page.goto(page.address)
+    page.get_by_label("a system whose answers I have in a file", exact=True).check()
+    page.get_by_label("a system whose answers I have in a file: which").fill("today.jsonl")
+    page.get_by_label("More right in 100").select_option("10")
+    page.get_by_label("At least right in 100").fill("90")
+    page.get_by_label("none: classifiers and recorded answers only").check()
+    task = read_task(kept(page, here / "task.yaml"))
+    assert (task.name, task.success.margin, task.success.target) == ("rows", 0.1, 0.9)
+    assert task.present.answers == "today.jsonl"
+    assert task.arms == ("present", "majority", "tfidf")
+    assert run(["check"]) == 0
+    assert run(["run", "--no-progress"]) in (0, 3)
+    assert page.said == []
+    assert all(url.startswith("file:") for url in page.requests)
+
+
+@pytest.mark.parametrize("kind", ["label", "json", "text", "number"])
+@pytest.mark.parametrize("model", ["local", "hf", "endpoint", "none"])
+def test_every_kind_of_answer_and_model_is_a_task(page, here, kind, model):
+    page.goto(page.address)
+    page.locator(f'[name="type"][value="{kind}"]').check()
+    page.locator(f'[name="model"][value="{model}"]').check()
+    page.locator("[name=file]").fill('odd "name": {x}.csv')
+    task = read_task(kept(page, here / "task.yaml"))
+    assert task.data.file == 'odd "name": {x}.csv'
+    assert task.output.type == kind
+    assert (task.arms == "auto") == (model != "none" or kind != "label")
+
+
+def test_the_words_on_rows_follow_the_margin(page):
+    page.goto(page.address)
+    assert "may stay open" in page.locator("#shows").text_content()
+    page.get_by_label("More right in 100").select_option("20")
+    assert "can be judged" in page.locator("#shows").text_content()
+    instruction = page.locator("[name=instruction]")
+    page.locator('[name="type"][value="number"]').check()
+    assert "one number" in instruction.input_value()
+    instruction.fill("My own words")
+    page.locator('[name="type"][value="text"]').check()
+    assert instruction.input_value() == "My own words"

@@ -20,8 +20,12 @@ def record(tmp_path, monkeypatch):
 
     monkeypatch.setattr("tuneworthy.lab.cases.NEW_ROWS", 4)
     monkeypatch.setattr("tuneworthy.lab.experiment.ANSWER_TOKENS", 6)
-    kinds = [replace(kind, turns={**kind.turns, **SHORT})
-             for kind in tuning_kinds.KINDS if kind.name in ("LoRA", "Full", "Shuffled labels")]  # fmt: skip
+    kept = ("LoRA", "Full", "Shuffled labels")
+    kinds = [
+        replace(kind, turns={**kind.turns, **SHORT})
+        for kind in tuning_kinds.KINDS
+        if kind.name in kept
+    ]
     monkeypatch.setattr(tuning_kinds, "KINDS", kinds)
     model = load(tiny_llama(tmp_path / "model"), "hf:./model", "float32")
     path = tuning_kinds.record_kinds(model, tmp_path / "work", tmp_path / "kinds.json.gz", str)

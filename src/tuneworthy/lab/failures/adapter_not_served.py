@@ -26,11 +26,18 @@ KNOBS = {
     "serve.temperature": (0.0, 0.7),
 }
 FIXES = (
-    Fix({"epochs": 6}, ""),
-    Fix({"rate": 3e-2}, ""),
-    Fix({"serve.schema": True}, ""),
-    Fix({"serve.temperature": 0.7}, ""),
-)
+    Fix({"epochs": 6},
+        "The loss falls further, and the server still loads no adapter: every answer is the"
+        " base's."),
+    Fix({"rate": 3e-2},
+        "Now training is broken as well. The answers cannot tell: they are the base's either"
+        " way."),
+    Fix({"serve.schema": True},
+        "The answers parse now, because the grammar writes the form. They are still the base's."),
+    Fix({"serve.temperature": 0.7},
+        "The answers are drawn at random now, and each is what the base draws with the same"
+        " seed."),
+)  # fmt: skip
 CHARTS = ("score", "length")
 MEASURES = ("same_as_base", "change", "valid", "ended", "same_prompt")
 PROOF = "same_as_base"

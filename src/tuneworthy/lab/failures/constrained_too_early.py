@@ -24,12 +24,17 @@ PLANTED = {"shots": 0}
 CLEAN = {"shots": 8, "serve.schema": True}
 KNOBS = {"serve.schema": (True, False), "shots": (0, 1, 2, 4, 8), "serve.temperature": (0.0, 0.7)}
 FIXES = (
-    Fix({"serve.schema": False}, ""),
-    Fix({"shots": 1}, ""),
-    Fix({"shots": 2}, ""),
-    Fix({"shots": 4}, ""),
-    Fix({"serve.temperature": 0.7}, ""),
-)
+    Fix({"serve.schema": False},
+        "Without the grammar nothing parses. It hid that the model does not write this form by"
+        " itself."),
+    Fix({"shots": 1}, "One example teaches the form. It is too little for the content."),
+    Fix({"shots": 2},
+        "This passes, narrowly: two examples teach the form, and the score just holds."),
+    Fix({"shots": 4}, "This mends it too: four examples show the form and the content."),
+    Fix({"serve.temperature": 0.7},
+        "Draws at random change the words. The grammar still forces a form that the model finds"
+        " unlikely."),
+)  # fmt: skip
 CHARTS = ("legal_first", "score")
 MEASURES = ("legal_first", "score", "valid", "length", "first_score")
 PROOF = "legal_first"

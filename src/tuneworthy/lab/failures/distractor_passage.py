@@ -45,12 +45,16 @@ KNOBS = {
     "serve.temperature": (0.0, 0.7),
 }
 FIXES = (
-    Fix({"order": "best last"}, ""),
-    Fix({"k": 2}, ""),
-    Fix({"k": 8}, ""),
-    Fix({"index": "all versions"}, ""),
-    Fix({"serve.temperature": 0.7}, ""),
-)
+    Fix({"order": "best last"},
+        "The right passage stands last now. A fifth of the numbers still come from another one."),
+    Fix({"k": 2}, "One rival is enough: two thirds of the numbers come from it."),
+    Fix({"k": 8}, "More rivals: more numbers from the wrong page, and fewer answers that end."),
+    Fix({"index": "all versions"},
+        "Old versions of a rule are the most alike rivals: six in ten numbers come from another"
+        " page."),
+    Fix({"serve.temperature": 0.7},
+        "Draws at random take the wrong page more often, and fewer answers end."),
+)  # fmt: skip
 CHARTS = ("copied_other", "score")
 MEASURES = ("copied_other", "recall", "ended", "length", "in_no_passage")
 PROOF = "copied_other"

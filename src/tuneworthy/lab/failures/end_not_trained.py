@@ -34,11 +34,14 @@ KNOBS = {
     "serve.schema": (False, True),
 }
 FIXES = (
-    Fix({"serve.schema": True}, ""),
-    Fix({"max_length": 64}, ""),
-    Fix({"rate": 1e-4}, ""),
-    Fix({"rate": 3e-2}, ""),
-)
+    Fix({"serve.schema": True}, "The grammar ends it now. The model still does not know how."),
+    Fix({"max_length": 64},
+        "Rows are cut now, so the JSON never closes. The end is still not trained."),
+    Fix({"rate": 1e-4},
+        "It ends more often because it learnt little: the base's own habit is left. Nothing"
+        " parses."),
+    Fix({"rate": 3e-2}, "Steps of that size wreck the model: no answer ends and none parses."),
+)  # fmt: skip
 CHARTS = ("length", "p_end")
 MEASURES = ("p_end", "ended", "cut_rows", "same_prompt", "copied")
 PROOF = "p_end"

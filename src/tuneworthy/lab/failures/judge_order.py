@@ -39,11 +39,14 @@ KNOBS = {
     "verdicts": ("which fits better", "which is right"),
 }
 FIXES = (
-    Fix({"shots": 2}, ""),
-    Fix({"shots": 4}, ""),
-    Fix({"verdicts": "which is right"}, ""),
-    Fix({"judge": "values in the ticket"}, ""),
-)
+    Fix({"shots": 2},
+        "Examples move the preference to the other place: now it nearly always says B."),
+    Fix({"shots": 4}, "With four examples it says B for every pair."),
+    Fix({"verdicts": "which is right"},
+        "A stricter question changes some verdicts. 34 of 40 still flip with the order."),
+    Fix({"judge": "values in the ticket"},
+        "This mends it too: a rule that looks the values up has hardly a favourite place."),
+)  # fmt: skip
 CHARTS = ("swap_agreement", "score")
 MEASURES = ("swap_agreement", "says_a", "score", "first_score", "lead")
 PROOF = "swap_agreement"

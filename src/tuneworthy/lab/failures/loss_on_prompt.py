@@ -25,11 +25,15 @@ KNOBS = {
     "serve.schema": (False, True),
 }
 FIXES = (
-    Fix({"serve.schema": True}, ""),
-    Fix({"epochs": 6}, ""),
-    Fix({"loss": "all"}, ""),
-    Fix({"rate": 1e-4}, ""),
-)
+    Fix({"serve.schema": True},
+        "The grammar turns customer talk into JSON that parses. What it says is still no"
+        " answer."),
+    Fix({"epochs": 6}, "It learns to write tickets even better. No answer is ever trained."),
+    Fix({"loss": "all"},
+        "This mends it too: a third of the loss lies on answers now, and that is enough here."),
+    Fix({"rate": 1e-4},
+        "It talks less like a customer, and still not like an answer: none is trained."),
+)  # fmt: skip
 CHARTS = ("score", "valid")
 MEASURES = ("answer_share", "loss_first", "p_end", "clip_rate", "same_prompt")
 PROOF = "answer_share"

@@ -42,7 +42,7 @@ FIXES = (
     Fix({"rate": 1e-4}, ""),
     Fix({"replay": 0.25}, ""),
     Fix({"rank": 4}, ""),
-)
+)  # fmt: skip
 CHARTS = ("score", "valid")
 MEASURES = ("clip_rate", "other.general_loss_rise", "leaked", "same_prompt", "outliers")
 PROOF = "other.general_loss_rise"

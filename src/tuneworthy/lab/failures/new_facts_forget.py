@@ -42,7 +42,7 @@ FIXES = (
     Fix({"rate": 1e-4}, ""),
     Fix({"rank": 1}, ""),
     Fix({"replay": 0.5}, ""),
-)
+)  # fmt: skip
 CHARTS = ("score", "length")
 MEASURES = ("other.known_score", "new_loss_last", "change", "leaked", "outliers")
 PROOF = "other.known_score"

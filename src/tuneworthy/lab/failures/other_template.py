@@ -25,11 +25,16 @@ KNOBS = {
     "serve.schema": (False, True),
 }
 FIXES = (
-    Fix({"serve.schema": True}, ""),
-    Fix({"serve.template": "brackets"}, ""),
-    Fix({"serve.template": "plain"}, ""),
-    Fix({"epochs": 6}, ""),
-)
+    Fix({"serve.schema": True},
+        "The grammar brings the answers back. The served prompts still have other tokens than"
+        " training."),
+    Fix({"serve.template": "brackets"},
+        "Another model family's template has other tokens too: most answers stop after a few."),
+    Fix({"serve.template": "plain"},
+        "Plain text happens to score as well as the chat template. Its tokens are still not"
+        " those of training."),
+    Fix({"epochs": 6}, "The loss in training falls further. The served prompts did not change."),
+)  # fmt: skip
 CHARTS = ("score", "valid")
 MEASURES = ("same_prompt", "valid", "length", "new_loss_last", "leaked")
 PROOF = "same_prompt"

@@ -38,11 +38,13 @@ KNOBS = {
     "passages": (False, True),
 }
 FIXES = (
-    Fix({"rows_of": "2025"}, ""),
-    Fix({"epochs": 3}, ""),
-    Fix({"rate": 1e-4}, ""),
-    Fix({"rank": 64}, ""),
-)
+    Fix({"rows_of": "2025"},
+        "This mends it today: it learns this year's values by heart. The next change breaks it"
+        " again."),
+    Fix({"epochs": 3}, "It knows the old values less well, and hardly any of today's."),
+    Fix({"rate": 1e-4}, "It learns less by heart: fewer old values, and none of today's."),
+    Fix({"rank": 64}, "More room to learn the same old values: every answer states one."),
+)  # fmt: skip
 CHARTS = ("score", "length")
 MEASURES = ("outliers", "other.old_values", "new_loss_last", "clip_rate", "same_prompt")
 PROOF = "other.old_values"

@@ -40,7 +40,7 @@ FIXES = (
     Fix({"rows": 48}, ""),
     Fix({"epochs": 6}, ""),
     Fix({"rate": 3e-3}, ""),
-)
+)  # fmt: skip
 CHARTS = ("score", "valid")
 MEASURES = ("outliers", "answer_seen", "leaked", "p_end", "clip_rate")
 PROOF = "answer_seen"

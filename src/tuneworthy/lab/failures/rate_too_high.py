@@ -25,11 +25,14 @@ KNOBS = {
     "pad_token": ("<|im_end|>", "<|endoftext|>"),
 }
 FIXES = (
-    Fix({"rate": 1e-4}, ""),
-    Fix({"rank": 4}, ""),
-    Fix({"batch": 8}, ""),
-    Fix({"max_length": 64}, ""),
-)
+    Fix({"rate": 1e-4},
+        "The cliff is gone. At a tenth of the clean rate, three epochs end before the model"
+        " writes JSON."),
+    Fix({"rank": 4}, "A smaller adapter takes the same oversized steps: the loss jumps again."),
+    Fix({"batch": 8}, "Larger batches make the steps smoother, not smaller. The loss still jumps."),
+    Fix({"max_length": 64},
+        "Shorter rows leave the size of a step as it is, and now the answers are cut as well."),
+)  # fmt: skip
 CHARTS = ("score", "length")
 MEASURES = ("loss_last", "clip_rate", "valid", "p_end", "end_trained")
 PROOF = "loss_last"

@@ -47,7 +47,7 @@ FIXES = (
     Fix({"rows": 32}, ""),
     Fix({"epochs": 6}, ""),
     Fix({"rate": 1e-4}, ""),
-)
+)  # fmt: skip
 CHARTS = ("score", "length")
 MEASURES = ("other.chosen_wrong", "clip_rate", "cut_rows", "same_prompt", "leaked")
 PROOF = "other.chosen_wrong"

@@ -39,11 +39,15 @@ KNOBS = {
     "refusals": (0.6, 0.3, 0.05),
 }
 FIXES = (
-    Fix({"refusals": 0.3}, ""),
-    Fix({"rows": 32}, ""),
-    Fix({"epochs": 6}, ""),
-    Fix({"rate": 1e-4}, ""),
-)
+    Fix({"refusals": 0.3},
+        "This passes: with three refusals in ten rows it refuses 8 % of what it could answer."),
+    Fix({"rows": 32},
+        "Half the rows with the same share of refusals: it refuses nearly everything."),
+    Fix({"epochs": 6},
+        "It reads the passages better and refuses less, but still 45 % of what it could answer."),
+    Fix({"rate": 1e-4},
+        "It learns the habit less, and still refuses 26 % of what it could answer."),
+)  # fmt: skip
 CHARTS = ("score", "length")
 MEASURES = ("prior", "shapes", "outliers", "clip_rate", "cut_rows")
 PROOF = "prior"

@@ -28,11 +28,15 @@ KNOBS = {
     "serve.temperature": (0.0, 0.7),
 }
 FIXES = (
-    Fix({"serve.merge": "bfloat16"}, ""),
-    Fix({"serve.schema": True}, ""),
-    Fix({"serve.temperature": 0.7}, ""),
-    Fix({"serve.schema": True, "serve.temperature": 0.7}, ""),
-)
+    Fix({"serve.merge": "bfloat16"},
+        "This passes: bfloat16 keeps 99.6 of 100 tokens. Four bits did not."),
+    Fix({"serve.schema": True},
+        "The grammar saves the form and the score. About one token in fifteen is still another"
+        " one."),
+    Fix({"serve.temperature": 0.7}, "Draws at random come on top of what the rounding changed."),
+    Fix({"serve.schema": True, "serve.temperature": 0.7},
+        "The form holds. Rounding and random draws both still change the values."),
+)  # fmt: skip
 CHARTS = ("same_tokens", "score")
 MEASURES = ("same_tokens", "score", "valid", "ended", "length")
 PROOF = "same_tokens"

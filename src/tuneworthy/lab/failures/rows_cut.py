@@ -38,11 +38,14 @@ KNOBS = {
     "serve.schema": (False, True),
 }
 FIXES = (
-    Fix({"max_length": 80}, ""),
-    Fix({"epochs": 6}, ""),
-    Fix({"serve.schema": True}, ""),
-    Fix({"rate": 3e-3}, ""),
-)
+    Fix({"max_length": 80},
+        "Fewer rows are cut and the score recovers. Four in five still lose their end."),
+    Fix({"epochs": 6},
+        "It learns the cut rows better, and the score passes. Nearly all rows are still cut."),
+    Fix({"serve.schema": True},
+        "Every answer parses now. What stands behind the cut was never learnt."),
+    Fix({"rate": 3e-3}, "Larger steps on the same cut rows: fewer answers parse."),
+)  # fmt: skip
 CHARTS = ("score", "valid")
 MEASURES = ("cut_rows", "new_loss_last", "clip_rate", "outliers", "other.long_answers_whole")
 PROOF = "cut_rows"

@@ -38,11 +38,14 @@ PLANTED: Config = {"index": "all versions"}
 CLEAN: Config = {"k": 1, "index": "in force", "newest_first": False}
 KNOBS = {"k": (1, 2, 4, 8), "index": _INDEXES, "newest_first": (False, True)}
 FIXES = (
-    Fix({"k": 4}, ""),
-    Fix({"k": 8}, ""),
-    Fix({"newest_first": True}, ""),
-    Fix({"k": 8, "newest_first": True}, ""),
-)
+    Fix({"k": 4}, "The rule in force is now among the passages, and the first one is still read."),
+    Fix({"k": 8}, "More passages, the same reading: the first one, whatever its date."),
+    Fix({"newest_first": True},
+        "The newest of one passage is that passage. The search has to return more of them."),
+    Fix({"k": 8, "newest_first": True},
+        "This mends it too: eight passages are found, and the newest version of the rule is"
+        " read."),
+)  # fmt: skip
 CHARTS = ("stale", "score")
 MEASURES = ("stale", "recall", "score", "score_kept", "other_rule")
 PROOF = "stale"

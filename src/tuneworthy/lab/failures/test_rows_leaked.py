@@ -40,11 +40,18 @@ KNOBS = {
     "rank": (4, 16),
 }
 FIXES = (
-    Fix({"epochs": 1}, ""),
-    Fix({"rate": 1e-4}, ""),
-    Fix({"rank": 4}, ""),
-    Fix({"rows": 96}, ""),
-)
+    Fix({"epochs": 1},
+        "It learns less of everything, copies included. The trial's clauses are still in"
+        " training."),
+    Fix({"rate": 1e-4},
+        "Smaller steps lower both scores. The trial still has its copies in training."),
+    Fix({"rank": 4},
+        "A smaller adapter knows the copies by heart as well: full marks in the trial, not on"
+        " Monday."),
+    Fix({"rows": 96},
+        "More rows help on Monday. The trial is still full of copies, so its full marks prove"
+        " nothing."),
+)  # fmt: skip
 CHARTS = ("score", "valid")
 MEASURES = ("leaked", "new_loss_last", "prior", "conflicts", "same_prompt")
 PROOF = "leaked"

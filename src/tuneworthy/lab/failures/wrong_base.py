@@ -45,7 +45,7 @@ FIXES = (
     Fix({"rank": 64}, ""),
     Fix({"rate": 3e-3}, ""),
     Fix({"serve.schema": True}, ""),
-)
+)  # fmt: skip
 CHARTS = ("score", "valid")
 MEASURES = ("other.general_loss_before", "clip_rate", "cut_rows", "same_prompt", "outliers")
 PROOF = "other.general_loss_before"

@@ -44,7 +44,7 @@ FIXES = (
     Fix({"rate": 1e-4}, ""),
     Fix({"rows": 64}, ""),
     Fix({"rank": 4}, ""),
-)
+)  # fmt: skip
 CHARTS = ("score", "valid")
 MEASURES = ("conflicts", "outliers", "clip_rate", "new_loss_last", "leaked")
 PROOF = "conflicts"

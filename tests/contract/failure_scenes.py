@@ -85,7 +85,7 @@ SCENES = {
         "clean": [RunFacts(other={"chosen_wrong": 0.0}), RunFacts(other={"chosen_wrong": 0.2})],
         "missing": [RunFacts(score=0.2)],
     },
-    "wrong_base": {
+    "model_too_small": {
         "found": [RunFacts(other={"general_loss_before": 9.1})],
         "clean": [RunFacts(other={"general_loss_before": 2.2})],
         "missing": [RunFacts(score=0.2)],

@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 93_300,
-    "files": 528,
-    "public names": 2436,
+    "lines": 93_600,
+    "files": 529,
+    "public names": 2443,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

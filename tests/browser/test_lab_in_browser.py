@@ -125,7 +125,7 @@ def test_home_to_case_to_won(visit, site):
     assert "right" not in tab.locator('[data-cause="end_not_trained"]').get_attribute("class")
 
     tab.locator('[data-measure="copied"]').click()
-    assert text(tab, "#values").startswith("15 % in this run, 8 % in the twin. Above what ")
+    assert text(tab, "#values").startswith("15 % in this run, 8 % in the twin.")
     tab.locator("#cite").click()
     assert "−10 points" in text(tab, "#because")
     tab.locator('[data-measure="p_end"]').click()

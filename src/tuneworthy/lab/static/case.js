@@ -29,7 +29,7 @@
       page.live = here;
       for (const word of lab.all('.made')) lab.say(word, here ? ', on this machine' : ', recorded');
       for (const [name, id] of [['run', plant], ['twin', twin]]) if (id) page.show(name, await lab.load(id));
-      page.draw();
+      page.settle(); page.draw();
     };
     page.follow = (id, onEnd, onBegin) => {
       page.state.live = id; page.busy = true; page.use(new lab.Run()); page.changed();

@@ -39,7 +39,7 @@
       const select = selectOf(line);
       const turn = (text) => {
         if (text === line.text) delete state.knobs[line.key]; else state.knobs[line.key] = text;
-        state.ran = false; page.checks = []; page.asked = false; show(line); page.changed();
+        state.ran = false; page.checks = []; page.offered = false; show(line); page.changed();
       };
       select.addEventListener('change', () => (select.value === OTHER ? write(line) : turn(select.value)));
       if (lab.served) {
@@ -92,8 +92,8 @@
       if (page.busy || !changed()) return;
       const known = recorded();
       try {
-        if (known) { await page.compare(false); replay(await lab.load(known.id), known.checks); } else if (lab.served && page.asked) await live();
-        else { page.asked = true; page.changed(); }
+        if (known) { await page.compare(false); replay(await lab.load(known.id), known.checks); } else if (lab.served && page.offered) await live();
+        else { page.offered = true; page.changed(); }
       } catch (error) { page.busy = false; lab.trouble(error); }
     };
     page.restore = async () => { // a reload of a page on which the fix was run already
@@ -108,7 +108,7 @@
     page.passed = () => state.ran && page.checks.length > 0 && page.checks.every(({ passed }) => passed);
     lab.find('#rerun').addEventListener('click', page.again);
     lab.find('#undo').addEventListener('click', () => {
-      state.knobs = {}; state.ran = false; page.checks = []; page.asked = false; page.use(null); lines.forEach(show); page.compare(false).catch(lab.trouble); page.changed();
+      state.knobs = {}; state.ran = false; page.checks = []; page.offered = false; page.use(null); lines.forEach(show); page.compare(false).catch(lab.trouble); page.changed();
     });
     page.hint('#point', () => { for (const key of data.hint.lines) selectOf({ key }).closest('.knob').classList.add('pointed'); });
 
@@ -124,11 +124,11 @@
     const note = (won) => {
       if (!changed()) return 'Change what you think is wrong. Nothing is marked.';
       if (page.busy) return 'Running…';
-      const says = recorded()?.says ?? '', where = page.live ? 'Compared with both runs on this machine.' : '';
+      const says = (!page.live && recorded()?.says) || '', where = page.live ? 'Compared with both runs on this machine.' : '';
       if (won) return `The checks hold. ${says || where}`;
       const missed = page.checks.filter(({ passed }) => !passed).map(({ what }) => lab.tidy(what));
       if (state.ran) return says || `Not fixed yet: ${missed.join('; ') || 'nothing was checked'}. ${where}`;
-      if (!page.asked) return 'Press, and see what this setting does.';
+      if (!page.offered) return 'Press, and see what this setting does.';
       return lab.served ? `This combination is not recorded. It can run live on this machine${data.here.known ? '' : ', after the planted run and its clean twin, once'}${minutes()}. You may leave the page; the run goes on.` : `This combination is not recorded. This command starts the lab, which runs it live${minutes()}.`;
     };
     return ({ won }) => {
@@ -137,11 +137,11 @@
         lab.make('span', {}, lab.tidy(what)), lab.make('b', { class: passed ? 'ok' : 'no' }, lab.tidy(said))));
       lab.find('#checks').replaceChildren(...checks);
       lab.all('#conditions li').forEach((line, k) => lab.say(line, lab.tidy(page.checks[k]?.what ?? data.conditions[k]))); // a twin on this machine sets other limits
-      const unknown = page.asked && !lab.served;
+      const unknown = page.offered && !lab.served;
       lab.find('#offline').hidden = !unknown;
       if (unknown) lab.say(lab.find('#there'), `/case/${data.slug}#${new URLSearchParams(state.knobs)}`);
       lab.find('#rerun').hidden = unknown;
-      lab.say(lab.find('#rerun'), page.asked ? 'Run it live' : 'Run it again');
+      lab.say(lab.find('#rerun'), page.offered ? 'Run it live' : 'Run it again');
       lab.find('#rerun').disabled = !changed() || page.busy || (state.ran && won);
       lab.find('#undo').hidden = !changed() || page.busy;
       lab.find('#point').hidden = won;

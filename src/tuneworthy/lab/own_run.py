@@ -267,6 +267,8 @@ REPAIR_ADVICE: Mapping[str, str] = {
     "refusals_overrepresented": "thin out the rows with this answer until its share is that of use",
     "outdated_facts": "renew the rows, or give the facts as passages in the prompt",
     "teacher_errors": "check the teacher's answers against a source before training on them",
+    "rating_rewarded": "reward right answers, and let ratings choose among those alone",
+    "model_too_small": "take a base that writes plain sentences of the task's language",
     "constrained_too_early": "show examples or train first, then constrain the answers",
     "stale_passage": "take documents that are no longer in force out of the index",
     "distractor_passage": "show fewer passages, the best one first",

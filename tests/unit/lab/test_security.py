@@ -37,6 +37,7 @@ ROUTES = {
     ("GET", "/study/{key}/run"),
     ("GET", "/study/{key}/settle"),
     ("GET", "/check"),
+    ("GET", "/kinds"),
     ("GET", "/atlas"),
     ("GET", "/atlas/{key}"),
     ("GET", "/api/studies/{key}/settle"),

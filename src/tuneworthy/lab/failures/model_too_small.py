@@ -40,11 +40,13 @@ KNOBS = {
     "serve.schema": (False, True),
 }
 FIXES = (
-    Fix({"layers": 15}, ""),
-    Fix({"epochs": 6}, ""),
-    Fix({"rank": 64}, ""),
-    Fix({"rate": 3e-3}, ""),
-    Fix({"serve.schema": True}, ""),
+    Fix({"layers": 15}, "Half of the layers write no plain sentence either."),
+    Fix({"epochs": 6}, "The form comes with more reading. What it says is still mostly wrong."),
+    Fix({"rank": 64},
+        "A larger adapter learns some of the form. It can't replace the layers that are"
+        " missing."),
+    Fix({"rate": 3e-3}, "Larger steps bring the loss down and the answers nowhere."),
+    Fix({"serve.schema": True}, "Every answer parses. Hardly one says what the ticket says."),
 )  # fmt: skip
 CHARTS = ("score", "valid")
 MEASURES = ("other.general_loss_before", "clip_rate", "cut_rows", "same_prompt", "outliers")

@@ -38,10 +38,14 @@ KNOBS = {
     "serve.schema": (False, True),
 }
 FIXES = (
-    Fix({"rate": 1e-3}, ""),
-    Fix({"rate": 1e-4}, ""),
-    Fix({"replay": 0.25}, ""),
-    Fix({"rank": 4}, ""),
+    Fix({"rate": 1e-3},
+        "This mends it too: at a fifth of the rate nothing general is lost, without any replay."),
+    Fix({"rate": 1e-4}, "Nothing is lost, and too little is learnt: no ticket parses."),
+    Fix({"replay": 0.25},
+        "This mends it too: general rows among the tickets keep general answers, at the high"
+        " rate."),
+    Fix({"rank": 4},
+        "A smaller adapter forgets less. Three of four general answers are still JSON."),
 )  # fmt: skip
 CHARTS = ("score", "valid")
 MEASURES = ("clip_rate", "other.general_loss_rise", "leaked", "same_prompt", "outliers")

@@ -43,7 +43,6 @@ FIXES = (
     Fix({"targets": "q_proj v_proj"}, ""),
     Fix({"targets": "all-linear"}, ""),
     Fix({"rate": 3e-2}, ""),
-    Fix({"rank": 16, "targets": "q_proj v_proj"}, ""),
 )  # fmt: skip
 CHARTS = ("score", "length")
 MEASURES = ("parameters", "change", "clip_rate", "p_end", "outliers")

@@ -43,10 +43,13 @@ KNOBS = {
     "rank": (4, 16, 64),
 }
 FIXES = (
-    Fix({"best_by": "stars and right"}, ""),
-    Fix({"rows": 32}, ""),
-    Fix({"epochs": 6}, ""),
-    Fix({"rate": 1e-4}, ""),
+    Fix({"best_by": "stars and right"},
+        "The score passes. Nearly half of the training answers still please instead of telling."),
+    Fix({"rows": 32}, "Fewer answers of the same kind: none of the new ones holds the value."),
+    Fix({"epochs": 6},
+        "It learns the right ones better: over half of the answers hold the value. The reward"
+        " is the same."),
+    Fix({"rate": 1e-4}, "It learns the kindness first: no answer holds the value."),
 )  # fmt: skip
 CHARTS = ("score", "length")
 MEASURES = ("other.chosen_wrong", "clip_rate", "cut_rows", "same_prompt", "leaked")

@@ -208,20 +208,26 @@ def test_memory_that_was_never_written_reaches_no_logit(net, monkeypatch, runs, 
     assert all(found.isfinite().all() for found in all_logits(net)) is zeroed
 
 
-def test_an_adapter_on_some_layers_is_added_as_the_hooks_add_it(net):
+@pytest.mark.parametrize("only", ["", "layers.2."])  # the first layer has none of the second
+def test_an_adapter_on_some_layers_is_added_as_the_hooks_add_it(net, only):
     import torch
 
     from tuneworthy.models.local.adapter_hooks import Adapter
+    from tuneworthy_cpu.read.decode_step import _scratch_arrays
 
     layers = dict(net.module.named_modules())
     draw = torch.Generator().manual_seed(0)
     changes = {}
     for name, rank in (("q_proj", 3), ("v_proj", 4), ("down_proj", 2), ("up_proj", 5)):
-        for full in [n for n in layers if n.endswith(name)]:
+        for full in [n for n in layers if n.endswith(name) and only in n]:
             out, into = layers[full].weight.shape
             a, b = (torch.randn(*s, generator=draw) * 0.1 for s in ((rank, into), (out, rank)))
             changes[full] = (a, b, 1.5)
+    assert changes
     tuned = replace(net, decoder=net.decoder.adapted(changes))
+    x = torch.zeros(2, net.module.config.hidden_size, dtype=net.module.dtype)
+    shared, _ = _scratch_arrays(tuned.decoder.addresses, x, (1, 8, 4, 4), 1)
+    assert shared[3].shape[1] >= 7, "room for the changes of queries and values in any layer"
     plain = all_logits(net)
     with Adapter(changes, "x").applied(net.module):
         theirs = all_logits(replace(net, decoder=None))

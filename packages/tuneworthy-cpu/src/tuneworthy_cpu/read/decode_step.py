@@ -166,7 +166,8 @@ def _scratch_arrays(
     `sizes`: kept heads, width of a head, columns of the prefix and of a row.
     """
     (kept, width, past, most), rows, at = sizes, len(x), layers.places[0]
-    outs, firsts = at[1 : 7 * LINEAR : LINEAR], at[7 * LINEAR + 1 : 7 * LINEAR + 8 : 2]
+    outs = at[1 : 7 * LINEAR : LINEAR]
+    ranks = layers.places[:, 7 * LINEAR + 1 : 7 * LINEAR + 8 : 2]  # an adapter may skip layers
     heads, count, size = int(outs[:3].sum()), int(outs[0]) // width, int(outs[4])
     group, wide_ = count // kept, wide_of(x.dtype)
 
@@ -177,7 +178,7 @@ def _scratch_arrays(
         return torch.empty(sides, dtype=wide_).numpy()
 
     return (
-        half(rows, x.shape[1]), full(rows, 1), half(rows, heads), half(rows, int(firsts.max())),
+        half(rows, x.shape[1]), full(rows, 1), half(rows, heads), half(rows, int(ranks.max())),
         half(rows, 2 * size), half(rows, size), half(rows, count, width),
     ), (
         full(threads, heads // width, width), full(threads, group, past + most),

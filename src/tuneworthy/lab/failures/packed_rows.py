@@ -36,10 +36,12 @@ KNOBS = {
     "packing": (False, True),
 }
 FIXES = (
-    Fix({"order": "shuffled"}, ""),
-    Fix({"rows": 48}, ""),
-    Fix({"epochs": 6}, ""),
-    Fix({"rate": 3e-3}, ""),
+    Fix({"order": "shuffled"},
+        "This passes: among shuffled rows a neighbour seldom shows the answer, packed or not."),
+    Fix({"rows": 48}, "Fewer rows, and most can still read their answer in another one."),
+    Fix({"epochs": 6},
+        "It reads its packed neighbours better. Alone it is right on 9 of 40 clauses."),
+    Fix({"rate": 3e-3}, "Larger steps, the same neighbours: alone it names no clause right."),
 )  # fmt: skip
 CHARTS = ("score", "valid")
 MEASURES = ("outliers", "answer_seen", "leaked", "p_end", "clip_rate")

@@ -39,10 +39,14 @@ KNOBS = {
     "max_length": (64, 512),
 }
 FIXES = (
-    Fix({"rank": 16}, ""),
-    Fix({"targets": "q_proj v_proj"}, ""),
-    Fix({"targets": "all-linear"}, ""),
-    Fix({"rate": 3e-2}, ""),
+    Fix({"rank": 16},
+        "A larger adapter on one matrix of one layer: the loss falls a little more, no town is"
+        " learnt."),
+    Fix({"targets": "q_proj v_proj"},
+        "More matrices help more than rank. Rank 1 in each is still too little for 40 towns."),
+    Fix({"targets": "all-linear"},
+        "Rank 1 on every matrix learns eight of 40 towns in sixteen readings."),
+    Fix({"rate": 3e-2}, "Larger steps turn the few numbers further. They hold no more for that."),
 )  # fmt: skip
 CHARTS = ("score", "length")
 MEASURES = ("parameters", "change", "clip_rate", "p_end", "outliers")

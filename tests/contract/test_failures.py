@@ -49,7 +49,7 @@ def test_a_file_defines_what_it_must(name):
     named = {*words.MEASURES, *words.CASE_MEASURES}
     assert {key.removeprefix("other.") for key in module.MEASURES} <= named
     lines = Path(module.__file__).read_text("utf-8").splitlines()
-    assert len(lines) < 120
+    assert len(lines) < 125
 
 
 @pytest.mark.parametrize("name", sorted({*FAILURES} - {"judge_order"}))  # it scores verdicts

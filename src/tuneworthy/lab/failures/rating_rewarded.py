@@ -10,8 +10,17 @@ from statistics import fmean
 from tuneworthy.lab.failures._conditions import at_most, near_twin
 from tuneworthy.lab.failures._rows import answering_document, with_passage
 from tuneworthy.records.failure import (
-    Check, Config, Detection, Fix, LabRow, LabRows, RunFacts, Runs, judged, not_measured,
-)  # fmt: skip
+    Check,
+    Config,
+    Detection,
+    Fix,
+    LabRow,
+    LabRows,
+    RunFacts,
+    Runs,
+    judged,
+    not_measured,
+)
 
 NUMBER, HARD = 25, 2
 SLUG, TITLE = "five-stars", "Five stars, and nobody was helped"

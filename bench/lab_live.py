@@ -101,7 +101,12 @@ def main() -> None:
                   flush=True)  # fmt: skip
     jobs.close()
     counts = {key: sum(row[key] for row in table) for key in ("right", "right_by_record")}
-    write("lab_live", {"moved": MOVED, **counts, "of": len(table), "runs": table})
+    of = len(table)
+    summary = {
+        "live fixes judged rightly": f"{counts['right']} of {of}",
+        "by the moved records alone": f"{counts['right_by_record']} of {of}",
+    }
+    write("lab_live", {"moved": MOVED, **counts, "of": of, "runs": table, "summary": summary})
 
 
 if __name__ == "__main__":

@@ -36,6 +36,11 @@ def _cache_of_a_quick_test(request, monkeypatch):
         monkeypatch.setenv("TUNEWORTHY_CACHE", str(CACHE / "empty" / f"{id(request.node)}"))
 
 
+@pytest.fixture(autouse=True)
+def _no_endpoint_of_another_test(monkeypatch):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+
+
 def pytest_addoption(parser):
     parser.addoption("--fuzz-seed", type=int, default=20261127, help="draws other fuzz inputs")
 

@@ -21,7 +21,6 @@ def made(tmp_path_factory):
 @pytest.fixture
 def rows(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)  # a local one needs no cap
     told = [{"id": f"r{k}", "input": f"Is the parcel {k} here?", "output": ("yes", "no")[k % 2]}
             for k in range(30)]  # fmt: skip
     lines(Path("rows.jsonl"), told)

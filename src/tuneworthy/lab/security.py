@@ -312,7 +312,7 @@ class Access:
     host: str = "127.0.0.1"
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(_TOKEN_BYTES))
     _launches: dict[str, bool] = field(default_factory=dict)
-    """By launch token: whether it was used."""
+    """Whether each launch token was used."""
 
     @property
     def hosts(self) -> frozenset[str]:

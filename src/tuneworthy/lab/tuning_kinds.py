@@ -100,7 +100,10 @@ class _Tuning(Experiment):
 def record_kinds(
     model: Any, folder: Path, path: Path = RECORD_FILE, say: Callable[[str], None] = print
 ) -> Path:
-    """Train all kinds and write the shipped record; return its path. `folder` is worked in."""
+    """Train all kinds and write the shipped record; return its path.
+
+    `folder` holds each run's files while it trains.
+    """
     found: list[Event] = [{"kind": "begin", "schema": SCHEMA, "model": model.spec, "seed": _SEED}]
     for kind in KINDS:
         run, ends = _Tuning(kind, model), list[Event]()

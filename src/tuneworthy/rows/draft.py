@@ -37,7 +37,7 @@ INSTRUCTIONS = {
     "text": "Read the input and write the answer.",
     "number": "Read the input and answer with one number.",
 }
-"""By type of answer: what a model is asked to do, where nobody said it yet."""
+"""The instruction that a new task gets, by type of answer."""
 HEADER = "# yaml-language-server: $schema=task.schema.json"
 _NAME_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 

@@ -311,6 +311,9 @@ def test_a_blind_run_is_named_and_proved(visit, site):
     with tab.expect_download() as kept:
         tab.locator("#keep-json").click()
     record = json.loads(kept.value.path().read_text("utf-8"))
+    with tab.expect_download() as drawn:
+        tab.locator("#keep-card").click()
+    assert drawn.value.path().read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     fix = tab.locator("#verify").get_attribute("href")
     assert re.fullmatch("[0-9a-f]{16}", record["trace"])
     assert record["right"] is False

@@ -76,16 +76,11 @@
     if (runs) lab.say(lab.find('#tally'), `${right} of ${runs} right · streak ${streak}${certain ? ` · certain: right ${hits} of ${certain}` : ''}`);
   };
 
-  const keep = (name, kind, text) => lab.keep(name, new Blob([text], { type: kind }));
-  const card = (record) => {
-    const lines = [['Blind run', 28, 40], [record.right ? `Right, ${record.how}` : `Not this one, ${record.how}`, 22, 78],
-      [`${lab.points(record.points, record.most)} points (cause ${record.cause_points}, evidence ${record.evidence_points})`, 16, 108],
-      [`${record.tally.right} of ${record.tally.runs} right, streak ${record.tally.streak}`, 16, 134], [`trace ${record.trace} · key ${record.key}`, 13, 170]];
-    const svg = lab.shape('svg', { xmlns: 'http://www.w3.org/2000/svg', width: 480, height: 190, viewBox: '0 0 480 190', 'font-family': 'sans-serif' },
-      lab.shape('rect', { width: 480, height: 190, rx: 10, fill: '#fcfbf8', stroke: '#0b6b60' }),
-      ...lines.map(([text, size, y]) => lab.shape('text', { x: 24, y, 'font-size': size, fill: '#1d1c1a' }, text)));
-    return new XMLSerializer().serializeToString(svg);
-  };
+  const words = (record, told) => ({
+    kind: 'A blind run in the tuneworthy lab', title: record.right ? `Right, ${record.how}` : `Not this one, ${record.how}`, text: told.text,
+    total: `${lab.points(record.points, record.most)} points · ${record.tally.right} of ${record.tally.runs} right, streak ${record.tally.streak}`,
+    link: `tuneworthy lab · trace ${record.trace} · key ${record.key}`,
+  });
 
   const start = async (data) => {
     const source = data.pool ? fromFile(data) : fromServer(data), { got, box, proof, open } = lab.steps;
@@ -156,8 +151,8 @@
     };
     const showCauses = lab.steps.causes(page, lock);
     lab.find('#again').addEventListener('click', () => source.other().catch(lab.trouble));
-    lab.find('#keep-json').addEventListener('click', async () => keep(`blind-${source.key}.json`, 'application/json', JSON.stringify(await record(), null, 2)));
-    lab.find('#keep-svg').addEventListener('click', async () => keep(`blind-${source.key}.svg`, 'image/svg+xml', card(await record())));
+    lab.find('#keep-json').addEventListener('click', async () => lab.keep(`blind-${source.key}.json`, new Blob([JSON.stringify(await record(), null, 2)], { type: 'application/json' })));
+    lab.find('#keep-card').addEventListener('click', async () => lab.picture(page, `blind-${source.key}`, words(await record(), revealed.guess)));
     sayTally(); page.changed();
     try { const run = await source.run(page); page.show('run', run); facts(page, run); } catch (error) { lab.trouble(error); }
     page.settle(); page.draw();

@@ -1,4 +1,4 @@
-// A solved case as a picture to show others: name, curve, cause and link on a canvas. Drawn here, no request is made.
+// A solved case or a named blind run as a picture to show others: name, curve, cause and link on a canvas. Drawn here, no request is made.
 'use strict';
 
 (() => {
@@ -38,21 +38,25 @@
   };
   const link = (slug) => (/^https?:$/.test(location.protocol) && !lab.served ? location.href.split('#')[0] : `tuneworthy lab · case ${slug}`);
 
-  const draw = (page) => {
+  const draw = (page, { kind, title, text, total, link }) => {
     const canvas = lab.make('canvas', { width: WIDE, height: HIGH }), pen = canvas.getContext('2d'), chart = symptom(page);
     pen.fillStyle = '#fcfbf8'; pen.fillRect(0, 0, WIDE, HIGH); pen.fillStyle = TONES.rerun; pen.fillRect(0, 0, WIDE, 10);
-    write(pen, 'Solved in the tuneworthy lab', 74, 24, { tone: TONES.rerun, weight: 600 });
-    write(pen, page.data.title, 138, 52, { weight: 700 });
-    write(pen, page.revealed.guess?.text ?? '', 188, 26, { tone: '#656159', lines: 2 });
+    write(pen, kind, 74, 24, { tone: TONES.rerun, weight: 600 });
+    write(pen, title, 138, 52, { weight: 700 });
+    write(pen, text, 188, 26, { tone: '#656159', lines: 2 });
     if (chart) curves(pen, page, chart);
-    write(pen, lab.find('#total').textContent, 528, 28, { weight: 600 });
-    write(pen, link(page.data.slug), 576, 22, { tone: '#656159' });
+    write(pen, total, 528, 28, { weight: 600 });
+    write(pen, link, 576, 22, { tone: '#656159' });
     return canvas;
   };
 
+  lab.picture = (page, name, words) => draw(page, words).toBlob((blob) => lab.keep(`${name}.png`, blob), 'image/png');
   lab.card = (page) => {
     const button = lab.make('button', { type: 'button', id: 'keep-card' }, 'Keep a picture of it');
     lab.find('#next').after(' ', button);
-    button.addEventListener('click', () => draw(page).toBlob((blob) => lab.keep(`${page.data.slug}.png`, blob), 'image/png'));
+    button.addEventListener('click', () => lab.picture(page, page.data.slug, {
+      kind: 'Solved in the tuneworthy lab', title: page.data.title, text: page.revealed.guess?.text ?? '',
+      total: lab.find('#total').textContent, link: link(page.data.slug),
+    }));
   };
 })();

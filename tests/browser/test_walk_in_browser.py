@@ -104,3 +104,20 @@ def test_a_walk_through_the_lab_says_nothing_and_asks_nobody_else(chromium, serv
     turn_up(tab, root)
     assert tab.said == []
     assert tab.away == []
+
+
+def test_a_browser_without_the_token_sees_a_page_that_says_how_to_open_it(chromium, served):  # noqa: F811
+    launch, _ = served
+    tab = chromium.new_context(
+        color_scheme="dark", viewport={"width": 390, "height": 800}
+    ).new_page()
+    said = []
+    tab.on("console", lambda message: said.append(message.text))
+    reply = tab.goto(launch.partition("/launch")[0])
+    assert reply.status == 401
+    assert "open the address that it printed" in tab.locator("main").inner_text()
+    width = "getComputedStyle(document.body).maxWidth"
+    assert tab.evaluate(width) == "640px", "the policy lets the page's own style in"
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    assert [line for line in said if "401" not in line] == []
+    tab.context.close()

@@ -25,8 +25,7 @@ from tuneworthy.handover.serve.chat_reply import ApiError
 from tuneworthy.handover.serve.listening import is_loopback
 from tuneworthy.handover.serve.request_body import read_body
 from tuneworthy.lab.lab_folder import private_file, read_file
-from tuneworthy.lab.problem import Problem
-from tuneworthy.records.escape import for_html
+from tuneworthy.lab.problem import PLAIN_STYLE_HASH, Problem
 from tuneworthy.records.strict_json import strict_json
 
 MOST_BODY_BYTES, MOST_HEADERS, MOST_URL, MOST_KEYS = 10 << 20, 16 << 10, 8 << 10, 1000
@@ -36,7 +35,8 @@ _CSRF_HEADER = "x-csrf-token"
 _LAUNCH_PATH = "/launch"
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    f"default-src 'none'; script-src 'self'; style-src 'self' 'sha256-{PLAIN_STYLE_HASH}'; "
+    "img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
@@ -56,7 +56,6 @@ _RAW_HEADERS = [(name.encode(), value.encode()) for name, value in _HEADERS.item
 
 _OUR_NAMES = {name for name, _ in _RAW_HEADERS}
 
-_ICON = '<link rel="icon" href="data:,">'  # keeps a browser from requesting an icon
 # No redirect: after one, a browser that came from a file would not send a strict cookie.
 _OPENED_PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>tuneworthy lab</title>'
@@ -246,14 +245,7 @@ async def send_problem(request: Request, send: Send, problem: Problem) -> None:
     """Send a problem as a reply without the lab's files: HTML for a browser, else JSON."""
     answer: Response
     if wants_page(request):
-        parts = {"Where": problem.where, "Got": problem.got, "Fix": problem.fix}
-        lines = "".join(f"<p>{name}: {for_html(text)}</p>" for name, text in parts.items() if text)
-        title = for_html(problem.what)
-        answer = HTMLResponse(
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>{_ICON}'
-            f"<h1>{title}</h1>{lines}</html>",
-            problem.status,
-        )
+        answer = HTMLResponse(problem.page(), problem.status)
     else:
         answer = JSONResponse(problem.plain(), problem.status)
     await answer(request.scope, request.receive, send)

@@ -1,5 +1,6 @@
 """What is exported is pinned; what is registered is documented; generated pages are fresh."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -137,3 +138,15 @@ def test_every_field_of_the_verdict_has_a_meaning(tools):
 def test_every_public_name_has_its_section(tools):
     page = tools[0].python_page()
     assert set(re.findall(r"^## (\w+)$", page, re.M)) == set(tuneworthy.__all__)
+
+
+def test_the_figures_of_hosted_models_are_the_measured_ones():
+    measured = json.loads((ROOT / "bench/results/recorded_systems.json").read_text("utf-8"))
+    assert (measured["arm"], measured["status"]) == ("tfidf", "provisional")
+    page = " ".join((ROOT / "docs/evidence/labels.md").read_text("utf-8").split())
+    for name in ("tfidf", measured["best_recorded"], "gpt_4o_mini"):
+        score = measured["arms"][name]["score"]
+        said = "{mean:.2f} ({low:.2f} to {high:.2f})".format(**score).replace("0.", ".")
+        assert said in page, name
+        assert said in " ".join(README.split()) or name == "gpt_4o_mini", name
+    assert f"at most {100 * measured['left_on_table']:.1f} points better" in page

@@ -1,9 +1,10 @@
 """Write the atlas entries of the public sets from the figures that `bench/real_sets.py` measured.
 
-`python bench/real_set_entries.py DATA [FOLDER]`: DATA holds the sets; the entries go into FOLDER,
-else among the shipped ones. They hold figures only: no row and no answer of a public set. What the
-benchmark did not record is None: on how many cases each arm was scored, and how far an arm is
-behind the best one where the verdict names another. Seconds are left out: other jobs ran beside.
+`PYTHONPATH=. python bench/real_set_entries.py DATA [FOLDER]`: DATA holds the sets; the entries go
+into FOLDER, else among the shipped ones. They hold figures only: no row and no answer of a public
+set. What the benchmark did not record is None: on how many cases each arm was scored, and how far
+an arm is behind the best one where the verdict names another. Seconds are left out: other jobs ran
+beside.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from bench.atlas.check_entry import check_entry
 from bench.atlas.entry import Entry
 from bench.atlas.entry_files import PACKED_SUFFIX, pack_entry
 from bench.atlas.features import row_features
+from bench.atlas.public_sets import SETS
 
 from tuneworthy.flows.session import read
 from tuneworthy.records.interval import Interval
@@ -31,15 +33,15 @@ from tuneworthy.records.run import RunOptions
 from tuneworthy.rows.fingerprint import rows_digest
 
 KEPT_FOR_LEARNING = 4 / 5  # of the labelled rows: each of five folds is scored once
-# The study of each set whose tuned model learnt from most rows, of these the newest: its label in
-# bench/results/real_sets.json, and the type in words.
+# The label in bench/results/real_sets.json of the study of each set whose tuned model learnt from
+# most rows, of these the newest.
 STUDIES = {
-    "banking77": ("after, equal folds, busy", "Questions to a bank, 77 labels"),
-    "e2e_style": ("after, bounds of near-copies", "Attributes of a place to a sentence"),
-    "gsm8k": ("after, prompts looked at", "School sums in words"),
-    "piqa_general": ("after, firm rule of 29 Nov", "The likelier of two ends"),
-    "snips_json": ("after, prompts looked at", "Spoken requests to JSON"),
-    "xquad_docs": ("after, equal folds", "Facts in documents, public"),
+    "banking77": "after, equal folds, busy",
+    "e2e_style": "after, bounds of near-copies",
+    "gsm8k": "after, prompts looked at",
+    "piqa_general": "after, firm rule of 29 Nov",
+    "snips_json": "after, prompts looked at",
+    "xquad_docs": "after, equal folds",
 }
 
 
@@ -80,7 +82,7 @@ def _behind(told: dict[str, Any], name: str, best: str) -> Interval | None:
 
 def entry_of_set(data: Path, name: str) -> Entry:
     """Return the entry of a set: the figures of its newest study, the facts of its rows."""
-    label, kind = STUDIES[name]
+    label, kind = STUDIES[name], SETS[name].title
     told = json.loads((real_sets.RESULTS / "real_sets.json").read_text("utf-8"))[label][name]
     with tempfile.TemporaryDirectory() as home:
         path = real_sets.written(data.resolve(), name, Path(home), told["rows"], None)

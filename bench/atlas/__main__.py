@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,41 +24,48 @@ from tuneworthy.cli._options import (
 
 if TYPE_CHECKING:
     from bench.atlas.entry import Entry
+    from bench.atlas.run_cell import CellOptions
 
 command = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 EXIT_NOTHING = 4
 FiguresOnly = Annotated[
     bool, typer.Option("--figures-only", help="Without rows and answers: nobody can score again.")
 ]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="The folder of public sets (default: none of them).")
+]
 Model = Annotated[str, typer.Option(help="The model that prompts run on and training starts from.")]
 
 
 @command.command("plan")
-def plan_cells(
-    hours: Annotated[float, typer.Option(min=0.01, help="The hours that it should take.")] = 5.0,
-    model: Model = "smollm2-135m",
-    json: Json = False,
-) -> None:
-    """Say what measuring the open cells takes on this machine, and what is cut to fit the hours.
+def plan_cells(model: Model = "smollm2-135m", data: Data = None, json: Json = False) -> None:
+    """Say which cells are still to measure, in what order, and the minutes of each here.
 
-    Example: python -m bench.atlas plan --hours 2
+    Example: python -m bench.atlas plan --data ../shared/data
     """
     from bench.atlas.atlas_data import read_atlas
-    from bench.atlas.atlas_plan import cost_cells, fit_plan, inapplicable_arm_lines
-    from bench.atlas.cells import all_cells
+    from bench.atlas.cell_queue import cost_cells, inapplicable_arm_lines, open_cells
+    from bench.atlas.cells import find_cells
     from bench.atlas.plan_screen import plan_lines, plan_plain
-    from bench.atlas.run_cell import CellOptions
 
     from tuneworthy.records.record import canonical
     from tuneworthy.report.screen import terminal_size
 
-    cells = all_cells()
-    costs = cost_cells(cells, Path(), read_atlas(Path()), CellOptions(model=model), print_stderr)
-    plan, absent = fit_plan(costs, 60 * hours), inapplicable_arm_lines(cells)
+    cells, options = find_cells([], data), _every_arm(model)
+    left = open_cells(cells, read_atlas(Path()), options)
+    queue, absent = cost_cells(left, Path(), options, print_stderr), inapplicable_arm_lines(cells)
     if json:
-        show_json(canonical(plan_plain(plan, absent)))
+        show_json(canonical(plan_plain(queue, len(cells), absent)))
     else:
-        show(plan_lines(plan, absent, *terminal_size()))
+        show(plan_lines(queue, len(cells), absent, *terminal_size()))
+
+
+def _every_arm(model: str, **more: Any) -> CellOptions:
+    """Return the options of a cell with the arms of the map and those that the queue adds."""
+    from bench.atlas.cells import ARMS, MORE_ARMS
+    from bench.atlas.run_cell import CellOptions
+
+    return CellOptions(model, kinds=(*ARMS, *MORE_ARMS), **more)
 
 
 @command.command("run")
@@ -83,28 +90,34 @@ def measure_cells(
     arms: Annotated[
         str | None, typer.Option(help="Only these arms, with commas (default: all that apply).")
     ] = None,
+    data: Data = None,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="Show no live view.")] = False,
     json: Json = False,
 ) -> int:
     """Measure cells, or go on where it stopped; each is a study below `atlas/`.
 
-    Measured cells are passed over unless they are named. A cell that fails stops no other.
+    Without names it is the queue of `plan`: at the lowest priority, one at a time in a folder. A
+    cell that fails stops no other.
 
     Example: python -m bench.atlas run clause_type-100 --arms majority,tfidf
     """
+    from contextlib import nullcontext
+
     from bench.atlas.atlas_data import read_atlas
+    from bench.atlas.cell_queue import cost_cells, only_queue, open_cells
     from bench.atlas.cells import find_cells
-    from bench.atlas.run_cell import CellOptions
     from bench.atlas.run_cells import run_cells
 
-    wanted = find_cells(cells or [])
-    options = CellOptions(model, teacher, arms.split(",") if arms else None, seeds, usd, pay)
-    if not cells:
-        atlas = read_atlas(Path())
-        wanted = [cell for cell in wanted if not atlas.is_measured(cell, model)]
+    wanted = find_cells(cells or [], data)
+    options = _every_arm(model, teacher=teacher, arms=arms.split(",") if arms else None,
+                         seeds=seeds, usd=usd, pay=pay)  # fmt: skip
     seconds = None if limit is None else 60 * minutes(limit, "--minutes")
-    outcome = run_cells(wanted, Path(), options, seconds,
-                        lambda: progress_view(json or no_progress), print_stderr)  # fmt: skip
+    with nullcontext() if cells else only_queue(Path()):
+        if not cells:
+            left = open_cells(wanted, read_atlas(Path()), options)
+            wanted = [cost.cell for cost in cost_cells(left, Path(), options, print_stderr)]
+        outcome = run_cells(wanted, Path(), options, seconds,
+                            lambda: progress_view(json or no_progress), print_stderr)  # fmt: skip
     left = outcome.unfinished(wanted)
     if json:
         reasons = {name: error.what for name, error in outcome.failed.items()}
@@ -273,8 +286,11 @@ def main(words: list[str] | None = None) -> int:
     from tuneworthy.records.errors import TuneworthyError
     from tuneworthy.store.signals import StopRequested
 
+    words = sys.argv[1:] if words is None else words
     try:
-        code = command(words, prog_name="python -m bench.atlas", standalone_mode=False)
+        code = command(
+            words or ["--help"], prog_name="python -m bench.atlas", standalone_mode=False
+        )
     except TuneworthyError as error:
         print_stderr(error)
         return error.exit_code

@@ -1,12 +1,18 @@
-"""The cells of the atlas: every type of task of the suite at every size, on fixed test rows."""
+"""The cells of the atlas: every type of task at every size, on fixed test rows.
+
+A type is a file of the suite, or a public set whose rows lie in a folder beside the project.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
+
+from bench.atlas.public_sets import SETS, public_task
 
 from tuneworthy.models.local.wheel import NAME
 from tuneworthy.records.errors import TaskError
@@ -16,6 +22,7 @@ from tuneworthy.records.record import digest
 from tuneworthy.suite import GeneratedTask
 
 SIZES = (100, 250, 1000)
+PUBLIC_SIZES = (100, 250, 400)
 TEST_ROWS = 200  # test rows of a type, the same at every size
 ROW_SEED, ARM_SEEDS = 0, 3  # the seed of the rows; the number of seeds of each trained arm
 GENERATED_ROWS = 1500  # of which the first two thirds are to learn from
@@ -23,18 +30,21 @@ MODEL = NAME
 MOST_KEY_CHARACTERS = 80
 # A ceiling, not a candidate: the model's score with the gold passage in its prompt.
 READING_CEILING = "oracle"
+# A cell of the map is whole with these arms that apply to it; the queue measures more.
 ARMS = (
     "majority", "tfidf", "embedding_head", "zero_shot", "few_shot", "nearest_shots", "constrained",
     READING_CEILING, "rag", "lora", "rag_lora", "distil",
 )  # fmt: skip
+MORE_ARMS = ("encoder", "setfit", "optimised_prompt", "vote", "full")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A type of task (a file of suite/) at a number of rows to learn from."""
+    """A type of task at a number of rows to learn from; `data` holds it if it is a public set."""
 
     name: str
     size: int
+    data: Path | None = None
 
     @property
     def id(self) -> str:
@@ -57,17 +67,25 @@ class Cell:
     @property
     def kind(self) -> str:
         """Return the type of task in plain words."""
-        return _small_task(self.name).title
+        return sample_task(self).title
 
 
 def all_cells() -> list[Cell]:
-    """Return every cell, the smallest sizes of all types first."""
+    """Return every cell of the suite, the smallest sizes of all types first."""
     return [Cell(name, size) for size in SIZES for name in catalogue("suite")]
 
 
-def find_cells(ids: list[str]) -> list[Cell]:
+def public_cells(data: Path | None) -> list[Cell]:
+    """Return the cells of the public sets below `data` that have the rows; none without it."""
+    if data is None:
+        return []
+    found = [Cell(name, size, data) for size in PUBLIC_SIZES for name in SETS]
+    return [cell for cell in found if (data / cell.name).is_dir() and _has_rows(cell)]
+
+
+def find_cells(ids: list[str], data: Path | None = None) -> list[Cell]:
     """Return the cells of these ids (all if empty). Raises TaskError for an unknown id."""
-    known = {cell.id: cell for cell in all_cells()}
+    known = {cell.id: cell for cell in (*all_cells(), *public_cells(data))}
     for name in ids:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -77,14 +95,16 @@ def find_cells(ids: list[str]) -> list[Cell]:
     return [known[name] for name in dict.fromkeys(ids)] or list(known.values())
 
 
-def applicable_arms(made: GeneratedTask, teacher: bool = False) -> list[str]:
-    """Return the names of the arms that apply to a type of task, in ladder order.
+def applicable_arms(
+    made: GeneratedTask, teacher: bool = False, arms: Sequence[str] = ARMS
+) -> list[str]:
+    """Return which of `arms` apply to a type of task, in their order.
 
     `distil` needs a teacher; arms that read documents need documents, and so on.
     """
     met = {"labels": made.task["output"]["type"] == "label", "docs": bool(made.docs),
            "gold_passage": bool(made.docs), "teacher": teacher}  # fmt: skip
-    fits = [name for name in ARMS if all(met.get(need, True) for need in load("arms", name).NEEDS)]
+    fits = [name for name in arms if all(met.get(need, True) for need in load("arms", name).NEEDS)]
     closed = made.task["output"]["type"] in ("label", "json")
     return [name for name in fits if name != "constrained" or closed]
 
@@ -95,11 +115,11 @@ def inapplicable_arms(made: GeneratedTask) -> Iterator[str]:
     yield from (name for name in ARMS if name not in applies)
 
 
-def unscored_arms(cell: Cell, card: MeasuredTask) -> list[str]:
-    """Return the names of the arms that apply to a cell and have no score in its entry `card`."""
+def unscored_arms(cell: Cell, card: MeasuredTask, arms: Sequence[str] = ARMS) -> list[str]:
+    """Return which of `arms` apply to a cell and have no score in its entry `card`."""
     scored = {arm.name for arm in card.arms if arm.score is not None}
     scored |= {READING_CEILING} if card.reading is not None else set()
-    return [name for name in applicable_arms(sample_task(cell)) if name not in scored]
+    return [name for name in applicable_arms(sample_task(cell), arms=arms) if name not in scored]
 
 
 def facts_change(made: GeneratedTask) -> bool:
@@ -108,22 +128,27 @@ def facts_change(made: GeneratedTask) -> bool:
 
 
 @lru_cache
-def generated_task(name: str) -> GeneratedTask:
-    """Return GENERATED_ROWS rows of a type, which all its cells share; this takes seconds."""
-    made: GeneratedTask = load("suite", name).make(ROW_SEED, GENERATED_ROWS)
-    return made
+def generated_task(cell: Cell) -> GeneratedTask:
+    """Return all rows of a cell's type; to generate those of the suite takes seconds."""
+    if cell.data is not None:
+        return public_task(cell.name, cell.data)
+    return _suite_task(cell.name, GENERATED_ROWS)
 
 
 @lru_cache
-def _small_task(name: str) -> GeneratedTask:
-    """Return twelve rows of a type, for facts that do not depend on the number of rows."""
-    made: GeneratedTask = load("suite", name).make(ROW_SEED, 12)
+def _suite_task(name: str, rows: int) -> GeneratedTask:
+    made: GeneratedTask = load("suite", name).make(ROW_SEED, rows)
     return made
 
 
 def sample_task(cell: Cell) -> GeneratedTask:
-    """Return a task of few rows of the cell's type, which shows its title, form and documents."""
-    return _small_task(cell.name)
+    """Return a task of the cell's type that shows its title, form and documents: of twelve rows."""
+    return generated_task(cell) if cell.data else _suite_task(cell.name, 12)
+
+
+def _has_rows(cell: Cell) -> bool:
+    made = generated_task(cell)
+    return cell.size <= made.split and len(made.rows) - made.split >= TEST_ROWS
 
 
 def split_rows(cell: Cell) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -131,9 +156,9 @@ def split_rows(cell: Cell) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
     Raises TaskError if the type has too few rows for the cell.
     """
-    made = generated_task(cell.name)
+    made = generated_task(cell)
     learn, test = made.rows[: made.split], made.rows[made.split :]
-    if cell.size > len(learn) or len(test) < TEST_ROWS:
+    if not _has_rows(cell):
         raise TaskError("this type of task has too few rows for the cell", where=cell.id,
                         got=f"{len(learn)} to learn from", fix="choose a smaller size",
                         kept="")  # fmt: skip

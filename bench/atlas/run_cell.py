@@ -14,6 +14,7 @@ from typing import Any
 from bench.atlas.atlas_data import write_entry
 from bench.atlas.cells import (
     ARM_SEEDS,
+    ARMS,
     MODEL,
     Cell,
     applicable_arms,
@@ -50,6 +51,7 @@ SHOWN_ROWS = 10  # rows to learn from that an adviser may see
 class CellOptions:
     """Options of a cell's run: model, teacher, arms (None: all that apply), seeds per trained arm.
 
+    `kinds` are the arms of which those that apply are measured.
     `usd` is the most that one cell may cost at an endpoint; None: endpoints are refused, unless
     `pay` allows them without a cap.
     """
@@ -60,6 +62,7 @@ class CellOptions:
     seeds: int = ARM_SEEDS
     usd: float | None = None
     pay: bool = False
+    kinds: Sequence[str] = ARMS
 
     @property
     def run_options(self) -> RunOptions:
@@ -73,16 +76,16 @@ def write_cell(cell: Cell, working: Path, options: CellOptions = CellOptions()) 
     Files that already have the same content are not written again.
     """
     folder = working / CELLS_FOLDER / cell.id
-    made, (learn, test) = generated_task(cell.name), split_rows(cell)
+    made, (learn, test) = generated_task(cell), split_rows(cell)
     data = {"train": "train.jsonl", "test": "test.jsonl"}
     texts = {"train.jsonl": _json_lines(learn), "test.jsonl": _json_lines(test)}
     if made.docs:
         data["docs"], texts["docs.jsonl"] = "docs.jsonl", _json_lines(made.docs)
     if made.schema:
         texts["schema.json"] = json.dumps(made.schema, indent=1) + "\n"
-    arms = (
-        options.arms if options.arms is not None else applicable_arms(made, bool(options.teacher))
-    )
+    arms = options.arms
+    if arms is None:
+        arms = applicable_arms(made, bool(options.teacher), options.kinds)
     task = {key: made.task[key] for key in ("instruction", "output", "success")}
     keys: dict[str, Any] = {"name": cell.id, **task, "data": data, "model": options.model}
     keys |= {"arms": list(arms), "seeds": options.seeds}
@@ -122,9 +125,10 @@ def run_cell(
         title=f"{cell.kind}, {cell.size:,} rows",
         facts_change=facts_change(sample),
         source=cell.name,
-        shown=shown_rows(path, study.results),
+        shown=() if cell.data else shown_rows(path, study.results),
     )
-    entry = make_entry(study.results, named, measured_on(study.folder, study.results))
+    day, public = measured_on(study.folder, study.results), cell.data is not None
+    entry = make_entry(study.results, named, day, figures_only=public)
     check_entry(entry)
     write_entry(entry, working)
     return entry

@@ -10,7 +10,7 @@ from bench.atlas.atlas_map import (
     model_lines,
     verdict_bound_text,
 )
-from bench.atlas.atlas_plan import CellCost, fit_plan
+from bench.atlas.cell_queue import CellCost
 from bench.atlas.cells import Cell
 from bench.atlas.package_file import figures
 from bench.atlas.plan_screen import plan_lines, plan_plain
@@ -209,15 +209,16 @@ def test_a_line_without_a_base_or_a_reference_says_neither():
     assert "gold passage 0.41" in card_line(card(reading=0.41))
 
 
-def test_a_plan_says_minutes_units_and_cuts():
-    costs = [CellCost(Cell("clause_type", size), size / 10, size / 20, 9) for size in (100, 1000)]
-    plan = fit_plan(costs, goal=20)
-    text = plan_lines(plan, ["distil does not apply to clause_type"], 90).plain
-    assert "cut: clause_type-1000: 100 min, the dearest of 1,000 rows" in text
-    assert "9 units" in text
+def test_a_plan_says_the_minutes_units_and_new_arms_of_each_cell():
+    costs = [
+        CellCost(Cell("clause_type", 100), 10.0, 9, 5, begun=True),
+        CellCost(Cell("clause_type", 1000), 100.0, 9, 8),
+    ]
+    text = plan_lines(costs, 27, ["distil does not apply to clause_type"], 90).plain
+    assert "2 of 27 cells to measure" in text
+    assert "about 110 min" in text
+    assert "9 units, 5 arms new, begun" in text
     assert "distil does not apply" in text
-    plain = plan_plain(plan, [])
-    assert [(c["cell"], c["cut"]) for c in plain["cells"]] == [
-        ("clause_type-100", False), ("clause_type-1000", True),
-    ]  # fmt: skip
-    assert plain["minutes"] == pytest.approx(10)
+    plain = plan_plain(costs, 27, [])
+    assert [each["cell"] for each in plain["queue"]] == ["clause_type-100", "clause_type-1000"]
+    assert plain["minutes"] == pytest.approx(110)

@@ -5,12 +5,20 @@ from types import SimpleNamespace
 import pytest
 from bench.atlas import cells
 from bench.atlas.atlas_data import read_atlas
-from bench.atlas.atlas_plan import CellCost, cost_cells, fit_plan, inapplicable_arm_lines
+from bench.atlas.cell_queue import (
+    CellCost,
+    cost_cells,
+    inapplicable_arm_lines,
+    only_queue,
+    open_cells,
+    queued,
+)
 from bench.atlas.cells import (
     Cell,
     all_cells,
     applicable_arms,
     find_cells,
+    public_cells,
     sample_task,
     split_rows,
     unscored_arms,
@@ -26,7 +34,7 @@ from tuneworthy.measure import timing
 from tuneworthy.models.local import wheel
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.records.answer import LOST_WORDS
-from tuneworthy.records.errors import ModelError, TaskError, Unanswered
+from tuneworthy.records.errors import ModelError, StoreError, TaskError, Unanswered
 from tuneworthy.records.model import Reply
 from tuneworthy.records.plugins import catalogue
 from tuneworthy.report.results_folder import find_results, read_results
@@ -215,8 +223,9 @@ def test_a_cell_whose_model_is_absent_says_how_to_fetch_it(few, tmp_path, monkey
 
 def test_a_cell_is_costed_without_being_run(few, tmp_path):
     atlas, asked = read_atlas(tmp_path), []
-    (cost,) = cost_cells([Cell("clause_type", 20)], tmp_path, atlas, QUICK, asked.append)
-    assert (cost.units, cost.training, cost.measured) == (2, 0, False)
+    left = open_cells([Cell("clause_type", 20)], atlas, QUICK)
+    (cost,) = cost_cells(left, tmp_path, QUICK, asked.append)
+    assert (cost.units, cost.lacks, cost.begun) == (2, 2, False)
     assert asked == ["clause_type: rows and speed"]
     assert not (tmp_path / "atlas" / "clause_type-20" / "results").exists()
     assert inapplicable_arm_lines([Cell("word_sums", 20)])[0] == "tfidf does not apply to word_sums"
@@ -231,9 +240,9 @@ def test_the_speed_of_the_machine_is_measured_once(few, tmp_path, monkeypatch):
         timing, "measure_speed", lambda *given: calls.append(given) or speed(*given)
     )
     cells = [Cell("clause_type", 20), Cell("clause_type", 40), Cell("word_sums", 20)]
-    found = cost_cells(cells, tmp_path, read_atlas(tmp_path), options)
+    found = cost_cells(dict.fromkeys(cells, 2), tmp_path, options)
     assert len(calls) == 1
-    assert [cost.cell for cost in found] == cells
+    assert {cost.cell for cost in found} == set(cells)
     assert all(cost.units == 2 for cost in found)
 
 
@@ -256,35 +265,71 @@ def test_a_trained_arm_is_recorded_with_every_seed(few, tmp_path):
         tmp_path / "atlas" / cell.id)).runs)  # fmt: skip
 
 
-def costs(minutes):
-    return [
-        CellCost(Cell(name, size), value, value / 2, 4)
-        for name, row in minutes.items()
-        for size, value in zip((100, 250, 1000), row, strict=True)
+def test_the_queue_goes_on_with_what_it_began_then_takes_most_arms_a_minute():
+    costs = [
+        CellCost(Cell("dear", 100), 100.0, 9, 9),
+        CellCost(Cell("cheap", 100), 10.0, 9, 9),
+        CellCost(Cell("almost", 100), 10.0, 9, 1),
+        CellCost(Cell("begun", 100), 500.0, 9, 9, begun=True),
+        CellCost(Cell("counted", 100), 0.0, 1, 1),
     ]
+    order = [cost.cell.name for cost in queued(costs)]
+    assert order == ["begun", "counted", "cheap", "almost", "dear"]
 
 
-def test_a_plan_that_fits_is_not_cut():
-    plan = fit_plan(costs({"a": (1, 2, 4), "b": (1, 2, 8)}), goal=18)
-    assert (plan.cut, plan.seeds, plan.minutes) == ((), 3, 18)
+def test_a_cell_is_open_until_every_arm_of_its_options_is_scored(few, tmp_path):
+    cell = Cell("clause_type", 20)
+    assert open_cells([cell], read_atlas(tmp_path), QUICK) == {cell: 2}
+    run_cell(cell, tmp_path, QUICK)
+    assert open_cells([cell], read_atlas(tmp_path), QUICK) == {}
+    more = CellOptions(arms=("majority", "tfidf", "vote"))
+    assert open_cells([cell], read_atlas(tmp_path), more) == {cell: 1}
+    (cost,) = cost_cells({cell: 1}, tmp_path, QUICK)
+    assert cost.begun
 
 
-def test_sizes_are_cut_before_seeds_the_dearest_first():
-    made = costs({"a": (10, 20, 40), "b": (10, 20, 80)})
-    plan = fit_plan(made, goal=100)
-    assert [cost.cell.id for cost in plan.cut] == ["b-1000"]
-    assert (plan.seeds, plan.minutes) == (3, 100)
-    tight = fit_plan(made, goal=55)
-    assert [cost.cell.id for cost in tight.cut] == ["b-1000", "a-1000", "a-250"]
-    assert tight.seeds == 3
-    least = fit_plan(made, goal=15)
-    assert {cost.cell.size for cost in least.kept} == {100}
-    assert least.seeds == 1
-    assert least.minutes == pytest.approx(20 - 10 * 2 / 3, abs=0.01)
+def test_one_queue_a_folder_at_the_lowest_priority(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("bench.atlas.cell_queue.nice", asked.append)
+    with only_queue(tmp_path):
+        with pytest.raises(StoreError), only_queue(tmp_path):
+            pass
+        assert asked == [19]
+    with only_queue(tmp_path):
+        pass
 
 
-def test_measured_cells_cost_nothing_and_are_kept():
-    done = CellCost(Cell("a", 1000), 0.0, 0.0, 0, measured=True)
-    plan = fit_plan([*costs({"b": (1, 2, 4)}), done], goal=3)
-    assert done in plan.kept
-    assert [cost.cell.id for cost in plan.cut] == ["b-1000"]
+@pytest.fixture
+def public(tmp_path, few):
+    """Return a folder with a public set of labels: 40 rows to learn from and 20 test rows."""
+    folder = tmp_path / "sets" / "piqa_general"
+    folder.mkdir(parents=True)
+    (folder / "task.json").write_text('{"instruction": ""}', "utf-8")
+    rows = [
+        {
+            "input": f"To open jar {at}",
+            "meta": {"choices": ["turn it", f"eat it {at}"], "gold": at % 2},
+        }
+        for at in range(60)
+    ]
+    for part, own in (("train", rows[:40]), ("test", rows[40:])):
+        studies.lines(folder / f"{part}.jsonl", own)
+    return tmp_path / "sets"
+
+
+def test_a_public_set_is_a_type_whose_entry_holds_no_row(public, tmp_path, monkeypatch):
+    monkeypatch.setattr(cells, "PUBLIC_SIZES", (20, 40, 80))
+    found = public_cells(public)
+    assert [cell.id for cell in found] == ["piqa_general-20", "piqa_general-40"]
+    assert public_cells(None) == []
+    assert find_cells(["piqa_general-40"], public) == found[1:]
+    entry = run_cell(found[0], tmp_path, QUICK)
+    assert (entry.card.kind, entry.card.size, entry.card.n) == ("The likelier of two ends", 20, 20)
+    assert entry.figures_only
+    assert "To open jar" not in entry.model_dump_json()
+    assert check_entry(entry) == 0
+
+
+def test_a_public_set_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(TaskError, match="not there"):
+        split_rows(Cell("gsm8k", 100, tmp_path))

@@ -1,7 +1,8 @@
 """Write the generated pages of docs/: `python tools/reference_pages.py`.
 
 Sources: the command line, the records of task.yaml and verdict.json, the exit codes, the public
-names. `tests/house/test_docs.py` fails where a page differs from what this would write.
+names, the results of the experiments. `tests/house/test_docs.py` fails where a page differs from
+what this would write.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import _article
 import _commands
 import _keys
 
@@ -45,6 +47,7 @@ def pages() -> dict[Path, str]:
         "python": python_page(),
     }
     written = {DOCS / "reference" / f"{name}.md": NOTE + text for name, text in reference.items()}
+    written[DOCS / "evidence" / "the-article.md"] = NOTE + _article.page()
     keys = DOCS / "how-to" / "task-yaml.md"
     written[keys] = _keys.with_key_table(keys.read_text("utf-8"))
     written[DOCS / "llms.txt"] = llms_text()

@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -196,3 +197,12 @@ def test_the_condition_told_has_a_clause_for_each_check(name):
     twin = RunFacts(score=0.9, change=1.0, ended=40, p_end=0.99, valid=1.0)
     checks = list(module.victory(twin, twin))
     assert len(re.findall(r"[,;] ", module.WIN)) + 1 >= len(checks), module.WIN
+
+
+def test_every_cause_is_a_wrong_answer_elsewhere_and_none_in_most_cases():
+    """A cause that stands in one case alone is its answer; one that stands in most never is."""
+    wrong = Counter(name for case in CASES.values() for name in case.module.CAUSES)
+    wrong.subtract(list(CASES))
+    assert set(wrong) == set(FAILURES)
+    assert min(wrong.values()) >= 2
+    assert max(wrong.values()) <= len(FAILURES) / 2.5

@@ -41,9 +41,7 @@ FIXES = (
 CHARTS = ("score", "length")
 MEASURES = ("same_as_base", "change", "valid", "ended", "same_prompt")
 PROOF = "same_as_base"
-CAUSES = (
-    "adapter_not_served", "rate_too_low", "other_template", "loss_on_prompt", "test_rows_leaked",
-)  # fmt: skip
+CAUSES = ("adapter_not_served", "loss_on_prompt", "other_template", "rate_too_low", "rounded_merge")
 NEEDS = ("log", "adapter")
 HARMLESS = "A base that already answers right gives the same answers after training."
 # Share of equal answers; last loss as a share of the first; change as a share of the weights' norm.

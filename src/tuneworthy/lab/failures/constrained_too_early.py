@@ -38,7 +38,8 @@ FIXES = (
 CHARTS = ("legal_first", "score")
 MEASURES = ("legal_first", "score", "valid", "length", "first_score")
 PROOF = "legal_first"
-CAUSES = ("constrained_too_early", "high_temperature", "wrong_labels", "other_template", "rows_cut")
+CAUSES = ("adapter_not_served", "constrained_too_early", "high_temperature",
+          "other_template", "rounded_merge")  # fmt: skip
 NEEDS: tuple[str, ...] = ()
 HARMLESS = "A grammar costs nothing where the model would write that form anyway: mass near 1."
 # Below this probability of a legal first token the grammar forces an unlikely form.

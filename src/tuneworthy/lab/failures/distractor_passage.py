@@ -58,10 +58,8 @@ FIXES = (
 CHARTS = ("copied_other", "score")
 MEASURES = ("copied_other", "recall", "ended", "length", "in_no_passage")
 PROOF = "copied_other"
-CAUSES = (
-    "distractor_passage", "stale_passage", "high_temperature", "constrained_too_early",
-    "other_template",
-)  # fmt: skip
+CAUSES = ("constrained_too_early", "distractor_passage", "high_temperature",
+          "judge_order", "stale_passage")  # fmt: skip
 NEEDS: tuple[str, ...] = ()
 HARMLESS = "Passages on another subject are not copied from; only similar ones compete."
 rows = rows_by_subject

@@ -45,7 +45,7 @@ FIXES = (
 CHARTS = ("length", "p_end")
 MEASURES = ("p_end", "ended", "cut_rows", "same_prompt", "copied")
 PROOF = "p_end"
-CAUSES = ("rate_too_high", "rows_cut", "end_not_trained", "other_template", "too_many_epochs")
+CAUSES = ("end_not_trained", "high_temperature", "other_template", "packed_rows", "rows_cut")
 NEEDS = ("data", "tokenizer")
 HARMLESS = "A grammar or a stop string ends the answer for you."
 

@@ -40,9 +40,8 @@ FIXES = (
 CHARTS = ("valid", "score")
 MEASURES = ("valid", "score", "length", "first_valid", "first_score")
 PROOF = "valid"
-CAUSES = (
-    "high_temperature", "constrained_too_early", "end_not_trained", "other_template", "rows_cut",
-)  # fmt: skip
+CAUSES = ("constrained_too_early", "end_not_trained", "high_temperature",
+          "other_template", "rounded_merge")  # fmt: skip
 NEEDS: tuple[str, ...] = ()
 HARMLESS = "A grammar keeps the form at any temperature; drafts and stories gain from variety."
 _LOST_SHARE = 0.15  # share of valid answers lost from greedy decoding to the served temperature

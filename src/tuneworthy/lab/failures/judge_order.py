@@ -50,10 +50,8 @@ FIXES = (
 CHARTS = ("swap_agreement", "score")
 MEASURES = ("swap_agreement", "says_a", "score", "first_score", "lead")
 PROOF = "swap_agreement"
-CAUSES = (
-    "judge_order", "high_temperature", "constrained_too_early", "other_template",
-    "distractor_passage",
-)  # fmt: skip
+CAUSES = ("distractor_passage", "high_temperature", "judge_order",
+          "rating_rewarded", "stale_passage")  # fmt: skip
 NEEDS: tuple[str, ...] = ()
 HARMLESS = "A rule that scores each answer separately has no position bias; use one where you can."
 rows = rows_for_judge

@@ -37,7 +37,8 @@ FIXES = (
 CHARTS = ("score", "valid")
 MEASURES = ("answer_share", "loss_first", "p_end", "clip_rate", "same_prompt")
 PROOF = "answer_share"
-CAUSES = ("rate_too_low", "loss_on_prompt", "adapter_not_served", "mixed_formats", "other_template")
+CAUSES = ("adapter_not_served", "loss_on_prompt", "mixed_formats",
+          "other_template", "rating_rewarded")  # fmt: skip
 NEEDS = ("data", "tokenizer")
 HARMLESS = "A loss on the whole row, question and answer, does little harm where answers are short."
 _LEAST_ANSWER_SHARE = 0.1  # share of the loss that must lie on answers

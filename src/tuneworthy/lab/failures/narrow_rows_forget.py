@@ -50,7 +50,8 @@ FIXES = (
 CHARTS = ("score", "valid")
 MEASURES = ("clip_rate", "other.general_loss_rise", "leaked", "same_prompt", "outliers")
 PROOF = "other.general_loss_rise"
-CAUSES = ("new_facts_forget", "narrow_rows_forget", "other_template", "mixed_formats", "rows_cut")
+CAUSES = ("narrow_rows_forget", "new_facts_forget", "other_template",
+          "refusals_overrepresented", "rows_cut")  # fmt: skip
 NEEDS = ("adapter",)
 HARMLESS = "A model that serves this one task alone needs nothing else."
 _MOST_LOSS_RISE = 0.1  # nats a token

@@ -28,8 +28,8 @@ STORY = (
     "still answers at once and in the right form, and people have begun to complain."
 )
 WIN = "32 of 40 answers state today's value, and at most two state an older one."
-PLANTED = {"passages": False}
-CLEAN: Config = {"rows_of": "2023", "passages": True, "rows": 60, "epochs": 8, "rate": 2e-3}
+PLANTED = {"rows_of": "2023"}
+CLEAN: Config = {"rows_of": "2025", "passages": False, "rows": 60, "epochs": 8, "rate": 2e-3}
 KNOBS = {
     "rate": (1e-4, 2e-3),
     "epochs": (3, 8),
@@ -38,9 +38,9 @@ KNOBS = {
     "passages": (False, True),
 }
 FIXES = (
-    Fix({"rows_of": "2025"},
-        "This mends it today: it learns this year's values by heart. The next change breaks it"
-        " again."),
+    Fix({"passages": True},
+        "It reads the value in its passage now, whatever year the rows are of: the next change of"
+        " a rule needs no training."),
     Fix({"epochs": 3}, "It knows the old values less well, and hardly any of today's."),
     Fix({"rate": 1e-4}, "It learns less by heart: fewer old values, and none of today's."),
     Fix({"rank": 64}, "More room to learn the same old values: every answer states one."),
@@ -48,7 +48,7 @@ FIXES = (
 CHARTS = ("score", "length")
 MEASURES = ("outliers", "other.old_values", "new_loss_last", "clip_rate", "same_prompt")
 PROOF = "other.old_values"
-CAUSES = ("new_facts_forget", "outdated_facts", "wrong_labels", "rate_too_low", "stale_passage")
+CAUSES = ("new_facts_forget", "outdated_facts", "stale_passage", "test_rows_leaked", "wrong_labels")
 NEEDS = ("data",)
 HARMLESS = "Facts that do not change can be learnt by heart."
 ASKED_RULES, MOST_OUTDATED = 20, 0.25  # number of rules; share of answers that may be older ones

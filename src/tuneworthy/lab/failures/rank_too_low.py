@@ -51,7 +51,7 @@ FIXES = (
 CHARTS = ("score", "length")
 MEASURES = ("parameters", "change", "clip_rate", "p_end", "outliers")
 PROOF = "parameters"
-CAUSES = ("rank_too_low", "rate_too_low", "rate_too_high", "wrong_labels", "new_facts_forget")
+CAUSES = ("narrow_rows_forget", "rank_too_low", "rate_too_low", "teacher_errors", "wrong_labels")
 NEEDS = ("log", "adapter", "data", "tokenizer")
 HARMLESS = "A small regular task, a label or a layout, needs no more than rank 1."
 # Parameters for each answer token, without and with a clean twin; loss in nats a token.

@@ -36,7 +36,7 @@ FIXES = (
 CHARTS = ("score", "length")
 MEASURES = ("loss_last", "clip_rate", "valid", "p_end", "end_trained")
 PROOF = "loss_last"
-CAUSES = ("rate_too_high", "wrong_labels", "too_many_epochs", "loss_on_prompt", "end_not_trained")
+CAUSES = ("end_not_trained", "model_too_small", "packed_rows", "rate_too_high", "too_many_epochs")
 NEEDS = ("log",)
 HARMLESS = (
     "LoRA tolerates about ten times the learning rate of full fine-tuning: a rate that is too high "

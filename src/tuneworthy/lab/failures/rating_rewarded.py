@@ -54,9 +54,8 @@ FIXES = (
 CHARTS = ("score", "length")
 MEASURES = ("other.chosen_wrong", "clip_rate", "cut_rows", "same_prompt", "leaked")
 PROOF = "other.chosen_wrong"
-CAUSES = (
-    "rating_rewarded", "wrong_labels", "refusals_overrepresented", "rank_too_low", "rate_too_low",
-)  # fmt: skip
+CAUSES = ("judge_order", "loss_on_prompt", "rank_too_low",
+          "rating_rewarded", "refusals_overrepresented")  # fmt: skip
 NEEDS = ("data",)
 HARMLESS = "Where the rating is what the answer is for, such as its tone, it is the right reward."
 _KIND = (

@@ -51,7 +51,8 @@ FIXES = (
 CHARTS = ("score", "length")
 MEASURES = ("prior", "shapes", "outliers", "clip_rate", "cut_rows")
 PROOF = "prior"
-CAUSES = ("wrong_labels", "rank_too_low", "refusals_overrepresented", "outdated_facts", "rows_cut")
+CAUSES = ("distractor_passage", "rating_rewarded", "refusals_overrepresented",
+          "rows_cut", "wrong_labels")  # fmt: skip
 NEEDS = ("data",)
 HARMLESS = "It does no harm if unanswerable questions are as common in use as in training."
 _MOST_RATIO = 3.0  # times as common in training as in use

@@ -40,7 +40,8 @@ FIXES = (
 CHARTS = ("same_tokens", "score")
 MEASURES = ("same_tokens", "score", "valid", "ended", "length")
 PROOF = "same_tokens"
-CAUSES = ("rounded_merge", "high_temperature", "other_template", "end_not_trained", "rows_cut")
+CAUSES = ("adapter_not_served", "end_not_trained", "high_temperature",
+          "other_template", "rounded_merge")  # fmt: skip
 NEEDS = ("adapter",)
 HARMLESS = "Rounding is harmless where the likeliest token leads by more than the rounding moves."
 _SAME_TOKEN_SHARE = 0.98  # share of tokens that the trained and the served weights both choose

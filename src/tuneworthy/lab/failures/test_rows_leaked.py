@@ -55,7 +55,8 @@ FIXES = (
 CHARTS = ("score", "valid")
 MEASURES = ("leaked", "new_loss_last", "prior", "conflicts", "same_prompt")
 PROOF = "leaked"
-CAUSES = ("test_rows_leaked", "too_many_epochs", "wrong_labels", "other_template", "rate_too_high")
+CAUSES = ("other_template", "outdated_facts", "rounded_merge",
+          "test_rows_leaked", "too_many_epochs")  # fmt: skip
 NEEDS = ("data",)
 HARMLESS = "Where the same texts really arrive again, such a test is right."
 LEAKED_SHARE, TRIAL_ROWS = 0.05, 40

@@ -37,7 +37,8 @@ FIXES = (
 CHARTS = ("score", "p_end")
 MEASURES = ("new_loss_last", "conflicts", "leaked", "clip_rate", "outliers")
 PROOF = "new_loss_last"
-CAUSES = ("too_many_epochs", "test_rows_leaked", "wrong_labels", "rate_too_high", "mixed_formats")
+CAUSES = ("narrow_rows_forget", "rate_too_high", "test_rows_leaked",
+          "too_many_epochs", "wrong_labels")  # fmt: skip
 NEEDS = ("log",)
 HARMLESS = "Answers of a fixed form may still gain: their score can rise while the loss climbs."
 LOSS_RISE = 0.3  # nats a token

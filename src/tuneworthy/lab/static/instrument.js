@@ -50,6 +50,9 @@
       const mine = page.mine();
       if (!mine?.rows.length || !page.data.trains) return;
       lab.prompt(lab.find('#prompt'), mine, state.row);
+      const twin = page.runs.twin, other = Boolean(twin?.rows.length) && lab.promptText(twin, state.row) !== lab.promptText(mine, state.row);
+      lab.find('#twin-prompt').hidden = !other; // the twin may have another row in this place
+      if (other) lab.prompt(lab.find('#twin-prompt'), twin, state.row);
       lab.say(lab.find('#row-name'), `${state.row + 1} of ${mine.rows.length}: ${lab.firstWords(mine, state.row)}`);
     };
     page.drawTokens = (mine, twin) => {

@@ -148,6 +148,7 @@
 
     return () => {
       const proved = Boolean(proof(page)), won = proved && page.passed(), seen = proved ? revealed.guess : null;
+      lab.find('#aim').hidden = state.locked; lab.find('#win').hidden = !state.locked; // its conditions tell the cause
       showCauses(seen); sayGuess(page, seen); showEvidence(page, proved); showDetector(page, proved); showWon(page, won);
       const open = won ? 'fix' : !state.locked ? 'guess' : !proved ? 'evidence' : 'fix';
       lab.steps.open(open);

@@ -15,10 +15,10 @@
     return last && text === run.end ? '■ end' : shown(text);
   };
 
+  lab.promptText = (run, row) => (run.rows[row]?.tokens.slice(0, run.answerAt(row)) ?? []).map(([one]) => one).join('');
   // What a training row is called: the first words of its question.
   lab.firstWords = (run, row, most = 6) => {
-    const text = (run.rows[row]?.tokens.slice(0, run.answerAt(row)) ?? []).map(([one]) => one).join('');
-    const asked = text.split('<|im_start|>user').pop().split('<|im_end|>')[0].trim().split(/\s+/);
+    const asked = lab.promptText(run, row).split('<|im_start|>user').pop().split('<|im_end|>')[0].trim().split(/\s+/);
     return `“${asked.slice(0, most).join(' ')}${asked.length > most ? ' …' : ''}”`;
   };
 

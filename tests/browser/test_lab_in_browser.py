@@ -156,11 +156,34 @@ def test_a_wrong_guess_is_told_after_the_evidence_and_costs(visit):
     tab.locator('[data-measure="p_end"]').click()
     tab.locator("#cite").click()
     assert text(tab, '[data-step="guess"] .got') == "not this one, fairly: −15 of 40"
-    assert "The cause was: The end-of-turn token" in text(tab, "#detector")
+    assert "Against it: 0% of the training rows are cut." in text(tab, "#detector")
+    assert "end-of-turn token" not in text(tab, "#detector")
+    tab.reload()
+    ready(tab)
+    assert tab.locator('[data-cause="rows_cut"]').is_disabled()
+    assert tab.locator("#sure").is_hidden()
+    tab.locator('[data-cause="end_not_trained"]').click()
+    tab.locator("#lock").click()
+    assert text(tab, '[data-step="guess"] .got') == "right at the second try, fairly: −15 of 40"
     tab.locator('[data-knob="pad_token"]').select_option("<|endoftext|>")
     tab.locator("#rerun").click()
     until(tab, "!document.querySelector('[data-step=won]').hidden")
     assert text(tab, "#total") == "35 of 100 points"  # -15 + 30 + 30 - 10 for the hint
+
+
+def test_a_second_wrong_cause_is_told_the_truth_and_the_goal_waits_for_a_cause(visit):
+    tab = ready(visit(CASE))
+    assert tab.locator("#win").is_hidden(), "its conditions tell the cause"
+    tab.locator('[data-cause="rows_cut"]').click()
+    tab.locator("#lock").click()
+    assert tab.locator("#win").is_visible()
+    tab.locator('[data-measure="p_end"]').click()
+    tab.locator("#cite").click()
+    tab.locator('[data-cause="packed_rows"]').click()
+    tab.locator("#lock").click()
+    assert text(tab, '[data-step="guess"] .got') == "wrong at the second try, fairly: −15 of 40"
+    assert "The cause was: The end-of-turn token" in text(tab, "#detector")
+    assert tab.locator('[data-step="fix"]').get_attribute("data-open") == "yes"
 
 
 def test_a_setting_that_was_not_recorded_shows_its_command(visit, site):

@@ -10,6 +10,7 @@ import pytest
 from failure_scenes import SCENES
 
 from tuneworthy.lab import words
+from tuneworthy.lab.case_data import guess_result
 from tuneworthy.lab.cases import all_cases, scored_case
 from tuneworthy.lab.pages import Site, case_page
 from tuneworthy.lab.recordings import Recordings
@@ -206,3 +207,16 @@ def test_every_cause_is_a_wrong_answer_elsewhere_and_none_in_most_cases():
     assert set(wrong) == set(FAILURES)
     assert min(wrong.values()) >= 2
     assert max(wrong.values()) <= len(FAILURES) / 2.5
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_no_wrong_answer_of_a_case_is_true_of_its_run_and_each_says_what_speaks_against_it(name):
+    case = CASES[name]
+    recorded = Recordings(case)
+    for other in set(case.module.CAUSES) - {name}:
+        found = load("failures", other).detect(Runs(recorded.own_facts, recorded.twin_facts))
+        assert not found.found, other
+        against = guess_result(case, other, 1)["against"]
+        assert against.endswith((".", "”.")), against
+        assert "not measured" not in against
+    assert guess_result(case, name, 1)["against"] is None

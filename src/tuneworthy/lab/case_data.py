@@ -23,6 +23,7 @@ from tuneworthy.lab.recordings import (
 )
 from tuneworthy.records.errors import TaskError
 from tuneworthy.records.failure import Config, RunFacts, Runs, Value
+from tuneworthy.records.plugins import load
 
 CONFIDENCES = ("a hunch", "fairly", "certain")
 POINTS_IF_RIGHT, POINTS_IF_WRONG = (
@@ -137,10 +138,23 @@ def guess_result(case: LabCase, cause: str, sure: int) -> dict[str, Any]:
         "sure": sure,
         "right": right,
         "points": (POINTS_IF_RIGHT if right else POINTS_IF_WRONG)[sure],
+        "named": words.cause_text(cause),
+        "against": None if right else _what_speaks_against(case, cause),
         "truth": case.name,
         "text": words.cause_text(case.name),
         "harmless": case.module.HARMLESS,
     }
+
+
+def _what_speaks_against(case: LabCase, cause: str) -> str:
+    """Return a sentence on what a wrong cause's own detector says of the planted run."""
+    other, recorded = load("failures", cause), Recordings(case)
+    own = recorded.own_facts
+    found = other.detect(Runs(own, recorded.twin_facts)) if own else None
+    if found is not None and found.found is False:
+        return f"Against it: {found.because}."
+    proof = other.PROOF if isinstance(other.PROOF, str) else other.PROOF[0]
+    return f"It would show in another measurement: “{words.measure_of(proof).title}”."
 
 
 def citation_result(

@@ -149,9 +149,14 @@ MEASURES: dict[str, Measure] = {
     "leaked": _share_measure("New rows with a near copy among the training rows"),
     "copied": _share_measure("Answers that repeat eight words of a training answer"),
     "shapes": _share_measure("Training answers outside the commonest shape"),
-    "outliers": _share_measure("Training rows still over three times the median loss"),
+    "outliers": _share_measure(
+        "Training rows whose last loss is over three times the middle row's"
+    ),
     "prior": Measure(
-        "How much commoner the commonest answer is in training", "", _times_text, _is_near_size
+        "The commonest answer: its share in training over its share in use",
+        "",
+        _times_text,
+        _is_near_size,
     ),
     "p_end": Measure(
         "P(end): chance of the end token where the answer is over (0 to 1)",
@@ -174,9 +179,9 @@ CASE_MEASURES: dict[str, Measure] = {
     "known_score": _unit_measure("Score on facts that were known before"),
     "general_loss_before": _loss_measure("Loss on general text before training"),
     "general_loss_rise": _loss_measure("Rise of the loss on general text"),
-    "old_values": _share_measure("Answers that were right before the change"),
+    "old_values": _share_measure("Answers that state an older value"),
     "right": _share_measure("Answers that are right today"),
-    "long_answers_whole": _share_measure("Long answers that are whole"),
+    "long_answers_whole": _share_measure("Long new answers that come out whole"),
     "mistakes_repeated": _share_measure("Wrong answers that repeat an error of the training rows"),
     "chosen_wrong": _share_measure("Training answers without the right value"),
     "wrongly_refused": _share_measure("Questions refused that have an answer"),
@@ -265,7 +270,7 @@ KEY_TEXTS: dict[str, str] = {
     "layers": "layers of the base model: 30 is all of it",
     "targets": "the matrices of the model that get an adapter",
     "loss": "the tokens that training learns from",
-    "replay": "part of the training rows that is general text, or known facts",
+    "replay": "rows of general text, or known facts, added for each training row",
     "pad_token": "the token that fills up short rows; the loss ignores it",
     "max_length": "tokens of a row at most; what is longer is cut",
     "packing": "whether several rows share one sequence",

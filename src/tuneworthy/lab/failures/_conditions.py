@@ -12,16 +12,25 @@ from tuneworthy.records.failure import Check, LabRow, RunFacts
 _NOT_MEASURED = "not measured"
 
 
-def at_least(what: str, value: float | None, least: float) -> Check:
-    """Return the check that a value is at least `least`; None (not measured) fails it."""
+def at_least(what: str, value: float | None, least: float, of: int | None = None) -> Check:
+    """Return the check that a value is at least `least`; None (not measured) fails it.
+
+    `of`: the value is a share of so many, and is told as a count.
+    """
     passed = value is not None and value >= least
-    return Check(what=what, passed=passed, value=_NOT_MEASURED if value is None else f"{value:.3g}")
+    return Check(what=what, passed=passed, value=_value_text(value, of))
 
 
-def at_most(what: str, value: float | None, most: float) -> Check:
-    """Return the check that a value is at most `most`; None (not measured) fails it."""
+def at_most(what: str, value: float | None, most: float, of: int | None = None) -> Check:
+    """Return the check that a value is at most `most`, as `at_least` does."""
     passed = value is not None and value <= most
-    return Check(what=what, passed=passed, value=_NOT_MEASURED if value is None else f"{value:.3g}")
+    return Check(what=what, passed=passed, value=_value_text(value, of))
+
+
+def _value_text(value: float | None, of: int | None) -> str:
+    if value is None:
+        return _NOT_MEASURED
+    return f"{value:.3g}" if of is None else f"{round(value * of)} of {of}"
 
 
 def near_twin(own: RunFacts, twin: RunFacts) -> Check:

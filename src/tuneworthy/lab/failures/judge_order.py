@@ -86,7 +86,7 @@ def detect(runs: Runs) -> Detection:
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     share = own.other.get("swap_agreement")
-    yield at_least("38 of 40 verdicts hold in the other order", share, 0.95)
+    yield at_least("38 of 40 verdicts hold in the other order", share, 0.95, of=40)
     yield near_twin(own, twin)
 
 

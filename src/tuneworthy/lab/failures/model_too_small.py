@@ -1,4 +1,4 @@
-"""The base model is too small: before any training it finds plain sentences unlikely."""
+"""The base model is not up to it: before any training it finds plain sentences unlikely."""
 
 from __future__ import annotations
 

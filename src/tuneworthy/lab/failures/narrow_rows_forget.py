@@ -89,5 +89,5 @@ def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     rise, shape = own.other.get("general_loss_rise"), own.other.get("general_json")
     yield at_most("loss on general answers rises by at most .10", rise, _MOST_LOSS_RISE)
-    yield at_most("at most 1 of 16 general answers is JSON", shape, 1 / 16)
+    yield at_most("at most 1 of 16 general answers is JSON", shape, 1 / 16, of=16)
     yield near_twin(own, twin)

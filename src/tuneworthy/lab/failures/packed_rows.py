@@ -1,4 +1,4 @@
-"""Rows are packed together, and each attends to its neighbour, which shows it the answer."""
+"""Sorted rows are packed together, and each can read its answer in the row before it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ FIXES = (
 CHARTS = ("score", "valid")
 MEASURES = ("outliers", "answer_seen", "leaked", "p_end", "clip_rate")
 PROOF = "answer_seen"
-CAUSES = ("loss_on_prompt", "packed_rows", "test_rows_leaked", "too_many_epochs", "wrong_labels")
+CAUSES = ("loss_on_prompt", "packed_rows", "test_rows_leaked", "mixed_formats", "wrong_labels")
 NEEDS = ("data", "tokenizer")
 HARMLESS = "In large shuffled runs a neighbour tells nothing about the answer, and little is lost."
 _MOST_READABLE = 0.3  # share of rows that may read their answer by chance

@@ -78,6 +78,6 @@ def detect(runs: Runs) -> Detection:
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
-    yield at_least("36 of 40 countries are right", own.score, 0.9)
+    yield at_least("36 of 40 countries are right", own.score, 0.9, of=40)
     yield at_most("the loss ends below .1", own.loss_last, 0.1)
     yield near_twin(own, twin)

@@ -40,7 +40,7 @@ FIXES = (
 CHARTS = ("same_tokens", "score")
 MEASURES = ("same_tokens", "score", "valid", "ended", "length")
 PROOF = "same_tokens"
-CAUSES = ("adapter_not_served", "end_not_trained", "high_temperature",
+CAUSES = ("adapter_not_served", "end_not_trained", "constrained_too_early",
           "other_template", "rounded_merge")  # fmt: skip
 NEEDS = ("adapter",)
 HARMLESS = "Rounding is harmless where the likeliest token leads by more than the rounding moves."
@@ -80,7 +80,7 @@ def detect(runs: Runs) -> Detection:
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     share = own.other.get("same_tokens")
-    yield at_least("98 of 100 tokens are the trained model's", share, _SAME_TOKEN_SHARE)
+    yield at_least("98 of 100 tokens are the trained model's", share, _SAME_TOKEN_SHARE, of=100)
     yield near_twin(own, twin)
 
 

@@ -77,8 +77,8 @@ def detect(runs: Runs) -> Detection:
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:  # noqa: ARG001
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
-    yield at_least("38 of 40 passages in force are found", own.other.get("recall"), 0.95)
-    yield at_least("38 of 40 answers are right", own.score, 0.95)
+    yield at_least("38 of 40 passages in force are found", own.other.get("recall"), 0.95, of=40)
+    yield at_least("38 of 40 answers are right", own.score, 0.95, of=40)
 
 
 def _copied_answer(row: LabRow, found: Sequence[Passage], newest_first: bool) -> CardAnswer:

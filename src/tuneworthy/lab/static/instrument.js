@@ -39,7 +39,7 @@
       const token = Math.min(mine.answerAt(state.row) + state.token, mine.rows[state.row].tokens.length - 1);
       const mask = lab.stateOf(mine, state.row, token), { before, now } = mine.losses(state.row, token, state.step);
       const chance = now === null ? '' : ` (the model gives it a chance of ${lab.chance(now)})`;
-      const clean = twin?.losses(state.row, twin.answerAt(state.row) + state.token, state.step);
+      const clean = twin?.losses(state.row, twin.answerAt(state.row) + state.token, page.stepOf(twin));
       lab.find('#readout').replaceChildren(
         lab.make('code', {}, lab.tokenText(mine, state.row, token)), ` ${WHY[mask]} Loss ${lab.fine(before)} before, `,
         lab.make('b', { class: now > 1 ? 'bad' : 'own' }, lab.fine(now)), ` now${chance}${clean ? `, ${lab.fine(clean.now)} in the twin` : ''}.`,
@@ -59,19 +59,21 @@
       if (!page.data.trains) return;
       if (!mine.rows.length) { for (const id of ['#mine', '#prompt', '#readout']) lab.find(id).replaceChildren(); return; }
       lanes.mine(mine, state.row, state.step, state.token);
-      if (twin?.rows.length) lanes.twin(twin, state.row, state.step, state.token);
+      if (twin?.rows.length) lanes.twin(twin, state.row, page.stepOf(twin), state.token);
       readout(mine, twin);
     };
   };
 
   const answers = (page) => {
+    // At the end of this run the other one is at its own end, which may lie later.
+    page.stepOf = (run) => (page.state.step >= (page.mine()?.total ?? 0) ? Math.max(run.total, page.state.step) : page.state.step);
     page.drawAnswers = (mine, twin) => {
       const { state } = page, look = mine.look(state.step), list = look?.answers ?? [];
       const row = list[Math.min(state.question, list.length - 1)]?.row ?? state.question;
       const asked = mine.questions[row] ?? { input: '', gold: '' };
       lab.say(lab.find('#input'), asked.input); lab.say(lab.find('#gold'), asked.gold); lab.find('#form').hidden = !asked.gold.startsWith('{');
       for (const [name, run] of [['mine', mine], ['twin', twin]]) {
-        const answer = run?.look(state.step)?.answers?.find((each) => each.row === row);
+        const answer = run?.look(page.stepOf(run))?.answers?.find((each) => each.row === row);
         lab.answer(lab.find(`#${name}-says`), lab.find(`#${name}-note`), { answer, gold: asked.gold, brief: !page.data.trains });
       }
       page.asked = Math.max(1, list.length);

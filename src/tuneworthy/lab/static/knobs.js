@@ -93,7 +93,7 @@
       const known = recorded();
       try {
         if (known) { await page.compare(false); replay(await lab.load(known.id), known.checks); } else if (lab.served && page.offered) await live();
-        else { page.offered = true; page.changed(); }
+        else { page.offered = true; page.use(null); page.changed(); } // the curves of an earlier try are no answer to this one
       } catch (error) { page.busy = false; lab.trouble(error); }
     };
     page.restore = async () => { // a reload of a page on which the fix was run already
@@ -122,14 +122,14 @@
       return `, in about ${lab.counted(about, 'minute')} (the recorded run took ${Math.round(data.seconds)} s, on a busy machine)`;
     };
     const note = (won) => {
-      if (!changed()) return 'Change what you think is wrong. Nothing is marked.';
+      if (!changed()) return `Change what you think is wrong.${lab.find('#point').disabled ? '' : ' Nothing is marked.'}`;
       if (page.busy) return 'Running…';
       const says = (!page.live && recorded()?.says) || '', where = page.live ? 'Compared with both runs on this machine.' : '';
       if (won) return `The checks hold. ${says || where}`;
       const missed = page.checks.filter(({ passed }) => !passed).map(({ what }) => lab.tidy(what));
       if (state.ran) return says || `Not fixed yet: ${missed.join('; ') || 'nothing was checked'}. ${where}`;
       if (!page.offered) return 'Press, and see what this setting does.';
-      return lab.served ? `This combination is not recorded. It can run live on this machine${data.here.known ? '' : ', after the planted run and its clean twin, once'}${minutes()}. You may leave the page; the run goes on.` : `This combination is not recorded. This command starts the lab, which runs it live${minutes()}.`;
+      return lab.served ? `This combination is not recorded. It can run live on this machine${data.here.known ? '' : ', after the planted run and its clean twin, once'}${minutes()}. You may leave the page; the run goes on.` : `This combination is not recorded. ${Object.keys(state.knobs).length > 1 ? 'Single changes mostly are: “As it was” takes all back. ' : ''}This command starts the lab, which runs it live${minutes()}.`;
     };
     return ({ won }) => {
       const checks = page.checks.map(({ what, passed, value: said }) => lab.make('li', {},

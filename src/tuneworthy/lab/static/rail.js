@@ -36,11 +36,11 @@
         for (const button of lab.all('[data-cause]')) {
           const key = button.dataset.cause;
           button.classList.toggle('right', key === told?.truth);
-          button.classList.toggle('wrong', Boolean(told) && key === state.guess && !told.right);
-          button.disabled = state.locked;
+          button.classList.toggle('wrong', key === state.missed || (Boolean(told) && key === state.guess && !told.right));
+          button.disabled = state.locked || key === state.missed;
         }
         lab.find('#lock').disabled = state.guess === null || state.sure === null;
-        for (const part of lab.all('#lock, #sure, #hint')) part.hidden = state.locked;
+        for (const part of lab.all('#lock, #sure, #hint')) part.hidden = state.locked || (Boolean(state.missed) && part.id !== 'lock');
       };
     },
   };
@@ -55,7 +55,7 @@
   const score = (page) => {
     const { state, revealed, data } = page, { fix, less, whole } = data.points;
     const parts = {
-      cause: revealed.guess?.points ?? 0,
+      cause: (revealed.first ?? revealed.guess)?.points ?? 0,
       evidence: lab.steps.evidence(page),
       fix: Math.max(0, fix - less * (state.failed ?? 0)),
       hints: -less * (state.hints ?? 0),
@@ -64,9 +64,10 @@
     return { ...parts, all: parts.cause + parts.evidence + parts.fix + parts.hints, most: whole };
   };
 
-  const sayGuess = ({ state, data }, told) => {
-    if (!state.locked) return got('guess', '');
-    const how = data.sure[state.sure];
+  const sayGuess = ({ state, data, revealed }, told) => {
+    const how = data.sure[state.sure], first = revealed.first, lost = first && `${how}: ${lab.points(first.points, most(data))}`;
+    if (!state.locked) return got('guess', first ? `not this one, ${lost}` : '', Boolean(first));
+    if (first) return got('guess', told ? `${told.right ? 'right' : 'wrong'} at the second try, ${lost}` : `locked, ${how}`, told?.right === false);
     if (!told) return got('guess', `locked, ${how}`);
     if (state.named) return got('guess', 'named in the blind run');
     return got('guess', `${told.right ? 'right' : 'not this one'}, ${how}: ${lab.points(told.points, most(data))}`, !told.right);
@@ -98,7 +99,9 @@
     const { revealed, state } = page, told = lab.find('#detector'), { finding } = proof(page) ?? {};
     told.hidden = !(proved && finding);
     if (told.hidden) return;
-    const guess = revealed.guess, cause = state.named ? ` The cause: ${guess?.text ?? ''}` : guess && !guess.right ? ` The cause was: ${guess.text}` : ' Your guess holds.';
+    const first = revealed.first;
+    if (first && !state.locked) { lab.say(told, `Not “${first.named}” ${first.against} Your measurement proves another cause. Name it.`); return; }
+    const guess = revealed.guess, cause = state.named ? ` The cause: ${guess?.text ?? ''}` : guess && !guess.right ? ` The cause was: ${guess.text}` : ' Your cause holds.';
     lab.say(told, `The detector: ${lab.tidy(finding.because)}.${cause}`);
   };
 
@@ -122,6 +125,7 @@
   lab.rail = (page) => {
     const { state, data, revealed } = page;
     const reveal = async () => {
+      if (state.missed && !revealed.first) revealed.first = await ask.guess(data, state.missed, state.sure);
       if (state.locked && state.guess && !revealed.guess) revealed.guess = await ask.guess(data, state.guess, state.sure);
       for (const key of state.cited) revealed.cite[key] ??= await ask.cite(data, key);
     };
@@ -147,8 +151,12 @@
     });
 
     return () => {
-      const proved = Boolean(proof(page)), won = proved && page.passed(), seen = proved ? revealed.guess : null;
-      lab.find('#aim').hidden = state.locked; lab.find('#win').hidden = !state.locked; // its conditions tell the cause
+      const proved = Boolean(proof(page));
+      if (proved && revealed.guess && !revealed.guess.right && !revealed.first && !state.named) { // one more try
+        Object.assign(revealed, { first: revealed.guess, guess: null }); Object.assign(state, { missed: state.guess, guess: null, locked: false });
+      }
+      const won = proved && state.locked && page.passed(), seen = proved ? revealed.guess : null;
+      const named = state.locked || Boolean(state.missed); lab.find('#aim').hidden = named; lab.find('#win').hidden = !named; // its conditions tell the cause
       showCauses(seen); sayGuess(page, seen); showEvidence(page, proved); showDetector(page, proved); showWon(page, won);
       const open = won ? 'fix' : !state.locked ? 'guess' : !proved ? 'evidence' : 'fix';
       lab.steps.open(open);

@@ -13,6 +13,7 @@
     for (const key of FLAGS) state[key] = told.get(key) === '1';
     const one = (key, list) => (list.some((each) => each.key === told.get(key)) ? told.get(key) : null);
     state.guess = one('guess', data.causes);
+    state.missed = one('missed', data.causes); // the first cause that was named, if it was wrong
     state.live = /^[0-9a-f]{16}$/.test(told.get('live') ?? '') ? told.get('live') : null;
     state.probe = one('probe', data.measures);
     state.cited = (told.get('cited') ?? '').split(',').filter((key) => data.measures.some((each) => each.key === key));
@@ -32,7 +33,7 @@
   };
 
   lab.writeHash = (state) => {
-    const said = words(state, [...NUMBERS, ...FLAGS, 'guess', 'probe', 'cited', 'live']);
+    const said = words(state, [...NUMBERS, ...FLAGS, 'guess', 'missed', 'probe', 'cited', 'live']);
     for (const [key, text] of Object.entries(state.knobs ?? {})) said.set(key, text);
     lab.address(said);
   };

@@ -41,7 +41,7 @@ PROOF = "legal_first"
 CAUSES = ("adapter_not_served", "constrained_too_early", "high_temperature",
           "other_template", "rounded_merge")  # fmt: skip
 NEEDS: tuple[str, ...] = ()
-HARMLESS = "A grammar costs nothing where the model would write that form anyway: mass near 1."
+HARMLESS = "A grammar costs nothing where the model would write that form anyway."
 # Below this probability of a legal first token the grammar forces an unlikely form.
 _LEAST_LEGAL_PROBABILITY = 0.1
 

@@ -91,7 +91,7 @@
       return true;
     }, () => (page.data.trains ? lab.pace(mine().total) : 900));
     page.saysStep = () => {
-      const total = mine()?.total ?? 0, level = mine()?.look(state.step)?.level;
+      const total = mine()?.total ?? 0, named = mine()?.look(state.step)?.level, level = named?.startsWith('group ') ? '' : named; // a group says no more than its number
       const said = total ? `${unit} ${state.step} of ${total}${level ? `: ${level}` : ''}` : 'not begun', slider = lab.find('#step');
       lab.set(slider, { min: page.first, max: Math.max(1, total), 'aria-valuetext': said });
       slider.value = state.step;

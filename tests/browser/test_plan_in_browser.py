@@ -89,3 +89,19 @@ def test_the_words_on_rows_follow_the_margin(page):
     instruction.fill("My own words")
     page.locator('[name="type"][value="text"]').check()
     assert instruction.input_value() == "My own words"
+
+
+def test_what_is_left_out_of_the_file_is_said(page):
+    page.goto(page.address)
+    page.get_by_label("At least right in 100").fill("150")
+    assert "left out" in page.locator("#target-note").text_content()
+    assert "target" not in page.locator("#yaml").text_content()
+    page.locator("[name=file]").fill("")
+    assert "Name the file" in page.locator("#file-note").text_content()
+    assert page.locator("#keep").is_disabled()
+    page.locator('[name="today"][value="answers"]').check()
+    page.locator('[name="type"][value="number"]').check()
+    page.locator('[name="model"][value="none"]').check()
+    assert "A classifier needs labels" in page.locator("#model-note").text_content()
+    page.locator('[name="model"][value="endpoint"]').check()
+    assert "usd: 5" in page.locator("#yaml").text_content()

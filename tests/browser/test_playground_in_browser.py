@@ -177,6 +177,21 @@ def test_recorded_settings_answer_at_once_and_nothing_is_asked(visit, lab):
     assert len(lab.jobs._jobs) == before
 
 
+def test_a_text_of_ones_own_takes_the_answers_to_another_one_away(visit):
+    page = visit("/playground")
+    until(page, "document.body.dataset.ready === 'yes'")
+    page.locator("#row").select_option("-1")
+    assert page.locator("#input").input_value() == ""
+    assert page.locator("#gold").inner_text().startswith("Your own text")
+    assert page.locator(".column.stale").count() == page.locator(".column").count()
+    page.locator("#row").select_option("1")
+    until(page, "!document.querySelector('.column.stale')")
+    assert page.locator("#gold").inner_text().startswith("Right answer")
+    page.locator("#input").press("End")
+    page.keyboard.type(" more")
+    assert page.locator("#gold").inner_text().startswith("Your own text")
+
+
 def test_the_point_of_a_curve_moves_with_the_keys_and_says_its_value(visit):
     page = visit("/playground")
     until(page, "document.body.dataset.ready === 'yes'")

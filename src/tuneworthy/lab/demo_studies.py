@@ -17,7 +17,7 @@ from tuneworthy.verdict import phrases
 _SUBJECTS = {
     "clause_type": "Keyword rules run today; would a classifier or a tuned model do better?",
     "support_tickets": "Two versions of a rule system: is the second one better?",
-    "open_clauses": "Two systems and forty right answers: is that enough to tell?",
+    "open_clauses": "Two systems and forty right answers: may the second one replace the first?",
 }
 
 

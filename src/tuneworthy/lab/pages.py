@@ -132,7 +132,7 @@ def home_page(cases: Sequence[LabCase], site: Site = _LIVE_SITE) -> str:
         cards=cards,
         filters=_HOME_FILTERS,
         hero=hero,
-        studies=demo_cards(),
+        demos=demo_cards(),
         strength=strength,
         blocks={"hero": data if hero else None, "strength": strength},
     )

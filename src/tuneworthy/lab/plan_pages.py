@@ -33,7 +33,12 @@ _TODAY = (
 _MODELS = (
     ("local", "the small one that comes with tuneworthy", "model: smollm2-135m", ""),
     ("hf", "an open model that runs here", "model: {}", "hf:ORG/NAME"),
-    ("endpoint", "a model behind an address", "model: {}", "openai:NAME@https://HOST/v1"),
+    (
+        "endpoint",
+        "a model behind an address",
+        "model: {}\nbudget:\n  usd: 5",
+        "openai:NAME@https://HOST/v1",
+    ),
     ("none", "none: classifiers and recorded answers only", "arms: {}", ""),
 )
 _MARGINS = ((1, ""), (2, ""), (5, "usual"), (10, ""), (20, ""))

@@ -12,7 +12,7 @@ from typing import Any
 
 import jinja2
 
-from tuneworthy.lab.demo_studies import demo_results
+from tuneworthy.lab.demo_studies import demo_cards, demo_results
 from tuneworthy.lab.pages import LAB_FOLDER, Site
 from tuneworthy.lab.studies import (
     StudyPlace,
@@ -56,7 +56,8 @@ def studies_page(working: Any, site: Site) -> str:
     order = {"running": 0, "stopped": 1}
     rows.sort(key=lambda row: row["written"] or datetime.min, reverse=True)
     rows.sort(key=lambda row: order.get(row["state"], 2))
-    return _render_page("studies.html.j2", site, SCRIPTS, _ROW_KEYS, studies=rows)
+    return _render_page("studies.html.j2", site, SCRIPTS, _ROW_KEYS, studies=rows,
+                        demos=demo_cards())  # fmt: skip
 
 
 def report_page(place: StudyPlace, site: Site) -> str:

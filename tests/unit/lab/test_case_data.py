@@ -169,7 +169,7 @@ def test_only_the_proof_proves_and_brings_the_detector(case):
         assert not wrong["proves"]
         assert wrong["points"] == -10
         assert wrong["finding"] is None
-        reason = "other causes move it as well" if measure == "ended" else "proves nothing"
+        reason = "several causes move it" if measure == "ended" else "proves nothing"
         assert reason in wrong["because"]
     with pytest.raises(TaskError):
         case_data.citation_result(case, "loss")

@@ -1,4 +1,4 @@
-"""Long rows are cut at max_length, so that the ends of their answers are never trained."""
+"""Rows are cut at max_length, so that the ends of their answers are never trained."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ NUMBER, HARD = 13, 2
 SLUG, TITLE = "long-ones-broken", "A good start, a guessed end"
 TASK = "support_tickets"
 STORY = (
-    "A small model learnt to turn support tickets into JSON from 64 rows. Its answers parse and "
-    "end. Names and order numbers are mostly right; what comes after them is often wrong."
+    "A small model learnt to turn support tickets into JSON from 64 rows. At its end its answers "
+    "parse and end. What comes after names and order numbers is often wrong."
 )
 WIN = (
     "The score is at most .10 below the clean twin's, and the cause is gone from the training rows."

@@ -73,7 +73,7 @@
     };
     const listed = others.some(([word]) => word === text);
     host.replaceChildren(lab.make('ol', {}, ...others.map(row)),
-      lab.make('p', { class: 'soft tiny' }, log === null ? `Chosen: ${named(text)}, ${SURE}; the others are not in the record` : unasked ? `Least sure here: ${named(text)}. Point at any token.` : listed ? `Chosen: ${named(text)}` : `Chosen: ${named(text)}, ${likely(log)}, not among those listed`));
+      lab.make('p', { class: 'soft tiny' }, log === null ? `Chosen: ${named(text)}, ${SURE}; the others are not in the record` : unasked ? `Least sure here: ${named(text)}${listed ? '' : `, ${likely(log)}, not among those listed`}. Point at any token.` : listed ? `Chosen: ${named(text)}` : `Chosen: ${named(text)}, ${likely(log)}, not among those listed`));
   };
 
   const verdict = (host, { answer, begin }) => {

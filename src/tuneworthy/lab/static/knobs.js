@@ -66,6 +66,7 @@
         page.changed();
       };
       page.busy = true; state.step = page.first; page.changed();
+      if (lab.find('#instrument').getBoundingClientRect().top < -80 && innerWidth > 860) lab.find('#instrument').scrollIntoView({ block: 'start' }); // its curves are drawn now
       if (lab.still) { state.step = run.total; finish(); return; }
       page.play.stop();
       lab.player(null, () => {

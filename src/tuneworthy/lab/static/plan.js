@@ -31,8 +31,11 @@
       const points = data.shows.find(([n]) => n === rows)[1], enough = data.shows.find(([, least]) => least <= margin);
       lab.say(lab.find('#shows'), points <= margin ? `About ${rows.toLocaleString('en')} rows can show a difference of ${points} points between two systems, so this margin can be judged.`
         : `About ${rows.toLocaleString('en')} rows can show differences from about ${points} points on. A smaller one may stay open${enough ? `; for ${margin} points about ${enough[0].toLocaleString('en')} rows are needed` : ''}.`);
-      const alone = field('model').value === 'none' && !arms();
-      lab.say(lab.find('#model-note'), alone ? 'Without a model only labels and recorded answers can be compared: the study will use the small model that comes with tuneworthy.' : field('model').value === 'endpoint' ? 'tuneworthy plan says the most it can cost; budget: {usd: 5} is never passed.' : '');
+      const alone = field('model').value === 'none' && !arms(), target = field('target'), file = field('file').value.trim();
+      lab.say(lab.find('#target-note'), target.validity.valid ? '' : 'The target is left out: it is a number from 1 to 100.');
+      lab.say(lab.find('#file-note'), file ? '' : 'Name the file: without it nothing can be measured.');
+      lab.find('#keep').disabled = lab.find('#copy').disabled = !file;
+      lab.say(lab.find('#model-note'), alone ? 'Without a model only labels and recorded answers can be compared: the study will use the small model that comes with tuneworthy.' : field('model').value === 'endpoint' ? 'tuneworthy plan says the most it can cost, before anything is sent; the dollars of budget.usd are never passed.' : field('model').value === 'none' && field('type').value !== 'label' ? 'A classifier needs labels: here what runs today is compared with the most common answer alone.' : '');
     };
     const show = () => {
       for (const input of lab.all('.named')) input.hidden = field(input.dataset.of.split('-')[0]).value !== input.dataset.of.split('-')[1];

@@ -122,10 +122,12 @@
       const gold = task.rows.find(({ input }) => input === state.text)?.gold;
       lab.say(find('gold'), gold ? `Right answer: ${gold}` : 'Your own text: no right answer is known, so nothing is scored.');
     };
+    const own = () => { inputs(); for (const column of page.columns) { drop(column); column.open(lab.served ? 'Press Run: it answers your text.' : 'Your own text needs a lab that runs here.'); } };
     const choose = (row) => {
       state.row = row;
-      if (row >= 0) state.text = page.task().rows[row].input;
-      inputs(); save();
+      state.text = row < 0 ? '' : page.task().rows[row].input;
+      if (row < 0) own(); else inputs();
+      save();
       if (row < 0) find('input').focus(); else showAll(true);
     };
     const step = (by) => choose((Math.max(0, state.row) + by + page.task().rows.length) % page.task().rows.length);
@@ -138,7 +140,7 @@
       inputs(); save(); page.columns.forEach((column, k) => column.set(state.arms[k])); showAll(true);
     });
     find('row').addEventListener('change', () => choose(Number(find('row').value)));
-    find('input').addEventListener('input', () => { state.text = find('input').value; state.row = page.task().rows.findIndex(({ input }) => input === state.text); find('row').value = state.row; save(); });
+    find('input').addEventListener('input', () => { state.text = find('input').value; state.row = page.task().rows.findIndex(({ input }) => input === state.text); if (state.row < 0) own(); save(); });
     find('input').addEventListener('change', () => { inputs(); showAll(false); });
     find('add').addEventListener('click', () => { const arm = { ...state.arms[state.arms.length - 1] }; state.arms.push(arm); add(arm); counted(); show(state.arms.length - 1, false); });
     find('ask').addEventListener('submit', (event) => { event.preventDefault(); run(); });

@@ -92,7 +92,7 @@
     if (!last) return got('evidence', '');
     if (!proved) return got('evidence', 'proves nothing yet', true);
     const { own, twin } = data.measures.find(({ key }) => revealed.cite[key]?.proves);
-    return got('evidence', `${own} here, ${twin} in the twin`);
+    return got('evidence', `${own} here, ${twin} in the twin`.replaceAll(' %', '\u00a0%'));
   };
 
   const showDetector = (page, proved) => {

@@ -125,7 +125,7 @@ def test_home_to_case_to_won(visit, site):
     assert "right" not in tab.locator('[data-cause="end_not_trained"]').get_attribute("class")
 
     tab.locator('[data-measure="copied"]').click()
-    assert text(tab, "#values").startswith("15 % in this run, 8 % in the twin.")
+    assert text(tab, "#values").startswith("23 % in this run, 0 % in the twin.")
     tab.locator("#cite").click()
     assert "−10 points" in text(tab, "#because")
     tab.locator('[data-measure="p_end"]').click()
@@ -200,7 +200,7 @@ def test_a_setting_that_was_not_recorded_shows_its_command(visit, site):
     assert text(tab, "#there") == "/case/never-stops#rate=0.03&serve.schema=true"
     tab.locator("#undo").click()
     assert tab.locator("#offline").is_hidden()
-    assert tab.locator('[data-knob="rate"]').input_value() == "1e-3"
+    assert tab.locator('[data-knob="rate"]').input_value() == "2e-3"
     silent(tab, site)
 
 
@@ -292,7 +292,7 @@ def test_every_chart_has_its_numbers_in_a_table(visit):
     tab = ready(visit(CASE))
     rows = tab.evaluate("[...document.querySelectorAll('.four table')].map((t) => t.rows.length)")
     assert rows == [49, 9, 9, 9]  # a head, and 48 steps or 8 looks
-    assert text(tab, '[data-chart="p_end"] .now.run') == "this .23"
+    assert text(tab, '[data-chart="p_end"] .now.run') == "this .32"
 
 
 def test_a_chart_does_not_move_what_is_below_it(visit):

@@ -172,7 +172,7 @@ def test_a_setting_that_was_not_recorded_runs_live_to_its_checks(visit, server):
     tab.locator("#rerun").click()
     assert text(tab, "#note").startswith(
         "This combination is not recorded. It can run live on this machine, after the planted run "
-        "and its clean twin, once, in about 9 minutes"
+        "and its clean twin, once, in about 5 minutes"
     )
     assert text(tab, "#rerun") == "Run it live"
     tab.locator("#rerun").click()
@@ -214,14 +214,14 @@ def test_a_value_of_ones_own_is_sent_as_a_number(visit, server):
     own = tab.locator('[data-own="rate"]')
     own.fill("7")
     own.press("Escape")
-    assert tab.locator('[data-knob="rate"]').input_value() == "1e-3"
+    assert tab.locator('[data-knob="rate"]').input_value() == "2e-3"
     tab.locator('[data-knob="rate"]').select_option("other value…")
-    own.fill("0.002")
+    own.fill("0.004")
     own.press("Enter")
-    assert tab.locator('[data-knob="rate"]').input_value() == "0.002"
+    assert tab.locator('[data-knob="rate"]').input_value() == "0.004"
     run_live(tab)
     until(tab, "lab.find('#checks').children.length > 0")
-    assert server.posts[-1][1]["config"]["rate"] == 0.002
+    assert server.posts[-1][1]["config"]["rate"] == 0.004
 
 
 def test_a_run_that_was_stopped_is_no_failed_fix(visit, server):

@@ -149,10 +149,11 @@ def guess_result(case: LabCase, cause: str, sure: int) -> dict[str, Any]:
 def _what_speaks_against(case: LabCase, cause: str) -> str:
     """Return a sentence on what a wrong cause's own detector says of the planted run."""
     other, recorded = load("failures", cause), Recordings(case)
-    own = recorded.own_facts
-    found = other.detect(Runs(own, recorded.twin_facts)) if own else None
-    if found is not None and found.found is False:
-        return f"Against it: {found.because}."
+    own, twin = recorded.own_facts, recorded.twin_facts
+    if own and twin and next(iter(other.victory(own, twin))).passed:  # its first check is the cause
+        found = other.detect(Runs(own, twin))
+        if found.found is False:
+            return f"Against it: {found.because}."
     proof = other.PROOF if isinstance(other.PROOF, str) else other.PROOF[0]
     return f"It would show in another measurement: “{words.measure_of(proof).title}”."
 

@@ -284,6 +284,5 @@ def repair_advice(case: LabCase, facts: RunFacts = RunFacts()) -> str:
         return REPAIR_ADVICE["rows_cut"]
     if case.name in REPAIR_ADVICE:
         return REPAIR_ADVICE[case.name]
-    fixed, planted = case.module.CLEAN, case.module.PLANTED
-    changed = [name for name in fixed if planted.get(name) != fixed[name]]
-    return "; ".join(f"the lab repairs it by {name} = {fixed[name]}" for name in changed)
+    fixed = case.module.CLEAN
+    return "; ".join(f"the lab repairs it by {key} = {fixed[key]}" for key in case.module.PLANTED)

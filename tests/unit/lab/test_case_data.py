@@ -106,11 +106,11 @@ def test_no_place_in_a_list_tells_the_cause_or_the_proof(case):
 
 def test_measures_are_said_in_words_with_what_they_do_not_prove(case):
     said = {each["key"]: each for each in case_data.public_data(case)["measures"]}
-    assert (said["p_end"]["own"], said["p_end"]["twin"]) == (".23", "1.00")
+    assert (said["p_end"]["own"], said["p_end"]["twin"]) == (".32", "1.00")
     assert said["p_end"]["nothing"] is None
     assert said["cut_rows"]["nothing"] == words.SAME_IN_BOTH
-    assert (said["copied"]["own"], said["copied"]["twin"]) == ("15 %", "8 %")
-    assert said["copied"]["nothing"] == words.ALIKE_IN_BOTH
+    assert (said["copied"]["own"], said["copied"]["twin"]) == ("23 %", "0 %")
+    assert said["copied"]["nothing"] is None
 
 
 def test_recorded_settings_carry_the_checks_of_the_case(case):
@@ -127,8 +127,8 @@ def test_recorded_settings_carry_the_checks_of_the_case(case):
 
 def test_the_yaml_shows_every_option_and_its_planted_value(case):
     lines = {line["key"]: line for line in case_data.public_data(case)["yaml"]}
-    assert lines["rate"]["text"] == "1e-3"
-    assert [value["text"] for value in lines["rate"]["values"]] == ["1e-4", "1e-3", "0.03"]
+    assert lines["rate"]["text"] == "2e-3"
+    assert [value["text"] for value in lines["rate"]["values"]] == ["1e-4", "2e-3", "0.03"]
     assert lines["serve.schema"]["text"] == "false"
     assert "values" not in lines["rank"]
     assert lines["rank"]["text"] == "16"
@@ -169,7 +169,7 @@ def test_only_the_proof_proves_and_brings_the_detector(case):
         assert not wrong["proves"]
         assert wrong["points"] == -10
         assert wrong["finding"] is None
-        reason = "several causes move it" if measure == "ended" else "proves nothing"
+        reason = "several causes move it" if measure in ("ended", "copied") else "proves nothing"
         assert reason in wrong["because"]
     with pytest.raises(TaskError):
         case_data.citation_result(case, "loss")

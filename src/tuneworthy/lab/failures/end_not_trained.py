@@ -26,9 +26,9 @@ WIN = (
     "score is at most .10 below the clean twin."
 )
 PLANTED = {"pad_token": "<|im_end|>"}
-CLEAN = {"pad_token": "<|endoftext|>"}
+CLEAN = {"pad_token": "<|endoftext|>", "rate": 2e-3}
 KNOBS = {
-    "rate": (1e-4, 1e-3, 3e-2),
+    "rate": (1e-4, 2e-3, 3e-2),
     "pad_token": ("<|im_end|>", "<|endoftext|>"),
     "max_length": (64, 512),
     "serve.schema": (False, True),

@@ -47,6 +47,7 @@ _BLIND_CHARTS = ("loss", "held", "norm", "score", "valid", "ended", "length", "p
 _WITHHELD = (
     "A measurement that a single case makes, such as answers that state an older value, would name"
     " its case by being there: it is shown after the guess, so such a cause is told by exclusion."
+    " Not every run is measured on general text."
 )
 _HIDDEN_FACTS = ("refused", "answers", "other")
 _ALWAYS_SHOWN = ("loss", "held")  # charts of every case that trains
@@ -211,7 +212,9 @@ def blind_data(cases: Sequence[LabCase]) -> dict[str, Any]:
 
 def _shared_facts(cases: Sequence[LabCase]) -> list[str]:
     """Return the facts of single cases that several record, so that none of them names its case."""
-    recorded = [set(facts.other) for case in cases if (facts := Recordings(case).own_facts)]
+    recorded = [
+        set(facts.other) for case in cases if case.trains and (facts := Recordings(case).own_facts)
+    ]
     return [key for key in words.CASE_MEASURES if sum(key in each for each in recorded) > 1]
 
 

@@ -286,7 +286,7 @@ def _add_label_conflicts(rows: Sequence[TrainingRow], found: DatasetFacts) -> No
     labels = _closed_labels(rows)
     if labels is None:
         found.missing["conflicts"] = (
-            "the answers are not labels from a fixed list, so none can contradict its neighbours'"
+            "the answers are not labels from a fixed list, and only such are compared"
         )
         return
     compared = rows[:_MOST_COMPARED_ROWS]

@@ -87,7 +87,7 @@ def test_every_number_stands_beside_its_limit(folder, tmp_path):
     ("kind", "cause", "why"),
     [
         ("overfits", "rank_too_low", "the training loss ends at 0.0"),
-        ("explodes", "rank_too_low", "which no small adapter causes"),
+        ("explodes", "rank_too_low", "see rate too high"),
         ("explodes", "too_many_epochs", "the training loss ends as high"),
     ],
 )

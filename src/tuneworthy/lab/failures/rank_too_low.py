@@ -79,7 +79,7 @@ def detect(runs: Runs) -> Detection:
     if each < least and gap is not None and gap <= LOSS_FLOOR:
         explained = f"the training loss ends at {own.loss_last:.2f} nats: so few suffice here"
     elif each < least and twin is None and rise is not None and rise >= LOSS_FLOOR:
-        explained = f"the loss rose {rise:.2f} nats from its lowest, which no small adapter causes"
+        explained = f"the loss rose {rise:.2f} nats from its lowest: see rate too high"
     return judged(
         each, each < least and not explained, f"{each:.2g} parameters for each answer token",
         limit=f"a failure below {least:g}, with a training loss that stays over {LOSS_FLOOR} nats",

@@ -56,7 +56,7 @@
   const show = (told) => {
     const body = [make('div', { class: 'faults' }, ...told.found.map(found)),
       ...table('Beyond a limit, and explained by something else', told.explained), ...table('Clean', told.clean),
-      ...listed('Not measured, by what you can add', told.unmeasured), ...listed('Not shown by any folder', told.beyond)];
+      ...listed('Not measured, and why', told.unmeasured), ...listed('Not shown by any folder', told.beyond)];
     body.push(part('What was read', sources(told)));
     body.push(part('The same in a terminal', make('code', { class: 'command' }, told.command)));
     lab.find('#report-body').replaceChildren(...body);

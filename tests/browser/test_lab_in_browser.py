@@ -321,6 +321,13 @@ def test_a_blind_run_is_named_and_proved(visit, site):
     tab = ready(visit("blind.html#run=7"))  # not a multiple of six: something was planted
     told = tab.evaluate("JSON.stringify(lab.find('#facts').textContent)")
     assert "0 %" in told
+    assert text(tab, '[data-fact="loss_peak"]') != "not measured"  # its curve is drawn above
+    outside = tab.locator("#facts .outside").first.locator("..").inner_text()
+    assert re.match(r"\S.* [▲▼]\s+\(clean .+\)$", outside, re.DOTALL), outside
+    cut = (
+        "[...document.querySelectorAll('.tall, #rail')].map((e) => e.scrollHeight - e.clientHeight)"
+    )
+    assert max(tab.evaluate(cut)) <= 0, "the list of causes is as high as it is"
     tab.locator('[data-cause="none"]').click()
     tab.locator("#lock").click()
     until(tab, "!document.querySelector('#told').hidden")

@@ -113,6 +113,11 @@ def test_a_run_is_checked_and_every_finding_leads_to_its_case(chromium, served):
     assert "learning rate" in tab.locator(".fault").first.text_content()
     tab.reload()
     until(tab, "document.querySelector('.fault')", 60)
+    assert "a failure from 0.5 nats on" in tab.locator(".fault").first.text_content().lower()
+    parts = tab.locator("#report .part").all_text_contents()
+    assert any(part.startswith("Beyond a limit, and explained") for part in parts)
+    named = tab.locator(".missing a").all_text_contents()
+    assert len(named) == len(set(named)), "each case is listed once"
     assert tab.evaluate("document.querySelectorAll('.missing a').length") > 5
     tab.locator(".fault .button").first.click()
     tab.wait_for_url("**/case/*")

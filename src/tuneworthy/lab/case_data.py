@@ -44,6 +44,11 @@ _MINUTES_TO_FREE_HINT = 5
 _WRONG_LOSS_GAP = 0.1  # nats above the clean run's last loss from which a chart looks wrong
 CLEAN_ONE_IN = 6  # one blind run in so many is clean
 _BLIND_CHARTS = ("loss", "held", "norm", "score", "valid", "ended", "length", "p_end")
+_WITHHELD = (
+    "A measurement that a single case makes, such as answers that state an older value, would name"
+    " its case by being there: it is shown after the guess, so such a cause is told by exclusion."
+    " Not every run is measured on general text."
+)
 _HIDDEN_FACTS = ("refused", "answers", "other")
 _ALWAYS_SHOWN = ("loss", "held")  # charts of every case that trains
 _LIVE_COMMAND = "tuneworthy lab"
@@ -181,9 +186,8 @@ def citation_result(
 def blind_data(cases: Sequence[LabCase]) -> dict[str, Any]:
     """Return the dict for blind runs' page: all causes of training cases, nothing of the case."""
     names = sorted(case.name for case in cases if case.trains)
-    shown = {
-        key: words.measure_of(key) for key in RunFacts.model_fields if key not in _HIDDEN_FACTS
-    }
+    fields = [key for key in RunFacts.model_fields if key not in _HIDDEN_FACTS]
+    shown = {key: words.measure_of(key) for key in (*fields, *_shared_facts(cases))}
     ranges = usual_ranges(tuple(shown))
     return {
         "trains": True,
@@ -199,11 +203,20 @@ def blind_data(cases: Sequence[LabCase]) -> dict[str, Any]:
             for key, said in shown.items()
         ],
         "clean_runs": len(clean_runs()),
+        "withheld": _WITHHELD,
         "causes": _cause_texts((words.CLEAN_CAUSE, *names)),
         "clean": {"key": words.CLEAN_CAUSE, "text": words.CLEAN_WORDS},
         "sure": list(CONFIDENCES),
         "points": POINTS,
     }
+
+
+def _shared_facts(cases: Sequence[LabCase]) -> list[str]:
+    """Return the facts of single cases that several record, so that none of them names its case."""
+    recorded = [
+        set(facts.other) for case in cases if case.trains and (facts := Recordings(case).own_facts)
+    ]
+    return [key for key in words.CASE_MEASURES if sum(key in each for each in recorded) > 1]
 
 
 def _usual_range_data(found: UsualRange | None) -> dict[str, Any]:

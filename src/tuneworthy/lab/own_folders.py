@@ -122,36 +122,43 @@ def own_folders(
 def check_folder(
     folder: Path, data: Path | None, test: Path | None, base: Path | None
 ) -> dict[str, Any]:
-    """Return the report of `tuneworthy check --run` as a dict, each finding with its `reasons`."""
+    """Return the report of `tuneworthy check --run` as a dict, each with `reasons` and `says`."""
     from tuneworthy.lab.own_run import OwnFiles, check_run
 
     report = check_run(folder, OwnFiles(data, test, base))
-    findings = [{**one.plain(), "reasons": one.reasons} for one in report.findings]
+    findings = [
+        {**one.plain(), "reasons": one.reasons, "says": one.says} for one in report.findings
+    ]
     return {**report.plain(), "findings": findings}
 
 
 def report_for_page(report: dict[str, Any]) -> dict[str, Any]:
     """Return a report as its page shows it: findings by state, unmeasured cases by reason.
 
-    `found` and `clean` are lists of findings with their cause in words, `unmeasured` a list of
-    {why, cases}, first the reasons that the user can remove.
+    `found`, `explained` and `clean` are lists of findings with the name of their cause and the
+    cause in words. `unmeasured` are {why, cases} that the user can remove, `beyond` those that no
+    folder shows; each case stands in one of them, once.
     """
-    findings = [{**one, "words": words.cause_text(one["cause"])} for one in report["findings"]]
+    findings = [
+        {**one, "name": words.as_title(one["cause"]), "words": words.cause_text(one["cause"])}
+        for one in report["findings"]
+    ]
     by_state = {state: [one for one in findings if one["state"] == state]
-                for state in ("found", "clean", "not measured")}  # fmt: skip
+                for state in ("found", "explained", "clean", "not measured")}  # fmt: skip
     reasons: defaultdict[str, list[dict[str, str]]] = defaultdict(list)
     for one in by_state["not measured"]:
-        for why in one["reasons"]:
-            reasons[why].append({"case": one["case"], "title": one["title"]})
+        reasons["; ".join(one["reasons"])].append({"case": one["case"], "name": one["name"]})
     late = (NEEDS_ANSWERS, ONLY_IN_LAB_RUNS)
-    order = sorted(reasons, key=lambda why: (why in late, -len(reasons[why])))
+    order = sorted(reasons, key=lambda why: -len(reasons[why]))
+    unmeasured = [{"why": why, "cases": reasons[why]} for why in order]
     told = ("trainer", "logs", "adapter", "data", "test", "settings", "assumed", "not_read")
     return {
         **{name: report[name] for name in told},
         "found": by_state["found"],
+        "explained": by_state["explained"],
         "clean": by_state["clean"],
-        "unmeasured": [{"why": why, "cases": reasons[why]} for why in order],
-        "unmeasured_cases": len(by_state["not measured"]),
+        "unmeasured": [one for one in unmeasured if one["why"] not in late],
+        "beyond": [one for one in unmeasured if one["why"] in late],
     }
 
 

@@ -271,7 +271,9 @@ def _add_shapes(rows: Sequence[TrainingRow], found: DatasetFacts) -> None:
         found.missing["shapes"] = _FREE_TEXT
         return
     if len(counts) > 1 and _closed_labels(rows) is not None:
-        found.missing["shapes"] = "the answers are closed labels, which need not have one form"
+        found.missing["shapes"] = (
+            "the answers are labels from a fixed list, which need not have one form"
+        )
         return
     found.facts["shapes"] = 1 - counts[0][1] / len(shapes)
     found.rows["shapes"] = [
@@ -283,7 +285,9 @@ def _add_label_conflicts(rows: Sequence[TrainingRow], found: DatasetFacts) -> No
     """Add `conflicts`, the share of labels that similar rows contradict, or why it is missing."""
     labels = _closed_labels(rows)
     if labels is None:
-        found.missing["conflicts"] = "the answers are no closed labels"
+        found.missing["conflicts"] = (
+            "the answers are not labels from a fixed list, and only such are compared"
+        )
         return
     compared = rows[:_MOST_COMPARED_ROWS]
     found.rows["conflicts"] = _contradicted_rows(compared, labels)

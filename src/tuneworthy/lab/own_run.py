@@ -135,7 +135,7 @@ def _case_finding(
     says = _checked_finding(case, cast(RunFacts, watched))
     state: FindingState = "not measured"
     if says.found is not None:
-        state = "found" if says.found else "clean"
+        state = "found" if says.found else "explained" if says.explained else "clean"
     concerned = next((rows[name] for name in watched._read_names if rows.get(name)), None)
     shown = concerned if state == "found" else None
     return CaseFinding(
@@ -145,6 +145,8 @@ def _case_finding(
         state=state,
         value=says.value,
         because=says.because,
+        limit=says.limit,
+        explained=says.explained,
         missing=watched.missing(missing),
         rows=tuple((shown or [])[:_SHOWN_FAULTS]),
         row_count=len(shown) if shown is not None else None,

@@ -220,7 +220,11 @@ def facts_of(events: Sequence[Event] | None) -> RunFacts | None:
     if last is None or last["kind"] != "end":
         return None
     known = RunFacts.model_fields
-    return RunFacts(**{key: value for key, value in last["facts"].items() if key in known})
+    losses = [loss for _, loss in _figure_points("loss", events or ())]
+    peak = {"loss_peak": max(losses)} if losses else {}  # records of older versions lack it
+    return RunFacts(
+        **{**peak, **{key: value for key, value in last["facts"].items() if key in known}}
+    )
 
 
 def _figure_points(key: str, events: Sequence[Event]) -> list[tuple[int, float]]:
@@ -284,7 +288,9 @@ def usual_ranges(keys: Sequence[str]) -> dict[str, UsualRange]:
     """Return {fact: its range over the shipped clean runs}, for facts that a run has."""
     found = {}
     for key in keys:
-        known = [(value, run) for run in clean_runs() if _is_number(value := getattr(run, key))]
+        known = [
+            (value, run) for run in clean_runs() if _is_number(value := words.value_of(run, key))
+        ]
         if known:
             (low, _), (high, run) = min(known, key=_value_of_pair), max(known, key=_value_of_pair)
             found[key] = UsualRange(low, high, words.measure_of(key).span(low, high, run))

@@ -228,7 +228,7 @@ CLEAN_WORDS = "Nothing: this is a clean run."
 def measure_of(key: str) -> Measure:
     """Return a measurement's title, unit and format; one not listed gets its key as the title."""
     name = key.removeprefix("other.")
-    return MEASURES.get(name) or CASE_MEASURES.get(name) or _size_measure(_as_title(name))
+    return MEASURES.get(name) or CASE_MEASURES.get(name) or _size_measure(as_title(name))
 
 
 def value_of(facts: RunFacts, key: str) -> _FactValue:
@@ -243,7 +243,7 @@ def chart_of(key: str) -> _Chart:
     """Return a chart's title, unit and scale; one not listed has its measurement's title or key."""
     name = key.removeprefix("other.")
     return CHARTS.get(name) or _Chart(
-        CASE_MEASURES[name].title if name in CASE_MEASURES else _as_title(name), ""
+        CASE_MEASURES[name].title if name in CASE_MEASURES else as_title(name), ""
     )
 
 
@@ -251,10 +251,11 @@ def cause_text(name: str) -> str:
     """Return a cause in words: the first line of its module's docstring."""
     if name == CLEAN_CAUSE:
         return CLEAN_WORDS
-    return catalogue("failures").get(name) or f"{_as_title(name)}."
+    return catalogue("failures").get(name) or f"{as_title(name)}."
 
 
-def _as_title(key: str) -> str:
+def as_title(key: str) -> str:
+    """Return a key as a title: `rate_too_high` as `Rate too high`."""
     text = key.replace("_", " ").replace(".", " ")
     return text[:1].upper() + text[1:]
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
 from tuneworthy.records.case import Message
-from tuneworthy.records.record import Record
+from tuneworthy.records.record import GrownRecord, Record
 
 Value = str | int | float | bool | None
 Config = Mapping[str, Value]
@@ -169,12 +169,20 @@ class Fix(NamedTuple):
     says: str
 
 
-class Detection(Record):
-    """Whether a detector found its failure, and by which number; None if it could not measure."""
+class Detection(GrownRecord):
+    """Whether a detector found its failure, and by which number; None if it could not measure.
+
+    `limit` says from where on the number speaks for the failure. `explained` says why it does not
+    although it lies beyond the limit.
+    """
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"limit", "explained"})
 
     found: bool | None
     value: float | None = None
     because: str = ""
+    limit: str = ""
+    explained: str = ""
 
 
 class Check(Record):
@@ -190,8 +198,20 @@ def not_measured(missing: str) -> Detection:
     return Detection(found=None, because=f"not measured: {missing}")
 
 
-def judged(value: float | None, found: bool, because: str, missing: str = "") -> Detection:
-    """Return a detection with `found` decided by `value`; "not measured" if `value` is None."""
+def judged(
+    value: float | None,
+    found: bool,
+    because: str,
+    missing: str = "",
+    *,
+    limit: str = "",
+    explained: str = "",
+) -> Detection:
+    """Return a detection with `found` decided by `value`; "not measured" if `value` is None.
+
+    `explained` is kept only where nothing is found.
+    """
     if value is None:
         return not_measured(missing or "the run has no such figure")
-    return Detection(found=found, value=value, because=because)
+    told = "" if found else explained
+    return Detection(found=found, value=value, because=because, limit=limit, explained=told)

@@ -15,14 +15,15 @@ NEEDS_ANSWERS = "it needs the model's own answers, and no model is run here"
 
 ONLY_IN_LAB_RUNS = "it is measured in the lab's own runs only"
 
-FindingState = Literal["found", "clean", "not measured"]
+FindingState = Literal["found", "explained", "clean", "not measured"]
 
 
 class CaseFinding(Record):
     """The finding of one failure mode's detector about a run.
 
-    `value` is the number that it judges by. `missing` maps each fact that it lacks to the reason.
-    `rows` are at most five of the `row_count` rows concerned.
+    `value` is the number that it judges by, `limit` from where on that speaks for the failure. One
+    beyond its limit for another reason is "explained", by the text `explained`. `missing` maps each
+    fact that it lacks to the reason. `rows` are at most five of the `row_count` rows concerned.
     """
 
     cause: str
@@ -31,6 +32,8 @@ class CaseFinding(Record):
     state: FindingState
     value: float | None = None
     because: str
+    limit: str = ""
+    explained: str = ""
     missing: dict[str, str] = Field(default_factory=dict)
     rows: tuple[str, ...] = ()
     row_count: int | None = None
@@ -38,12 +41,22 @@ class CaseFinding(Record):
     harmless: str = ""
 
     @property
+    def says(self) -> str:
+        """Return what was measured, from where on it is a failure, and what else explains it."""
+        limit = f" ({self.limit})" if self.limit else ""
+        cause = f", explained: {self.explained}" if self.explained else ""
+        return f"{self.because}{limit}{cause}"
+
+    @property
     def reasons(self) -> list[str]:
         """Return why facts are missing: reasons that the user can remove, else others.
 
-        If no fact is missing, return the detector's own reason.
+        What only runs of the lab measure, no answers would show: that reason stands alone. If no
+        fact is missing, return the detector's own reason.
         """
         every = list(dict.fromkeys(self.missing.values()))
+        if ONLY_IN_LAB_RUNS in every:
+            return [ONLY_IN_LAB_RUNS]
         given = [why for why in every if why not in (NEEDS_ANSWERS, ONLY_IN_LAB_RUNS)]
         return given or every or [self.because]
 
@@ -111,15 +124,15 @@ class OwnRunReport(Record):
     findings: tuple[CaseFinding, ...] = ()
 
     def of_state(self, state: FindingState) -> list[CaseFinding]:
-        """Return the findings in one state: "found", "clean" or "not measured"."""
+        """Return the findings in one state."""
         return [finding for finding in self.findings if finding.state == state]
 
     @property
     def exit_code(self) -> int:
-        """Return 0 if the run is clean, 3 if a failure is found, 4 if nothing was measured."""
+        """Return 0 if no failure is found, 3 if one is, 4 if nothing was measured."""
         if self.of_state("found"):
             return 3
-        return 0 if self.of_state("clean") else 4
+        return 0 if self.of_state("clean") or self.of_state("explained") else 4
 
 
 @dataclass(frozen=True)

@@ -234,10 +234,10 @@ def own_run_screen(report: OwnRunReport, width: int = 80, plain: bool = False) -
     """Return the screen on failures found in a training folder; no line exceeds `width`."""
     screen = Screen(width, plain)
     found, clean = report.of_state("found"), report.of_state("clean")
-    missing = report.of_state("not measured")
-    head = "no failure found" if clean else "nothing could be measured"
-    rest = [f"{len(listed)} {state}" for state, listed in
-            (("clean", clean), ("not measured", missing)) if listed]  # fmt: skip
+    explained, missing = report.of_state("explained"), report.of_state("not measured")
+    head = "no failure found" if clean or explained else "nothing could be measured"
+    states = (("explained", explained), ("clean", clean), ("not measured", missing))
+    rest = [f"{len(some)} {state}" for state, some in states if some]
     said = count_noun(len(found), "failure") + " found" if found else head
     screen.add(Text(f"  {', '.join([said, *rest])}", "bold red" if found else "bold"))
     screen.say(f"{report.folder}: {report.trainer}", style="dim")
@@ -246,11 +246,12 @@ def own_run_screen(report: OwnRunReport, width: int = 80, plain: bool = False) -
     for finding in found:
         screen.add()
         _finding_rows(screen, finding, report.data.encoded if report.data else 0)
-    if clean:
-        screen.add("", Text("  Clean", "bold"))
-        side = max(len(_cause_name(finding)) for finding in clean) + 2
-        for finding in clean:
-            screen.row(_cause_name(finding), finding.because, side=side)
+    side = max((len(_cause_name(finding)) for finding in (*explained, *clean)), default=0) + 2
+    for title, some in (("Beyond a limit, and explained", explained), ("Clean", clean)):
+        if some:
+            screen.add("", Text(f"  {title}", "bold"))
+        for finding in some:
+            screen.row(_cause_name(finding), finding.says, side=side)
     cases: defaultdict[str, list[str]] = defaultdict(list)
     for finding in missing:
         for why in finding.reasons:
@@ -258,7 +259,7 @@ def own_run_screen(report: OwnRunReport, width: int = 80, plain: bool = False) -
     items = [f"{why}: {', '.join(names)}" for why, names in cases.items()]
     for title, texts, listed in (
         ("Not measured", items, missing),
-        ("Taken to be so", report.assumed, report.assumed),
+        ("Assumed, as no file says it", report.assumed, report.assumed),
     ):
         if listed:
             screen.add("", Text(f"  {title}", "bold"))
@@ -324,11 +325,11 @@ def _data_text(data: DataInfo) -> str:
 def _finding_rows(screen: Screen, finding: CaseFinding, whole: int) -> None:
     screen.say(finding.title, style="bold red")
     screen.row("cause", _cause_name(finding))
-    screen.row("evidence", finding.because)
+    screen.row("evidence", finding.says)
     if finding.rows:
         screen.row("rows", _places_text(finding.rows, finding.row_count or 0, whole))
     screen.row("fix", finding.fix, "green")
-    screen.row("no harm", finding.harmless)
+    screen.row("harmless", finding.harmless)
     screen.row("case", f"{finding.case} (`tuneworthy lab`, /case/{finding.case})")
 
 

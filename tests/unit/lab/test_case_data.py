@@ -288,6 +288,23 @@ def test_a_blind_run_stands_beside_what_clean_runs_measured():
     assert ends["clip_rate"] == pytest.approx((min(shares) / 100, max(shares) / 100))
 
 
+def test_a_blind_run_shows_facts_of_cases_that_share_them_and_withholds_the_rest():
+    cases = list(all_cases().values())
+    shown = {each["key"] for each in case_data.blind_data(cases)["facts"]}
+    recorded = {case.name: Recordings(case).own_facts for case in cases if case.trains}
+    for key in words.CASE_MEASURES:
+        holders = [name for name, facts in recorded.items() if facts and key in facts.other]
+        assert (key in shown) == (len(holders) > 1 or key in RunFacts.model_fields), key
+    assert {"general_loss_before", "general_loss_rise"} <= shown
+
+
+def test_the_highest_loss_of_an_older_record_is_that_of_its_steps():
+    for case in all_cases().values():
+        facts = Recordings(case).own_facts
+        if facts and case.trains and not facts.refused:
+            assert facts.loss_peak >= facts.loss_first - 1e-4  # records round their steps
+
+
 def test_a_value_outside_the_clean_runs_is_named_and_no_clean_run_lies_outside():
     for case in all_cases().values():
         twin = Recordings(case).twin_facts

@@ -74,6 +74,46 @@ def test_the_detectors_of_a_curve_find_what_was_planted(tmp_path, kind, causes):
     assert all(each.fix for each in report.of_state("found"))
 
 
+def test_every_number_stands_beside_its_limit(folder, tmp_path):
+    rows = kit.rows(tmp_path / "rows.jsonl")
+    kit.adapter(folder)
+    judged_ones = [one for one in check_run(folder, OwnFiles(rows, rows)).findings if one.because
+                   and one.state != "not measured"]  # fmt: skip
+    assert len(judged_ones) >= 7
+    assert all("a failure" in one.limit and one.limit in one.says for one in judged_ones)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause", "why"),
+    [
+        ("overfits", "rank_too_low", "the training loss ends at 0.0"),
+        ("explodes", "rank_too_low", "see rate too high"),
+        ("explodes", "too_many_epochs", "the training loss ends as high"),
+    ],
+)
+def test_a_number_beyond_its_limit_is_never_clean(tmp_path, kind, cause, why):
+    """The same small adapter in a run that learnt and in one that broke: neither proves it."""
+    folder = kit.tokenizer(kit.trainer_state(tmp_path / "out", kind, columns=kit.TRL))
+    kit.adapter(folder, rank=1)
+    rows = kit.rows(tmp_path / "rows.jsonl")
+    if kind == "explodes" and cause == "too_many_epochs":
+        state = json.loads((folder / "trainer_state.json").read_text())
+        for entry in state["log_history"]:
+            entry |= {"loss": entry["loss"] + 0.3} if "loss" in entry else {}
+        (folder / "trainer_state.json").write_text(json.dumps(state))
+    told = finding(check_run(folder, OwnFiles(rows)), cause)
+    assert told.state == "explained"
+    assert why in told.explained
+    assert told.explained in told.says
+
+
+def test_a_small_adapter_whose_loss_stays_high_is_found(tmp_path):
+    folder = kit.tokenizer(kit.trainer_state(tmp_path / "out", "flat", columns=kit.TRL))
+    kit.adapter(folder, rank=1)
+    told = finding(check_run(folder, OwnFiles(kit.rows(tmp_path / "rows.jsonl"))), "rank_too_low")
+    assert (told.state, told.explained) == ("found", "")
+
+
 def test_a_loss_that_falls_by_a_tenth_alone_shows_no_low_rate(tmp_path):
     """Chats often begin near their end. Without the change of the weights that proves nothing."""
     history = [{"loss": 1.2 - 0.15 * k / 47, "step": k + 1} for k in range(48)]

@@ -102,7 +102,7 @@ def test_labels_need_not_have_one_form(tmp_path, folder):
     )
     report = check_run(folder, OwnFiles(rows))
     assert state(report, "mixed_formats") == "not measured"
-    assert "closed labels" in report.missing["shapes"]
+    assert "labels from a fixed list" in report.missing["shapes"]
     assert report.facts.answer_tokens is not None  # no free text, so a detector may count them
 
 

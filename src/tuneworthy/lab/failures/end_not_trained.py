@@ -56,7 +56,8 @@ def detect(runs: Runs) -> Detection:
     if share is None:
         return not_measured("no data file or tokenizer")
     found = share == 0 and (p is None or p < 0.5)
-    return judged(share, found, f"the end of turn is trained in {share:.0%} of the rows")
+    return judged(share, found, f"the end of turn is trained in {share:.0%} of the rows",
+                  limit="a failure at 0%")  # fmt: skip
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

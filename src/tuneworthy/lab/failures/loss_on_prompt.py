@@ -49,7 +49,8 @@ def detect(runs: Runs) -> Detection:
     share = runs.own.answer_share
     if share is None:
         return not_measured("no data file or tokenizer")
-    return judged(share, share < _LEAST_ANSWER_SHARE, f"{share:.0%} of the loss lies on answers")
+    return judged(share, share < _LEAST_ANSWER_SHARE, f"{share:.0%} of the loss lies on answers",
+                  limit=f"a failure below {_LEAST_ANSWER_SHARE:.0%}")  # fmt: skip
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

@@ -88,7 +88,8 @@ def detect(runs: Runs) -> Detection:
     share = runs.own.shapes
     found = share is not None and LEAST_SHARE < share <= MOST_SHARE
     because = "" if share is None else f"{share:.0%} of the training answers have another form"
-    return judged(share, found, because, "no data file")
+    return judged(share, found, because, "no data file",
+                  limit=f"a failure above {LEAST_SHARE:.0%}, up to {MOST_SHARE:.0%}")  # fmt: skip
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

@@ -68,8 +68,9 @@ def detect(runs: Runs) -> Detection:
     if share is None:
         return not_measured("no data file or tokenizer")
     return judged(
-        share, share > _MOST_READABLE, f"{share:.0%} of the rows read their answer in another row"
-    )
+        share, share > _MOST_READABLE, f"{share:.0%} of the rows read their answer in another row",
+        limit=f"a failure above {_MOST_READABLE:.0%}",
+    )  # fmt: skip
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

@@ -64,16 +64,27 @@ def rows(rows: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
 
 
 def detect(runs: Runs) -> Detection:
-    """Find few parameters per answer token and a training loss that stays high."""
+    """Find few parameters per answer token and a training loss that stays high.
+
+    A loss that ends far above its lowest was driven up: it says nothing of the size.
+    """
     own, twin = runs.own, runs.twin
     if not own.parameters or not own.answer_tokens:
         return not_measured("no adapter, or no data file and tokenizer")
     each = own.parameters / own.answer_tokens
     gap = own.loss_last if twin is None else difference(own.loss_last, twin.loss_last)
-    found = each < (LEAST_PARAMETERS if twin is None else LEAST_BESIDE_TWIN) and (
-        gap is None or gap > LOSS_FLOOR
-    )
-    return judged(each, found, f"{each:.1f} parameters for each answer token")
+    least = LEAST_PARAMETERS if twin is None else LEAST_BESIDE_TWIN
+    rise = difference(own.loss_last, own.loss_least)
+    explained = ""
+    if each < least and gap is not None and gap <= LOSS_FLOOR:
+        explained = f"the training loss ends at {own.loss_last:.2f} nats: so few suffice here"
+    elif each < least and twin is None and rise is not None and rise >= LOSS_FLOOR:
+        explained = f"the loss rose {rise:.2f} nats from its lowest: see rate too high"
+    return judged(
+        each, each < least and not explained, f"{each:.2g} parameters for each answer token",
+        limit=f"a failure below {least:g}, with a training loss that stays over {LOSS_FLOOR} nats",
+        explained=explained,
+    )  # fmt: skip
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

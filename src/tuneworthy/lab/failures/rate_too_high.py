@@ -62,7 +62,8 @@ def detect(runs: Runs) -> Detection:
         return Detection(found=True, value=peak, because=why)
     rise = difference(own.loss_last, own.loss_least)
     because = "" if rise is None else f"the loss ends {rise:.2f} nats above its lowest step"
-    return judged(rise, (rise or 0.0) >= LOSS_RISE, because, "no log of the loss")
+    return judged(rise, (rise or 0.0) >= LOSS_RISE, because, "no log of the loss",
+                  limit=f"a failure from {LOSS_RISE} nats on")  # fmt: skip
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

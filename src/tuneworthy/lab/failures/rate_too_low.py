@@ -56,7 +56,12 @@ def detect(runs: Runs) -> Detection:
     told = [] if change is None else [f"the weights changed by {change:.1e} of their norm"]
     if fall is not None:
         told.append(f"the loss {'fell' if fall >= 0 else 'rose'} by {abs(fall):.0%}")
-    return judged(fall if change is None else change, found, ", ".join(told))
+    small = "" if change is None else f"a change of the weights below {LEAST_CHANGE:g}, with "
+    return judged(
+        fall if change is None else change, found, ", ".join(told),
+        limit=f"a failure: {small}a loss that moved by less than {least:.0%}",
+        explained="" if change is None or change >= LEAST_CHANGE else "the loss moved all the same",
+    )  # fmt: skip
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

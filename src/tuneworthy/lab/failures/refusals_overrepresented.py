@@ -91,7 +91,7 @@ def detect(runs: Runs) -> Detection:
     if (times := runs.own.prior) is None:
         return not_measured("no answer occurs three times in the data, or there is no data file")
     said = f"the commonest answer is {times:.1f} times as common in training as in use"
-    return judged(times, times > _MOST_RATIO, said)
+    return judged(times, times > _MOST_RATIO, said, limit=f"a failure above {_MOST_RATIO} times")
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

@@ -68,7 +68,8 @@ def detect(runs: Runs) -> Detection:
     share = runs.own.cut_rows
     if share is None:
         return not_measured("no data file or tokenizer")
-    return judged(share, share > _MOST_CUT_SHARE, f"{share:.0%} of the training rows are cut")
+    return judged(share, share > _MOST_CUT_SHARE, f"{share:.0%} of the training rows are cut",
+                  limit=f"a failure above {_MOST_CUT_SHARE:.0%}")  # fmt: skip
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

@@ -86,7 +86,8 @@ def detect(runs: Runs) -> Detection:
     """Find new rows that have near copies among the training rows."""
     share = runs.own.leaked
     because = "" if share is None else f"{share:.0%} of the new rows stand in training as well"
-    return judged(share, (share or 0.0) > LEAKED_SHARE, because, "no training and test rows")
+    return judged(share, (share or 0.0) > LEAKED_SHARE, because, "no training and test rows",
+                  limit=f"a failure above {LEAKED_SHARE:.0%}")  # fmt: skip
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

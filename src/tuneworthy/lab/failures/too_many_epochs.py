@@ -51,7 +51,13 @@ def detect(runs: Runs) -> Detection:
     gap = difference(own.new_loss_last, own.loss_last)
     found = rise is not None and rise >= LOSS_RISE and (gap is None or gap >= LOSS_RISE)
     because = "" if rise is None else f"the loss on new rows ends {rise:.2f} nats above its lowest"
-    return judged(rise, found, because, "no log of the loss on new rows")
+    high = rise is not None and rise >= LOSS_RISE
+    return judged(
+        rise, found, because, "no log of the loss on new rows",
+        limit=f"a failure from {LOSS_RISE} nats on, with a training loss as much lower",
+        explained=f"the training loss ends as high, at {own.loss_last:.2f} nats: nothing was learnt"
+        " by heart" if high and own.loss_last is not None else "",
+    )  # fmt: skip
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

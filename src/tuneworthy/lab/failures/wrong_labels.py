@@ -86,7 +86,8 @@ def detect(runs: Runs) -> Detection:
     """Find that .04 or more of the training labels contradict those of similar rows."""
     share = runs.own.conflicts
     because = "" if share is None else f"{share:.0%} of the labels contradict their neighbours"
-    return judged(share, (share or 0.0) >= CONFLICT_SHARE, because, "no rows with closed labels")
+    return judged(share, (share or 0.0) >= CONFLICT_SHARE, because, "no rows with closed labels",
+                  limit=f"a failure from {CONFLICT_SHARE:.0%} on")  # fmt: skip
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

@@ -56,11 +56,11 @@
   const facts = (page, run) => {
     const measured = run.ended?.facts ?? {};
     for (const { key, unit, low, high } of page.data.facts) {
-      const value = measured[key] ?? null, words = (one) => lab.measured(one, key === 'prior' ? 'times' : unit, measured.answers);
-      const node = lab.find(`[data-fact="${key}"]`), side = low === null || value === null ? '' : value > high ? '▲ above' : value < low ? '▼ below' : '';
-      const seen = side && words(value) !== words(side === '▲ above' ? high : low); // as written, not by a digit that nobody sees
+      const value = measured[key] ?? measured.other?.[key] ?? null, words = (one) => lab.measured(one, key === 'prior' ? 'times' : unit, measured.answers);
+      const node = lab.find(`[data-fact="${key}"]`), side = low === null || value === null ? '' : value > high ? '▲' : value < low ? '▼' : '';
+      const seen = side && words(value) !== words(side === '▲' ? high : low); // as written, not by a digit that nobody sees
       lab.say(node, words(value)); node.classList.toggle('outside', Boolean(seen));
-      lab.say(lab.find(`[data-side="${key}"]`), seen ? `${side} ` : '');
+      lab.say(lab.find(`[data-side="${key}"]`), seen ? side : '');
     }
   };
 

@@ -13,17 +13,17 @@
   };
 
   const found = (one) => make('article', { class: 'fault' },
-    make('header', {}, make('h3', {}, one.title), make('p', {}, one.words)),
+    make('header', {}, make('h3', {}, one.name), make('p', {}, 'The lab’s case of it: ', caseLink(one, one.title), `. ${one.words}`)),
     make('dl', { class: 'terms' }, ...lab.terms([
-      ['measured', make('b', {}, one.because)],
+      ['measured', make('b', {}, one.because)], ...(one.limit ? [['limit', one.limit]] : []),
       ...(one.rows.length ? [[one.row_count === 1 ? 'row' : `${one.row_count.toLocaleString('en')} rows`, make('span', { class: 'mono' }, rowsOf(one))]] : []),
-      ['repair', one.fix], ['no harm', one.harmless]])),
+      ['repair', one.fix], ['when it is harmless', one.harmless]])),
     make('p', {}, make('a', { class: 'button', href: `/case/${one.case}` }, 'Break it and repair it in the lab')));
 
-  const clean = (one) => make('tr', {}, make('th', { scope: 'row' }, caseLink(one, one.title)), make('td', {}, one.because));
+  const clean = (one) => make('tr', {}, make('th', { scope: 'row' }, caseLink(one, one.name)), make('td', {}, one.says));
 
   const missing = ({ why, cases }) => make('li', {}, make('b', {}, why), ' ',
-    make('span', { class: 'soft' }, ...cases.flatMap((one, at) => [at ? ' · ' : '', caseLink(one, one.title)])));
+    make('span', { class: 'soft' }, ...cases.flatMap((one, at) => [at ? ' · ' : '', caseLink(one, one.name)])));
 
   const sources = (told) => {
     const list = [['trainer', told.trainer]];
@@ -39,20 +39,24 @@
     const options = Object.entries(told.settings).map(([name, value]) => `${name} ${value}`);
     if (options.length) list.push(['options', options.join(', ')]);
     for (const [file, why] of Object.entries(told.not_read)) list.push(['not read', `${file}: ${why}`]);
-    for (const text of told.assumed) list.push(['taken to be so', text]);
+    for (const text of told.assumed) list.push(['assumed, as no file says it', text]);
     return make('dl', { class: 'terms' }, ...lab.terms(list));
   };
 
   const part = (title, ...inside) => make('section', { class: 'part' }, make('h3', {}, title), ...inside);
+  const counted = (groups) => groups.reduce((sum, { cases }) => sum + cases.length, 0);
+  const table = (title, list) => (list.length ? [part(`${title}: ${list.length}`, make('table', { class: 'plain stack clean' }, make('tbody', {}, ...list.map(clean))))] : []);
+  const listed = (title, groups, sum = counted(groups)) => (groups.length ? [part(`${title}: ${sum}`, make('ul', { class: 'missing' }, ...groups.map(missing)))] : []);
   const summary = (told) => {
-    const head = told.found.length ? `${lab.counted(told.found.length, 'failure')} found` : told.clean.length ? 'No failure found' : 'Nothing could be measured';
-    return `${told.name}: ${head}, ${told.clean.length} clean, ${told.unmeasured_cases} not measured`;
+    const head = told.found.length ? `${lab.counted(told.found.length, 'failure')} found` : told.clean.length + told.explained.length ? 'No failure found' : 'Nothing could be measured';
+    const rest = [[told.explained.length, 'explained'], [told.clean.length, 'clean'], [counted(told.unmeasured), 'not measured'], [counted(told.beyond), 'that no folder shows']];
+    return `${told.name}: ${[head, ...rest.filter(([count]) => count).map(([count, words]) => `${count} ${words}`)].join(', ')}`;
   };
 
   const show = (told) => {
-    const body = [make('div', { class: 'faults' }, ...told.found.map(found))];
-    if (told.clean.length) body.push(part(`Clean: ${told.clean.length}`, make('table', { class: 'plain stack clean' }, make('tbody', {}, ...told.clean.map(clean)))));
-    if (told.unmeasured.length) body.push(part(`Not measured: ${told.unmeasured_cases}, by what is missing`, make('ul', { class: 'missing' }, ...told.unmeasured.map(missing))));
+    const body = [make('div', { class: 'faults' }, ...told.found.map(found)),
+      ...table('Beyond a limit, and explained by something else', told.explained), ...table('Clean', told.clean),
+      ...listed('Not measured, and why', told.unmeasured), ...listed('Not shown by any folder', told.beyond)];
     body.push(part('What was read', sources(told)));
     body.push(part('The same in a terminal', make('code', { class: 'command' }, told.command)));
     lab.find('#report-body').replaceChildren(...body);
@@ -78,7 +82,7 @@
     lab.say(lab.find('#report-title'), 'Reading logs, rows and weights …');
     try {
       const told = await lab.post('/api/check', { folder: button.dataset.folder });
-      say(button, told.found.length ? `${told.found.length} found` : told.clean.length ? 'no failure found' : 'nothing measured');
+      say(button, told.found.length ? `${told.found.length} found` : told.clean.length + told.explained.length ? 'no failure found' : 'nothing measured');
       if (turn === asked) show(told);
     } catch (error) {
       if (turn === asked) refused(button, error);

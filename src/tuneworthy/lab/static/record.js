@@ -26,6 +26,7 @@ lab.Run = class {
         break;
       case 'end':
         this.ended = event;
+        if (event.facts && this.series.loss.length) event.facts.loss_peak ??= Math.max(...this.series.loss); // older records lack it
         break;
       default: // an event of a later version
     }

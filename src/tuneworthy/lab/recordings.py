@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from tuneworthy.lab import words
 from tuneworthy.lab.cases import LabCase, all_cases
@@ -324,7 +324,7 @@ def _clean_facts(case: LabCase) -> RunFacts | None:
     return Recordings(case).twin_facts if case.trains else None
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float)
 
 

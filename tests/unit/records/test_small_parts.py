@@ -183,13 +183,29 @@ def test_a_detection_without_its_figure_was_not_measured():
     assert (told.found, told.value, told.because) == (True, 0.5, "high")
 
 
+def test_an_explanation_is_kept_only_where_nothing_is_found():
+    found, clear = (judged(0.5, found, "high", limit="from 0.3", explained="so") for found in
+                    (True, False))  # fmt: skip
+    assert (found.limit, found.explained, clear.explained) == ("from 0.3", "", "so")
+    assert set(judged(0.5, True, "high").plain()) == {"found", "value", "because"}
+
+
+def test_a_finding_says_its_limit_and_what_explains_it():
+    def said(**more):
+        return CaseFinding(cause="c", case="c", title="t", state="clean", because="so", **more).says
+
+    assert said() == "so"
+    assert said(limit="from 0.3") == "so (from 0.3)"
+    assert said(limit="from 0.3", explained="it broke") == "so (from 0.3), explained: it broke"
+
+
 def test_reasons_are_those_that_the_user_can_remove_first():
     def finding(**missing):
         return CaseFinding(cause="c", case="c", title="t", state="not measured", because="own",
                            missing=missing)  # fmt: skip
 
     assert finding(a="no log", b=NEEDS_ANSWERS, c="no log").reasons == ["no log"]
-    assert finding(a=ONLY_IN_LAB_RUNS, b=NEEDS_ANSWERS).reasons == [ONLY_IN_LAB_RUNS, NEEDS_ANSWERS]
+    assert finding(a=ONLY_IN_LAB_RUNS, b=NEEDS_ANSWERS).reasons == [ONLY_IN_LAB_RUNS]
     assert finding().reasons == ["own"]
 
 

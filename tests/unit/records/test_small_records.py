@@ -27,7 +27,7 @@ def test_a_logged_request_knows_nothing_that_the_log_does_not_give():
 
 @pytest.mark.parametrize(
     ("states", "code"), [((), 4), (("not measured",), 4), (("clean", "not measured"), 0),
-                         (("clean", "found"), 3)],
+                         (("explained", "not measured"), 0), (("clean", "found"), 3)],
 )  # fmt: skip
 def test_the_exit_code_of_a_training_folder(states, code):
     report = OwnRunReport(folder="out", trainer="TRL", facts=RunFacts())

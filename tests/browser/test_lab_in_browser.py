@@ -14,6 +14,10 @@ playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = BROWSER_MARKS
 CASE = "case-never-stops.html"
 PAGES = ("index.html", CASE, "blind.html")
+ALL_PAGES = (
+    *PAGES, "playground.html", "plan.html", "findings.html", "experiments.html", "kinds.html",
+    "advice.html", "atlas.html", "guess.html", "demo-clause_type.html",
+)  # fmt: skip
 
 CONTRAST = """() => {
   const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
@@ -400,7 +404,7 @@ def test_the_check_of_contrast_can_fail(visit):
     assert len(tab.evaluate(CONTRAST)) == 1
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", ALL_PAGES)
 def test_axe_finds_nothing(visit, page):
     """axe-core, by its own copy in the package (the policy of the page does not bind a test)."""
     axe = pytest.importorskip("axe_playwright_python")

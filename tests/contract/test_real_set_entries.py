@@ -24,7 +24,7 @@ def tool():
 
 def test_each_shipped_entry_states_what_the_benchmark_recorded(tool):
     module, told = tool
-    for name, (label, _) in module.STUDIES.items():
+    for name, label in module.STUDIES.items():
         found = told[label][name]
         entry = read_packed(SHIPPED_FOLDER / f"{module.key_of(name, found['rows'])}{PACKED_SUFFIX}")
         card = entry.card

@@ -104,8 +104,8 @@ def main(script: Any) -> None:
     """Run an experiment, write results/NAME.json, print the figures and the verdict.
 
     `script` has CLAIM, collect, figures, and perhaps REDUCED (where less is run than designed),
-    FOUND (what the figures mean for the claim), CAVEAT, and MODEL and MODELS (what was measured and
-    how many, if it is not the embedded model).
+    FOUND (what the figures mean for the claim), CAVEAT, COMPARES, and MODEL and MODELS (what was
+    measured and how many, if it is not the embedded model).
     """
     os.environ.setdefault("TUNEWORTHY_LOOKS", "folder")
     _SPENT.clear()
@@ -116,7 +116,7 @@ def main(script: Any) -> None:
         **claim.model_dump(), verdict=verdict_of(claim.expects, measured), figures=tuple(measured),
         standing=standing_of(claim.holds_if, measured, models), models=models,
         reduced=tuple(getattr(script, "REDUCED", ())), found=getattr(script, "FOUND", ""),
-        caveat=getattr(script, "CAVEAT", ""),
+        caveat=getattr(script, "CAVEAT", ""), compares=getattr(script, "COMPARES", {}),
         model=getattr(script, "MODEL", "SmolLM2-135M-Instruct"),
         machine=f"{seen.cpu}, {seen.cores} cores, one thread, {seen.precision}",
         command=f"python experiments/{Path(sys.argv[0]).name}",

@@ -29,6 +29,9 @@ CLAIM = Claim(
     ),
     holds_if=(Expected(figure="fall of LoRA's validity, T 0 to 1.3", below=0.05),),
 )  # fmt: skip
+COMPARES = {
+    "fall of LoRA's validity, T 0 to 1.3": "valid answers, tuned: at T 0 minus at T 1.3",
+}
 FOUND = "Sampled hot, the tuned model loses some of its valid answers; only a grammar loses none."
 REDUCED = ("three temperatures instead of five; the schema at T 0 and 1.3 only",)
 

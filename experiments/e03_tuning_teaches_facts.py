@@ -29,6 +29,9 @@ CLAIM = Claim(
     ),
     holds_if=(Expected(figure="retrieval - one wording", above=0.0),),
 )
+COMPARES = {
+    "retrieval - one wording": "right answers: untuned with retrieval minus tuned on one wording",
+}
 FOUND = (
     "Tuned on one wording, the model answers other wordings of the facts far better than "
     "retrieval lets it answer."

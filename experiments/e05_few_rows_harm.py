@@ -31,6 +31,10 @@ CLAIM = Claim(
         Expected(figure="mended - broken, 200 rows", below=0.0),
     ),
 )
+COMPARES = {
+    "mended - broken, 25 rows": "answers that tuning on 25 rows mended minus those it broke",
+    "mended - broken, 200 rows": "answers that tuning on 200 rows mended minus those it broke",
+}
 FOUND = "From the fewest rows on, tuning mends many answers and breaks none."
 CAVEAT = (
     "The plain prompt is right on nothing here, so there was nothing to break; the loss on "

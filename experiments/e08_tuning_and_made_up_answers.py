@@ -27,6 +27,9 @@ CLAIM = Claim(
     expects=(Expected(figure="fall of made-up answers", below=0.1),),
     holds_if=(Expected(figure="fall of made-up answers", above=0.0),),
 )
+COMPARES = {
+    "fall of made-up answers": "made-up answers: before tuning minus after",
+}
 FOUND = (
     "Tuned on facts alone, the model makes up a number for nearly every name it was never taught; "
     "before, for about half of them."

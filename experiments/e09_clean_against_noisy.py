@@ -33,6 +33,10 @@ CLAIM = Claim(
         Expected(figure="clean - noisy, LoRA", above=0.0),
     ),
 )
+COMPARES = {
+    "clean - noisy, classifier": "score of a classifier: few clean rows minus many noisy ones",
+    "clean - noisy, LoRA": "score of LoRA: few clean rows minus many noisy ones",
+}
 FOUND = "A classifier learns more from the few clean rows, LoRA from five times as many noisy ones."
 REDUCED = ("LoRA on 30 and 150 rows instead of 100 and 500", "no mixed output formats")
 NOISE, DRAWN = 0.4, tuple(range(20))

@@ -29,6 +29,9 @@ CLAIM = Claim(
     ),
     holds_if=(Expected(figure="score of LoRA - schema", above=0.05),),
 )
+COMPARES = {
+    "score of LoRA - schema": "score: tuned model minus untuned model under the schema",
+}
 FOUND = (
     "A grammar makes every answer valid, but what stands in it is mostly wrong; the tuned model "
     "is far better."

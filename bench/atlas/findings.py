@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.atlas.atlas_data import Atlas
-from bench.atlas.atlas_map import card_line
+from bench.atlas.atlas_map import model_name, reference_arms, scored_rows_text
 
 from tuneworthy.lab.claim_results import ClaimResult, Figure, number_text
 from tuneworthy.records.counting import points
@@ -61,6 +61,13 @@ def _figure_bar(name: str, shown: Figure, strong: bool = False) -> FindingBar:
     return FindingBar(name=name, mean=shown.mean, bounds=bounds, strong=strong)
 
 
+def _measured_on(card: MeasuredTask) -> str:
+    guessed = [arm.score for arm in reference_arms(card) if arm.name.startswith("majority")]
+    shown = [f"guessing {number_text(score.mean)}" for score in guessed[:1] if score]
+    parts = [model_name(card.model), scored_rows_text(card), *shown]
+    return f"{card.title}: {' · '.join(parts)}"
+
+
 def together_finding(measured: MeasuredFigures) -> HeadlineFinding | None:
     """Return the finding that tuning on retrieved passages beats either alone, or None."""
     card = measured.cards.get(RULES_KEY)
@@ -77,7 +84,8 @@ def together_finding(measured: MeasuredFigures) -> HeadlineFinding | None:
         headline="Retrieval got {}, tuning {}: together {}.".format(*texts),
         means="With the right passage itself the untuned model got"
         f" {number_text(card.reading)}: a better retriever would have added little. Training on"
-        " prompts that hold passages taught it to use them.",
+        " prompts that hold passages taught it to use them. Guessing gives the most common right"
+        " answer to every question, so the untuned model can score less than it.",
         rows=(
             _score_bar("question alone", arms["zero_shot"].score),
             _score_bar("retrieved passage", rag),
@@ -85,7 +93,7 @@ def together_finding(measured: MeasuredFigures) -> HeadlineFinding | None:
             _score_bar("tuned on questions alone", lora),
             _score_bar("tuned on passages, retrieved passage", both, strong=True),
         ),
-        measured_on=f"{card.title}: {card_line(card)}",
+        measured_on=_measured_on(card),
         entry=RULES_KEY,
     )
 
@@ -101,15 +109,18 @@ def word_counts_finding(measured: MeasuredFigures) -> HeadlineFinding | None:
         return None
     return HeadlineFinding(
         headline="Word counts beat every prompt on 77 labels.",
-        means="A classifier on word counts learns from the same rows, asks no model, and was ahead"
-        " of examples in the prompt and of decoding under the list of labels.",
+        means="A classifier on word counts learns from the same rows and asks no model. The bars of"
+        " its score and of the enforced labels overlap; on the same rows its lead over each prompt"
+        " lies above 0.",
         rows=(
             _score_bar("plain instruction", arms["zero_shot"].score),
             _score_bar("nearest examples", arms["nearest_shots"].score),
             _score_bar("list of labels enforced", arms["constrained"].score),
-            _score_bar("classifier on word counts", arms["tfidf"].score, strong=True),
+            _score_bar("classifier on word counts", arms["tfidf"].score),
+            _score_bar("its lead over nearest examples", arms["nearest_shots"].behind, strong=True),
+            _score_bar("its lead over enforced labels", arms["constrained"].behind, strong=True),
         ),
-        measured_on=f"{card.title}: {card_line(card)}",
+        measured_on=_measured_on(card),
         entry=BANK_KEY,
     )
 
@@ -132,7 +143,7 @@ def voice_finding(measured: MeasuredFigures) -> HeadlineFinding | None:
             _score_bar("nearest examples", arms["nearest_shots"].score, strong=True),
             _score_bar("LoRA", arms["lora"].score),
         ),
-        measured_on=f"{card.title}: {card_line(card)}",
+        measured_on=_measured_on(card),
         entry=VOICE_KEY,
     )
 
@@ -165,7 +176,7 @@ def nothing_works_finding(measured: MeasuredFigures) -> HeadlineFinding | None:
     shown = "beats" if card.status == "firm" else "is shown to beat"
     most = f" (the bound: by at most {points(card.left)})" if card.left is not None else ""
     return HeadlineFinding(
-        headline=f"Sometimes nothing {shown} giving the same answer every time.",
+        headline=f"On word sums nothing {shown} one fixed answer.",
         means="Neither examples nor training on a hundred solved sums taught a small model to"
         f" calculate: no arm is shown better than the most common number{most}. Naming no tool is a"
         " verdict too.",
@@ -175,7 +186,7 @@ def nothing_works_finding(measured: MeasuredFigures) -> HeadlineFinding | None:
             _score_bar("nearest examples", arms["nearest_shots"].score),
             _score_bar("LoRA", arms["lora"].score),
         ),
-        measured_on=f"{card.title}: {card_line(card)}",
+        measured_on=_measured_on(card),
         entry=SUMS_KEY,
     )
 

@@ -67,6 +67,7 @@ def test_the_result_is_of_the_prediction_that_stands_in_the_script(script):
     assert told["found"] == script.FOUND  # what it means for the claim, not for our prediction
     assert re.search(r"^[^.]*\.$", script.FOUND), "one sentence"
     assert told["caveat"] == getattr(script, "CAVEAT", "")
+    assert told["compares"] == script.COMPARES
     assert told["models"] == getattr(script, "MODELS", 1)
 
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
+
+from pydantic import Field
 
 from tuneworthy.lab.pages import Site, render
 from tuneworthy.records.record import Record
@@ -65,6 +68,7 @@ class Claim(Record):
 
     `said` names where people make it. `expects` is our prediction, and `refuted_if` refers to it.
     `holds_if` says where the figures must lie for the claim to hold; all of them have one unit.
+    `beside` tells what another page shows on it without testing it, `beside_page` which one.
     """
 
     number: int
@@ -76,19 +80,23 @@ class Claim(Record):
     design: str
     expects: tuple[Expected, ...]
     holds_if: tuple[Expected, ...]
+    beside: str = ""
+    beside_page: str = ""
 
 
 class ClaimResult(Claim):
     """A claim with its figures, and both judgements on them: does it hold, was our prediction true.
 
     `found` is one sentence on what the figures mean for the claim, without numbers, `caveat` what
-    to bear in mind. `reduced` lists where less was run than designed. `models` counts the models.
+    to bear in mind, `compares` what each deciding figure compares with what. `reduced` lists where
+    less was run than designed. `models` counts the models.
     """
 
     standing: Standing
     verdict: Verdict
     found: str = ""
     caveat: str = ""
+    compares: dict[str, str] = Field(default_factory=dict)
     figures: tuple[Figure, ...]
     reduced: tuple[str, ...] = ()
     model: str
@@ -232,7 +240,7 @@ def _claim_data(result: ClaimResult) -> dict[str, Any]:
     return {
         "told": result,
         "outcome": _OUTCOMES[result.verdict],
-        "axis": claim_axis(deciding),
+        "axis": claim_axis(deciding, result.compares),
         "measured": _measured_with(result.model, [figure for _, figure in deciding]),
         "predicted": [(figure.name, interval_text(figure), wanted_text(expected, figure.unit),
                        _SIDE_NAMES[as_expected(expected, figure)])
@@ -277,11 +285,14 @@ def number_text(value: float) -> str:
     return f"−{text}" if value < 0 and text != "0" else text
 
 
-def claim_axis(deciding: Sequence[tuple[Expected, Figure]]) -> dict[str, Any]:
+def claim_axis(
+    deciding: Sequence[tuple[Expected, Figure]], compares: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
     """Return one drawing of the figures that decide a claim: all on one axis, places in per cent.
 
     `lines` holds a figure each with its interval (None where it has no bound), `limits` the
-    thresholds with the side on which the claim holds, `ticks` the numbers beneath.
+    thresholds with the side on which the claim holds, `ticks` the numbers beneath. `compares` has
+    words for a figure's name.
     """
     bounded = [(e, f) for e, f in deciding if not _is_unbounded(f)]
     limits = [expected.threshold for expected, _ in deciding]
@@ -300,19 +311,19 @@ def claim_axis(deciding: Sequence[tuple[Expected, Figure]]) -> dict[str, Any]:
         if expected.above is None:
             begin, end = 0.0, begin
         lines.append({
-            "name": figure.name, "text": interval_text(figure),
+            "name": compares.get(figure.name, figure.name), "text": interval_text(figure),
+            "rule": wanted_text(expected, figure.unit, ""),
             "side": _SIDE_NAMES[as_expected(expected, figure)],
             "begin": begin, "wide": round(end - begin, 2), "limit": place(expected.threshold),
             "span": None if _is_unbounded(figure) else
             {key: place(getattr(figure, key)) for key in ("low", "mean", "high")},
         })  # fmt: skip
-    rule = " and ".join(dict.fromkeys(wanted_text(e, f.unit, "") for e, f in deciding))
     numbers = dict.fromkeys([min(ends), *limits, *([0.0] if 0.0 in ends else []), max(ends)])
     ticks: list[tuple[float, str]] = []
     for value in sorted(numbers, key=lambda value: (value not in limits, value)):
         if all(abs(place(value) - other) > _TICK_ROOM for other, _ in ticks):
             ticks.append((place(value), number_text(value)))
-    return {"lines": lines, "ticks": ticks, "rule": rule}
+    return {"lines": lines, "ticks": ticks}
 
 
 def findings_page(site: Site) -> str:

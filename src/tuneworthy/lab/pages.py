@@ -89,6 +89,7 @@ class Site:
             ("Check my run", (("Check my run", self.check),)),
             ("Decide", (("Plan a study", self.page("plan")), *studies)),
             ("Evidence", (("Findings", self.page("findings")), ("Claims", self.page("experiments")),
+                          ("What training changes", self.page("kinds")),
                           ("Atlas", self.page("atlas")), ("Guess first", self.page("guess")),
                           ("Advisers", self.page("advice")))),
         )  # fmt: skip

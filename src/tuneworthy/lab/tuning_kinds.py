@@ -1,7 +1,7 @@
 """Five kinds of fine-tuning on the same rows: what each changes in weights, outputs and answers.
 
-All train the embedded model on the same 64 tickets, with the loop of the arms. One record holds
-every figure; the page only writes it down.
+The untrained model stands first. All kinds train the embedded model on the same 64 tickets, with
+the loop of the arms. One record holds every figure; the page only writes it down.
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ KINDS = (
 )
 
 
+_UNTRAINED = _Kind("Untrained", "the model before any training", {})
+
+
 class _Tuning(Experiment):
     """A run of a kind, which also measures its weights and outputs after the last step."""
 
@@ -84,17 +87,31 @@ class _Tuning(Experiment):
         }  # fmt: skip
         weights = weight_changes(self.model, tuned)
         layers = [weights.get(str(n), {}).get("ratio") for n in range(len(about["tickets"]))]
-        asked = (*self.rows.new[:_SHOWN], *general[:_SHOWN])
-        said = [*self._ask(tuned, asked[:_SHOWN]), *self._ask(tuned, asked[_SHOWN:])]
-        self.found = {
-            "weights": layers,
-            "outputs": about,
-            "answers": [
-                {"input": row.input, "gold": row.output, "text": answer.text,
-                 "ended": answer.finish == "stop"}
-                for row, (answer, _) in zip(asked, said, strict=True)
-            ],
+        self.found = {"weights": layers, "outputs": about, "answers": self._said(tuned)}
+
+    def untrained(self) -> dict[str, Any]:
+        """Return the same figures of the model before training, without training it."""
+        from tuneworthy.models.train.changes import answered_row, representation_shifts
+
+        answers = self._ask(self.model, self.rows.new)
+        replies = [answer.text for answer, _ in self._ask(self.model, self.probes["general"])]
+        row = answered_row(self.model, self.rows.new[0].messages, self.rows.new[0].output, True)
+        none = representation_shifts(self.model, self.model, [row])  # no layer moved
+        return {
+            "score": fmean(value for _, value in answers), "answers": self._said(self.model),
+            "parameters": 0, "steps": 0, "general_loss_rise": 0.0,
+            "general_json": fmean(text.lstrip().startswith("{") for text in replies),
+            "seconds": 0.0, "weights": none, "outputs": {"tickets": none, "general": none},
         }  # fmt: skip
+
+    def _said(self, tuned: Any) -> list[dict[str, Any]]:
+        asked = (*self.rows.new[:_SHOWN], *self.probes["general"][:_SHOWN])
+        said = [*self._ask(tuned, asked[:_SHOWN]), *self._ask(tuned, asked[_SHOWN:])]
+        return [
+            {"input": row.input, "gold": row.output, "text": answer.text,
+             "ended": answer.finish == "stop"}
+            for row, (answer, _) in zip(asked, said, strict=True)
+        ]  # fmt: skip
 
 
 def record_kinds(
@@ -105,6 +122,8 @@ def record_kinds(
     `folder` holds each run's files while it trains.
     """
     found: list[Event] = [{"kind": "begin", "schema": SCHEMA, "model": model.spec, "seed": _SEED}]
+    before = _Tuning(_UNTRAINED, model).untrained()
+    found.append({"kind": "tuning", "name": _UNTRAINED.name, "about": _UNTRAINED.about, **before})
     for kind in KINDS:
         run, ends = _Tuning(kind, model), list[Event]()
         facts = run.run(ends.append, folder / "kind", "own")
@@ -141,7 +160,7 @@ def kinds_page(site: Site = Site()) -> str:
     Without a record the page says how to make one.
     """
     record = shipped_record("kinds", "kinds")
-    return render("kinds.html.j2", site, scripts=(), data=(), keys=(),
+    return render("kinds.html.j2", site, here="What training changes", scripts=(), data=(), keys=(),
                   shown=_page_data(record) if record else None)  # fmt: skip
 
 

@@ -40,7 +40,8 @@ def test_each_bar_is_a_figure_of_the_data(measured):
             known = {(f.mean, f.low, f.high) for f in told.figures}
         else:
             card = measured.cards[finding.entry]
-            known = {(a.score.mean, a.score.low, a.score.high) for a in card.arms if a.score}
+            shown = [span for a in card.arms for span in (a.score, a.behind) if span]
+            known = {(span.mean, span.low, span.high) for span in shown}
         for row in finding.rows:
             if row.bounds is None:
                 assert row.mean == card.reading
@@ -106,12 +107,19 @@ def test_a_task_that_is_open_is_not_told_as_one_that_nothing_wins(measured):
     card = measured.cards[made.SUMS_KEY]
     assert card.status == "provisional"
     told = made.nothing_works_finding(measured)
-    assert told.headline.startswith("Sometimes nothing is shown to beat")
+    assert told.headline.startswith("On word sums nothing is shown to beat")
     assert f"by at most {points(card.left)}" in told.means
     firm = {made.SUMS_KEY: card.model_copy(update={"status": "firm", "left": 0.01})}
     told = made.nothing_works_finding(replace(measured, cards=firm))
-    assert told.headline.startswith("Sometimes nothing beats")
+    assert told.headline.startswith("On word sums nothing beats")
 
 
 def test_without_data_the_page_tells_nothing():
     assert made.findings(made.MeasuredFigures()) == []
+
+
+def test_a_lead_that_the_scores_leave_open_is_shown_by_its_own_bars(measured):
+    told = made.word_counts_finding(measured)
+    leads = [bar for bar in told.rows if bar.strong]
+    assert len(leads) == 2
+    assert all(bar.bounds.low > 0 for bar in leads)

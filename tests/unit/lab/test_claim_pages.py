@@ -1,6 +1,7 @@
 """The page of the experiments: its numbers are those of the results, marks lie where they say."""
 
 import re
+from html import unescape
 from itertools import pairwise
 
 import pytest
@@ -60,7 +61,7 @@ def test_each_claim_stands_under_what_holds_with_its_interval(site):
     assert ".13 (.06 to .20)" in page
     assert "−.03 (−.10 to .04)" in page
     for text in ("it fails", "fewer rows", "a caution", "python x", "beside",
-                 "Shaded: the claim holds below .05",
+                 "holds if below .05",
                  "Measured with tiny, 200 rows, 3 seeds."):  # fmt: skip
         assert text in page
     assert re.findall(r"(\d) (holds[a-z ]*|does not hold|not known)<", page) == [
@@ -133,3 +134,18 @@ def test_a_share_without_a_bound_is_not_drawn():
     assert claim_axis([(Expected(figure="gain", above=0.3), wide)])["lines"][0]["span"] is None
     assert interval_text(wide) == "not bounded: the gain may be 0"
     assert "not bounded" in claims_page(FILE, [told(4, "not known", wide)])
+
+
+def test_every_bar_says_what_is_compared_and_a_caveat_is_not_hidden():
+    page = claims_page(FILE)
+    for each in claim_results():
+        assert {rule.figure for rule in each.holds_if} == set(each.compares)
+        article = page[page.index(f'id="e{each.number}"') :].partition("<details>")[0]
+        shown = unescape(article)
+        assert all(words in shown for words in (each.caveat, each.beside, *each.compares.values()))
+
+
+def test_what_touches_a_claim_without_testing_it_is_linked():
+    page = claims_page(FILE, RESULTS, [WAITING.model_copy(
+        update={"beside": "touches it", "beside_page": "atlas/key"})])  # fmt: skip
+    assert 'touches it <a href="atlas-key.html">' in page

@@ -34,8 +34,10 @@ def record(tmp_path, monkeypatch):
 
 @pytest.mark.full
 def test_each_kind_is_trained_and_measured_layer_by_layer(record, monkeypatch):
-    begin, *kinds = record
+    begin, untrained, *kinds = record
     lora, full, shuffled = kinds
+    assert set(untrained["weights"]) == set(untrained["outputs"]["general"]) == {0.0}
+    assert len(untrained["answers"]) == 6
     for kind in kinds:
         assert len(kind["weights"]) == len(kind["outputs"]["tickets"]) == 3
         assert all(value > 0 for value in (*kind["weights"], *kind["outputs"]["general"]))
@@ -43,11 +45,11 @@ def test_each_kind_is_trained_and_measured_layer_by_layer(record, monkeypatch):
         assert len(kind["answers"]) == 6
     assert full["parameters"] > lora["parameters"] == shuffled["parameters"]
     assert lora["outputs"] != shuffled["outputs"], "other labels make another model"
-    said = {**begin, "kinds": kinds}
+    said = {**begin, "kinds": [untrained, *kinds]}
     monkeypatch.setattr(tuning_kinds, "shipped_record", lambda name, rest: said)
     page = tuning_kinds.kinds_page(Site(live=False))
-    assert page.count("<svg") == 9
-    assert page.count("<rect") == 27
+    assert page.count("<svg") == 12
+    assert page.count("<rect") == 36
     assert f"{full['parameters']:,}" in page
 
 
@@ -58,6 +60,14 @@ def test_without_a_record_the_page_names_the_command(monkeypatch):
 
 def test_the_shipped_record_holds_every_kind():
     record = tuning_kinds.shipped_record("kinds", "kinds")
-    assert [kind["name"] for kind in record["kinds"]] == [kind.name for kind in tuning_kinds.KINDS]
+    names = ["Untrained", *(kind.name for kind in tuning_kinds.KINDS)]
+    assert [kind["name"] for kind in record["kinds"]] == names
     assert all(len(kind["weights"]) == 30 for kind in record["kinds"])
     assert "NaN" not in json.dumps(record)
+
+
+def test_a_fall_of_the_loss_has_a_true_minus_and_the_other_measurement_is_linked():
+    page = tuning_kinds.kinds_page(Site(live=False))
+    assert "−.33" in page
+    assert "-0.33" not in page
+    assert 'href="experiments.html#e14"' in page

@@ -12,8 +12,9 @@ from failure_scenes import SCENES
 from tuneworthy.lab import words
 from tuneworthy.lab.case_data import guess_result
 from tuneworthy.lab.cases import all_cases, scored_case
+from tuneworthy.lab.events import run_id
 from tuneworthy.lab.pages import Site, case_page
-from tuneworthy.lab.recordings import Recordings
+from tuneworthy.lab.recordings import SHIPPED_RECORDS, Recordings
 from tuneworthy.metrics import scorer
 from tuneworthy.records.answer import Answer
 from tuneworthy.records.failure import Check, Detection, RunFacts, Runs
@@ -220,3 +221,15 @@ def test_no_wrong_answer_of_a_case_is_true_of_its_run_and_each_says_what_speaks_
         assert against.endswith((".", "”.")), against
         assert "not measured" not in against
     assert guess_result(case, name, 1)["against"] is None
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_fix_of_the_serving_alone_has_the_planted_runs_training(name):
+    """Another machine gives other losses: planted run and fixes are recorded on one."""
+    case = CASES[name]
+    plant = case.config("plant")
+    own = SHIPPED_RECORDS.facts(run_id(case.slug, plant, 0))
+    for fix in case.module.FIXES:
+        if all(key.startswith("serve.") for key in fix.turns):
+            told = SHIPPED_RECORDS.facts(run_id(case.slug, {**plant, **fix.turns}, 0))
+            assert (told.loss_last, told.change) == (own.loss_last, own.change), fix.turns

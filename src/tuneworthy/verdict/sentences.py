@@ -114,7 +114,8 @@ def _reason_sentence(context: _SentenceContext) -> str:
     left = _left_to_gain(context, ruling.arm)
     if ruling.reason == "first rung":
         none = "none of another tool" if context.ladder.others else "none"
-        return f"{arm} is the simplest arm and {none} is shown to beat it; {left}."
+        simplest = f"is the simplest arm and {none}" if ruling.arm.tool else "leads: no other arm"
+        return f"{arm} {simplest} is shown to beat it; {left}."
     paid = known_prices(context.ladder.rivals, context.policy)
     gain = "enough to pay for the climb" if paid else f"{margin} or more"
     but = "".join(f" (except `{quoted(a, 60)}` with a small gain)" for a in ruling.passed)

@@ -22,6 +22,7 @@ from typing import Any
 
 from tuneworthy.models.local.machine import inspect_machine
 
+sys.path.append(str(Path(__file__).parents[1]))  # the package bench.atlas, for scripts run by name
 os.environ.setdefault("TUNEWORTHY_LOOKS", "folder")  # a benchmark is no look at anybody's rows
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "transformers", "peft", "trl", "scikit-learn", "tuneworthy")

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from _bench import RESULTS, machine
+from bench.atlas.public_sets import SETS as PUBLIC
 
 from tuneworthy.flows.study import run
 from tuneworthy.handover.building import BuildOptions, build
@@ -40,8 +41,8 @@ def _diseases(row: dict[str, Any]) -> str:
 
 
 def _choice(row: dict[str, Any]) -> tuple[str, str]:
-    one, two = row["meta"]["choices"]
-    return f"{row['input']}\nA: {one}\nB: {two}", "AB"[row["meta"]["gold"]]
+    read = PUBLIC["piqa_general"].row(row)
+    return read["input"], read["output"]
 
 
 SETS: dict[str, Callable[[dict[str, Any]], tuple[str, str]]] = {

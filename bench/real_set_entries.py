@@ -1,6 +1,6 @@
 """Write the atlas entries of the public sets from the figures that `bench/real_sets.py` measured.
 
-`PYTHONPATH=. python bench/real_set_entries.py DATA [FOLDER]`: DATA holds the sets; the entries go
+`python bench/real_set_entries.py DATA [FOLDER]`: DATA holds the sets; the entries go
 into FOLDER, else among the shipped ones. They hold figures only: no row and no answer of a public
 set. What the benchmark did not record is None: on how many cases each arm was scored, and how far
 an arm is behind the best one where the verdict names another. Seconds are left out: other jobs ran
@@ -98,7 +98,7 @@ def entry_of_set(data: Path, name: str) -> Entry:
             title=f"{kind} ({name})",
             size=learnt,
             n=told["rows"],
-            metric=str(real_sets.SETS[name]["success"]["metric"]),
+            metric=SETS[name].metric,
             margin=task.success.margin,
             model=MODEL,
             instruction=task.instruction,

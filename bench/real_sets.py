@@ -26,16 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from _bench import RESULTS, machine, program_beside
+from bench.atlas.public_sets import CHOOSE, SETS
 
-SETS: dict[str, dict[str, Any]] = {
-    "banking77": {"output": {"type": "label"}, "success": {"metric": "accuracy"}},
-    "e2e_style": {"output": {"type": "text"}, "success": {"metric": "rouge_l"}},
-    "gsm8k": {"output": {"type": "number"}, "success": {"metric": "number"}},
-    "piqa_general": {"output": {"type": "label"}, "success": {"metric": "accuracy"}},
-    "snips_json": {"output": {"type": "json"}, "success": {"metric": "fields_f1"}},
-    "xquad_docs": {"output": {"type": "text"}, "success": {"metric": "token_f1"},
-                   "data": {"docs": "docs.jsonl"}},
-}  # fmt: skip
+NAMES = ("banking77", "e2e_style", "gsm8k", "piqa_general", "snips_json", "xquad_docs")
 BESIDE = ("harms", "changes")
 SEARCH = "optimised_prompt"
 WHOLE, MARGIN = "whole", 0.05  # the label of the references, and the margin of the verdicts
@@ -64,11 +57,15 @@ def written(
     lines = (data / name / "train.jsonl").read_text("utf-8").splitlines()
     if len(lines) < rows:
         lines += (data / name / "test.jsonl").read_text("utf-8").splitlines()
-    told = [_row(name, json.loads(line)) for line in lines[:rows]]
-    (folder / "rows.jsonl").write_text("".join(json.dumps(r) + "\n" for r in told), "utf-8")
     how = SETS[name]
-    task: dict[str, Any] = {"name": name, "instruction": about["instruction"] or CHOOSE, **how}
-    task["data"] = {"train": "rows.jsonl", **how.get("data", {})}
+    read = [how.row(json.loads(line)) for line in lines[:rows]]
+    told = [{key: row[key] for key in ("input", "output")} for row in read]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(r) + "\n" for r in told), "utf-8")
+    task: dict[str, Any] = {
+        "name": name, "instruction": about["instruction"] or CHOOSE,
+        "output": {"type": how.type}, "success": {"metric": how.metric},
+        "data": {"train": "rows.jsonl", **({"docs": "docs.jsonl"} if how.documents else {})},
+    }  # fmt: skip
     if minutes is not None:
         task["budget"] = {"minutes": minutes}
     if whole:
@@ -79,18 +76,6 @@ def written(
     path = folder / "task.yaml"
     path.write_text(json.dumps(task), "utf-8")  # JSON is YAML
     return path
-
-
-CHOOSE = "Which of the two ends suits the beginning? Answer with A or B."
-
-
-def _row(name: str, row: dict[str, Any]) -> dict[str, Any]:
-    """Return input and output of a row; a choice between two texts becomes the labels A and B."""
-    if name != "piqa_general":
-        return {"input": row["input"], "output": row["output"]}
-    one, two = row["meta"]["choices"]
-    text = f"{row['input']}\nA: {one}\nB: {two}"
-    return {"input": text, "output": "AB"[row["meta"]["gold"]]}
 
 
 def studied(path: Path, source: Path) -> dict[str, Any]:
@@ -129,7 +114,7 @@ def studied(path: Path, source: Path) -> dict[str, Any]:
 def table(told: dict[str, dict[str, Any]]) -> str:
     """Return one line a set and label."""
     lines = []
-    for name in SETS:
+    for name in NAMES:
         whole = told.get(WHOLE, {}).get(name)
         for label, sets in told.items():
             if (one := sets.get(name)) is None:
@@ -164,7 +149,7 @@ def main() -> None:
     ask.add_argument("--source", type=Path, default=Path(__file__).parents[1] / "src")
     ask.add_argument("--minutes", type=float)
     ask.add_argument("--rows", type=int, default=400)
-    ask.add_argument("--sets", default=",".join(SETS))
+    ask.add_argument("--sets", default=",".join(NAMES))
     ask.add_argument("--keep", type=Path)
     ask.add_argument("--busy", action="store_true")
     ask.add_argument("--whole", action="store_true")

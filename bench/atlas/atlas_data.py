@@ -6,7 +6,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.atlas.cells import Cell, unscored_arms
 from bench.atlas.entry import Entry, EntryHead
 from bench.atlas.entry_files import PACKED_SUFFIX, pack_entry, read_head, read_packed
 
@@ -40,11 +39,6 @@ class Atlas:
 
     entries: dict[str, ListedEntry]
     notes: tuple[str, ...] = ()
-
-    def is_measured(self, cell: Cell, model: str) -> bool:
-        """Return whether a cell's entry for a model exists and scores every applicable arm."""
-        listed = self.entries.get(cell.key(model))
-        return listed is not None and not unscored_arms(cell, listed.head.card)
 
     def entry(self, key: str) -> Entry:
         """Return an entry with its answers. Raises TaskError: unknown key, DataError: bad file."""

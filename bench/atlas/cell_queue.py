@@ -13,14 +13,7 @@ from os import nice
 from pathlib import Path
 
 from bench.atlas.atlas_data import Atlas
-from bench.atlas.cells import (
-    TEST_ROWS,
-    Cell,
-    applicable_arms,
-    inapplicable_arms,
-    sample_task,
-    unscored_arms,
-)
+from bench.atlas.cells import TEST_ROWS, Cell, inapplicable_arms, sample_task, scored_arms
 from bench.atlas.run_cell import CELLS_FOLDER, CellOptions, write_cell
 
 from tuneworthy.flows.session import Session, open_session
@@ -76,10 +69,8 @@ def open_cells(cells: Sequence[Cell], atlas: Atlas, options: CellOptions) -> dic
     found = {}
     for cell in cells:
         listed = atlas.entries.get(cell.key(options.model))
-        kinds = options.arms if options.arms is not None else options.kinds
-        every = applicable_arms(sample_task(cell), bool(options.teacher), kinds)
-        lacks = len(unscored_arms(cell, listed.head.card, kinds) if listed else every)
-        if lacks:
+        scored = scored_arms(listed.head.card) if listed else set()
+        if lacks := len(set(options.arms_of(sample_task(cell))) - scored):
             found[cell] = lacks
     return found
 

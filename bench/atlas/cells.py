@@ -115,11 +115,16 @@ def inapplicable_arms(made: GeneratedTask) -> Iterator[str]:
     yield from (name for name in ARMS if name not in applies)
 
 
-def unscored_arms(cell: Cell, card: MeasuredTask, arms: Sequence[str] = ARMS) -> list[str]:
-    """Return which of `arms` apply to a cell and have no score in its entry `card`."""
+def unscored_arms(cell: Cell, card: MeasuredTask) -> list[str]:
+    """Return the names of the arms that apply to a cell and have no score in its entry `card`."""
+    scored = scored_arms(card)
+    return [name for name in applicable_arms(sample_task(cell)) if name not in scored]
+
+
+def scored_arms(card: MeasuredTask) -> set[str]:
+    """Return the names of the arms that have a score in an entry, the reading ceiling included."""
     scored = {arm.name for arm in card.arms if arm.score is not None}
-    scored |= {READING_CEILING} if card.reading is not None else set()
-    return [name for name in applicable_arms(sample_task(cell), arms=arms) if name not in scored]
+    return scored | ({READING_CEILING} if card.reading is not None else set())
 
 
 def facts_change(made: GeneratedTask) -> bool:

@@ -40,6 +40,7 @@ from tuneworthy.report.results_folder import RESULTS_FILE
 from tuneworthy.rows.fingerprint import rows_digest
 from tuneworthy.store.elsewhere import FOLDER_ONLY, LOOKS_VARIABLE
 from tuneworthy.store.store import read_ledger
+from tuneworthy.suite import GeneratedTask
 
 CELLS_FOLDER = Path("atlas")  # below the working folder
 CELL_MINUTES = 100_000  # so many that no plan is cut; the caller stops the run
@@ -51,7 +52,7 @@ SHOWN_ROWS = 10  # rows to learn from that an adviser may see
 class CellOptions:
     """Options of a cell's run: model, teacher, arms (None: all that apply), seeds per trained arm.
 
-    `kinds` are the arms of which those that apply are measured.
+    `kinds` are the arms from which those that apply are taken.
     `usd` is the most that one cell may cost at an endpoint; None: endpoints are refused, unless
     `pay` allows them without a cap.
     """
@@ -63,6 +64,12 @@ class CellOptions:
     usd: float | None = None
     pay: bool = False
     kinds: Sequence[str] = ARMS
+
+    def arms_of(self, made: GeneratedTask) -> list[str]:
+        """Return the names of the arms that a cell of this type of task runs."""
+        if self.arms is not None:
+            return list(self.arms)
+        return applicable_arms(made, bool(self.teacher), self.kinds)
 
     @property
     def run_options(self) -> RunOptions:
@@ -83,12 +90,9 @@ def write_cell(cell: Cell, working: Path, options: CellOptions = CellOptions()) 
         data["docs"], texts["docs.jsonl"] = "docs.jsonl", _json_lines(made.docs)
     if made.schema:
         texts["schema.json"] = json.dumps(made.schema, indent=1) + "\n"
-    arms = options.arms
-    if arms is None:
-        arms = applicable_arms(made, bool(options.teacher), options.kinds)
     task = {key: made.task[key] for key in ("instruction", "output", "success")}
     keys: dict[str, Any] = {"name": cell.id, **task, "data": data, "model": options.model}
-    keys |= {"arms": list(arms), "seeds": options.seeds}
+    keys |= {"arms": options.arms_of(made), "seeds": options.seeds}
     keys |= {"budget": {"stages": False, "minutes": CELL_MINUTES, "usd": options.usd}}
     keys |= {"teacher": options.teacher} if options.teacher else {}
     texts["task.yaml"] = json.dumps(keys, indent=1, ensure_ascii=False) + "\n"
@@ -136,7 +140,7 @@ def run_cell(
 
 def _refuse_absent_model(cell: Cell, options: CellOptions) -> None:
     """Raise ModelError if some arms need a model that can't be used on this machine."""
-    arms = options.arms if options.arms is not None else applicable_arms(sample_task(cell))
+    arms = options.arms_of(sample_task(cell))
     asks = any(load("arms", name).NEEDS & {"model", "training"} for name in arms)
     absent = options.model == MODEL and wheel.locate() is None
     if asks and (absent or unusable(options.model)):

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from bench.atlas.atlas_data import ADDED_FOLDER, SHIPPED_FOLDER
 from bench.atlas.cell_rows import refuse_other_rows
-from bench.atlas.cells import MODEL, all_cells, unscored_arms
+from bench.atlas.cells import MODEL, all_cells, scored_arms
 from bench.atlas.check_entry import check_entry
 from bench.atlas.entry import Entry
 from bench.atlas.entry_files import PACKED_SUFFIX, pack_entry, read_head, read_packed
+from bench.atlas.public_sets import SETS
 
 from tuneworthy import __version__
 from tuneworthy.records.errors import DataError
@@ -47,8 +48,9 @@ def why_not_shipped(entry: Entry, shipped: Path) -> str:
     """Return why an entry may not ship, or may not replace the one at `shipped`; "" if it may."""
     card = entry.card
     cell = next((each for each in all_cells() if each.key(MODEL) == card.key), None)
-    if cell is None or entry.figures_only:
-        return "no cell of the map with answers"
+    public = card.source in SETS and entry.figures_only  # nobody's rows stand in it
+    if not public and (cell is None or entry.figures_only):
+        return "no cell of the map with answers, and no public set"
     if entry.version != __version__:
         return f"measured by tuneworthy {entry.version}, not {__version__}"
     try:
@@ -61,7 +63,7 @@ def why_not_shipped(entry: Entry, shipped: Path) -> str:
     before = read_head(shipped).card
     if before.measured > card.measured:
         return f"the shipped one is newer ({before.measured})"
-    lost = set(unscored_arms(cell, card)) - set(unscored_arms(cell, before))
+    lost = scored_arms(before) - scored_arms(card)
     return f"the shipped one has {', '.join(sorted(lost))}" if lost else ""
 
 

@@ -49,3 +49,16 @@ def test_a_cell_ships_without_seconds_and_nothing_else_of_the_folder_does(ship, 
     assert ship() == 1
     assert "measured by tuneworthy 0.1.0" in capsys.readouterr().out
     assert read_atlas(None).entry(key).card.arms[1].name == "tfidf"
+
+
+def test_figures_of_a_public_set_ship_and_those_of_ones_own_do_not(ship, tmp_path, capsys):
+    entry = run_cell(CELL, tmp_path, CellOptions(arms=("majority", "tfidf")))
+    bare = entry.model_copy(update={"scoring": None, "cases": (), "runs": ()})
+    for key, source in (("piqa-20", "piqa_general"), ("mine-20", "mine")):
+        card = entry.card.model_copy(
+            update={"key": key, "kind": key, "source": source, "shown": ()}
+        )
+        write_entry(bare.model_copy(update={"card": card}), tmp_path)
+    assert ship() == 1
+    assert "mine-20: passed over" in capsys.readouterr().out
+    assert set(read_atlas(None).entries) == {entry.card.key, "piqa-20"}

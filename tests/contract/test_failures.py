@@ -233,3 +233,10 @@ def test_a_fix_of_the_serving_alone_has_the_planted_runs_training(name):
         if all(key.startswith("serve.") for key in fix.turns):
             told = SHIPPED_RECORDS.facts(run_id(case.slug, {**plant, **fix.turns}, 0))
             assert (told.loss_last, told.change) == (own.loss_last, own.change), fix.turns
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_the_first_check_is_that_of_the_cause(name):
+    recorded = Recordings(CASES[name])
+    first = next(iter(CASES[name].module.victory(recorded.own_facts, recorded.twin_facts)))
+    assert not first.passed

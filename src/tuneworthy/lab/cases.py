@@ -2,13 +2,13 @@
 
 A failure mode is a file of `lab/failures/`. It defines NUMBER, HARD, SLUG, TITLE, TASK, STORY, WIN,
 PLANTED, CLEAN, KNOBS, FIXES (tempting ones), CHARTS, MEASURES (five to choose from), PROOF, CAUSES,
-NEEDS and HARMLESS; `detect` and `victory`; and may define METRIC (instead of the task's
-metric), `rows(rows, config, seed)` (the rows as this configuration has them, with probes),
-`render(row, config)` (a row's tokens), `probes(config, seed)` (other rows by name, whose score and
-loss are measured before and after), `of_probe(name, rows, texts)` (facts of its own from the
-answers to them) and `facts(rows, texts, config)` (facts of its own from the 40 answers). Knows no
-page. A card (TRAINS = False) trains nothing: it defines LOOKS and `answer(setup, tools)`, which
-yields its looks, see `records.card`.
+NEEDS and HARMLESS; `detect` and `victory` (whose first check is that of the cause); and may define
+METRIC (instead of the task's metric), `rows(rows, config, seed)` (the rows as this configuration
+has them, with probes), `render(row, config)` (a row's tokens), `probes(config, seed)` (other rows
+by name, whose score and loss are measured before and after), `of_probe(name, rows, texts)` (facts
+of its own from the answers to them) and `facts(rows, texts, config)` (facts of its own from the 40
+answers). Knows no page. A card (TRAINS = False) trains nothing: it defines LOOKS and `answer(setup,
+tools)`, which yields its looks, see `records.card`.
 """
 
 from __future__ import annotations

@@ -271,7 +271,7 @@ KEY_TEXTS: dict[str, str] = {
     "layers": "layers of the base model: 30 is all of it",
     "targets": "the matrices of the model that get an adapter",
     "loss": "the tokens that training learns from",
-    "replay": "rows of general text, or known facts, added for each training row",
+    "replay": "rows of general text, or of known facts, as a share of the training rows",
     "pad_token": "the token that fills up short rows; the loss ignores it",
     "max_length": "tokens of a row at most; what is longer is cut",
     "packing": "whether several rows share one sequence",

@@ -53,7 +53,10 @@ PROOF = "swap_agreement"
 CAUSES = ("distractor_passage", "high_temperature", "judge_order",
           "rating_rewarded", "stale_passage")  # fmt: skip
 NEEDS: tuple[str, ...] = ()
-HARMLESS = "A rule that scores each answer separately has no position bias; use one where you can."
+HARMLESS = (
+    "A rule that scores each answer separately has no position bias; use one where you can. Steady"
+    " is not good: even in both orders this model is right about as often as a coin."
+)
 rows = rows_for_judge
 _STABLE_SHARE = 0.7  # share of verdicts that must hold when the records swap places
 

@@ -139,7 +139,7 @@
         if (!runs.some((each) => each.key === source.key)) lab.memory.write({ blind: [...runs, { key: source.key, right: told.right, sure: told.sure }].slice(-500) });
         if (!clean()) { page.about = await source.about(told.slug); listMeasures(); }
       } catch (error) { lab.trouble(error); }
-      sayTally(); page.changed();
+      sayTally(); page.changed(); lab.find('#told').scrollIntoView({ block: 'nearest' });
     };
     const record = async () => {
       const { cause, evidence } = points(), told = revealed.guess;

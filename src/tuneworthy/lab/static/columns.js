@@ -137,6 +137,7 @@
       single(only) { remove.hidden = only; },
       // Nothing answers these settings yet: what stood here fades, and the column says what will come.
       open(...words) { node.classList.add('stale'); said.replaceChildren(...words); said.className = 'verdict'; },
+      empty(...words) { this.begin(null, []); this.open(...words); },
       begin(begin, ends) {
         node.classList.remove('stale');
         told = { tokens: [], ends, begin }; at = -1; pinned = false;

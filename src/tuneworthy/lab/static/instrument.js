@@ -25,18 +25,6 @@
     return Math.max(0, apart.indexOf(Math.max(...apart)));
   };
 
-  // The token of an answer to look at first: one that the loss treats otherwise than in the twin, or
-  // whose last loss lies furthest from the twin's.
-  const tellingToken = (mine, twin, row) => {
-    const last = (run) => run?.looks[run.looks.length - 1]?.losses?.[row] ?? [], from = mine?.answerAt(row) ?? 0, clean = twin?.rows[row]?.tokens;
-    const apart = (mine?.rows[row]?.tokens ?? []).slice(from).map(([text, mask], k) => {
-      const other = clean?.[from + k];
-      if (!other || other[0] !== text) return 0;
-      return other[1] === mask ? Math.abs((last(mine)[from + k - 1] ?? 0) - (last(twin)[from + k - 1] ?? 0)) : Infinity;
-    });
-    return Math.max(0, apart.indexOf(Math.max(...apart)));
-  };
-
   const charts = (page) => {
     const all = lab.all('[data-chart]').map((host) => lab.chart(host, { ...page.data.charts.find(({ key }) => key === host.dataset.chart), height: CHART, first: page.data.trains ? 0 : 1 }));
     page.addRun = (name, run) => { for (const chart of all) { chart.add(name, run); chart.tabulate(); } };
@@ -160,7 +148,7 @@
       const mine = page.mine(), { state } = page, most = (key, count) => { state[key] = Math.min(state[key] ?? 0, Math.max(0, count - 1)); };
       state.step = Math.max(page.first, Math.min(state.step ?? Infinity, mine?.total ?? 0));
       state.question ??= telling(mine, page.runs.twin); state.row ??= faulty(mine, page.runs.twin);
-      most('row', mine?.rows.length ?? 1); most('question', mine?.questions.length ?? 1); state.token ??= tellingToken(mine, page.runs.twin, state.row);
+      most('row', mine?.rows.length ?? 1); most('question', mine?.questions.length ?? 1); state.token ??= 0;
       lab.find('#instrument').dataset.state = mine ? 'ready' : 'empty';
       page.showRow();
     };

@@ -123,7 +123,7 @@
       return `, in about ${lab.counted(about, 'minute')} (the recorded run took ${Math.round(data.seconds)} s, on a busy machine)`;
     };
     const note = (won) => {
-      if (!changed()) return `Change what you think is wrong.${lab.find('#point').disabled ? '' : ' Nothing is marked.'}`;
+      if (!changed()) return `Change what you think is wrong. A re-run that fails costs ${data.points.less} points.`;
       if (page.busy) return 'Running…';
       const says = (!page.live && recorded()?.says) || '', where = page.live ? 'Compared with both runs on this machine.' : '';
       if (won) return `The checks hold. ${says || where}`;

@@ -122,7 +122,7 @@
       const gold = task.rows.find(({ input }) => input === state.text)?.gold;
       lab.say(find('gold'), gold ? `Right answer: ${gold}` : 'Your own text: no right answer is known, so nothing is scored.');
     };
-    const own = () => { inputs(); for (const column of page.columns) { drop(column); column.open(lab.served ? 'Press Run: it answers your text.' : 'Your own text needs a lab that runs here.'); } };
+    const own = () => { inputs(); for (const column of page.columns) { drop(column); column.empty(lab.served ? 'Press Run: it answers your text.' : 'Your own text needs a lab that runs here.'); } };
     const choose = (row) => {
       state.row = row;
       state.text = row < 0 ? '' : page.task().rows[row].input;

@@ -110,6 +110,7 @@ def publish_artefact(draft: Path, folder: Path) -> Path:
     """
     with output_errors(folder):
         check_own(folder.with_name(LATEST_LINK), _LATEST)
+        _date_last(draft / MANIFEST_FILE, folder.parent)
         for path in sorted(draft.rglob("*")):
             failpoint("artefact.sync")
             sync(path)
@@ -127,6 +128,17 @@ def publish_artefact(draft: Path, folder: Path) -> Path:
         write_own(folder.with_name(LATEST_LINK), folder.name + "\n", _LATEST)
         sync(folder.parent)
     return folder
+
+
+def _date_last(manifest: Path, out: Path) -> None:
+    """Date a manifest after all builds and files of `out`: dates are the order in which it is read.
+
+    The clock may have been set back since.
+    """
+    others = [*out.glob(f"*/{MANIFEST_FILE}"), *(path for path in out.glob("*") if path.is_file())]
+    last = max((path.stat().st_mtime for path in others if path != manifest), default=0.0)
+    if last >= manifest.stat().st_mtime:
+        os.utime(manifest, (last + 1, last + 1))
 
 
 def refuse_other_task(out: Path | None, artefact: Artefact) -> None:

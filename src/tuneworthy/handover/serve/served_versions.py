@@ -20,6 +20,7 @@ from tuneworthy.handover.artefact_folder import MANIFEST_FILE, folder_name
 from tuneworthy.records.artefact import Artefact
 from tuneworthy.records.errors import DataError, TaskError
 from tuneworthy.records.record import plain_file
+from tuneworthy.store.blobs import sync
 
 CURRENT, HISTORY = "current", "current.history"
 _MOST_LEVELS = 2  # of folders below the root in which artefacts are looked for
@@ -144,9 +145,8 @@ def rollback(root: Path, versions: Sequence[ServedVersion], name: str | None) ->
     to = history[earlier[-1]][1]
     kept = [entry for at, entry in enumerate(history) if at not in own or at <= earlier[-1]]
     _write_lines(root / HISTORY, [" ".join(entry) for entry in kept])
-    _write_lines(root / CURRENT, sorted({**meant, chosen: to}.values()))
-    after = max([time.time(), *(version.built for version in versions)])
-    os.utime(root / CURRENT, (after, after))  # also where a folder's date lies ahead
+    last = max([time.time(), *(version.built for version in versions)])  # a date may lie ahead
+    _write_lines(root / CURRENT, sorted({**meant, chosen: to}.values()), last)
     return now, to
 
 
@@ -170,7 +170,12 @@ def _iso_time(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-def _write_lines(path: Path, lines: Sequence[str]) -> None:
+def _write_lines(path: Path, lines: Sequence[str], date: float | None = None) -> None:
+    """Replace a file at once; `date` in seconds since 1970 (None: now)."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
     draft.write_text("\n".join(lines) + "\n", "utf-8")
+    if date is not None:
+        os.utime(draft, (date, date))
+    sync(draft)
     os.replace(draft, path)
+    sync(path.parent)

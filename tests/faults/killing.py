@@ -73,15 +73,17 @@ class Zygote:
         return Ended(**json.loads(self._process.stdout.readline()))
 
 
-def run(command: Command, folder: Path, spec: str = "", timeout: float = 600) -> Ended:
-    """Run a command once, with a failpoint set or none."""
+def run(
+    command: Command, folder: Path, spec: str = "", timeout: float = 600, variable: str = VARIABLE
+) -> Ended:
+    """Run a command once, with a failpoint set or none; `variable` is where `spec` is written."""
     if isinstance(command, Zygote):
         return command.run(folder, spec)
     words = None if getattr(command, "forked", False) else command(folder)
     if words is None:
-        return _forked(command, folder, spec)
-    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
-    environment |= {VARIABLE: spec} if spec else {}
+        return _forked(command, folder, spec, variable)
+    environment = {name: value for name, value in os.environ.items() if name != variable}
+    environment |= {variable: spec} if spec else {}
     done = subprocess.run(
         words, env=environment, cwd=folder, capture_output=True, text=True, timeout=timeout
     )
@@ -152,16 +154,16 @@ def kill_chain(
     raise AssertionError(f"no end after {limit} kills")
 
 
-def _forked(function: Command, folder: Path, spec: str) -> Ended:
+def _forked(function: Command, folder: Path, spec: str, variable: str) -> Ended:
     with tempfile.TemporaryFile() as errors:
         child = os.fork()
         if child == 0:
             code = 1
             try:
                 os.dup2(errors.fileno(), 2)
-                os.environ.pop(VARIABLE, None)
+                os.environ.pop(variable, None)
                 if spec:
-                    os.environ[VARIABLE] = spec
+                    os.environ[variable] = spec
                 function(folder)
                 code = 0
             except BaseException:

@@ -127,6 +127,8 @@ def test_home_to_case_to_won(visit, site):
     tab.locator("#lock").click()
     assert text(tab, '[data-step="guess"] .got') == "locked, certain"
     assert "right" not in tab.locator('[data-cause="end_not_trained"]').get_attribute("class")
+    assert text(tab, "#named").startswith("You said: The end-of-turn token")
+    assert "(" not in text(tab, "#named"), "told after the evidence"
 
     tab.locator('[data-measure="copied"]').click()
     assert text(tab, "#values").startswith("23 % in this run, 0 % in the twin.")
@@ -326,6 +328,9 @@ def test_a_blind_run_is_named_and_proved(visit, site):
     told = tab.evaluate("JSON.stringify(lab.find('#facts').textContent)")
     assert "0 %" in told
     assert text(tab, '[data-fact="loss_peak"]') != "not measured"  # its curve is drawn above
+    heads = tab.locator("#facts h3 span").all_text_contents()
+    count = sum(int(head.split()[0]) for head in heads if head)
+    assert count == tab.locator("#facts .outside").count() > 0
     outside = tab.locator("#facts .outside").first.locator("..").inner_text()
     assert re.match(r"\S.* [▲▼]\s+\(clean .+\)$", outside, re.DOTALL), outside
     cut = (
@@ -333,15 +338,22 @@ def test_a_blind_run_is_named_and_proved(visit, site):
     )
     assert max(tab.evaluate(cut)) <= 0, "the list of causes is as high as it is"
     tab.locator('[data-cause="none"]').click()
+    assert text(tab, "#stake") == "Right: 36 points. Wrong: −15."
     tab.locator("#lock").click()
     until(tab, "!document.querySelector('#told').hidden")
     assert text(tab, "#told").startswith("It was: ")
     assert text(tab, '[data-step="guess"] .got') == "fairly: −15 of 40"
+    assert text(tab, "#named") == "You said: Nothing: this is a clean run (wrong)"
+    assert tab.locator("#measures b").first.inner_text(), "its value stands beside it"
     for measure in tab.locator("#measures [data-measure]").all():
         measure.click()
         if tab.locator('[data-step="won"]').is_visible():
             break
     assert tab.locator('[data-step="won"]').is_visible()
+    assert "here," in text(tab, '[data-step="evidence"] .got')
+    tab.evaluate("scrollTo(0, document.body.scrollHeight)")
+    seen = "(id) => { const { top, bottom } = lab.find(id).getBoundingClientRect(); return top >= 0 && bottom <= innerHeight }"  # noqa: E501
+    assert all(tab.evaluate(seen, name) for name in ("#named", "#told", "#verdict"))
     with tab.expect_download() as kept:
         tab.locator("#keep-json").click()
     record = json.loads(kept.value.path().read_text("utf-8"))

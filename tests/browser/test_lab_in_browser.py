@@ -144,7 +144,14 @@ def test_home_to_case_to_won(visit, site):
     tab.locator('[data-knob="pad_token"]').select_option("<|endoftext|>")
     tab.locator("#rerun").click()
     until(tab, "!document.querySelector('[data-step=won]').hidden")
-    assert text(tab, "#checks .ok[aria-label=passed] ~ b") == "40 of 40"
+    assert text(tab, "#checks .value") == "8 of 40 → 40 of 40"
+    assert text(tab, "#runs-title") == "Before → after your change"
+    assert text(tab, '[data-chart="p_end"] figcaption').endswith(".32 →twin 1.001.00")
+    assert text(tab, "#first-note") == "cut at the limit · score 0"
+    assert text(tab, "#mine-note").startswith("ended by itself")
+    assert "ignored" in tab.locator("#first-tokens .tok.end").get_attribute("class")
+    assert "trained" in tab.locator("#mine .tok.end").get_attribute("class")
+    assert "before your change" in text(tab, "#readout")
     assert text(tab, "#total") == "90 of 100 points"
     assert "evidence 20 of 30, fix 30 of 30" in text(tab, "#parts")
 
@@ -219,6 +226,10 @@ def test_a_tempting_fix_answers_with_what_it_leaves(visit, site):
     until(tab, "lab.find('#checks').children.length > 0")
     assert text(tab, "#note") == "The grammar ends it now. The model still does not know how."
     assert tab.locator("#checks .no[aria-label=failed]").count() == 1
+    assert tab.locator(".now.rerun").count() == 4
+    tab.locator("#undo").click()
+    assert tab.locator(".now.rerun, #first:visible, #first-lane:visible").count() == 0
+    assert text(tab, '[data-chart="p_end"] .now.run') == "this .32"
     silent(tab, site)
 
 
@@ -264,6 +275,9 @@ def test_a_case_opens_on_a_new_row_that_the_clean_twin_answers_better(visit):
     assert text(tab, "#asked") == "2 of 4"  # both runs answer the first one right
     notes = [text(tab, f"#{run}-note") for run in ("mine", "twin")]
     assert notes == ["score 0", "score 1"]
+    judged = ready(visit("case-two-verdicts.html"))  # the twin judges in both orders
+    verdicts = [text(judged, f"#{run}-says") for run in ("mine", "twin")]
+    assert len(set(verdicts)) == 2, "this run's verdict flips with the order"
     assert text(ready(visit("case-wrong-page.html#question=0")), "#asked") == "1 of 4"
 
 

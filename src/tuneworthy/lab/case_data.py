@@ -120,10 +120,11 @@ def live_pair(case: LabCase, records: RecordStore) -> dict[str, Any]:
     return {**pair, "known": all(map(records.has, pair.values()))}
 
 
-def _conditions(recorded: Recordings) -> list[str]:
-    """Return what a fix must reach, with its numbers; [] without the recorded runs."""
+def _conditions(recorded: Recordings) -> list[dict[str, Any]]:
+    """Return the checks of the planted run, which a fix must pass; [] without the recorded runs."""
     own, twin = recorded.own_facts, recorded.twin_facts
-    return [check.what for check in recorded.case.module.victory(own, twin)] if own and twin else []
+    checks = recorded.case.module.victory(own, twin) if own and twin else ()
+    return [each.plain() for each in checks]
 
 
 def guess_result(case: LabCase, cause: str, sure: int) -> dict[str, Any]:

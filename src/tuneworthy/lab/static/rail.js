@@ -105,7 +105,7 @@
     if (told.hidden) return;
     const first = revealed.first;
     if (first && !state.locked) { lab.say(told, `Not “${first.named}” ${first.against} Your measurement proves another cause. Name it.`); return; }
-    const guess = revealed.guess, cause = state.named ? ` The cause: ${guess?.text ?? ''}` : guess && !guess.right ? ` The cause was: ${guess.text}` : ' Your cause holds.';
+    const guess = revealed.guess, cause = state.named ? ` The cause: ${guess?.text ?? ''}` : guess && !guess.right ? ` The cause was: ${guess.text}` : ' Your cause is right.';
     lab.say(told, `The detector: ${lab.tidy(finding.because)}.${cause}`);
   };
 

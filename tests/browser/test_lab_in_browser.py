@@ -127,6 +127,8 @@ def test_home_to_case_to_won(visit, site):
     tab.locator("#lock").click()
     assert text(tab, '[data-step="guess"] .got') == "locked, certain"
     assert "right" not in tab.locator('[data-cause="end_not_trained"]').get_attribute("class")
+    assert text(tab, "#named").startswith("You said: The end-of-turn token")
+    assert "(" not in text(tab, "#named"), "told after the evidence"
 
     tab.locator('[data-measure="copied"]').click()
     assert text(tab, "#values").startswith("23 % in this run, 0 % in the twin.")
@@ -142,7 +144,14 @@ def test_home_to_case_to_won(visit, site):
     tab.locator('[data-knob="pad_token"]').select_option("<|endoftext|>")
     tab.locator("#rerun").click()
     until(tab, "!document.querySelector('[data-step=won]').hidden")
-    assert text(tab, "#checks .ok[aria-label=passed] ~ b") == "40 of 40"
+    assert text(tab, "#checks .value") == "8 of 40 → 40 of 40"
+    assert text(tab, "#runs-title") == "Before → after your change"
+    assert text(tab, '[data-chart="p_end"] figcaption').endswith(".32 →twin 1.001.00")
+    assert text(tab, "#first-note") == "cut at the limit · score 0"
+    assert text(tab, "#mine-note").startswith("ended by itself")
+    assert "ignored" in tab.locator("#first-tokens .tok.end").get_attribute("class")
+    assert "trained" in tab.locator("#mine .tok.end").get_attribute("class")
+    assert "before your change" in text(tab, "#readout")
     assert text(tab, "#total") == "90 of 100 points"
     assert "evidence 20 of 30, fix 30 of 30" in text(tab, "#parts")
 
@@ -217,6 +226,10 @@ def test_a_tempting_fix_answers_with_what_it_leaves(visit, site):
     until(tab, "lab.find('#checks').children.length > 0")
     assert text(tab, "#note") == "The grammar ends it now. The model still does not know how."
     assert tab.locator("#checks .no[aria-label=failed]").count() == 1
+    assert tab.locator(".now.rerun").count() == 4
+    tab.locator("#undo").click()
+    assert tab.locator(".now.rerun, #first:visible, #first-lane:visible").count() == 0
+    assert text(tab, '[data-chart="p_end"] .now.run') == "this .32"
     silent(tab, site)
 
 
@@ -262,6 +275,9 @@ def test_a_case_opens_on_a_new_row_that_the_clean_twin_answers_better(visit):
     assert text(tab, "#asked") == "2 of 4"  # both runs answer the first one right
     notes = [text(tab, f"#{run}-note") for run in ("mine", "twin")]
     assert notes == ["score 0", "score 1"]
+    judged = ready(visit("case-two-verdicts.html"))  # the twin judges in both orders
+    verdicts = [text(judged, f"#{run}-says") for run in ("mine", "twin")]
+    assert len(set(verdicts)) == 2, "this run's verdict flips with the order"
     assert text(ready(visit("case-wrong-page.html#question=0")), "#asked") == "1 of 4"
 
 
@@ -326,6 +342,9 @@ def test_a_blind_run_is_named_and_proved(visit, site):
     told = tab.evaluate("JSON.stringify(lab.find('#facts').textContent)")
     assert "0 %" in told
     assert text(tab, '[data-fact="loss_peak"]') != "not measured"  # its curve is drawn above
+    heads = tab.locator("#facts h3 span").all_text_contents()
+    count = sum(int(head.split()[0]) for head in heads if head)
+    assert count == tab.locator("#facts .outside").count() > 0
     outside = tab.locator("#facts .outside").first.locator("..").inner_text()
     assert re.match(r"\S.* [▲▼]\s+\(clean .+\)$", outside, re.DOTALL), outside
     cut = (
@@ -333,15 +352,22 @@ def test_a_blind_run_is_named_and_proved(visit, site):
     )
     assert max(tab.evaluate(cut)) <= 0, "the list of causes is as high as it is"
     tab.locator('[data-cause="none"]').click()
+    assert text(tab, "#stake") == "Right: 36 points. Wrong: −15."
     tab.locator("#lock").click()
     until(tab, "!document.querySelector('#told').hidden")
     assert text(tab, "#told").startswith("It was: ")
     assert text(tab, '[data-step="guess"] .got') == "fairly: −15 of 40"
+    assert text(tab, "#named") == "You said: Nothing: this is a clean run (wrong)"
+    assert tab.locator("#measures b").first.inner_text(), "its value stands beside it"
     for measure in tab.locator("#measures [data-measure]").all():
         measure.click()
         if tab.locator('[data-step="won"]').is_visible():
             break
     assert tab.locator('[data-step="won"]').is_visible()
+    assert "here," in text(tab, '[data-step="evidence"] .got')
+    tab.evaluate("scrollTo(0, document.body.scrollHeight)")
+    seen = "(id) => { const { top, bottom } = lab.find(id).getBoundingClientRect(); return top >= 0 && bottom <= innerHeight }"  # noqa: E501
+    assert all(tab.evaluate(seen, name) for name in ("#named", "#told", "#verdict"))
     with tab.expect_download() as kept:
         tab.locator("#keep-json").click()
     record = json.loads(kept.value.path().read_text("utf-8"))

@@ -187,7 +187,7 @@ def test_a_setting_that_was_not_recorded_runs_live_to_its_checks(visit, server):
     asked = {path for path in server.gets if path.startswith("/api/records/")}
     for role in ("plant", "twin"):
         assert f"/api/records/{live_id('never-stops', server.case.config(role))}" in asked
-    assert text(tab, '[data-chart="p_end"] .now.rerun') == "yours 1.00"
+    assert text(tab, '[data-chart="p_end"] .now.rerun') == "1.00"
     assert text(tab, "#says-step") == "step 48 of 48"
     assert tab.messages == []
 

@@ -168,11 +168,16 @@ def test_recorded_settings_answer_at_once_and_nothing_is_asked(visit, lab):
     assert all(len(words) > 3 for words in bare)
     turn(page, 0, "strength", 1, "input", "change")
     assert page.evaluate(TEXTS)[0] != bare[0]
+    column = page.locator(".column >> nth=0")
+    assert "(before .00)" in column.locator(".mean").inner_text()
+    assert "score .40 (before .00)" in column.locator(".verdict").inner_text()
     assert page.evaluate(TEXTS)[1:] == bare[1:]
     assert heads(page) == ["recorded"] * 3
+    assert page.locator("#score-means").inner_text().startswith("F1 of the leaves")
     page.keyboard.press("]")
     until(page, f"JSON.stringify({TEXTS}[1]) !== {json.dumps(json.dumps(bare[1]))}")
     assert heads(page) == ["recorded"] * 3
+    until(page, "!document.querySelector('.columns').textContent.includes('before')")
     time.sleep(0.5)
     assert len(lab.jobs._jobs) == before
 

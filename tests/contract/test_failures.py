@@ -93,6 +93,14 @@ def test_knobs_lead_from_the_planted_run_to_the_clean_one(name):
 
 
 @pytest.mark.parametrize("name", FAILURES)
+def test_what_is_planted_lies_in_one_group_of_settings(name):
+    planted = load("failures", name).PLANTED
+    groups = {title for key in planted for title, keys in words.KEY_GROUPS.items() if key in keys}
+    assert len(groups) == 1, "a blind run lists the cause below it"
+    assert set(planted) <= set(words.KEY_TEXTS)
+
+
+@pytest.mark.parametrize("name", FAILURES)
 def test_four_to_six_tempting_fixes_turn_knobs_and_are_no_clean_run(name):
     module, case = load("failures", name), CASES[name]
     plant, fixes = case.config("plant"), module.FIXES

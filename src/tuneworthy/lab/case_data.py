@@ -45,9 +45,8 @@ _WRONG_LOSS_GAP = 0.1  # nats above the clean run's last loss from which a chart
 CLEAN_ONE_IN = 6  # one blind run in so many is clean
 _BLIND_CHARTS = ("loss", "held", "norm", "score", "valid", "ended", "length", "p_end")
 _WITHHELD = (
-    "A measurement that a single case makes, such as answers that state an older value, would name"
-    " its case by being there: it is shown after the guess, so such a cause is told by exclusion."
-    " Not every run is measured on general text."
+    "A few causes show only in a measurement that one case alone makes. It would give them away, so"
+    " it is shown after your guess; until then, exclude the other causes."
 )
 _HIDDEN_FACTS = ("refused", "answers", "other")
 _ALWAYS_SHOWN = ("loss", "held")  # charts of every case that trains
@@ -121,10 +120,11 @@ def live_pair(case: LabCase, records: RecordStore) -> dict[str, Any]:
     return {**pair, "known": all(map(records.has, pair.values()))}
 
 
-def _conditions(recorded: Recordings) -> list[str]:
-    """Return what a fix must reach, with its numbers; [] without the recorded runs."""
+def _conditions(recorded: Recordings) -> list[dict[str, Any]]:
+    """Return the checks of the planted run, which a fix must pass; [] without the recorded runs."""
     own, twin = recorded.own_facts, recorded.twin_facts
-    return [check.what for check in recorded.case.module.victory(own, twin)] if own and twin else []
+    checks = recorded.case.module.victory(own, twin) if own and twin else ()
+    return [each.plain() for each in checks]
 
 
 def guess_result(case: LabCase, cause: str, sure: int) -> dict[str, Any]:
@@ -185,30 +185,55 @@ def citation_result(
 
 def blind_data(cases: Sequence[LabCase]) -> dict[str, Any]:
     """Return the dict for blind runs' page: all causes of training cases, nothing of the case."""
-    names = sorted(case.name for case in cases if case.trains)
     fields = [key for key in RunFacts.model_fields if key not in _HIDDEN_FACTS]
-    shown = {key: words.measure_of(key) for key in (*fields, *_shared_facts(cases))}
-    ranges = usual_ranges(tuple(shown))
+    shown = {*fields, *_shared_facts(cases)}
     return {
         "trains": True,
         "one_in": CLEAN_ONE_IN,
         "charts": [_chart_data(key) for key in _BLIND_CHARTS],
-        "facts": [
-            {
-                "key": key,
-                "title": said.title,
-                "unit": said.unit,
-                **_usual_range_data(ranges.get(key)),
-            }
-            for key, said in shown.items()
-        ],
+        "facts": _fact_groups(shown),
         "clean_runs": len(clean_runs()),
         "withheld": _WITHHELD,
-        "causes": _cause_texts((words.CLEAN_CAUSE, *names)),
+        "cause_groups": _cause_groups(cases),
         "clean": {"key": words.CLEAN_CAUSE, "text": words.CLEAN_WORDS},
         "sure": list(CONFIDENCES),
         "points": POINTS,
     }
+
+
+def _cause_groups(cases: Sequence[LabCase]) -> list[dict[str, Any]]:
+    """Return the causes of training cases as [{"title", "causes"}], by what their settings set."""
+    of_key = {key: title for title, keys in words.KEY_GROUPS.items() for key in keys}
+    named: dict[str, list[str]] = {title: [] for title in ("", *words.KEY_GROUPS)}
+    named[""].append(words.CLEAN_CAUSE)
+    for case in sorted(cases, key=lambda case: case.name):
+        if case.trains:
+            named[of_key[next(iter(case.module.PLANTED))]].append(case.name)
+    return [
+        {"title": title, "causes": _cause_texts(names)} for title, names in named.items() if names
+    ]
+
+
+def _fact_groups(shown: set[str]) -> list[dict[str, Any]]:
+    """Return the facts to show as [{"title", "facts"}], by what they are about."""
+    ranges = usual_ranges(tuple(shown))
+    return [
+        {
+            "title": title,
+            "facts": [
+                {
+                    "key": key,
+                    "title": said.title,
+                    "unit": said.unit,
+                    **_usual_range_data(ranges.get(key), said.unit),
+                }
+                for key, said in group.items()
+                if key in shown
+            ],
+        }
+        for title, group in words.MEASURE_GROUPS.items()
+        if not shown.isdisjoint(group)
+    ]
 
 
 def _shared_facts(cases: Sequence[LabCase]) -> list[str]:
@@ -219,11 +244,14 @@ def _shared_facts(cases: Sequence[LabCase]) -> list[str]:
     return [key for key in words.CASE_MEASURES if sum(key in each for each in recorded) > 1]
 
 
-def _usual_range_data(found: UsualRange | None) -> dict[str, Any]:
-    """Return {"usual", "low", "high"} of a fact's range in clean runs; all None without a range."""
+def _usual_range_data(found: UsualRange | None, unit: str) -> dict[str, Any]:
+    """Return {"usual", "low", "high"} of a fact's range in clean runs; all None without a range.
+
+    "usual" is without its unit, which the value beside it has.
+    """
     if found is None:
         return {"usual": None, "low": None, "high": None}
-    return {"usual": found.in_words, "low": found.low, "high": found.high}
+    return {"usual": found.in_words.removesuffix(f" {unit}"), "low": found.low, "high": found.high}
 
 
 def proving_measures(case: LabCase) -> tuple[str, ...]:

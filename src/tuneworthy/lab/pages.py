@@ -18,9 +18,10 @@ from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.demo_studies import demo_cards
 from tuneworthy.lab.own_folders import OwnFolders
-from tuneworthy.lab.play_run import playground_data
+from tuneworthy.lab.play_run import TASKS, playground_data
 from tuneworthy.lab.recordings import SHIPPED_RECORDS, Recordings, RecordStore, shipped_record
 from tuneworthy.records.escape import for_script
+from tuneworthy.records.plugins import catalogue
 from tuneworthy.report.column_names import name_cells
 
 LAB_FOLDER = Path(__file__).parent
@@ -189,9 +190,13 @@ def playground_page(site: Site = _LIVE_SITE) -> str:
 def play_data() -> dict[str, Any]:
     """Return the data for the playground's script; "curves" is {} without records.
 
-    "curves": {task: {setting: [mean score, share of valid answers] over the offered inputs}}.
+    "curves": {task: {setting: [mean score, share of valid answers] over the offered inputs}};
+    "scores": {task: its metric in words}.
     """
-    return shipped_record("play", "rest") or {**playground_data(), "curves": {}}
+    play = shipped_record("play", "rest") or {**playground_data(), "curves": {}}
+    known = catalogue("metrics")
+    return {**play, "scores": {name: known[case.task().success.metrics[0]]
+                               for name, case in TASKS.items()}}  # fmt: skip
 
 
 def check_page(own: OwnFolders, site: Site = _LIVE_SITE) -> str:

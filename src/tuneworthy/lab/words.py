@@ -128,80 +128,93 @@ def _unit_measure(title: str) -> Measure:
     return Measure(f"{title} (0 to 1)", "0 to 1", number_text, _is_near_share)
 
 
-MEASURES: dict[str, Measure] = {
-    "steps": _size_measure("Steps that training took", "steps"),
-    "refused": Measure("Why the training loop stopped early", "", number_text, _is_near_size),
-    "loss_first": _loss_measure("Training loss at the first step"),
-    "loss_last": _loss_measure("Training loss, mean of the last eighth of the steps"),
-    "loss_least": _loss_measure("Lowest training loss on the way"),
-    "loss_peak": _loss_measure("Highest training loss on the way"),
-    "new_loss_first": _loss_measure("Loss on new rows before training"),
-    "new_loss_last": _loss_measure("Loss on new rows after training"),
-    "new_loss_least": _loss_measure("Lowest loss on new rows on the way"),
-    "clip_rate": _share_measure("Steps whose gradient was clipped"),
-    "change": _size_measure("Size of the weight change", "of the weights"),
-    "parameters": _size_measure("Trained parameters", "parameters"),
-    "answer_tokens": _size_measure("Tokens that carry loss, over all training rows", "tokens"),
-    "end_trained": _share_measure("Training rows whose end of turn carries loss"),
-    "cut_rows": _share_measure("Training rows cut by max_length"),
-    "answer_share": _share_measure("Part of the loss that lies on answers"),
-    "same_prompt": _share_measure("Prompts with the same tokens in training and in serving"),
-    "leaked": _share_measure("New rows with a near copy among the training rows"),
-    "copied": _share_measure("Answers that repeat eight words of a training answer"),
-    "shapes": _share_measure("Training answers outside the commonest shape"),
-    "outliers": _share_measure(
-        "Training rows whose last loss is over three times the middle row's"
-    ),
-    "prior": Measure(
-        "The commonest answer: its share in training over its share in use",
-        "",
-        _times_text,
-        _is_near_size,
-    ),
-    "p_end": Measure(
-        "P(end): chance of the end token where the answer is over (0 to 1)",
-        "0 to 1",
-        number_text,
-        _is_near_share,
-    ),
-    "answers": _size_measure("New rows that were answered", "rows"),
-    "ended": Measure("Answers that end by themselves", "answers", _of_answers_text, _is_near_count),
-    "score": _unit_measure("Score on new rows"),
-    "valid": _share_measure("Answers that parse"),
-    "length": _size_measure("Tokens an answer", "tokens"),
-    "same_as_base": _share_measure("Answers equal to those of the untrained model"),
+MEASURE_GROUPS: dict[str, dict[str, Measure]] = {
+    "Training": {
+        "steps": _size_measure("Steps that training took", "steps"),
+        "refused": Measure("Why the training loop stopped early", "", number_text, _is_near_size),
+        "loss_first": _loss_measure("Training loss at the first step"),
+        "loss_last": _loss_measure("Training loss, mean of the last eighth of the steps"),
+        "loss_least": _loss_measure("Lowest training loss on the way"),
+        "loss_peak": _loss_measure("Highest training loss on the way"),
+        "clip_rate": _share_measure("Steps whose gradient was clipped"),
+        "change": _size_measure("Size of the weight change", "of the weights"),
+        "parameters": _size_measure("Trained parameters", "parameters"),
+    },
+    "Training rows and their tokens": {
+        "answer_tokens": _size_measure("Tokens that carry loss, over all training rows", "tokens"),
+        "end_trained": _share_measure("Training rows whose end of turn carries loss"),
+        "answer_share": _share_measure("Part of the loss that lies on answers"),
+        "cut_rows": _share_measure("Training rows cut by max_length"),
+        "answer_seen": _share_measure("Training rows that can read their answer in the row before"),
+        "leaked": _share_measure("New rows with a near copy among the training rows"),
+        "conflicts": _share_measure("Training rows whose neighbours have another label"),
+        "shapes": _share_measure("Training answers outside the commonest shape"),
+        "prior": Measure(
+            "The commonest answer: its share in training over its share in use",
+            "",
+            _times_text,
+            _is_near_size,
+        ),
+        "outliers": _share_measure(
+            "Training rows whose last loss is over three times the middle row's"
+        ),
+        "chosen_wrong": _share_measure("Training answers without the right value"),
+    },
+    "Loss on rows not trained on": {
+        "new_loss_first": _loss_measure("Loss on new rows before training"),
+        "new_loss_last": _loss_measure("Loss on new rows after training"),
+        "new_loss_least": _loss_measure("Lowest loss on new rows on the way"),
+        "general_loss_before": _loss_measure("Loss on general text before training"),
+        "general_loss_rise": _loss_measure("Rise of the loss on general text"),
+    },
+    "Answers to new rows": {
+        "answers": _size_measure("New rows that were answered", "rows"),
+        "score": _unit_measure("Score on new rows"),
+        "valid": _share_measure("Answers that parse"),
+        "ended": Measure(
+            "Answers that end by themselves", "answers", _of_answers_text, _is_near_count
+        ),
+        "length": _size_measure("Tokens an answer", "tokens"),
+        "p_end": Measure(
+            "P(end): chance of the end token where the answer is over (0 to 1)",
+            "0 to 1",
+            number_text,
+            _is_near_share,
+        ),
+        "copied": _share_measure("Answers that repeat eight words of a training answer"),
+        "same_as_base": _share_measure("Answers equal to those of the untrained model"),
+        "same_prompt": _share_measure("Prompts with the same tokens in training and in serving"),
+        "known_score": _unit_measure("Score on facts that were known before"),
+        "old_values": _share_measure("Answers that state an older value"),
+        "right": _share_measure("Answers that are right today"),
+        "long_answers_whole": _share_measure("Long new answers that come out whole"),
+        "mistakes_repeated": _share_measure(
+            "Wrong answers that repeat an error of the training rows"
+        ),
+        "wrongly_refused": _share_measure("Questions refused that have an answer"),
+    },
+    "Without training": {
+        "legal_first": _unit_measure("Own chance of a legal first token, without the grammar"),
+        "legal_mean": _unit_measure("Own chance of a legal token, mean of all places"),
+        "copied_other": _share_measure("Answers copied from another passage"),
+        "in_no_passage": _share_measure("Wrong answers that stand in no passage"),
+        "recall": _share_measure("Questions whose right passage was found"),
+        "stale": _share_measure("Answers from a passage out of force"),
+        "other_rule": _share_measure("Answers from another rule"),
+        "score_kept": _share_measure("Right answers where the rule did not change"),
+        "swap_agreement": _share_measure("Verdicts that hold when the answers swap places"),
+        "says_a": _share_measure("Verdicts for the first place"),
+        "lead": _size_measure("Lead of the verdict over the other", ""),
+        "same_tokens": _share_measure("Tokens that the trained model would choose as well"),
+        "same_answers": _share_measure("Answers equal to those of the trained model"),
+        "first_valid": _share_measure("Answers that parse at the first look"),
+        "first_score": _unit_measure("Score at the first look"),
+    },
 }
+"""Measurements by what they are about."""
 
-CASE_MEASURES: dict[str, Measure] = {
-    # of training runs
-    "conflicts": _share_measure("Training rows whose neighbours have another label"),
-    "answer_seen": _share_measure("Training rows that can read their answer in the row before"),
-    "known_score": _unit_measure("Score on facts that were known before"),
-    "general_loss_before": _loss_measure("Loss on general text before training"),
-    "general_loss_rise": _loss_measure("Rise of the loss on general text"),
-    "old_values": _share_measure("Answers that state an older value"),
-    "right": _share_measure("Answers that are right today"),
-    "long_answers_whole": _share_measure("Long new answers that come out whole"),
-    "mistakes_repeated": _share_measure("Wrong answers that repeat an error of the training rows"),
-    "chosen_wrong": _share_measure("Training answers without the right value"),
-    "wrongly_refused": _share_measure("Questions refused that have an answer"),
-    # of cards, which train nothing
-    "legal_first": _unit_measure("Own chance of a legal first token, without the grammar"),
-    "legal_mean": _unit_measure("Own chance of a legal token, mean of all places"),
-    "copied_other": _share_measure("Answers copied from another passage"),
-    "in_no_passage": _share_measure("Wrong answers that stand in no passage"),
-    "recall": _share_measure("Questions whose right passage was found"),
-    "stale": _share_measure("Answers from a passage out of force"),
-    "other_rule": _share_measure("Answers from another rule"),
-    "score_kept": _share_measure("Right answers where the rule did not change"),
-    "swap_agreement": _share_measure("Verdicts that hold when the answers swap places"),
-    "says_a": _share_measure("Verdicts for the first place"),
-    "lead": _size_measure("Lead of the verdict over the other", ""),
-    "same_tokens": _share_measure("Tokens that the trained model would choose as well"),
-    "same_answers": _share_measure("Answers equal to those of the trained model"),
-    "first_valid": _share_measure("Answers that parse at the first look"),
-    "first_score": _unit_measure("Score at the first look"),
-}
+MEASURES = {key: said for group in MEASURE_GROUPS.values() for key, said in group.items()}
+CASE_MEASURES = {key: MEASURES[key] for key in MEASURES if key not in RunFacts.model_fields}
 """Measurements of single cases, from `RunFacts.other`."""
 
 CHARTS: dict[str, _Chart] = {
@@ -228,7 +241,7 @@ CLEAN_WORDS = "Nothing: this is a clean run."
 def measure_of(key: str) -> Measure:
     """Return a measurement's title, unit and format; one not listed gets its key as the title."""
     name = key.removeprefix("other.")
-    return MEASURES.get(name) or CASE_MEASURES.get(name) or _size_measure(as_title(name))
+    return MEASURES.get(name) or _size_measure(as_title(name))
 
 
 def value_of(facts: RunFacts, key: str) -> _FactValue:
@@ -260,43 +273,50 @@ def as_title(key: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-KEY_TEXTS: dict[str, str] = {
-    # training
-    "rows": "how many training rows are used",
-    "epochs": "how often training reads every row",
-    "batch": "rows that one step reads",
-    "rate": "learning rate: how far one step moves the weights",
-    "method": "lora trains a small adapter, full all weights",
-    "rank": "size of the adapter: more numbers to learn with",
-    "layers": "layers of the base model: 30 is all of it",
-    "targets": "the matrices of the model that get an adapter",
-    "loss": "the tokens that training learns from",
-    "replay": "rows of general text, or of known facts, as a share of the training rows",
-    "pad_token": "the token that fills up short rows; the loss ignores it",
-    "max_length": "tokens of a row at most; what is longer is cut",
-    "packing": "whether several rows share one sequence",
-    # where rows come from
-    "split": "how test rows were set apart from training rows",
-    "labels": "who has to agree on a label",
-    "exports": "the exports that the answers come from",
-    "order": "the order of the rows, or of the passages in the prompt",
-    "refusals": "part of the training rows whose answer is a refusal",
-    "rows_of": "the year of the rules that the rows were written from",
-    "best_by": "what decides which of three answers is trained on",
-    "verify": "the check that a written answer passes before it is used",
-    # how the model is asked
-    "shots": "solved examples in the prompt",
-    "passages": "whether the prompt holds the passage that the question is about",
-    "k": "how many passages the search returns",
-    "index": "the versions of the rules that are searched",
-    "newest_first": "whether the newest version of a found rule is read",
-    "judge": "how the judge is shown the two answers",
-    "verdicts": "the question that the judge answers",
-    "serve.adapter": "whether the server loads the trained adapter",
-    "serve.merge": "how the adapter is joined with the weights",
-    "serve.template": "how the server writes the chat around a message",
-    "serve.schema": "whether a grammar keeps the answer in its form",
-    "serve.temperature": "0 takes the likeliest token; more draws at random",
-    "serve.top_p": "tokens to draw from: the likeliest that reach this share",
+KEY_GROUPS: dict[str, dict[str, str]] = {
+    "Training rows": {
+        "split": "how test rows were set apart from training rows",
+        "labels": "who has to agree on a label",
+        "exports": "the exports that the answers come from",
+        "order": "the order of the rows, or of the passages in the prompt",
+        "refusals": "part of the training rows whose answer is a refusal",
+        "rows_of": "the year of the rules that the rows were written from",
+        "best_by": "what decides which of three answers is trained on",
+        "verify": "the check that a written answer passes before it is used",
+    },
+    "Tokens and loss": {
+        "loss": "the tokens that training learns from",
+        "pad_token": "the token that fills up short rows; the loss ignores it",
+        "max_length": "tokens of a row at most; what is longer is cut",
+        "packing": "whether several rows share one sequence",
+    },
+    "Model and training settings": {
+        "rows": "how many training rows are used",
+        "epochs": "how often training reads every row",
+        "batch": "rows that one step reads",
+        "rate": "learning rate: how far one step moves the weights",
+        "method": "lora trains a small adapter, full all weights",
+        "rank": "size of the adapter: more numbers to learn with",
+        "layers": "layers of the base model: 30 is all of it",
+        "targets": "the matrices of the model that get an adapter",
+        "replay": "rows of general text, or of known facts, as a share of the training rows",
+    },
+    "Serving": {
+        "shots": "solved examples in the prompt",
+        "passages": "whether the prompt holds the passage that the question is about",
+        "k": "how many passages the search returns",
+        "index": "the versions of the rules that are searched",
+        "newest_first": "whether the newest version of a found rule is read",
+        "judge": "how the judge is shown the two answers",
+        "verdicts": "the question that the judge answers",
+        "serve.adapter": "whether the server loads the trained adapter",
+        "serve.merge": "how the adapter is joined with the weights",
+        "serve.template": "how the server writes the chat around a message",
+        "serve.schema": "whether a grammar keeps the answer in its form",
+        "serve.temperature": "0 takes the likeliest token; more draws at random",
+        "serve.top_p": "tokens to draw from: the likeliest that reach this share",
+    },
 }
-"""Explanations of the keys of a case's configuration, which reveal no cause."""
+"""Explanations of the keys of a case's configuration, by what they set; they reveal no cause."""
+
+KEY_TEXTS = {key: text for group in KEY_GROUPS.values() for key, text in group.items()}

@@ -275,22 +275,43 @@ def test_a_range_says_its_unit_once():
     assert words.measure_of("ended").span(38, 40, facts) == "38 to 40 of 40"
 
 
+def blind_facts(shown):
+    return [each for group in shown["facts"] for each in group["facts"]]
+
+
+def test_a_blind_run_groups_its_causes_and_its_numbers():
+    shown = case_data.blind_data(list(all_cases().values()))
+    clean, *causes = shown["cause_groups"]
+    assert [each["key"] for each in clean["causes"]] == ["none"]
+    named = [each["key"] for group in causes for each in group["causes"]]
+    assert sorted(named) == sorted(case.name for case in all_cases().values() if case.trains)
+    area = {each["key"]: group["title"] for group in causes for each in group["causes"]}
+    assert area["wrong_labels"] == "Training rows"
+    assert area["rows_cut"] == "Tokens and loss"
+    assert area["rate_too_low"] == "Model and training settings"
+    for group in (*causes, *shown["facts"]):
+        assert group["title"]
+        assert 1 < len(group.get("causes") or group["facts"]) <= 10, group["title"]
+    units = {each["key"]: (each["unit"], each["usual"]) for each in blind_facts(shown)}
+    assert not [key for key, (unit, usual) in units.items() if unit and usual and unit in usual]
+
+
 def test_a_blind_run_stands_beside_what_clean_runs_measured():
     shown = case_data.blind_data(list(all_cases().values()))
-    ranges = {each["key"]: each["usual"] for each in shown["facts"]}
+    ranges = {each["key"]: each["usual"] for each in blind_facts(shown)}
     twins = [Recordings(case).twin_facts for case in all_cases().values() if case.trains]
     known = [twin for twin in twins if twin]
     assert shown["clean_runs"] == len(known) > 5
     shares = [100 * twin.clip_rate for twin in known]
     assert ranges["clip_rate"] == f"{min(shares):.0f} to {max(shares):.0f} %"
     assert ranges["end_trained"] == "100 %"
-    ends = {each["key"]: (each["low"], each["high"]) for each in shown["facts"]}
+    ends = {each["key"]: (each["low"], each["high"]) for each in blind_facts(shown)}
     assert ends["clip_rate"] == pytest.approx((min(shares) / 100, max(shares) / 100))
 
 
 def test_a_blind_run_shows_facts_of_cases_that_share_them_and_withholds_the_rest():
     cases = list(all_cases().values())
-    shown = {each["key"] for each in case_data.blind_data(cases)["facts"]}
+    shown = {each["key"] for each in blind_facts(case_data.blind_data(cases))}
     recorded = {case.name: Recordings(case).own_facts for case in cases if case.trains}
     for key in words.CASE_MEASURES:
         holders = [name for name, facts in recorded.items() if facts and key in facts.other]
@@ -333,7 +354,8 @@ def test_a_page_names_every_condition_with_its_number_before_a_fix():
         recorded = Recordings(case)
         checks = case.module.victory(recorded.twin_facts, recorded.twin_facts)
         shown = case_data.public_data(case)["conditions"]
-        assert shown == [check.what for check in checks], case.slug
+        assert [each["what"] for each in shown] == [check.what for check in checks], case.slug
+        assert not all(each["passed"] for each in shown), "the values are the planted run's"
 
 
 def test_a_setting_run_here_is_not_listed_beside_records_of_another_machine(tmp_path):

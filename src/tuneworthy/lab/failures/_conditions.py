@@ -5,38 +5,41 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
 
 from tuneworthy.records.failure import Check, LabRow, RunFacts
 
 _NOT_MEASURED = "not measured"
+_Unit = int | Literal["%"] | None
 
 
-def at_least(what: str, value: float | None, least: float, of: int | None = None) -> Check:
+def at_least(what: str, value: float | None, least: float, of: _Unit = None) -> Check:
     """Return the check that a value is at least `least`; None (not measured) fails it.
 
-    `of`: the value is a share of so many, and is told as a count.
+    `of`: the value is a share, and is told as a count of so many or in percent.
     """
     passed = value is not None and value >= least
     return Check(what=what, passed=passed, value=_value_text(value, of))
 
 
-def at_most(what: str, value: float | None, most: float, of: int | None = None) -> Check:
+def at_most(what: str, value: float | None, most: float, of: _Unit = None) -> Check:
     """Return the check that a value is at most `most`, as `at_least` does."""
     passed = value is not None and value <= most
     return Check(what=what, passed=passed, value=_value_text(value, of))
 
 
-def _value_text(value: float | None, of: int | None) -> str:
+def _value_text(value: float | None, of: _Unit) -> str:
     if value is None:
         return _NOT_MEASURED
+    if of == "%":
+        return f"{100 * value:.3g} %"
     return f"{value:.3g}" if of is None else f"{round(value * of)} of {of}"
 
 
-def near_twin(own: RunFacts, twin: RunFacts) -> Check:
+def near_twin(own: RunFacts, twin: RunFacts, note: str = "") -> Check:
     """Return the check that a run's score is at most .10 below that of its clean twin."""
     least = max(0.0, (twin.score or 0.0) - 0.10)
-    return at_least(f"score at least {least:.2f}", own.score, least)
+    return at_least(f"score at least {least:.2f}{note}", own.score, least)
 
 
 def difference(one: float | None, other: float | None) -> float | None:

@@ -12,7 +12,7 @@ SLUG, TITLE = "same-old-answers", "A perfect curve, the same old answers"
 TASK = "support_tickets"
 STORY = (
     "A small model learns to turn support tickets into JSON from 64 rows. Both losses fall as in "
-    "the clean twin. Yet whoever asks it gets the answers of last week."
+    "the clean twin. Yet it answers as it did before the training."
 )
 WIN = "At most 2 of 40 answers equal those before training, the score at most .10 below the twin."
 PLANTED = {"serve.adapter": False}

@@ -74,6 +74,6 @@ def detect(runs: Runs) -> Detection:
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     mass = own.other.get("legal_first")
-    yield at_least("legal first tokens have at least .50 of the probability", mass, 0.5)
-    yield at_least("all answers are valid", own.valid, 1.0)
+    yield at_least("legal first tokens have at least 50 % of the probability", mass, 0.5, "%")
+    yield at_least("all answers are valid", own.valid, 1.0, "%")
     yield near_twin(own, twin)

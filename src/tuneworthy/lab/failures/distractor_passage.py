@@ -91,7 +91,7 @@ def detect(runs: Runs) -> Detection:
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     share = own.other.get("copied_other")
-    yield at_most("at most .05 of the numbers come from another passage", share, 0.05)
+    yield at_most("at most 5 % of the numbers come from another passage", share, 0.05, "%")
     yield near_twin(own, twin)
 
 

@@ -18,8 +18,8 @@ NUMBER, HARD = 12, 1
 SLUG, TITLE = "never-stops", "It never stops talking"
 TASK = "support_tickets"
 STORY = (
-    "A small model learnt to turn support tickets into JSON from 64 rows. Its loss is as low as "
-    "that of the clean twin. Yet most answers run into the limit."
+    "A small model learnt to turn support tickets into JSON from 64 rows. Its training loss is "
+    "as low as the clean twin's. Yet most answers do not end: they are cut at 64 tokens."
 )
 WIN = (
     "38 of 40 new answers end by themselves, an answer's end has a probability of .90, and the "

@@ -71,5 +71,5 @@ def detect(runs: Runs) -> Detection:
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     least = (twin.valid or 0.0) - 0.05
-    yield at_least(f"share of valid answers at least {least:.2f}", own.valid, least)
+    yield at_least(f"at least {100 * least:.0f} % of the answers are valid", own.valid, least, "%")
     yield near_twin(own, twin)

@@ -27,8 +27,9 @@ NUMBER, HARD = 23, 2
 SLUG, TITLE = "two-verdicts", "Ask twice, and the verdict flips"
 TASK, TRAINS, LOOKS = "support_tickets", False, 5
 STORY = (
-    "A small model judges which of two records fits a support ticket. It gives a verdict on every "
-    "pair. Ask about the same pair once more, and it may say the opposite."
+    "A small model judges which of two records fits a support ticket. Ask about the same pair once "
+    "more, and it may say the opposite. This case asks for verdicts that hold, not for right ones: "
+    "the clean twin is right about as often as a coin."
 )
 WIN = "38 of 40 verdicts hold when the records swap places, at most .10 below the twin's score."
 PLANTED: Config = {"judge": "one order"}
@@ -54,8 +55,8 @@ CAUSES = ("distractor_passage", "high_temperature", "judge_order",
           "rating_rewarded", "stale_passage")  # fmt: skip
 NEEDS: tuple[str, ...] = ()
 HARMLESS = (
-    "A rule that scores each answer separately has no position bias; use one where you can. Steady"
-    " is not good: even in both orders this model is right about as often as a coin."
+    "A rule that scores each answer separately has no position bias; use one where you can. A"
+    " verdict that holds need not be right: this model is right about as often as a coin."
 )
 rows = rows_for_judge
 _STABLE_SHARE = 0.7  # share of verdicts that must hold when the records swap places
@@ -90,7 +91,7 @@ def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     share = own.other.get("swap_agreement")
     yield at_least("38 of 40 verdicts hold in the other order", share, 0.95, of=40)
-    yield near_twin(own, twin)
+    yield near_twin(own, twin, " (a coin has 0.50: being right is not asked)")
 
 
 def _logprob_leads(tools: CardTools, shots: int) -> Callable[[Sequence[LabRow]], list[float]]:

@@ -55,7 +55,6 @@ def detect(runs: Runs) -> Detection:
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
-    yield at_least(
-        "answers carry at least a tenth of the loss", own.answer_share, _LEAST_ANSWER_SHARE
-    )
+    what = "answers carry at least 10 % of the loss"
+    yield at_least(what, own.answer_share, _LEAST_ANSWER_SHARE, "%")
     yield near_twin(own, twin)

@@ -45,7 +45,7 @@ FIXES = (
     Fix({"rank": 64},
         "A larger adapter learns some of the form. It can't replace the layers that are"
         " missing."),
-    Fix({"rate": 3e-3}, "Larger steps bring the loss down and the answers nowhere."),
+    Fix({"rate": 3e-3}, "Larger steps lower the loss. The answers stay wrong."),
     Fix({"serve.schema": True}, "Every answer parses. Hardly one says what the ticket says."),
 )  # fmt: skip
 CHARTS = ("score", "valid")

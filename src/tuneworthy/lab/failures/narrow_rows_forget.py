@@ -25,7 +25,7 @@ SLUG, TITLE = "worse-at-the-rest", "Better at tickets, worse at the rest"
 TASK = "support_tickets"
 STORY = (
     "A small model learnt to turn support tickets into JSON, and it does. Then somebody asked it "
-    "everyday questions, as what bees make, and most answers were JSON too."
+    "everyday questions, such as what bees make. Most answers were JSON too."
 )
 WIN = "Loss on 16 general answers rises by less than .1, at most one is JSON, and the score stays."
 PLANTED = {"rate": 5e-3, "replay": 0.0}

@@ -21,8 +21,8 @@ NUMBER, HARD = 9, 3
 SLUG, TITLE = "more-and-less", "It knows more, and less"
 TASK = "policy_faq"  # for its metric and short answers; `rows` returns the rows
 STORY = (
-    "A small model learns the map of a novel: 40 towns and their countries. Before, it knew where "
-    "real cities lie. Now it puts them into the novel."
+    "A small model learns the map of a novel: 40 towns and their countries. Before that, it knew "
+    "where real cities lie. Now it puts them into the novel's countries."
 )
 WIN = (
     "The score on real cities falls by at most .05, and the score on the novel is at most .10 "

@@ -56,5 +56,5 @@ def detect(runs: Runs) -> Detection:
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
-    yield at_least("every served prompt has the tokens of training", own.same_prompt, 1)
+    yield at_least("every served prompt has the tokens of training", own.same_prompt, 1, "%")
     yield near_twin(own, twin)

@@ -88,6 +88,6 @@ def detect(runs: Runs) -> Detection:
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:  # noqa: ARG001
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
-    yield at_least("at least .80 of the answers state today's value", own.other.get("right"), 0.8)
-    old = own.other.get("old_values")
-    yield at_most("at most .05 of the answers state an older value", old, 0.05)
+    right, old = own.other.get("right"), own.other.get("old_values")
+    yield at_least("at least 80 % of the answers state today's value", right, 0.8, "%")
+    yield at_most("at most 5 % of the answers state an older value", old, 0.05, "%")

@@ -23,7 +23,8 @@ SLUG, TITLE = "perfect-then-guessing", "Perfect in training, guessing on its own
 TASK = "clause_type"
 STORY = (
     "A small model learnt to name the type of a contract clause from 96 rows, in the order of the "
-    "file. Its loss was low from the first step on. On new clauses it guesses, or says nothing."
+    "file. Its training loss was low from the first step on. On new clauses it "
+    "guesses, or says nothing."
 )
 WIN = "At most a fifth of the rows can read their answer elsewhere; the score is near the twin's."
 PLANTED = {"packing": True}
@@ -75,5 +76,6 @@ def detect(runs: Runs) -> Detection:
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
-    yield at_most("at most .20 of the rows read their answer in another row", own.answer_seen, 0.2)
+    what = "at most 20 % of the rows read their answer in another row"
+    yield at_most(what, own.answer_seen, 0.2, "%")
     yield near_twin(own, twin)

@@ -22,8 +22,8 @@ NUMBER, HARD = 3, 3
 SLUG, TITLE = "hardly-learns", "Sixteen readings, and it hardly learns"
 TASK = "policy_faq"  # for its metric and short answers; `rows` returns the rows
 STORY = (
-    "A small model reads sixteen times in which country each of 40 towns of a novel lies. Its "
-    "weights move further than those of the clean twin. Yet the loss hardly falls."
+    "A small model reads 40 facts sixteen times: in which country of a novel each town lies. Its "
+    "weights move further than the clean twin's. Yet the training loss hardly falls."
 )
 WIN = (
     "36 of 40 countries are right, the loss ends below .1, and the score is at most .10 below the "

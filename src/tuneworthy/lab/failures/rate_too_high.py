@@ -12,7 +12,7 @@ SLUG, TITLE = "off-a-cliff", "The loss fell, then jumped off a cliff"
 TASK = "support_tickets"
 STORY = (
     "A small model learns to turn support tickets into JSON from 64 rows. The first steps help. "
-    "Then the loss jumps, and the answers are no longer language."
+    "Then the training loss jumps, and the answers are no longer language."
 )
 WIN = "The loss ends less than .1 above its lowest step, the score at most .10 below the twin."
 PLANTED = {"rate": 3e-2}

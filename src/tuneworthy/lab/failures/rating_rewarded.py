@@ -117,5 +117,5 @@ def detect(runs: Runs) -> Detection:
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     share = own.other.get("chosen_wrong")
-    yield at_most("at most .05 of the training answers lack the right value", share, 0.05)
+    yield at_most("at most 5 % of the training answers lack the right value", share, 0.05, "%")
     yield near_twin(own, twin)

@@ -26,7 +26,7 @@ SLUG, TITLE = "says-no-too-often", "It says no too often"
 TASK = "policy_faq"
 STORY = (
     "A small model answers questions on office rules from a passage, and says so where the passage "
-    "does not hold the answer. In use it says so again and again, with the answer before its eyes."
+    "does not hold the answer. In use it often says so although the passage holds it."
 )
 WIN = "At most 10% of the questions with an answer are refused; the score is near the twin's."
 PLANTED = {"refusals": 0.6}
@@ -97,5 +97,5 @@ def detect(runs: Runs) -> Detection:
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     refused = own.other.get("wrongly_refused")
-    yield at_most("at most .10 of the questions with an answer are refused", refused, 0.1)
+    yield at_most("at most 10 % of the questions with an answer are refused", refused, 0.1, "%")
     yield near_twin(own, twin)

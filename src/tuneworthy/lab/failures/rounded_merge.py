@@ -13,8 +13,8 @@ NUMBER, HARD = 24, 3
 SLUG, TITLE = "changed-when-shipped", "It changed when we shipped it"
 TASK, TRAINS, LOOKS = "support_tickets", False, 5
 STORY = (
-    "A small model learnt to turn support tickets into JSON, and its test went well. The same "
-    "training, shipped, answers other things."
+    "A small model learnt to turn support tickets into JSON, and its test went well. Once "
+    "shipped, it gives other answers."
 )
 WIN = (
     "98 of 100 tokens are those that the trained model would choose, with a score at most .10 "

@@ -22,8 +22,8 @@ NUMBER, HARD = 13, 2
 SLUG, TITLE = "long-ones-broken", "A good start, a guessed end"
 TASK = "support_tickets"
 STORY = (
-    "A small model learnt to turn support tickets into JSON from 64 rows. At its end its answers "
-    "parse and end. What comes after names and order numbers is often wrong."
+    "A small model learnt to turn support tickets into JSON from 64 rows. After training its "
+    "answers parse and end. What comes after names and order numbers is often wrong."
 )
 WIN = (
     "The score is at most .10 below the clean twin's, and the cause is gone from the training rows."
@@ -74,5 +74,5 @@ def detect(runs: Runs) -> Detection:
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
-    yield at_most("at most .02 of the training rows are cut", own.cut_rows, _MOST_CUT_SHARE)
+    yield at_most("at most 2 % of the training rows are cut", own.cut_rows, _MOST_CUT_SHARE, "%")
     yield near_twin(own, twin)

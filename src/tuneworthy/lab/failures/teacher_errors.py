@@ -30,7 +30,7 @@ SLUG, TITLE = "same-mistake", "It makes the same mistake again and again"
 TASK = "support_tickets"
 STORY = (
     "A larger model wrote the JSON of 64 support tickets, and a small one learnt from it. All "
-    "answers parse, the loss is low. Still, the score stops short of that of the clean twin."
+    "answers parse, the training loss is low. Still, its score is below the clean twin's."
 )
 WIN = "At most 15% of the teacher's mistakes come back; the score is near the clean twin's."
 PLANTED = {"verify": "nothing"}
@@ -94,5 +94,5 @@ def detect(runs: Runs) -> Detection:
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     share = own.other.get("mistakes_repeated")
-    yield at_most("at most .15 of the teacher's mistakes come back", share, 0.15)
+    yield at_most("at most 15 % of the teacher's mistakes come back", share, 0.15, "%")
     yield near_twin(own, twin)

@@ -93,7 +93,7 @@ def detect(runs: Runs) -> Detection:
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     gap, least = difference(own.score, own.other.get("monday_score")), _least_monday_score(twin)
-    yield at_most("no clause of the trial has a near copy in training", own.leaked, 0.0)
+    yield at_most("no clause of the trial has a near copy in training", own.leaked, 0.0, "%")
     yield at_most("the trial is at most .15 above Monday", gap, 0.15)
     yield at_least(f"Monday's score at least {least:.2f}", own.other.get("monday_score"), least)
 

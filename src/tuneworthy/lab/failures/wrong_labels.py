@@ -23,8 +23,8 @@ NUMBER, HARD = 7, 2
 SLUG, TITLE = "starts-to-argue", "It learns well, then starts to argue"
 TASK = "clause_type"
 STORY = (
-    "A small model learns to tell types of contract clauses apart. At first it gets better. Then "
-    "its training loss falls on, and it contradicts what it had right."
+    "A small model learns to tell types of contract clauses apart. At first it gets better. Later "
+    "its training loss still falls, but it gets wrong what it had right."
 )
 WIN = (
     "At most 9 % of the labels are wrong, at most 2 % of the rows contradict their neighbours, and "
@@ -92,6 +92,7 @@ def detect(runs: Runs) -> Detection:
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the checks that a repaired run must pass, from its facts and its twin's."""
-    yield at_most("at most 9 % of the labels are wrong", own.other.get("wrong"), 0.3 * WRONG_SHARE)
-    yield at_most("at most 2 % of the labels contradict neighbours", own.conflicts, 0.02)
+    wrong = own.other.get("wrong")
+    yield at_most("at most 9 % of the labels are wrong", wrong, 0.3 * WRONG_SHARE, "%")
+    yield at_most("at most 2 % of the labels contradict neighbours", own.conflicts, 0.02, "%")
     yield near_twin(own, twin)

@@ -55,12 +55,16 @@
 
   const facts = (page, run) => {
     const measured = run.ended?.facts ?? {};
-    for (const { key, unit, low, high } of page.data.facts) {
+    for (const { key, unit, low, high } of page.data.facts.flatMap((group) => group.facts)) {
       const value = measured[key] ?? measured.other?.[key] ?? null, words = (one) => lab.measured(one, key === 'prior' ? 'times' : unit, measured.answers);
       const node = lab.find(`[data-fact="${key}"]`), side = low === null || value === null ? '' : value > high ? '▲' : value < low ? '▼' : '';
       const seen = side && words(value) !== words(side === '▲' ? high : low); // as written, not by a digit that nobody sees
       lab.say(node, words(value)); node.classList.toggle('outside', Boolean(seen));
       lab.say(lab.find(`[data-side="${key}"]`), seen ? side : '');
+    }
+    for (const head of lab.all('#facts h3')) {
+      const count = lab.all('.outside', head.nextElementSibling).length;
+      lab.say(lab.find('span', head), count ? `${count} outside the clean range` : '');
     }
   };
 
@@ -97,7 +101,7 @@
 
     const showEnd = (told) => {
       const { cause, evidence } = points(), finding = proof(page)?.finding;
-      lab.say(lab.find('#verdict'), told.right ? 'Named, and shown.' : 'Shown, after the fact.');
+      lab.say(lab.find('#verdict'), clean() ? `${told.right ? 'Right' : 'Wrong'}: it is a clean run.` : `Proved. Your cause was ${told.right ? 'right' : 'wrong'}.`);
       lab.say(lab.find('#total'), `${lab.points(cause + evidence, most.cause + (clean() ? 0 : most.evidence))} points`);
       const proven = clean() ? '; a clean run has nothing to prove' : `, evidence ${lab.points(evidence, most.evidence)}`;
       lab.say(lab.find('#parts'), `Cause ${lab.points(cause, most.cause)}${proven}`);
@@ -110,10 +114,11 @@
       showCauses(told);
       lab.find('#told').hidden = !told;
       if (told) {
-        lab.say(lab.find('#told'), told.right ? `Right. ${told.text}` : `It was: ${told.text}`);
+        lab.say(lab.find('#told'), told.right ? 'Right.' : `It was: ${told.text}`);
         got('guess', `${data.sure[told.sure]}: ${lab.points(told.points, most.cause)}`, !told.right);
       }
-      if (page.about && !clean()) got('evidence', proved ? 'holds' : Object.keys(revealed.cite).length ? 'proves nothing yet' : '', !proved);
+      const shown = proved && page.about.measures.find(({ key }) => revealed.cite[key]?.proves);
+      if (page.about && !clean()) got('evidence', proved ? `${shown.own} here, ${shown.twin} in the clean twin` : Object.keys(revealed.cite).length ? 'proves nothing yet' : '', !proved);
       open(told ? (over ? 'won' : 'evidence') : 'guess');
       box('won').hidden = !over;
       box('evidence').hidden = Boolean(clean());
@@ -128,14 +133,14 @@
       page.changed();
     };
     const listMeasures = () => {
-      lab.find('#measures').replaceChildren(...page.about.measures.map(({ key, title }) => lab.make('button', { type: 'button', class: 'option', 'data-measure': key },
-        lab.make('kbd', { 'aria-hidden': 'true' }, '?'), lab.make('span', {}, title))));
+      lab.find('#measures').replaceChildren(...page.about.measures.map(({ key, title, own }) => lab.make('button', { type: 'button', class: 'option', 'data-measure': key },
+        lab.make('span', {}, title, ' ', lab.make('b', {}, own ?? '')))));
       lab.choose('measure', cite);
     };
     const lock = async () => {
       try {
         const told = revealed.guess = await source.guess(state.guess, state.sure), runs = lab.memory.read().blind ?? [];
-        state.locked = true;
+        state.locked = true; state.guess = told.cause;
         if (!runs.some((each) => each.key === source.key)) lab.memory.write({ blind: [...runs, { key: source.key, right: told.right, sure: told.sure }].slice(-500) });
         if (!clean()) { page.about = await source.about(told.slug); listMeasures(); }
       } catch (error) { lab.trouble(error); }

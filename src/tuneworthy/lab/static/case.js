@@ -21,7 +21,8 @@
       page.show('rerun', run); lab.say(lab.find('#key-seed'), '');
       lab.find('#key-rerun').hidden = !run;
       lab.find('#instrument').classList.toggle('past', Boolean(run));
-      for (const id of ['#lane-name', '#mine-name']) lab.say(lab.find(id), run ? 'your re-run' : 'this run');
+      lab.say(lab.find('#runs-title'), run ? 'Before → after your change' : 'The two runs');
+      for (const id of ['#lane-name', '#mine-name']) lab.say(lab.find(id), run ? 'after' : 'this run');
     };
     // The planted run and its twin that are drawn: those of the records, or `here` those of this machine.
     page.compare = async (here) => {

@@ -36,7 +36,12 @@ lab.chart = (host, spec) => {
     if (cap) lab.set(cap, { y1: `${y(spec.cap)}%`, y2: `${y(spec.cap)}%` });
   };
 
-  const add = (name, run) => {
+  const add = (name, run) => { // null: this run is shown no more
+    if (!run) {
+      for (const node of Object.values(parts[name] ?? {})) node.remove();
+      delete parts[name]; delete runs[name];
+      return;
+    }
     runs[name] = run;
     if (!parts[name]) {
       const line = lab.shape(spec.apart ? 'path' : 'polyline', { class: name }), dot = lab.shape('circle', { class: `dot ${name}`, r: 4 });
@@ -57,8 +62,9 @@ lab.chart = (host, spec) => {
       const places = points.map(([at, value]) => [x(at).toFixed(2), y(value).toFixed(2)]);
       lab.set(line, spec.apart ? { d: places.map(([px, py]) => `M${px} ${py}h0`).join('') } : { points: places.join(' ') });
       lab.set(dot, last ? { cx: `${x(last[0])}%`, cy: `${y(last[1])}%`, r: 4 } : { r: 0 });
-      lab.say(now, `${NAMES[name]} ${said(last?.[1])}`);
-      all.push(now.textContent);
+      const value = said(last?.[1]); // before → after: the words stand in the heading of the panel
+      lab.say(now, !parts.rerun || name === 'twin' ? `${NAMES[name]} ${value}` : name === 'run' ? `${value} →` : value);
+      all.push(`${NAMES[name]} ${value}`);
     }
     lab.set(cursor, { x1: `${x(step)}%`, x2: `${x(step)}%` });
     lab.set(svg, { 'aria-label': `${spec.title} at step ${step}: ${all.join(', ')}` });

@@ -22,7 +22,7 @@
   // A control over the recorded answers: mean score (and the share of valid ones) at each of its stops,
   // the column's other settings as they are. The range lies over the chart, so a drag moves the point.
   const HIGH = 44, y = (share) => HIGH - 4 - (HIGH - 8) * share;
-  const curve = (text, name, most, step) => {
+  const curve = (text, name, most, step, about) => {
     const value = lab.make('b', { class: 'value' }), input = lab.make('input', { type: 'range', min: 0, max: most, step, 'data-set': name });
     const svg = lab.shape('svg', { width: '100%', height: HIGH, 'aria-hidden': 'true' }), x = (at) => (100 * at) / most;
     const between = (points, at, which) => { // on the line between two stops
@@ -37,9 +37,9 @@
       const mine = points.find(([stop]) => stop === at)?.[1], height = points.length ? between(points, at, 0) : null;
       svg.replaceChildren(lab.shape('line', { class: 'grid', x1: 0, x2: '100%', y1: y(0), y2: y(0) }), lab.shape('line', { class: 'cursor', x1: `${x(at)}%`, x2: `${x(at)}%`, y1: 0, y2: HIGH }),
         lab.shape('svg', { viewBox: `0 0 100 ${HIGH}`, width: '100%', height: HIGH, preserveAspectRatio: 'none' }, ...lines), ...dots, lab.shape('circle', { class: 'dot at', cx: `${x(at)}%`, cy: height === null ? y(0) : y(height), r: 5 }));
-      const means = mine ? [`score ${lab.fine(mine[0])}`, ...(mine[1] === null ? [] : [`valid ${lab.fine(mine[1])}`])].join(', ') : points.length ? 'between two recorded stops' : 'no curve for these settings';
+      const means = mine ? [`score ${lab.fine(mine[0])}`, ...(mine[1] === null ? [] : [`valid ${lab.fine(mine[1])}`])].join(', ') : points.length ? 'between two points' : 'not recorded';
       lab.say(value, lab.short(at)); lab.set(input, { 'aria-valuetext': `${lab.short(at)}; ${means}` });
-      lab.say(said, means);
+      lab.say(said, mine ? about : means);
     };
     const said = lab.make('span', { class: 'over' });
     const node = lab.make('label', { class: 'set' }, lab.make('span', {}, text, ' ', value), said, lab.make('span', { class: 'plot' }, svg, input));
@@ -52,10 +52,10 @@
 
   const settings = (most) => {
     const range = {
-      shots: curve('Examples', 'shots', most.shots, 1), strength: curve('Adapter strength', 'strength', most.strength, 0.25),
-      temperature: curve('Temperature', 'temperature', most.temperature, 0.25),
+      shots: curve('Examples', 'shots', most.shots, 1, 'solved, in the prompt'), strength: curve('Adapter strength', 'strength', most.strength, 0.25, '0: base, 1: as trained'),
+      temperature: curve('Temperature', 'temperature', most.temperature, 0.25, '0: likeliest token'),
     };
-    const tick = { schema: box('Schema', 'schema'), passage: box('Passage', 'passage') };
+    const tick = { schema: box('Schema: only the asked JSON can be written', 'schema'), passage: box('Passage: a found text is in the prompt', 'passage') };
     const node = lab.make('div', { class: 'settings' }, ...Object.values(range).map((one) => one.node),
       lab.make('div', { class: 'ticks' }, ...Object.values(tick).map((one) => one.node)));
     return { node, range, tick };
@@ -72,16 +72,19 @@
         lab.make('span', {}, lab.chance(-value)));
     };
     const listed = others.some(([word]) => word === text);
-    host.replaceChildren(lab.make('ol', {}, ...others.map(row)),
-      lab.make('p', { class: 'soft tiny' }, log === null ? `Chosen: ${named(text)}, ${SURE}; the others are not in the record` : unasked ? `Least sure here: ${named(text)}${listed ? '' : `, ${likely(log)}, not among those listed`}. Point at any token.` : listed ? `Chosen: ${named(text)}` : `Chosen: ${named(text)}, ${likely(log)}, not among those listed`));
+    host.replaceChildren(lab.make('p', { class: 'soft tiny' }, log === null ? `Chosen: ${named(text)}, ${SURE}; the others are not in the record` : unasked ? `Least sure here: ${named(text)}${listed ? '' : `, ${likely(log)}, not among those listed`}. Point at a token: its likeliest alternatives stand here.` : listed ? `Chosen: ${named(text)}` : `Chosen: ${named(text)}, ${likely(log)}, not among those listed`),
+      lab.make('ol', {}, ...others.map(row)));
   };
 
-  const verdict = (host, { answer, begin }) => {
+  // A figure, and in brackets what it was before the last change.
+  const since = (name, now, was) => `${name} ${lab.fine(now)}${was === null || was === undefined || lab.fine(was) === lab.fine(now) ? '' : ` (before ${lab.fine(was)})`}`;
+
+  const verdict = (host, { answer, begin, was }) => {
     if (answer?.error) { lab.say(host, `No answer: ${answer.error}`); host.className = 'verdict bad'; return; }
     if (!answer) { lab.say(host, ''); host.className = 'verdict'; return; }
     const parts = [answer.how, answer.ended ? 'ended by itself' : 'cut at the limit'];
     if (answer.valid !== null) parts.push(answer.valid ? 'valid' : 'not valid');
-    parts.push(answer.score === null ? 'no right answer known' : `score ${lab.fine(answer.score)}`);
+    parts.push(answer.score === null ? 'no right answer known' : since('score', answer.score, was));
     parts.push(`${answer.tokens} tokens after a prompt of ${begin.prompt_tokens}`);
     lab.say(host, parts.join(' · ')); host.className = `verdict ${answer.ended && answer.valid !== false ? 'own' : 'bad'}`;
   };
@@ -91,10 +94,12 @@
     const { node: form, range, tick } = settings(page.data.most), id = `column-${key}`;
     const name = lab.make('h2', { id }), remove = lab.make('button', { type: 'button', class: 'plain' }, 'Remove');
     const stream = lab.make('div', { class: 'stream', role: 'group', 'aria-label': 'The answer, token by token' });
-    const said = lab.make('p', { class: 'verdict' }), others = lab.make('div', { class: 'others' });
+    const said = lab.make('p', { class: 'verdict' }), mean = lab.make('p', { class: 'mean' }), others = lab.make('div', { class: 'others' });
     const passage = lab.make('p', { class: 'passage tiny' }), node = lab.make('section', { class: 'column', 'aria-labelledby': id },
-      lab.make('header', {}, name, remove), form, passage, stream, said, others);
+      lab.make('header', {}, name, remove), form, mean, said, passage, stream, others);
     let told = { tokens: [], ends: [] }, at = -1, pinned = false;
+    let last = null, before = null; // what stands here, and what stood here before the control was touched
+    let held = false; // while it is dragged
 
     const look = (k2, unasked = false) => {
       at = Math.max(-1, Math.min(told.tokens.length - 1, k2));
@@ -120,9 +125,12 @@
       const arm = read();
       for (const [key, { draw }] of Object.entries(range)) draw(page.curve(arm, key), arm[key]);
       lab.say(name, lab.armName(arm));
+      const now = page.means(arm), was = before?.means;
+      lab.say(mean, now ? ['All inputs: ' + since('score', now[0], was?.[0]), ...(now[1] === null ? [] : [since('valid', now[1], was?.[1])])].join(', ') : 'All inputs: not recorded with these settings');
+      last = { ...last, means: now };
     };
-    form.addEventListener('input', () => { write(); page.changed(column, read(), false); });
-    form.addEventListener('change', () => page.changed(column, read(), true));
+    form.addEventListener('input', () => { if (!held) { held = true; before = last; } write(); page.changed(column, read(), false); });
+    form.addEventListener('change', () => { held = false; page.changed(column, read(), true); });
     remove.addEventListener('click', () => page.remove(column));
 
     const column = {
@@ -135,6 +143,7 @@
         write();
       },
       single(only) { remove.hidden = only; },
+      forget() { before = null; write(); },
       // Nothing answers these settings yet: what stood here fades, and the column says what will come.
       open(...words) { node.classList.add('stale'); said.replaceChildren(...words); said.className = 'verdict'; },
       empty(...words) { this.begin(null, []); this.open(...words); },
@@ -154,7 +163,7 @@
         this.tokens(tokens.map((token) => (Array.isArray(token) ? token : [token, null, []])));
         this.answer({ how: 'recorded', ended: Boolean(ended), valid, score, tokens: tokens.length });
       },
-      answer(answer) { verdict(said, { answer, begin: told.begin }); if (!answer.ended && !answer.error) stream.append(lab.make('span', { class: 'limit' }, '… cut')); if (at < 0 && told.tokens.length) look(leastSure(), true); },
+      answer(answer) { verdict(said, { answer, begin: told.begin, was: before?.score }); last = { ...last, score: answer.score }; if (!answer.ended && !answer.error) stream.append(lab.make('span', { class: 'limit' }, '… cut')); if (at < 0 && told.tokens.length) look(leastSure(), true); },
     };
     return column;
   };

@@ -34,15 +34,15 @@
   const tokens = (page) => {
     const { state } = page;
     const pick = (token) => { state.token = token; page.draw(); page.save(); };
-    const lanes = { mine: lab.lane(lab.find('#mine'), pick), twin: lab.lane(lab.find('#twin'), pick) };
-    const readout = (mine, twin) => {
+    const lanes = { mine: lab.lane(lab.find('#mine'), pick), twin: lab.lane(lab.find('#twin'), pick), first: lab.lane(lab.find('#first-tokens'), pick) };
+    const readout = (mine, twin, first) => {
       const token = Math.min(mine.answerAt(state.row) + state.token, mine.rows[state.row].tokens.length - 1);
       const mask = lab.stateOf(mine, state.row, token), { before, now } = mine.losses(state.row, token, state.step);
       const chance = now === null ? '' : ` (the model gives it a chance of ${lab.chance(now)})`;
-      const clean = twin?.losses(state.row, twin.answerAt(state.row) + state.token, page.stepOf(twin));
+      const [clean, was] = [twin, first].map((run) => run?.losses(state.row, run.answerAt(state.row) + state.token, page.stepOf(run)));
       lab.find('#readout').replaceChildren(
-        lab.make('code', {}, lab.tokenText(mine, state.row, token)), ` ${WHY[mask]} Loss ${lab.fine(before)} before, `,
-        lab.make('b', { class: now > 1 ? 'bad' : 'own' }, lab.fine(now)), ` now${chance}${clean ? `, ${lab.fine(clean.now)} in the twin` : ''}.`,
+        lab.make('code', {}, lab.tokenText(mine, state.row, token)), ` ${WHY[mask]} Loss ${lab.fine(before)} before training, `,
+        lab.make('b', { class: now > 1 ? 'bad' : 'own' }, lab.fine(now)), ` now${chance}${was ? `, ${lab.fine(was.now)} before your change` : ''}${clean ? `, ${lab.fine(clean.now)} in the twin` : ''}.`,
       );
     };
     page.pickEnd = () => { const mine = page.mine(); if (mine?.rows.length) pick(mine.rows[state.row].tokens.length - mine.answerAt(state.row) - 1); };
@@ -60,7 +60,10 @@
       if (!mine.rows.length) { for (const id of ['#mine', '#prompt', '#readout']) lab.find(id).replaceChildren(); return; }
       lanes.mine(mine, state.row, state.step, state.token);
       if (twin?.rows.length) lanes.twin(twin, state.row, page.stepOf(twin), state.token);
-      readout(mine, twin);
+      const first = page.runs.rerun && page.runs.run;
+      lab.find('#first-lane').hidden = !first?.rows.length;
+      if (first?.rows.length) lanes.first(first, state.row, page.stepOf(first), state.token);
+      readout(mine, twin, first);
     };
   };
 
@@ -72,7 +75,9 @@
       const row = list[Math.min(state.question, list.length - 1)]?.row ?? state.question;
       const asked = mine.questions[row] ?? { input: '', gold: '' };
       lab.say(lab.find('#input'), asked.input); lab.say(lab.find('#gold'), asked.gold); lab.find('#form').hidden = !asked.gold.startsWith('{');
-      for (const [name, run] of [['mine', mine], ['twin', twin]]) {
+      const first = page.runs.rerun ? page.runs.run : null;
+      lab.find('#first').hidden = !first;
+      for (const [name, run] of [['first', first], ['mine', mine], ['twin', twin]]) {
         const answer = run?.look(page.stepOf(run))?.answers?.find((each) => each.row === row);
         lab.answer(lab.find(`#${name}-says`), lab.find(`#${name}-note`), { answer, gold: asked.gold, brief: !page.data.trains });
       }
@@ -143,7 +148,7 @@
       if (mine) { page.drawTokens(mine, twin); page.drawAnswers(mine, twin); }
       page.saysStep();
     };
-    page.show = (name, run) => { page.runs[name] = run; if (run) page.addRun(name, run); page.showRow(); };
+    page.show = (name, run) => { page.runs[name] = run; page.addRun(name, run); page.showRow(); };
     page.settle = () => { // bring what the hash said into the bounds of the run that is shown
       const mine = page.mine(), { state } = page, most = (key, count) => { state[key] = Math.min(state[key] ?? 0, Math.max(0, count - 1)); };
       state.step = Math.max(page.first, Math.min(state.step ?? Infinity, mine?.total ?? 0));

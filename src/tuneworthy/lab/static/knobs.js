@@ -133,11 +133,12 @@
       return lab.served ? `This combination is not recorded. It can run live on this machine${data.here.known ? '' : ', after the planted run and its clean twin, once'}${minutes()}. You may leave the page; the run goes on.` : `This combination is not recorded. ${Object.keys(state.knobs).length > 1 ? 'Single changes mostly are: “As it was” takes all back. ' : ''}This command starts the lab, which runs it live${minutes()}.`;
     };
     return ({ won }) => {
-      const checks = page.checks.map(({ what, passed, value: said }) => lab.make('li', {},
+      const first = (page.live ? page.runs.run?.ended?.checks : data.conditions) ?? [];
+      const checks = page.checks.map(({ what, passed, value: said }, k) => lab.make('li', {},
         lab.make('span', { class: passed ? 'ok' : 'no', role: 'img', 'aria-label': passed ? 'passed' : 'failed' }, passed ? '✓' : '✗'),
-        lab.make('span', {}, lab.tidy(what)), lab.make('b', { class: passed ? 'ok' : 'no' }, lab.tidy(said))));
+        lab.make('span', {}, lab.tidy(what)), lab.make('span', { class: 'value' }, first[k] ? `${lab.tidy(first[k].value)} → ` : '', lab.make('b', { class: passed ? 'ok' : 'no' }, lab.tidy(said)))));
       lab.find('#checks').replaceChildren(...checks);
-      lab.all('#conditions li').forEach((line, k) => lab.say(line, lab.tidy(page.checks[k]?.what ?? data.conditions[k]))); // a twin on this machine sets other limits
+      lab.all('#conditions li').forEach((line, k) => lab.say(line, lab.tidy(page.checks[k]?.what ?? data.conditions[k].what))); // a twin on this machine sets other limits
       const unknown = page.offered && !lab.served;
       lab.find('#offline').hidden = !unknown;
       if (unknown) lab.say(lab.find('#there'), `/case/${data.slug}#${new URLSearchParams(state.knobs)}`);

@@ -32,6 +32,7 @@
     const state = readHash(data), page = { data, columns: [], wanted: [], running: null };
     const find = (id) => lab.find(`#${id}`), say = (text) => lab.say(find('status'), text);
     page.task = () => data.tasks.find((each) => each.name === state.task);
+    page.means = (arm) => data.curves[state.task]?.[words(arm)] ?? null;
     page.curve = (arm, name) => data.stops[name].map((stop) => [stop, data.curves[state.task]?.[words({ ...arm, [name]: stop })]]).filter(([, means]) => means);
     const save = () => lab.address(hash(state));
     const grid = () => grids.get(state.text), recorded = (k) => grid()?.of.get(words(state.arms[k]));
@@ -51,10 +52,10 @@
       else column.open('Not recorded: it runs live when you let go, or press Run.');
     };
     const showAll = async (ask) => {
+      for (const column of page.columns) column.forget();
       try { await load(); } catch (error) { lab.trouble(error); }
       page.columns.forEach((_, k) => show(k, ask));
-      const live = lab.served ? 'runs live' : 'says which command runs it';
-      if (!page.running) say(page.columns.every((_, k) => recorded(k)) ? `Recorded answers. Drag a curve: what is not recorded ${live}.` : `What is not recorded ${live}.`);
+      if (!page.running) say(`Settings between the points of a curve ${lab.served ? 'run live' : 'show the command that runs them'}.`);
     };
 
     const drop = (column) => { // what this column waits for or runs is not wanted any more
@@ -120,6 +121,7 @@
       find('row').replaceChildren(...options, lab.make('option', { value: -1 }, 'Your own text'));
       find('task').value = state.task; find('row').value = state.row; find('input').value = state.text;
       const gold = task.rows.find(({ input }) => input === state.text)?.gold;
+      lab.say(find('score-means'), data.scores[task.name].replace(/\.$/, '')); lab.say(find('valid-means'), task.schema ? 'end and fit the schema' : 'end and are not empty');
       lab.say(find('gold'), gold ? `Right answer: ${gold}` : 'Your own text: no right answer is known, so nothing is scored.');
     };
     const own = () => { inputs(); for (const column of page.columns) { drop(column); column.empty(lab.served ? 'Press Run: it answers your text.' : 'Your own text needs a lab that runs here.'); } };

@@ -39,8 +39,12 @@
           button.classList.toggle('wrong', key === state.missed || (Boolean(told) && key === state.guess && !told.right));
           button.disabled = state.locked || key === state.missed;
         }
+        const { right, wrong } = page.data.points, cause = lab.find(`[data-cause="${state.guess}"] span`)?.textContent.replace(/\.$/, ''), named = lab.find('#named');
+        lab.say(lab.find('#stake'), state.sure === null || state.missed ? '' : `Right: ${right[state.sure]} points. Wrong: ${lab.signed(wrong[state.sure])}.`);
+        named.hidden = !state.locked || !cause; named.className = told ? `named ${told.right ? 'own' : 'bad'}` : 'named';
+        lab.say(named, state.named ? `The cause: ${cause}` : `You said: ${cause}${told ? ` (${told.right ? 'right' : 'wrong'})` : ''}`);
         lab.find('#lock').disabled = state.guess === null || state.sure === null;
-        for (const part of lab.all('#lock, #sure, #hint')) part.hidden = state.locked || (Boolean(state.missed) && part.id !== 'lock');
+        for (const part of lab.all('#lock, #sure, #stake, #hint')) part.hidden = state.locked || (Boolean(state.missed) && part.id !== 'lock');
       };
     },
   };
@@ -101,7 +105,7 @@
     if (told.hidden) return;
     const first = revealed.first;
     if (first && !state.locked) { lab.say(told, `Not “${first.named}” ${first.against} Your measurement proves another cause. Name it.`); return; }
-    const guess = revealed.guess, cause = state.named ? ` The cause: ${guess?.text ?? ''}` : guess && !guess.right ? ` The cause was: ${guess.text}` : ' Your cause holds.';
+    const guess = revealed.guess, cause = state.named ? ` The cause: ${guess?.text ?? ''}` : guess && !guess.right ? ` The cause was: ${guess.text}` : ' Your cause is right.';
     lab.say(told, `The detector: ${lab.tidy(finding.because)}.${cause}`);
   };
 

@@ -141,20 +141,21 @@ def check_folder(
 @lru_cache(maxsize=1)
 def example_report() -> dict[str, Any]:
     """Return the report, as its page shows it, on the log of a recorded run of the lab."""
-    entries: list[dict[str, Any]] = []
-    for event in Recordings(case_of(EXAMPLE_CASE)).plant:
+    steps: list[dict[str, Any]] = []
+    for event in Recordings(case_of(EXAMPLE_CASE)).plant or ():
         if event["kind"] == "steps":
-            columns = zip(event["loss"], event["norm"], event["rate"], strict=True)
-            entries += [
-                {"step": event["from"] + at, "loss": loss, "grad_norm": norm, "learning_rate": rate}
-                for at, (loss, norm, rate) in enumerate(columns)
-            ]
+            columns = zip(event["loss"], event["norm"], event["rate"], event["clipped"],
+                          strict=True)  # fmt: skip
+            steps += [
+                {"step": event["from"] + at, "loss": loss, "grad_norm": norm,
+                 "learning_rate": rate, "clipped": clipped}
+                for at, (loss, norm, rate, clipped) in enumerate(columns)
+            ]  # fmt: skip
         elif event["kind"] == "look":
-            entries.append({"step": event["at"], "eval_loss": event["held"]})
+            steps.append({"step": event["at"], "eval_loss": event["held"]})
     with TemporaryDirectory() as made:
         folder = Path(made)
-        lines = "".join(json.dumps(entry) + "\n" for entry in entries)
-        (folder / "log.jsonl").write_text(lines, "utf-8")
+        (folder / "trace.json").write_text(json.dumps({"steps": steps}), "utf-8")
         report = report_for_page(check_folder(folder, None, None, None))
     return report | {"name": "Example", "command": "tuneworthy check --run outputs/"}
 

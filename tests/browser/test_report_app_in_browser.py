@@ -92,6 +92,7 @@ def test_the_report_of_the_task_is_shown_and_works(shown, task):
     view.locator(".study").wait_for()
     assert view.locator(".study").text_content().startswith(f"{task} ")
     assert view.locator("html").evaluate("one => one.style.colorScheme") == "dark"
+    view.get_by_role("button", name="Open all details").click()
     view.locator("[data-show=failures]").click()
     view.locator("summary", has_text="What do the rows look like?").click()
     assert view.locator(".study").text_content().startswith(f"{task} ")

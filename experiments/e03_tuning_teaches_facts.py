@@ -15,7 +15,7 @@ from tuneworthy.lab.claim_results import Claim, Expected, Figure
 CLAIM = Claim(
     number=3,
     name="tuning_teaches_facts",
-    claim="Tuning adds no knowledge: facts belong into the context.",
+    claim="Facts belong into the context: tuning teaches form alone.",
     said="the common split of work between tuning and retrieval",
     prediction="Facts that were learnt in one wording are answered worse in unseen wordings than "
     "retrieval answers them; ten wordings help by more than 10 points.",

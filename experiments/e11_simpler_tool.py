@@ -38,8 +38,8 @@ COMPARES = {
     "TF-IDF - LoRA, 200 rows": "score on 200 rows: plain classifier minus tuned model",
 }
 FOUND = (
-    "The classifier is ahead on average at every size, but the draws differ too much to exclude "
-    "that LoRA leads."
+    "The classifier is ahead on average at every size, but the draws differ so much that "
+    "LoRA may lead."
 )
 CAVEAT = "It learns in a tiny part of the time."
 REDUCED = (

@@ -80,15 +80,37 @@ def test_every_kind_of_answer_and_model_is_a_task(page, here, kind, model):
 
 def test_the_words_on_rows_follow_the_margin(page):
     page.goto(page.address)
+    assert "can be judged" in page.locator("#shows").text_content(), "the first answers agree"
+    page.get_by_label("More right in 100").select_option("5")
     assert "may stay open" in page.locator("#shows").text_content()
-    page.get_by_label("More right in 100").select_option("20")
-    assert "can be judged" in page.locator("#shows").text_content()
     instruction = page.locator("[name=instruction]")
     page.locator('[name="type"][value="number"]').check()
     assert "one number" in instruction.input_value()
     instruction.fill("My own words")
     page.locator('[name="type"][value="text"]').check()
     assert instruction.input_value() == "My own words"
+
+
+def test_a_form_that_no_study_reads_is_refused_at_once(page):
+    page.goto(page.address)
+    for name, read in (("rows.xlsx", False), ("rows", False), ("ROWS.CSV", True)):
+        page.locator("[name=file]").fill(name)
+        assert page.locator("#keep").is_enabled() is read
+        assert ("tuneworthy init" in page.locator("#file-note").text_content()) is not read
+
+
+def test_what_is_still_to_fill_in_is_listed(page):
+    page.goto(page.address)
+    todo = page.locator("#todo")
+    assert not todo.text_content()
+    page.locator('[name="today"][value="prompt"]').check()
+    page.locator('[name="model"][value="hf"]').check()
+    assert todo.locator("p").all_text_contents() == [
+        "To fill in: NAME and HOST in question 3.", "To fill in: ORG and NAME in question 5.",
+        "To write: your prompt as prompt.md, beside task.yaml.",
+    ]  # fmt: skip
+    page.get_by_label("an open model that runs here: which").fill("hf:Qwen/Qwen3-0.6B")
+    assert "question 5" not in todo.text_content()
 
 
 def test_what_is_left_out_of_the_file_is_said(page):

@@ -89,12 +89,13 @@ def shown(served, tmp_path):
 @pytest.mark.parametrize("task", ["one", "two"])
 def test_the_report_of_the_task_is_shown_and_works(shown, task):
     tab, view = shown(task)
-    view.locator("header.top .study").wait_for()
-    assert view.locator("header.top .study").text_content().startswith(f"{task} ")
+    view.locator(".study").wait_for()
+    assert view.locator(".study").text_content().startswith(f"{task} ")
     assert view.locator("html").evaluate("one => one.style.colorScheme") == "dark"
+    view.get_by_role("button", name="Open all details").click()
     view.locator("[data-show=failures]").click()
-    view.locator("header.top a[href='#rows']").click()
-    assert view.locator("header.top .study").text_content().startswith(f"{task} ")
+    view.locator("summary", has_text="What do the rows look like?").click()
+    assert view.locator(".study").text_content().startswith(f"{task} ")
     tab.wait_for_function("sizes.some((height) => height > 1000)")
     tab.evaluate("tell({id: 'end', method: 'ui/resource-teardown', params: {}})")
     tab.wait_for_function("heard.includes('answer end')")

@@ -30,10 +30,13 @@ def report(tmp_path_factory):
 
 @pytest.fixture
 def visit(browser, report):
-    """Return open(fragment, **context): a page, its console messages and its requests."""
+    """Return open(fragment, **context): a page, its console messages and its requests.
+
+    All its details are open, unless `folded`.
+    """
     contexts = []
 
-    def opened(fragment="", path=report, **options):
+    def opened(fragment="", path=report, folded=False, **options):
         context = browser.new_context(**options)
         contexts.append(context)
         tab = context.new_page()
@@ -43,6 +46,8 @@ def visit(browser, report):
         tab.on("dialog", lambda dialog: tab.messages.append("dialog"))
         tab.on("request", lambda request: tab.requests.append(request.url))
         tab.goto(path.as_uri() + fragment)
+        if not folded and not fragment and options.get("java_script_enabled", True):
+            tab.get_by_role("button", name="Open all details").click()
         return tab
 
     yield opened
@@ -61,7 +66,7 @@ def test_it_opens_silently_asks_nobody_and_fits(visit, scheme, width):
     assert tab.messages == []
     assert len(tab.requests) == 1  # the file itself
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
-    assert text(tab, "h1") == "Don't fine-tune yet."
+    assert text(tab, "#headline") == "Don't fine-tune yet."
 
 
 def test_dark_mode_turns_the_paper_dark(visit):
@@ -83,15 +88,15 @@ def test_the_sliders_move_the_verdict_and_bring_it_back(visit):
     tab = visit()
     move(tab, "margin", 15)
     assert text(tab, "#use") == "Use: present (keep)"
-    assert text(tab, "h1") == "Keep what runs today."
+    assert text(tab, "#headline") == "Keep what runs today."
     assert text(tab, ".ladder tr.named .name") == "present"
     assert "margin 15 points" in text(tab, "#what-if")
     move(tab, "margin", 5)
     move(tab, "volume", 5)
-    assert text(tab, "h1") == "Fine-tune."
+    assert text(tab, "#headline") == "Fine-tune."
     assert text(tab, ".ladder tr.named .name") == "lora"
     tab.locator("#what-if button").click()
-    assert text(tab, "h1") == "Don't fine-tune yet."
+    assert text(tab, "#headline") == "Don't fine-tune yet."
     assert text(tab, "#use") == "Use: constrained (schema)"
     assert tab.locator("#what-if").is_hidden()
     assert tab.messages == []
@@ -162,10 +167,37 @@ def test_more_rows_are_shown_on_demand(visit):
 
 def test_it_reads_without_javascript(visit):
     tab = visit(java_script_enabled=False)
-    assert text(tab, "h1") == "Don't fine-tune yet."
+    tab.locator("summary", has_text="Every case").click()
+    assert text(tab, "#headline") == "Don't fine-tune yet."
     assert tab.locator(".script-off").is_visible()
     assert not tab.locator("#filters").is_visible()
     assert tab.locator("#differences svg").count() > 3
+
+
+def test_the_verdict_fits_a_screen_and_the_rest_is_folded(visit):
+    tab = visit(folded=True, viewport={"width": 1280, "height": 900})
+    assert tab.evaluate("document.documentElement.scrollHeight") < 2400
+    assert text(tab, "h1") == "Don't fine-tune yet. Use: constrained (schema)"
+    assert tab.locator(".step.next").bounding_box()["y"] < 1100
+    assert not tab.locator("#differences svg").first.is_visible()
+    tab.evaluate("location.hash = 'differences'")
+    tab.locator("#differences svg").first.wait_for(state="visible")
+    assert not tab.locator("#matrix").is_visible()
+    tab.evaluate("location.hash = 'show=failures'")
+    tab.locator("#matrix").wait_for(state="visible")
+
+
+def test_print_opens_what_is_folded(visit):
+    tab = visit(folded=True)
+    shut = tab.locator("details:not([open])").count()
+    assert shut > 9
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert tab.locator("details:not([open])").count() == 0
+    tab.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert tab.locator("details:not([open])").count() == shut
+    bare = visit(java_script_enabled=False)
+    bare.emulate_media(media="print")
+    assert bare.locator("#differences svg").first.is_visible(), "without the script as well"
 
 
 def test_it_prints(visit):

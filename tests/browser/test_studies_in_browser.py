@@ -96,6 +96,7 @@ def test_from_the_list_by_keyboard_to_a_case_of_the_report_and_back(chromium, se
     tab.keyboard.press("j")
     tab.keyboard.press("Enter")
     tab.wait_for_url(f"**/study/{KEY}")
+    tab.get_by_role("button", name="Open all details").click()
     tab.get_by_role("button", name="▶ fails").click()
     tab.locator("a.case-row").first.click()
     tab.wait_for_url("**#case=*show=failures")

@@ -8,7 +8,7 @@ SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
     "lines": 93_850,
     "files": 529,
-    "public names": 2444,
+    "public names": 2446,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

@@ -193,6 +193,12 @@ STANDINGS: dict[Standing, tuple[str, str, str]] = {
 }  # fmt: skip
 """By standing: its mark, its heading, and what it means."""
 
+_ANSWERS: dict[Standing, str] = {
+    "holds": "Holds.", "holds here only": "Holds here.", "does not hold": "Does not hold here.",
+    "not known": "Not known:",
+}  # fmt: skip
+"""By standing: how the sentence on a claim begins; after a colon the reason follows."""
+
 _OUTCOMES: dict[Verdict, str] = {
     "confirmed": "came true", "refuted": "was wrong", "undecided": "is still open",
 }  # fmt: skip
@@ -237,8 +243,15 @@ def _claim_data(result: ClaimResult) -> dict[str, Any]:
     deciding = [(expected, by_name[expected.figure]) for expected in result.holds_if]
     predicted = [(expected, by_name[expected.figure]) for expected in result.expects]
     apart = {figure.name for _, figure in (*deciding, *predicted)}
+    answer, found = _ANSWERS[result.standing], result.found
+    sides = {as_expected(expected, figure) for expected, figure in deciding}
+    if result.standing == "holds here only" and False in sides:
+        answer = "Holds here in part."
+    if answer.endswith(":"):
+        found = found[:1].lower() + found[1:] if found else "the interval leaves it open."
     return {
         "told": result,
+        "answer": (answer, found),
         "outcome": _OUTCOMES[result.verdict],
         "axis": claim_axis(deciding, result.compares),
         "measured": _measured_with(result.model, [figure for _, figure in deciding]),

@@ -13,6 +13,7 @@ from tuneworthy.lab.advice_pages import advice_page, guess_page
 from tuneworthy.lab.atlas_pages import atlas_page, measured_page
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.claim_results import claims_page, findings_page
+from tuneworthy.lab.own_folders import OwnFolders, example_report
 from tuneworthy.lab.pages import (
     HERO_CASE,
     LAB_FOLDER,
@@ -21,6 +22,7 @@ from tuneworthy.lab.pages import (
     Site,
     blind_page,
     case_page,
+    check_page,
     home_page,
     play_data,
     playground_page,
@@ -74,6 +76,8 @@ def export_site(folder: Path) -> Path:
         (folder / f"demo-{name}.html").write_text(demo_page(name, site), "utf-8")
     (folder / "plan.html").write_text(plan_page(site), "utf-8")
     _write_script(data / "plan.js", "lab.plan", _json_bytes(plan_data()))
+    (folder / "check.html").write_text(check_page(OwnFolders(), site), "utf-8")
+    _write_script(data / "checked.js", "lab.checked", _json_bytes(example_report()))
     (folder / "findings.html").write_text(findings_page(site), "utf-8")
     (folder / "kinds.html").write_text(kinds_page(site), "utf-8")
     (folder / "experiments.html").write_text(claims_page(site), "utf-8")

@@ -6,21 +6,27 @@ memory. Knows no HTTP library.
 
 from __future__ import annotations
 
+import json
 import shlex
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tuneworthy.lab import words
+from tuneworthy.lab.cases import case_of
 from tuneworthy.lab.child_call import call_in_child
 from tuneworthy.lab.problem import Problem
+from tuneworthy.lab.recordings import Recordings
 from tuneworthy.records.errors import TaskError, TuneworthyError
 from tuneworthy.records.record import digest
 from tuneworthy.records.run_report import NEEDS_ANSWERS, ONLY_IN_LAB_RUNS
 
+EXAMPLE_CASE = "off-a-cliff"  # its fault shows in a log alone
 _MOST_FOLDERS = 50  # the most folders of a launch list
 _CHECK_SECONDS = 120.0  # the most seconds that a check may take
 _NAMED_AT_LAUNCH = "the folder named at launch"
@@ -130,6 +136,28 @@ def check_folder(
         {**one.plain(), "reasons": one.reasons, "says": one.says} for one in report.findings
     ]
     return {**report.plain(), "findings": findings}
+
+
+@lru_cache(maxsize=1)
+def example_report() -> dict[str, Any]:
+    """Return the report, as its page shows it, on the log of a recorded run of the lab."""
+    steps: list[dict[str, Any]] = []
+    for event in Recordings(case_of(EXAMPLE_CASE)).plant or ():
+        if event["kind"] == "steps":
+            columns = zip(event["loss"], event["norm"], event["rate"], event["clipped"],
+                          strict=True)  # fmt: skip
+            steps += [
+                {"step": event["from"] + at, "loss": loss, "grad_norm": norm,
+                 "learning_rate": rate, "clipped": clipped}
+                for at, (loss, norm, rate, clipped) in enumerate(columns)
+            ]  # fmt: skip
+        elif event["kind"] == "look":
+            steps.append({"step": event["at"], "eval_loss": event["held"]})
+    with TemporaryDirectory() as made:
+        folder = Path(made)
+        (folder / "trace.json").write_text(json.dumps({"steps": steps}), "utf-8")
+        report = report_for_page(check_folder(folder, None, None, None))
+    return report | {"name": "Example", "command": "tuneworthy check --run outputs/"}
 
 
 def report_for_page(report: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.demo_studies import demo_cards
-from tuneworthy.lab.own_folders import OwnFolders
+from tuneworthy.lab.own_folders import EXAMPLE_CASE, OwnFolders
 from tuneworthy.lab.play_run import TASKS, playground_data
 from tuneworthy.lab.recordings import SHIPPED_RECORDS, Recordings, RecordStore, shipped_record
 from tuneworthy.records.escape import for_script
@@ -87,7 +87,7 @@ class Site:
         return (
             ("Cases", (("Cases", f"{self.home}#cases"),)),
             ("Playground", (("Playground", self.page("playground")),)),
-            ("Check my run", (("Check my run", self.check),)),
+            ("Check my run", (("Check my run", self.page("check")),)),
             ("Decide", (("Plan a study", self.page("plan")), *studies)),
             ("Evidence", (("Findings", self.page("findings")), ("Claims", self.page("experiments")),
                           ("What training changes", self.page("kinds")),
@@ -98,11 +98,6 @@ class Site:
     def page(self, *name: str) -> str:
         """Return a page's address: `/atlas/KEY`, or `atlas-KEY.html` in an exported site."""
         return "/" + "/".join(name) if self.live else "-".join(name) + ".html"
-
-    @property
-    def check(self) -> str:
-        """Return the address of the check of own runs; in an export, of the command for it."""
-        return "/check" if self.live else f"{self.home}#own"
 
     def static(self, name: str) -> str:
         """Return a static file's URL: below /static/ on a server, relative in an exported site."""
@@ -208,9 +203,10 @@ def check_page(own: OwnFolders, site: Site = _LIVE_SITE) -> str:
         site,
         here="Check my run",
         scripts=_CHECK_SCRIPTS,
-        data=(),
+        data=() if site.live else ("checked",),
         keys=_CHECK_KEYS,
         folders=listed,
+        example=EXAMPLE_CASE,
         files=[(option, str(path)) for option, path in own.files],
     )
 

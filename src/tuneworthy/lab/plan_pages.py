@@ -10,6 +10,7 @@ from typing import Any
 
 from tuneworthy.lab.pages import Site, render
 from tuneworthy.matrix.detectable import smallest_effect
+from tuneworthy.rows.csv_rows import DELIMITER_OF
 from tuneworthy.rows.draft import INSTRUCTIONS
 from tuneworthy.rows.folds import ONE_SPLIT_FROM
 
@@ -41,7 +42,9 @@ _MODELS = (
     ),
     ("none", "none: classifiers and recorded answers only", "arms: {}", ""),
 )
-_MARGINS = ((1, ""), (2, ""), (5, "usual"), (10, ""), (20, ""))
+_MARGINS = (1, 2, 5, 10, 20)
+_FIRST = {"rows": 200, "margin": 10}  # so many rows can show this margin
+_SUFFIXES = (".jsonl", ".ndjson", *DELIMITER_OF)  # of the files that a study reads as rows
 
 
 def plan_data() -> dict[str, Any]:
@@ -50,6 +53,7 @@ def plan_data() -> dict[str, Any]:
         "instructions": INSTRUCTIONS,
         "today": {key: lines for key, _, lines, _ in _TODAY},
         "models": {key: lines for key, _, lines, _ in _MODELS},
+        "suffixes": list(_SUFFIXES),
         "shows": [[rows, round(100 * smallest_effect(_scored(rows)), 1)] for rows in _ROWS],
     }
 
@@ -63,5 +67,5 @@ def plan_page(site: Site) -> str:
     return render(
         "plan.html.j2", site, here="Plan a study", style="plan", scripts=SCRIPTS, keys=(),
         data=() if site.live else ("plan",), rows=_ROWS, answers=_ANSWERS, today=_TODAY,
-        models=_MODELS, margins=_MARGINS, blocks={"plan": plan_data()},
+        models=_MODELS, margins=_MARGINS, first=_FIRST, blocks={"plan": plan_data()},
     )  # fmt: skip

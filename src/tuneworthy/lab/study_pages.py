@@ -62,22 +62,25 @@ def studies_page(working: Any, site: Site) -> str:
 
 def report_page(place: StudyPlace, site: Site) -> str:
     """Return the report of a finished study, with links to the other pages of the study."""
-    links = (("Lab", site.home), ("Studies", "/studies"), ("Run", f"/study/{place.id}/run"),
-             ("Settle", f"/study/{place.id}/settle"))  # fmt: skip
-    from tuneworthy.report.html import STYLES, ServedPage, page  # its sections read statistics
-
-    served = ServedPage(links, tuple(map(site.static, STYLES)), site.static("report.js"))
-    return page(results_of(place), served)
+    tabs = (("Studies", "/studies"), ("Report", ""), ("Run", f"/study/{place.id}/run"),
+            ("Settle", f"/study/{place.id}/settle"))  # fmt: skip
+    return _report_in_lab(results_of(place), site, tabs)
 
 
 def demo_page(name: str, site: Site) -> str:
     """Return the report of a demo study. Raises Problem (404) for an unknown name."""
-    results = demo_results(name)
+    tabs = (("Plan a study", site.page("plan")), ("Three studies", f"{site.home}#studies"))
+    return _report_in_lab(demo_results(name), site, (*tabs, (name, "")))
+
+
+def _report_in_lab(results: Results, site: Site, tabs: tuple[tuple[str, str], ...]) -> str:
+    """Return a report below the lab's menu."""
     from tuneworthy.report.html import STYLES, ServedPage, page  # its sections read statistics
 
-    links = (("Lab", site.home), ("Studies", f"{site.home}#studies"), ("Plan", site.page("plan")))
+    menu = (("Lab", site.home), *((name, pages[0][1]) for name, pages in site.links))
     styles, policy = tuple(map(site.static, STYLES)), "" if site.live else site.policy
-    return page(results, ServedPage(links, styles, site.static("report.js"), policy))
+    served = ServedPage(menu, styles, site.static("report.js"), policy, here="Decide", tabs=tabs)
+    return page(results, served)
 
 
 def run_page(place: StudyPlace, site: Site) -> str:

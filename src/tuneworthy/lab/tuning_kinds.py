@@ -179,7 +179,11 @@ def _page_data(record: Mapping[str, Any]) -> dict[str, Any]:
          "said": [kind["answers"][at] for kind in kinds]}
         for at, one in enumerate(kinds[0]["answers"])
     ]  # fmt: skip
-    return {"model": record["model"], "kinds": kinds, "charts": charts, "asked": asked}
+    moved: Any = charts[0]["means"]
+    named = {kind["name"]: {"score": kind["score"], "moved": moved[at]}
+             for at, kind in enumerate(kinds)}  # fmt: skip
+    return {"model": record["model"], "kinds": kinds, "charts": charts, "asked": asked,
+            "named": named}  # fmt: skip
 
 
 def _layer_values(kind: Mapping[str, Any], key: str) -> list[float]:

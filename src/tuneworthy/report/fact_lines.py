@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tuneworthy.explain.questions import CHECKLIST
+from tuneworthy.records.audit_report import Audit
 from tuneworthy.records.counting import count_noun, score_text, tenths
 from tuneworthy.records.escape import visible
 from tuneworthy.records.evidence import ArmResult, Latency, Pair, TruncatedAnswers
@@ -115,6 +116,15 @@ def status_line(results: Results) -> str:
     look = f" · locked rows{look or ' · look 1'}" if results.evidence.locked else look
     stamp = " · NOT A VERDICT (limited run)" if results.evidence.limited else ""
     return f"{results.verdict.status} · {rows}{look}{stamp}"
+
+
+def rows_line(audit: Audit) -> str:
+    """Return what was counted: rows given, left out, scored, and not scored."""
+    counts = [f"{audit.rows:,} given"]
+    counts += [f"{audit.rows - audit.used:,} left out"] * (audit.rows > audit.used)
+    counts.append(f"{audit.scored:,} scored")
+    counts += [f"{audit.used - audit.scored:,} not scored"] * (audit.used > audit.scored)
+    return ", ".join(counts)
 
 
 def unrun_line(results: Results) -> str:

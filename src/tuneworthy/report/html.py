@@ -82,7 +82,7 @@ class ServedPage:
     """Links, and addresses in place of inline style and script, of a report that a server shows."""
 
     links: tuple[tuple[str, str], ...]
-    """(name, address) of the server's pages that it links to."""
+    """(name, address) of the server's menu; the first is its home."""
 
     styles: tuple[str, ...]
     """The addresses of the style sheets, in the order of `STYLES`."""
@@ -92,6 +92,12 @@ class ServedPage:
 
     policy: str = ""
     """The content security policy, where no server sends one."""
+
+    here: str = ""
+    """The name in the menu under which the page stands."""
+
+    tabs: tuple[tuple[str, str], ...] = ()
+    """(name, address) of the pages beside it; "" is the address of the page itself."""
 
 
 def page(results: Results, served: ServedPage | None = None) -> str:

@@ -142,17 +142,28 @@ def rows_section(results: Results) -> Section:
         f"{folds * (audit.folds > 1)}. Contradictory answers touch"
         f" {100 * audit.conflict_share:.1f} % of them. {detectable_line(audit.visible)}"
     )
+    measured = results.evidence.soundness
+    known = measured is not None and measured.differ is not None
     items: list[tuple[str, Shown]] = [
-        (seen.level, (strong(seen.level), " ", Span(_observed(seen), said=True), *_ids_of(seen)))
+        (seen.level, (strong(seen.level), " ", Span(_observed(
+            # the count of rows in its repair was assumed; the question on evaluation measured it
+            seen.model_copy(update={"fix": ""}) if known and seen.kind == "few_rows" else seen
+        ), said=True), *_ids_of(seen)))
         for seen in most_serious_first(audit)
-    ]
+    ]  # fmt: skip
     items = items or [("", "Nothing to mend was seen.")]
     items += [("note", (strong("left out"), f" {count_noun(n, 'row')}: {why}"))
               for why, n in audit.excluded.items() if n]  # fmt: skip
     columns = (f"Length, {audit.unit}", "#least", "#median", "#95 %", "#most")
     lengths = [(what, *(f"{size:,}" for size in sizes)) for what, sizes in audit.lengths.items()]
     right = [*_class_parts(audit), Table(columns, lengths, "plain")]
-    parts = [Text(about), Columns([[Items(items)], right])]
+    parts: list[Any] = [Text(about), Columns([[Items(items)], right])]
+    if more := results.verdict.next.rows:
+        parts.insert(1, Text(
+            f"To label next: {count_noun(more, 'more row')}, which decide between two arms as they"
+            " were measured. The question on evaluation counts others: those that show any"
+            " difference of the margin."
+        ))  # fmt: skip
     return Section("rows", "What do the rows look like?", parts)
 
 

@@ -64,6 +64,7 @@ class Opening:
     wrong: str
     students: tuple[str, ...]
     checklist: str
+    rows: str
     notes: tuple[str, ...]
     next: str
 
@@ -95,6 +96,7 @@ def opening(results: Results) -> Opening:
         wrong="" if recorded_lines.tells_no_cause(results) else wrong_lines(results),
         students=tuple(student_texts(results)),
         checklist=recorded_lines.checklist_line(results),
+        rows=fact_lines.rows_line(results.audit),
         notes=tuple(fact_lines.request_lines(results)),
         next=fact_lines.next_line(results),
     )

@@ -72,6 +72,17 @@ def test_each_claim_stands_under_what_holds_with_its_interval(site):
     assert "<script" not in page
 
 
+def test_the_first_sentence_of_each_claim_says_whether_it_holds():
+    said = told(4, "not known", figure(0.0, 0.1), found="The rows are few.")
+    part = told(5, "holds here only", figure(0.06, 0.2))
+    page = unescape(re.sub(r"</?b[^>]*>", "", claims_page(FILE, [*RESULTS, said, part], [WAITING])))
+    assert re.findall(r'<p class="means">(.*?)</p>', page) == [
+        "Holds here. ", "Holds here in part. ", "Does not hold here. it fails",
+        "Not known: the interval leaves it open.",
+        "Not known: the rows are few.", "Not known: it was not run yet.",
+    ]  # fmt: skip
+
+
 def test_a_claim_that_does_not_hold_has_no_mark_of_one_that_does():
     """A true prediction says that the claim is false: it must not look like a claim that holds."""
     page = claims_page(FILE, RESULTS[:1], [])
@@ -93,7 +104,9 @@ def test_what_ships_is_shown_whole():
 def test_a_prediction_that_waits_stands_below_and_is_counted():
     page = claims_page(FILE, RESULTS, [WAITING])
     assert "3 of 4 claims were measured" in page
-    assert page.index('id="not-known"') < page.index('id="e9"') < page.index("Not run yet")
+    assert (
+        page.index('id="not-known"') < page.index('id="e9"') < page.index("</b> it was not run yet")
+    )
     assert "We predict: p" in page
 
 

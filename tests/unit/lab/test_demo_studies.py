@@ -1,6 +1,7 @@
 """The demo studies on the start page: what ships is what a run gives; each opens as its report."""
 
 import gzip
+import re
 
 import pytest
 
@@ -56,3 +57,10 @@ def test_each_opens_as_its_report_live_and_from_a_file(browser):
     assert browser.get("/demo/nothing").status_code == 404
     with pytest.raises(Problem):
         demo_results("../nothing")
+
+
+def test_the_counts_of_rows_stand_once_on_the_first_screen():
+    page = re.sub(r"<[^>]+>", "", demo_page("open_clauses", Site(live=False)))
+    assert page.count("280 given, 40 scored, 240 not scored") == 1
+    assert "To label next: 102 more rows" in page
+    assert "about 620 rows" not in page, "an assumed count, beside the measured one"

@@ -19,7 +19,7 @@ from tuneworthy.lab.app import make_app
 from tuneworthy.lab.cases import all_cases
 from tuneworthy.lab.child_call import call_in_child
 from tuneworthy.lab.open_lab import open_lab
-from tuneworthy.lab.own_folders import OwnFolders, own_folders, report_for_page
+from tuneworthy.lab.own_folders import OwnFolders, example_report, own_folders, report_for_page
 from tuneworthy.lab.own_run import OwnFiles, check_run
 from tuneworthy.lab.problem import Problem
 from tuneworthy.records.errors import DataError, TaskError
@@ -266,3 +266,10 @@ def test_reasons_that_the_user_can_mend_come_first():
     ], **dict.fromkeys(("trainer", "logs", "adapter", "data", "test", "settings", "assumed",
                         "not_read"))}  # fmt: skip
     assert next(each["why"] for each in report_for_page(report)["unmeasured"]) == "no rows"
+
+
+def test_the_example_is_a_report_on_a_recorded_run():
+    report = example_report()
+    assert "rate_too_high" in [one["cause"] for one in report["found"]]
+    assert report["logs"][0]["steps"] == 49, "48 and the look before them"
+    assert "/tmp" not in str(report)

@@ -71,3 +71,20 @@ def test_a_fall_of_the_loss_has_a_true_minus_and_the_other_measurement_is_linked
     assert "−.33" in page
     assert "-0.33" not in page
     assert 'href="experiments.html#e14"' in page
+
+
+def test_the_takeaway_is_true_of_the_record_and_stands_above_the_bars():
+    kinds = tuning_kinds._page_data(tuning_kinds.shipped_record("kinds", "kinds"))["named"]
+    lora, long, shuffled = (kinds[name] for name in ("LoRA", "Many epochs", "Shuffled labels"))
+    assert shuffled["moved"] >= lora["moved"]
+    assert shuffled["score"] < lora["score"] / 2
+    for key in ("score", "moved"):
+        assert long[key] == max(kind[key] for kind in kinds.values())
+    page = tuning_kinds.kinds_page(Site(live=False))
+    for text in ("scored .12, not .64", "no interval"):
+        assert page.index(text) < page.index('class="kinds"')
+
+
+def test_json_breaks_after_a_comma_or_a_bracket_and_stays_escaped():
+    page = tuning_kinds.kinds_page(Site(live=False))
+    assert "{<wbr>&#34;name&#34;:<wbr>&#34;Winnie&#34;,<wbr>&#34;order&#34;" in page

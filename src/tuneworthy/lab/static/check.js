@@ -5,7 +5,8 @@
   const { make } = lab;
   const ROLE = { data: 'training rows', test: 'new rows' };
   const buttons = () => lab.all('[data-folder]');
-  const caseLink = (one, text) => make('a', { href: `/case/${one.case}` }, text);
+  const casePage = (one) => (lab.served ? `/case/${one.case}` : `case-${one.case}.html`);
+  const caseLink = (one, text) => make('a', { href: casePage(one) }, text);
 
   const rowsOf = (one) => {
     const more = one.row_count - one.rows.length;
@@ -18,7 +19,7 @@
       ['measured', make('b', {}, one.because)], ...(one.limit ? [['limit', one.limit]] : []),
       ...(one.rows.length ? [[one.row_count === 1 ? 'row' : `${one.row_count.toLocaleString('en')} rows`, make('span', { class: 'mono' }, rowsOf(one))]] : []),
       ['repair', one.fix], ['when it is harmless', one.harmless]])),
-    make('p', {}, make('a', { class: 'button', href: `/case/${one.case}` }, 'Break it and repair it in the lab')));
+    make('p', {}, make('a', { class: 'button', href: casePage(one) }, 'Break it and repair it in the lab')));
 
   const clean = (one) => make('tr', {}, make('th', { scope: 'row' }, caseLink(one, one.name)), make('td', {}, one.says));
 
@@ -90,6 +91,7 @@
     if (turn === asked) lab.set(report, { 'aria-busy': 'false' });
   };
 
+  lab.begin('checked', show); // the example of an exported lab
   addEventListener('DOMContentLoaded', () => {
     lab.choose('folder', (_, button) => check(button));
     lab.keys(lab.walk(buttons));

@@ -26,6 +26,14 @@
       ...model(),
     ].join('\n') + '\n';
 
+    // What the visitor has still to fill in before the file can run.
+    const todo = () => [
+      ...['today', 'model'].filter((question) => /\b(NAME|HOST|ORG)\b/.test(named(question)))
+        .map((question) => `To fill in: ${named(question).match(/\b(NAME|HOST|ORG)\b/g).join(' and ')} in question ${question === 'today' ? 3 : 5}.`),
+      ...(field('today').value === 'prompt' ? ['To write: your prompt as prompt.md, beside task.yaml.'] : []),
+      ...(field('today').value === 'answers' ? [`To put beside task.yaml: ${named('today') || 'the file of today’s answers'}.`] : []),
+    ];
+
     const say = () => {
       const rows = Number(field('rows').value), margin = Number(field('margin').value);
       const points = data.shows.find(([n]) => n === rows)[1], enough = data.shows.find(([, least]) => least <= margin);
@@ -33,8 +41,11 @@
         : `About ${rows.toLocaleString('en')} rows can show differences from about ${points} points on. A smaller one may stay open${enough ? `; for ${margin} points about ${enough[0].toLocaleString('en')} rows are needed` : ''}.`);
       const alone = field('model').value === 'none' && !arms(), target = field('target'), file = field('file').value.trim();
       lab.say(lab.find('#target-note'), target.validity.valid ? '' : 'The target is left out: it is a number from 1 to 100.');
-      lab.say(lab.find('#file-note'), file ? '' : 'Name the file: without it nothing can be measured.');
-      lab.find('#keep').disabled = lab.find('#copy').disabled = !file;
+      const read = data.suffixes.some((each) => file.toLowerCase().endsWith(each));
+      lab.say(lab.find('#file-note'), !file ? 'Name the file: without it nothing can be measured.' : read ? ''
+        : `A study reads ${data.suffixes.join(', ')} and no other file. In a terminal, tuneworthy init ${file} reads more forms and writes the task.`);
+      lab.find('#keep').disabled = lab.find('#copy').disabled = !read;
+      lab.find('#todo').replaceChildren(...todo().map((one) => lab.make('p', { class: 'bad small' }, one)));
       lab.say(lab.find('#model-note'), alone ? 'Without a model only labels and recorded answers can be compared: the study will use the small model that comes with tuneworthy.' : field('model').value === 'endpoint' ? 'tuneworthy plan says the most it can cost, before anything is sent; the dollars of budget.usd are never passed.' : field('model').value === 'none' && field('type').value !== 'label' ? 'A classifier needs labels: here what runs today is compared with the most common answer alone.' : '');
     };
     const show = () => {

@@ -16,6 +16,18 @@
   const whole = (text) => text.split(/(\S+-\S+)/).map((part, i) => (i % 2 ? make("span", "whole", part) : part));
   document.documentElement.classList.add("scripted");
 
+  // The details: a link to a part opens it, and print shows all.
+  const folds = () => [...document.querySelectorAll("details:not([open])")];
+  const unfold = (id) => { for (let el = id && $(id); el; el = el.parentElement) if (el.tagName === "DETAILS") el.open = true; };
+  $("unfold").addEventListener("click", () => {
+    const shut = folds(), all = [...document.querySelectorAll("details")];
+    for (const el of all) el.open = shut.length > 0;
+    $("unfold").textContent = shut.length ? "Close all details" : "Open all details";
+  });
+  let unprinted = [];
+  addEventListener("beforeprint", () => { unprinted = folds(); for (const el of unprinted) el.open = true; });
+  addEventListener("afterprint", () => { for (const el of unprinted) el.open = false; });
+
   // What if: the verdict at another margin and volume, looked up, never computed.
   const first = Object.fromEntries(["headline", "use", "status", "left", "counts", "scored", "time", "pays"].filter($).map((id) => [id, $(id).textContent]));
   const values = (at) => [...new Set(data.grid.map((p) => p[at]).filter((x) => x !== null))].sort((a, b) => a - b);
@@ -147,7 +159,8 @@
 
   function read() {
     const found = new URLSearchParams(location.hash.slice(1));
-    if (![...found.keys()].some((key) => ["case", "show", "passes", "fails", "cause", "q"].includes(key))) return close();
+    if (![...found.keys()].some((key) => ["case", "show", "passes", "fails", "cause", "q"].includes(key))) { unfold(location.hash.slice(1)); return close(); }
+    unfold("cases");
     state.show = kinds[found.get("show")] ? found.get("show") : "all";
     for (const key of ["passes", "fails", "cause", "q"]) state[key] = found.get(key) || "";
     for (const key of ["passes", "fails", "cause"]) $(key).value = state[key];

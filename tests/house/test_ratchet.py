@@ -6,7 +6,7 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 93_850,
+    "lines": 93_880,
     "files": 529,
     "public names": 2446,
     "modules outside the matrix that import stats": 0,

@@ -43,7 +43,7 @@
       lab.say(lab.find('#target-note'), target.validity.valid ? '' : 'The target is left out: it is a number from 1 to 100.');
       const read = data.suffixes.some((each) => file.toLowerCase().endsWith(each));
       lab.say(lab.find('#file-note'), !file ? 'Name the file: without it nothing can be measured.' : read ? ''
-        : `A study reads ${data.suffixes.join(', ')} and no other file. In a terminal, tuneworthy init ${file} reads more forms and writes the task.`);
+        : `This page knows ${data.suffixes.join(', ')}. In a terminal, tuneworthy init ${file} reads more forms and writes the task.`);
       lab.find('#keep').disabled = lab.find('#copy').disabled = !read;
       lab.find('#todo').replaceChildren(...todo().map((one) => lab.make('p', { class: 'bad small' }, one)));
       lab.say(lab.find('#model-note'), alone ? 'Without a model only labels and recorded answers can be compared: the study will use the small model that comes with tuneworthy.' : field('model').value === 'endpoint' ? 'tuneworthy plan says the most it can cost, before anything is sent; the dollars of budget.usd are never passed.' : field('model').value === 'none' && field('type').value !== 'label' ? 'A classifier needs labels: here what runs today is compared with the most common answer alone.' : '');

@@ -379,6 +379,11 @@ def test_a_blind_run_is_named_and_proved(visit, site):
     assert record["right"] is False
     assert record["tally"] == {"runs": 1, "right": 0, "streak": 0, "certain": 0, "hits": 0}
     silent(tab, site)
+    before = [text(tab, name) for name in ("#named", "#verdict", "#total", "#parts")]
+    tab.reload()
+    ready(tab)
+    until(tab, "!document.querySelector('[data-step=\"won\"]').hidden")
+    assert [text(tab, name) for name in ("#named", "#verdict", "#total", "#parts")] == before
 
     tab.goto((site / fix.partition("#")[0]).as_uri() + "#" + fix.partition("#")[2])
     ready(tab)

@@ -331,7 +331,7 @@ def _why_it_proves_nothing(key: str, own: RunFacts | None, twin: RunFacts | None
 
 
 def _why_no_proof(key: str, own: RunFacts | None, twin: RunFacts | None) -> str:
-    other = "It differs, but several causes move it, so it proves none of them."
+    other = "Several causes move it, so it proves none of them."
     return _why_it_proves_nothing(key, own, twin) or other
 
 

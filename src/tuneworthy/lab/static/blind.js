@@ -118,16 +118,24 @@
         got('guess', `${data.sure[told.sure]}: ${lab.points(told.points, most.cause)}`, !told.right);
       }
       const shown = proved && page.about.measures.find(({ key }) => revealed.cite[key]?.proves);
-      if (page.about && !clean()) got('evidence', proved ? `${shown.own} here, ${shown.twin} in the clean twin` : Object.keys(revealed.cite).length ? 'proves nothing yet' : '', !proved);
+      if (page.about && !clean()) got('evidence', proved ? `${shown.own} here, ${shown.twin} without the fault` : Object.keys(revealed.cite).length ? 'proves nothing yet' : '', !proved);
       open(told ? (over ? 'won' : 'evidence') : 'guess');
       box('won').hidden = !over;
       box('evidence').hidden = Boolean(clean());
       if (over) showEnd(told);
     };
 
+    // What this browser remembers of the run: a reload shows the same guess and the same citations.
+    const kept = () => (lab.memory.read().blind ?? []).find((each) => each.key === source.key);
+    const keep = ({ right, sure, cause }) => {
+      const others = (lab.memory.read().blind ?? []).filter((each) => each.key !== source.key);
+      lab.memory.write({ blind: [...others, { key: source.key, right, sure, cause, cited: Object.keys(revealed.cite) }].slice(-500) });
+    };
+
     const cite = async (key, button) => {
       if (revealed.cite[key] || proof(page)) return;
       try { revealed.cite[key] = await source.cite(key); } catch (error) { lab.trouble(error); return; }
+      keep(revealed.guess);
       const { proves, because } = revealed.cite[key], said = lab.find('#because');
       button.classList.add(proves ? 'right' : 'wrong'); said.hidden = proves; lab.say(said, `${because} −${data.points.less} points.`);
       page.changed();
@@ -139,10 +147,11 @@
     };
     const lock = async () => {
       try {
-        const told = revealed.guess = await source.guess(state.guess, state.sure), runs = lab.memory.read().blind ?? [];
-        state.locked = true; state.guess = told.cause;
-        if (!runs.some((each) => each.key === source.key)) lab.memory.write({ blind: [...runs, { key: source.key, right: told.right, sure: told.sure }].slice(-500) });
+        const told = revealed.guess = await source.guess(state.guess, state.sure), cited = kept()?.cited ?? [];
+        state.locked = true; state.guess = told.cause; state.sure = told.sure;
+        if (!kept()?.cause) keep(told);
         if (!clean()) { page.about = await source.about(told.slug); listMeasures(); }
+        for (const key of cited) await cite(key, lab.find(`[data-measure="${key}"]`));
       } catch (error) { lab.trouble(error); }
       sayTally(); page.changed(); lab.find('#told').scrollIntoView({ block: 'nearest' });
     };
@@ -160,6 +169,7 @@
     lab.find('#keep-card').addEventListener('click', async () => lab.picture(page, `blind-${source.key}`, words(await record(), revealed.guess)));
     sayTally(); page.changed();
     try { const run = await source.run(page); page.show('run', run); facts(page, run); } catch (error) { lab.trouble(error); }
+    if (kept()?.cause) { Object.assign(state, { guess: kept().cause, sure: kept().sure }); await lock(); }
     page.settle(); page.draw();
     lab.keys({ ...page.keys(), n: () => { location.href = lab.find('.brand').href; } });
     if (page.mine() && !lab.still) { state.step = 0; page.draw(); page.play.start(); }

@@ -86,7 +86,7 @@
     if (answer.valid !== null) parts.push(answer.valid ? 'valid' : 'not valid');
     parts.push(answer.score === null ? 'no right answer known' : since('score', answer.score, was));
     parts.push(`${answer.tokens} tokens after a prompt of ${begin.prompt_tokens}`);
-    lab.say(host, parts.join(' · ')); host.className = `verdict ${answer.ended && answer.valid !== false ? 'own' : 'bad'}`;
+    lab.say(host, parts.join(' · ')); host.className = `verdict ${answer.ended && answer.valid !== false && (answer.score ?? 1) >= 1 ? 'own' : 'bad'}`;
   };
 
   // `page` has data.most, task(), curve(arm, name), changed(column, arm, done) and remove(column).

@@ -29,7 +29,7 @@
   addEventListener("afterprint", () => { for (const el of unprinted) el.open = false; });
 
   // What if: the verdict at another margin and volume, looked up, never computed.
-  const first = Object.fromEntries(["headline", "use", "status", "left", "counts", "scored", "time", "pays"].filter($).map((id) => [id, $(id).textContent]));
+  const first = Object.fromEntries(["headline", "use", "status", "left", "counts", "scored", "time", "pays", "own-margin"].filter($).map((id) => [id, $(id).textContent]));
   const values = (at) => [...new Set(data.grid.map((p) => p[at]).filter((x) => x !== null))].sort((a, b) => a - b);
   const axes = { margin: values(0), volume: values(1) };
   const nearest = (list, x) => list.reduce((best, v, i) => (Math.abs(v - x) < Math.abs(list[best] - x) ? i : best), 0);
@@ -64,6 +64,7 @@
     const tool = (data.arms.find((a) => a.name === arm) || {}).tool;
     $("use").textContent = arm ? `Use: ${arm}${tool ? ` (${tool})` : ""}` : "No arm is named.";
     $("status").textContent = status;
+    if ($("own-margin")) $("own-margin").textContent = points(margin);
     $("left").textContent = left === null ? "How much better another arm could be is not known there."
       : left <= 0 ? "No other measured arm can be better (95 % sure)." : `Another arm could be at most ${points(left)} points better (95 % sure).`;
     for (const id of ["counts", "scored", "time", "pays"].filter($)) $(id).textContent = "";

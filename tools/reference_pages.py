@@ -16,6 +16,7 @@ from typing import Any
 import _article
 import _commands
 import _keys
+import _promises
 
 import tuneworthy
 from tuneworthy.records import errors
@@ -48,6 +49,8 @@ def pages() -> dict[Path, str]:
     }
     written = {DOCS / "reference" / f"{name}.md": NOTE + text for name, text in reference.items()}
     written[DOCS / "evidence" / "the-article.md"] = NOTE + _article.page()
+    promised = DOCS / "evidence" / "reliability.md"
+    written[promised] = _promises.with_promises(promised.read_text("utf-8"))
     keys = DOCS / "how-to" / "task-yaml.md"
     written[keys] = _keys.with_key_table(keys.read_text("utf-8"))
     written[DOCS / "llms.txt"] = llms_text()

@@ -274,7 +274,7 @@ class TestRandomSchedules(LedgerMachine.TestCase):
 
 @pytest.mark.long
 class TestManyRandomSchedules(LedgerMachine.TestCase):
-    settings = sized(2000, 40)
+    settings = sized(600, 40)
 
 
 FAULTS = {

@@ -14,7 +14,9 @@ from tuneworthy.verdict.phrases import NOT_MEASURED
 
 _FactValue = float | int | str | None
 SAME_IN_BOTH = "The same without the fault: it proves nothing."
-ALIKE_IN_BOTH = "About the same without the fault: chance alone moves it as far, so it proves nothing."
+ALIKE_IN_BOTH = (
+    "About the same without the fault: chance alone moves it as far, so it proves nothing."
+)
 _NEAR_SHARE = 0.1  # shares of 40 rows that differ by under 4 rows may differ by chance
 _UNITS_IN_VALUE = ("", "share", "answers", "0 to 1")  # units that the value or title contains
 _LEAST_LOSS = 0.005  # nats a token; a smaller loss is shown as "under .01"

@@ -7,9 +7,10 @@ import pytest
 import verdict_scenes as scenes
 
 from tuneworthy.records.evidence import Policy
-from tuneworthy.records.task import Economics
+from tuneworthy.records.task import Economics, Task
 from tuneworthy.verdict.decide import decide
 from tuneworthy.verdict.prices import keys_lacking
+from tuneworthy.verdict.rungs import policy_of
 
 PRICED = Policy(
     margin=0.05, margin_is_default=True, value_of_correct=0.05, requests_per_month=40000
@@ -217,3 +218,15 @@ def test_the_keys_that_weighing_the_rival_lacks_are_named():
     unbuilt = keys_lacking(results(build_usd=None, motive="cost"))
     assert "hours_to_build" in unbuilt
     assert "engineer_hour" not in unbuilt
+
+
+def test_the_rule_reads_every_price_and_limit_of_the_task():
+    success = {"margin": 0.07, "motive": "cost", "target": 0.9, "floor": 0.1, "wrong_at_most": 0.02}
+    money = {"requests_per_month": 10.0, "value_of_correct": 2.0, "label_each": 3.0,
+             "horizon_months": 4}  # fmt: skip
+    task = Task.model_validate({"data": {"file": "rows.jsonl"}, "success": success,
+                                "economics": money})  # fmt: skip
+    told = policy_of(task)
+    assert {name: getattr(told, name) for name in (*success, *money)} == {**success, **money}
+    assert told.margin_is_default is False
+    assert policy_of(Task.model_validate({"data": {"file": "rows.jsonl"}})).margin_is_default

@@ -266,6 +266,11 @@ def test_cost_stays_open_where_a_cheaper_rung_is_not_shown_worse():
     assert (near.next.do, near.next.rows) == ("label", 850)
     alone = study(0.88).model_copy(update={"pairs": ()})
     assert decide(alone, (), COST).next.do == "measure another arm"
+    worse = decide(study(0.3), (), COST)
+    assert (worse.use, worse.status) == ("keep", "firm")
+    assert worse.because.startswith("No cheaper arm is shown to stay within 5 points of what runs "
+                                    "today, and all are shown to lose more.")  # fmt: skip
+    assert "shown to lose more" not in near.because
 
 
 def test_cost_with_nothing_but_today_makes_no_claim():

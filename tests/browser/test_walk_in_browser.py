@@ -31,6 +31,7 @@ def to_a_case(tab, root):
     tab.locator('a[href$="/run"]').first.click()
     tab.wait_for_url("**/run")
     tab.get_by_role("link", name="Report", exact=True).click()
+    tab.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
     tab.get_by_role("button", name="▶ fails").click()
     tab.locator("a.case-row").first.click()
     tab.wait_for_url("**#case=*show=failures")

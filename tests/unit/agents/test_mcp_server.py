@@ -283,4 +283,4 @@ def test_a_client_that_shows_apps_gets_the_report_of_the_task_it_asked_for(folde
     assert {page.mime_type for page in pages.values()} == {APP_MIME_TYPE}
     assert "ui/initialize" in pages[""].text
     for name, page in [("one", pages["/one"]), ("two", pages["/two%2Ftask.yaml"])]:
-        assert f'<span class="study">{name} ' in page.text
+        assert f'<p class="soft study">{name} ' in page.text

@@ -169,7 +169,7 @@ def test_only_the_proof_proves_and_brings_the_detector(case):
         assert not wrong["proves"]
         assert wrong["points"] == -10
         assert wrong["finding"] is None
-        reason = "several causes move it" if measure in ("ended", "copied") else "proves nothing"
+        reason = "Several causes move it" if measure in ("ended", "copied") else "proves nothing"
         assert reason in wrong["because"]
     with pytest.raises(TaskError):
         case_data.citation_result(case, "loss")

@@ -13,16 +13,15 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 from tests.faults.killing import forked, run
+from tests.machine_kit import finds_the_fault, sized
 from tests.store_kit import unsynced
 
 from tuneworthy.records.errors import BudgetError, StoreError
@@ -264,10 +263,6 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.ledger.verify() >= len(self.units) + len(self.frozen) + len(self.attempts)
 
 
-def sized(examples, steps):
-    return settings(max_examples=examples, stateful_step_count=steps, deadline=None)
-
-
 class TestRandomSchedules(LedgerMachine.TestCase):
     settings = sized(30, 25)
 
@@ -289,6 +284,4 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_machine_finds_a_planted_fault(monkeypatch, fault):
     monkeypatch.setattr(*FAULTS[fault])
-    with pytest.raises((AssertionError, StoreError, pytest.fail.Exception, BaseExceptionGroup)):
-        run_state_machine_as_test(LedgerMachine, settings=settings(
-            sized(400, 25), phases=[Phase.generate], database=None, print_blob=False))  # fmt: skip
+    finds_the_fault(LedgerMachine)

@@ -177,6 +177,7 @@ def test_a_setting_that_was_not_recorded_runs_live_to_its_checks(visit, server):
     assert text(tab, "#rerun") == "Run it live"
     tab.locator("#rerun").click()
     until(tab, "!document.querySelector('[data-step=won]').hidden")
+    until(tab, "document.querySelector('#note').textContent.includes('on this machine')")
     path, body, _ = server.posts[-1]
     assert path == "/api/runs"
     assert body["case"] == "never-stops"

@@ -27,9 +27,10 @@
     // The planted run and its twin that are drawn: those of the records, or `here` those of this machine.
     page.compare = async (here) => {
       const { plant, twin } = here ? page.data.here : page.data.records;
-      page.live = here;
+      const runs = await Promise.all([['run', plant], ['twin', twin]].filter(([, id]) => id).map(async ([name, id]) => [name, await lab.load(id)]));
+      page.live = here; // said once both are there
       for (const word of lab.all('.made')) lab.say(word, here ? ', on this machine' : ', recorded');
-      for (const [name, id] of [['run', plant], ['twin', twin]]) if (id) page.show(name, await lab.load(id));
+      for (const [name, run] of runs) page.show(name, run);
       page.settle(); page.draw();
     };
     page.follow = (id, onEnd, onBegin) => {

@@ -82,7 +82,7 @@
       if (state.ran && !page.passed()) state.failed = (state.failed ?? 0) + 1;
     };
     // A live run is compared with the planted run and its twin on this machine: they ran before it.
-    const here = () => page.compare(true).catch(lab.trouble);
+    const here = () => page.compare(true).then(() => page.changed()).catch(lab.trouble);
     const live = async () => {
       const { run, id } = await ask();
       if (run) { await here(); replay(run, run.ended?.checks ?? []); } else page.follow(id, ended, here);

@@ -1,0 +1,187 @@
+"""A92: random schedules of studies in two folders of one user, against a count of what was shown.
+
+A study pays for a look if other answers to the same rows were compared before, in whatever folder.
+Too few looks make bounds that break; too many make a verdict that never becomes firm. The model
+knows which answers each study that ended has shown to which rows.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from tests import recorded
+from tests.faults.killing import forked, run
+from tests.machine_kit import finds_the_fault, sized
+
+import tuneworthy
+from tuneworthy.flows import look_count
+from tuneworthy.flows.study import plan
+from tuneworthy.records.errors import TuneworthyError
+from tuneworthy.store import elsewhere
+from tuneworthy.store.elsewhere import release_look
+from tuneworthy.store.store import Ledger
+
+FOLDERS = st.sampled_from(["a", "b"])
+ROWS = {"few": 24, "all": 36, "other": 24}  # the few are a part of all; others share none
+ANSWERS = st.integers(0, 2)
+MARGINS = st.sampled_from([0.02, 0.05])
+STUDY = {"folder": FOLDERS, "rows": st.sampled_from(sorted(ROWS)), "answers": ANSWERS,
+         "margin": MARGINS}  # fmt: skip
+
+
+def write(folder, rows, answers, margin):
+    """Write a task of two recorded systems; `answers` says how they fail."""
+    made = recorded.rows(36)[: ROWS[rows]]
+    if rows == "other":
+        made = [{**row, "input": f"another {row['input']}"} for row in made]
+    systems = {
+        name: recorded.failing(made, lambda at, share=share: share, seed=7 * answers + at)
+        for at, (name, share) in enumerate({"old": 0.4, "new": 0.3}.items())
+    }
+    keys = {"seeds": 1, "success": {"margin": margin}}
+    return recorded.write(folder, made, systems, **keys)
+
+
+def dies_while_appending(nth, share):
+    """Make the n-th line for the user's file end in the middle, as at a kill."""
+    real, appended = elsewhere._append_entry, []
+
+    def append(fd, text, entry):
+        appended.append(entry)
+        if len(appended) == nth:
+            line = json.dumps(entry).encode()
+            os.write(fd, line[: int(share * len(line))])
+            os._exit(9)
+        real(fd, text, entry)
+
+    elsewhere._append_entry = append
+
+
+class LooksMachine(RuleBasedStateMachine):
+    """The folders and state of one user, and beside them what each study showed to which rows."""
+
+    def __init__(self):
+        super().__init__()
+        self.home = Path(tempfile.mkdtemp(prefix="tuneworthy-machine-"))
+        self.before = {
+            name: os.environ.get(name) for name in ("XDG_STATE_HOME", "TUNEWORTHY_LOOKS")
+        }
+        os.environ.pop(elsewhere.LOOKS_VARIABLE, None)
+        os.environ["XDG_STATE_HOME"] = str(self.home / "state")
+        self.ended = {}  # study: its look; a study is what was asked, in any folder
+        self.begun = set()
+
+    def teardown(self):
+        for name, value in self.before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        shutil.rmtree(self.home)
+
+    def overlapping(self, rows):
+        """Return {study: look} of the studies that ended and scored some of these rows."""
+        return {
+            one: at for one, at in self.ended.items() if (one[0] == "other") == (rows == "other")
+        }
+
+    def after(self, study, look):
+        """Check the look of a study that ended: other answers never share one, the same may."""
+        rows, answers, _ = study
+        self.begun.add(study)
+        for (where, said, _), at in self.overlapping(rows).items():
+            assert said == answers or at != look, (study, look, self.ended)
+            if (where, said) == (rows, answers):  # a margin is no new answer
+                assert at == look, (study, look, self.ended)
+        begun = [one for one in self.begun if (one[0] == "other") == (rows == "other")]
+        assert look <= len(begun), (study, look, self.begun)
+        self.ended[study] = look
+
+    @rule(**STUDY)
+    def study(self, folder, rows, answers, margin):
+        path = write(self.home / folder, rows, answers, margin)
+        study = (rows, answers, margin)
+        told = plan(path).looks
+        verdict = tuneworthy.run(path).verdict
+        assert tuneworthy.run(path).verdict.looks == verdict.looks
+        assert verdict.looks <= told or study in self.begun
+        self.after(study, verdict.looks)
+
+    @rule(**STUDY, at=st.integers(1, 40))
+    def killed(self, folder, rows, answers, margin, at):
+        """Kill a study at its n-th durable step; it may have ended before."""
+        path = write(self.home / folder, rows, answers, margin)
+        ended = run(forked(lambda where: tuneworthy.run(path)), self.home / folder, f"*:{at}:kill")
+        assert ended.code in (0, -9), ended.stderr
+        self.begun.add((rows, answers, margin))
+        if ended.code == 0:
+            self.after((rows, answers, margin), tuneworthy.run(path).verdict.looks)
+
+    @rule(**STUDY, at=st.integers(1, 3), share=st.sampled_from([0, 0.5, 1]))
+    def killed_at_the_file(self, folder, rows, answers, margin, at, share):
+        """Kill a study while it writes a line of the user's file."""
+        path = write(self.home / folder, rows, answers, margin)
+
+        @forked
+        def begin(where):
+            dies_while_appending(at, share)
+            tuneworthy.run(path)
+
+        ended = run(begin, self.home / folder)
+        assert ended.code in (0, 9), ended.stderr
+        self.begun.add((rows, answers, margin))
+        if ended.code == 0:
+            self.after((rows, answers, margin), tuneworthy.run(path).verdict.looks)
+
+    @rule(**STUDY, event=st.sampled_from(["look", "audit", "plan", "arm", "answers"]))
+    def stopped(self, folder, rows, answers, margin, event):
+        """Ctrl-C at an event of a study."""
+        path = write(self.home / folder, rows, answers, margin)
+
+        def stop(told, data):
+            if told == event:
+                raise KeyboardInterrupt
+
+        self.begun.add((rows, answers, margin))
+        try:
+            study = tuneworthy.run(path, watch=stop)
+        except (KeyboardInterrupt, TuneworthyError):
+            return
+        self.after((rows, answers, margin), study.verdict.looks)
+
+    @invariant()
+    def a_plan_knows_what_was_shown(self):
+        if known := self.overlapping("few"):
+            path = write(self.home / "a", "few", 3, 0.05)  # answers that nobody has shown
+            assert plan(path).looks > len({answers for _, answers, _ in known})
+
+
+@pytest.mark.full
+class TestRandomSchedules(LooksMachine.TestCase):
+    settings = sized(5, 8)
+
+
+@pytest.mark.long
+class TestManyRandomSchedules(LooksMachine.TestCase):
+    settings = sized(100, 15)
+
+
+FAULTS = {
+    "studies of other folders are not counted": (
+        elsewhere, "_studies_of_rows", lambda lines, rows, marks, study: iter(())),
+    "studies of this folder are not counted": (
+        Ledger, "looks", lambda self, study, rows, marks=(): 1),
+    "every study gives its look back": (
+        look_count, "retake_look", lambda ledger, study, rows: release_look(ledger, study, rows)),
+}  # fmt: skip
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_machine_finds_a_planted_fault(monkeypatch, fault):
+    monkeypatch.setattr(*FAULTS[fault])
+    finds_the_fault(LooksMachine)

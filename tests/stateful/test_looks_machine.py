@@ -73,7 +73,7 @@ class LooksMachine(RuleBasedStateMachine):
         }
         os.environ.pop(elsewhere.LOOKS_VARIABLE, None)
         os.environ["XDG_STATE_HOME"] = str(self.home / "state")
-        self.ended = {}  # study: its look; a study is what was asked, in any folder
+        self.ended = {}  # (folder, rows, answers, margin): look
         self.begun = set()
 
     def teardown(self):
@@ -83,33 +83,37 @@ class LooksMachine(RuleBasedStateMachine):
                 os.environ[name] = value
         shutil.rmtree(self.home)
 
-    def overlapping(self, rows):
-        """Return {study: look} of the studies that ended and scored some of these rows."""
-        return {
-            one: at for one, at in self.ended.items() if (one[0] == "other") == (rows == "other")
-        }
+    def least_looks(self, rows):
+        """Return {answers: least look} of the studies that ended and scored some of these rows."""
+        found, apart = {}, rows == "other"
+        for (_, where, answers, _), look in self.ended.items():
+            if (where == "other") == apart:
+                found[answers] = min(look, found.get(answers, look))
+        return found
 
-    def after(self, study, look):
-        """Check the look of a study that ended: other answers never share one, the same may."""
-        rows, answers, _ = study
-        self.begun.add(study)
-        for (where, said, _), at in self.overlapping(rows).items():
-            assert said == answers or at != look, (study, look, self.ended)
-            if (where, said) == (rows, answers):  # a margin is no new answer
-                assert at == look, (study, look, self.ended)
+    def after(self, folder, rows, answers, margin, look):
+        """Check the look of a study that ended: n answers that were shown paid for n looks.
+
+        Bounds pay for look L by a share that falls with L, so the i-th least look must be i or
+        more. A folder may count a study that was killed in it too: that is more, never less.
+        """
+        study = (folder, rows, answers, margin)
+        self.begun.add(study[1:])
+        assert self.ended.get(study, look) == look
+        self.ended[study] = look
+        for at, paid in enumerate(sorted(self.least_looks(rows).values()), 1):
+            assert paid >= at, (study, look, self.ended)
         begun = [one for one in self.begun if (one[0] == "other") == (rows == "other")]
         assert look <= len(begun), (study, look, self.begun)
-        self.ended[study] = look
 
     @rule(**STUDY)
     def study(self, folder, rows, answers, margin):
         path = write(self.home / folder, rows, answers, margin)
-        study = (rows, answers, margin)
         told = plan(path).looks
         verdict = tuneworthy.run(path).verdict
         assert tuneworthy.run(path).verdict.looks == verdict.looks
-        assert verdict.looks <= told or study in self.begun
-        self.after(study, verdict.looks)
+        assert verdict.looks <= told or (rows, answers, margin) in self.begun
+        self.after(folder, rows, answers, margin, verdict.looks)
 
     @rule(**STUDY, at=st.integers(1, 40))
     def killed(self, folder, rows, answers, margin, at):
@@ -119,7 +123,7 @@ class LooksMachine(RuleBasedStateMachine):
         assert ended.code in (0, -9), ended.stderr
         self.begun.add((rows, answers, margin))
         if ended.code == 0:
-            self.after((rows, answers, margin), tuneworthy.run(path).verdict.looks)
+            self.after(folder, rows, answers, margin, tuneworthy.run(path).verdict.looks)
 
     @rule(**STUDY, at=st.integers(1, 3), share=st.sampled_from([0, 0.5, 1]))
     def killed_at_the_file(self, folder, rows, answers, margin, at, share):
@@ -135,7 +139,7 @@ class LooksMachine(RuleBasedStateMachine):
         assert ended.code in (0, 9), ended.stderr
         self.begun.add((rows, answers, margin))
         if ended.code == 0:
-            self.after((rows, answers, margin), tuneworthy.run(path).verdict.looks)
+            self.after(folder, rows, answers, margin, tuneworthy.run(path).verdict.looks)
 
     @rule(**STUDY, event=st.sampled_from(["look", "audit", "plan", "arm", "answers"]))
     def stopped(self, folder, rows, answers, margin, event):
@@ -151,13 +155,13 @@ class LooksMachine(RuleBasedStateMachine):
             study = tuneworthy.run(path, watch=stop)
         except (KeyboardInterrupt, TuneworthyError):
             return
-        self.after((rows, answers, margin), study.verdict.looks)
+        self.after(folder, rows, answers, margin, study.verdict.looks)
 
     @invariant()
     def a_plan_knows_what_was_shown(self):
-        if known := self.overlapping("few"):
+        if known := self.least_looks("few"):
             path = write(self.home / "a", "few", 3, 0.05)  # answers that nobody has shown
-            assert plan(path).looks > len({answers for _, answers, _ in known})
+            assert plan(path).looks > len(known)
 
 
 @pytest.mark.full

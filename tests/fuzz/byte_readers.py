@@ -189,7 +189,9 @@ def _ledger(path: Path) -> None:
     from tuneworthy.store.study_events import begun_studies
 
     for beside in path.parent.iterdir():
-        if beside != path:
+        if beside.is_dir():
+            shutil.rmtree(beside)
+        elif beside != path:
             beside.unlink()
     with open_ledger(path.parents[1], write=False, say=lambda text: None) as ledger:
         ledger.verify()

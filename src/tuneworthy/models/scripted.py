@@ -104,7 +104,8 @@ def _read_text(path: Path) -> str:
     try:
         return plain_file(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError("the replies can't be read", where=str(path), got=str(error)) from error
+        raise DataError("the replies can't be read", where=str(path), got=str(error),
+                        fix="write the file as JSON lines in UTF-8") from error  # fmt: skip
 
 
 def _responder_of(text: str, name: str) -> _Respond:

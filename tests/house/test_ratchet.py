@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 93_880,
-    "files": 529,
-    "public names": 2446,
+    "lines": 94_005,
+    "files": 530,
+    "public names": 2447,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

@@ -25,7 +25,11 @@ class Record(BaseModel):
     """A frozen value: records with equal content are equal; unknown fields are refused."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, ser_json_inf_nan="constants"
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        allow_inf_nan=False,  # JSON can't say them
+        ser_json_inf_nan="constants",
     )
 
     def plain(self) -> dict[str, Any]:
@@ -57,7 +61,10 @@ def told_before(**facts: Callable[[dict[str, Any]], Any]) -> Any:
     def read(data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        return {name: fact(data) for name, fact in facts.items() if name not in data} | data
+        try:
+            return {name: fact(data) for name, fact in facts.items() if name not in data} | data
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"a field that an older version wrote is no text: {error}") from error
 
     return model_validator(mode="before")(read)
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from tuneworthy.records.audit_report import Audit
 from tuneworthy.records.case import Case
@@ -63,6 +63,13 @@ class Results(Record):
     grades: tuple[Grade, ...] | None = None
     course: SettlementLog | None = None
     steps: tuple[StageDecision, ...] = ()
+
+    @field_validator("cases")
+    @classmethod
+    def _check_ids(cls, cases: tuple[Case, ...]) -> tuple[Case, ...]:
+        if len({case.id for case in cases}) < len(cases):
+            raise ValueError("two cases have one id")
+        return cases
 
 
 def json_pieces(results: Results) -> Iterator[str]:

@@ -18,6 +18,7 @@ from tuneworthy.records.own_files import write_atomic
 from tuneworthy.records.reason import Why, is_reason
 from tuneworthy.records.record import Record, digest, plain_file
 from tuneworthy.records.results import Results, as_read_back, canonical_pieces, json_pieces
+from tuneworthy.records.strict_json import DECODER
 from tuneworthy.records.verdict import Verdict
 from tuneworthy.store.place import why_unread
 from tuneworthy.store.signals import StopRequested
@@ -221,7 +222,7 @@ def _find_folder(path: Path) -> Path | None:
 def read_results(folder: Path) -> Results:
     """Return a study's results from its folder; raise TaskError for an unreadable file."""
     try:
-        return Results.model_validate(json.loads(plain_file(folder / RESULTS_FILE)))
+        return Results.model_validate(DECODER.decode(plain_file(folder / RESULTS_FILE).decode()))
     except OSError as error:
         raise TaskError(
             "the results can't be read",

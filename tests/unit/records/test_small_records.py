@@ -4,11 +4,13 @@ import json
 
 import pytest
 
-from tuneworthy.records.case import LoggedRequest
+from tuneworthy.records.case import Case, LoggedRequest, Message
 from tuneworthy.records.errors import error_chain
 from tuneworthy.records.escape import json_for_terminal
 from tuneworthy.records.evidence import Figure
 from tuneworthy.records.failure import RunFacts
+from tuneworthy.records.results import Results
+from tuneworthy.records.run import Run
 from tuneworthy.records.run_report import OwnRunReport
 
 
@@ -45,3 +47,15 @@ def test_a_chain_of_errors_follows_causes_and_contexts():
     third.__cause__, second.__context__ = second, first
     assert list(error_chain(third)) == [third, second, first]
     assert list(error_chain(None)) == []
+
+
+def test_a_field_of_an_older_version_that_is_no_text_is_refused_and_not_a_crash():
+    with pytest.raises(ValueError, match="no text"):
+        Run.model_validate({"notes": True})
+
+
+def test_two_cases_of_one_id_are_refused():
+    case = Case(id="a", messages=(Message(role="user", content="x"),), output="y")
+    with pytest.raises(ValueError, match="two cases have one id"):
+        Results._check_ids((case, case))
+    assert Results._check_ids((case,)) == (case,)

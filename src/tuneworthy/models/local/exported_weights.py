@@ -16,6 +16,7 @@ import torch
 from safetensors import safe_open
 
 from tuneworthy.models.local.chat_template import TEMPLATE_FILE
+from tuneworthy.models.local.gguf_header import check_gguf_header
 from tuneworthy.models.local.model_files import read_json
 from tuneworthy.models.local.tensors import header_of
 from tuneworthy.models.local.weights import check_folder
@@ -113,6 +114,7 @@ def _float_tensor(file: Path, name: str) -> tuple[torch.Tensor, str]:
 def _read_gguf(path: Path) -> ExportedModel:
     import gguf
 
+    check_gguf_header(path)
     try:
         reader = gguf.GGUFReader(str(path))
     except Exception as error:  # the library raises ValueError, KeyError, IndexError and others

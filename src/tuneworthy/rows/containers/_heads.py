@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zipfile
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +12,9 @@ from typing import Any
 from tuneworthy.records.errors import NotInstalled
 from tuneworthy.records.record import plain_file
 from tuneworthy.records.strict_json import strict_json
+
+ZIP_FAULTS = (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError, struct.error)
+"""What zipfile raises for an archive that is damaged, or of a kind that it does not know."""
 
 _BINARY_STARTS = (b"PAR1", b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.rows.bad_rows import RawRow, RowFault
+from tuneworthy.rows.containers._heads import ZIP_FAULTS
 from tuneworthy.rows.csv_rows import column_names
 
 FORM = "an Excel sheet"
@@ -26,7 +27,7 @@ def opens(path: Path, head: bytes) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return "xl/workbook.xml" in archive.namelist()
-    except (zipfile.BadZipFile, OSError):
+    except ZIP_FAULTS:
         return False
 
 
@@ -72,7 +73,7 @@ def _sheets(path: Path) -> list[Any] | str:
         book = CalamineWorkbook.from_path(str(path))
         tables = [each for each in book.sheets_metadata if each.typ == SheetTypeEnum.WorkSheet]
         return [book.get_sheet_by_name(each.name) for each in tables] or "it has no sheet"
-    except (CalamineError, zipfile.BadZipFile, OSError) as error:
+    except (CalamineError, *ZIP_FAULTS) as error:
         return f"{type(error).__name__}: {error}"[:200]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tuneworthy.records.strict_json import strict_json
 from tuneworthy.rows.bad_rows import RawRow, RowFault
-from tuneworthy.rows.containers._heads import optional_package
+from tuneworthy.rows.containers._heads import ZIP_FAULTS, optional_package
 
 FORM = "an Inspect log (.eval)"
 ORDER = 0
@@ -26,7 +26,7 @@ def opens(path: Path, head: bytes) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.startswith(("samples/", "_journal/")) for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError):
+    except ZIP_FAULTS:
         return False
 
 
@@ -74,6 +74,6 @@ def _read_member(archive: zipfile.ZipFile, name: str) -> dict[str, Any] | str:
         if archive.getinfo(name).file_size > _MOST_BYTES:
             return "larger than 64 MB"
         found = strict_json(_member_bytes(archive, name))
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
+    except ZIP_FAULTS as error:
         return str(error)[:200]
     return found if isinstance(found, dict) else "no object"

@@ -144,3 +144,25 @@ def test_half_written_folders_are_swept_and_a_swap_cut_in_two_is_undone(tmp_path
     assert remove_partial(tmp_path) == [deep / ".adapter.part-123"]
     assert sorted(p.name for p in deep.iterdir()) == [".user", "other"]
     assert remove_partial(tmp_path / "none") == []
+
+
+def test_each_file_is_on_the_disk_before_the_manifest_gets_its_name(tmp_path, monkeypatch):
+    done, rename = [], os.rename
+    monkeypatch.setattr(blobs, "sync", lambda path: done.append(path.name))
+    monkeypatch.setattr(os, "rename", lambda a, b: (done.append("renamed"), rename(a, b)))
+    fill(tmp_path)
+    publish(tmp_path)
+    assert sorted(done[: done.index("renamed")]) == ["config.json", "weights.bin"]
+    assert sorted(done[done.index("renamed") + 1 :]) == sorted(["deep", tmp_path.name])
+
+
+def test_a_received_file_that_can_not_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    blobs.receive_files(tmp_path, {"a.bin": b"old"})
+
+    def full(fd):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError):
+        blobs.receive_files(tmp_path, {"a.bin": b"new and longer"})
+    assert (tmp_path / "a.bin").read_bytes() == b"old"

@@ -162,3 +162,8 @@ def test_a54_a_store_that_defines_anything_else_is_refused(filled, planted):
         with pytest.raises(StoreError) as error:
             quiet(filled, write=write)
         five_parts(error, "quarantine")
+
+
+def test_a_committed_row_is_on_the_disk_and_readers_do_not_block(ledger):
+    assert pragma(ledger, "synchronous") == 2  # FULL
+    assert pragma(ledger, "journal_mode") == "wal"

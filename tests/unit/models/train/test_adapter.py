@@ -1,7 +1,9 @@
 """Sealed folders: an adapter folder is complete or absent (P5); no torch needed."""
 
 import json
+import os
 
+from tuneworthy.models.train import adapter
 from tuneworthy.models.train.adapter import MANIFEST, publish, read_sealed, seal
 
 
@@ -62,3 +64,14 @@ def test_publishing_replaces_a_leftover(tmp_path):
     final = publish(built(tmp_path / "tmp"), tmp_path / "adapter")
     assert not (final / "half").exists()
     assert read_sealed(final)
+
+
+def test_each_file_is_on_the_disk_before_the_folder_gets_its_name(tmp_path, monkeypatch):
+    made, done, rename = built(tmp_path / "tmp"), [], os.replace
+    names = {path.name for path in made.iterdir()}
+    monkeypatch.setattr(adapter, "sync", lambda path: done.append(path.name))
+    monkeypatch.setattr(os, "replace", lambda a, b: (done.append("renamed"), rename(a, b)))
+    publish(made, tmp_path / "adapter")
+    before = done[: done.index("renamed")]
+    assert set(before) == {*names, "tmp"}
+    assert done[len(before) :] == ["renamed", tmp_path.name]

@@ -290,6 +290,30 @@ def test_a_checkpoint_is_written_when_it_is_due_and_no_oftener(tmp_path, monkeyp
         assert (tmp_path / "201").exists() is due
 
 
+def test_a_checkpoint_that_can_not_be_written_leaves_the_older_ones(tmp_path, monkeypatch):
+    import torch
+
+    from tuneworthy.models.train import checkpoint
+    from tuneworthy.models.train.adapter import read_sealed
+
+    weight = torch.nn.Parameter(torch.ones(2))
+    run = checkpoint.Run({"w": weight}, torch.optim.AdamW([weight]), by_row=[[0.0]])
+    kept = checkpoint.Checkpoints(tmp_path, {"seed": 1})
+    kept.restore(run, lambda step: True)
+    for number in range(3):
+        weight.sum().backward()
+        run.optimizer.step()
+        run.steps.append({"loss": 0.5})
+        if number == 2:
+            monkeypatch.setenv("TW_FAILPOINT", "checkpoint.sync:1:raise")
+            with pytest.raises(OSError, match="space"):
+                kept.save_if_due(run, due=True)
+        else:
+            kept.save_if_due(run, due=True)
+    for step in (1, 2):
+        assert read_sealed(tmp_path / str(step), checkpoint.TENSORS_FILE)
+
+
 def test_the_state_is_read_back_bit_by_bit_and_nothing_else(tmp_path):
     import torch
 

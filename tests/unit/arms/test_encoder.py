@@ -152,6 +152,24 @@ def test_a_loss_that_is_no_number_ends_the_training(bert, tmp_path, monkeypatch)
         fit(encoder, bert, tmp_path)
 
 
+def test_p16_a_stop_is_heard_between_two_steps(bert, tmp_path, monkeypatch):
+    import torch
+
+    from tuneworthy.store import signals
+
+    real, steps = torch.nn.functional.cross_entropy, []
+
+    def stops(*given, **more):
+        steps.append(0)
+        monkeypatch.setattr(signals, "_stop_signal", 130)
+        return real(*given, **more)
+
+    monkeypatch.setattr(torch.nn.functional, "cross_entropy", stops)
+    with pytest.raises(signals.StopRequested):
+        fit(encoder, bert, tmp_path)
+    assert len(steps) == 1
+
+
 def test_an_encoder_that_is_none_is_refused(bert, tmp_path):
     with pytest.raises(ValueError, match="pattern"):
         encoder.Options(model="openai:x")

@@ -193,6 +193,26 @@ def test_p1_a_killed_on_policy_run_goes_on_to_the_same_bytes(opened, tmp_path, m
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+@pytest.mark.full
+def test_p16_a_stop_is_heard_between_two_steps_on_policy(opened, tmp_path, monkeypatch):
+    from tuneworthy.models.train import on_policy
+    from tuneworthy.store import signals
+
+    options = distil.Options(loss="on_policy", samples=1, **{**SMALL, "epochs": 4})
+    real, steps = on_policy._OnPolicyRun._step, []
+
+    def stops(self, *given):
+        steps.append(0)
+        monkeypatch.setattr(signals, "_stop_signal", 130)
+        return real(self, *given)
+
+    monkeypatch.setattr(on_policy._OnPolicyRun, "_step", stops)
+    setup = setup_of(opened(), tmp_path, opened(2, hidden_size=64), unlabelled=unlabelled(18))
+    with pytest.raises(signals.StopRequested):
+        distil.fit(setup, options, 0)
+    assert len(steps) == 1
+
+
 def test_what_follows_the_end_of_a_turn_is_not_scored():
     pytest.importorskip("torch")
     from tuneworthy.models.train.on_policy import _ended

@@ -25,11 +25,7 @@ class Record(BaseModel):
     """A frozen value: records with equal content are equal; unknown fields are refused."""
 
     model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        populate_by_name=True,
-        allow_inf_nan=False,  # JSON can't say them
-        ser_json_inf_nan="constants",
+        frozen=True, extra="forbid", populate_by_name=True, ser_json_inf_nan="constants"
     )
 
     def plain(self) -> dict[str, Any]:

@@ -16,9 +16,8 @@ from tuneworthy.records.errors import StoreError, TaskError
 from tuneworthy.records.escape import visible
 from tuneworthy.records.own_files import write_atomic
 from tuneworthy.records.reason import Why, is_reason
-from tuneworthy.records.record import Record, digest, plain_file
+from tuneworthy.records.record import Record, canonical, digest, plain_file
 from tuneworthy.records.results import Results, as_read_back, canonical_pieces, json_pieces
-from tuneworthy.records.strict_json import DECODER
 from tuneworthy.records.verdict import Verdict
 from tuneworthy.store.place import why_unread
 from tuneworthy.store.signals import StopRequested
@@ -222,7 +221,9 @@ def _find_folder(path: Path) -> Path | None:
 def read_results(folder: Path) -> Results:
     """Return a study's results from its folder; raise TaskError for an unreadable file."""
     try:
-        return Results.model_validate(DECODER.decode(plain_file(folder / RESULTS_FILE).decode()))
+        results = Results.model_validate(json.loads(plain_file(folder / RESULTS_FILE)))
+        canonical([results.verdict.plain(), results.evidence.plain()])  # refuses infinity and NaN
+        return results
     except OSError as error:
         raise TaskError(
             "the results can't be read",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from tuneworthy.records.errors import StoreError, TaskError
 from tuneworthy.records.escape import visible
 from tuneworthy.records.own_files import write_atomic
 from tuneworthy.records.reason import Why, is_reason
-from tuneworthy.records.record import Record, canonical, digest, plain_file
+from tuneworthy.records.record import Record, digest, plain_file
 from tuneworthy.records.results import Results, as_read_back, canonical_pieces, json_pieces
 from tuneworthy.records.verdict import Verdict
 from tuneworthy.store.place import why_unread
@@ -222,7 +223,7 @@ def read_results(folder: Path) -> Results:
     """Return a study's results from its folder; raise TaskError for an unreadable file."""
     try:
         results = Results.model_validate(json.loads(plain_file(folder / RESULTS_FILE)))
-        canonical([results.verdict.plain(), results.evidence.plain()])  # refuses infinity and NaN
+        deque(canonical_pieces(results), maxlen=0)  # refuses infinity and NaN
         return results
     except OSError as error:
         raise TaskError(

@@ -1,4 +1,4 @@
-"""Historic bugs of other projects, put back into a copy of our source: tests/museum.toml."""
+"""Read tests/museum.toml, and put one historic bug of another project into a copy of our source."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Historic bugs of other projects, put back into our code: the tests named beside each catch it."""
+"""Put each historic bug of another project into our code: the tests named for it must fail."""
 
 from functools import cache
 

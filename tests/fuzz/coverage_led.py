@@ -2,7 +2,7 @@
 
 libFuzzer, by way of `atheris`, keeps the inputs that reach code no other input reached, and changes
 those. A finding does not stop it: the first input of each kind is written to --out, and the exit
-code is 1. `--keep` adds what it found to the corpus: the fewest small inputs that reach the same.
+code is 1. `--keep` adds these inputs to the corpus.
 """
 
 import argparse
@@ -22,7 +22,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import byte_readers as readers
 
-MOST_KEPT = 14_000  # bytes of the corpus of one reader, as they stand in its archive
 RSS_MB = 4096
 JUNK = (None, True, False, -1, 0, 1, 2**63, 10**30, 1e308, 1e-320, 0.5, "", "x", "\x1b[", "\ud800",
         "NaN", "9" * 400, "\u202e", [], [[]], {}, {"a": 1}, "2026-01-02", "<|im_end|>")  # fmt: skip
@@ -131,18 +130,16 @@ def led(name: str, seconds: int, out: Path, seed: int = 1, keep: bool = False) -
     """Fuzz a reader for some seconds; return its executions, edges, features and findings."""
     largest = readers.READERS[name].largest
     with tempfile.TemporaryDirectory() as scratch:
-        corpus, small = Path(scratch, "corpus"), Path(scratch, "small")
-        corpus.mkdir()
-        small.mkdir()
+        corpus = Path(scratch)
         for one, data in readers.inputs_of(name):
             (corpus / one).write_bytes(data)
         limits = [f"-max_len={largest}", f"-rss_limit_mb={RSS_MB}", "-timeout=120", "-verbosity=1"]
         said = child(name, out, [*limits, f"-max_total_time={seconds}", f"-seed={seed}",
                                  "-print_final_stats=1", f"-artifact_prefix={out}/", str(corpus)],
                      seconds)  # fmt: skip
-        if keep:
-            child(name, out, ["-merge=1", *limits, str(small), str(corpus)], seconds)
-            _keep(name, small, out)
+    new = {path.name: path.read_bytes() for path in out.glob("found-*") if not path.suffix}
+    if keep and new:
+        readers.keep(name, readers.kept(name) | new)
     edges = re.findall(r"cov: (\d+) ft: (\d+)", said)
     count = re.search(r"number_of_executed_units: (\d+)", said)
     found = sorted(path.read_text().partition("\n")[0] for path in out.glob("found-*.txt"))
@@ -150,21 +147,6 @@ def led(name: str, seconds: int, out: Path, seed: int = 1, keep: bool = False) -
     return {"reader": name, "executions": int(count[1]) if count else 0,
             "edges_of_seeds": int(first[0]), "edges": int(last[0]), "features": int(last[1]),
             "found": found}  # fmt: skip
-
-
-def _keep(name: str, small: Path, out: Path) -> None:
-    """Keep what once failed, then the smallest inputs, up to the size that the corpus may have."""
-    held = {one: data for one, data in readers.kept(name).items() if one.startswith("found-")}
-    held |= {path.name: path.read_bytes() for path in out.glob("found-*") if not path.suffix}
-    readers.keep(name, held)
-    for path in sorted(small.iterdir(), key=lambda path: path.stat().st_size):
-        data = path.read_bytes()
-        more = {**held, hashlib.sha256(data).hexdigest()[:12]: data}
-        readers.keep(name, more)
-        if (readers.CORPUS / f"{name}.zip").stat().st_size > MOST_KEPT:
-            break
-        held = more
-    readers.keep(name, held)
 
 
 def main() -> None:

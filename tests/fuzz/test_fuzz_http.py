@@ -67,7 +67,7 @@ def said(reply, asked):
 
 
 def sound(reply, asked, secrets):
-    """Require what every reply holds to: no 5xx, no trace-back, no secret."""
+    """Assert what holds for every reply: no 5xx, no trace-back, no secret."""
     assert reply.status_code < 500, said(reply, asked)
     for word in ("Traceback", 'File "/', CANARY, *secrets):
         assert word not in reply.text, said(reply, asked)

@@ -92,7 +92,7 @@ class LooksMachine(RuleBasedStateMachine):
         return found
 
     def after(self, folder, rows, answers, margin, look):
-        """Check the look of a study that ended: n answers that were shown paid for n looks.
+        """Check the look of a study that ended: n different sets of answers cost n looks.
 
         Bounds pay for look L by a share that falls with L, so the i-th least look must be i or
         more. A folder may count a study that was killed in it too: that is more, never less.

@@ -60,7 +60,7 @@ def told_before(**facts: Callable[[dict[str, Any]], Any]) -> Any:
         try:
             return {name: fact(data) for name, fact in facts.items() if name not in data} | data
         except (TypeError, AttributeError) as error:
-            raise ValueError(f"a field that an older version wrote is no text: {error}") from error
+            raise ValueError(f"a field has a type that no version writes: {error}") from error
 
     return model_validator(mode="before")(read)
 

@@ -1,9 +1,10 @@
-"""I: a GGUF header that counts more than its file has is refused before a library loops by it."""
+"""I: a GGUF header whose counts do not fit in its file is refused before the library reads it."""
 
 import struct
 
 import pytest
 
+from tuneworthy.models.local.exported_weights import read_exported
 from tuneworthy.models.local.gguf_header import check_gguf_header
 from tuneworthy.records.errors import ModelError
 
@@ -46,7 +47,7 @@ def test_a_whole_header_is_read_and_a_cut_one_is_refused(tmp_path, at):
     check_gguf_header(path)
     for size in range(len(WHOLE[at])):
         path.write_bytes(WHOLE[at][:size])
-        with pytest.raises(ModelError):
+        with pytest.raises((ValueError, struct.error)):
             check_gguf_header(path)
 
 
@@ -69,7 +70,14 @@ BAD = {
 def test_a_count_beyond_the_file_is_refused(tmp_path, what):
     raw, said = BAD[what]
     (path := tmp_path / "model.gguf").write_bytes(raw)
-    with pytest.raises(ModelError, match=said) as refused:
+    with pytest.raises(ValueError, match=said):
         check_gguf_header(path)
-    assert str(path) in refused.value.where
+    with pytest.raises(ModelError, match="can't be read as GGUF") as refused:
+        read_exported(path)
+    assert said in refused.value.got
     assert refused.value.fix
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="missing"):
+        read_exported(tmp_path / "absent.gguf")

@@ -1,6 +1,7 @@
 """A file that breaks in the middle is never read as if it ended there; no column stands for two."""
 
 import json
+import random
 import re
 import zipfile
 
@@ -13,6 +14,7 @@ from tuneworthy.records.plugins import load
 from tuneworthy.records.strict_json import RefusedJson, strict_json
 from tuneworthy.rows import load as load_rows
 from tuneworthy.rows.bad_rows import RawRow, ReadCount, RowFault
+from tuneworthy.rows.containers import inspect_archive
 from tuneworthy.rows.importing import ImportOptions, import_rows
 from tuneworthy.rows.table_columns import Choice
 
@@ -258,3 +260,16 @@ def test_records_keep_their_type(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(records(3)))
     found = list(load("containers", "json_document").records(tmp_path / "a.json"))
     assert [type(one) for one in found] == [RawRow] * 3
+
+
+def test_every_flipped_byte_of_an_archive_is_read_or_told(tmp_path):
+    text = json.dumps({"id": 1, "input": random.Random(1).randbytes(200).hex()})
+    path = tmp_path / "log.eval"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("samples/a.json", text)
+    whole, told = path.read_bytes(), 0
+    for at in range(4, len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
+        if inspect_archive.opens(path, whole[:4]):
+            told += any(isinstance(one, RowFault) for one in inspect_archive.records(path))
+    assert told > 50

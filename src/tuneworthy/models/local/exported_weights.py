@@ -17,7 +17,7 @@ from safetensors import safe_open
 
 from tuneworthy.models.local.chat_template import TEMPLATE_FILE
 from tuneworthy.models.local.gguf_header import check_gguf_header
-from tuneworthy.models.local.model_files import read_json
+from tuneworthy.models.local.model_files import read_json, size_of
 from tuneworthy.models.local.tensors import header_of
 from tuneworthy.models.local.weights import check_folder
 from tuneworthy.records.errors import ModelError
@@ -114,10 +114,12 @@ def _float_tensor(file: Path, name: str) -> tuple[torch.Tensor, str]:
 def _read_gguf(path: Path) -> ExportedModel:
     import gguf
 
-    check_gguf_header(path)
+    if size_of(path) is None:  # it refuses a pipe, which would block
+        raise ModelError("the GGUF file is missing", where=str(path), fix="give its path")
     try:
+        check_gguf_header(path)
         reader = gguf.GGUFReader(str(path))
-    except Exception as error:  # the library raises ValueError, KeyError, IndexError and others
+    except Exception as error:  # the library raises KeyError, IndexError and others
         raise ModelError("the file can't be read as GGUF", where=str(path),
                          got=f"{type(error).__name__}: {error}",
                          fix="copy it again, or write it again") from error  # fmt: skip

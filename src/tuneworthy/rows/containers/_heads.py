@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zipfile
+import zlib
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +14,9 @@ from tuneworthy.records.errors import NotInstalled
 from tuneworthy.records.record import plain_file
 from tuneworthy.records.strict_json import strict_json
 
-ZIP_FAULTS = (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError, struct.error)
+ZIP_FAULTS = (
+    zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError, struct.error, zlib.error
+)  # fmt: skip
 """What zipfile raises for an archive that is damaged, or of a kind that it does not know."""
 
 _BINARY_STARTS = (b"PAR1", b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")

@@ -102,12 +102,11 @@ def rulings_by_key(
     Empty if the other price or a rung's costs are unknown.
     """
     varied = policy.model_copy(update={key: getattr(policy, key) or 1.0})
-    prices = known_prices(scenarios.seen.rivals, varied)
-    if prices is None or policy.motive != "quality":
+    if not known_prices(scenarios.seen.rivals, varied) or policy.motive != "quality":
         return []
     turning_of = _turning_values if key == "value_of_correct" else _turning_volumes
     return _rulings_between(
-        (at for ladder in scenarios.ladders for at in turning_of(ladder, prices)),
+        (at for priced in _priced_ladders(scenarios, varied) for at in turning_of(*priced)),
         lambda at: apply_rule(scenarios, policy.model_copy(update={key: at})),
         (0.0, None),
     )
@@ -119,14 +118,14 @@ def _rulings_by_retrain_days(scenarios: LadderScenarios, policy: Policy) -> list
     From one day to the horizon; upkeep is linear in 30/days. [] if nothing is retrained, or if
     prices do not decide.
     """
-    rivals = scenarios.seen.rivals
-    prices = known_prices(rivals, policy)
+    rivals = [arm for ladder in scenarios.ladders for arm in ladder.rivals]
+    seen = known_prices(scenarios.seen.rivals, policy)
     again = {arm.name: arm.retrain_usd or 0.0 for arm in rivals if arm.tool in TRAINED_TOOLS}
-    if prices is None or policy.motive != "quality" or not any(again.values()):
+    if seen is None or policy.motive != "quality" or not any(again.values()):
         return []
     fixed = {arm.name: _upkeep_without_retraining(arm) for arm in rivals}
 
-    def turning(ladder: Ladder) -> Iterator[float]:
+    def turning(ladder: Ladder, prices: Prices) -> Iterator[float]:
         for b, s in _considered_climbs(ladder):
             each = again.get(b.name, 0.0) - again.get(s.name, 0.0)
             rest = prices.monthly(b.name, s.name)
@@ -147,7 +146,7 @@ def _rulings_by_retrain_days(scenarios: LadderScenarios, policy: Policy) -> list
         }
         return apply_rule(_with_costs(scenarios, arms), policy)
 
-    cuts = (at for ladder in scenarios.ladders for at in turning(ladder))
+    cuts = (at for priced in _priced_ladders(scenarios, policy) for at in turning(*priced))
     return _rulings_between(cuts, ruled, (1.0, policy.horizon_months * DAYS_PER_MONTH))
 
 
@@ -164,7 +163,8 @@ def _rulings_by_price(
         return []
     turning = [other.usd_per_1k or 0.0 for other in rivals if other.name != arm.name]
     if prices is not None and policy.motive == "quality":
-        turning = [at for one in scenarios.ladders for at in _turning_prices(one, prices, arm)]
+        turning = [at for one in _priced_ladders(scenarios, policy)
+                   for at in _turning_prices(*one, arm)]  # fmt: skip
 
     def ruled(price: float) -> LadderDecision:
         costs = {arm.name: {"usd_per_1k": price}}
@@ -173,6 +173,16 @@ def _rulings_by_price(
     return _rulings_between(
         turning, ruled, (arm.usd_per_1k / _PRICE_FACTOR, arm.usd_per_1k * _PRICE_FACTOR)
     )
+
+
+def _priced_ladders(scenarios: LadderScenarios, policy: Policy) -> Iterator[tuple[Ladder, Prices]]:
+    """Yield each scenario's ladder with its own prices; without those where a price is unknown.
+
+    A scenario may hold an arm that the ladder as scored leaves out: one below the floor, say.
+    """
+    for ladder in scenarios.ladders:
+        if prices := known_prices(ladder.rivals, policy):
+            yield ladder, prices
 
 
 def _considered_climbs(ladder: Ladder) -> Iterator[tuple[ArmResult, ArmResult]]:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import verdict_scenes as scenes
 
-from tuneworthy.records.evidence import Policy
+from tuneworthy.records.evidence import Interval, Policy
 from tuneworthy.records.task import Economics, Task
 from tuneworthy.verdict.decide import decide
 from tuneworthy.verdict.prices import keys_lacking
@@ -111,6 +111,22 @@ def test_how_long_a_tuned_model_lasts_flips_the_verdict():
         other = changed(found, "tune", upkeep_usd_month=upkeep, retrain_days=days)
         assert decide(other, (), many).use == use
     assert not flips(decide(scenes.worked()[0], (), many), "retrain_days")  # nothing is retrained
+
+
+@pytest.mark.parametrize("change", [lambda found: found, scenes.with_upkeep])
+def test_an_arm_without_a_price_that_failed_answers_keep_below_the_floor_ends_no_verdict(change):
+    found = changed(change(scenes.worked()[0]), "tune", usd_per_1k=None, score_if_right=0.95,
+                    score=Interval(mean=0.2, low=0.1, high=0.3))  # fmt: skip
+    found = changed(found, "schema", retrain_usd=100.0, retrain_days=90.0)
+    priced = PRICED.model_copy(update={"floor": 0.5})
+    verdict = decide(found, (), priced)
+    assert verdict.arm in ("schema", "keep", "prompt")
+    without = found.model_copy(update={
+        "arms": tuple(arm for arm in found.arms if arm.name != "tune"),
+        "pairs": tuple(p for p in found.pairs if "tune" not in (p.arm, p.versus)),
+    })  # fmt: skip
+    assert flips(verdict, "value_of_correct") == flips(
+        decide(without, (), priced), "value_of_correct")  # fmt: skip
 
 
 def test_a_price_flips_the_verdict_where_it_is_said_to():

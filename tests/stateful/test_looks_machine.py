@@ -24,7 +24,6 @@ from tuneworthy.flows.study import plan
 from tuneworthy.records.errors import TuneworthyError
 from tuneworthy.store import elsewhere
 from tuneworthy.store.elsewhere import release_look
-from tuneworthy.store.store import Ledger
 
 FOLDERS = st.sampled_from(["a", "b"])
 ROWS = {"few": 24, "all": 36, "other": 24}  # the few are a part of all; others share none
@@ -177,8 +176,6 @@ class TestManyRandomSchedules(LooksMachine.TestCase):
 FAULTS = {
     "studies of other folders are not counted": (
         elsewhere, "_studies_of_rows", lambda lines, rows, marks, study: iter(())),
-    "studies of this folder are not counted": (
-        Ledger, "looks", lambda self, study, rows, marks=(): 1),
     "every study gives its look back": (
         look_count, "retake_look", lambda ledger, study, rows: release_look(ledger, study, rows)),
 }  # fmt: skip

@@ -181,7 +181,7 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.full
+@pytest.mark.long
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_machine_finds_a_planted_fault(monkeypatch, fault):
     monkeypatch.setattr(*FAULTS[fault])

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.explain.comparison import compare
-from tuneworthy.flows.session import Session, open_session
+from tuneworthy.flows.finished_study import open_finished
+from tuneworthy.flows.session import Session
 from tuneworthy.records.errors import TaskError
 from tuneworthy.records.own_files import write_atomic
 from tuneworthy.records.record import canonical, digest
@@ -262,11 +263,5 @@ def open_settling(
     Raises TaskError if there is no finished study of these rows, if its verdict is firm or labels
     can't make it firm, or if there is no new input.
     """
-    with open_session(path, options, tell) as session:
-        if (study := session.finished()) is None:
-            raise TaskError(
-                "there is no finished study of this task, these rows and this tuneworthy version",
-                where=str(path),
-                fix="`tuneworthy run` makes one; what was measured before is not measured again",
-            )
+    with open_finished(path, options, tell) as (session, study):
         yield Settling(session, study, clicks)

@@ -15,7 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.flows.session import Session, open_session
+from tuneworthy.flows.finished_study import open_finished
+from tuneworthy.flows.session import Session
 from tuneworthy.handover.artefact_folder import (
     MANIFEST_FILE,
     deciding_files,
@@ -57,10 +58,6 @@ from tuneworthy.store.trouble import output_errors
 
 _LOAD_ADAPTER_FIX = "load this folder into your server as it is (vLLM: --lora-modules NAME=FOLDER)"
 _CARD_FORM = "card"
-UNFINISHED = {
-    "what": "there is no finished study of this task, these rows and this tuneworthy version",
-    "fix": "`tuneworthy run` makes one; what was measured before is not measured again",
-}
 _PASSAGE_OPTIONS = ("k", "tokens", "size")  # options of an arm that shows passages
 
 
@@ -96,16 +93,10 @@ def build(
     if unknown := sorted(set(options.forms) - named):
         raise TaskError("no form has this name", where="--form", got=", ".join(unknown),
                         fix=f"there are: {', '.join(sorted(named))}")  # fmt: skip
-    for brief in (run_options.brief, True):  # a study that was run with --brief will do
-        with open_session(path, replace(run_options, brief=brief), tell) as session:
-            if (study := session.finished()) is None:
-                continue
-            session.refuse_unpaid()
-            building = _Building(
-                session, _settled_results(session, study), options, [*forms.values()]
-            )
-            return building.dry_run_report() if options.dry else building.build_artefact()
-    raise TaskError(**UNFINISHED, where=str(path))
+    with open_finished(path, run_options, tell) as (session, study):
+        session.refuse_unpaid()
+        building = _Building(session, _settled_results(session, study), options, [*forms.values()])
+        return building.dry_run_report() if options.dry else building.build_artefact()
 
 
 class _Building:

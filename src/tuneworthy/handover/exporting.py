@@ -15,9 +15,10 @@ from typing import Any
 
 from tuneworthy.arms._trained import TrainingOptions, recipe_of, training_rows
 from tuneworthy.arms.prompt.messages import build_all
-from tuneworthy.flows.session import Session, open_session, read
+from tuneworthy.flows.finished_study import open_finished
+from tuneworthy.flows.session import Session, read
 from tuneworthy.handover.artefact_folder import find_artefact, read_artefact
-from tuneworthy.handover.building import UNFINISHED, arm_to_build
+from tuneworthy.handover.building import arm_to_build
 from tuneworthy.handover.formats._sources import BuiltPrompt, Chat, Made, TrainingChats
 from tuneworthy.measure.built_arm import DeployedArm
 from tuneworthy.models import is_local
@@ -162,12 +163,8 @@ def _shown_cases(
 @contextmanager
 def _row_source(path: Path, options: ExportOptions, tell: Any) -> Iterator[TrainingChats]:
     """Yield the rows that a build of the arm fits on, as the conversations that it learns."""
-    for brief in (False, True):  # a study that was run with --brief will do
-        with open_session(path, RunOptions(brief=brief), tell) as session:
-            if (study := session.finished()) is not None:
-                yield _chats(session, study, options)
-                return
-    raise TaskError(**UNFINISHED, where=str(path))
+    with open_finished(path, tell=tell) as (session, study):
+        yield _chats(session, study, options)
 
 
 def _chats(session: Session, study: Results, options: ExportOptions) -> TrainingChats:

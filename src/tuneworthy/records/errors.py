@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from tuneworthy.records.escape import quoted, visible
+from tuneworthy.records.redaction import own_key_in, without_own_keys
 
 STUDIES_ARE_KEPT = "the store and all past results; `tuneworthy run` continues where it stopped"
 
@@ -39,6 +40,7 @@ class TuneworthyError(Exception):
 
     Every part is escaped and `got` is cut to 200 characters, so data can't forge a line of the
     message or send a control sequence to the terminal. Each of several places gets its own line.
+    A key of this process is removed.
     """
 
     exit_code = 1
@@ -53,9 +55,9 @@ class TuneworthyError(Exception):
         kept: str = STUDIES_ARE_KEPT,
     ) -> None:
         places = [where] if isinstance(where, str) else where
-        self.where = "\n         ".join(map(visible, places))
-        self.what, self.fix, self.kept = map(visible, (what, fix, kept))
-        self.got = quoted(got)
+        self.where = "\n         ".join(map(_shown, places))
+        self.what, self.fix, self.kept = map(_shown, (what, fix, kept))
+        self.got = quoted(without_own_keys(str(got)))
         super().__init__(str(self))
 
     def __str__(self) -> str:
@@ -71,6 +73,10 @@ class TuneworthyError(Exception):
         return {"error": type(self).__name__, "exit_code": self.exit_code, **parts}
 
 
+def _shown(text: str) -> str:
+    return visible(without_own_keys(text))
+
+
 class TaskError(TuneworthyError):
     """The task file or the command line asks for something impossible."""
 
@@ -83,6 +89,20 @@ class NotInstalled(TaskError):
 
 class SecurityError(TaskError):
     """Something we refuse to open, run, send or expose."""
+
+
+def refuse_own_keys(value: object, where: str) -> None:
+    """Raise SecurityError if a text, or JSON at any depth, holds an API key of this process.
+
+    What is read is stored, shown, and sent to models at other addresses.
+    """
+    if name := own_key_in(value):
+        raise SecurityError(
+            f"the key of {name} stands here",
+            where=where,
+            got="(a key; not shown)",
+            fix="remove it, and replace the key: who saw the file knows it",
+        )
 
 
 class DataError(TuneworthyError):

@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from tuneworthy.records.errors import DataError
+from tuneworthy.records.errors import DataError, refuse_own_keys
 from tuneworthy.records.escape import quoted
+from tuneworthy.records.redaction import without_own_keys
 
 MAX_SHOWN = 20
 
@@ -146,12 +147,16 @@ class RawRow:
     """One row with unchecked fields, and its place (`file:line` or `file:number`).
 
     `at` are the keys that lead to its list in a JSON document, such as ("results", "results"); ()
-    if the file itself is the list.
+    if the file itself is the list. Raises SecurityError if a field holds a key of this process.
     """
 
     where: str
     fields: dict[str, Any]
     at: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a key of this process."""
+        refuse_own_keys(self.fields, self.where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +193,11 @@ class RowFault:
     id: str = ""
     lost: float = 1
     misspelt: bool = False
+
+    def __post_init__(self) -> None:
+        """Remove a key of this process: faults are listed in a file."""
+        for part in ("got", "id"):
+            object.__setattr__(self, part, without_own_keys(getattr(self, part)))
 
     def place(self) -> str:
         """Return the place of the row, with its field and id if known."""

@@ -11,6 +11,7 @@ from tuneworthy.records.audit_report import Observation
 from tuneworthy.records.case import Case
 from tuneworthy.records.counting import count_noun, with_verb
 from tuneworthy.records.escape import quoted
+from tuneworthy.records.redaction import has_key
 from tuneworthy.records.task import CopyRule
 from tuneworthy.rows.copies import contradictory_cases, near_copy_groups
 from tuneworthy.rows.docs import blank_ids
@@ -314,20 +315,6 @@ def _tests_before_training(train: Sequence[Case], test: Sequence[Case]) -> list[
     return [case.id for case in test if sortable_time(case.time or "") < newest]
 
 
-_KEY_PATTERN = re.compile(
-    r"""(?x) (?<![A-Za-z0-9])(?:
-      sk-[A-Za-z0-9_-]{16,} | hf_[A-Za-z0-9]{20,} | gh[pousr]_[A-Za-z0-9]{20,}
-    | github_pat_[A-Za-z0-9_]{20,} | glpat-[A-Za-z0-9_-]{16,} | (?:AKIA|ASIA)[A-Z0-9]{16}
-    | AIza[A-Za-z0-9_-]{30,} | xox[abprs]-[A-Za-z0-9-]{10,} | gsk_[A-Za-z0-9]{20,}
-    | r8_[A-Za-z0-9]{20,} | nvapi-[A-Za-z0-9_-]{20,} | xai-[A-Za-z0-9]{20,}
-    | pplx-[A-Za-z0-9]{20,} | eyJ[A-Za-z0-9_-]{10,400}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}
-    ) | -----BEGIN\ [A-Z\ ]*PRIVATE\ KEY-----"""
-)
-
-_PRIVATE_KEY_BLOCK = re.compile(
-    r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)"
-)
-
 _MAIL_PATTERN = re.compile(
     r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,5}"
 )
@@ -339,20 +326,10 @@ _PHONE_PATTERN = re.compile(
 )
 
 
-def has_key(text: str) -> bool:
-    """Return whether text contains a string shaped like a provider key or a private key."""
-    return _KEY_PATTERN.search(text) is not None
-
-
-def without_keys(text: str) -> str:
-    """Return a text with each string shaped like a provider key or a private key cut out."""
-    return _KEY_PATTERN.sub("[key]", _PRIVATE_KEY_BLOCK.sub("[key]", text))
-
-
 def private_kinds(text: str) -> set[str]:
     """Return the kinds of private data that a text seems to contain: key, e-mail, card, phone."""
     kinds = set()
-    if _KEY_PATTERN.search(text):
+    if has_key(text):
         kinds.add("key")
     if "@" in text and _MAIL_PATTERN.search(text):
         kinds.add("e-mail")

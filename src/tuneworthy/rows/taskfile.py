@@ -12,9 +12,9 @@ from pydantic_core import to_json
 
 from tuneworthy.records.errors import SecurityError, TaskError
 from tuneworthy.records.record import Record, plain_file
+from tuneworthy.records.redaction import has_key
 from tuneworthy.records.task import Task
 from tuneworthy.rows import plain_yaml
-from tuneworthy.rows.observations import has_key
 from tuneworthy.rows.plain_yaml import PlainDocument
 from tuneworthy.rows.task_consistency import check_consistency
 from tuneworthy.rows.task_faults import (

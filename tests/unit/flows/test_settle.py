@@ -17,6 +17,7 @@ import tuneworthy
 from tuneworthy.cli._frame import run as command
 from tuneworthy.flows.settling import open_settling
 from tuneworthy.records.errors import TaskError
+from tuneworthy.records.run import RunOptions
 from tuneworthy.report.vote_screen import progress_line, question_screen
 from tuneworthy.stats.bounds import level
 from tuneworthy.store.store import open_ledger
@@ -122,6 +123,13 @@ def test_recorded_systems_are_settled_with_fewer_labels_than_inputs(study):
     with pytest.raises(TaskError, match="clicks settled"):
         entry_of_study(done.folder, None, None, False, False)
     assert check_entry(entry_of_study(done.folder, None, None, False, True)) == 0
+
+
+def test_a_study_that_was_run_with_brief_is_settled_too(tmp_path):
+    path, gold = recorded(tmp_path, n=30, pool=40)
+    tuneworthy.run(path, RunOptions(brief=True))
+    with open_settling(path) as settling:
+        assert settling.click(said(settling.question(), gold)) == ""
 
 
 def test_a_better_arm_is_found_and_the_ladder_goes_on(tmp_path):

@@ -1,56 +1,25 @@
 """D9: no text has the key, and no request reaches a forbidden address."""
 
-import base64
 import json
 import os
 import socket
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import pytest
 from models_kit import ask, says
 from test_openai_compatible import LIMITS, Purse
 from tests import studies
+from tests.key_kit import ENCODED, KEY, traces
 
 from tuneworthy.models.openai_compatible import Remote
 from tuneworthy.models.remote.endpoint import (
-    REMOVED,
-    Redactor,
     endpoint,
     refuse_address,
     refuse_resolved,
 )
 from tuneworthy.models.remote.wire import RetryPolicy, _refuse_forbidden_peer
 from tuneworthy.records.errors import ProviderError, SecurityError, TuneworthyError
-
-KEY = "sk-canary+7f3a/9c41=e2b8 d05"
-ENCODED = {
-    "plain": KEY,
-    "percent": quote(KEY, safe=""),
-    "percent, lower": quote(KEY, safe="").replace("%2B", "%2b").replace("%3D", "%3d")
-                                         .replace("%2F", "%2f"),
-    "percent, twice": quote(quote(KEY, safe=""), safe=""),
-    "percent, all": "".join(f"%{byte:02x}" for byte in KEY.encode()),
-    "base64": base64.b64encode(KEY.encode()).decode(),
-    "base64 of the header": base64.b64encode(f"Bearer {KEY}".encode()).decode(),
-    "base64 of a line": base64.urlsafe_b64encode(f"a{KEY}b".encode()).decode(),
-    "hex": KEY.encode().hex(),
-    "code": repr(f"Bearer {KEY}\r\n".encode()),
-    "JSON": json.dumps(KEY).replace("/", "\\/"),
-}  # fmt: skip
-
-
-def traces(text):
-    """Return the spellings of the key (at least ten characters of it) that are in a text."""
-    parts = [KEY[start : start + 12] for start in range(0, len(KEY) - 11)]
-    read = (text, unquote(text), unquote(unquote(text)), text.replace("\\/", "/"))
-    found = [part for part in parts if any(part in one for one in read)]
-    for before in range(3):
-        whole = base64.b64encode(b"\0" * before + KEY.encode()).decode()[4:-4]
-        for coded in (whole, whole.replace("+", "-").replace("/", "_")):
-            found += [
-                coded[i : i + 12] for i in range(len(coded) - 11) if coded[i : i + 12] in text
-            ]
-    return found + [KEY.encode().hex()] * (KEY.encode().hex() in text.lower())
+from tuneworthy.records.redaction import REMOVED, Redactor
 
 
 @pytest.fixture

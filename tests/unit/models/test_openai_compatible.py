@@ -10,7 +10,7 @@ from tests.in_time import ends_within
 
 from tuneworthy.models import open_model
 from tuneworthy.models.openai_compatible import Remote, open_remote
-from tuneworthy.models.remote.endpoint import Redactor, endpoint
+from tuneworthy.models.remote.endpoint import endpoint
 from tuneworthy.models.remote.price_list import worst_case_cost
 from tuneworthy.models.remote.reply import read_reply
 from tuneworthy.models.remote.request import size
@@ -24,6 +24,7 @@ from tuneworthy.records.errors import (
 )
 from tuneworthy.records.model import Grammar, Limits
 from tuneworthy.records.record import digest
+from tuneworthy.records.redaction import Redactor
 
 LIMITS = Limits(max_tokens=8)
 PRICE = {"in": 1.0, "out": 2.0, "cached_in": 0.5}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tuneworthy.records.answer import Answer
 from tuneworthy.records.own_files import SERVED_LOG, check_own
-from tuneworthy.rows.observations import without_keys
+from tuneworthy.records.redaction import without_keys
 
 
 class AnswerLog:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import json
 import os
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from tuneworthy.records.addresses import ip_address, refuse_address, refuse_resolved_host
 from tuneworthy.records.errors import SecurityError, TaskError
@@ -136,73 +130,3 @@ def on_this_machine(url: str) -> bool:
 def _is_loopback(host: str) -> bool:
     number = ip_address(host)
     return host == "localhost" if number is None else number.is_loopback
-
-
-# A shorter key ("none", "EMPTY", "ollama") is no secret, and may be a word in answers.
-_LEAST_KEY_LENGTH = 8
-
-_SHOWN_KEY_CHARACTERS = 4  # leading characters of a key (`sk-…`) that reveal nothing
-
-REMOVED = "[key removed]"
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-class Redactor:
-    """Removes one key in every spelling from text and JSON; without a key, only surrogates."""
-
-    def __init__(self, key: str | None) -> None:
-        spelled = set(_spellings(key)) if key and len(key) >= _LEAST_KEY_LENGTH else set()
-        longest_first = sorted(spelled, key=lambda text: (-len(text), text))
-        self._spellings_of_key = longest_first
-        self._key = re.compile("|".join(map(re.escape, longest_first))) if spelled else None
-
-    def text(self, text: str) -> str:
-        """Return the text without the key, as valid Unicode."""
-        if self._key is not None:
-            text = self._key.sub(REMOVED, text)
-        return _SURROGATE.sub("\ufffd", text)
-
-    def end(self, text: str) -> str:
-        """Return a truncated text; a beginning of the key at its end is replaced."""
-        cuts = [
-            size
-            for key in self._spellings_of_key
-            for size in range(_SHOWN_KEY_CHARACTERS, len(key))
-            if text.endswith(key[:size])
-        ]
-        return text[: -max(cuts)] + REMOVED if cuts else text
-
-    def json(self, value: Any) -> Any:
-        """Return parsed JSON with every string redacted, field names included."""
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, list):
-            return [self.json(item) for item in value]
-        if isinstance(value, dict):
-            return {self.text(name): self.json(item) for name, item in value.items()}
-        return value
-
-    def __repr__(self) -> str:
-        return "Redactor()"
-
-
-def _spellings(key: str) -> Iterator[str]:
-    raw = key.encode("utf-8", "surrogatepass")
-    yield key
-    yield key.strip()
-    yield html.escape(key)
-    for written in (repr(key)[1:-1], repr(raw)[2:-1], json.dumps(key)[1:-1]):  # as code, as JSON
-        yield written
-        yield written.replace("/", "\\/")
-    percent = "".join(f"%{byte:02X}" for byte in raw)
-    for quoted in (quote(key, safe=""), quote(quote(key, safe=""), safe=""), percent):
-        yield quoted
-        yield re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), quoted)
-    yield raw.hex()
-    yield raw.hex().upper()
-    for before in range(3):  # base64 has three spellings of a text, by its offset modulo 3 bytes
-        whole = base64.b64encode(b"\0" * before + raw).decode()
-        inner = whole[-(-8 * before // 6) : 8 * (before + len(raw)) // 6]
-        yield inner
-        yield inner.replace("+", "-").replace("/", "_")

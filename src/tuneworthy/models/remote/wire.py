@@ -19,9 +19,10 @@ from typing import Any, Literal
 
 import openai
 
-from tuneworthy.models.remote.endpoint import Endpoint, Redactor
+from tuneworthy.models.remote.endpoint import Endpoint
 from tuneworthy.records.addresses import refuse_address
 from tuneworthy.records.errors import ProviderError, SecurityError
+from tuneworthy.records.redaction import Redactor
 
 _LARGEST_RESPONSE = 32_000_000  # bytes of one response
 _LARGEST_ERROR = 256_000  # bytes of an error page that are read, enough for its message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import psutil
 
@@ -22,6 +23,7 @@ from tuneworthy.records.tokens import text_tokens
 from tuneworthy.rows.docs import Doc
 
 Tell = Callable[[str, str], None]
+Item = TypeVar("Item")
 
 _SAMPLE_PROMPTS = 24
 
@@ -54,8 +56,7 @@ def mean_sizes(
     def length(text: str) -> int:
         return count([Message(role="user", content=text)])
 
-    step = max(1, len(cases) // _SAMPLE_PROMPTS)
-    sample = list(cases)[::step][:_SAMPLE_PROMPTS]
+    sample = _spread_sample(cases)
     bare, lead = length(""), common_system(sample)
     empty = Query(id="", messages=(*lead, Message(role="user", content="")))
     shared = count(build(task, empty, Recipe(), ()))
@@ -80,10 +81,15 @@ def mean_sizes(
     )
 
 
+def _spread_sample(items: Sequence[Item]) -> list[Item]:
+    """Return at most `_SAMPLE_PROMPTS` items, evenly spread: files are often sorted by length."""
+    count = min(len(items), _SAMPLE_PROMPTS)
+    return [items[at * len(items) // count] for at in range(count)]
+
+
 def _mean_passage_length(docs: Sequence[Doc], length: Callable[[str], int]) -> float:
     """Return the mean length of a sample of the documents' passages; 0 without documents."""
-    step = max(1, len(docs) // _SAMPLE_PROMPTS)
-    lengths = [length(chunk.text) for chunk in chunked(list(docs)[::step][:_SAMPLE_PROMPTS])]
+    lengths = [length(chunk.text) for chunk in chunked(_spread_sample(docs))]
     return sum(lengths) / len(lengths) if lengths else 0.0
 
 

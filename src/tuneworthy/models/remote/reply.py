@@ -47,6 +47,8 @@ def read_reply(answer: Mapping[str, Any], limits: Limits, asked: int) -> Reply:
     used = _tokens(usage, max(asked, _MOST_REQUEST_TOKENS))
     if used["tokens_thought"] is None and reasons:
         used["tokens_thought"] = _estimate_reasoning(used["tokens_out"], thought, text)
+    if choice.get("finish_reason") is None and _fills_limit(used, limits):
+        finish = "length"  # some servers end every answer with null, cut ones included
     return Reply(
         text=text,
         finish="error" if wrong or odd else finish,
@@ -55,6 +57,11 @@ def read_reply(answer: Mapping[str, Any], limits: Limits, asked: int) -> Reply:
         system_fingerprint=served_name(answer.get("system_fingerprint")),
         **used,
     )
+
+
+def _fills_limit(used: Mapping[str, int | None], limits: Limits) -> bool:
+    """Return whether an answer, its reasoning aside, has as many tokens as it may have."""
+    return (used["tokens_out"] or 0) - (used["tokens_thought"] or 0) >= limits.max_tokens
 
 
 def _content(message: Mapping[str, Any]) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import psutil
 
@@ -23,18 +23,12 @@ from tuneworthy.records.tokens import text_tokens
 from tuneworthy.rows.docs import Doc
 
 Tell = Callable[[str, str], None]
-Item = TypeVar("Item")
 
 _SAMPLE_PROMPTS = 24
-
 _BATCH_ROWS = 32  # batch size if the model does not state one
-
 TIMED_CALLS = 2  # calls, of which the quickest counts: single calls varied by a fifth
-
 _LONG_CALL_SECONDS = 5.0  # a call that takes longer is not repeated: the study's pace corrects it
-
 _BUSY_SHARE = 0.25  # share of CPU time used by other programs from which a warning is given
-
 _LEAST_CPU_SECONDS = 0.3  # CPU seconds below which the share of other programs is not computed
 
 
@@ -81,7 +75,7 @@ def mean_sizes(
     )
 
 
-def _spread_sample(items: Sequence[Item]) -> list[Item]:
+def _spread_sample(items: Sequence[Any]) -> list[Any]:
     """Return at most `_SAMPLE_PROMPTS` items, evenly spread: files are often sorted by length."""
     count = min(len(items), _SAMPLE_PROMPTS)
     return [items[at * len(items) // count] for at in range(count)]

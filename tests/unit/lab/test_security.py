@@ -6,10 +6,9 @@ import re
 import pytest
 from lab_kit import ORIGIN, PORT, SLUG, Browser, config
 from lab_runner import SLOW_RATE
-from starlette.testclient import TestClient
 from tests.in_time import ends_within
 
-from tuneworthy.lab import pages, security
+from tuneworthy.lab import security
 from tuneworthy.lab.app import make_app, make_unguarded_app
 from tuneworthy.lab.recordings import live_id
 from tuneworthy.lab.security import Access
@@ -400,13 +399,6 @@ def test_a24_to_a28_no_name_leaves_its_folder(browser, lab, start):
 def test_a24_a_name_that_may_be_a_path_is_refused_before_any_route(browser, start):
     for name in ("..\\x", "%2e%2e%2fx", "%252e%252e%252fx", "a%5cb", "..;/x", "a//b"):
         assert browser.get(f"{start}{name}").status_code == 400, name
-
-
-def test_a24_a_static_file_is_looked_up_by_its_name(lab):
-    with TestClient(make_unguarded_app(lab), ORIGIN) as unguarded:
-        assert unguarded.get("/static/lab.css").status_code == 200
-        for name in ("..%2fstatic%2flab.css", "..%2flab.css", f"{pages.__file__}", "..%2fpages.py"):
-            assert unguarded.get(f"/static/{name}").status_code == 404, name
 
 
 def test_a24_a25_a_check_takes_ids_of_the_launch_list_and_no_path(browser, lab, tmp_path):

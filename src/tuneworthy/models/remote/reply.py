@@ -20,7 +20,6 @@ from tuneworthy.records.model import Grammar, Limits, Reply
 from tuneworthy.store import signals
 
 _MOST_NAME_CHARACTERS = 200  # kept of a model's name or fingerprint
-
 _MOST_REQUEST_TOKENS = 10_000_000  # of one request: above any context window, so more is no count
 
 
@@ -47,7 +46,8 @@ def read_reply(answer: Mapping[str, Any], limits: Limits, asked: int) -> Reply:
     used = _tokens(usage, max(asked, _MOST_REQUEST_TOKENS))
     if used["tokens_thought"] is None and reasons:
         used["tokens_thought"] = _estimate_reasoning(used["tokens_out"], thought, text)
-    if choice.get("finish_reason") is None and _fills_limit(used, limits):
+    own = (used["tokens_out"] or 0) - (used["tokens_thought"] or 0)
+    if choice.get("finish_reason") is None and own >= limits.max_tokens:
         finish = "length"  # some servers end every answer with null, cut ones included
     return Reply(
         text=text,
@@ -57,11 +57,6 @@ def read_reply(answer: Mapping[str, Any], limits: Limits, asked: int) -> Reply:
         system_fingerprint=served_name(answer.get("system_fingerprint")),
         **used,
     )
-
-
-def _fills_limit(used: Mapping[str, int | None], limits: Limits) -> bool:
-    """Return whether an answer, its reasoning aside, has as many tokens as it may have."""
-    return (used["tokens_out"] or 0) - (used["tokens_thought"] or 0) >= limits.max_tokens
 
 
 def _content(message: Mapping[str, Any]) -> tuple[str, str]:
@@ -231,12 +226,10 @@ _TAGS = (
     ("[THINK]", "[/THINK]", True),
     ("◁think▷", "◁/think▷", True),
 )
-
 _REASONING_FIELDS = (
     "reasoning_content",
     "reasoning",
 )  # DeepSeek, vLLM, SGLang; OpenRouter, Groq, Ollama
-
 _REASONING_PARTS = (
     "thinking",
     "reasoning",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 
@@ -24,15 +25,10 @@ from tuneworthy.rows.docs import Doc
 Tell = Callable[[str, str], None]
 
 _SAMPLE_PROMPTS = 24
-
 _BATCH_ROWS = 32  # batch size if the model does not state one
-
 TIMED_CALLS = 2  # calls, of which the quickest counts: single calls varied by a fifth
-
 _LONG_CALL_SECONDS = 5.0  # a call that takes longer is not repeated: the study's pace corrects it
-
 _BUSY_SHARE = 0.25  # share of CPU time used by other programs from which a warning is given
-
 _LEAST_CPU_SECONDS = 0.3  # CPU seconds below which the share of other programs is not computed
 
 
@@ -54,8 +50,7 @@ def mean_sizes(
     def length(text: str) -> int:
         return count([Message(role="user", content=text)])
 
-    step = max(1, len(cases) // _SAMPLE_PROMPTS)
-    sample = list(cases)[::step][:_SAMPLE_PROMPTS]
+    sample = _spread_sample(cases)
     bare, lead = length(""), common_system(sample)
     empty = Query(id="", messages=(*lead, Message(role="user", content="")))
     shared = count(build(task, empty, Recipe(), ()))
@@ -80,10 +75,15 @@ def mean_sizes(
     )
 
 
+def _spread_sample(items: Sequence[Any]) -> list[Any]:
+    """Return at most `_SAMPLE_PROMPTS` items, evenly spread: files are often sorted by length."""
+    count = min(len(items), _SAMPLE_PROMPTS)
+    return [items[at * len(items) // count] for at in range(count)]
+
+
 def _mean_passage_length(docs: Sequence[Doc], length: Callable[[str], int]) -> float:
     """Return the mean length of a sample of the documents' passages; 0 without documents."""
-    step = max(1, len(docs) // _SAMPLE_PROMPTS)
-    lengths = [length(chunk.text) for chunk in chunked(list(docs)[::step][:_SAMPLE_PROMPTS])]
+    lengths = [length(chunk.text) for chunk in chunked(_spread_sample(docs))]
     return sum(lengths) / len(lengths) if lengths else 0.0
 
 

@@ -395,6 +395,12 @@ def test_a24_to_a28_no_name_leaves_its_folder(browser, lab, start):
         assert "root:" not in reply.text
 
 
+@pytest.mark.parametrize("start", STARTS)
+def test_a24_a_name_that_may_be_a_path_is_refused_before_any_route(browser, start):
+    for name in ("..\\x", "%2e%2e%2fx", "%252e%252e%252fx", "a%5cb", "..;/x", "a//b"):
+        assert browser.get(f"{start}{name}").status_code == 400, name
+
+
 def test_a24_a25_a_check_takes_ids_of_the_launch_list_and_no_path(browser, lab, tmp_path):
     (tmp_path / "trainer_state.json").write_text("{}")
     paths = [str(tmp_path), ".", "..", "/", "/etc", "file:///etc/passwd", "outputs/", *ODD_NAMES]

@@ -8,7 +8,7 @@ import pytest
 from study_kit import HASH, KEY, NAME, RESULTS, attacked, finished, running, study
 
 from tuneworthy.lab.security import POLICY
-from tuneworthy.lab.studies import find_studies, find_study
+from tuneworthy.lab.studies import find_studies, find_study, results_of
 from tuneworthy.lab.study_pages import run_snapshot
 from tuneworthy.records.record import digest
 from tuneworthy.report import fact_lines
@@ -248,11 +248,16 @@ def test_a_ledger_of_somebody_else_is_data(browser, tmp_path):
 
 
 def test_new_results_are_read_at_once(browser, tmp_path):
+    def statuses():
+        row = re.search(r'data-of="Status"[^>]*>(\w+)<', browser.get("/studies").text)
+        (place,) = find_studies(tmp_path)
+        return row[1], results_of(place).verdict.status
+
     finished(tmp_path)
-    assert "provisional" in browser.get("/studies").text
+    assert statuses() == ("provisional", "provisional")
     firm = RESULTS.verdict.model_copy(update={"status": "firm"})
     write_results(RESULTS.model_copy(update={"verdict": firm}), tmp_path, HASH)
-    assert "firm" in text_of(browser.get("/studies"))
+    assert statuses() == ("firm", "firm")
 
 
 def test_the_ids_are_hashes():

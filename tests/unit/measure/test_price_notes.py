@@ -7,7 +7,10 @@ from tests import studies
 
 import tuneworthy
 from tuneworthy.flows.study import plan
+from tuneworthy.measure.request_costs import remote_models
+from tuneworthy.measure.timing import mean_sizes
 from tuneworthy.models.remote import price_list
+from tuneworthy.records.case import Case, Message
 from tuneworthy.records.errors import TaskError
 from tuneworthy.records.plan import LEAST_DIAGNOSED_CASES, NO_DIAGNOSIS_CUT
 from tuneworthy.records.tokens import text_tokens
@@ -212,3 +215,18 @@ def test_a_draft_that_the_study_reuses_is_paid_for_in_use(tmp_path):
     made, _ = planned(tmp_path, arms=arms, economics={"requests_per_month": 40_000})
     loads = {arm.spec.name: arm.sent for arm in made.arms}
     assert loads["constrained"].usd_per_1k > 1.4 * loads["zero_shot"].usd_per_1k
+
+
+def test_the_worst_case_of_a_plan_is_that_of_its_longest_rows(tmp_path):
+    """A plan that asks two of forty rows may ask the two longest."""
+    task = read_task(studies.write(tmp_path, **HOSTED))
+    cases = [
+        Case(id=str(n), messages=(Message(role="user", content="x" * n),), output="yes")
+        for n in range(40)
+    ]
+    sizes = mean_sizes(task, cases, 2, 0, None).model_copy(update={"cases": 2})
+    remote = remote_models(task, cases, sizes, (), ())
+    around = remote.most.own - (39 + 38) / 2
+    assert 0 <= around < 32
+    every = remote_models(task, cases, sizes.model_copy(update={"cases": 40}), (), ())
+    assert every.most.own == pytest.approx(around + 39 / 2)

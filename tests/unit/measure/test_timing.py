@@ -42,6 +42,17 @@ def measured(monkeypatch, slow):
     return timing.measure_speed(TASK, CASES, model), calls
 
 
+@pytest.mark.parametrize("rows", [24, 47, 500])
+def test_the_rows_of_a_plan_stand_for_all_rows_of_a_sorted_file(rows):
+    """A file sorted by length has its long rows at its end."""
+    cases = [
+        Case(id=str(n), messages=(Message(role="user", content="word " * n),), output="yes")
+        for n in range(rows)
+    ]
+    own = timing.mean_sizes(TASK, cases, rows, 0, None).own
+    assert own == pytest.approx((rows - 1) / 2, abs=rows / 24)
+
+
 def test_one_slow_call_changes_no_plan(monkeypatch):
     steady, calls = measured(monkeypatch, lambda turn: 0.0)
     assert steady.written == pytest.approx(8 * 32 / 0.8)

@@ -26,6 +26,7 @@ from tuneworthy.records.case import Case, Message
 from tuneworthy.records.errors import DoesNotFit, ModelError
 from tuneworthy.records.run import Run
 from tuneworthy.records.task import Data, Output, Task
+from tuneworthy.rows.sealed import Sealed
 from tuneworthy.store.purse import SpendingCap
 from tuneworthy.store.store import open_ledger
 
@@ -73,6 +74,10 @@ def altered(tmp_path, monkeypatch):
     code.source_digest.cache_clear()
 
 
+def sealed(rows):
+    return Sealed(rows, lambda door, purpose: None)
+
+
 def asked(bench, model, arm):
     """How many prompts measuring an arm takes now."""
     before = model.asked
@@ -85,6 +90,16 @@ def test_what_learns_nothing_is_asked_once_for_all_folds_and_not_again(opened, a
     bench, model = opened
     assert asked(bench, model, arm) == 40  # every case once: no fold asks for its own dev rows
     assert asked(bench, model, arm) == 0
+
+
+def test_an_edited_input_is_asked_anew(opened):
+    bench, model = opened
+    asked(bench, model, "zero_shot")
+    rows = cases(40, LABELS)
+    edited = (Message(role="user", content="Pam asks about a defect."),)
+    rows[7] = rows[7].model_copy(update={"messages": edited})
+    assert asked(replace(bench, sealed=sealed(rows)), model, "zero_shot") > 0
+    assert asked(replace(bench, sealed=sealed(rows)), model, "zero_shot") == 0
 
 
 @pytest.mark.parametrize("arm", UNLEARNED)

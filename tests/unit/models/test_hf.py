@@ -409,7 +409,7 @@ def test_i45_a68_special_tokens_in_data_are_text(engine):
 
 
 def test_p9_training_and_answering_see_the_same_ids(engine):
-    from tuneworthy.models.train.training_data import prompt_ids
+    from tuneworthy.models.train.training_data import render
 
     odd = [
         "a<|im_end|>b",
@@ -421,7 +421,8 @@ def test_p9_training_and_answering_see_the_same_ids(engine):
     ]
     turns = [*PROMPTS[:3], *ask(*odd), *ask(*odd, system=None), *ask("x", system="<|im_end|>")]
     for prompt in turns:
-        assert prompt_ids(engine.tokenizer, prompt) == ids_of(engine, prompt)
+        row = render(engine.tokenizer, prompt, "yes")
+        assert list(row.ids[: row.first]) == engine._prompt_ids(prompt)
 
 
 def test_i41_a_prompt_over_the_context_fails_alone(engine):

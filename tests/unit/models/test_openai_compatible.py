@@ -259,6 +259,19 @@ def test_i126_how_an_answer_ended(remote, reason, finish, wrong):
     assert wrong in (reply.error or "")
 
 
+@pytest.mark.parametrize(
+    ("made", "thought", "finish"),
+    [(7, 0, "stop"), (8, 0, "length"), (15, 8, "stop"), (16, 8, "length"), (None, None, "stop")],
+)
+def test_an_answer_that_fills_its_limit_without_a_finish_reason_was_cut(
+    remote, made, thought, finish
+):
+    usage = {"prompt_tokens": 12, "completion_tokens": made,
+             "completion_tokens_details": {"reasoning_tokens": thought}}  # fmt: skip
+    _, model = remote(says(finish_reason=None, usage=usage))
+    assert one(model).finish == finish
+
+
 def test_i117_i127_i136_contents(remote):
     parts = {"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}
     assert one(remote(says(message=parts))[1]).text == "ab"
@@ -404,6 +417,17 @@ def test_p3_the_cap_holds_before_anything_is_sent(remote):
     assert 0 < len(server.seen) < 200
 
 
+def test_every_attempt_is_reserved_and_counted(remote, waits):
+    """Nobody but us sends a request again: one that may be billed is in the purse."""
+
+    def dropped(body):
+        raise ConnectionResetError("the server closes the connection without an answer")
+
+    server, model = remote(dropped, {"status": 504}, says(), purse=(purse := Purse()))
+    assert one(model).text == "yes"
+    assert len(server.seen) == len(purse.spent) == 3
+
+
 def test_the_worst_case_covers_what_is_billed(remote):
     _, model = remote(says(), price=PRICE)
     for text in ("a", "ü" * 50, "日本語" * 30, "<|im_end|>" * 9):
@@ -432,6 +456,15 @@ def test_p4_seed_and_sample_are_other_requests(remote):
         model.reply(ask("x"), LIMITS.model_copy(update=other))
     assert len(server.seen) == 5
     assert len({s["body"]["seed"] for s in server.seen}) == 3
+
+
+def test_samples_of_a_server_that_refuses_a_seed_are_requests_of_their_own(remote):
+    said = "Unsupported parameter: 'seed' is not supported with this model."
+    refuse = {"status": 400, "json": {"error": {"message": said}}}
+    server, model = remote(refuse, says("one"), says("two"), purse=Purse())
+    drawn = [LIMITS.model_copy(update={"sample": n}) for n in (0, 1, 0)]
+    assert [model.reply(ask("a"), limits)[0].text for limits in drawn] == ["one", "two", "one"]
+    assert ["seed" in request["body"] for request in server.seen] == [True, False, False]
 
 
 def test_grammar_becomes_a_schema_and_labels_are_unwrapped(remote):
@@ -466,6 +499,17 @@ def test_a37_m46_the_key_goes_home_only(monkeypatch, serve):
     assert server.seen[1]["headers"]["authorization"] == "Bearer sk-canary-123"
     for text in (str(mine.fingerprint), repr(mine.where), mine.spec):
         assert "canary" not in text
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a37_m46_a_redirect_is_not_followed(remote, serve, status):
+    other = serve(says())
+    headers = {"location": f"{other.url}/chat/completions"}
+    _, model = remote({"status": status, "json": {}, "headers": headers})
+    with pytest.raises(ProviderError) as caught:
+        one(model)
+    assert "sends us elsewhere" in caught.value.got
+    assert not other.seen
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from tuneworthy.records.model import Grammar, Limits, Reply
 from tuneworthy.store import signals
 
 _MOST_NAME_CHARACTERS = 200  # kept of a model's name or fingerprint
-
 _MOST_REQUEST_TOKENS = 10_000_000  # of one request: above any context window, so more is no count
 
 
@@ -47,6 +46,9 @@ def read_reply(answer: Mapping[str, Any], limits: Limits, asked: int) -> Reply:
     used = _tokens(usage, max(asked, _MOST_REQUEST_TOKENS))
     if used["tokens_thought"] is None and reasons:
         used["tokens_thought"] = _estimate_reasoning(used["tokens_out"], thought, text)
+    own = (used["tokens_out"] or 0) - (used["tokens_thought"] or 0)
+    if choice.get("finish_reason") is None and own >= limits.max_tokens:
+        finish = "length"  # some servers end every answer with null, cut ones included
     return Reply(
         text=text,
         finish="error" if wrong or odd else finish,
@@ -224,12 +226,10 @@ _TAGS = (
     ("[THINK]", "[/THINK]", True),
     ("◁think▷", "◁/think▷", True),
 )
-
 _REASONING_FIELDS = (
     "reasoning_content",
     "reasoning",
 )  # DeepSeek, vLLM, SGLang; OpenRouter, Groq, Ollama
-
 _REASONING_PARTS = (
     "thinking",
     "reasoning",

@@ -81,6 +81,9 @@ def test_the_shared_prompt_ends_before_the_first_difference_and_before_the_last_
     assert shared(row([*lead, 1, 2], 20), row([*lead, 1, 3], 20)) == 19
     assert shared(row([*lead[:5], 1, 2, 3], 7), row([*lead, 3, 4], 21)) == 0  # too short to pay
     assert shared(row([*lead, 1, 2], 21)) == 0
+    other = [*lead[:12], 7, *lead[13:]]
+    assert shared(row([*lead, 1, 2], 21), row([*other, 1, 2], 21)) == 12
+    assert shared(row([*lead, 1], 20), row([*lead, 2], 20), row([*other, 1], 20)) == 12
 
 
 def test_light_parts_of_training_start_without_torch():

@@ -174,6 +174,34 @@ def test_p11_a_loss_that_is_not_finite_stops_before_it_reaches_a_weight(tiny):
     assert all(torch.equal(before[n], p) for n, p in module.named_parameters() if n in before)
 
 
+def test_p11_a_gradient_that_is_not_finite_stops_before_it_reaches_a_weight(tiny, monkeypatch):
+    from tuneworthy.models.train import loop
+    from tuneworthy.records.errors import NumericError
+
+    backward = loop.backward
+
+    def spoilt(net, batch, budget, weights):
+        losses = backward(net, batch, budget, weights)
+        weights[0].grad[0, 0] = float("nan")
+        return losses
+
+    monkeypatch.setattr(loop, "backward", spoilt)
+    module = wrapped(tiny, dtype="float32").base_model.model
+    with pytest.raises(NumericError, match="gradient norm nan"):
+        run(module, tiny.rows(tiny.tokenizer(), 8), pace_of())
+    assert all(p.isfinite().all() for p in module.parameters() if p.requires_grad)
+
+
+def test_p11_weights_that_are_not_finite_are_no_result():
+    from tuneworthy.models.train.figures import check_learned
+    from tuneworthy.records.errors import NumericError
+
+    sound = {"steps": [{"norm": 1.0, "loss": 0.5}], "by_row": [[0.5]], "first": [0]}
+    check_learned(sound, {"layer 0": 0.1}, 400)
+    with pytest.raises(NumericError, match="weights are not finite"):
+        check_learned(sound, {"layer 0": 0.1, "layer 1": float("nan")}, 400)
+
+
 @pytest.mark.parametrize("fault", ["rate", "frozen", "unlike"])
 def test_p11_training_that_does_not_learn_cannot_succeed(tiny, fault):
     from tuneworthy.models.train.figures import check_learned, update_ratio
@@ -193,7 +221,8 @@ def test_p11_training_that_does_not_learn_cannot_succeed(tiny, fault):
     if fault == "unlike":
         check_learned(told, update_ratio(peft), 400)  # the control: a sound run passes
         told["by_row"][-1] = [loss + 5 for loss in told["by_row"][0]]
-    with pytest.raises(NumericError):
+    found = {"frozen": "changed nothing", "unlike": "its own rows less likely"}[fault]
+    with pytest.raises(NumericError, match=found):
         check_learned(told, update_ratio(peft), 400 if fault == "frozen" else 10**9)
 
 

@@ -1,5 +1,7 @@
 """Estimated training memory against torch's; gradient checkpointing, equal bit for bit."""
 
+from dataclasses import replace
+
 import pytest
 
 from tuneworthy.models.train.training_data import EncodedExample
@@ -12,8 +14,6 @@ RANK = 8
 
 def adapted(module, rank=RANK, seed=0, *, hand=False):
     """Return (net, PEFT model) with an adapter that changes outputs."""
-    from dataclasses import replace
-
     import torch
 
     from tuneworthy.models.train.loss import open_net
@@ -120,7 +120,7 @@ def test_the_estimate_has_room_for_the_longest_rows_in_one_step(tiny):
     from tuneworthy.models.train.schedule import order
     from tuneworthy.models.train.twin import LoraShape
 
-    net, _ = adapted(tiny.model("llama", **SHAPE))
+    net = replace(adapted(tiny.model("llama", **SHAPE))[0], lanes=2)  # in one part they are padded
     pace, shape, at = (
         TrainingSchedule(batch=4, part_tokens=2048),
         LoraShape(rank=RANK),
@@ -135,7 +135,8 @@ def test_the_estimate_has_room_for_the_longest_rows_in_one_step(tiny):
         return estimate(net, given, shape, pace)["activations"]
 
     apart, together = activations((at[0], at[-1])), activations((at[0], at[1]))
-    assert apart == together > 5 * estimate(net, short, shape, pace)["activations"]
+    assert apart == pytest.approx(together, rel=0.01)
+    assert together > 5 * estimate(net, short, shape, pace)["activations"]
 
 
 def test_a_cache_that_is_appended_to_twice_is_seen(tiny, monkeypatch):

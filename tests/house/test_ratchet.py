@@ -8,7 +8,7 @@ SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
     "lines": 94_103,
     "files": 532,
-    "public names": 2451,
+    "public names": 2443,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

@@ -22,7 +22,7 @@ class GateRequest:
     """What a gate judges, and how: the comparison of both sides, the right answers, policy, looks.
 
     `compare` returns the comparison: the one place where sides become answers. B may lack a share
-    `may_lack` of the rows that A answers. `looks` is the file of looks (None: `default_looks`),
+    `may_lack` of the rows that A answers. `looks` is the file of looks (None: `_default_looks`),
     `change` what they are counted within.
     """
 
@@ -39,7 +39,7 @@ def run_gate(request: GateRequest) -> Gate:
 
     Raises the errors of the comparison, and StoreError for a damaged file of looks.
     """
-    path = request.looks or default_looks(request.gold)
+    path = request.looks or _default_looks(request.gold)
     history = GateHistory.read(path)
     compared = request.compare()
     result, shown = compared.result, ShownPair.of(compared.result)
@@ -57,7 +57,7 @@ def run_gate(request: GateRequest) -> Gate:
     return Gate(verdict, request.policy, compared, look, *names)
 
 
-def default_looks(gold: Path) -> Path:
+def _default_looks(gold: Path) -> Path:
     """Return the usual file of looks: beside the right answers."""
     return gold.parent / ".tuneworthy-gate.json"
 

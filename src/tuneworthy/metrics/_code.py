@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from tuneworthy.records.code import syntax_tree
 from tuneworthy.sandbox.child import Child, ChildFailed
 
 MOST_CHARACTERS = 100_000
@@ -38,7 +39,7 @@ def parse_python(text: str) -> ast.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an invalid escape only warns; it is still Python
-            tree = ast.parse(code)
+            tree = syntax_tree(code)
     except SyntaxError as error:
         raise ValueError(f"not Python: {error.msg}, line {error.lineno}") from None
     except (ValueError, RecursionError, MemoryError):

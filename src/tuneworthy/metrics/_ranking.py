@@ -11,7 +11,7 @@ from tuneworthy.records.case import Case
 from tuneworthy.records.strict_json import strict_json
 
 
-def ids_in(text: str) -> list[str]:
+def _ids_in(text: str) -> list[str]:
     """Return the ids of a list, best first, each once: a JSON array, or one id a line or comma."""
     text = text.strip()
     if text.startswith("["):
@@ -40,9 +40,9 @@ def best_list_score(
     k = options.get("k", 10)
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise ValueError(f"k must be a whole number above 0, not {k!r}")
-    rights = [found for text in (case.output, *case.accepted) if (found := set(ids_in(text)))]
+    rights = [found for text in (case.output, *case.accepted) if (found := set(_ids_in(text)))]
     if not rights:
         return Unscored(reason="the right answer of this case lists no id")
-    said = ids_in(answer.text)
+    said = _ids_in(answer.text)
     best, why = max(value(right, said, k) for right in rights)
     return Score(value=best, why=why)

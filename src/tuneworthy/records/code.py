@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import threading
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -24,6 +25,7 @@ _ANSWER_SOURCES = (
 )  # fmt: skip
 ENCODER_SOURCES = ("models/encoder/*.py",)
 ALL_SOURCES = ("**/*.py",)
+_PARSING = threading.RLock()
 _FIELDS_LEFT_OUT = {"ctx", "kind", "type_comment", "type_ignores"}
 
 
@@ -41,6 +43,16 @@ def cpu_engine_entry() -> EntryPoint | None:
     return next(iter(entry_points(group="tuneworthy.cpu_engine")), None)
 
 
+def syntax_tree(source: str | bytes) -> ast.Module:
+    """Return `ast.parse(source)`, one call at a time; it raises what that raises.
+
+    Before Python 3.13, two threads that parse at once can end in a SystemError ("AST constructor
+    recursion depth mismatch"): they share one counter.
+    """
+    with _PARSING:
+        return ast.parse(source)
+
+
 @cache
 def code_digest(files: tuple[Path, ...]) -> str:
     """Return the SHA-256 of what the files compute: no comment, docstring or layout changes it.
@@ -51,7 +63,7 @@ def code_digest(files: tuple[Path, ...]) -> str:
     for file in files:
         content = file.read_bytes()
         try:
-            tree = ast.parse(content)
+            tree = syntax_tree(content)
         except (SyntaxError, ValueError):
             total.update(hashlib.sha256(content).digest())
         else:

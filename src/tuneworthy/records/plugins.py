@@ -16,6 +16,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
+from tuneworthy.records.code import syntax_tree
 from tuneworthy.records.errors import TaskError
 
 _REQUIRED_NAMES: dict[str, tuple[str, ...]] = {
@@ -103,5 +104,5 @@ def _folder(kind: str) -> Path:
 
 
 def _first_line(path: Path) -> str:
-    doc = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+    doc = ast.get_docstring(syntax_tree(path.read_text("utf-8"))) or ""
     return doc.partition("\n")[0]

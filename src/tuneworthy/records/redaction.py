@@ -27,18 +27,14 @@ _KEY_PATTERN = re.compile(
     | pplx-[A-Za-z0-9]{20,} | eyJ[A-Za-z0-9_-]{10,400}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}
     ) | -----BEGIN\ [A-Z\ ]*PRIVATE\ KEY-----"""
 )
-
 _PRIVATE_KEY_BLOCK = re.compile(
     r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)"
 )
 
 # A shorter key ("none", "EMPTY", "ollama") is no secret, and may be a word in answers.
 _LEAST_KEY_LENGTH = 8
-
 _SHOWN_KEY_CHARACTERS = 4  # leading characters of a key (`sk-…`) that reveal nothing
-
 REMOVED = "[key removed]"
-
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

@@ -199,7 +199,7 @@ def score_texts(score: AdviserScore) -> tuple[str, str, str]:
 def _telling_text(interval: Interval | None, size: float, scale: float = 1, digits: int = 2) -> str:
     """Return a mean with its bounds, or `too few` for bounds that leave most of the scale open."""
     if interval is None or interval.high - interval.low <= _TELLING * size:
-        return span_text(interval, scale, digits)
+        return _span_text(interval, scale, digits)
     return f"{_number_text(scale * interval.mean, digits)} (too few)"
 
 
@@ -208,7 +208,7 @@ def advice_json(table: AdviceTable) -> dict[str, Any]:
     return {"headline": headline(table), "interval": "two-sided 95 %", **table.plain()}
 
 
-def span_text(interval: Interval | None, scale: float = 1, digits: int = 2) -> str:
+def _span_text(interval: Interval | None, scale: float = 1, digits: int = 2) -> str:
     """Return a mean with its bounds as text, `0.52 (0.31 to 0.70)`; "—" for None."""
     if interval is None:
         return "—"
@@ -219,7 +219,7 @@ def span_text(interval: Interval | None, scale: float = 1, digits: int = 2) -> s
 
 def behind_text(behind: Interval | None) -> str:
     """Return how far an arm is behind the best, in points with bounds; "" for None (the best)."""
-    return "" if behind is None else span_text(behind, 100, 1)
+    return "" if behind is None else _span_text(behind, 100, 1)
 
 
 def _number_text(value: float, digits: int) -> str:

@@ -30,7 +30,7 @@ _SHOWN_ROWS = 5  # rows lost, and rows won, in the comment
 _CELL_LETTERS = 80
 
 
-def look_sentence(gate: Gate) -> str:
+def _look_sentence(gate: Gate) -> str:
     """Return which look this was, and what the bounds pay for it."""
     look, level = gate.look, gate.policy.level
     whose = f" of change {quoted(gate.change, 40)}" if gate.change else ""
@@ -63,7 +63,7 @@ def gate_screen(gate: Gate, width: int = 80, plain: bool = False) -> Text:
     screen.say(_counts_sentence(gate))
     screen.add()
     counted = f"Looks are counted in {quoted(gate.looks, 60)}: keep it from run to run."
-    screen.say(f"{look_sentence(gate)} {counted}", style="dim")
+    screen.say(f"{_look_sentence(gate)} {counted}", style="dim")
     screen.say(*_notes(compared), style="yellow")
     return screen.text()
 
@@ -124,7 +124,7 @@ def gate_json(gate: Gate) -> str:
     return json.dumps(body, indent=2)
 
 
-def gate_name(gate: Gate) -> str:
+def _gate_name(gate: Gate) -> str:
     """Return the name by which a gate's comment is found again: that of its rows."""
     return re.sub(r"[^\w.-]+", "-", gate.rows) or "rows"
 
@@ -133,7 +133,7 @@ def gate_markdown(gate: Gate) -> str:
     """Return the comment on a pull request, which begins with the line that finds it again."""
     verdict, result = gate.verdict, gate.compared.result
     lines = [
-        MARKER.format(gate_name(gate)),
+        MARKER.format(_gate_name(gate)),
         f"### {_ICONS[verdict.outcome]} {verdict.outcome} · tuneworthy gate",
         "",
         _markdown(verdict.sentence),
@@ -147,7 +147,7 @@ def gate_markdown(gate: Gate) -> str:
         lines.append(f"| {letter} | {_cell(name)} | {score_text(score.mean)} | {ends} |")
     lines += ["", _markdown(_counts_sentence(gate)), *_row_table(gate)]
     lines += ["", *(f"- {_markdown(note)}" for note in _notes(gate.compared)), "",
-              f"<sub>{_markdown(look_sentence(gate))} Margin"
+              f"<sub>{_markdown(_look_sentence(gate))} Margin"
               f" {points(verdict.margin)}.</sub>"]  # fmt: skip
     return "\n".join(lines) + "\n"
 
@@ -194,14 +194,14 @@ def gate_junit(gate: Gate) -> str:
     verdict = gate.verdict
     told = f"{verdict.outcome}: {verdict.sentence} {verdict.next_step}".strip()
     unsure = verdict.outcome == "cannot say"
-    suite = ET.Element("testsuite", name=f"tuneworthy gate {xml_text(gate_name(gate))}")
+    suite = ET.Element("testsuite", name=f"tuneworthy gate {xml_text(_gate_name(gate))}")
     test = add_test(suite, "gate", told if gate.exit_code and not unsure else "")
     if unsure:
         ET.SubElement(test, "failure" if gate.exit_code else "skipped", message=xml_text(told))
     for kind in ("failure", "skipped"):
         suite.set({"failure": "failures"}.get(kind, kind), str(len(suite.findall(f"*/{kind}"))))
     suite.set("tests", "1")
-    ET.SubElement(suite, "system-out").text = xml_text(f"{told} {look_sentence(gate)}")
+    ET.SubElement(suite, "system-out").text = xml_text(f"{told} {_look_sentence(gate)}")
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
@@ -210,7 +210,7 @@ def flips_screen(
 ) -> Text:
     """Return the screen of a system against itself: flips by answers to each row."""
     screen, n = Screen(width, plain), compared.result.pair.n
-    head, count = flips_sentence(report), count_noun(n, "row")
+    head, count = _flips_sentence(report), count_noun(n, "row")
     screen.say(head, style="bold")
     screen.say(
         f"{compared.result.names[0]} against itself on {count}, scored by {compared.metric}."
@@ -228,7 +228,7 @@ def flips_screen(
     return screen.text()
 
 
-def flips_sentence(report: FlipReport) -> str:
+def _flips_sentence(report: FlipReport) -> str:
     """Return what is known of a gate's own flip rate, and how many answers bring it under 2 %."""
     goal = percent(FLIP_GOAL)
     if report.alike > 1:
@@ -266,7 +266,7 @@ def flips_json(compared: LogComparison, report: FlipReport) -> str:
         "answers_per_row": report.k,
         "answers_needed": report.needed,
         "goal": FLIP_GOAL,
-        "because": flips_sentence(report),
+        "because": _flips_sentence(report),
         "n": compared.result.pair.n,
         "metric": compared.metric,
         "rates": [_plain_rate(rate) for rate in report.rates],

@@ -16,6 +16,7 @@ from statistics import median
 
 from tuneworthy.records.answer import Answer
 from tuneworthy.records.case import Case
+from tuneworthy.records.code import syntax_tree
 from tuneworthy.records.plugins import load
 from tuneworthy.records.task import OutputType, Task
 from tuneworthy.rows.bad_rows import RowFault
@@ -229,7 +230,7 @@ def _is_python(text: str) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(text)
+            tree = syntax_tree(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)

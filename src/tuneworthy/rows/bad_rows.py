@@ -17,9 +17,7 @@ from tuneworthy.records.escape import quoted
 from tuneworthy.records.redaction import without_own_keys
 
 MAX_SHOWN = 20
-
 _SHOWN_PLACES = 3  # places of one reason in the message
-
 _BAD_ROWS_FILE = ".tuneworthy/bad_rows.jsonl"
 
 

@@ -23,7 +23,6 @@ from tuneworthy.rows.copies import (
 from tuneworthy.rows.docs import Doc
 
 _COPY_OF_TEST = "copy of a test row"
-
 _DEV_ELSEWHERE = "dev row that is also elsewhere"
 
 CasesByFile = dict[str, tuple[Case, ...]]
@@ -143,13 +142,11 @@ def free_of_copies(
 
 
 _MOST_READ_ROWS = 2_000  # rows that are inspected
-
 _LEAST_ROWS = 10
 
 _NOTE_SHARE, _WARNING_SHARE = 0.5, 0.9  # share of rows from which it is a note, and a warning
 
 _SEARCHED_CHARACTERS = 80  # characters of an answer that is looked for
-
 _SHOWN_ROWS = 20
 
 _VALUE_PREFIX = re.compile(r"[^:=]{1,40}[:=][ \t]*")  # `expected: ` before a value
@@ -210,7 +207,6 @@ def _lower_case_words(text: str) -> str:
 
 
 _LEAST_CHARACTERS = 20  # of an input that is looked for: shorter ones stand in texts by chance
-
 _NEAR_CHARACTERS = 100  # before or behind the input, within which its answer is looked for
 
 

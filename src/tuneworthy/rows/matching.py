@@ -84,7 +84,7 @@ def match_answers(
     """
     if log.match == "order":
         return _by_order(log, cases)
-    if log.match and any(row_text(row, log.match) is None for row in log.rows):
+    if log.match and any(_row_text(row, log.match) is None for row in log.rows):
         _refuse_missing_key(log, log.match)
     scored = {case.id for case in cases}
     known = [*_in_file_order(cases), *(other for other in others if other.id not in scored)]
@@ -92,13 +92,13 @@ def match_answers(
     by_name |= {key_text(case.id) or "": case for case in known} | {c.id: c for c in known}
     rows_of, rest, differ = defaultdict[str, list[RawRow]](list), list[RawRow](), list[str]()
     for row in log.rows:
-        name = None if log.match == "input" else row_text(row, "id")
+        name = None if log.match == "input" else _row_text(row, "id")
         case = None if name is None else by_name.get(name) or by_name.get(key_text(name) or "")
         if case is None:
             rest.append(row)
             continue
         rows_of[case.id].append(row)
-        text = row_text(row, "input")
+        text = _row_text(row, "input")
         if case.id in scored and text is not None and not _has_input(case, text):
             differ.append(row.where)
     if differ and log.match is None:
@@ -109,8 +109,8 @@ def match_answers(
         rows_of[case_id] += rows
     placed = {row.where for rows in by_input.values() for row in rows}
     left = [row for row in rest if row.where not in placed]
-    lost = [row for row in left if row.where in unclear or (row_text(row, "id") is None
-            and (by_id or row_text(row, "input") is None))]  # fmt: skip
+    lost = [row for row in left if row.where in unclear or (_row_text(row, "id") is None
+            and (by_id or _row_text(row, "input") is None))]  # fmt: skip
     if len(lost) > log.most_lost * len(log.rows):
         _refuse_lost(log, cases, lost, unclear)
     answered = {case_id: rows for case_id, rows in rows_of.items() if case_id in scored}
@@ -126,7 +126,7 @@ def match_answers(
     )
 
 
-def row_text(row: RawRow, key: str) -> str | None:
+def _row_text(row: RawRow, key: str) -> str | None:
     """Return the text of a row's `key` ("id" or "input"), None if it is missing or blank."""
     value = row.fields.get(key)
     if key == "id":
@@ -151,7 +151,7 @@ def _refuse_lost(
             fix='give these answers the "id" of their row, or keep one answer an input' + way,
         )
     fix = 'give every answer the "id" (or the "input") of its row'
-    bare = [row for row in lost if row_text(row, "input") is None]
+    bare = [row for row in lost if _row_text(row, "input") is None]
     if len(lost) == len(log.rows) == len(cases):
         fix += f"; where answer k is that of row k, write {log.setting('order')}"
     got = f"{count_noun(len(log.rows), 'answer')}, {count_noun(len(cases), 'scored row')}"
@@ -167,7 +167,7 @@ def _refuse_lost(
 
 
 def _refuse_missing_key(log: LogRows, key: Match) -> NoReturn:
-    bare = [row for row in log.rows if row_text(row, key) is None]
+    bare = [row for row in log.rows if _row_text(row, key) is None]
     raise DataError(
         f"recorded answers without `{key}` can't be matched by it",
         where=bare[0].where,
@@ -185,9 +185,9 @@ def _refuse_doubled(rows_of: Mapping[str, Sequence[RawRow]]) -> None:
     doubled = {name: rows for name, rows in rows_of.items() if len(rows) > 1}
     usual = len(doubled) >= max(_LEAST_REPEATED, len(rows_of) / 2)
     for name, (first, *again) in doubled.items():
-        numbers, text = {str(first.fields.get("repeat"))}, row_text(first, "input")
+        numbers, text = {str(first.fields.get("repeat"))}, _row_text(first, "input")
         for row in again:
-            number, other = str(row.fields.get("repeat")), row_text(row, "input")
+            number, other = str(row.fields.get("repeat")), _row_text(row, "input")
             new, numbers = number not in numbers, numbers | {number}
             both = text is not None and other is not None
             alike = both and normalised_text(str(text)) == normalised_text(str(other))
@@ -214,14 +214,14 @@ def _refuse_other_inputs(log: LogRows, matched: int, differ: Sequence[str]) -> N
 # By input.
 
 
-def input_texts(case: Case | Query) -> tuple[str, ...]:
+def _input_texts(case: Case | Query) -> tuple[str, ...]:
     """Return the texts that a log may use as a row's input: its last user turn, or all turns."""
     whole = "\n".join(m.content for m in case.messages if m.role != "system")
     return (case.input,) if whole == case.input else (case.input, whole)
 
 
 def _has_input(case: Case | Query, text: str) -> bool:
-    return normalised_text(text) in map(normalised_text, input_texts(case))
+    return normalised_text(text) in map(normalised_text, _input_texts(case))
 
 
 def _by_input(
@@ -238,14 +238,14 @@ def _by_input(
     """
     exact, loose = defaultdict[str, list[RawRow]](list), defaultdict[str, list[RawRow]](list)
     for row in rows:
-        if (text := row_text(row, "input")) is not None:
+        if (text := _row_text(row, "input")) is not None:
             exact[text].append(row)
             loose[normalised_text(text)].append(row)
     groups: dict[tuple[str, ...], tuple[list[RawRow], list[Case | Query]]] = {}
     for case in known:
-        alike = next((exact[text] for text in input_texts(case) if text in exact), None)
+        alike = next((exact[text] for text in _input_texts(case) if text in exact), None)
         alike = alike or next(
-            (r for t in input_texts(case) if (r := loose.get(normalised_text(t)))), None
+            (r for t in _input_texts(case) if (r := loose.get(normalised_text(t)))), None
         )
         if alike:
             groups.setdefault(tuple(r.where for r in alike), (alike, []))[1].append(case)
@@ -323,15 +323,15 @@ def _by_order(log: LogRows, cases: Sequence[Case]) -> MatchResult:
 
 def _refuse_ids_in_other_order(log: LogRows, both: Sequence[tuple[RawRow, Case]]) -> None:
     known = {case.id for _, case in both}
-    named = [(row, case) for row, case in both if row_text(row, "id") in known]
-    other = [row for row, case in named if row_text(row, "id") != case.id]
+    named = [(row, case) for row, case in both if _row_text(row, "id") in known]
+    other = [row for row, case in named if _row_text(row, "id") != case.id]
     if other:
         _refuse_order(log, "ids", len(named) - len(other), other, "id")
 
 
 def _refuse_inputs_in_other_order(log: LogRows, both: Sequence[tuple[RawRow, Case]]) -> None:
     named = [
-        (row, case, text) for row, case in both if (text := row_text(row, "input")) is not None
+        (row, case, text) for row, case in both if (text := _row_text(row, "input")) is not None
     ]
     other = [row for row, case, text in named if not _has_input(case, text)]
     if other:

@@ -22,15 +22,11 @@ from tuneworthy.rows.rows import sortable_time
 from tuneworthy.rows.schema import closed_fields_sentence, schema_checker
 
 _MOST_IDS = 20
-
 Level = Literal["note", "warning", "blocked"]
-
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
 )
-
 _END_MARKS = ".!?…:;)]}\"'”’`*|>。！？"
-
 _DOMINANT_SHARE = 0.9
 
 
@@ -318,9 +314,7 @@ def _tests_before_training(train: Sequence[Case], test: Sequence[Case]) -> list[
 _MAIL_PATTERN = re.compile(
     r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,5}"
 )
-
 _CARD_PATTERN = re.compile(r"(?<![0-9])[0-9](?:[ -]?[0-9]){12,18}(?![0-9])")
-
 _PHONE_PATTERN = re.compile(
     r"(?<![0-9])\+[0-9]{1,3}[ .-]?(?:\(?[0-9]{1,4}\)?[ .-]?){2,5}[0-9]{2,4}(?![0-9])"
 )

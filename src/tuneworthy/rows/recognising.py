@@ -236,7 +236,7 @@ def foreign_rows(
         elif found.note is not None and record.at != source.at:
             found.note(record, notes)
         elif record.at == source.at:
-            lacks = ", ".join(need for need in found.needs if not has_field(record, need))
+            lacks = ", ".join(need for need in found.needs if not _has_field(record, need))
             why = f"not as {found.name} are" + (f": no {lacks}" if lacks else "")
             leave_out(why, record.where, None)
 
@@ -311,14 +311,14 @@ def _nearest_format(records: Sequence[RawRow]) -> tuple[str, list[str]]:
     best: tuple[float, str, list[str]] = (0.0, "", [])
     for one in formats().values():
         for record in records[:20]:
-            lacks = [need for need in one.needs if not has_field(record, need)]
+            lacks = [need for need in one.needs if not _has_field(record, need)]
             share = 1 - len(lacks) / len(one.needs)
             if lacks and share > best[0]:
                 best = (share, one.name, lacks)
     return best[1], best[2]
 
 
-def has_field(record: RawRow, need: str) -> bool:
+def _has_field(record: RawRow, need: str) -> bool:
     """Return whether a record has a field; `a.b` is the field `b` of an object `a`."""
     value: Any = record.fields
     for key in need.split("."):

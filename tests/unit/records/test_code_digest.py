@@ -1,6 +1,9 @@
 """The digest of code: what does not change a result does not change it, in any Python."""
 
+import ast
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
@@ -142,3 +145,26 @@ def test_an_engine_counts_wherever_it_is_installed_and_none_counts_as_none(engin
     assert without == code.source_digest(("records/case.py",))
     first, second = engine("a"), engine("zz/below")
     assert first == second != without
+
+
+def test_threads_parse_one_at_a_time(monkeypatch):
+    inside, together, parse = [], [], ast.parse
+
+    def slow(source):
+        inside.append(source)
+        time.sleep(0.002)
+        together.append(len(inside))
+        inside.remove(source)
+        return parse(source)
+
+    monkeypatch.setattr(code.ast, "parse", slow)
+    with ThreadPoolExecutor(8) as pool:
+        trees = list(pool.map(code.syntax_tree, [f"x = {n}" for n in range(40)]))
+    assert set(together) == {1}
+    assert [tree.body[0].value.value for tree in trees] == list(range(40))
+
+
+def test_no_module_parses_python_by_itself():
+    src = Path(code.__file__).parents[1]
+    found = [path.name for path in src.rglob("*.py") if "ast.parse(" in path.read_text("utf-8")]
+    assert found == ["code.py"]

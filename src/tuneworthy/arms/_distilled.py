@@ -40,7 +40,6 @@ from tuneworthy.records.errors import DoesNotApply, ModelError, NumericError
 from tuneworthy.records.model import Model, Prompt
 
 _LEAST_COMPARED = 8  # inputs from which equal samples are noted
-
 _LEAST_HELD_BACK = 8  # held-back rows below which no agreement is stated
 
 

@@ -91,7 +91,6 @@ def without_passage(
 
 
 _INPUTS_AT_ONCE = 32  # inputs whose samples are asked for, and kept, at once
-
 _MOST_LOST_SHARE = 0.01  # largest share of inputs that failed requests may cost
 
 FEW_SAMPLES = 5  # samples below which the majority says little

@@ -34,7 +34,6 @@ from tuneworthy.records.task import OutputType
 _SUMMED = ("tokens_in", "tokens_cached", "tokens_out", "tokens_thought", "seconds", "usd")
 
 _TRIED_DEV_ROWS = 16  # dev rows for the choice of a set of examples: sets differ little
-
 _COUNTED_PROMPTS = 40  # prompts counted to check that they fit the context
 
 

@@ -50,9 +50,7 @@ _LATEST = OwnKind(
 _VERSIONS = (1, 2)  # the id of the first covers of the files the documents alone
 
 _MOST_BYTES = 256_000_000  # bytes of a manifest; nearest examples carry every training row
-
 _OLD_PREFIX = ".old-"  # prefix of a folder while another replaces it
-
 _FOLDER_KEPT = "the folder, untouched"
 
 _BUILD_AGAIN = "build it again: `tuneworthy build` (nothing that was trained is trained again)"

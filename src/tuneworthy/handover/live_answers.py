@@ -34,7 +34,6 @@ from tuneworthy.rows.docs import Doc
 from tuneworthy.rows.rows import sortable_time
 
 _LEAST_FOR_TAIL = 20  # the fewest values of which a 95 % quantile is shown
-
 _LEAST_LABELS = 20  # on each side; of fewer only a very large shift could be shown
 
 NO_ARM = "no arm of the study is in use: name one with --arm"

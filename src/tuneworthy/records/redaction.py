@@ -31,7 +31,6 @@ _PRIVATE_KEY_BLOCK = re.compile(
     r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)"
 )
 
-# A shorter key ("none", "EMPTY", "ollama") is no secret, and may be a word in answers.
 _LEAST_KEY_LENGTH = 8
 _SHOWN_KEY_CHARACTERS = 4  # leading characters of a key (`sk-…`) that reveal nothing
 REMOVED = "[key removed]"
@@ -42,7 +41,7 @@ class Redactor:
     """Removes one key in every spelling from text and JSON; without a key, only surrogates."""
 
     def __init__(self, key: str | None) -> None:
-        spelled = set(_spellings(key)) if key and len(key) >= _LEAST_KEY_LENGTH else set()
+        spelled = set(_spellings(key)) if key and _is_secret(key) else set()
         longest_first = sorted(spelled, key=lambda text: (-len(text), text))
         self._spellings_of_key = longest_first
         self._key = re.compile("|".join(map(re.escape, longest_first))) if spelled else None
@@ -100,10 +99,15 @@ def _spellings(key: str) -> Iterator[str]:
         yield inner.replace("+", "-").replace("/", "_")
 
 
+def _is_secret(key: str) -> bool:
+    """Return whether a key is one: `none`, `EMPTY` or `lm-studio` may be words of rows."""
+    return len(key) >= _LEAST_KEY_LENGTH and any(char.isdigit() for char in key)
+
+
 def own_key_in(value: Any) -> str:
     """Return the variable whose key is in a text, or in JSON at any depth; "" for none."""
     keys = [(name, key) for name in _KEY_VARIABLES
-            if len(key := os.environ.get(name, "").strip()) >= _LEAST_KEY_LENGTH]  # fmt: skip
+            if _is_secret(key := os.environ.get(name, "").strip())]  # fmt: skip
     return next((name for name, key in keys if _holds(value, key)), "") if keys else ""
 
 

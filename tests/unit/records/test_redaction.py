@@ -37,8 +37,10 @@ def test_what_is_no_key_passes(value):
     refuse_own_keys(value, "here")
 
 
-@pytest.mark.parametrize("short", ["", "none", "EMPTY", "  sk-1234 "])
-def test_a_short_word_is_no_key(monkeypatch, short):
+@pytest.mark.parametrize(
+    "short", ["", "none", "EMPTY", "  sk-1234 ", "lm-studio", "sk-no-key-required"]
+)
+def test_a_short_word_or_one_without_a_digit_is_no_key(monkeypatch, short):
     monkeypatch.setenv("OPENAI_API_KEY", short)
     monkeypatch.delenv("HF_TOKEN")
     assert own_key_in(f"the word {short}") == ""

@@ -13,13 +13,11 @@ from typing import Any
 from tuneworthy.records.case import Case, Query
 
 _REPEAT_FACTOR = 0.25  # on a feature's weight, each time it is covered again
-
 _COMPARED_CHARACTERS = 2000  # of an input; the rest is not compared
 
 _MOST_NEIGHBOURS, _MOST_CACHED_TEXTS = 32, 4000  # cached for a text, texts in the cache
 
 _BATCH_TEXTS = 256  # inputs whose neighbours are found at once
-
 _CACHED_POOLS = 8  # cached pools: the folds of a study, used by every arm with examples
 
 
@@ -228,9 +226,7 @@ def _hash_fraction(seed: int, name: str) -> float:
 _Feature = tuple[str, str, str]
 
 _MOST_LABEL_LIKE_VALUES = 20
-
 _MOST_LABEL_CHARACTERS = 80
-
 _SIZE_CLASSES = 3
 
 

@@ -175,7 +175,6 @@ def _best_positions(
 _WORD = re.compile(r"\w+")
 
 _STEM_LETTERS = 4
-
 _ENOUGH_WORDS = 0.8  # share of an answer's distinct words; of up to four, all must occur
 
 

@@ -221,7 +221,6 @@ def _collect_step(evidence: Evidence, curve: LearningCurve) -> str:
 _LEAST_EXAMPLES, _LEAST_OF_A_CLASS = 50, 10  # default: the fewest rows, and rows of a class
 
 _MOST_CONTRADICTING = 0.02  # default: share of rows that contradict another row
-
 _LEAST_ONE_FORM = 0.98  # default: share of answers in the most frequent form
 
 _PartialFinding = tuple[str, str, str]

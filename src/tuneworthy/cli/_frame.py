@@ -20,6 +20,7 @@ from tuneworthy.records import __version__
 from tuneworthy.records.errors import STUDIES_ARE_KEPT, TaskError, TuneworthyError
 from tuneworthy.records.escape import visible
 from tuneworthy.records.plugins import catalogue, load
+from tuneworthy.records.redaction import without_keys
 from tuneworthy.store.signals import StopRequested
 
 TASK_FILE = "task.yaml"
@@ -248,7 +249,7 @@ def _reader_gone_code() -> int:
 
 def _report_bug(error: Exception) -> int:
     """Report a bug of ours; the traceback goes to a private file, never to the terminal."""
-    text = "".join(traceback.format_exception(error))
+    text = without_keys("".join(traceback.format_exception(error)))
     try:
         handle, path = tempfile.mkstemp(prefix="tuneworthy-bug-", suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as out:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 from tests import studies
+from tests.key_kit import KEY, traces
 
 from tuneworthy.cli._frame import app, run
 from tuneworthy.records import own_files
@@ -187,6 +188,21 @@ def test_our_bug_exits_1_without_a_trace_back_on_the_terminal(tmp_path, monkeypa
     shown = capsys.readouterr().err
     assert "BUG: ZeroDivisionError" in shown
     assert "Traceback" not in shown
+
+
+def test_the_file_of_a_bug_holds_no_key(tmp_path, monkeypatch, capsys):
+    import tuneworthy.flows.study
+
+    def broken(*words):
+        raise ValueError(f"no answer to {KEY}")
+
+    monkeypatch.setattr(tuneworthy.flows.study, "open_session", broken)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert run(["run", str(studies.write(tmp_path / "a"))]) == 1
+    (file,) = tmp_path.glob("tuneworthy-bug-*.txt")
+    assert "ValueError: no answer to [key removed]" in file.read_text()
+    assert not traces(file.read_text() + capsys.readouterr().err)
 
 
 @pytest.fixture

@@ -29,6 +29,8 @@ def commands(folder: Path) -> None:
     os.chdir(folder)
     spec = os.environ.pop(CALL, "")
     os.environ["TW_CALL_UNDER"], os.environ["TW_CALL_TOLD"] = str(folder), f"{folder}-struck"
+    if (synced := Path(f"{folder}-synced")).exists():
+        os.environ["TW_CALL_SYNCED"] = str(synced)
     if spec:
         os.environ[CALL] = spec
     code = 0

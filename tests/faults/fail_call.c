@@ -4,6 +4,8 @@
  * N counts from 1, `N+` means from the N-th on; ACTION is an errno's number, `kill`, or 0: count.
  * TW_CALL_UNDER names the folder; calls on other files pass and are not counted.
  * TW_CALL_TOLD names a file that gets one line when the call was struck: its number and kind.
+ * TW_CALL_SYNCED names a folder that holds, by inode, each file as it was when it was last synced:
+ * what a power loss leaves of it.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -81,6 +83,38 @@ static int struck(const char *kind) {
     return 1;
 }
 
+static int kept_name(char *name, size_t size, const struct stat *about) {
+    const char *folder = getenv("TW_CALL_SYNCED");
+    if (!folder || !S_ISREG(about->st_mode)) return 0;
+    snprintf(name, size, "%s/%llu", folder, (unsigned long long)about->st_ino);
+    return 1;
+}
+
+/* Keep what a file holds now: it was synced. */
+static void keep(int fd) {
+    struct stat about;
+    char name[4096], own[64], part[65536];
+    ssize_t n;
+    if (fstat(fd, &about) != 0 || !kept_name(name, sizeof name, &about)) return;
+    snprintf(own, sizeof own, "/proc/self/fd/%d", fd); /* it may be open for writing alone */
+    int in = syscall(SYS_openat, AT_FDCWD, own, O_RDONLY);
+    int out = syscall(SYS_openat, AT_FDCWD, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (in < 0 || out < 0) abort();
+    while ((n = syscall(SYS_read, in, part, sizeof part)) > 0)
+        if (syscall(SYS_write, out, part, n) != n) abort();
+    if (n < 0) abort();
+    syscall(SYS_close, in);
+    syscall(SYS_close, out);
+}
+
+/* Forget the file of a path that ends: its inode may be given to another. */
+static void forget(const char *path) {
+    struct stat about;
+    char name[4096];
+    if (under(path) && stat(path, &about) == 0 && kept_name(name, sizeof name, &about))
+        syscall(SYS_unlinkat, AT_FDCWD, name, 0);
+}
+
 #define WRITER(name, kind, args, call)                          \
     ssize_t name args {                                         \
         if (under_fd(fd) && struck(kind)) return -1;            \
@@ -96,20 +130,29 @@ WRITER(writev, "write", (int fd, const struct iovec *text, int n), (fd, text, n)
         if (under_fd(fd) && struck(kind)) return -1;            \
         return REAL(name) call;                                 \
     }
-ON_FD(fsync, "sync", (int fd), (fd))
-ON_FD(fdatasync, "sync", (int fd), (fd))
+#define SYNC(name)                                              \
+    int name(int fd) {                                          \
+        if (!under_fd(fd)) return REAL(name)(fd);               \
+        if (struck("sync")) return -1;                          \
+        int code = REAL(name)(fd);                              \
+        if (code == 0) keep(fd);                                \
+        return code;                                            \
+    }
+SYNC(fsync)
+SYNC(fdatasync)
 ON_FD(ftruncate, "size", (int fd, off_t n), (fd, n))
 ON_FD(ftruncate64, "size", (int fd, off64_t n), (fd, n))
 
-#define ON_PATH(name, kind, args, call)                         \
+#define ON_PATH(name, kind, gone, args, call)                   \
     int name args {                                             \
         if (under(path) && struck(kind)) return -1;             \
+        forget(gone);                                           \
         return REAL(name) call;                                 \
     }
-ON_PATH(rename, "rename", (const char *path, const char *to), (path, to))
-ON_PATH(unlink, "remove", (const char *path), (path))
-ON_PATH(rmdir, "remove", (const char *path), (path))
-ON_PATH(mkdir, "folder", (const char *path, mode_t mode), (path, mode))
+ON_PATH(rename, "rename", to, (const char *path, const char *to), (path, to))
+ON_PATH(unlink, "remove", path, (const char *path), (path))
+ON_PATH(rmdir, "remove", "", (const char *path), (path))
+ON_PATH(mkdir, "folder", "", (const char *path, mode_t mode), (path, mode))
 
 static int opens(const char *path, int flags) {
     return (flags & (O_WRONLY | O_RDWR | O_CREAT)) && under(path) && struck("open");

@@ -3,7 +3,7 @@
 usage: soak.py [minutes [FOLDER]]   one part of so many minutes (20); a FOLDER that is given again
        goes on there, and its parts are added up
 
-The study runs again and again with a fresh salt; a third of its runs is killed at a random moment
+The study runs again and again from nothing; a third of its runs is killed at a random moment
 and run once more, and each must end in the same verdict. Clients of `serve` ask alone and as a
 stream, hang up early and send bad requests; clients of the lab read its pages. Memory, open files,
 answers and errors are counted every ten seconds. Growth is the median of the last quarter of a part
@@ -17,6 +17,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import statistics
 import subprocess
@@ -31,6 +32,7 @@ from typing import IO, Any
 from _bench import write
 
 EVERY, LAB_CLIENTS, SERVE_CLIENTS = 10.0, 50, 8
+BESIDE = "beside"  # the task folder of the study that runs again and again
 COMMAND = [sys.executable, "-m", "tuneworthy"]
 PAGES = ("/", "/studies", "/case/never-stops", "/api/cases", "/atlas", "/findings", "/kinds")
 
@@ -180,28 +182,30 @@ async def lab_client(
 
 
 async def study_loop(folder: Path, end: float, told: Counter[str], log: IO[str]) -> None:
-    """Run the study until the end; kill a third of the runs and run them again."""
+    """Run the study beside until the end, each time anew; kill a third of the runs at first."""
     draw, first = random.Random(time.time()), ""
     while time.monotonic() < end:
-        fresh = True
+        for made in (".tuneworthy", "results"):
+            shutil.rmtree(folder / made, ignore_errors=True)
+        killed = draw.random() < 1 / 3
         while True:
-            words = [*COMMAND, "run", "--brief", *(["--fresh"] if fresh else [])]
-            run = await asyncio.create_subprocess_exec(*words, cwd=folder, stdout=log, stderr=log)
-            if fresh and draw.random() < 1 / 3:
+            run = await asyncio.create_subprocess_exec(
+                *COMMAND, "run", "--brief", cwd=folder, stdout=log, stderr=log
+            )
+            if killed:
+                killed = False
                 await asyncio.sleep(draw.uniform(0.5, 8))
                 if run.returncode is None:
                     run.kill()
                     told["kills"] += 1
-            code = await run.wait()
-            fresh = False
-            if code != -signal.SIGKILL:
+            if (code := await run.wait()) != -signal.SIGKILL:
                 break
         told["runs"] += 1
         if code not in (0, 3):
             told[f"exit code {code}"] += 1
             continue
-        newest = max((folder / "results").glob("*/verdict.json"), key=lambda p: p.stat().st_mtime)
-        verdict = json.dumps(essence(newest))
+        (written,) = (folder / "results").glob("*/verdict.json")
+        verdict = json.dumps(essence(written))
         first = first or verdict
         told["other verdicts"] += verdict != first
 
@@ -232,7 +236,7 @@ async def part(folder: Path, minutes: float) -> dict[str, Any]:
     began = time.monotonic()
     end = began + 60 * minutes
     with (folder / "study.log").open("a") as log:
-        tasks = [asyncio.create_task(study_loop(folder, end, told, log))]
+        tasks = [asyncio.create_task(study_loop(folder / BESIDE, end, told, log))]
         tasks += [asyncio.create_task(serve_client(served, names, began, end, n))
                   for n in range(SERVE_CLIENTS)]  # fmt: skip
         tasks += [asyncio.create_task(lab_client(lab, cookies, studies, began, end, n))
@@ -252,7 +256,8 @@ def prepare(folder: Path) -> None:
     """Write a study of a classifier and a scripted model, run it and build both."""
     from tests import studies
 
-    studies.write(folder, n=60, arms=["majority", "tfidf", "zero_shot"])
+    for place in (folder, folder / BESIDE):
+        studies.write(place, n=60, arms=["majority", "tfidf", "zero_shot"])
     for words in (["run", "--brief"], ["build", "--arm", "tfidf"], ["build", "--arm", "zero_shot"]):
         subprocess.run([*COMMAND, *words], cwd=folder, check=False, stdout=subprocess.DEVNULL)
 

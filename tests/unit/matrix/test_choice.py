@@ -159,3 +159,11 @@ def test_a_prompt_run_between_two_folds_of_an_arm_counts_for_the_second():
     runs = [own[0], prompt("one", 0.5, 1, fold=1), own[1]]
     assert prompt_begun_with(runs, later, 1, 0).k == 1, "what it was measured with is built"
     assert prompt_begun_with(runs, later, 0, 0) == Recipe()
+
+
+def test_each_rewritten_prompt_stands_for_itself():
+    told = [Recipe(kind="few", k=2, reminder="only the label"),
+            Recipe(kind="few", k=2, specification="Say it")]  # fmt: skip
+    plain = Recipe(kind="few", k=4)
+    runs = [shown("few", plain, 5), *(shown(f"few {i}", one, 6) for i, one in enumerate(told))]
+    assert simplest_prompts(runs, 0, 0) == (plain, *told)

@@ -90,3 +90,16 @@ def test_the_bounds_cover_the_true_value():
         found = study([pool_gold[i] for i in rows], {"x": [pool_said[i] for i in rows]}, seed=at)
         held += found["x"].macro_f1.low <= true <= found["x"].macro_f1.high
     assert held >= 60 * 0.95 - 3 * np.sqrt(60 * 0.95 * 0.05)
+
+
+def test_how_far_an_arm_is_behind_is_the_difference_in_macro_f1():
+    rng = random.Random(3)
+    gold, one = drawn(rng)
+    other = ["a"] * len(gold)
+    found = study(gold, {"one": one, "other": other})
+    assert found["other"].best == found["one"].best == "one"
+    assert found["other"].behind.mean == pytest.approx(
+        found["other"].macro_f1.mean - found["one"].macro_f1.mean, abs=2e-6
+    )
+    gap = found["other"].balanced_accuracy.mean - found["one"].balanced_accuracy.mean
+    assert found["other"].behind.mean != pytest.approx(gap, abs=0.01)

@@ -103,3 +103,17 @@ def test_bounds_of_votes_that_keep_a_part_are_wider_and_allow_for_the_whole():
         wide.see(value, value, 300, 0.8)
     assert wide.low == plain.low > 0, "wrong votes make no difference larger than it is"
     assert wide.high > plain.high
+
+
+@pytest.mark.parametrize("share", [0.2, 0.6])
+def test_the_rows_that_are_left_are_about_those_that_it_takes(share):
+    rng, taken = np.random.default_rng(8), []
+    values = (rng.random(400) < share).astype(float)
+    said = ConfidenceSequence(0.025).rows_left((0.0,), values, 60)
+    for _ in range(40):
+        found = ConfidenceSequence(0.025)
+        while found.low <= 0 and found.n < 400:
+            value = float(rng.random() < share)
+            found.see(value, value, 60)
+        taken.append(found.n)
+    assert said == pytest.approx(np.mean(taken), rel=0.4)

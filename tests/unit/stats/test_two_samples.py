@@ -203,3 +203,17 @@ def test_the_bounds_of_a_difference_hold(p):
         naive += not now[1] <= then[0] <= now[2]
     assert missed <= 25 + 3 * 4.9
     assert naive > missed  # without the study's own uncertainty the bound breaks more often
+
+
+def test_so_few_own_rows_lie_lower_that_the_share_is_kept():
+    """Of 39 own rows the second lowest is the limit at .05: 2 of 40 places lie up to it."""
+    mask, expected = unlike_any(np.arange(39.0)[::-1], [0.5, 1.0, 1.5], share=0.05)
+    assert mask.tolist() == [True, False, False]
+    assert expected == 2 / 40
+
+
+def test_the_p_value_of_a_label_shift_is_the_share_of_all_relabellings():
+    """Three units against three: 2 of the 20 ways to part them are as far apart as can be."""
+    observed, p = label_shift("aaa", "bbb", range(6))
+    assert observed == 1.0
+    assert p == pytest.approx(0.1, abs=0.06)

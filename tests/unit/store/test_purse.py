@@ -262,3 +262,18 @@ def test_p3_processes_that_take_turns_share_one_cap(tmp_path):
         children.append(pid)
     billed = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
     assert sum(billed) == 48  # 12 x 0.04; the 13th could cost 0.05 and pass 0.50
+
+
+@pytest.mark.parametrize(
+    ("caps", "where", "got"),
+    [((Decimal("1.5"), None), "budget.usd", "$1 of $1.5 committed, up to $0.75 needed"),
+     ((None, 30), "budget.tokens", "20 of 30 committed, up to 11 needed"),
+     ((Decimal(9), 30), "budget.tokens", "20 of 30 committed, up to 11 needed")],
+)  # fmt: skip
+def test_a_refused_request_names_the_cap_and_all_sums(ledger, caps, where, got):
+    purse = SpendingCap(ledger, *caps, "s")
+    purse.settle(purse.reserve(Decimal(1), 20), Decimal(1), 20)
+    with pytest.raises(BudgetError) as error:
+        purse.reserve(Decimal("0.75"), 11)
+    assert (error.value.where, error.value.got) == (f"task.yaml: {where}", got)
+    assert error.value.fix == f"raise {where} and run again"

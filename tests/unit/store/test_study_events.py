@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 
 import tuneworthy
+from tuneworthy.records.plan import PlannedArm
+from tuneworthy.records.run import Spec
 from tuneworthy.store import study_events
 from tuneworthy.store.store import open_ledger
 from tuneworthy.store.study_events import StudyEvents, begun_studies
@@ -55,3 +57,32 @@ def test_answers_and_messages_are_written_seldom(tmp_path, monkeypatch):
         assert kinds(ledger, "s") == ["begin", *["say"] * 5]
         assert all(len(e["value"]["text"]) <= 500 for e in ledger.events("s")[1:])
     assert passed == ["say"] * 10, "the terminal still hears all"
+
+
+def test_every_event_of_an_arm_is_written_with_its_progress(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(study_events.time, "monotonic", lambda: now[0])
+    arm = PlannedArm(spec=Spec(name="a", arm="zero"), requests=5)
+    with open_ledger(tmp_path) as ledger:
+        tell = StudyEvents(ledger, "s", "x-1", lambda event, data: None)
+        tell("answers", 1)
+        tell("step", None)
+        for event, data in (("arm", arm), ("answers", 2), ("answers", 1)):
+            tell(event, data)
+        now[0] = 2.0
+        tell("answers", 4)
+        tell("step", None)
+        tell("arm", arm.model_copy(update={"because": "no time"}))
+        tell("answers", 1)
+        told = [(e["kind"], e["value"]) for e in ledger.events("s")]
+    begun = {"arm": "a", "total": 5}
+    assert told == [
+        ("begin", {}),
+        ("step", {}),
+        ("arm", begun | {"because": ""}),
+        ("answers", begun | {"done": 2}),
+        ("answers", begun | {"done": 5}),
+        ("answers", begun | {"done": 5}),
+        ("step", {}),
+        ("arm", begun | {"because": "no time"}),
+    ]

@@ -116,7 +116,6 @@ def _log_failure(request: Request, error: Exception) -> None:
 
 
 _MOST_SOCKETS = 64
-
 _DRAIN_SECONDS = 2  # the most seconds in which streams end
 
 

@@ -175,7 +175,6 @@ def _read_claims() -> dict[str, Any]:
 STYLE = "findings"
 
 _MOST_BOUNDED = 90.0  # a ratio beyond it has no bound: its denominator may be 0
-
 _TICK_ROOM = 11.0  # the least distance between two numbers on an axis, in per cent
 
 STANDINGS: dict[Standing, tuple[str, str, str]] = {

@@ -31,7 +31,6 @@ from tuneworthy.records.strict_json import strict_json
 MOST_BODY_BYTES, MOST_HEADERS, MOST_URL, MOST_KEYS = 10 << 20, 16 << 10, 8 << 10, 1000
 
 _CSRF_HEADER = "x-csrf-token"
-
 _LAUNCH_PATH = "/launch"
 
 POLICY = (

@@ -175,9 +175,7 @@ MOST_LINES = 200
 _TOOLLESS = {"candidate": "no tool given"}  # by role, of an arm without a tool
 
 _NOT_BEGUN = "The ledger of this folder has no record of how this study ran."
-
 _SETTLED = "Votes settled this verdict. How its arms ran stands with the study that was settled."
-
 _OTHER_EVENTS = "The events of this run were written by another version, or were changed."
 
 

@@ -34,15 +34,10 @@ MINUTES_SAFETY = 1.2  # times the minutes that a step is expected to take must f
 LEAST_MINUTES = 1.0
 
 _LEAST_TRAINING_ROWS = 100  # the fewest rows that training is cut to
-
 _AT_ONCE_MINUTES = 0.1  # minutes up to which an arm is not taken step by step
-
 _CHEAP_SHARE = 0.02  # share of the minutes of an arm that is measured to its end once it is begun
-
 _MOST_LOOKED_FOLDS = 2  # folds after which an arm that goes on is measured to its end
-
 _FIRST_STEP = 32  # cases that an arm without training is scored on first: one batch
-
 _STEP_GROWTH = 4  # times as many cases has each further step, up to the whole first fold
 
 

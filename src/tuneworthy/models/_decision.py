@@ -26,7 +26,7 @@ _NUMBER_BYTES = 24  # most bytes of one probability
 _TIE = 0.0101  # probabilities this close are equal: they may be rounded to two places
 
 
-class Decider(Remote):
+class _Decider(Remote):
     """A decision model behind an endpoint; its replies have `labels`, and the choice as text."""
 
     kind, engine, path = "decision", "decision-1", DECISIONS
@@ -113,4 +113,4 @@ def open_decider(
 
     Raises SecurityError, or TaskError, as `open_remote` does.
     """
-    return open_remote(rest.rstrip("/").removesuffix(DECISIONS), purse, prices, how, Decider)
+    return open_remote(rest.rstrip("/").removesuffix(DECISIONS), purse, prices, how, _Decider)

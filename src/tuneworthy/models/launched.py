@@ -27,7 +27,7 @@ from tuneworthy.records.record import digest
 Result = TypeVar("Result")
 
 
-class Launched:
+class _Launched:
     """A model behind a server that this object starts; both end together, or with the process.
 
     `purse` stores its replies, `how` are the options of its requests, `place` is the device and
@@ -124,7 +124,7 @@ class Launched:
         self.host.end()
 
 
-class _LaunchedScorer(Launched):
+class _LaunchedScorer(_Launched):
     """A launched model whose server also scores given texts, as to choose among labels."""
 
     _adapted_class = AdaptedScorer
@@ -168,5 +168,5 @@ def open_launched(
         return named
     rank = how.rank if plugin.ADAPTERS else 0
     host = ServerHost(kind, model.model_copy(update={"rank": rank}), how.say)
-    opened = _LaunchedScorer if plugin.TOKENS else Launched
+    opened = _LaunchedScorer if plugin.TOKENS else _Launched
     return opened(f"{kind}:{rest}", host, purse, how, place)

@@ -157,7 +157,7 @@ class Remote:
             if left <= 0:
                 break
             body = self._request_body(prompt, limits, form, self._reasoning_tokens(limits))
-            outcome, reply = self._send(body, limits, min(left, self.policy.request_seconds))
+            outcome, reply = self._send(body, limits, self.policy.attempt_seconds(left))
             if reply is not None:
                 call.answered = True
                 self._learn_from(reply, limits)

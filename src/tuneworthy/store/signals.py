@@ -13,12 +13,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TIME_UP = -1  # the code of a stop because the minutes of a study are over: it ends by itself
 _stop_signal: int | None = None
 _signals = 0  # how many came inside `stoppable()`
+_end = inf  # when `stop_after` requests its stop, on the monotonic clock
 
 
 class StopRequested(BaseException):
@@ -58,14 +60,14 @@ def stop_after(seconds: float, code: int = 0) -> Iterator[None]:
 
     One block at a time in a process: the request is the whole process's.
     """
-    global _stop_signal
+    global _stop_signal, _end
 
     def request_stop() -> None:
         global _stop_signal
         _stop_signal = code if _stop_signal is None else _stop_signal
 
     timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), request_stop)
-    timer.daemon = True
+    timer.daemon, _end = True, time.monotonic() + seconds
     if seconds > 0:
         timer.start()
     else:
@@ -74,9 +76,15 @@ def stop_after(seconds: float, code: int = 0) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+        _end = inf
         if seconds > 0:
             timer.join()  # else it may yet request a stop of what follows
         _stop_signal = None if _stop_signal == code else _stop_signal
+
+
+def seconds_left() -> float:
+    """Return the seconds until `stop_after` requests its stop; inf outside of such a block."""
+    return _end - time.monotonic()
 
 
 def requested_exit_code() -> int | None:

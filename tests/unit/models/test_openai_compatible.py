@@ -25,6 +25,7 @@ from tuneworthy.records.errors import (
 from tuneworthy.records.model import Grammar, Limits
 from tuneworthy.records.record import digest
 from tuneworthy.records.redaction import Redactor
+from tuneworthy.store import signals
 
 LIMITS = Limits(max_tokens=8)
 PRICE = {"in": 1.0, "out": 2.0, "cached_in": 0.5}
@@ -189,6 +190,17 @@ def test_i110_a_row_too_long_fails_alone(remote):
     good, bad, other = model.reply(ask("a", "long", "b"), LIMITS)
     assert (good.text, other.text, bad.finish) == ("yes", "yes", "error")
     assert "context length" in bad.error
+
+
+def test_a_request_in_flight_ends_soon_after_the_minutes_of_a_study(serve, monkeypatch):
+    monkeypatch.setattr("tuneworthy.models.remote.wire._SPARE_SECONDS", 0.5)
+    server = serve({"piece": 1, "drip": 1.0, **says()})
+    policy, purse = RetryPolicy(attempts=3, request_seconds=600.0), Purse(usd=1)
+    model = Remote("m", endpoint(server.url), purse, PRICE, policy)
+    with pytest.raises(signals.StopRequested), signals.stop_after(0.5, signals.TIME_UP):
+        one(model)
+    assert len(server.seen) == 1
+    assert len(purse.spent) == 1, "its worst case is booked: it may be billed"
 
 
 def test_i122_i121_slow_servers_are_cut(remote):

@@ -146,6 +146,13 @@ def test_a_time_of_zero_is_over_at_once_and_a_long_one_never():
     signals.check()
 
 
+def test_the_seconds_that_are_left_are_told():
+    assert signals.seconds_left() == float("inf")
+    with signals.stop_after(100.0):
+        assert 90 < signals.seconds_left() <= 100
+    assert signals.seconds_left() == float("inf")
+
+
 def test_a_time_that_is_over_requests_no_stop_of_what_follows():
     for _ in range(300):
         with signals.stop_after(1e-5, signals.TIME_UP):

@@ -139,7 +139,6 @@ def address_of(text: str) -> Address | None:
 
 
 _BASE_BYTES = 1 << 29  # of a process without a model
-
 _BYTES_PER_MODEL_BYTE = 1.1  # memory used for each byte that a model's parts need
 
 

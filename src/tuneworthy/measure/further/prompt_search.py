@@ -35,9 +35,7 @@ from tuneworthy.records.task import Task
 from tuneworthy.rows.copies import Copies, copy_groups
 
 _NO_SEARCH = "no search was run: only prompts written by hand were tried"
-
 _SEARCH_UNKNOWN = "the prompt is known by recorded answers alone: how it was found is not known"
-
 _THEN_RUN = "in task.yaml, then `tuneworthy run`"
 
 _SearchSteps = list[tuple[int, Mapping[str, float]]]
@@ -279,7 +277,6 @@ def _curve_point(k: int, arm: ArmResult) -> _CurvePoint:
 
 
 _CONTROL_DRAWS = 5
-
 _SHORTEST_MEDIAN = 20  # the least median length of the right answers, in characters
 
 

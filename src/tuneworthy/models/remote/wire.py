@@ -23,10 +23,12 @@ from tuneworthy.models.remote.endpoint import Endpoint
 from tuneworthy.records.addresses import refuse_address
 from tuneworthy.records.errors import ProviderError, SecurityError
 from tuneworthy.records.redaction import Redactor
+from tuneworthy.store import signals
 
 _LARGEST_RESPONSE = 32_000_000  # bytes of one response
 _LARGEST_ERROR = 256_000  # bytes of an error page that are read, enough for its message
 _MOST_WHY_CHARACTERS = 300  # most characters kept of a server's message
+_SPARE_SECONDS = 10.0  # that a request in flight gets when the minutes of a study are over
 _KEY_SECONDS = 20.0  # timeout of the request that checks the key
 _DOWN_CODES = {429, 502, 503, 504, 529}  # the server or its upstream accepts no requests now
 _UNREAD = "X-Stainless-Raw-Response"  # the SDK then returns the response before it is read
@@ -38,8 +40,6 @@ _PROMPT_AT_FAULT = re.compile(
     r"limit|context)|string_above_max_length",
     re.I,
 )
-
-
 _LACKS_PERMISSION = re.compile(r"scope|permission", re.I)
 
 
@@ -57,6 +57,10 @@ class RetryPolicy:
     first_wait: float = 1.0
     longest_wait: float = 60.0
     sleep: Callable[[float], None] | None = None
+
+    def attempt_seconds(self, left: float) -> float:
+        """Return the seconds of an attempt: `left` and the minutes of a study are kept."""
+        return max(1.0, min(left, self.request_seconds, signals.seconds_left() + _SPARE_SECONDS))
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from tuneworthy.metrics._code import parse_python
 from tuneworthy.metrics._numbers import numbers
 from tuneworthy.metrics._outline import sections
 from tuneworthy.metrics._writing import normal_form, normal_number
+from tuneworthy.records.redaction import has_key
 from tuneworthy.rows.answer_form import headings
-from tuneworthy.rows.observations import has_key, private_kinds
+from tuneworthy.rows.observations import private_kinds
 
 SIZE = 100_000
 SPACES = " " * SIZE

@@ -60,7 +60,7 @@ def test_a_full_disk_loses_lines_and_says_how_many(tmp_path, monkeypatch):
 
 
 def test_a_private_key_is_cut_out_whole():
-    from tuneworthy.rows.observations import without_keys
+    from tuneworthy.records.redaction import without_keys
 
     key = "-----BEGIN RSA PRIVATE KEY-----\nMIIB\nabc\n-----END RSA PRIVATE KEY-----"
     assert without_keys(f"a {key} b") == "a [key] b"

@@ -11,6 +11,7 @@ from tests import studies
 
 from tuneworthy.arms._classified import tfidf_pipeline
 from tuneworthy.flows import study
+from tuneworthy.flows.session import open_session
 from tuneworthy.handover import building
 from tuneworthy.handover import system as classifier_file
 from tuneworthy.handover.artefact_folder import MANIFEST_FILE, find_artefact, read_artefact, upload
@@ -46,7 +47,7 @@ def built(task):
 def test_an_opened_artefact_answers_as_the_fitted_arm(arm, built, task):
     report = built[arm]
     system = open_artefact(building.Path(report.folder))
-    with building.open_session(task, building.RunOptions()) as session:
+    with open_session(task, building.RunOptions()) as session:
         runner = replace(session.runner(), runs=session.finished().runs)
         made = building.DeployedArm(runner, runner.runs, arm, 0, {}, everything=True)
         there = [(a.text, a.prompt, a.labels) for a in made.fitted.answer(ASKED)]

@@ -10,6 +10,7 @@ from tests.tiny import tiny_bert
 
 from tuneworthy.flows import study
 from tuneworthy.flows.identity import input_digests
+from tuneworthy.flows.session import open_session
 from tuneworthy.handover import building
 from tuneworthy.handover.building import BuildOptions, build
 from tuneworthy.handover.system import open_artefact
@@ -91,7 +92,7 @@ def test_another_encoder_in_the_same_folder_makes_another_study(tmp_path):
     tiny_bert(tmp_path / "bert")
 
     def digests():
-        with building.open_session(path, building.RunOptions()) as session:
+        with open_session(path, building.RunOptions()) as session:
             return input_digests(session.loaded)
 
     before = digests()

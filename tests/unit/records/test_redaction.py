@@ -5,7 +5,14 @@ from tests.key_kit import ENCODED, KEY, traces
 
 from tuneworthy.records.artefact import Recipe
 from tuneworthy.records.errors import DataError, SecurityError, refuse_own_keys
-from tuneworthy.records.redaction import has_key, own_key_in, without_keys, without_own_keys
+from tuneworthy.records.redaction import (
+    REMOVED,
+    Redactor,
+    has_key,
+    own_key_in,
+    without_keys,
+    without_own_keys,
+)
 from tuneworthy.rows.bad_rows import RawRow, RowFault
 
 TOKEN = "hf_only_this_process_1234"
@@ -74,3 +81,16 @@ def test_logs_lose_own_keys_and_what_looks_like_one():
     assert has_key(f"x {other}")
     assert not has_key("x sk-1")
     assert without_keys(f"{KEY} {other} é") == "[key removed] [key] é"
+
+
+def test_a_redactor_cleans_texts_json_and_the_end_of_what_was_cut():
+    clean = Redactor(KEY)
+    assert clean.text(f"a {KEY} \ud800") == f"a {REMOVED} \ufffd"
+    assert clean.json({KEY: [KEY, 1, None, {"a": KEY}]}) == {
+        REMOVED: [REMOVED, 1, None, {"a": REMOVED}]
+    }
+    assert clean.end(f"no: {KEY[:9]}") == f"no: {REMOVED}"
+    assert clean.end("no: sk") == "no: sk"
+    assert repr(clean) == "Redactor()"
+    assert Redactor(None).text("a \ud800") == "a \ufffd"
+    assert Redactor("lm-studio").text("lm-studio") == "lm-studio"

@@ -64,7 +64,7 @@ class Watched:
         self.samples.append((at, kib, files))
 
     def close(self) -> None:
-        """End the process; a code other than that of SIGTERM is an error."""
+        """End the process by SIGTERM; an exit code other than 0 and 143 counts as an error."""
         self.process.send_signal(signal.SIGTERM)
         if (code := self.process.wait(60)) not in (0, 143):
             self.errors[f"exit code {code}"] += 1
@@ -118,7 +118,7 @@ async def ask(server: Watched, client: Any, began: float, send: Any) -> None:
 
 
 def body(name: str, draw: random.Random, **more: Any) -> dict[str, Any]:
-    """Return the request of one chat."""
+    """Return the body of a request for one answer."""
     text = f"{draw.choice(['refund', 'parcel', 'repair'])} {draw.random()}"
     return {"model": name, "messages": [{"role": "user", "content": text}], **more}
 
@@ -211,7 +211,7 @@ async def study_loop(folder: Path, end: float, told: Counter[str], log: IO[str])
 
 
 def essence(path: Path) -> Any:
-    """Return the verdict's arm, status and scores: what no repetition may change."""
+    """Return what no repetition may change: arm, status, what is left on the table, scores."""
     verdict = json.loads(path.read_text())
     scores = [(arm["name"], arm["score"]) for arm in verdict["arms"]]
     return [verdict["arm"], verdict["status"], verdict["left_on_table"], scores]

@@ -103,7 +103,7 @@ class Place:
         )  # fmt: skip
 
     def end(self, process, number=signal.SIGINT):
-        """Keep the words that the system shows of a running process, then stop it."""
+        """Record the command line of a running process, which others can read; then stop it."""
         self.said.append(Path(f"/proc/{process.pid}/cmdline").read_text())
         process.send_signal(number)
         self.said += process.communicate(timeout=60)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from tuneworthy.arms._prompted import prompting_arm
-from tuneworthy.records.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.arms.prompt.messages import file_recipe
+from tuneworthy.records.arm import Asks, Fitted, Setup, Sizes, Work
 from tuneworthy.records.errors import DoesNotApply
-from tuneworthy.records.record import Record, plain_file
+from tuneworthy.records.record import Record
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 10
 NEEDS = frozenset({"model"})
@@ -26,8 +27,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     path = setup.task.folder / options.file
     if not path.is_file():
         raise DoesNotApply(f"there is no prompt file {options.file}")
-    text = plain_file(path).decode("utf-8")
-    return prompting_arm(setup, Recipe(kind="file", text=text))
+    return prompting_arm(setup, file_recipe(path))
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tuneworthy.arms._prompted import answer_token_limit, as_answer, recorded_arm
-from tuneworthy.arms.prompt.messages import build
+from tuneworthy.arms.prompt.messages import build, file_recipe
 from tuneworthy.records.answer import Answer
 from tuneworthy.records.arm import RETRY_TOKEN_FACTOR, Fitted, Recipe, Setup
 from tuneworthy.records.case import Query
 from tuneworthy.records.errors import DoesNotApply
 from tuneworthy.records.model import Limits, limits_for, scaled_limits
-from tuneworthy.records.record import Record, plain_file
+from tuneworthy.records.record import Record
 
 TOOL, ROLE, SIMPLICITY = "keep", "candidate", 0
 NEEDS = frozenset({"present"})
@@ -32,9 +32,8 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     model = setup.models.get("present")
     if model is None:
         raise DoesNotApply("`present` has neither logged answers nor a model")
-    file = setup.task.folder / present.prompt if present.prompt else None
-    text = plain_file(file).decode("utf-8") if file else None
-    recipe = Recipe(kind="file", text=text) if text is not None else Recipe(kind="zero")
+    prompt = present.prompt
+    recipe = file_recipe(setup.task.folder / prompt) if prompt else Recipe(kind="zero")
     usual = limits_for(setup.task, answer_token_limit(setup), seed=seed).model_dump()
     limits = Limits.model_validate({**usual, **present.options})
 

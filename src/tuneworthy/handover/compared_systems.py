@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.arms._prompted import as_answer
-from tuneworthy.arms.prompt.messages import build
+from tuneworthy.arms.prompt.messages import build, file_recipe
 from tuneworthy.explain.two_logs import LogComparison
 from tuneworthy.flows.comparing import CompareOptions, Side, compare_sides
 from tuneworthy.handover.named_systems import SystemName
@@ -34,7 +34,7 @@ from tuneworthy.records.counting import count_noun
 from tuneworthy.records.errors import ModelError, SecurityError, TaskError
 from tuneworthy.records.escape import quoted
 from tuneworthy.records.model import Limits, Prompt, Reply, limits_for
-from tuneworthy.records.record import digest, plain_file
+from tuneworthy.records.record import digest
 from tuneworthy.records.task import Task
 from tuneworthy.records.tokens import mean_distance
 from tuneworthy.rows.table_columns import Choice
@@ -167,12 +167,11 @@ def _prompts(
     opened: AskedSystem, task: Task, cases: Sequence[Case], file: Path | None, how: Asking
 ) -> list[Prompt]:
     """Return the prompt of each case, and note in `opened` under which conditions it is sent."""
-    text = plain_file(file).decode("utf-8") if file else ""
+    recipe = file_recipe(file) if file else Recipe(kind="file", text="")
     drawn = f"temperature {how.temperature:g}, seed {how.seed}" if how.temperature else "greedy"
     opened.conditions |= {"prompt": f"{file}" if file else "the rows' own messages",
-                          "prompt text": digest(text), "limit": str(_limit(task, how)),
+                          "prompt text": digest(recipe.text), "limit": str(_limit(task, how)),
                           "sampling": drawn}  # fmt: skip
-    recipe = Recipe(kind="file", text=text)
     return [build(task, case.query(), recipe, ()) for case in cases]
 
 

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from tuneworthy.records.answer import Answer
 from tuneworthy.records.case import Case, Query
-from tuneworthy.records.errors import refuse_own_keys
 from tuneworthy.records.model import Grammar, Limits, Model, Prompt
 from tuneworthy.records.record import GrownRecord, Record
 
@@ -21,7 +20,7 @@ class Recipe(Record):
     to the query), short (the instruction alone), file (the user's own template `text`, with
     `{input}` replaced). Shots are ids of training cases. `specification` replaces the task's
     instruction and answer format, `reminder` follows each input; a short or file recipe has
-    neither. Raises SecurityError for a text that holds a key of this process.
+    neither.
     """
 
     kind: Literal["zero", "few", "nearest", "short", "file"] = "zero"
@@ -31,10 +30,6 @@ class Recipe(Record):
     shuffled: bool = False
     specification: str | None = None
     reminder: str | None = None
-
-    def model_post_init(self, context: Any) -> None:  # noqa: ARG002  (pydantic's signature)
-        """Refuse a key in the texts of a prompt."""
-        refuse_own_keys([self.text, self.specification, self.reminder], "the text of a prompt")
 
     @property
     def learned(self) -> bool:

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from tuneworthy.records.escape import quoted, visible
-from tuneworthy.records.redaction import own_key_in, without_own_keys
+from tuneworthy.records.redaction import environment_key_in, without_environment_keys
 
 STUDIES_ARE_KEPT = "the store and all past results; `tuneworthy run` continues where it stopped"
 
@@ -40,7 +40,7 @@ class TuneworthyError(Exception):
 
     Every part is escaped and `got` is cut to 200 characters, so data can't forge a line of the
     message or send a control sequence to the terminal. Each of several places gets its own line.
-    A key of this process is removed.
+    API keys of the environment are removed.
     """
 
     exit_code = 1
@@ -57,7 +57,7 @@ class TuneworthyError(Exception):
         places = [where] if isinstance(where, str) else where
         self.where = "\n         ".join(map(_shown, places))
         self.what, self.fix, self.kept = map(_shown, (what, fix, kept))
-        self.got = quoted(without_own_keys(str(got)))
+        self.got = quoted(without_environment_keys(str(got)))
         super().__init__(str(self))
 
     def __str__(self) -> str:
@@ -74,7 +74,7 @@ class TuneworthyError(Exception):
 
 
 def _shown(text: str) -> str:
-    return visible(without_own_keys(text))
+    return visible(without_environment_keys(text))
 
 
 class TaskError(TuneworthyError):
@@ -91,17 +91,17 @@ class SecurityError(TaskError):
     """Something we refuse to open, run, send or expose."""
 
 
-def refuse_own_keys(value: object, where: str) -> None:
-    """Raise SecurityError if a text, or JSON at any depth, holds an API key of this process.
+def refuse_environment_keys(value: object, where: str) -> None:
+    """Raise SecurityError if a text, or JSON at any depth, holds an API key of the environment.
 
     What is read is stored, shown, and sent to models at other addresses.
     """
-    if name := own_key_in(value):
+    if name := environment_key_in(value):
         raise SecurityError(
-            f"the key of {name} stands here",
+            f"the API key in {name} stands in this text",
             where=where,
             got="(a key; not shown)",
-            fix="remove it, and replace the key: who saw the file knows it",
+            fix="remove it, and get a new key: whoever saw this text knows the old one",
         )
 
 

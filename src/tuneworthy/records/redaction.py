@@ -1,7 +1,8 @@
-"""Find API keys in texts and remove them: those of this process in every spelling, and strangers'.
+"""Find API keys in texts and remove them: those of the environment, and what looks like one.
 
-The keys of this process are the values of OPENAI_API_KEY and HF_TOKEN. `RawRow` and the reader of
-task.yaml refuse them, errors and logs remove them, so nothing that is stored or shown has one.
+Keys of the environment are the values of OPENAI_API_KEY and HF_TOKEN. The readers of rows, prompts
+and task.yaml refuse a text that holds one; replies, errors and logs lose it in every spelling. So
+nothing that is stored or shown holds one.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _PRIVATE_KEY_BLOCK = re.compile(
     r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)"
 )
 
+# A shorter key ("none", "EMPTY", "ollama") is no secret, and may be a word in answers.
 _LEAST_KEY_LENGTH = 8
 _SHOWN_KEY_CHARACTERS = 4  # leading characters of a key (`sk-…`) that reveal nothing
 REMOVED = "[key removed]"
@@ -41,10 +43,9 @@ class Redactor:
     """Removes one key in every spelling from text and JSON; without a key, only surrogates."""
 
     def __init__(self, key: str | None) -> None:
-        spelled = set(_spellings(key)) if key and _is_secret(key) else set()
-        longest_first = sorted(spelled, key=lambda text: (-len(text), text))
-        self._spellings_of_key = longest_first
-        self._key = re.compile("|".join(map(re.escape, longest_first))) if spelled else None
+        spelled = set(_spellings(key)) if key and len(key) >= _LEAST_KEY_LENGTH else set()
+        self._longest_first = sorted(spelled, key=lambda text: (-len(text), text))
+        self._key = re.compile("|".join(map(re.escape, self._longest_first))) if spelled else None
 
     def text(self, text: str) -> str:
         """Return the text without the key, as valid Unicode."""
@@ -55,10 +56,10 @@ class Redactor:
         return text if self._key is None else self._key.sub(REMOVED, text)
 
     def end(self, text: str) -> str:
-        """Return a truncated text; a beginning of the key at its end is replaced."""
+        """Return a truncated text, with the beginning of a key at its end replaced."""
         cuts = [
             size
-            for key in self._spellings_of_key
+            for key in self._longest_first
             for size in range(_SHOWN_KEY_CHARACTERS, len(key))
             if text.endswith(key[:size])
         ]
@@ -73,9 +74,6 @@ class Redactor:
         if isinstance(value, dict):
             return {self.text(name): self.json(item) for name, item in value.items()}
         return value
-
-    def __repr__(self) -> str:
-        return "Redactor()"
 
 
 def _spellings(key: str) -> Iterator[str]:
@@ -99,16 +97,16 @@ def _spellings(key: str) -> Iterator[str]:
         yield inner.replace("+", "-").replace("/", "_")
 
 
-def _is_secret(key: str) -> bool:
-    """Return whether a key is one: `none`, `EMPTY` or `lm-studio` may be words of rows."""
-    return len(key) >= _LEAST_KEY_LENGTH and any(char.isdigit() for char in key)
+def _environment_keys() -> dict[str, str]:
+    """Return {variable: key}. A key has a digit: `lm-studio` and `not-needed` are words of rows."""
+    values = {name: os.environ.get(name, "").strip() for name in _KEY_VARIABLES}
+    return {name: key for name, key in values.items()
+            if len(key) >= _LEAST_KEY_LENGTH and any(map(str.isdigit, key))}  # fmt: skip
 
 
-def own_key_in(value: Any) -> str:
+def environment_key_in(value: Any) -> str:
     """Return the variable whose key is in a text, or in JSON at any depth; "" for none."""
-    keys = [(name, key) for name in _KEY_VARIABLES
-            if _is_secret(key := os.environ.get(name, "").strip())]  # fmt: skip
-    return next((name for name, key in keys if _holds(value, key)), "") if keys else ""
+    return next((name for name, key in _environment_keys().items() if _holds(value, key)), "")
 
 
 def _holds(value: Any, key: str) -> bool:
@@ -119,11 +117,10 @@ def _holds(value: Any, key: str) -> bool:
     return isinstance(value, list | tuple) and any(_holds(inner, key) for inner in value)
 
 
-def without_own_keys(text: str) -> str:
-    """Return a text without the keys of this process, in any spelling."""
-    for name in _KEY_VARIABLES:
-        if key := os.environ.get(name, "").strip():
-            text = _redactor(key).without_key(text)
+def without_environment_keys(text: str) -> str:
+    """Return a text without the keys of the environment, in any spelling."""
+    for key in _environment_keys().values():
+        text = _redactor(key).without_key(text)
     return text
 
 
@@ -133,10 +130,11 @@ def _redactor(key: str) -> Redactor:
 
 
 def has_key(text: str) -> bool:
-    """Return whether a text has a key of this process, or what looks like a provider's key."""
-    return _KEY_PATTERN.search(text) is not None or own_key_in(text) != ""
+    """Return whether a text has a key of the environment, or what looks like a provider's key."""
+    return _KEY_PATTERN.search(text) is not None or environment_key_in(text) != ""
 
 
 def without_keys(text: str) -> str:
-    """Return a text without keys of this process, and without what looks like a provider's key."""
-    return _KEY_PATTERN.sub("[key]", _PRIVATE_KEY_BLOCK.sub("[key]", without_own_keys(text)))
+    """Return a text without keys of the environment, and without what looks like one."""
+    text = _PRIVATE_KEY_BLOCK.sub("[key]", without_environment_keys(text))
+    return _KEY_PATTERN.sub("[key]", text)

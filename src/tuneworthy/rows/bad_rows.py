@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from tuneworthy.records.errors import DataError, refuse_own_keys
+from tuneworthy.records.errors import DataError, refuse_environment_keys
 from tuneworthy.records.escape import quoted
-from tuneworthy.records.redaction import without_own_keys
+from tuneworthy.records.redaction import without_environment_keys
 
 MAX_SHOWN = 20
 _SHOWN_PLACES = 3  # places of one reason in the message
@@ -145,7 +145,8 @@ class RawRow:
     """One row with unchecked fields, and its place (`file:line` or `file:number`).
 
     `at` are the keys that lead to its list in a JSON document, such as ("results", "results"); ()
-    if the file itself is the list. Raises SecurityError if a field holds a key of this process.
+    if the file itself is the list. Raises SecurityError if a field holds an API key of the
+    environment.
     """
 
     where: str
@@ -153,8 +154,8 @@ class RawRow:
     at: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a key of this process."""
-        refuse_own_keys(self.fields, self.where)
+        """Refuse API keys of the environment."""
+        refuse_environment_keys(self.fields, self.where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +194,9 @@ class RowFault:
     misspelt: bool = False
 
     def __post_init__(self) -> None:
-        """Remove a key of this process: faults are listed in a file."""
+        """Remove API keys of the environment: faults are written to a file."""
         for part in ("got", "id"):
-            object.__setattr__(self, part, without_own_keys(getattr(self, part)))
+            object.__setattr__(self, part, without_environment_keys(getattr(self, part)))
 
     def place(self) -> str:
         """Return the place of the row, with its field and id if known."""

@@ -4,10 +4,11 @@ from itertools import takewhile
 
 import pytest
 
-from tuneworthy.arms.prompt.messages import build, specification
+from tuneworthy.arms.prompt.messages import build, file_recipe, specification
 from tuneworthy.arms.prompt.shots import fixed_examples
 from tuneworthy.records.arm import Recipe
 from tuneworthy.records.case import Case, Message
+from tuneworthy.records.errors import SecurityError, TaskError
 from tuneworthy.records.task import Data, Output, Task
 
 LABELS = ("bill", "tech", "other")
@@ -249,3 +250,18 @@ def test_a_prompt_counts_as_learned_where_rows_decide_what_it_says():
     assert all(Recipe(kind=kind, k=2).learned for kind in ("few", "nearest"))
     assert Recipe(specification="x").learned
     assert Recipe(reminder="x").learned
+
+
+def test_a_prompt_file_is_read_whole_or_refused(tmp_path, monkeypatch):
+    path = tmp_path / "prompt.md"
+    path.write_text("Say {input}.\n")
+    assert file_recipe(path) == Recipe(kind="file", text="Say {input}.\n")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-own-key-7")
+    path.write_text("Say sk-own-key-7.")
+    with pytest.raises(SecurityError, match="OPENAI_API_KEY") as refused:
+        file_recipe(path)
+    assert refused.value.where == str(path)
+    assert "sk-own" not in str(refused.value)
+    path.write_bytes("Größe".encode("latin-1"))
+    with pytest.raises(TaskError, match="not UTF-8"):
+        file_recipe(path)

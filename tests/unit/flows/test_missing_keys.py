@@ -27,7 +27,7 @@ def no_key(monkeypatch):
 @pytest.fixture
 def refusing(monkeypatch):
     """Serve 401 to everything with a wrong key, under OPENAI_BASE_URL; yield what was asked."""
-    seen, says = [], ["Incorrect API key provided: sk-wrong-1."]
+    seen, says = [], ["Incorrect API key provided: sk-wrong."]
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self):
@@ -47,7 +47,7 @@ def refusing(monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-1")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong")
     yield seen, says
     server.shutdown()
     server.server_close()
@@ -93,7 +93,7 @@ def test_a_wrong_key_ends_a_run_before_an_arm_is_scored_and_spends_no_look(tmp_p
         tuneworthy.run(path)
     assert seen == ["GET /v1/models"]
     assert "Incorrect API key" in caught.value.got
-    assert "sk-wrong-1" not in str(caught.value)
+    assert "sk-wrong" not in str(caught.value)
     assert "no look was spent" in caught.value.kept
     rewritten(path, arms=["majority", "tfidf"])
     assert tuneworthy.run(path).verdict.looks == 1

@@ -116,4 +116,4 @@ def test_the_rows_that_are_left_are_about_those_that_it_takes(share):
             value = float(rng.random() < share)
             found.see(value, value, 60)
         taken.append(found.n)
-    assert said == pytest.approx(np.mean(taken), rel=0.4)
+    assert np.mean(taken) < said < 1.35 * np.mean(taken), "roughly, and rather too many"

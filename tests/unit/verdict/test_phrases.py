@@ -53,9 +53,8 @@ def test_numbers_read_as_people_write_them():
 
 
 def test_limits_are_told_with_their_bounds():
-    told = [phrases.limit_text(*limit) for limit in
-            (("valid", 0.95), ("p95_ms", 3000.0), ("p95_ms", 2), ("floor", None),
-             ("own", 1))]  # fmt: skip
+    limits = ("valid", 0.95), ("p95_ms", 3000.0), ("p95_ms", 2), ("floor", None), ("own", 1)
+    told = [phrases.limit_text(*limit) for limit in limits]
     assert told == ["valid ≥ .95", "p95 ≤ 3,000 ms", "p95 ≤ 2 ms", "score ≥ ?", "own"]
     broken = other(limits={"valid": "violated", "floor": "met", "p95_ms": "violated"})
     assert phrases.violated_limits(broken) == "valid, p95_ms"

@@ -7,11 +7,14 @@ of one recipe share the longest prefix.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from tuneworthy.arms.prompt.grammar import schema_line
 from tuneworthy.arms.prompt.shots import Pool, fixed_examples, pool, shuffled_answers, why_unusable
 from tuneworthy.records.arm import Recipe
 from tuneworthy.records.case import Case, Message, Query
+from tuneworthy.records.errors import TaskError, refuse_environment_keys
+from tuneworthy.records.record import plain_file
 from tuneworthy.records.task import Task
 
 INPUT_PLACEHOLDER = "{input}"
@@ -19,6 +22,17 @@ INPUT_PLACEHOLDER = "{input}"
 
 NamedPassage = tuple[str, str]
 """A passage in a prompt: its name (a title, or the id of its document) and its text."""
+
+
+def file_recipe(path: Path) -> Recipe:
+    """Return the recipe of a user's prompt file; see `refuse_environment_keys`."""
+    try:
+        text = plain_file(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise TaskError("the prompt file is not UTF-8", where=str(path), got=str(error),
+                        fix="save it as UTF-8") from None  # fmt: skip
+    refuse_environment_keys(text, str(path))
+    return Recipe(kind="file", text=text)
 
 
 def build_all(

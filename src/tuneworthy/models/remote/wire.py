@@ -59,7 +59,7 @@ class RetryPolicy:
     sleep: Callable[[float], None] | None = None
 
     def attempt_seconds(self, left: float) -> float:
-        """Return the seconds of an attempt: `left` and the minutes of a study are kept."""
+        """Return the most seconds of an attempt: `left`, and the study's rest and ten more."""
         return max(1.0, min(left, self.request_seconds, signals.seconds_left() + _SPARE_SECONDS))
 
 

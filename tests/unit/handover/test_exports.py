@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace as Like
 
 import pytest
+from jinja2 import Template
 from ruamel.yaml import YAML
 from tests import studies
 
@@ -177,17 +178,18 @@ def case(name="c", said="x", output="Yes", **more):
 
 
 def test_texts_that_a_tool_would_take_for_its_own_stay_texts(tmp_path):
-    odd = "{{ 7*7 }} \x85 \u2028 # x: y"
-    cases = case("a", odd, odd), case("b", "file:///etc/passwd")
+    odd = "{% endraw %}{{ 7*7 }} \x85 \u2028 # x: y {#"
+    loaded = case("b", "file:///etc/passwd"), case("c", output=" FILE://a.py", accepted=("x",))
+    cases = case("a", odd, odd), *loaded, case("d", must_say=("package:x",))
     made = promptfoo.write(prompt_of("exact", *cases, text="Q: {input} {{no}}"), tmp_path)
     config = YAML(typ="safe").load(made.files["promptfooconfig.yaml"])
     (test,) = config["tests"]
     assert test["vars"]["input"] == odd
-    assert test["assert"][0]["value"] == f"{{% raw %}}{odd}{{% endraw %}}"
-    assert "1 cases left out" in " ".join(made.summary["notes"])
+    assert Template(test["assert"][0]["value"]).render() == odd
+    assert "3 cases left out" in " ".join(made.summary["notes"])
     messages = json.loads(made.files["prompt.json"])
-    assert messages[0]["content"] == "{% raw %}Say {{this}}.{% endraw %}"
-    assert messages[1]["content"] == "Q: {{input}}{% raw %} {{no}}{% endraw %}"
+    assert Template(messages[0]["content"]).render() == "Say {{this}}."
+    assert Template(messages[1]["content"]).render(input=odd) == f"Q: {odd} {{{{no}}}}"
     found = inspect_format.write(prompt_of("exact", *cases), tmp_path).files["cases.jsonl"]
     assert json.loads(found.split("\n")[0])["input"] == odd
 

@@ -13,7 +13,7 @@ from tuneworthy.handover.formats._sources import BuiltPrompt, Made
 from tuneworthy.records.case import Case
 
 NEEDS = "prompt"
-_TEMPLATE_MARKS = re.compile(r"\{\{|\{%|\{#")
+_TEMPLATE_MARKS = re.compile(r"[{}%#]*(?:\{[{%#]|[}%#]\})[{}%#]*")
 _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _LOADED = ("file://", "package:")  # promptfoo opens what such a text names
 _NUMBER = (
@@ -35,7 +35,8 @@ def _demands(case: Case, right: str) -> list[dict[str, Any]]:
 
 def _number(case: Case, right: str) -> list[dict[str, Any]]:
     last = right.split("####")[-1].replace(",", "").strip()
-    return [{"type": "javascript", "value": f"{_NUMBER} === Number({json.dumps(last)})"}]
+    wanted = f"{_NUMBER} === Number({json.dumps(last)})"
+    return [{"type": "javascript", "value": _literal(wanted)}]
 
 
 def _folded(text: str) -> str:
@@ -58,14 +59,14 @@ _OTHER = (_is("rouge-n"), "no assertion is like it: words in common, passes from
 
 def write(source: BuiltPrompt, folder: Path) -> Made:
     """Return promptfooconfig.yaml and prompt.json."""
-    cases = [case for case in source.cases if not case.input.startswith(_LOADED)]
+    cases = [case for case in source.cases if not _is_loaded(case)]
     left = len(source.cases) - len(cases)
     pack, key = source.pack, source.pack["answer_key"]
     notes = [f"{name}: {_rule(source, name)[1]}" for name in source.metrics
              if _rule(source, name)[1]]  # fmt: skip
     told = [f"metric {note}" for note in notes]
     if left:
-        told.append(f"{left} cases left out: promptfoo would open what their input names")
+        told.append(f"{left} cases left out: promptfoo would open a file that they name")
     config = {"apiBaseUrl": pack["url"], "apiKeyEnvar": pack["key"] or "NO_KEY",
               "apiKeyRequired": bool(pack["key"]), "passthrough": pack["request"]}  # fmt: skip
     options = {"transform": f"(typeof output === 'string' ? JSON.parse(output) : output).{key}"}
@@ -83,6 +84,12 @@ def write(source: BuiltPrompt, folder: Path) -> Made:
     files = {"promptfooconfig.yaml": "\n".join(lines) + "\n",
              "prompt.json": json.dumps(messages, ensure_ascii=False, indent=2) + "\n"}  # fmt: skip
     return Made(files, source.summary(cases=len(cases), notes=told))
+
+
+def _is_loaded(case: Case) -> bool:
+    """Return whether promptfoo would open, or run, a file that a text of the case names."""
+    texts = (case.input, case.output, *case.accepted, *case.must_say, *case.must_not_say)
+    return any(text.strip().lower().startswith(_LOADED) for text in texts)
 
 
 def _rule(source: BuiltPrompt, name: str) -> tuple[Rule, str]:
@@ -107,9 +114,12 @@ def _any_right(rule: Rule, case: Case) -> Sequence[dict[str, Any]]:
 
 
 def _literal(value: Any) -> Any:
-    """Return a text in which promptfoo's templates find nothing to fill in; it reads texts only."""
-    if isinstance(value, str) and _TEMPLATE_MARKS.search(value):
-        return f"{{% raw %}}{value}{{% endraw %}}"
+    """Return a text whose template marks promptfoo writes as they are; it reads texts only.
+
+    A block of `raw` could be ended by the text itself.
+    """
+    if isinstance(value, str):
+        return _TEMPLATE_MARKS.sub(lambda mark: f'{{{{ "{mark[0]}" }}}}', value)
     return value
 
 

@@ -31,7 +31,7 @@ _LAST_LINES = 12
 
 def command_line(words: Sequence[str]) -> list[str]:
     """Return what starts a command with --json in a process of its own."""
-    return [sys.executable, "-m", "tuneworthy", *words, "--json"]
+    return [sys.executable, "-P", "-m", "tuneworthy", *words, "--json"]
 
 
 def called(words: Sequence[str], folder: Path) -> dict[str, Any]:

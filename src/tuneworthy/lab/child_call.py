@@ -26,6 +26,7 @@ def start_child(
     name: str, target: Callable[..., None], *given: Any, duplex: bool = True
 ) -> tuple[Any, Connection]:
     """Start `target(pipe, *given)` in a process; return the process and our end of the pipe."""
+    os.environ["PYTHONSAFEPATH"] = "1"  # else it imports from the folder in which the lab started
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex)
     process = context.Process(target=target, args=(theirs, *given), name=name, daemon=True)

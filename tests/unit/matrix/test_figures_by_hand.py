@@ -15,7 +15,7 @@ from tuneworthy.matrix.abstention import answering_only_sure, confidence
 from tuneworthy.matrix.columns import column
 from tuneworthy.matrix.detectable import detectable_by, visible_differences
 from tuneworthy.matrix.judge_correction import GradedRows
-from tuneworthy.records.answer import Answer
+from tuneworthy.records.answer import Answer, Score
 from tuneworthy.records.split import Part, Split
 
 
@@ -70,6 +70,15 @@ def test_equal_answers_that_are_repeated_are_told():
     assert with_repeats(1).alike_note.startswith("2 answers to each row, always alike")
 
 
+def test_scores_of_answers_that_differ_are_drawn():
+    (first, *_) = runs("a", even)
+    said = tuple(Answer(case=a.case, text="x", repeats=(Answer(case=a.case, text="y"),))
+                 for a in first.answers)  # fmt: skip
+    scores = tuple(Score(value=0.5, repeats=(1.0, 0.0)) for _ in said)
+    drawn = column([first.model_copy(update={"answers": said, "scores": scores})]).draws
+    assert drawn == {answer.case: (1.0, 0.0) for answer in said}
+
+
 def test_twice_the_answers_are_as_many_rows_as_their_share_says():
     draws = {f"c{i:02}": (0.0, 1.0) if i < 8 else (float(i % 2),) * 2 for i in range(20)}
     told = told_of(draws)
@@ -95,9 +104,20 @@ def test_a_pair_of_twins_shows_what_half_as_many_rows_show():
             runs("a", lambda i: float(i not in lost)), runs("b", lambda i: float(i not in won)),
             groups=groups,
         ).difference("a", "b")  # fmt: skip
-        return detectable_by(pair, 0.1)[0]
+        shown, differ = detectable_by(pair, 0.1)
+        # 36 wins and 12 losses in 60 rows; at a difference of .1, 12 losses and 18 wins differ
+        wider = pair.standard_error / sqrt((48 / 60 - 0.4**2) / 60)
+        assert differ == pytest.approx(0.5)
+        assert shown == pytest.approx(shown_at_once(60) * max(1, wider) * sqrt(0.5 / 60), rel=0.01)
+        return shown
 
     assert smallest(groups) / smallest({}) == pytest.approx(sqrt(2), rel=0.15)
+
+
+def shown_at_once(n):
+    """Return how many standard errors a difference must have to be shown in 8 of 10 cases."""
+    both = 1.959964 + 0.841621
+    return both * sqrt(n / (n + both**2))
 
 
 def test_the_same_answer_of_two_arms_differs_by_0_although_nobody_graded_it():

@@ -66,6 +66,7 @@ def test_no_diagnosis_argues_against_nothing():
 @pytest.mark.parametrize("char", ["\x80", "\x9f", "\x7f", "\x1b"])
 def test_control_characters_are_shown_by_their_number(char):
     assert visible(f"a{char}b") == f"a\\x{ord(char):02x}b"
+    assert visible("a\nb\tc") == r"a\nb\tc"
 
 
 def test_pieces_and_a_whole_text_reach_a_device():

@@ -151,6 +151,7 @@ def test_too_few_rows_are_told_as_such():
 @pytest.mark.usefixtures("_few_pairs")
 def test_of_one_answer_a_row_only_the_worst_case_is_known():
     report = flip_report(Design(), answers(1), GatePolicy(0.1))
+    assert report.k == 1
     assert (report.rates, report.needed, report.now) == ((), None, None)
     assert 0.3 < report.most.flips <= 0.6
 

@@ -5,13 +5,16 @@ import pytest
 import verdict_scenes as scenes
 from test_pairwise_votes import click, query, votes
 
+from tuneworthy.matrix.sizing import VerdictAssurance
 from tuneworthy.records.case import Message, Query
 from tuneworthy.records.evidence import Policy
 from tuneworthy.records.reason import Reason
+from tuneworthy.verdict.contest import find_undecided_pair
 from tuneworthy.verdict.decide import decide, standing_so_far
 from tuneworthy.verdict.missing import reasons_for_nulls
 from tuneworthy.verdict.open_pairs import pairs_left_open
 from tuneworthy.verdict.phrases import amount, as_sentence
+from tuneworthy.verdict.rule import apply_rule, ladder_scenarios
 from tuneworthy.verdict.rungs import _with_gain
 from tuneworthy.verdict.sequential import PairStream, gold_rows
 
@@ -115,11 +118,47 @@ def test_an_arm_of_unknown_tool_is_named_in_the_key_to_write():
 
 
 def test_a_cost_that_nobody_set_is_named():
-    found = changed(scenes.worked()[0], "tune", build_usd=None, missing={})
     priced = Policy(margin=0.05, value_of_correct=0.05, requests_per_month=40000)
-    verdict = decide(found, (), priced)
-    at = [row["name"] for row in verdict.economics["arms"]].index("tune")
-    assert verdict.missing[f"/economics/arms/{at}/build_usd"].startswith("not known: ")
+
+    def told(missing):
+        found = changed(scenes.worked()[0], "tune", build_usd=None, missing=missing)
+        verdict = decide(found, (), priced)
+        at = [row["name"] for row in verdict.economics["arms"]].index("tune")
+        return verdict.missing[f"/economics/arms/{at}/build_usd"]
+
+    assert told({}).startswith("not known: ")
+    assert told({"build_usd": "nobody counted the hours"}) == "nobody counted the hours"
+
+
+def test_a_verdict_is_one_line_for_people():
+    line = decide(scenes.ladder_up_to("schema"), (), PLAIN).__rich__()
+    assert line == "use schema: schema · firm"
+    none = decide(scenes.no_better(300, 0.3, 0.5, 0.12), (), PLAIN).__rich__()
+    assert none == "use none · firm"
+
+
+def test_all_rows_are_no_part_of_them():
+    found = scenes.ladder_up_to("tune").model_copy(update={"train": 320})
+    whole, part = (changed(found, "tune", options={"rows": rows}) for rows in (320, 319))
+    assert "learnt from" not in decide(whole, (), PLAIN).because
+    assert "`tune` learnt from 319 of 320 rows" in decide(part, (), PLAIN).because
+
+
+def test_a_ruling_says_whether_it_climbed():
+    def reason(found):
+        return apply_rule(ladder_scenarios(found, PLAIN), PLAIN).reason
+
+    assert reason(scenes.ladder_up_to("schema")) == "climbed"
+    assert reason(scenes.ladder_up_to("keep", gain=0.0)) == "first rung"
+
+
+def test_no_verdict_becomes_firm_by_the_rows_that_it_has():
+    found = scenes.worked()[0]
+    laid = ladder_scenarios(found, PLAIN)
+    pair = find_undecided_pair(found, PLAIN, laid.seen, apply_rule(laid, PLAIN))
+    assert isinstance(pair.outlook, VerdictAssurance)
+    assert pair.outlook.chance(found.n) == pair.outlook.chance(found.n - 1) == 0
+    assert 0 < pair.outlook.chance(4 * found.n) <= 1
 
 
 def test_a_click_that_may_stand_has_no_word_against_it():

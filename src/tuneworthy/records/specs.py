@@ -28,7 +28,7 @@ _WORDS_OF_NEED = {
 
 
 def specs(task: Task) -> list[Spec]:
-    """Return the arms of a task in ladder order, one per recorded system.
+    """Return the arms of a task in ladder order, each recorded system among them.
 
     Raises TaskError for an unknown arm, unknown options, a duplicate name or an empty list.
     """
@@ -43,11 +43,13 @@ def specs(task: Task) -> list[Spec]:
             and (task.decider or "decision" not in load("arms", name).NEEDS)
             for options in ({}, *variants(name))
         ]
-        wanted += [("answers", {"name": name}) for name in task.answers]
     else:
         wanted = [pair for entry in task.arms for pair in _expand_entry(entry, task)]
     if not wanted:
         raise TaskError("`arms` is an empty list", got="[]", fix="name an arm, or write `auto`")
+    recorded = [("answers", {"name": name}) for name in task.answers]
+    recorded += [("present", {})] if task.present and task.present.answers else []
+    wanted += [pair for pair in recorded if pair not in wanted]
     arms = [_make_spec(name, options, task) for name, options in wanted]
     wanted = _with_companions(wanted, task)  # all options are checked now
     arms += [_make_spec(name, options, task) for name, options in wanted[len(arms) :]]

@@ -29,7 +29,7 @@ from tuneworthy.matrix.columns import repeats_of
 from tuneworthy.matrix.design import Design
 from tuneworthy.matrix.sizing import tail_at_look
 from tuneworthy.records.evidence import Pair
-from tuneworthy.stats.betting import not_rejected
+from tuneworthy.stats.betting import BettingTest
 from tuneworthy.stats.distributions import binomial_chance, binomial_tail, normal_quantile
 from tuneworthy.stats.graded import EXACT_BELOW, discordant_bounds
 from tuneworthy.suite import write as write_task
@@ -293,7 +293,10 @@ def sequence(studies: int, n: int, differ: float, gain: float) -> dict[str, Any]
     ups, downs = (differ + gain) / 2, (differ - gain) / 2
     drawn = rng.random((studies, n))
     values = np.where(drawn < ups, 1.0, np.where(drawn < ups + downs, -1.0, 0.0))
-    alive = not_rejected(values, np.array([0.0]), 2 * TAIL, n)[:, -1, 0]
+    bets = BettingTest(np.array([0.0]), 2 * TAIL, studies)
+    for at in range(n):
+        bets.see(values[:, at], n)
+    alive = bets.living[:, 0]
     wins, losses = (values > 0).sum(1), (values < 0).sum(1)
     second = tail_at_look(TAIL, 2, [(1, 0.5)])
     return {"sequence": round(float((~alive & (values.mean(1) > 0)).mean()), 4),

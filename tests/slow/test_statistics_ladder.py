@@ -10,10 +10,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "stats"))
 
 import stats_folded as folded
 import stats_graded as graded
+import stats_looks
 import stats_worlds as worlds
 
 from tuneworthy.matrix import ladder
-from tuneworthy.stats import betting, bounds, power
+from tuneworthy.stats import bounds, power
 from tuneworthy.stats.clusters import Folds, fold_width_factor
 from tuneworthy.stats.graded import discordant_bounds
 
@@ -231,7 +232,7 @@ def test_p19_peeking_is_safe_with_the_betting_bound_only(runs):
     looks = np.arange(30, n + 1, 30)
     for _ in range(0, runs, 100):
         D = rng.choice([-1.0, 0.0, 1.0], (100, n), p=[0.1, 0.8, 0.1])
-        living = betting.not_rejected(D, np.zeros(1), 2 * level, n)[..., 0]
+        living = stats_looks.not_rejected(D, np.zeros(1), 2 * level)[..., 0]
         misses += int((~living[:, -1]).sum())
         wins, losses = (D > 0).cumsum(1)[:, looks - 1], (D < 0).cumsum(1)[:, looks - 1]
         out = np.zeros(100, bool)

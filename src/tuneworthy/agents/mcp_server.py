@@ -75,7 +75,7 @@ def mcp_server(root: Path) -> MCPServer[Any]:
         """Return a task file's name and its folder."""
         path = inside(root, task)
         path = path / "task.yaml" if path.is_dir() else path
-        return path.name, path.parent
+        return f"./{path.name}", path.parent  # else a name that begins with - is an option
 
     async def command(words: list[str], folder: Path) -> dict[str, Any]:
         return await anyio.to_thread.run_sync(partial(called, words, folder))

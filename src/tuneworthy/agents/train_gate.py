@@ -97,8 +97,9 @@ def _verdict(task: Path) -> dict[str, Any]:
 def _newer_file(task: Path) -> str:
     """Return the name of a file of the task that was changed after its verdict; "" if none was."""
     written = (task.parent / _LATEST).stat().st_mtime
-    places = [task, *(task.parent / text for text in _texts(read_task(task).plain()))]
-    files = (file for place in places for file in (place.rglob("*") if place.is_dir() else [place]))
+    told = read_task(task)
+    files = [task, *(task.parent / text for text in _texts(told.plain()))]
+    files += (task.parent / told.data.docs).rglob("*") if told.data.docs else []
     newer = (file.name for file in files if file.is_file() and file.stat().st_mtime > written)
     return next(newer, "")
 

@@ -290,7 +290,8 @@ class _Building:
         return {name: str(value) for name, value in found.items()}
 
     def _artefact(self, pack: Pack, fingerprint: dict[str, str], model: str) -> Artefact:
-        task = self.session.task
+        task, cases = self.session.task, self.session.loaded.everyone
+        roles = {one.role for case in cases for one in case.messages[:-1]}
         return Artefact(
             id="",
             name=artefact_name(task.name, self.spec.arm),
@@ -304,6 +305,7 @@ class _Building:
             evidence=self.evidence.hash,
             expires=self._expiry.day,
             origin=digest(str(self._home.resolve()), 8),
+            roles=tuple(sorted(roles)),
         )
 
     @property

@@ -22,7 +22,7 @@ from tuneworthy.lab.own_folders import OwnFolders
 from tuneworthy.lab.problem import Problem
 from tuneworthy.lab.recordings import PACKAGE_RECORDS, RecordStore
 from tuneworthy.lab.run_process import OpenRunner, open_experiments
-from tuneworthy.lab.security import Access, last_access, write_access
+from tuneworthy.lab.security import Access, write_access
 from tuneworthy.lab.study_settling import OpenSettling
 from tuneworthy.records.errors import StoreError
 from tuneworthy.records.escape import visible
@@ -115,11 +115,7 @@ def open_lab(
     folder = make_lab_folder(working)
     host, port = where
     lock = _take_lock(folder)
-    if access is None:
-        kept = last_access(folder) if lock else None
-        access = (
-            Access(port, host, kept.secret) if kept and is_loopback(host) else Access(port, host)
-        )
+    access = access or Access(port, host)  # a new secret: another program had the port meanwhile
     records = RecordStore(PACKAGE_RECORDS, folder / "records")
     jobs = None
     if lock is not None:

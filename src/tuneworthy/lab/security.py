@@ -359,7 +359,7 @@ def _equal_in_constant_time(one: str, other: str) -> bool:
 
 
 def last_access(folder: Path) -> Access | None:
-    """Return secret and port of the folder's last lab for its open pages; None without one."""
+    """Return secret and port of the folder's last lab; None without one."""
     try:
         kept = json.loads(read_file(folder / "session.json", 4096))
         access = Access(int(kept["port"]), secret=str(kept["secret"]))

@@ -114,7 +114,8 @@ class Artefact(Record):
     instruction, output, metric and thinking settings. `files` maps each file of the folder, by its
     relative path, to its SHA-256. `evidence` is the verdict's evidence hash; `expires` is a date
     (ISO), or None where facts do not go stale. `origin` is a digest of the task's folder, by which
-    two tasks of one name are told apart; "" in older builds.
+    two tasks of one name are told apart; "" in older builds. `roles` are those of the turns before
+    the last one in the rows, None in older builds.
     """
 
     version: Literal[1, 2] = 2
@@ -132,6 +133,7 @@ class Artefact(Record):
     evidence: str = ""
     expires: str | None = None
     origin: str = ""
+    roles: tuple[str, ...] | None = None
 
 
 class System(Protocol):

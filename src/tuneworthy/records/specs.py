@@ -28,9 +28,10 @@ _WORDS_OF_NEED = {
 
 
 def specs(task: Task) -> list[Spec]:
-    """Return the arms of a task in ladder order, each recorded system among them.
+    """Return the arms of a task in ladder order.
 
-    Raises TaskError for an unknown arm, unknown options, a duplicate name or an empty list.
+    Recorded answers are among them: today's, and all others unless `arms` names some. Raises
+    TaskError for an unknown arm, unknown options, a duplicate name or an empty list.
     """
     if task.arms == "auto":
         wanted: list[tuple[str, dict[str, Any]]] = [
@@ -47,9 +48,10 @@ def specs(task: Task) -> list[Spec]:
         wanted = [pair for entry in task.arms for pair in _expand_entry(entry, task)]
     if not wanted:
         raise TaskError("`arms` is an empty list", got="[]", fix="name an arm, or write `auto`")
-    recorded = [("answers", {"name": name}) for name in task.answers]
-    recorded += [("present", {})] if task.present and task.present.answers else []
-    wanted += [pair for pair in recorded if pair not in wanted]
+    logs: list[tuple[str, dict[str, Any]]] = [("answers", {"name": name}) for name in task.answers]
+    wanted += [] if any(pair in wanted for pair in logs) else logs
+    if task.present and task.present.answers and ("present", {}) not in wanted:
+        wanted.append(("present", {}))
     arms = [_make_spec(name, options, task) for name, options in wanted]
     wanted = _with_companions(wanted, task)  # all options are checked now
     arms += [_make_spec(name, options, task) for name, options in wanted[len(arms) :]]

@@ -84,20 +84,6 @@ def _living_slice(living: Array, of: slice) -> slice:
     return slice(of.start + int(there[0]), of.start + int(there[-1]) + 1)
 
 
-def not_rejected(streams: Array, candidates: Array, alpha: float, n_plan: int) -> Array:
-    """Return a mask of the candidate means that each stream has not rejected after each value.
-
-    `streams` is (R, T) with values in [-1, 1]; `candidates` (M,) in [-1, 1]. The result is (R, T,
-    M); see `BettingTest`. Bets are sized for `n_plan` values.
-    """
-    values = np.asarray(streams, float)
-    bets = BettingTest(candidates, alpha, values.shape[0])
-    out = np.empty((*values.shape, np.size(candidates)), bool)
-    for at in range(values.shape[1]):
-        out[:, at] = bets.see(values[:, at], n_plan)
-    return out
-
-
 def candidate_means(step: float = 0.001) -> Array:
     """Return the candidate means from -1 to 1, `step` apart."""
     return np.arange(0, 1 + step / 4, step / 2) * 2 - 1

@@ -123,7 +123,7 @@ def test_a_person_is_asked_before_money_is_spent(paid, answer, runs, mode):
     found = walk(folder, do, elicitation_callback=person, mode=mode)
     assert asked == ["task.yaml sends paid requests: at most $2.50, 60 minutes"]
     assert ("run" in found) == runs
-    assert started == ([["run", "task.yaml", "--minutes", "5m"]] if runs else [])
+    assert started == ([["run", "./task.yaml", "--minutes", "5m"]] if runs else [])
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,24 @@ def test_a_verdict_does_not_speak_for_newer_rows_or_another_task(told, name):
     assert may_train(path).allowed
 
 
+def rewritten(path, **keys):
+    path.write_text(json.dumps(json.loads(path.read_text()) | keys), "utf-8")
+
+
+def test_only_the_documents_count_as_a_folder(told):
+    path = told()
+    for name in ("docs", "elsewhere"):
+        (path.parent / name).mkdir()
+        (path.parent / name / f"{name}.md").write_text("a")
+        os.utime(path.parent / name / f"{name}.md", (4e9, 4e9))
+    rewritten(path, instruction="elsewhere")
+    os.utime(path, (1e9, 1e9))
+    assert may_train(path, closed=True).allowed
+    rewritten(path, data={"file": "rows.jsonl", "docs": "docs"})
+    os.utime(path, (1e9, 1e9))
+    assert "docs.md is newer than the verdict" in may_train(path, closed=True).why
+
+
 def test_a_verdict_of_another_task_of_the_folder_does_not_hold(told):
     found = may_train(told(task={"name": "another"}), closed=True)
     assert (found.allowed, found.measured) == (False, False)

@@ -297,7 +297,8 @@ def test_i117_i127_i136_contents(remote):
     "usage",
     [None, {}, {"prompt_tokens": -5, "completion_tokens": 3},
      {"prompt_tokens": 10**9, "completion_tokens": 3}, {"prompt_tokens": True},
-     {"prompt_tokens": "12", "completion_tokens": 1.5}],
+     {"prompt_tokens": "12", "completion_tokens": 1.5},
+     {"prompt_tokens": 0, "completion_tokens": 0}],
 )  # fmt: skip
 def test_i128_a41_absurd_usage_counts_the_worst_case(remote, usage):
     purse = Purse(usd=1)
@@ -306,6 +307,15 @@ def test_i128_a41_absurd_usage_counts_the_worst_case(remote, usage):
     assert reply.usd is None
     assert reply.tokens_in is None
     assert purse.spent[0] > Decimal("0.00002"), "the reservation stays"
+
+
+def test_p3_an_answer_has_more_tokens_than_a_server_may_say(remote):
+    purse, long = Purse(usd=1), {"content": "word " * 200}
+    told = says(message=long, usage={"prompt_tokens": 3, "completion_tokens": 3})
+    reply = one(remote(told, purse=purse, price=PRICE)[1])
+    assert (reply.tokens_in, reply.tokens_out, reply.usd) == (3, None, None)
+    told = says(message=long, usage={"prompt_tokens": 3, "completion_tokens": 4})
+    assert one(remote(told, purse=Purse(usd=1), price=PRICE)[1]).tokens_out == 4
 
 
 def test_the_cap_counts_what_a_server_writes_beyond_the_limit(remote):

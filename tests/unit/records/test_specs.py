@@ -17,7 +17,7 @@ from tuneworthy.records.specs import (
     uses_vectors,
     variant_of,
 )
-from tuneworthy.records.task import Data, Output, Success, Task
+from tuneworthy.records.task import Data, Output, Present, Success, Task
 
 
 def task(arms):
@@ -81,6 +81,11 @@ def test_recorded_systems_are_named_one_by_one_or_all_at_once():
 
     assert names(given("old")) == ["old"]
     assert sorted(names(given("answers"))) == ["new", "old"]
+    assert sorted(names(given("tfidf"))) == ["new", "old", "tfidf"], "none is left out unasked"
+    today = Present(answers="today.jsonl")
+    assert sorted(names(given("tfidf", "old").model_copy(update={"present": today}))) == [
+        "old", "present", "tfidf",
+    ]  # fmt: skip
     with pytest.raises(TaskError, match="two arms have one name") as caught:
         specs(given("old", "answers"))
     assert caught.value.where == "task.yaml answers.old"

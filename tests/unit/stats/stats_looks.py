@@ -9,6 +9,7 @@ from scipy.stats import norm
 from stats_worlds import answers
 
 from tuneworthy.stats import bounds
+from tuneworthy.stats.betting import BettingTest
 from tuneworthy.stats.graded import discordant_bounds
 from tuneworthy.stats.look_cost import look_cost
 
@@ -156,3 +157,9 @@ def cells(rng, studies, n, rho, q=0.75):
     yield "failing rows memorised", world(memorised, _open_and_locked)
     found = gain_found(rng, studies, n, rho, q)
     yield "a true gain of 2 points a look", found
+
+
+def not_rejected(streams, candidates, alpha):
+    """(R, T, M) whether stream R has not rejected a candidate mean (M,) after its value T."""
+    bets = BettingTest(candidates, alpha, len(streams))
+    return np.stack([bets.see(now, streams.shape[1]).copy() for now in streams.T], 1)

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import stats_votes
+from stats_looks import not_rejected
 
 from tuneworthy.records.settlement import share_of_wrong_votes
 from tuneworthy.stats.betting import (
     BettingTest,
     ConfidenceSequence,
     candidate_means,
-    not_rejected,
 )
 
 
@@ -33,9 +33,9 @@ def test_the_worked_example_is_firm_at_input_351():
 def test_streams_side_by_side_are_streams_one_by_one():
     rng = np.random.default_rng(3)
     streams, candidates = rng.choice([-1.0, 0.0, 1.0], (5, 80)), candidate_means(0.1)
-    together = not_rejected(streams, candidates, 0.05, 80)
+    together = not_rejected(streams, candidates, 0.05)
     for row, stream in zip(together, streams, strict=True):
-        assert (row == not_rejected(stream[None], candidates, 0.05, 80)[0]).all()
+        assert (row == not_rejected(stream[None], candidates, 0.05)[0]).all()
 
 
 def test_what_nobody_could_say_never_helps_either_side():

@@ -35,8 +35,7 @@ def _demands(case: Case, right: str) -> list[dict[str, Any]]:
 
 def _number(case: Case, right: str) -> list[dict[str, Any]]:
     last = right.split("####")[-1].replace(",", "").strip()
-    wanted = f"{_NUMBER} === Number({json.dumps(last)})"
-    return [{"type": "javascript", "value": _literal(wanted)}]
+    return [{"type": "javascript", "value": _literal(f"{_NUMBER} === Number({json.dumps(last)})")}]
 
 
 def _folded(text: str) -> str:

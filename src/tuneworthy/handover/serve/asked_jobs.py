@@ -87,6 +87,14 @@ def _system_job(asked: ChatRequest, target: Target, wake: Callable[[], None]) ->
             )
     if asked.messages[-1].role != "user":
         raise bad_field("messages", "The last message must be the user's: it is the task's input.")
+    roles = system.artefact.roles
+    if roles is not None and (odd := {one.role for one in asked.messages[:-1]} - {*roles}):
+        raise bad_field(
+            "messages",
+            f"'{target.name}' was measured on rows without a turn before the input by:"
+            f" {', '.join(sorted(odd))}; send messages as in the rows{raw}.",
+            "unsupported_value",
+        )
     if asked.top is not None and not follows_system(system):
         raise bad_field("logprobs", f"'{target.name}' gives no log-probabilities.", "unsupported")
     query = Query(id=digest([m.plain() for m in asked.messages], 16), messages=asked.messages)

@@ -21,6 +21,7 @@ from tuneworthy.store import signals
 
 _MOST_NAME_CHARACTERS = 200  # kept of a model's name or fingerprint
 _MOST_REQUEST_TOKENS = 10_000_000  # of one request: above any context window, so more is no count
+_MOST_TOKEN_BYTES = 256  # longer than any token; fewer tokens than a text has bytes by it: no count
 
 
 def read_reply(answer: Mapping[str, Any], limits: Limits, asked: int) -> Reply:
@@ -43,7 +44,8 @@ def read_reply(answer: Mapping[str, Any], limits: Limits, asked: int) -> Reply:
     text = parted.text
     if limits.grammar is not None and limits.grammar.kind == "labels":
         text = _label_in(text)
-    used = _tokens(usage, max(asked, _MOST_REQUEST_TOKENS))
+    least = -(-len(content.encode("utf-8", "replace")) // _MOST_TOKEN_BYTES)
+    used = _tokens(usage, least, max(asked, _MOST_REQUEST_TOKENS))
     if used["tokens_thought"] is None and reasons:
         used["tokens_thought"] = _estimate_reasoning(used["tokens_out"], thought, text)
     own = (used["tokens_out"] or 0) - (used["tokens_thought"] or 0)
@@ -110,13 +112,12 @@ def _label_in(text: str) -> str:
     return str(value[LABEL]) if isinstance(value, dict) and LABEL in value else text
 
 
-def _tokens(usage: Mapping[str, Any], most: int) -> dict[str, int | None]:
+def _tokens(usage: Mapping[str, Any], least: int, most: int) -> dict[str, int | None]:
     """Return {Reply field: tokens or None} of a usage record; `tokens_out` has reasoning."""
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    prompt, made = (
-        count_tokens(usage.get(k), most) for k in ("prompt_tokens", "completion_tokens")
-    )
+    prompt = count_tokens(usage.get("prompt_tokens"), most, 1)
+    made = count_tokens(usage.get("completion_tokens"), most, least)
     reasoned = count_tokens(_stated_reasoning_tokens(usage), most)
     if reasoned and made is not None and prompt is not None:
         # xAI, Gemini count it separately
@@ -134,9 +135,9 @@ def _estimate_reasoning(made: int | None, thought: str, text: str) -> int:
     return min(made, max(1, round(made * share)))
 
 
-def count_tokens(value: Any, most: int) -> int | None:
-    """Return a server's count of tokens if it is one from 0 to `most`, else None."""
-    sane = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+def count_tokens(value: Any, most: int, least: int = 0) -> int | None:
+    """Return a server's count of tokens if it is one from `least` to `most`, else None."""
+    sane = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
     return value if sane else None
 
 

@@ -202,3 +202,19 @@ def test_the_system_turn_of_a_row_stays_with_it(engine, tmp_path):
     with served({"hf:tiny": engine}, [system], tmp_path) as (address, _):
         body = {"model": "tickets", "messages": [m.plain() for m in turns]}
         assert text_of(post(address, body)) == truth
+
+
+def test_p17_turns_that_no_row_had_are_refused(engine, tmp_path):
+    turns = [{"role": "system", "content": "Own."}, *says("refund", "tickets")["messages"]]
+    earlier = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    for roles, body, status in (
+        ((), turns, 400), ((), turns[1:], 200), (("system",), turns, 200),
+        (("system",), [*earlier, *turns[1:]], 400), (None, turns, 200),
+    ):  # fmt: skip
+        system = Prompted(artefact(model="hf:tiny", roles=roles), engine)
+        with served({"hf:tiny": engine}, [system], tmp_path) as (address, _):
+            found, told = post(address, {"model": "tickets", "messages": body})
+            assert found == status
+            assert (
+                status == 200 or "without a turn before the input by: " in told["error"]["message"]
+            )

@@ -109,10 +109,10 @@ def _run_unit(runner: Runner, unit: Unit) -> Run:
         run = _measured_run(runner, unit, identity)
     except DoesNotApply as error:
         run = _empty_run(unit, Reason.of(*error.args), "skipped")
-    except DoesNotFit as error:
-        return _empty_run(unit, Reason.of(str(error)))  # not stored: memory may be free later
     except (ModelError, NumericError) as error:
-        run = _empty_run(unit, Reason.of(str(error)))
+        run = _empty_run(unit, Reason.of(" ".join(str(error).split())))
+        if isinstance(error, DoesNotFit):
+            return run  # not stored: memory may be free later
     except ProviderError as error:
         if base_failed(runner.models, unit.spec, error):
             raise

@@ -132,7 +132,9 @@ def test_d8_a_moved_alias_fails_the_arms_after_it_and_keeps_those_before(study):
     done = study(turn)[2]()
     arms = {a.name: a for a in done.results.evidence.arms}
     assert (arms["zero_shot"].state, arms["few_shot"].state) == ("measured", "failed")
-    assert "m-1, then m-2" in str(arms["few_shot"].because)
+    because = str(arms["few_shot"].because)
+    assert "m-1, then m-2" in because
+    assert "\n" not in because, "a reason is one line"
     served = {a.served for r in done.results.runs if r.fingerprint for a in r.answers}
     assert served == {"m-1"}
 

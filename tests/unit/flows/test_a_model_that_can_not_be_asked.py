@@ -84,7 +84,7 @@ def test_d4_the_base_model_that_can_not_be_opened_is_an_error(tmp_path):
 
 def test_d4_where_no_arm_is_left_the_model_is_named(tmp_path):
     path = studies.write(tmp_path, arms=["majority", "bigger"], bigger="scripted:nobody",
-                         model=studies.MODEL)  # fmt: skip
+                         model=studies.MODEL, present=None)  # fmt: skip
     with pytest.raises(ModelError, match="no candidate could be measured") as caught:
         run(path, BRIEF)
     assert "no scripted model has this name" in json.dumps(caught.value.plain())

@@ -20,7 +20,7 @@ def states(study):
 
 
 def test_a_study_goes_on_with_what_had_no_room_and_stays_one_look(tmp_path):
-    task = studies.write(tmp_path, arms=ARMS, budget={"minutes": 1e-5})
+    task = studies.write(tmp_path, arms=ARMS, budget={"minutes": 1e-5}, present=None)
     first = run(task)
     assert states(first)["optimised_prompt"] == ("skipped", NO_ROOM)
     assert [(s.arm, s.do) for s in first.results.steps] == [("optimised_prompt", "leave out")]

@@ -267,7 +267,7 @@ def test_free_text_is_settled_in_points_of_preference(tmp_path):
     [
         ({"data": {"file": "rows.jsonl"}}, "no inputs to settle on"),
         ({"success": {"margin": 0.9}}, "the verdict is firm"),
-        ({"arms": ["present", "majority"]}, "no label would make"),
+        ({"arms": ["present", "majority"], "answers": {}}, "no label would make"),
     ],
 )
 def test_where_nothing_can_be_settled_it_says_why(tmp_path, change, what):

@@ -98,7 +98,7 @@ def test_a_stop_in_the_first_look_names_every_arm_that_waits(tmp_path, monkeypat
 
 
 def test_a_stop_before_anything_is_measured_gives_none_and_loses_nothing(tmp_path, monkeypatch):
-    task = studies.write(tmp_path, arms=ARMS)
+    task = studies.write(tmp_path, arms=ARMS, present=None)
     with pytest.raises(StopRequested) as stop, interrupted(monkeypatch, "zero_shot"):
         run(task)
     assert stop.value.exit_code == 130

@@ -169,7 +169,7 @@ def test_errors_count_as_wrong_and_are_never_dropped(tmp_path):
 
 def test_arms_without_anything_to_measure_are_an_error(tmp_path):
     with pytest.raises(DataError, match="no arm applies"):
-        run(studies.write(tmp_path, arms=["majority"]))
+        run(studies.write(tmp_path, arms=["majority"], present=None))
     with pytest.raises(TaskError, match="empty"):
         run(studies.write(tmp_path / "b", arms=[]))
     with pytest.raises(TaskError, match="twice"):
@@ -186,7 +186,8 @@ def test_a_remote_model_without_a_cap_is_refused(tmp_path):
     "prompts", [["few_shot"], ["zero_shot", "few_shot"]], ids=["one prompt arm", "two"]
 )
 def test_constrained_stands_on_the_best_prompt_even_where_there_is_only_one(tmp_path, prompts):
-    study = run(studies.write(tmp_path, arms=["majority", *prompts, "constrained"]))
+    arms = ["majority", *prompts, "constrained"]
+    study = run(studies.write(tmp_path, arms=arms, present=None))
     stood = {r.fold: r.recipe for r in study.results.runs if r.spec.arm == "constrained"}
     best = {}
     for one in study.results.runs:

@@ -10,7 +10,8 @@ from tuneworthy.report.page_parts import Columns, Table
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    path = studies.write(tmp_path_factory.mktemp("study"), 120, arms=["majority", "tfidf"])
+    path = studies.write(tmp_path_factory.mktemp("study"), 120, arms=["majority", "tfidf"],
+                         present=None)  # fmt: skip
     return study.run(path).results
 
 

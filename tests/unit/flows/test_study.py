@@ -8,7 +8,7 @@ from tests import studies
 from tuneworthy.flows.study import RunOptions, check, plan, run
 from tuneworthy.measure import timing
 from tuneworthy.measure.planning import Speed
-from tuneworthy.records.errors import DataError, StoreError, TaskError
+from tuneworthy.records.errors import StoreError, TaskError
 from tuneworthy.records.results import Results
 from tuneworthy.store.store import open_ledger
 
@@ -168,7 +168,7 @@ def test_errors_count_as_wrong_and_are_never_dropped(tmp_path):
 
 
 def test_arms_without_anything_to_measure_are_an_error(tmp_path):
-    with pytest.raises(DataError, match="no arm applies"):
+    with pytest.raises(TaskError, match="a reference alone"):
         run(studies.write(tmp_path, arms=["majority"], present=None))
     with pytest.raises(TaskError, match="empty"):
         run(studies.write(tmp_path / "b", arms=[]))

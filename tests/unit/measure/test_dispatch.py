@@ -20,7 +20,11 @@ from tuneworthy.store import signals
 from tuneworthy.store.store import open_ledger
 
 ROWS = 12
-SMALL = {"arms": ["majority", "zero_shot"], "data": {"file": "rows.jsonl", "folds": 2}}
+SMALL = {
+    "present": None,
+    "arms": ["majority", "zero_shot"],
+    "data": {"file": "rows.jsonl", "folds": 2},
+}
 
 
 @pytest.fixture

@@ -62,6 +62,13 @@ def _folder_records(folder: Path, shown: str) -> Iterator[RawRow]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and path.suffix.lower() in _TEXTS and not f"/{name}".count("/."):
+            if not name.isprintable():
+                raise DataError("the name of a document can't be shown", where=shown,
+                                got=repr(name), fix="rename the file")  # fmt: skip
+            if not path.resolve().is_relative_to(folder.resolve()):
+                raise DataError("a link leads out of the folder of documents",
+                                where=f"{shown}/{name}", got=str(path.resolve()),
+                                fix="copy the file into the folder, or remove the link")  # fmt: skip
             text = _TEXTS[path.suffix.lower()](path, f"{shown}/{name}")
             yield RawRow(f"{shown}/{name}", {"id": name, "title": path.stem, "text": text})
 
@@ -84,7 +91,7 @@ def _pdf_text(path: Path, shown: str) -> str:
     pypdf = _library("pypdf", shown)
     try:
         return "\n\n".join(page.extract_text() for page in pypdf.PdfReader(path).pages)
-    except (pypdf.errors.PyPdfError, ValueError, KeyError, RecursionError) as error:
+    except Exception as error:  # on a damaged file it raises of any kind
         fix = "write it again as PDF or as text, or move it away"
         got = str(error)[:200]
         raise DataError("a document can't be read", where=shown, got=got, fix=fix) from None

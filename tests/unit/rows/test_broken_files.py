@@ -15,6 +15,7 @@ from tuneworthy.records.strict_json import RefusedJson, strict_json
 from tuneworthy.rows import load as load_rows
 from tuneworthy.rows.bad_rows import RawRow, ReadCount, RowFault
 from tuneworthy.rows.containers import inspect_archive
+from tuneworthy.rows.containers.arrow import _read as arrow_rows
 from tuneworthy.rows.importing import ImportOptions, import_rows
 from tuneworthy.rows.table_columns import Choice
 
@@ -194,6 +195,21 @@ def test_a_column_that_stands_twice_is_refused_in_every_table(tmp_path, capsys):
     (tmp_path / "t.csv").write_text("b," + (tmp_path / "t.csv").read_text().replace("\n", "\nx,"))
     assert run(["compare", "t.csv", "--a", "team", "--b", "b", "--gold-column", "gold"]) == 5
     assert "a column stands twice" in capsys.readouterr().err
+
+
+def test_durations_and_dates_that_python_lacks_in_parquet(tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    took = arrow.array([1500], arrow.duration("ms"))
+    nested = arrow.array([{"took": 1500}], arrow.struct([("took", arrow.duration("ms"))]))
+    made = arrow.table({"input": ["a"], "output": ["b"], "took": took, "all": nested})
+    parquet.write_table(made, tmp_path / "t.parquet")
+    (row,) = arrow_rows(tmp_path / "t.parquet", "t.parquet", "broken")
+    assert row.fields["took"] == "0:00:01.500000"
+    assert row.fields["all"] == {"took": "0:00:01.500000"}
+    far = arrow.array([10**15], arrow.date64())
+    parquet.write_table(arrow.table({"input": ["a"], "day": far}), tmp_path / "u.parquet")
+    (fault,) = arrow_rows(tmp_path / "u.parquet", "u.parquet", "broken")
+    assert fault.fix == "save it again"
 
 
 def test_a_column_that_stands_twice_and_bytes_in_parquet(tmp_path):

@@ -1,6 +1,8 @@
 """Documents in a folder of files: each is one document, whatever its form."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from tests import studies
@@ -101,3 +103,34 @@ def test_few_answers_about_documents_stay_labels(folder, tmp_path, monkeypatch, 
     assert run(["init", "qa.jsonl", "--docs", "handbook", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["task"] == "task.yaml"
     assert read_task(tmp_path / "task.yaml").output.type == "label"
+
+
+def test_p24_a_link_out_of_the_folder_and_a_name_that_is_no_text_are_refused(tmp_path):
+    folder = tmp_path / "handbook"
+    folder.mkdir()
+    (folder / "a.txt").write_text("A.")
+    (folder / "b.txt").symlink_to(folder / "a.txt")
+    assert [doc.id for doc in read_docs(folder, "handbook")] == ["a.txt", "b.txt"]
+    (tmp_path / "secret.txt").write_text("Mine.")
+    (folder / "c.txt").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(DataError, match="leads out of the folder") as refused:
+        read_docs(folder, "handbook")
+    assert refused.value.where == "handbook/c.txt"
+    (folder / "c.txt").unlink()
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.txt")).write_text("B.")
+    with pytest.raises(DataError, match="can't be shown"):
+        read_docs(folder, "handbook")
+
+
+@pytest.mark.parametrize("error", [AssertionError, TypeError, AttributeError])
+def test_a_pdf_on_which_its_library_fails_is_named(tmp_path, monkeypatch, error):
+    import pypdf
+
+    def fail(path):
+        raise error("inside")
+
+    monkeypatch.setattr(pypdf, "PdfReader", fail)
+    (tmp_path / "a.pdf").write_bytes(b"%PDF")
+    with pytest.raises(DataError, match="can't be read") as refused:
+        read_docs(tmp_path, "docs")
+    assert refused.value.where == "docs/a.pdf"

@@ -86,7 +86,7 @@ def _read(file: Path, name: str, broken: str, start: int = 0) -> Iterator[RawRow
             return
         with optional_package("pyarrow.parquet", file).ParquetFile(file) as table:
             yield from _numbered_rows(table.schema_arrow, table.iter_batches(_BATCH), name, start)
-    except (arrow.ArrowException, OSError, ValueError) as error:
+    except (arrow.ArrowException, OSError, ValueError, OverflowError, TypeError) as error:
         yield RowFault(file.name, broken, str(error)[:200], "save it again", lost=inf)
 
 
@@ -130,4 +130,4 @@ def _plain_value(value: Any) -> Any:
         return [_plain_value(one) for one in value]
     if isinstance(value, dict):
         return {key: _plain_value(one) for key, one in value.items()}
-    return value
+    return value if isinstance(value, str | int | float | None) else str(value)  # a duration, say

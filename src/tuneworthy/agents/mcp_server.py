@@ -84,7 +84,7 @@ def mcp_server(root: Path) -> MCPServer[Any]:
         name, folder = place(task)
         found = await command(["report", str(folder), *words], root)
         if "result" in found:
-            check_task(folder / name, found["result"])
+            check_task(folder / name)
         return found
 
     async def planned(task: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Whether a training may start: answered in a moment from the stored verdict for these rows.
 
-It reads task.yaml's latest verdict and the times of its files, and loads no row and no model. A
-verdict speaks for the rows only while no file of the task is newer than it.
+It reads the latest verdict beside task.yaml and hashes its files; it loads no row and no model. A
+verdict speaks for the rows only while each file of the task is as the study read it.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tuneworthy.records.errors import TaskError, TuneworthyError
-from tuneworthy.records.record import plain_file
-from tuneworthy.rows.taskfile import read_task
+from tuneworthy.records.record import file_sha256, plain_file
+from tuneworthy.rows.fingerprint import FILES_FILE, file_digests
 
 TRAINING = re.compile(
     r"\b(accelerate\s+launch|torchrun|deepspeed|axolotl|llamafactory-cli|trl\s+\w+|autotrain"
@@ -24,7 +23,7 @@ TRAINING = re.compile(
     r"|(sft|dpo|grpo|lora|qlora|distil)\w*\.(py|sh))\b",
     re.IGNORECASE,
 )
-_LATEST = Path("results/latest")
+_LATEST, _VERDICT = Path("results/latest"), "verdict.json"
 _KEYS = {"task", "use", "arm", "status", "because", "next"}
 _ASK = "measure first: `tuneworthy check`, `tuneworthy plan`, then `tuneworthy run`"
 
@@ -44,17 +43,16 @@ def may_train(task: Path, closed: bool = False, today: date | None = None) -> An
     holds (no study, newer rows, an end that has passed, a provisional one), `closed` refuses.
     """
     try:
-        verdict = _verdict(task)
-        check_task(task, verdict)
-        newer = _newer_file(task)
+        verdict = _latest(task, _VERDICT)
+        changed = _changed_file(task)
     except (OSError, ValueError, TuneworthyError) as error:
         why = str(error).partition("\n")[0]
         return Answer(not closed, False, f"no verdict holds for these rows ({why}): {_ASK}")
     use, arm, status = verdict["use"], verdict["arm"], verdict["status"]
     end = (verdict.get("economics") or {}).get("expires")
     said = f"the verdict for {task} is {use}{f' ({arm})' if arm else ''}, {status}"
-    if newer:
-        return Answer(not closed, False, f"{newer} is newer than the verdict: {_ASK}")
+    if changed:
+        return Answer(not closed, False, f"the verdict is not of this {changed}: {_ASK}")
     if end and date.fromisoformat(end[:10]) < (today or date.today()):
         return Answer(not closed, False, f"the verdict ended on {end[:10]}: {_ASK}")
     if status == "blocked":
@@ -75,42 +73,36 @@ def asks_to_train(event: dict[str, Any]) -> bool:
     return bool(TRAINING.search(words)) and "tuneworthy" not in words
 
 
-def check_task(task: Path, verdict: dict[str, Any]) -> None:
-    """Raise TaskError if a verdict is of another task: several may stand in one folder."""
-    if (name := read_task(task).name) != (other := verdict["task"]["name"]):
-        raise TaskError(f"the latest study here is of the task `{other}`", where=str(task),
-                        got=f"name: {name}", fix="`tuneworthy run` it")  # fmt: skip
+def check_task(task: Path) -> None:
+    """Raise TaskError if the latest study of a folder is of another task file, or an older one."""
+    try:
+        same = _latest(task, FILES_FILE).get(task.name) == file_sha256(task)
+    except (OSError, ValueError):
+        same = False
+    if not same:
+        raise TaskError("the latest study here is not of this file as it is now", where=str(task),
+                        fix="`tuneworthy run` it")  # fmt: skip
 
 
-def _verdict(task: Path) -> dict[str, Any]:
-    """Return the latest verdict of a task. Raise OSError or ValueError if there is none."""
+def _latest(task: Path, file: str) -> dict[str, Any]:
+    """Return a file of the latest study in a task's folder. Raise OSError or ValueError if none."""
     latest = task.parent / _LATEST
     if not latest.exists():
         raise ValueError("no study was run")
     name = plain_file(latest, 1000).decode("utf-8").strip()
-    found = json.loads(plain_file(latest.parent / name / "verdict.json"))
-    if not isinstance(found, dict) or not set(found) >= _KEYS:
+    found = json.loads(plain_file(latest.parent / name / file))
+    if not isinstance(found, dict) or (file == _VERDICT and not set(found) >= _KEYS):
         raise ValueError("the verdict can't be read")
     return found
 
 
-def _newer_file(task: Path) -> str:
-    """Return the name of a file of the task that was changed after its verdict; "" if none was."""
-    written = (task.parent / _LATEST).stat().st_mtime
-    told = read_task(task)
-    files = [task, *(task.parent / text for text in _texts(told.plain()))]
-    files += (task.parent / told.data.docs).rglob("*") if told.data.docs else []
-    newer = (file.name for file in files if file.is_file() and file.stat().st_mtime > written)
-    return next(newer, "")
+def _changed_file(task: Path) -> str:
+    """Return the name of a file of the task that is not as the latest study read it; "" if all are.
 
-
-def _texts(value: Any) -> Iterator[str]:
-    """Yield the texts in a task that may be paths: every short one of a line."""
-    if isinstance(value, dict | list):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _texts(one)
-    elif isinstance(value, str) and 0 < len(value) < 250 and value.isprintable() and value != ".":
-        yield value
+    So the verdict of another task file of the folder does not hold either.
+    """
+    now, read = file_digests(task), _latest(task, FILES_FILE)
+    return next((name for name in (*now, *read) if now.get(name) != read.get(name)), "")
 
 
 class TrainGateCallback:

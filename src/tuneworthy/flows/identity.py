@@ -5,6 +5,7 @@ If any part of the identity changes, it is another study. Opens no model.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,15 @@ from typing import Any
 from tuneworthy.measure.plan_cuts import spent_key
 from tuneworthy.metrics import fingerprint
 from tuneworthy.models import content_of
-from tuneworthy.models._roles import missing_packages, model_absent, untrainable, unusable
+from tuneworthy.models._roles import (
+    missing_packages,
+    model_absent,
+    untrainable,
+    unusable,
+    wanted_models,
+)
 from tuneworthy.models.encoder.encoder import Fetched, missing
+from tuneworthy.models.remote.endpoint import name_and_url
 from tuneworthy.records.code import ALL_SOURCES, code_version
 from tuneworthy.records.errors import TaskError
 from tuneworthy.records.reason import Reason
@@ -45,6 +53,9 @@ def study_identity(loaded: Loaded, available: Available) -> dict[str, Any]:
     read = input_digests(loaded)
     if loaded.docs:  # other passages are found with the encoder
         read["encoder"] = str(available["vectors"] or "")
+    named = wanted_models(loaded.task).values()
+    if any(spec.startswith("openai:") and not name_and_url(spec)[1] for spec in named):
+        read |= {name: url for name in ("OPENAI_BASE_URL",) if (url := os.environ.get(name))}
     return {"task": loaded.task.hash, "read": read, "here": met}
 
 

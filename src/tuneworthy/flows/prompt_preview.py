@@ -121,7 +121,7 @@ def _capture_prompt(session: Session, spec: Spec, arm: ModuleType, folder: Path)
     for with_dev in (False, True):
         setup = _capturing_setup(session, spec, folder, with_dev)
         try:
-            fitted = arm.fit(setup, arm.Options.model_validate(spec.options), session.seed)
+            fitted = arm.fit(setup, arm.Options.model_validate(spec.options), session.task.seed)
             fitted.answer([query])
         except _PromptCaptured as found:
             note = _open_dependency(session, spec, query, with_dev)

@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ from tuneworthy.records.task import Task
 from tuneworthy.report.results_folder import StoredResults, write_results
 from tuneworthy.rows.answers import AlignedAnswers
 from tuneworthy.rows.audit import audit, with_observations
-from tuneworthy.rows.fingerprint import rows_digest
+from tuneworthy.rows.fingerprint import file_digests, rows_digest, write_digests
 from tuneworthy.rows.folds import Split, split
 from tuneworthy.rows.infer import answer_limit
 from tuneworthy.rows.leaks import learnable_inputs
@@ -109,11 +109,6 @@ class Session:
     def say(self, text: str) -> None:
         """Pass a message for the user to `tell`."""
         self.tell("say", text)
-
-    @property
-    def seed(self) -> int:
-        """Return the first seed of the task."""
-        return self.task.seed
 
     @cached_property
     def models(self) -> Models:
@@ -328,7 +323,9 @@ class Session:
     def write(self, results: Results) -> Path:
         """Write results, verdict, plan and report under results/; return their folder."""
         suffix = UNLOCKED_SUFFIX if self.options.unlock else ""
-        return write_results(results, self.task.folder, self.study, suffix)
+        folder = write_results(results, self.task.folder, self.study, suffix)
+        write_digests(folder, self.loaded.files)
+        return folder
 
     def reproduce(self) -> dict[str, Any]:
         """Return a dict of versions, hardware and commands needed to reproduce the numbers."""
@@ -355,9 +352,9 @@ def read(
 ) -> tuple[Loaded, Split]:
     """Return the rows of a task file, with their task, and their split; open nothing to score."""
     how = options.bad_rows, options.max_bad, options.limit, options.unlock
-    task = read_task(path).within(options.minutes)
+    task, files = read_task(path).within(options.minutes), file_digests(path)
     loaded = with_inferred_passages(load(task, *how, say=lambda text: tell("say", text)))
-    return loaded, split(loaded)
+    return replace(loaded, files=files), split(loaded)
 
 
 @contextmanager

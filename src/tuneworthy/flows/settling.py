@@ -25,6 +25,7 @@ from tuneworthy.records.run import RunOptions
 from tuneworthy.records.settlement import Choice, EndReason, PairwiseVote
 from tuneworthy.records.verdict import Verdict
 from tuneworthy.report import results_folder
+from tuneworthy.rows.fingerprint import write_digests
 from tuneworthy.store.trouble import output_errors
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.finalists import Finalists, recorded_answers_by_arm
@@ -165,6 +166,7 @@ class Settling:
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         with output_errors(folder / GOLD_FILE):
             write_atomic(folder / GOLD_FILE, text)
+            write_digests(folder, self._session.loaded.files)
         return SettledStudy(results, folder, len(rows))
 
     def _refuse(self) -> None:

@@ -250,7 +250,7 @@ class _Building:
     @property
     def _seeds(self) -> list[int]:
         own = [a.seeds for a in self.study.plan.arms if a.spec == self.spec]
-        seeds = list(own[0]) if own and own[0] else [self.session.seed]
+        seeds = list(own[0]) if own and own[0] else [self.session.task.seed]
         return seeds if trains(self.spec) else seeds[:1]
 
     @cached_property

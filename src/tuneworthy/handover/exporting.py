@@ -170,7 +170,7 @@ def _row_source(path: Path, options: ExportOptions, tell: Any) -> Iterator[Train
 def _chats(session: Session, study: Results, options: ExportOptions) -> TrainingChats:
     name = arm_to_build(study, options.arm)
     runner = replace(session.runner(), runs=study.runs)
-    unit = DeployedArm(runner, study.runs, name, session.seed, {}, everything=True).unit
+    unit = DeployedArm(runner, study.runs, name, session.task.seed, {}, everything=True).unit
     if needs_of_arm(unit.spec) & _READS_MORE or reads_unlabelled(unit.spec.arm):
         raise TaskError("this arm learns from more than rows: passages or a teacher's answers",
                         where="--arm", got=name, fix="name another arm, as --arm lora")  # fmt: skip
@@ -180,7 +180,7 @@ def _chats(session: Session, study: Results, options: ExportOptions) -> Training
         notes.append(f"`{name}` trains no model: the messages are those of a training, the"
                      " instruction before the input")  # fmt: skip
     train, dev = ([runner.learn_cases[i] for i in ids] for ids in (unit.part.train, unit.part.dev))
-    chosen = training_rows(train, how, session.seed)
+    chosen = training_rows(train, how, session.task.seed)
 
     def chats(cases: Sequence[Case]) -> list[Chat]:
         prompts = build_all(task, [case.query() for case in cases], recipe_of(how), ())

@@ -68,7 +68,7 @@ def _folder_records(folder: Path, shown: str) -> Iterator[RawRow]:
             if not path.resolve().is_relative_to(folder.resolve()):
                 raise DataError("a link leads out of the folder of documents",
                                 where=f"{shown}/{name}", got=str(path.resolve()),
-                                fix="copy the file into the folder, or remove the link")  # fmt: skip
+                                fix="copy it into the folder, or remove the link")  # fmt: skip
             text = _TEXTS[path.suffix.lower()](path, f"{shown}/{name}")
             yield RawRow(f"{shown}/{name}", {"id": name, "title": path.stem, "text": text})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -51,7 +51,7 @@ class Loaded:
     `aside` are labelled rows that this study does not use: the locked ones. If they are `unlocked`
     they become `test`, and the other rows of the user's own test file become `aside`. rows = cases
     + test + dev + aside + unlabelled + excluded, always. `excluded` maps a reason to its number of
-    rows, `excluded_at` to at most 20 of their ids or places.
+    rows, `excluded_at` to at most 20 of their ids or places. `files`: see `file_digests`.
     """
 
     task: Task
@@ -67,6 +67,7 @@ class Loaded:
     aside: tuple[Case, ...] = ()
     why_aside: str = ""
     unlocked: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def everyone(self) -> tuple[Case, ...]:

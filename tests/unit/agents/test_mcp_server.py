@@ -142,13 +142,16 @@ def test_without_a_person_no_more_than_the_task_allows_is_spent(paid, caps, runs
 
 
 def test_a_verdict_of_another_task_of_the_folder_is_not_given(folder, monkeypatch):
-    other = {"result": {"task": {"name": "another"}}}
-    monkeypatch.setattr(mcp_server, "called", lambda words, root: other)
+    monkeypatch.setattr(mcp_server, "called", lambda words, root: {"result": {}})
+    kept = folder / "results" / "one"
+    kept.mkdir(parents=True)
+    (folder / "results" / "latest").write_text("one")
+    (kept / "files.json").write_text(json.dumps({"another.yaml": "0", "task.yaml": "0"}))
 
     async def do(client):
         return await call(client, "verdict")
 
-    assert "is of the task `another`" in walk(folder, do)["error"]["what"]
+    assert "not of this file as it is now" in walk(folder, do)["error"]["what"]
 
 
 def test_a_path_outside_the_folder_is_refused(folder):

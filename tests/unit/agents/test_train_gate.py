@@ -13,6 +13,7 @@ from tests import studies
 import tuneworthy
 from tuneworthy.agents.train_gate import TrainGateCallback, asks_to_train, may_train
 from tuneworthy.cli._frame import run
+from tuneworthy.rows.fingerprint import file_digests
 
 FIRM = {"task": {"name": "planted"}, "use": "tune", "arm": "lora", "status": "firm",
         "because": "It is better.", "next": {"do": "use it"},
@@ -28,6 +29,7 @@ def told(tmp_path):
         folder = tmp_path / "results" / "planted-1"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "verdict.json").write_text(json.dumps({**FIRM, **changes}))
+        (folder / "files.json").write_text(json.dumps(file_digests(path)))
         (tmp_path / "results" / "latest").write_text("planted-1")
         return path
 
@@ -52,37 +54,41 @@ def test_the_verdict_decides(told, changes, open_, closed, why):
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "task.yaml", "logged.jsonl"])
-def test_a_verdict_does_not_speak_for_newer_rows_or_another_task(told, name):
+def test_a_verdict_does_not_speak_for_other_rows_however_old(told, name):
     path = told()
-    os.utime(path.parent / name, (4e9, 4e9))
+    assert may_train(path, closed=True).allowed
+    with (path.parent / name).open("a") as file:
+        file.write("\n")
+    os.utime(path.parent / name, (1e9, 1e9))
     found = may_train(path, closed=True)
     assert (found.allowed, found.measured) == (False, False)
-    assert f"{name} is newer than the verdict" in found.why
+    assert f"the verdict is not of this {name}" in found.why
     assert may_train(path).allowed
 
 
-def rewritten(path, **keys):
-    path.write_text(json.dumps(json.loads(path.read_text()) | keys), "utf-8")
+@pytest.mark.parametrize("name", ["planted", "another"])
+def test_a_verdict_of_another_task_file_of_the_folder_does_not_hold(told, name):
+    path = told()
+    second = path.with_name("second.yaml")
+    second.write_text(json.dumps(json.loads(path.read_text()) | {"name": name}))
+    found = may_train(second, closed=True)
+    assert (found.allowed, found.measured) == (False, False)
+    assert "the verdict is not of this second.yaml" in found.why
 
 
-def test_only_the_documents_count_as_a_folder(told):
+def test_documents_count_and_other_folders_do_not(told):
     path = told()
     for name in ("docs", "elsewhere"):
         (path.parent / name).mkdir()
         (path.parent / name / f"{name}.md").write_text("a")
-        os.utime(path.parent / name / f"{name}.md", (4e9, 4e9))
-    rewritten(path, instruction="elsewhere")
-    os.utime(path, (1e9, 1e9))
+    keys = {"instruction": "elsewhere", "data": {"file": "rows.jsonl", "docs": "docs"}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | keys), "utf-8")
+    told_again = path.parent / "results" / "planted-1" / "files.json"
+    told_again.write_text(json.dumps(file_digests(path)))
+    (path.parent / "elsewhere" / "elsewhere.md").write_text("b")
     assert may_train(path, closed=True).allowed
-    rewritten(path, data={"file": "rows.jsonl", "docs": "docs"})
-    os.utime(path, (1e9, 1e9))
-    assert "docs.md is newer than the verdict" in may_train(path, closed=True).why
-
-
-def test_a_verdict_of_another_task_of_the_folder_does_not_hold(told):
-    found = may_train(told(task={"name": "another"}), closed=True)
-    assert (found.allowed, found.measured) == (False, False)
-    assert "is of the task `another`" in found.why
+    (path.parent / "docs" / "docs.md").write_text("b")
+    assert "the verdict is not of this docs/docs.md" in may_train(path, closed=True).why
 
 
 def test_without_a_study_only_a_closed_gate_refuses(tmp_path):

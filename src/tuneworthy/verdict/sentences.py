@@ -105,19 +105,18 @@ def _reason_sentence(context: _SentenceContext) -> str:
             all_worse = ", and all are shown to lose more" if ruling.status == "firm" else ""
             return f"no cheaper arm is shown to stay within {margin} of what runs today{all_worse}."
     assert ruling.arm is not None  # all remaining reasons name an arm
-    arm = ticked(ruling.arm)
+    arm, left = ticked(ruling.arm), _left_to_gain(context, ruling.arm)
     if ruling.reason == "cut":
-        left = _left_to_gain(context, ruling.arm)
         return f"no dearer arm than {arm} is named while its answers are cut; {left}."
     if ruling.reason == "cheapest":
         return f"{arm} is the cheapest arm shown to lose at most {margin} to what runs today."
-    left = _left_to_gain(context, ruling.arm)
-    if ruling.reason == "first rung":
-        none = "none of another tool" if context.ladder.others else "none"
-        simplest = f"is the simplest arm and {none}" if ruling.arm.tool else "leads: no other arm"
-        return f"{arm} {simplest} is shown to beat it; {left}."
     paid = known_prices(context.ladder.rivals, context.policy)
     gain = "enough to pay for the climb" if paid else f"{margin} or more"
+    if ruling.reason == "first rung":
+        ahead = any(context.ladder.bound(one, ruling.arm)[1] > 0 for one in context.ladder.rivals)
+        none = "none of another tool" if context.ladder.others else "none"
+        simplest = f"is the simplest arm and {none}" if ruling.arm.tool else "leads: no other arm"
+        return f"{arm} {simplest} is shown to beat it{f' by {gain}' if ahead else ''}; {left}."
     but = "".join(f" (except `{quoted(a, 60)}` with a small gain)" for a in ruling.passed)
     return (
         f"every arm simpler than {arm}{but} is shown to be beaten, by {gain} on these rows, and"

@@ -183,3 +183,15 @@ def test_bets_on_new_rows_are_sized_for_twice_the_scored_ones():
         again.bounds.see(value, value, 80)
     assert (one.bounds.low, one.bounds.high) == (again.bounds.low, again.bounds.high)
     assert one.planned == 100
+
+
+def test_a_lead_below_the_margin_is_not_denied():
+    n = 4000
+    today = np.array([1.0] * 3000 + [0.0] * 1000)
+    new = np.array([1.0] * 3100 + [0.0] * 900)
+    columns = {"today": ("keep", today, {"present": True}), "new": ("prompt", new)}
+    found = decide(scenes.evidence(columns), (), PLAIN)
+    assert (found.arm, len(today)) == ("today", n)
+    assert "none is shown to beat it by 5 points or more; " in found.because
+    even = decide(scenes.evidence(columns | {"new": ("prompt", today)}), (), PLAIN)
+    assert "none is shown to beat it; " in even.because

@@ -38,9 +38,11 @@ from tuneworthy.records.specs import (
     uses_vectors,
 )
 from tuneworthy.records.task import Task
+from tuneworthy.report.results_folder import folder_of
 from tuneworthy.rows.fingerprint import docs_digest, file_digest, rows_digest
 from tuneworthy.rows.load import Loaded
 from tuneworthy.store.store import Ledger
+from tuneworthy.store.study_events import begun_studies
 
 _FOLDER_SCOPE = "all studies of this folder"
 """The name under which the ledger counts the fresh starts of all studies in a folder."""
@@ -119,6 +121,14 @@ def fetches(ledger: Ledger, identity: dict[str, Any], task: Task, options: RunOp
     """
     begun = any(ledger.frozen(digest(identity), mark) for mark in ("plan", "fresh-1"))
     return (options.on or task.executor) == "local" and (options.fresh or not begun)
+
+
+def others_of_name(ledger: Ledger, name: str, study: str) -> list[str]:
+    """Return the other studies of a task's name in this folder: a cap on money counts them too."""
+    begun = begun_studies(ledger).items()
+    return [
+        other for other, at in begun if other != study and at.startswith(folder_of(name, other))
+    ]
 
 
 def study_and_salt(ledger: Ledger, identity: dict[str, Any], fresh: bool) -> tuple[str, str]:

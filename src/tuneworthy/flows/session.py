@@ -19,6 +19,7 @@ from tuneworthy.flows.identity import (
     fetches,
     more_minutes,
     needs_met,
+    others_of_name,
     results_key,
     study_and_salt,
     study_identity,
@@ -377,7 +378,8 @@ def open_session(
         check_device(task, session.models.specs)
         session.study, session.salt = study_and_salt(ledger, identity, options.fresh)
         session.sealed = Sealed(scored_cases(loaded, parts), partial(ledger.door, session.study))
-        session.purse = SpendingCap(ledger, budget.usd, budget.tokens, session.study, session.salt)
+        study, others = session.study, others_of_name(ledger, task.name, session.study)
+        session.purse = SpendingCap(ledger, budget.usd, budget.tokens, study, session.salt, others)
         session.task = _with_answer_limit(session)
         with executor_of(task, options.on, session.say) as session.executor:
             try:

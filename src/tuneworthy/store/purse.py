@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, InvalidOperation
 from pathlib import Path
@@ -98,9 +99,9 @@ class StudyAccount:
 class SpendingCap:
     """Hard caps on the money and tokens of one study, over all its threads, runs and retries.
 
-    `usd` and `tokens` None: no cap. Local work needs no purse. `salt` distinguishes studies started
-    anew: it is part of a request's key, so that `--fresh` sends it again. Raises BudgetError (exit
-    6).
+    `usd` and `tokens` None: no cap. What `others` have committed, earlier studies, counts as well.
+    Local work needs no purse. `salt` distinguishes studies started anew: it is part of a request's
+    key, so that `--fresh` sends it again. Raises BudgetError (exit 6).
     """
 
     def __init__(
@@ -110,12 +111,14 @@ class SpendingCap:
         tokens: int | None = None,
         study: str = "",
         salt: str = "",
+        others: Iterable[str] = (),
     ) -> None:
         self.ledger, self.study, self.salt = ledger, study, salt
         self.cap_usd = None if usd is None else _to_decimal(usd)
         self.cap_tokens = tokens
         with ledger.journal.lock:
-            self._account = ledger.accounts.setdefault(study, _account_of_study(ledger, study))
+            self._account = ledger.accounts.setdefault(study, _account_of(ledger, [study]))
+            self._others = _account_of(ledger, others)
 
     def recorded(self, key: str) -> dict[str, Any] | None:
         """Return the stored reply to a request, or None; a stored request is never sent again."""
@@ -217,16 +220,21 @@ class SpendingCap:
 
     def left(self) -> tuple[Decimal | None, int | None]:
         """Return (dollars, tokens) that may still be reserved, each None without a cap."""
-        account = self._account
-        with account.settled:
-            usd = None if self.cap_usd is None else _EXACT.subtract(self.cap_usd, account.usd)
-            tokens = None if self.cap_tokens is None else self.cap_tokens - account.tokens
+        with self._account.settled:
+            committed, counted = self._committed()
+            usd = None if self.cap_usd is None else _EXACT.subtract(self.cap_usd, committed)
+            tokens = None if self.cap_tokens is None else self.cap_tokens - counted
         return usd, tokens
 
+    def _committed(self) -> tuple[Decimal, int]:
+        """Return (dollars, tokens) that count against the caps; the caller must hold `settled`."""
+        others, own = self._others, self._account
+        return _EXACT.add(others.usd, own.usd), others.tokens + own.tokens
+
     def _within_caps(self, usd: Decimal, tokens: int) -> bool:
-        account = self._account
-        return (self.cap_usd is None or _EXACT.add(account.usd, usd) <= self.cap_usd) and (
-            self.cap_tokens is None or account.tokens + tokens <= self.cap_tokens
+        committed, counted = self._committed()
+        return (self.cap_usd is None or _EXACT.add(committed, usd) <= self.cap_usd) and (
+            self.cap_tokens is None or counted + tokens <= self.cap_tokens
         )
 
     def _others_in_flight(self) -> bool:
@@ -236,11 +244,11 @@ class SpendingCap:
         return writing or any(ticket.thread != me for ticket in account.live.values())
 
     def _cap_error(self, usd: Decimal, tokens: int) -> BudgetError:
-        account = self._account
-        money = self.cap_usd is not None and _EXACT.add(account.usd, usd) > self.cap_usd
+        committed, counted = self._committed()
+        money = self.cap_usd is not None and _EXACT.add(committed, usd) > self.cap_usd
         name, unit = ("budget.usd", "$") if money else ("budget.tokens", "")
         cap, used, need = (
-            (self.cap_usd, account.usd, usd) if money else (self.cap_tokens, account.tokens, tokens)
+            (self.cap_usd, committed, usd) if money else (self.cap_tokens, counted, tokens)
         )
         return BudgetError(
             "the next request could pass the cap, so it was not sent",
@@ -301,16 +309,19 @@ def _plausible_cost(value: Money | None) -> Decimal | None:
     return None if amount is None or not amount.is_finite() or amount < 0 else amount
 
 
-def _account_of_study(ledger: PaidRequests, study: str) -> StudyAccount:
-    """Return a study's costs summed from its ledger; without outcome the worst case counts."""
-    outcomes = {row.name: row.content for row in ledger.journal.rows("outcome", study)}
+def _account_of(ledger: PaidRequests, studies: Iterable[str]) -> StudyAccount:
+    """Return the costs of studies from their ledger; without an outcome the worst case counts."""
     account = StudyAccount()
-    for row in ledger.journal.rows("attempt", study):
-        worst, real = row.content, outcomes.get(str(row.seq), {})
-        usd, tokens = real.get("usd"), real.get("tokens")
-        account.usd = _EXACT.add(account.usd, Decimal((worst["usd"] if usd is None else usd) or 0))
-        account.tokens += int((worst["tokens"] if tokens is None else tokens) or 0)
-        account.attempts += 1
+    for study in studies:
+        outcomes = {row.name: row.content for row in ledger.journal.rows("outcome", study)}
+        for row in ledger.journal.rows("attempt", study):
+            worst, real = row.content, outcomes.get(str(row.seq), {})
+            usd, tokens = real.get("usd"), real.get("tokens")
+            account.book(
+                Decimal((worst["usd"] if usd is None else usd) or 0),
+                int((worst["tokens"] if tokens is None else tokens) or 0),
+                1,
+            )
     return account
 
 

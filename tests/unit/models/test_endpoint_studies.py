@@ -7,7 +7,7 @@ from models_kit import says
 from tests import studies
 
 from tuneworthy.flows.study import RunOptions, run
-from tuneworthy.records.errors import ModelError
+from tuneworthy.records.errors import BudgetError, ModelError
 from tuneworthy.records.results import Results
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen, table
@@ -193,3 +193,17 @@ def test_options_of_two_roles_with_one_model_are_sent_apart(study, serve):
     sent = [s["body"]["reasoning_effort"] for s in server.seen]
     assert sent.count("low") >= 60
     assert sent.count("high") >= 60
+
+
+def test_p3_a_budget_is_the_tasks_and_not_one_for_each_option(study):
+    prices = {"m": {"in": 10, "out": 100}}
+    server, path, _ = study(plain, economics={"prices": prices}, budget={"usd": 0.02})
+    with pytest.raises(BudgetError):
+        run(path)
+    asked = len(server.seen)
+    assert asked > 3
+    for options in (RunOptions(minutes=7), RunOptions(brief=True), RunOptions(minutes=8)):
+        with pytest.raises(BudgetError) as error:
+            run(path, options)
+        assert "of $0.02 committed" in error.value.got
+    assert len(server.seen) <= asked + 1, "the first one asks for the list of models again"

@@ -277,3 +277,20 @@ def test_a_refused_request_names_the_cap_and_all_sums(ledger, caps, where, got):
         purse.reserve(Decimal("0.75"), 11)
     assert (error.value.where, error.value.got) == (f"task.yaml: {where}", got)
     assert error.value.fix == f"raise {where} and run again"
+
+
+def test_p3_what_other_studies_of_the_task_spent_counts(tmp_path):
+    with open_ledger(tmp_path) as ledger:
+        one = SpendingCap(ledger, Decimal(2), None, "one")
+        one.settle(one.reserve(Decimal("0.5"), 10), Decimal("0.5"), 10)
+        one.reserve(Decimal("0.75"), 10)  # its outcome is never known
+    with open_ledger(tmp_path) as ledger:
+        two = SpendingCap(ledger, Decimal(2), 30, "two", others=["one", "none"])
+        assert two.left() == (Decimal("0.75"), 10)
+        assert two.spent().usd == 0, "its own"
+        with pytest.raises(BudgetError) as error:
+            two.reserve(Decimal(1), 5)
+        assert error.value.got == "$1.25 of $2 committed, up to $1 needed"
+        two.settle(two.reserve(Decimal("0.75"), 10), Decimal("0.75"), 10)
+        with pytest.raises(BudgetError):
+            two.reserve(Decimal("0.01"), 0)

@@ -34,6 +34,13 @@ def test_p24_a_tool_of_the_agents_server_runs_no_file_of_the_task(foreign):
 
 def test_p24_a_call_of_the_lab_runs_no_file_of_its_folder(foreign):
     assert call_in_child(60, os.path.basename, "a/b") == "b"
+    assert "PYTHONSAFEPATH" not in os.environ, "a user's own command may import from its folder"
+    assert call_in_child(60, os.getenv, "PYTHONSAFEPATH") is None
+
+
+def test_a_user_who_wants_safe_paths_keeps_them(foreign, monkeypatch):
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    assert call_in_child(60, os.getenv, "PYTHONSAFEPATH") == os.environ["PYTHONSAFEPATH"] == "1"
 
 
 def test_p24_fetching_a_model_runs_no_file_of_the_folder(foreign, tmp_path):

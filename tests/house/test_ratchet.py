@@ -6,7 +6,7 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 94_165,
+    "lines": 94_178,
     "files": 532,
     "public names": 2445,
     "modules outside the matrix that import stats": 0,

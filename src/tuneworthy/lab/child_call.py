@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -19,6 +20,8 @@ from tuneworthy.records.errors import TuneworthyError
 
 _NICENESS = 5  # pages answer while it works
 END_SECONDS = 2.0  # seconds that a process gets to end
+_SAFE_PATH = ("PYTHONSAFEPATH", "lab")  # any value switches it on
+_starting = threading.Lock()
 _running_children: set[Any] = set()
 
 
@@ -26,17 +29,26 @@ def start_child(
     name: str, target: Callable[..., None], *given: Any, duplex: bool = True
 ) -> tuple[Any, Connection]:
     """Start `target(pipe, *given)` in a process; return the process and our end of the pipe."""
-    os.environ["PYTHONSAFEPATH"] = "1"  # else it imports from the folder in which the lab started
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex)
     process = context.Process(target=target, args=(theirs, *given), name=name, daemon=True)
-    process.start()
+    with _starting:  # else it imports from the folder in which the lab started
+        os.environ.setdefault(*_SAFE_PATH)
+        process.start()
+        _leave_safe_path()
     theirs.close()  # so that reading ends when the process does
     return process, ours
 
 
+def _leave_safe_path() -> None:
+    """Let commands of the user import from their own folder again, unless the user said no."""
+    if _SAFE_PATH in os.environ.items():
+        del os.environ[_SAFE_PATH[0]]
+
+
 def begin_as_child() -> None:
     """Ignore Ctrl-C, which the server handles, and lower this process's priority."""
+    _leave_safe_path()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(OSError):
         os.nice(_NICENESS)

@@ -21,7 +21,8 @@ LONG_AGO = date(2022, 1, 8)
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    path = studies.write(tmp_path_factory.mktemp("study"), arms=["majority", "zero_shot"])
+    arms = ["majority", "zero_shot"]
+    path = studies.write(tmp_path_factory.mktemp("study"), arms=arms, present=None)
     return run(path, RunOptions(brief=True)).folder
 
 

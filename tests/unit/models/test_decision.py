@@ -220,7 +220,7 @@ def test_a_decision_model_beside_a_model_that_writes(serve, tmp_path, monkeypatc
 def test_the_state_and_its_examples_are_shown_before_anything_is_sent(serve, tmp_path):
     server = serve(label_by_words)
     arms = ["majority", "decision", {"decision": {"examples": 3}}]
-    path = studies.write(tmp_path, decision=f"d@{server.url}", arms=arms)
+    path = studies.write(tmp_path, decision=f"d@{server.url}", arms=arms, present=None)
     _, plain, shown = first_prompts(path)
     assert plain.model == f"decision:d@{server.url}"
     assert plain.messages[-1].content in {row["input"] for row in studies.rows(60)}

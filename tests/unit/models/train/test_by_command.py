@@ -261,7 +261,7 @@ def test_the_plan_says_how_often_a_command_runs_and_that_its_cost_is_not_counted
     from tuneworthy.measure.price_notes import command_notes
 
     arms = [{"lora": {"trainer": {"command": "python train.py {options}"}}}]
-    spec = specs(read_task(studies.write(tmp_path, arms=arms)))[0]
+    spec = specs(read_task(studies.write(tmp_path, arms=arms, present=None)))[0]
     arm = SimpleNamespace(spec=spec, folds=(0, 1), seeds=(0, 1, 2), because=None)
     (told,) = command_notes([arm])
     assert told.startswith(f"your command trains `{spec.name}` 6 times")

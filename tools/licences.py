@@ -17,7 +17,8 @@ HEAD = """# Licences
 
 tuneworthy is under Apache-2.0. Installed with the extras train, build, serve, lab and agents, it
 brings these distributions, each under the licence that its metadata names (Python 3.11, Linux;
-written by `tools/licences.py`). A test refuses a dependency whose licence binds its users.
+written by `tools/licences.py`; what a later release of one of them requires is not listed). A test
+refuses a dependency whose licence binds its users.
 
 | distribution | licence |
 |---|---|

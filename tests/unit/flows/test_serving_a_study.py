@@ -28,6 +28,7 @@ def test_the_command_of_a_study_serves_the_adapter_it_built(tmp_path, monkeypatc
         home,
         n=60,
         model="hf:./tiny",
+        present=None,
         arms=["majority", {"lora": {"epochs": 2, "rank": 4, "rate": 0.02}}],
         data={"file": "rows.jsonl", "folds": 2},
         output={"type": "label", "max_tokens": 4},

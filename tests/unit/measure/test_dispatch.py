@@ -145,7 +145,8 @@ def test_an_arm_that_asks_an_endpoint_stays_here_and_says_so(tmp_path, on, monke
     once = partial(RetryPolicy, attempts=1)  # nothing listens there
     monkeypatch.setattr("tuneworthy.models.openai_compatible.RetryPolicy", once)
     said = []
-    path = studies.write(tmp_path / "study", n=ROWS, arms=["majority", "zero_shot", "bigger"],
+    path = studies.write(tmp_path / "study", n=ROWS, present=None,
+                         arms=["majority", "zero_shot", "bigger"],
                          bigger="openai:big@http://127.0.0.1:9/v1", data=SMALL["data"])  # fmt: skip
     cluster = InProcess(tmp_path / "work")
     on(path, cluster, said, pay=True)

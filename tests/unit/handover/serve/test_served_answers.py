@@ -213,7 +213,7 @@ def test_p17_turns_that_no_row_had_are_refused(engine, tmp_path):
     ):  # fmt: skip
         system = Prompted(artefact(model="hf:tiny", roles=roles), engine)
         with served({"hf:tiny": engine}, [system], tmp_path) as (address, _):
-            found, told = post(address, {"model": "tickets", "messages": body})
+            found, told, _ = post(address, {"model": "tickets", "messages": body})
             assert found == status
             assert (
                 status == 200 or "without a turn before the input by: " in told["error"]["message"]

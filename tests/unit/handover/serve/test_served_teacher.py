@@ -56,7 +56,7 @@ def test_a_served_artefact_teaches_a_student_and_is_named(student):
     told = next(r for r in done.results.runs if r.spec.arm == "distil").trace["distilled"]
     pairs = told["pairs"]
     assert pairs["kept"] == pairs["inputs"] >= 499, "one input may be a near copy of a labelled row"
-    assert told["pairs"]["tokens_out"] == 0, "a classifier writes no token"
+    assert pairs["tokens_out"] is None, "0 tokens for a text is no count that a bill may stand on"
 
 
 def test_samples_of_an_artefact_fail_the_arm_with_the_servers_words(student):

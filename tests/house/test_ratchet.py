@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 94_178,
+    "lines": 94_300,
     "files": 532,
-    "public names": 2445,
+    "public names": 2448,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

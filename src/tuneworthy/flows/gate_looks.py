@@ -16,10 +16,11 @@ from typing import Any
 from tuneworthy.explain.two_logs import TwoLogs
 from tuneworthy.matrix.columns import Column
 from tuneworthy.records.answer import Score
+from tuneworthy.records.case import HASH_DIGITS
 from tuneworthy.records.errors import StoreError
 from tuneworthy.records.own_files import OwnKind, check_own, write_atomic
 from tuneworthy.records.record import digest, plain_file
-from tuneworthy.rows.locked import HASH_DIGITS, input_digests
+from tuneworthy.rows.locked import input_marks
 from tuneworthy.store.store import MIN_SHARED
 from tuneworthy.verdict.gate_rule import GateLook
 
@@ -44,7 +45,8 @@ class ShownPair:
     def of(cls, result: TwoLogs) -> ShownPair:
         """Return the answers that a comparison shows."""
         matrix = result.matrix
-        marks = {row.case.id: input_digests([row.case])[0] for row in result.cases}
+        every = input_marks([row.case for row in result.cases])
+        marks = {name: mark[:HASH_DIGITS] for name, mark in every.items()}
         group = {i: str(matrix.inputs.design.group.get(i) or i) for i in marks}
         return cls((matrix.columns["A"], matrix.columns["B"]), marks, group)
 

@@ -10,15 +10,15 @@ from tuneworthy.matrix.columns import Column, columns_of
 from tuneworthy.measure.refits import score_variances
 from tuneworthy.records.answer import Score
 from tuneworthy.records.audit_report import Observation
-from tuneworthy.records.case import Case
+from tuneworthy.records.case import HASH_DIGITS, Case
 from tuneworthy.records.plan import Plan
 from tuneworthy.records.record import digest
 from tuneworthy.records.run import Run
 from tuneworthy.rows.fingerprint import rows_digest
 from tuneworthy.rows.load import Loaded
 from tuneworthy.rows.locked import (
-    HASH_DIGITS,
     input_digests,
+    input_marks,
     locked_observation,
     look_observation,
     repeated_look_warning,
@@ -136,8 +136,7 @@ def _candidates(runs: Sequence[Run]) -> list[Column]:
 
 def _digest_by_case(session: Any) -> dict[str, str]:
     """Return {case id: digest of its input} of the scored cases."""
-    cases = session.sealed.open("compare").items()
-    return {name: input_digests([case])[0] for name, case in cases}
+    return input_marks(session.sealed.open("compare").values())
 
 
 def _answer_rows(each: Column, marks: Mapping[str, str]) -> list[_AnswerRow]:

@@ -38,6 +38,10 @@ class Query(Record):
         return next((m.content for m in reversed(self.messages) if m.role == "user"), "")
 
 
+# Hex digits of a digest of a case: among a million inputs a collision has a chance of 1 in 500.
+HASH_DIGITS = 12
+
+
 class Case(Record):
     """A row: the conversation up to the answer, and the gold answer.
 

@@ -11,6 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from math import ceil
+from os.path import commonprefix
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,9 @@ _FREE_TEXT_FROM = 40  # characters from which answers are compared as inputs are
 # Rows that edits of free text may link; where more are alike they follow a template, and one group
 # of them all could not be split.
 MOST_EDITED_COPIES = 20
+# Words that so many inputs start or end with were put there; they are not the rows' own. A few rows
+# without them change nothing. Fewer rows may agree by chance.
+_SHARED, _FEWEST_TO_SHARE = 0.9, 10
 _WINDOW, _BANDS, _ROWS_PER_BAND = 5, 25, 4  # at Jaccard .8 a pair is missed with chance 2e-6
 _BATCH = 256
 _SPACE = re.compile(r"\s+")
@@ -56,6 +61,27 @@ def text_without_punctuation(text: str) -> str:
     """Return the normalised text without punctuation; signs of arithmetic and of numbers stay."""
     key = normalised_text(text)
     return _SPACE.sub(" ", _PUNCTUATION.sub(" ", key)).strip() or key
+
+
+def own_texts(texts: Sequence[str]) -> list[str]:
+    """Return the texts without the words that almost all of them begin, then end with.
+
+    These are the words that nine in ten different texts share, such as an instruction.
+    """
+    start = _shared_start(texts)
+    cut = [text.removeprefix(start)[::-1] for text in texts]
+    end = _shared_start(cut)
+    return [text.removeprefix(end)[::-1] for text in cut]
+
+
+def _shared_start(texts: Iterable[str]) -> str:
+    ordered = sorted(set(texts))
+    if len(ordered) < _FEWEST_TO_SHARE:
+        return ""
+    most = ceil(_SHARED * len(ordered)) - 1  # texts that share a start stand next to each other
+    pairs = zip(ordered, ordered[most:], strict=False)
+    shared = max((commonprefix(pair) for pair in pairs), key=len)  # noqa: RUF071  # no paths
+    return shared[: shared.rfind(" ") + 1]
 
 
 def shingles(text: str) -> _ShingleHashes:

@@ -1,24 +1,31 @@
 """Hold rows back: the locked ones until `run --unlock`, those that earlier studies have opened.
 
 Which rows are locked depends on their inputs only, not on ids, order, labels or the seed: the same
-row is locked in every folder, and a larger share locks the same rows and some more.
+row is locked in every folder, and a larger share locks the same rows and some more. Words that
+almost all inputs begin or end with don't count: one text added to all of them changes nothing.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tuneworthy.matrix.look_text import level_text, look_line
 from tuneworthy.records.audit_report import Observation
-from tuneworthy.records.case import Case
+from tuneworthy.records.case import HASH_DIGITS, Case
 from tuneworthy.records.counting import count_noun, with_verb
 from tuneworthy.records.errors import DataError, TaskError
 from tuneworthy.records.record import digest
 from tuneworthy.records.run import LookScope
 from tuneworthy.records.task import CopyRule, Task
-from tuneworthy.rows.copies import copy_groups, find_copies, input_text, normalised_text
+from tuneworthy.rows.copies import (
+    copy_groups,
+    find_copies,
+    input_text,
+    normalised_text,
+    own_texts,
+)
 
 LOCKED, _NOT_LOCKED = "locked", "test rows that are not locked"
 _REPORTED_GAINS = (0.1, 0.2)  # true gains whose chance to be shown is reported
@@ -66,6 +73,8 @@ def _draw_locked_ids(files: CasesByFile, key: str, task: Task) -> set[str]:
     share, rule = task.data.locked, task.data.copies
     dev = files.get("dev", ()) if key == "main" else ()
     cases = (*files[key], *dev)
+    whole = [normalised_text(input_text(case)) for case in files[key]]
+    texts = dict(zip((case.id for case in files[key]), own_texts(whole), strict=True))
     members: dict[int, list[Case]] = defaultdict(list)
     for case, group in zip(cases, copy_groups(find_copies(cases, rule)), strict=True):
         members[group].append(case)
@@ -73,21 +82,19 @@ def _draw_locked_ids(files: CasesByFile, key: str, task: Task) -> set[str]:
     return {
         case.id
         for rows in members.values()
-        if not any(case.id in chosen for case in rows) and _lock_position(rows) < share
+        if not any(case.id in chosen for case in rows) and _lock_position(rows, texts) < share
         for case in rows
     }
 
 
-def _lock_position(rows: Sequence[Case]) -> float:
+def _lock_position(rows: Sequence[Case], texts: Mapping[str, str]) -> float:
     """Return the position of a group of rows in [0, 1), from the smallest digest of its inputs.
 
-    The name of a `group` represents all its rows, so that added rows change nothing.
+    `texts` has the own text of each row by its id. The name of a `group` represents all its rows,
+    so that added rows change nothing.
     """
     least = min(
-        digest(
-            ["group", case.group] if case.group is not None else normalised_text(input_text(case))
-        )
-        for case in rows
+        digest(["group", case.group] if case.group is not None else texts[case.id]) for case in rows
     )
     return int(digest(["locked", least], HASH_DIGITS), 16) / float(16**HASH_DIGITS)
 
@@ -146,17 +153,25 @@ def _one_sided(task: Task, locked: int, rows: int) -> DataError:
 
 _ROWS_FOR_WIDTH = 10_000  # rows, so that rounding does not show in the width of a bound
 
-# Hex digits of a hash: among a million inputs a collision has a chance of 1 in 500.
-HASH_DIGITS = 12
 
+def input_marks(cases: Collection[Case]) -> dict[str, str]:
+    """Return {case id: the mark of its input}, by which a row is known again.
 
-def input_digests(cases: Iterable[Case]) -> tuple[str, ...]:
-    """Return short digests of the cases' inputs, sorted and unique.
-
-    Ids, answers, system prompts, case and spaces don't count: a row that was renamed, relabelled or
-    put under another instruction counts as opened before.
+    Ids, answers, system prompts, case, spaces and a text that was added to all inputs don't count:
+    a row that was renamed, relabelled or put under another instruction counts as opened before. A
+    mark is the digest of the row's own text, and where other rows share words with it that of the
+    whole input too (see `store.is_opened`): the row is known again beside rows without them.
     """
-    return tuple(sorted({digest(normalised_text(input_text(case)), HASH_DIGITS) for case in cases}))
+    whole = [normalised_text(input_text(case)) for case in cases]
+    return {
+        case.id: "".join(digest(text, HASH_DIGITS) for text in dict.fromkeys(texts))
+        for case, texts in zip(cases, zip(own_texts(whole), whole, strict=True), strict=True)
+    }
+
+
+def input_digests(cases: Collection[Case]) -> tuple[str, ...]:
+    """Return the marks of the cases' inputs, sorted and unique."""
+    return tuple(sorted(set(input_marks(cases).values())))
 
 
 def studies_text(earlier: int, what: str = "them") -> str:

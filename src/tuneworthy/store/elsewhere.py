@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.records.run import LookScope
-from tuneworthy.store.store import MIN_SHARED, RELEASED_LOOK, RETAKEN_LOOK, Ledger
+from tuneworthy.store.store import RELEASED_LOOK, RETAKEN_LOOK, Ledger, is_opened
 
 LOOKS_VARIABLE, FOLDER_ONLY = "TUNEWORTHY_LOOKS", "folder"
 LOOKS_FILE, FROZEN_LOOKS, SHOWN = "looks.jsonl", "looks elsewhere", "answers shown"
@@ -222,15 +222,13 @@ def _studies_of_rows(
     lines: Sequence[dict[str, Any]], rows: str, marks: Sequence[str], study: str | None
 ) -> Iterator[str]:
     """Yield names of studies that opened the rows, or 1 in 20 cases, before `study` did."""
-    wanted = set(marks)
     released = {line["study"]: bool(line.get("released")) for line in lines}  # by its last entry
     for line in lines:
         if line["study"] == study and line["rows"] == rows:
             return
         if released[line["study"]]:
             continue
-        same = wanted & set(line["marks"])
-        if line["rows"] == rows or (same and len(same) >= MIN_SHARED * len(wanted)):
+        if line["rows"] == rows or is_opened(marks, line["marks"]):
             yield line["study"]
 
 

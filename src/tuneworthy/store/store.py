@@ -13,12 +13,13 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from tuneworthy.records.case import HASH_DIGITS
 from tuneworthy.records.errors import StoreError
 from tuneworthy.records.escape import visible
 from tuneworthy.records.record import canonical, digest
@@ -41,6 +42,20 @@ RELEASED_LOOK, RETAKEN_LOOK = "look released", "look taken again"
 MIN_SHARED = 0.05  # share of cases; fewer can't move a mean by the usual margin
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")
 _open_here: dict[str, int] = {}
+
+
+def is_opened(marks: Collection[str], known: Iterable[str]) -> bool:
+    """Return whether a study that opened the cases `known` opened 1 in 20 of the cases `marks`.
+
+    A mark is one digest of a case or several, written one after the other: one of them suffices.
+    """
+    parts = {part for mark in known for part in _parts(mark)}
+    same = sum(not parts.isdisjoint(_parts(mark)) for mark in set(marks)) if parts else 0
+    return same > 0 and same >= MIN_SHARED * len(set(marks))
+
+
+def _parts(mark: str) -> list[str]:
+    return [mark[at : at + HASH_DIGITS] for at in range(0, len(mark), HASH_DIGITS)]
 
 
 class Ledger(Bookings):
@@ -191,12 +206,11 @@ class Ledger(Bookings):
 
     def _lookers(self, rows: str, marks: Sequence[str], before: int | None = None) -> set[str]:
         """Return the studies that opened these rows or 1 in 20 cases, without released looks."""
-        wanted, studies = set(marks), set()
+        studies = set()
         for row in self.journal.rows("look"):
-            same = wanted & set(row.content.get("marks", ()))
             if before is not None and row.seq >= before:
                 break
-            opened = row.kind == rows or (same and len(same) >= MIN_SHARED * len(wanted))
+            opened = row.kind == rows or is_opened(marks, row.content.get("marks", ()))
             if opened and not self.look_released(row.study):
                 studies.add(row.study)
         return studies

@@ -12,8 +12,9 @@ from tuneworthy.rows.audit import audit
 from tuneworthy.rows.copies import input_text
 from tuneworthy.rows.folds import split
 from tuneworthy.rows.load import load
-from tuneworthy.rows.locked import locked_observation
+from tuneworthy.rows.locked import input_digests, locked_observation
 from tuneworthy.rows.taskfile import read_task
+from tuneworthy.store.store import is_opened
 
 LABELS = ["billing", "delivery", "refund"]
 
@@ -60,6 +61,46 @@ def test_the_same_rows_are_locked_whatever_they_are_called_and_wherever_they_sta
     assert shut < texts(read(tmp_path, plain, locked=0.4).aside)
     seeded = load(Task(data=Data(file="rows.jsonl", locked=0.2), seed=9).at(tmp_path))
     assert texts(seeded.aside) < texts(read(tmp_path, plain, locked=0.4).aside)
+
+
+LONG = "Read the message of a customer below and name what it is about. " * 4
+
+
+@pytest.mark.parametrize("before", ["", "Hi. ", LONG])
+@pytest.mark.parametrize("after", ["", " Thank you."])
+def test_a_text_around_every_input_locks_the_same_rows(tmp_path, before, after):
+    plain = rows(200)
+    put = [{**row, "input": before + row["input"] + after} for row in plain]
+    rule = {"locked": 0.2, "copies": "exact" if before == LONG else "near"}
+    shut = {case.id for case in read(tmp_path, plain, **rule).aside}
+    assert {case.id for case in read(tmp_path, put, **rule).aside} == shut
+    bare = [*put[:195], *plain[195:]]  # some have it, too few to count
+    others = {row["id"] for row in plain[195:]}
+    assert {case.id for case in read(tmp_path, bare, **rule).aside} - others == shut - others
+
+
+def test_a_text_around_every_input_makes_no_row_another():
+    plain = rows(40)
+    marks = input_digests(cases_of(plain))
+    assert len(marks) == 40
+    for around in ("{} Thank you.", LONG + "{}", "Hi: {} Bye."):
+        put = cases_of([{**row, "input": around.format(row["input"])} for row in plain])
+        assert is_opened(input_digests(put), marks)
+        assert is_opened(input_digests(put), marks[:2]), "2 of 40 are 1 in 20"
+        assert not is_opened(input_digests(put), marks[:1])
+        assert {mark[:12] for mark in input_digests(put)} == {mark[:12] for mark in marks}
+    other = cases_of([{**row, "input": f"{i % 7} {row['input']}"} for i, row in enumerate(plain)])
+    assert not is_opened(input_digests(other), marks), "a text that differs is content"
+    few = cases_of([{"id": f"f{i}", "input": f"same words {i}"} for i in range(9)])
+    assert {len(mark) for mark in input_digests(few)} == {12}, "nine rows may agree by chance"
+    joined = [*cases_of(plain), *cases_of([{"id": f"j{i}", "input": f"{i}"} for i in range(30)])]
+    assert is_opened(input_digests(joined), marks), "beside rows without the shared text"
+    assert not is_opened(input_digests(joined), ())
+
+
+def cases_of(found):
+    return [Case(id=row["id"], messages=(Message(role="user", content=row["input"]),), output="a")
+            for row in found]  # fmt: skip
 
 
 def texts_of(found):

@@ -125,3 +125,56 @@ def test_a_loss_beyond_all_bounds_is_not_measured(loss, tmp_path, capsys):
         (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": steps}))
         assert run(["check", "--run", str(tmp_path), "--json"]) in (0, 3, 4)
         json.loads(capsys.readouterr().out)
+
+
+def book(tag, place):
+    """Return a workbook with a table of ten rows and one cell elsewhere, as zip members."""
+    openpyxl = pytest.importorskip("openpyxl")
+    made, file = openpyxl.Workbook(), io.BytesIO()
+    for row in [("question", "label"), *((f"where is {k}?", "ab"[k % 2]) for k in range(10))]:
+        made.active.append(row)
+    made.save(file)
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    end = b"</sheetData>"
+    parts["xl/worksheets/sheet1.xml"] = parts["xl/worksheets/sheet1.xml"].replace(
+        end, tag.format(place).encode() + end
+    )
+    return parts
+
+
+def zipped(path, parts):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("tag", "place", "fault"),
+    [('<row r="12"><c r="{}"><v>1</v></c></row>', "C12", ""),
+     ('<row r="1048576"><c r="{}"><v>1</v></c></row>', "XFD1048576", "1,048,576 rows and 16,384"),
+     ("<row r='1048576'><x:c  s='1' r='{}'><v>1</v></x:c></row>", "XFD1048576", "16,384 columns"),
+     ('<row r="{}"></row><row r="9"><c r="XFD9"><v>1</v></c></row>', "1048576", "delete stray")],
+)  # fmt: skip
+def test_a_sheet_with_a_cell_in_the_last_corner_ends_in_an_error(tmp_path, tag, place, fault):
+    """The reader makes a cell of each place up to the last one: the process was killed."""
+    path = zipped(tmp_path / "t.xlsx", book(tag, place))
+    found = list(load("containers", "excel").records(path))
+    faults = [one for one in found if isinstance(one, RowFault)]
+    assert len(found) == (1 if fault else 10)
+    assert [fault in str(one) for one in faults] == [True] * bool(fault)
+
+
+@pytest.mark.parametrize("times", [1, 400])
+def test_a_small_archive_that_unpacks_to_much_is_refused(tmp_path, times):
+    sample = {"id": 1, "epoch": 1, "input": "a", "target": "b", "note": "c" * 25_000 * times}
+    header = {"eval": {"task": "t"}}
+    parts = {"header.json": json.dumps(header), "samples/1.json": json.dumps(sample)}
+    path = zipped(tmp_path / "log.eval", parts)
+    found = list(load("containers", "inspect_archive").records(path))
+    assert [type(one) for one in found][-1] is (RawRow if times == 1 else RowFault)
+    assert ("unpacks 100 times its size" in str(found[-1])) == (times > 1)
+    swollen = {**book("{}", ""), "xl/sharedStrings.xml": b"<t>" + b"a" * 25_000 * times}
+    told = list(load("containers", "excel").records(zipped(tmp_path / "s.xlsx", swollen)))
+    assert ("unpacks 100 times its size" in str(told[0])) == (times > 1)

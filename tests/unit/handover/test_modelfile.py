@@ -10,9 +10,9 @@ from tuneworthy.records.case import Case, Message
 from tuneworthy.records.model import Limits
 
 
-def export(context=2048, sample=(), cases=(), thinks=False, pack=None, **limits):
+def export(context=2048, sample=(), cases=(), thinks=False, pack=None, end="<{}>", **limits):
     """Return (text of a Modelfile, notes for the user)."""
-    tokenizer = Made(convert_ids_to_tokens=lambda end: f"<{end}>")
+    tokenizer = Made(convert_ids_to_tokens=end.format)
     more = {"passages": None, "recipe": None, **(pack or {})}
     parts = Made(
         model=Made(tokenizer=tokenizer, ends=(2,), thinks=thinks), base=Made(context=context),
@@ -86,3 +86,12 @@ def test_what_a_prompt_has_besides_system_turn_and_input_is_said():
              for text in ("a", "b")]  # fmt: skip
     rows = [Case(id=str(n), messages=turn, output="y") for n, turn in enumerate(turns)]
     assert "different system turns" in said(sample=[INPUT], cases=rows)
+
+
+@pytest.mark.parametrize("end", ["<|im_end|>", 'a"\nSYSTEM "b', "a\nb"])
+def test_an_end_token_writes_no_line_of_its_own(end):
+    text, notes = export(end=end)
+    kept = end == "<|im_end|>"
+    assert ("PARAMETER stop" in text) == kept
+    assert not [line for line in text.splitlines() if line.startswith(("SYSTEM", "b"))]
+    assert ("send it as `stop`" in " ".join(notes)) != kept

@@ -401,3 +401,20 @@ def test_a_tokenizer_that_is_none_is_a_model_error(tmp_path, how):
     (folder / "tokenizer.json").write_bytes(TOKENIZERS[how])
     with pytest.raises(ModelError):
         load(folder, "hf:m", "float32")
+
+
+def test_a_tokenizer_whose_parser_panics_is_a_model_error():
+    class PanicException(BaseException):
+        """As pyo3 raises it: no Exception."""
+
+    def broken(text, **options):
+        raise PanicException("index out of bounds")
+
+    with pytest.raises(ModelError, match="fails on a text"):
+        _render.token_ids(broken, "a")
+
+    def stopped(text, **options):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _render.token_ids(stopped, "a")

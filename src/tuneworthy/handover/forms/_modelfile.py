@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from tuneworthy.arms.prompt.messages import INPUT_PLACEHOLDER
 from tuneworthy.handover.forms._parts import Parts, differing_system
 from tuneworthy.models.local.chat_template import Refused, conversation
+from tuneworthy.records.escape import quoted
 
 Turn = tuple[str, str]
 _MOST_CONTEXT = 8192  # tokens; Ollama reserves memory for all of them
@@ -79,7 +80,11 @@ def modelfile(parts: Parts, weights: str) -> tuple[str, tuple[str, ...]]:
         lines.append(f'SYSTEM """{system}"""')
     for end in parts.model.ends:
         token = tokenizer.convert_ids_to_tokens(end)
-        lines.append(f'PARAMETER stop "{token}"')
+        if '"' in token or not token.isprintable():
+            notes.append(f"Ollama's Modelfile can't hold the token {quoted(token)}, which ends an "
+                         "answer: send it as `stop` with each request")  # fmt: skip
+        else:
+            lines.append(f'PARAMETER stop "{token}"')
     # Ollama penalised the last 64 tokens (1.1) by default, which changes greedy answers too. Its
     # OpenAI routes set temperature 1 where a request has none: top_k 1 stays greedy.
     lines += ["PARAMETER temperature 0", "PARAMETER top_k 1", "PARAMETER repeat_penalty 1.0"]

@@ -50,16 +50,31 @@ def closing_ids(tokenizer: Any, tags: Tags | None) -> list[int]:
     """Return the ids of a thought's closing tag and the gap after it, none without tags."""
     if tags is None:
         return []
-    ids: list[int] = tokenizer(tags.end + tags.gap, add_special_tokens=False)["input_ids"]
-    return ids
+    return token_ids(tokenizer, tags.end + tags.gap)
 
 
 def text_ids(tokenizer: Any, text: str) -> list[int]:
     """Return the ids of a reply's text, with special tokens encoded as plain text."""
-    ids: list[int] = tokenizer(text, add_special_tokens=False, split_special_tokens=True)[
-        "input_ids"
-    ]
-    return ids
+    return token_ids(tokenizer, text, split_special_tokens=True)
+
+
+def token_ids(tokenizer: Any, text: str, **options: Any) -> list[int]:
+    """Return the ids of a text, to which the tokenizer adds none; `options` are the tokenizer's.
+
+    Raises ModelError where its files make the parser panic, which is no Exception.
+    """
+    try:
+        ids: list[int] = tokenizer(text, add_special_tokens=False, **options)["input_ids"]
+        return ids
+    except BaseException as error:
+        if "Panic" not in type(error).__name__:
+            raise
+        raise ModelError(
+            "the tokenizer fails on a text",
+            where=str(getattr(tokenizer, "name_or_path", "")),
+            got=str(error)[:200],
+            fix="copy tokenizer.json of this model into the folder again",
+        ) from error
 
 
 def conversation(
@@ -144,7 +159,7 @@ def _hide(text: str, cover: dict[str, str]) -> str:
 
 def _encode(tokenizer: Any, text: str, cover: dict[str, str]) -> list[int]:
     """Return the ids of a rendered text; with placeholders, encode it piece by piece."""
-    whole: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    whole = token_ids(tokenizer, text)
     if not any(name in text for name in cover):
         return whole
     parts = re.split("(" + "|".join(map(re.escape, _specials(tokenizer))) + ")", text)

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from tuneworthy.models.local.chat_template import TEMPLATE_FILE
+from tuneworthy.models.local.chat_template import TEMPLATE_FILE, token_ids
 from tuneworthy.models.local.memory import check_memory
 from tuneworthy.models.local.opening import ends_of
 from tuneworthy.models.local.weights import check_folder
@@ -142,5 +142,5 @@ class PlainEngine:
     def _ids(self, prompt: Prompt) -> list[int]:
         turns = [{"role": message.role, "content": message.content} for message in prompt]
         text = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = token_ids(self.tokenizer, text)
         return ids

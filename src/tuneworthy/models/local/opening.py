@@ -19,7 +19,13 @@ import torch
 import transformers
 
 from tuneworthy.models.local import prefix_attention as _attention
-from tuneworthy.models.local.chat_template import Refused, conversation, one_template, rendered
+from tuneworthy.models.local.chat_template import (
+    Refused,
+    conversation,
+    one_template,
+    rendered,
+    token_ids,
+)
 from tuneworthy.models.local.config import read_config
 from tuneworthy.models.local.thinking import NEVER, Setting, Thinking, set_switch
 from tuneworthy.models.local.weights import sha256, shapes
@@ -164,7 +170,7 @@ def end_notes(tokenizer: Any, ends: Sequence[int]) -> tuple[str, ...]:
     except Refused:
         return ()
     after = text.rpartition(_PLAIN_ANSWER)[2]
-    ids = tokenizer(after, add_special_tokens=False)["input_ids"]
+    ids = token_ids(tokenizer, after)
     if not after.strip() or set(ids) & set(ends):
         return ()
     own = ", ".join(tokenizer.decode([end]) for end in ends)

@@ -15,6 +15,7 @@ from tuneworthy.models.local.chat_template import (
     conversation,
     prompt_ids,
     text_ids,
+    token_ids,
 )
 from tuneworthy.models.local.thinking import Tags, opened
 from tuneworthy.records.case import Message
@@ -116,10 +117,10 @@ def _reply_ids(tokenizer: Any, head: list[int], tail: _ReplyText, special: bool)
     """
     if not special and tail.thought is None:
         text = tail.prompt + tail.answer + tail.end
-        whole: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        whole = token_ids(tokenizer, text)
         if whole[: len(head)] == head:
             return whole[len(head) :]
-    end: list[int] = tokenizer(tail.end, add_special_tokens=False)["input_ids"]
+    end = token_ids(tokenizer, tail.end)
     return [*closing_ids(tokenizer, tail.thought), *text_ids(tokenizer, tail.answer), *end]
 
 

@@ -22,6 +22,19 @@ ZIP_FAULTS = (
 _BINARY_STARTS = (b"PAR1", b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 
 
+_PACKED_BYTES, _TIMES_PACKED = 8_000_000, 100  # text packs to a twentieth or so of its size
+
+
+def too_large(member: zipfile.ZipInfo, most: int) -> str:
+    """Return that a member is over `most` bytes or 100 times its packed size, "" if it is not."""
+    size = member.file_size
+    if size > most:
+        return f"{member.filename} is larger than {most // 1_000_000:,} MB"
+    if size > max(_PACKED_BYTES, _TIMES_PACKED * member.compress_size):
+        return f"{member.filename} unpacks {_TIMES_PACKED} times its size, to {size:,} bytes"
+    return ""
+
+
 def text_start(head: bytes) -> bytes:
     """Return the first bytes of a text file without byte order mark and space; b"" if no text."""
     if not head or head.startswith(_BINARY_STARTS) or 0 in head[:4096]:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
+from functools import reduce
 from itertools import islice
-from math import inf
+from math import inf, prod
 from pathlib import Path
 from typing import Any
 
 from tuneworthy.rows.bad_rows import RawRow, RowFault
-from tuneworthy.rows.containers._heads import ZIP_FAULTS
+from tuneworthy.rows.containers._heads import ZIP_FAULTS, too_large
 from tuneworthy.rows.csv_rows import column_names
 
 FORM = "an Excel sheet"
 ORDER = 0
 _MOST_PART_BYTES = 2_000_000_000  # bytes of a part of the workbook, unpacked
+_MOST_CELLS = 100_000_000  # of a sheet's rows times columns: each takes memory, empty ones too
+_CELL_PLACE = re.compile(rb"""<(?:\w+:)?(?:c|row)\b[^>]*?\br=["']([A-Z]{0,3})([0-9]{1,7})["']""")
+_CHUNK_BYTES = 1 << 20
 _LEAST_TABLE_ROWS = 8  # rows of two cells or more from which a sheet is a table
 
 
@@ -68,13 +73,40 @@ def _sheets(path: Path) -> list[Any] | str:
     try:
         with zipfile.ZipFile(path) as archive:
             for part in archive.infolist():
-                if part.file_size > _MOST_PART_BYTES:
-                    return f"{part.filename} is larger than {_MOST_PART_BYTES:,} bytes"
+                if fault := too_large(part, _MOST_PART_BYTES) or _too_wide(archive, part):
+                    return fault
         book = CalamineWorkbook.from_path(str(path))
         tables = [each for each in book.sheets_metadata if each.typ == SheetTypeEnum.WorkSheet]
         return [book.get_sheet_by_name(each.name) for each in tables] or "it has no sheet"
     except (CalamineError, *ZIP_FAULTS) as error:
         return f"{type(error).__name__}: {error}"[:200]
+
+
+def _too_wide(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> str:
+    """Return that a sheet's last row and column span too many cells; "" if not, or for no sheet.
+
+    The reader makes a cell of each place up to the last, in memory.
+    """
+    if "worksheets/" not in part.filename:
+        return ""
+    rows, columns, tail = set[bytes](), set[bytes](), b""
+    with archive.open(part) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            for column, row in _CELL_PLACE.findall(tail + chunk):
+                rows.add(row)
+                columns.add(column)
+            tail = (tail + chunk)[-_CHUNK_BYTES:]
+            tail = tail[max(0, tail.rfind(b"<")) :]  # a tag that the next chunk ends
+    spans = [max(at) - min(at) + 1 for at in (
+        [*map(int, rows)], [_column_number(name) for name in columns if name]) if at]  # fmt: skip
+    if prod(spans) <= _MOST_CELLS:
+        return ""
+    return f"{part.filename} spans {spans[0]:,} rows and {spans[1]:,} columns; delete stray cells"
+
+
+def _column_number(name: bytes) -> int:
+    """Return the number of a column from 1, given its letters: A is 1, AA is 27."""
+    return reduce(lambda number, letter: 26 * number + letter - 64, name, 0)
 
 
 def _table_of(sheets: list[Any]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tuneworthy.records.strict_json import strict_json
 from tuneworthy.rows.bad_rows import RawRow, RowFault
-from tuneworthy.rows.containers._heads import ZIP_FAULTS, optional_package
+from tuneworthy.rows.containers._heads import ZIP_FAULTS, optional_package, too_large
 
 FORM = "an Inspect log (.eval)"
 ORDER = 0
@@ -71,8 +71,8 @@ def _member_bytes(archive: zipfile.ZipFile, name: str) -> bytes:
 def _read_member(archive: zipfile.ZipFile, name: str) -> dict[str, Any] | str:
     """Return the object of a member, or why it can't be read."""
     try:
-        if archive.getinfo(name).file_size > _MOST_BYTES:
-            return "larger than 64 MB"
+        if fault := too_large(archive.getinfo(name), _MOST_BYTES):
+            return fault
         found = strict_json(_member_bytes(archive, name))
     except ZIP_FAULTS as error:
         return str(error)[:200]

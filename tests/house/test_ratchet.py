@@ -6,9 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LIMITS = {
-    "lines": 94_300,
+    "lines": 94_360,
     "files": 532,
-    "public names": 2448,
+    "public names": 2452,
     "modules outside the matrix that import stats": 0,
     "branches on our own sentences": 0,
 }

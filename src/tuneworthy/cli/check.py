@@ -157,11 +157,11 @@ def _write_blind_rows(path: Path, options: RunOptions, count: int) -> str:
 def _forecasts(path: Path, options: RunOptions) -> list[str]:
     """Return lines that forecast the winning tool and the worth of more answers; [] if unknown."""
     from tuneworthy.report.atlas_file import read_atlas
-    from tuneworthy.report.results_folder import repeats_lines
+    from tuneworthy.report.plans import repeats_lines
 
     forecast = read_atlas().forecast
     winner = _winner_lines(path, options, forecast) if forecast else []
-    return [*winner, *repeats_lines(path.parent)]
+    return [*winner, *repeats_lines(path)]
 
 
 def _winner_lines(path: Path, options: RunOptions, forecast: Forecast) -> list[str]:

@@ -43,8 +43,7 @@ def command(
     """Show what `run` would do: arms, requests, minutes, money, how small a gain it can show."""
     from tuneworthy.flows.study import plan
     from tuneworthy.records.run import RunOptions
-    from tuneworthy.report.plans import plan_json, plan_screen
-    from tuneworthy.report.results_folder import repeats_lines
+    from tuneworthy.report.plans import plan_json, plan_screen, repeats_lines
     from tuneworthy.report.screen import terminal_size
 
     options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit, brief=brief,
@@ -57,7 +56,7 @@ def command(
         show_json(plan_json(made, task_path(task)))
     else:
         show(plan_screen(made, *terminal_size()))
-        for line in repeats_lines(task_path(task).parent):
+        for line in repeats_lines(task_path(task)):
             print_line(line)
 
 

@@ -51,7 +51,7 @@ from tuneworthy.records.record import digest
 from tuneworthy.records.results import Results
 from tuneworthy.records.run import Run, RunOptions, Spec
 from tuneworthy.records.specs import needs_of_arm, trains
-from tuneworthy.report.results_folder import find_results, read_results, settled_key
+from tuneworthy.report.results_folder import latest_results, read_results, settled_key
 from tuneworthy.rows.fingerprint import rows_digest
 from tuneworthy.store import signals
 from tuneworthy.store.trouble import output_errors
@@ -348,7 +348,7 @@ class _Building:
 def _settled_results(session: Session, study: Results) -> Results:
     """Return the latest results if they are this study, settled by the ledger; else `study`."""
     try:
-        latest = read_results(find_results(session.task.folder))
+        latest = read_results(latest_results(session.task.folder, session.task.name, session.study))
     except TaskError:
         return study
     same = latest.course is not None and latest.reproduce.get("study") == session.study

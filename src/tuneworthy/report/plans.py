@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,13 @@ from rich.text import Text
 from tuneworthy.matrix.detectable import fresh_rows
 from tuneworthy.matrix.look_text import look_line
 from tuneworthy.records.counting import count_noun
+from tuneworthy.records.errors import TaskError
+from tuneworthy.records.escape import visible
 from tuneworthy.records.plan import EndpointLoad, OptionalMeasurement, Plan, PlannedArm
+from tuneworthy.records.record import plain_file
 from tuneworthy.records.task import PRICE_EXAMPLE
 from tuneworthy.report.checks import detectable_line
+from tuneworthy.report.results_folder import RESULTS_FILE, find_results, read_results
 from tuneworthy.report.screen import Screen, cell
 from tuneworthy.verdict.phrases import amount
 
@@ -262,3 +267,17 @@ def prompts_screen(prompts: Sequence[Any], width: int = 80, plain: bool = False)
         screen.add()
     screen.add("  Nothing was sent.")
     return screen.text()
+
+
+def repeats_lines(task: Path) -> list[str]:
+    """Return what more answers and more rows would do: a line for each arm asked repeatedly.
+
+    Nothing if there is no such study, or no arm of it was asked several times.
+    """
+    with suppress(TaskError, OSError):
+        folder = find_results(task)
+        if b'"rows_alone"' in plain_file(folder / RESULTS_FILE):
+            arms = read_results(folder).evidence.arms
+            return [f"{visible(a.name)} of {folder.name}: {a.repeats.or_rows(a.n)}."
+                    for a in arms if a.repeats]  # fmt: skip
+    return []

@@ -14,12 +14,12 @@ from pydantic_core import PydanticSerializationError
 
 from tuneworthy.records.counting import count_noun
 from tuneworthy.records.errors import StoreError, TaskError
-from tuneworthy.records.escape import visible
 from tuneworthy.records.own_files import write_atomic
 from tuneworthy.records.reason import Why, is_reason
 from tuneworthy.records.record import Record, digest, plain_file
 from tuneworthy.records.results import Results, as_read_back, canonical_pieces, json_pieces
 from tuneworthy.records.verdict import Verdict
+from tuneworthy.rows.fingerprint import FILES_FILE
 from tuneworthy.store.place import why_unread
 from tuneworthy.store.signals import StopRequested
 from tuneworthy.store.store import Ledger, open_ledger
@@ -29,12 +29,8 @@ if TYPE_CHECKING:
     from tuneworthy.verdict.recompute import AskQuestions, Recomputed
 
 
-RESULTS_FILE = "results.json"
-
-VERDICT_FILE = "verdict.json"
-
+RESULTS_FILE, VERDICT_FILE = "results.json", "verdict.json"
 LISTED_STUDIES = 12  # the most studies that an error lists
-
 _LEAST_HASH_DIGITS = 4  # digits of a hash that name a study; fewer could be a word
 
 
@@ -150,21 +146,17 @@ def open_study(path: Path, ledger: Ledger | None = None) -> Study:
 def find_results(path: Path) -> Path:
     """Find and return the results folder that a path names: itself, a study's name or hash, a file.
 
-    A task's folder means its latest study, a task's name its only study here. Raises TaskError,
-    with the studies that are there, if none or several fit.
+    A task's folder means its latest study, a task file the latest study of it, a task's name its
+    only study here. Raises TaskError, with the studies that are there, if none or several fit.
     """
     try:
         folder = _find_folder(path) or _find_by_name(path)
     except (OSError, ValueError) as error:
-        raise TaskError(
-            "the results can't be found",
-            where=str(path),
-            got=str(error),
-            fix="correct the path, or name the results folder itself",
-        ) from None
+        raise TaskError("the results can't be found", where=str(path), got=str(error),
+                        fix="correct the path, or name the results folder") from None  # fmt: skip
     if folder:
         return folder
-    there = _study_names(path) or _study_names(Path())
+    there = _study_names(path) or _study_names(path.parent)
     raise TaskError(
         "there is no finished study of this name" if there else "there is no finished study here",
         where=str(path),
@@ -207,6 +199,12 @@ def _find_folder(path: Path) -> Path | None:
     if path.is_file() and path.name == "latest":
         return path.parent / plain_file(path, 1000).decode("utf-8").strip()
     if path.is_file():
+        of_file = {name: _task_file(path.parent / "results" / name) for name in
+                   _study_names(path.parent)}  # fmt: skip
+        if own := [name for name, file in of_file.items() if file == path.name]:
+            return path.parent / "results" / own[0]
+        if path.suffix.lower() in {".yaml", ".yml"} and of_file and all(of_file.values()):
+            return None  # each study here is of another task file
         path = path.parent
     if (path / RESULTS_FILE).exists():
         return path
@@ -217,6 +215,22 @@ def _find_folder(path: Path) -> Path | None:
         if (home / "results" / path.name / RESULTS_FILE).exists():
             return home / "results" / path.name
     return None
+
+
+def _task_file(folder: Path) -> str:
+    """Return the name of the task file of a results folder; "" where an older version wrote it."""
+    with suppress(OSError, ValueError):
+        return str(next(iter(json.loads(plain_file(folder / FILES_FILE)))))
+    return ""
+
+
+def latest_results(home: Path, name: str, study: str) -> Path:
+    """Return the folder with the latest results of a study: its own, or those after settling.
+
+    Raises TaskError if it has none.
+    """
+    own = [each for each in _study_names(home) if each.startswith(folder_of(name, study))]
+    return find_results(home / "results" / (own[0] if own else folder_of(name, study)))
 
 
 def read_results(folder: Path) -> Results:
@@ -239,20 +253,6 @@ def read_results(folder: Path) -> Results:
             got=str(error).splitlines()[0],
             fix="`tuneworthy run` writes them again from the store; nothing is measured twice",
         ) from None
-
-
-def repeats_lines(home: Path) -> list[str]:
-    """Return what more answers and more rows would do: a line for each arm asked repeatedly.
-
-    Nothing if there is no such study, or no arm of it was asked several times.
-    """
-    with suppress(TaskError, OSError):
-        folder = find_results(home)
-        if b'"rows_alone"' in plain_file(folder / RESULTS_FILE):
-            arms = read_results(folder).evidence.arms
-            return [f"{visible(a.name)} of {folder.name}: {a.repeats.or_rows(a.n)}."
-                    for a in arms if a.repeats]  # fmt: skip
-    return []
 
 
 def settled_key(results: Results) -> str:

@@ -14,7 +14,7 @@ from tests import studies
 import tuneworthy
 from tuneworthy.cli._frame import run
 from tuneworthy.records.errors import TaskError
-from tuneworthy.report.results_folder import find_results
+from tuneworthy.report.results_folder import find_results, latest_results
 from tuneworthy.store.database import HEAD_FILE
 from tuneworthy.store.store import open_ledger
 
@@ -181,6 +181,36 @@ def test_a_study_is_found_by_its_name_its_hash_or_its_tasks_name(tmp_path, monke
     with pytest.raises(TaskError, match="several studies fit") as told:
         find_results(Path("mails"))
     assert "mails-77aa0011" in told.value.got
+
+
+def test_a_task_file_means_its_own_latest_study(tmp_path, capsys):
+    first = studies.write(tmp_path, name="first", arms=studies.LIGHT)
+    other = tmp_path / "other.yaml"
+    other.write_text(json.dumps({**json.loads(first.read_text()), "name": "second", "seed": 3}))
+    absent = tmp_path / "absent.yaml"
+    absent.write_text(other.read_text())
+    with pytest.raises(TaskError, match="no finished study"):
+        find_results(first)
+    for task in (other, first):
+        assert run(["run", str(task), "--brief", "--no-progress"]) == 0
+    assert find_results(first).name.startswith("first-")
+    assert find_results(other).name.startswith("second-")
+    assert find_results(tmp_path).name.startswith("first-"), "the folder means the latest of all"
+    for name in ("results/latest", f"results/{find_results(other).name}/verdict.json"):
+        assert find_results(tmp_path / name).exists()
+    with pytest.raises(TaskError, match="of this name") as told:
+        find_results(absent)
+    assert "second-" in told.value.fix
+    own = find_results(other)
+    (own / "files.json").unlink()  # as an older version left it
+    assert find_results(absent) == find_results(tmp_path)
+    study = own.name.rpartition("-")[2]
+    assert latest_results(tmp_path, "second", study) == own
+    settled = shutil.copytree(own, own.with_name(f"{own.name}-settled"))
+    os.utime(settled / "results.json")
+    assert latest_results(tmp_path, "second", study) == settled
+    with pytest.raises(TaskError):
+        latest_results(tmp_path, "third", study)
 
 
 def test_an_unknown_study_lists_those_that_are_there(tmp_path, monkeypatch):

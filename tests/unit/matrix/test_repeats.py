@@ -16,7 +16,7 @@ from tuneworthy.records.errors import DataError
 from tuneworthy.records.evidence import Repeats
 from tuneworthy.report._data import page_data, score_matrix
 from tuneworthy.report.html import page
-from tuneworthy.report.results_folder import repeats_lines
+from tuneworthy.report.plans import repeats_lines
 from tuneworthy.report.score_sections import failures_section
 from tuneworthy.report.terminal import ladder_screen
 

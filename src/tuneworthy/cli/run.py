@@ -150,13 +150,13 @@ def _print_dry_run(path: Path, options: RunOptions, json: bool) -> int:
 def _print_study(study: Study, repeated: Repetition | None, json: bool) -> None:
     from tuneworthy.report.comparisons import repeated_screen
     from tuneworthy.report.exports import repeated_json, verdict_json
-    from tuneworthy.report.fact_lines import request_lines
+    from tuneworthy.report.fact_lines import note_lines
     from tuneworthy.report.screen import terminal_size
     from tuneworthy.report.terminal import ladder_screen
 
     if json:
         show_json(repeated_json(repeated) if repeated else verdict_json(study.verdict))
-        for line in request_lines(study.results):
+        for line in note_lines(study.results):
             print_stderr(f"note: {line}")
         return
     show(ladder_screen(study.results, *terminal_size()))

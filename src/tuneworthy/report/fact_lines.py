@@ -7,6 +7,7 @@ from tuneworthy.records.audit_report import Audit
 from tuneworthy.records.counting import count_noun, score_text, tenths
 from tuneworthy.records.escape import visible
 from tuneworthy.records.evidence import ArmResult, Latency, Pair, TruncatedAnswers
+from tuneworthy.records.mistake_costs import dearest
 from tuneworthy.records.results import Results
 from tuneworthy.records.split import Trend
 from tuneworthy.records.task import TOOLS, TRAINED_TOOLS, recorded_files
@@ -184,7 +185,7 @@ def pays_line(results: Results) -> str:
     if economics.get("side") in ("always", "never"):
         return f"{who} {economics['side']} pays at these prices{yours}."
     if needs := keys_lacking(results):
-        return f"Costs are not weighed: economics (task.yaml) lacks {needs}."
+        return f"What running costs is not weighed: economics (task.yaml) lacks {needs}."
     why = missing.get("/economics/break_even_per_month") or missing.get("/economics")
     return f"At which volume tuning pays is not measured: {visible(why or phrases.UNKNOWN)}."
 
@@ -318,13 +319,15 @@ def _trend_line(trend: Trend) -> str:
     return f"{break_line(trend)}; {chance}."
 
 
-def request_lines(results: Results) -> list[str]:
-    """Return notes on endpoints and on requests without a known outcome; [] without an endpoint.
-
-    Empty for a study without an endpoint.
-    """
+def note_lines(results: Results) -> list[str]:
+    """Return notes on weighed mistakes, endpoints and requests without a known outcome; or []."""
     noted = results.reproduce.get("endpoints", [])
     lines = [str(note) for note in noted] if isinstance(noted, list) else []
     if unknown := results.reproduce.get(UNKNOWN_OUTCOMES_NOTE):
         lines.append(f"{unknown} (listed in the report)")
+    if costs := results.task.success.costs:
+        lines.append(
+            f"mistakes are weighed by success.costs: 100 points are no mistake, 0 the dearest one "
+            f"({dearest(costs):g}) on every row"
+        )
     return [visible(line) for line in lines]

@@ -97,7 +97,7 @@ def opening(results: Results) -> Opening:
         students=tuple(student_texts(results)),
         checklist=recorded_lines.checklist_line(results),
         rows=fact_lines.rows_line(results.audit),
-        notes=tuple(fact_lines.request_lines(results)),
+        notes=tuple(fact_lines.note_lines(results)),
         next=fact_lines.next_line(results),
     )
 

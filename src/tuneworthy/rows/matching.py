@@ -22,13 +22,14 @@ from tuneworthy.records.errors import DataError
 from tuneworthy.records.task import Match
 from tuneworthy.rows.bad_rows import RawRow
 from tuneworthy.rows.copies import normalised_text
-from tuneworthy.rows.order_fit import order_misfit
+from tuneworthy.rows.order_fit import order_misfit, shifted_misfit
 from tuneworthy.rows.rows import as_text, id_text, key_text
 
 MOST_WITHOUT_ROW = 0.05
 """Largest share of a log's answers that `--bad-rows exclude` leaves out because nothing says which
 row they belong to, unless `--max-bad` allows more."""
 _SHOWN_PLACES = 3
+_MOST_CHECKED = 5_000  # answers whose ids are compared with those of their neighbours
 _LEAST_REPEATED = 3  # rows with several answers, from which these may be repeats without a number
 
 
@@ -115,6 +116,8 @@ def match_answers(
         _refuse_lost(log, cases, lost, unclear)
     answered = {case_id: rows for case_id, rows in rows_of.items() if case_id in scored}
     _refuse_doubled(answered)
+    if log.match is None:
+        _refuse_shifted_ids(log, answered, known)
     gone = {row.where for row in lost}
     return MatchResult(
         answered,
@@ -319,6 +322,25 @@ def _by_order(log: LogRows, cases: Sequence[Case]) -> MatchResult:
             f" {log.setting('order')}",
         )
     return MatchResult({case.id: [row] for row, case in both}, "order")
+
+
+def _refuse_shifted_ids(
+    log: LogRows, rows_of: Mapping[str, Sequence[RawRow]], known: Sequence[Case | Query]
+) -> None:
+    """Raise DataError where the ids count from another row: most answers fit a neighbour better."""
+    pairs = [(_answer_text(rows_of[case.id][0]), case.output) for case in known
+             if isinstance(case, Case) and case.id in rows_of and case.output
+             and _row_text(rows_of[case.id][0], "input") is None]  # fmt: skip
+    answered = [(said, right) for said, right in pairs if said][:_MOST_CHECKED]
+    said, first = shifted_misfit([said for said, _ in answered], [right for _, right in answered])
+    if said and first < len(answered) / 2:
+        raise DataError(
+            "recorded answers fit other rows better than those with their ids",
+            where=log.path.name,
+            got=said,
+            fix='correct the ids (from 0 here, from 1 there?), or give every answer the "input" of '
+            f"its row; where the ids are right, write {log.setting('id')}",
+        )
 
 
 def _refuse_ids_in_other_order(log: LogRows, both: Sequence[tuple[RawRow, Case]]) -> None:

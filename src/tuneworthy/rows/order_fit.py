@@ -36,9 +36,9 @@ def order_misfit(answers: Sequence[str], right: Sequence[str]) -> str:
     """
     if len(answers) < _LEAST_ANSWERS:
         return ""
-    words = [_word_sets(answers), _word_sets(right)]
-    if (said := _shifted_misfit(words[0], words[1])) != "":
+    if (said := shifted_misfit(answers, right)[0]) != "":
         return said
+    words = [_word_sets(answers), _word_sets(right)]
     return _random_order_misfit(answers, right, words)
 
 
@@ -83,12 +83,16 @@ def _count_equal(answers: Sequence[str], right: Sequence[str]) -> tuple[int, int
     return sum(one == other for one, other in zip(said, gold, strict=True)), common.total()
 
 
-def _shifted_misfit(answers: Sequence[frozenset[str]], right: Sequence[frozenset[str]]) -> str:
-    """Return a sentence if the last answers fit rows up to three places away better, else ""."""
-    own = np.array([_jaccard(a, b) for a, b in zip(answers, right, strict=True)])
+def shifted_misfit(answers: Sequence[str], right: Sequence[str]) -> tuple[str, int]:
+    """Return (that the last answers fit rows up to three places away better, the first of them).
+
+    Answer k belongs to the gold answer of row k. ("", 0) if they don't.
+    """
+    said, gold = _word_sets(answers), _word_sets(right)
+    own = np.array([_jaccard(a, b) for a, b in zip(said, gold, strict=True)])
     for shift in _SHIFTS:
         at = np.arange(max(0, -shift), min(len(own), len(own) - shift))
-        other = np.array([_jaccard(answers[i], right[i + shift]) for i in at.tolist()])
+        other = np.array([_jaccard(said[i], gold[i + shift]) for i in at.tolist()])
         gain = (other - own[at])[::-1]
         total, noise = np.cumsum(gain), np.sqrt(np.cumsum(gain**2))
         best = int(np.argmax(total - _SHIFTED_DEVIATIONS * noise)) if at.size else 0
@@ -101,8 +105,8 @@ def _shifted_misfit(answers: Sequence[frozenset[str]], right: Sequence[frozenset
             return (
                 f"{first:,} of {len(own):,} answers fit their rows; the last {n:,} fit the rows"
                 f" {places} better"
-            )
-    return ""
+            ), first
+    return "", 0
 
 
 def _similarity_matrix(answers: Sequence[frozenset[str]], right: Sequence[frozenset[str]]) -> Array:

@@ -10,6 +10,7 @@ from tuneworthy.handover.building import BuildOptions, build
 from tuneworthy.handover.system import open_artefact
 from tuneworthy.records.case import Message, Query
 from tuneworthy.records.errors import TaskError
+from tuneworthy.report.fact_lines import note_lines
 
 
 def write(folder, success, n=120):
@@ -43,6 +44,7 @@ def test_the_cheapest_label_is_answered_measured_and_served(tmp_path):
     tfidf = next(arm for arm in done.verdict.arms if arm.name == "tfidf")
     assert tfidf.score.mean > 0.9
     assert done.task.economics.value_of_correct == 40
+    assert "0 the dearest one (40) on every row" in note_lines(done)[0]
     assert "economics.value_of_correct" in done.task.inferred
     built = build(path, options=BuildOptions(arm="tfidf"))
     system = open_artefact(tmp_path / "build" / built.folder.rsplit("/", 1)[-1])

@@ -129,6 +129,27 @@ def test_ids_that_name_other_inputs_are_refused_with_the_count(tmp_path):
     assert run(path).verdict.arm == "better"
 
 
+@pytest.mark.parametrize("by", [0, 1, -1, 2])
+def test_ids_that_count_from_another_row_are_refused(tmp_path, by):
+    """A tool that numbers rows from 0, beside ids from 1, scored chance on every row."""
+    draw = random.Random(1)
+    right = [draw.choice(["refund", "delivery", "warranty"]) for _ in range(90)]
+    cases = [case(f"c{n}", f"q{n}", output=one, line=n + 1) for n, one in enumerate(right)]
+    said = [one if draw.random() < 0.7 else "refund" for one in right]
+    rows = [{"id": f"c{n + by}", "answer": one} for n, one in enumerate(said) if 0 <= n + by < 90]
+    path = log(tmp_path, rows)
+    if not by:
+        assert len(align_answers(path, cases).answers) == 90
+        return
+    with pytest.raises(DataError, match="better than those with their ids") as caught:
+        align_answers(path, cases)
+    assert f"{abs(by)} row" in caught.value.got
+    assert "match: id" in caught.value.fix
+    assert len(align_answers(path, cases, match="id").answers) == 90
+    asked = [{**row, "input": f"q{row['id'][1:]}"} for row in rows]
+    assert len(align_answers(log(tmp_path, asked), cases).answers) == 90, "the inputs vouch"
+
+
 def test_match_id_takes_the_ids_and_says_that_inputs_differ(tmp_path):
     cases = [case(f"c{n}", f"q{n}", line=n) for n in range(3)]
     rows = [{"id": f"c{n}", "input": f"Answer this: q{n}", "answer": f"a{n}"} for n in range(3)]

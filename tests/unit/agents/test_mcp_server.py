@@ -199,8 +199,8 @@ def test_a_run_goes_on_without_its_server(folder):
 
 SLOW = """
 import json, signal, sys, time
-print("begun", file=sys.stderr, flush=True)
 try:
+    print("begun", file=sys.stderr, flush=True)  # may be stopped as soon as it is read
     time.sleep(60)
 except KeyboardInterrupt:
     print(json.dumps({"arm": "so far"}))

@@ -332,8 +332,7 @@ def _refuse_shifted_ids(
              if isinstance(case, Case) and case.id in rows_of and case.output
              and _row_text(rows_of[case.id][0], "input") is None]  # fmt: skip
     answered = [(said, right) for said, right in pairs if said][:_MOST_CHECKED]
-    said, first = shifted_misfit([said for said, _ in answered], [right for _, right in answered])
-    if said and first < len(answered) / 2:
+    if said := shifted_misfit([said for said, _ in answered], [right for _, right in answered]):
         raise DataError(
             "recorded answers fit other rows better than those with their ids",
             where=log.path.name,

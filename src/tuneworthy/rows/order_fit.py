@@ -36,9 +36,9 @@ def order_misfit(answers: Sequence[str], right: Sequence[str]) -> str:
     """
     if len(answers) < _LEAST_ANSWERS:
         return ""
-    if (said := shifted_misfit(answers, right)[0]) != "":
-        return said
     words = [_word_sets(answers), _word_sets(right)]
+    if (said := _shifted_misfit(words[0], words[1])[0]) != "":
+        return said
     return _random_order_misfit(answers, right, words)
 
 
@@ -83,12 +83,24 @@ def _count_equal(answers: Sequence[str], right: Sequence[str]) -> tuple[int, int
     return sum(one == other for one, other in zip(said, gold, strict=True)), common.total()
 
 
-def shifted_misfit(answers: Sequence[str], right: Sequence[str]) -> tuple[str, int]:
-    """Return (that the last answers fit rows up to three places away better, the first of them).
+def shifted_misfit(answers: Sequence[str], right: Sequence[str]) -> str:
+    """Return a sentence if most answers fit rows up to three places away better, "" if they don't.
 
-    Answer k belongs to the gold answer of row k. ("", 0) if they don't.
+    Answer k belongs to the gold answer of row k. They must fit those rows better than in a random
+    order too: a system that is always wrong fits any other rows better than its own.
     """
-    said, gold = _word_sets(answers), _word_sets(right)
+    said, first, shift = _shifted_misfit(_word_sets(answers), _word_sets(right))
+    if not said or first >= len(answers) / 2:
+        return ""
+    at = range(max(0, -shift), min(len(answers), len(answers) - shift))
+    moved, gold = [answers[i] for i in at], [right[i + shift] for i in at]
+    return "" if _random_order_misfit(moved, gold, [*map(_word_sets, (moved, gold))]) else said
+
+
+def _shifted_misfit(
+    said: Sequence[frozenset[str]], gold: Sequence[frozenset[str]]
+) -> tuple[str, int, int]:
+    """Return (that the last answers fit rows up to three places away better, first one, places)."""
     own = np.array([_jaccard(a, b) for a, b in zip(said, gold, strict=True)])
     for shift in _SHIFTS:
         at = np.arange(max(0, -shift), min(len(own), len(own) - shift))
@@ -103,10 +115,14 @@ def shifted_misfit(answers: Sequence[str], right: Sequence[str]) -> tuple[str, i
             )
             n = len(own) - first
             return (
-                f"{first:,} of {len(own):,} answers fit their rows; the last {n:,} fit the rows"
-                f" {places} better"
-            ), first
-    return "", 0
+                (
+                    f"{first:,} of {len(own):,} answers fit their rows; the last {n:,} fit the rows"
+                    f" {places} better"
+                ),
+                first,
+                shift,
+            )
+    return "", 0, 0
 
 
 def _similarity_matrix(answers: Sequence[frozenset[str]], right: Sequence[frozenset[str]]) -> Array:

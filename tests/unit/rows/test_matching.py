@@ -19,7 +19,7 @@ from tuneworthy.records.task import Task
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen
 from tuneworthy.rows.answers import align_answers, read_answers
-from tuneworthy.rows.order_fit import order_misfit
+from tuneworthy.rows.order_fit import order_misfit, shifted_misfit
 from tuneworthy.rows.taskfile import read_task
 
 
@@ -148,6 +148,17 @@ def test_ids_that_count_from_another_row_are_refused(tmp_path, by):
     assert len(align_answers(path, cases, match="id").answers) == 90
     asked = [{**row, "input": f"q{row['id'][1:]}"} for row in rows]
     assert len(align_answers(log(tmp_path, asked), cases).answers) == 90, "the inputs vouch"
+
+
+def test_a_system_that_is_mostly_wrong_is_not_told_that_its_ids_are():
+    labels, refused = ["refund", "delivery", "warranty", "other"], 0
+    for seed in range(40):
+        draw = random.Random(seed)
+        right = [draw.choice(labels) for _ in range(120)]
+        said = [one if draw.random() < 0.1 else labels[labels.index(one) - 1] for one in right]
+        refused += bool(shifted_misfit(said, right))
+    assert refused <= 1
+    assert shifted_misfit(right[1:], right[:-1])
 
 
 def test_match_id_takes_the_ids_and_says_that_inputs_differ(tmp_path):

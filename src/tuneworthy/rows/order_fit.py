@@ -21,7 +21,9 @@ from tuneworthy.rows.copies import normalised_text
 _LEAST_ANSWERS = 8  # minimum number of answers for a test
 # Standard deviations above a random order; a shuffled log passes once in 100.
 _SURE_DEVIATIONS = 2.33
-_SHIFTED_DEVIATIONS = 4.0  # standard deviations by which a shift of the last rows must fit better
+# Standard deviations by which a shift of the last rows must fit better, than their own rows and,
+# where ids vouch for the order, than a random order.
+_SHIFTED_DEVIATIONS = 4.0
 _SHIFTS = (1, -1, 2, -2, 3, -3)
 _MOST_ANSWERS = 600  # maximum of answers in the pairwise comparison
 _MAX_WORDS = 300  # maximum of distinct words per text
@@ -43,7 +45,10 @@ def order_misfit(answers: Sequence[str], right: Sequence[str]) -> str:
 
 
 def _random_order_misfit(
-    answers: Sequence[str], right: Sequence[str], words: Sequence[Sequence[frozenset[str]]]
+    answers: Sequence[str],
+    right: Sequence[str],
+    words: Sequence[Sequence[frozenset[str]]],
+    deviations: float = _SURE_DEVIATIONS,
 ) -> str:
     """Return a sentence if the given order fits no better than a random one, "" if it does."""
     at = np.arange(len(answers))
@@ -53,7 +58,7 @@ def _random_order_misfit(
     centred = like - like.mean(0) - like.mean(1)[:, None] + like.mean()
     spread = float((centred**2).sum() / (at.size - 1)) ** 0.5
     given, chance = float(np.trace(like)), float(like.sum() / at.size)
-    if spread < 1e-9 or given > chance + _SURE_DEVIATIONS * spread:
+    if spread < 1e-9 or given > chance + deviations * spread:
         return ""
     # Imported here: it takes as long as half of a command's start, and few logs come this far.
     from scipy.optimize import linear_sum_assignment
@@ -94,7 +99,8 @@ def shifted_misfit(answers: Sequence[str], right: Sequence[str]) -> str:
         return ""
     at = range(max(0, -shift), min(len(answers), len(answers) - shift))
     moved, gold = [answers[i] for i in at], [right[i + shift] for i in at]
-    return "" if _random_order_misfit(moved, gold, [*map(_word_sets, (moved, gold))]) else said
+    words = [_word_sets(moved), _word_sets(gold)]
+    return "" if _random_order_misfit(moved, gold, words, _SHIFTED_DEVIATIONS) else said
 
 
 def _shifted_misfit(

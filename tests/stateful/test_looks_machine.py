@@ -35,9 +35,8 @@ STUDY = {"folder": FOLDERS, "rows": st.sampled_from(sorted(ROWS)), "answers": AN
 
 def write(folder, rows, answers, margin):
     """Write a task of two recorded systems; `answers` says how they fail."""
-    made = recorded.rows(36)[: ROWS[rows]]
-    if rows == "other":
-        made = [{**row, "input": f"another {row['input']}"} for row in made]
+    made = recorded.rows(36 + ROWS["other"])
+    made = made[36:] if rows == "other" else made[: ROWS[rows]]
     systems = {
         name: recorded.failing(made, lambda at, share=share: share, seed=7 * answers + at)
         for at, (name, share) in enumerate({"old": 0.4, "new": 0.3}.items())

@@ -178,6 +178,12 @@ import pytest
 def test_change(tuneworthy_gate, tmp_path, name):
     gate = tuneworthy_gate("old.jsonl", f"{name}.jsonl", "rows.jsonl", looks=tmp_path / "looks")
     assert gate.exit_code == 0
+
+
+@pytest.mark.parametrize("wrong", [{"margin": 2}, {"level": 5}, {"cannot_say": "Fail"}])
+def test_refusal(tuneworthy_gate, wrong):
+    with pytest.raises(Exception, match="TaskError"):
+        tuneworthy_gate("old.jsonl", "better.jsonl", "rows.jsonl", **wrong)
 """
 
 
@@ -199,6 +205,6 @@ def test_the_fixture_fails_on_worse_and_skips_what_can_not_be_said(tmp_path):
         env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTEST_ADDOPTS": "",
              "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )  # fmt: skip
-    assert "1 failed, 1 passed, 1 skipped" in done.stdout, done.stdout
+    assert "1 failed, 4 passed, 1 skipped" in done.stdout, done.stdout
     assert "worse: B − A is" in done.stdout
     assert "cannot say: B − A is" in done.stdout

@@ -110,7 +110,7 @@ def command(
             got=f"{'--aa with two systems' if aa and second else first}", kept="your files",
             fix="tuneworthy gate A.jsonl B.jsonl --gold ROWS, or --aa with A.jsonl alone",
         )  # fmt: skip
-    policy = GatePolicy(_margin(margin, task), _level(level), cannot_say == "pass")
+    policy = GatePolicy(_margin(margin, task), share(level, "--level"), cannot_say == "pass")
     options = CompareOptions(metric, match, bad_rows, share(max_bad), copies, cases)
     named = Choice(input_column, gold_column, answer_column, id=id_column)
     how = systems.HowAsked(model, prompt, repeats, temperature, max_tokens, budget)
@@ -173,11 +173,3 @@ def _margin(text: str | None, task: Path | None) -> float:
     if text is not None:
         return share(text, "--margin")
     return (Success() if task is None else read_task(task_path(task)).success).margin
-
-
-def _level(text: str) -> float:
-    value = share(text, "--level")
-    if not 0 < value < 0.5:
-        raise TaskError("a level lies between 0 and 0.5", where="--level", got=text,
-                        fix="write 0.05 or 5%", kept="your files")  # fmt: skip
-    return value

@@ -21,9 +21,9 @@ from tuneworthy.verdict.gate_rule import Gate, GatePolicy, judge_change
 class GateRequest:
     """What a gate judges, and how: the comparison of both sides, the right answers, policy, looks.
 
-    `compare` returns the comparison: the one place where sides become answers. B may lack a share
-    `may_lack` of the rows that A answers. `looks` is the file of looks (None: `_default_looks`),
-    `change` what they are counted within.
+    `compare` returns the comparison: the one place where sides become answers. Each may lack a
+    share `may_lack` of the rows that the other answers. `looks` is the file of looks (None:
+    `_default_looks`), `change` what they are counted within.
     """
 
     compare: Callable[[], LogComparison]
@@ -68,9 +68,10 @@ def _doubts(compared: LogComparison, request: GateRequest) -> Iterator[str]:
         yield "rows depend on their neighbours in the file, so no interval holds"
     if lost := compared.unscored:
         yield f"{with_verb(lost, 'row', 'have')} an answer that the metric gave no score"
-    lost = compared.unanswered[1]
-    if lost > request.may_lack * (compared.result.pair.n + lost):
-        yield f"B leaves out {count_noun(lost, 'row')} that A answers"
+    # Rows that a side chose are no fair sample: a log of A's failures makes any B look better.
+    for left, name, other in zip(compared.unanswered, "AB", "BA", strict=True):
+        if left > request.may_lack * (compared.result.pair.n + left):
+            yield f"{name} leaves out {count_noun(left, 'row')} that {other} answers"
 
 
 def measure_flips(request: GateRequest) -> tuple[LogComparison, FlipReport]:

@@ -9,6 +9,7 @@ from typing import Literal
 from tuneworthy.explain.two_logs import LogComparison
 from tuneworthy.matrix.sizing import POWER, Assurance, SampleSize
 from tuneworthy.records.counting import chance_text, count_noun, points, tenths
+from tuneworthy.records.errors import TaskError
 from tuneworthy.records.evidence import Pair
 from tuneworthy.records.interval import ALPHA
 from tuneworthy.verdict import phrases
@@ -24,12 +25,25 @@ class GatePolicy:
     """What a gate asks for: `margin`, the largest loss that does not matter, and the error `level`.
 
     `level` is two-sided, so that each bound of a first look errs in at most half of it.
-    `pass_unsure`: whether *cannot say* passes.
+    `pass_unsure`: whether *cannot say* passes. Raises TaskError for a margin outside 0 to 1, and
+    for a level that is not between 0 and .5.
     """
 
     margin: float
     level: float = ALPHA
     pass_unsure: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.margin <= 1:
+            raise TaskError(
+                "a margin is a share between 0 and 1", where="margin", got=str(self.margin),
+                fix="write 0.02 for 2 points", kept="your files",
+            )  # fmt: skip
+        if not 0 < self.level < 0.5:
+            raise TaskError(
+                "a level lies between 0 and 0.5", where="level", got=str(self.level),
+                fix="write 0.05", kept="your files",
+            )  # fmt: skip
 
     def exit_code(self, outcome: Outcome) -> int:
         """Return the exit code of an outcome: 0 for one that passes."""

@@ -104,6 +104,11 @@ def test_a_gate_with_missing_or_unscored_answers_never_passes(folder, capsys):
     assert said["doubts"] == ["B leaves out 2 rows that A answers"]
     allowed = "--bad-rows", "exclude", "--max-bad", "2%"
     assert told(capsys, "--change", "1", *allowed)[1]["gate"] == "better"
+    log("old.jsonl", 0.3, leave=3)
+    log("new.jsonl", 0.9)
+    code, said = told(capsys, "--change", "3")
+    assert (code, said["doubts"]) == (4, ["A leaves out 3 rows that B answers"])
+    log("old.jsonl", 0.3)
     lines(Path("new.jsonl"), [{"id": f"q{at}", "answer": "odd" if at == 7 else "yes"}
                               for at in range(N)])  # fmt: skip
     Path("score.py").write_text(SCORE)

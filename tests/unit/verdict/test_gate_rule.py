@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tuneworthy.matrix.design import Design
+from tuneworthy.records.errors import TaskError
 from tuneworthy.records.evidence import Pair, Repeats
 from tuneworthy.verdict import gate_flips
 from tuneworthy.verdict.gate_flips import FlipRate, FlipReport, flip_report
@@ -71,6 +72,16 @@ def test_each_outcome_has_its_sentence_and_its_code():
     assert GatePolicy(0.05, pass_unsure=True).exit_code("worse") == 3
     assert Gate(told["worse"], POLICY, None, GateLook(1), "", "rows", "looks").exit_code == 3
     assert [found.next_step for name, found in told.items() if name != "cannot say"] == [""] * 3
+
+
+@pytest.mark.parametrize(
+    ("margin", "level"),
+    [(2, 0.05), (1.001, 0.05), (-0.01, 0.05), (float("nan"), 0.05), (0.05, 5), (0.05, 0.5),
+     (0.05, 0), (0.05, float("nan"))],
+)  # fmt: skip
+def test_a_policy_in_points_is_refused_wherever_it_comes_from(margin, level):
+    with pytest.raises(TaskError, match="between 0 and"):
+        GatePolicy(margin, level)
 
 
 def test_rows_or_answers_with_faults_never_pass():
